@@ -1,0 +1,27 @@
+"""The story: whole runs, the command line and the studies.
+
+Importing this package settles, before Prefect is imported, that nothing is told to anyone outside
+and that Prefect's local server keeps pace. A variable that is set already is left as it is.
+"""
+
+import os
+
+_SETTINGS = {
+    # Telemetry. DO_NOT_TRACK covers Prefect's SDK, the second line its server, the third the
+    # load counter of Hugging Face datasets (which HF_HUB_DISABLE_TELEMETRY does not cover).
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "HF_UPDATE_DOWNLOAD_COUNTS": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # The server in the process needs longer than Prefect's 20 s on a busy machine, and writes one
+    # event a transaction unless told otherwise, which stalls the runs that wait for SQLite.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "50",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+}
+
+for _name, _value in _SETTINGS.items():
+    os.environ.setdefault(_name, _value)

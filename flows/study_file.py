@@ -1,0 +1,180 @@
+"""Reading a study file: every problem at once, each with its place and what would be right."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas.artifact import StudyError
+from schemas.study import Study
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_study(file: Path, overrides: Sequence[str] = ()) -> Study:
+    """Return the study of a YAML file, its paths made absolute.
+
+    Args:
+        file: the study; relative paths in it start at its folder.
+        overrides: `dotted.key=value`, the value in YAML; relative paths in them start at the
+            study's folder too, as if they had been written into it.
+
+    Raises:
+        StudyError: the file cannot be read, or anything in it is wrong: all of it is listed.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"cannot read the study {file}: {error}") from None
+    tree = _compose(file, text)
+    content = yaml.safe_load(text)
+    for override in overrides:
+        _override(content, override)
+    try:
+        study = Study.model_validate(content)
+    except ValidationError as error:
+        problems = [_explain(file, tree, e) for e in error.errors(include_url=False)]
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise StudyError("\n".join([f"{count} in the study {file}:", *problems])) from None
+    return _absolute(study, file.resolve().parent)
+
+
+def _compose(file: Path, text: str) -> yaml.Node:
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise StudyError(f"the study {file} is not YAML: {error}") from None
+    if not isinstance(tree, yaml.MappingNode):
+        raise StudyError(f"the study {file} must be a mapping such as `name: my-study`")
+    twice = list(_duplicates(tree))
+    if twice:
+        raise StudyError("\n".join(f"{file}:{line}: `{key}` stands twice" for key, line in twice))
+    return tree
+
+
+def _duplicates(node: yaml.Node) -> list[tuple[str, int]]:
+    """Return the keys that stand twice in one mapping, which YAML would silently merge."""
+    found = []
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                found.append((str(key.value), key.start_mark.line + 1))
+            seen.add(key.value)
+            found += _duplicates(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            found += _duplicates(value)
+    return found
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not all(key.split(".")):
+        raise StudyError(f"--set {override}: write it as dotted.key=value")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise StudyError(f"--set {override}: the value is not YAML: {error}") from None
+    *parents, last = key.split(".")
+    place = content
+    for parent in parents:
+        below = place.setdefault(parent, {})
+        if not isinstance(below, dict):
+            raise StudyError(f"--set {override}: `{parent}` has no keys of its own")
+        place = below
+    place[last] = parsed
+
+
+def _explain(file: Path, tree: yaml.Node, error: ErrorDetails) -> str:
+    """Return one line: place, key, what is wrong, what would be right."""
+    path, line = _locate(tree, error["loc"])
+    key = ".".join(path) or "the study"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = f"there is no such key{_did_you_mean(error['loc'])}"
+    elif error["type"] == "missing":
+        message = f"must be given{_meaning(error['loc'])}"
+    elif "input" in error and not isinstance(error["input"], Mapping | list):
+        message += f", not {error['input']!r}"
+    return f"  {file}:{line}: {key}: {message}"
+
+
+def _locate(tree: yaml.Node, loc: tuple[int | str, ...]) -> tuple[list[str], int]:
+    """Follow an error's location through the YAML; the tags of unions are not in the file."""
+    node, path, line = tree, [], tree.start_mark.line + 1
+    for position, part in enumerate(loc):
+        if isinstance(node, yaml.MappingNode):
+            entry = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if entry is not None:
+                node, line = entry[1], entry[0].start_mark.line + 1
+                path.append(str(part))
+            elif position == len(loc) - 1:
+                path.append(str(part))
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+            path.append(str(part))
+    return path, line
+
+
+def _models(loc: Sequence[int | str]) -> list[type[BaseModel]]:
+    """Return the models that a location leads to, from `Study` down."""
+    models: list[type[BaseModel]] = [Study]
+    for part in loc:
+        fields = [m.model_fields[part] for m in models if part in m.model_fields]
+        if fields:
+            models = [m for f in fields for m in _of_annotation(f.annotation)]
+        else:  # the tag of a union
+            models = [
+                m
+                for m in models
+                if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)
+            ] or models
+    return models
+
+
+def _of_annotation(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType, dict, tuple) or get_args(annotation):
+        return [m for a in get_args(annotation) for m in _of_annotation(a)]
+    return []
+
+
+def _did_you_mean(loc: Sequence[int | str]) -> str:
+    known = sorted({name for m in _models(loc[:-1]) for name in m.model_fields})
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    return f"; did you mean `{close[0]}`?" if close else f"; there are {', '.join(known)}"
+
+
+def _meaning(loc: Sequence[int | str]) -> str:
+    for model in _models(loc[:-1]):
+        field = model.model_fields.get(str(loc[-1]))
+        if field is not None and field.description:
+            return f" ({field.description})"
+    return ""
+
+
+def _absolute(model: M, folder: Path) -> M:
+    """Return the model with every relative path starting at `folder`.
+
+    A name that may be a path or something else (`Path | str`) is a path where a folder of that
+    name exists.
+    """
+    changed: dict[str, Any] = {}
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            changed[name] = _absolute(value, folder)
+        elif isinstance(value, Path):
+            changed[name] = (folder / value.expanduser()).resolve()
+        elif isinstance(value, str) and Path in get_args(field.annotation):
+            place = (folder / value).resolve()
+            changed[name] = place if place.is_dir() else value
+    return model.model_copy(update=changed)

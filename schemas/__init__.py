@@ -1,0 +1,1 @@
+"""The nouns: one file an artifact, its spec beside it."""

@@ -1,0 +1,94 @@
+"""The selected concepts, and the certificate that says how good the selection is."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from schemas.artifact import JsonArtifact
+from schemas.candidates import Origin
+
+
+class SelectSpec(BaseModel, frozen=True, extra="forbid"):
+    """How concepts are chosen: per class, greedily, `alpha * discriminability + beta * coverage`.
+
+    Both terms are scaled to [0, 1], so their weights can be compared.
+    """
+
+    method: Literal["submodular", "random", "top_discriminability"] = Field(
+        default="submodular", description="the last two are baselines"
+    )
+    per_class: int = Field(default=10, gt=0, le=10_000, description="concepts chosen a class")
+    discriminability_weight: float = Field(default=1.0, ge=0, description="alpha")
+    coverage_weight: float = Field(default=1.0, ge=0, description="beta")
+    seed: int = Field(default=0, ge=0, description="used by `random` alone")
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        if self.discriminability_weight == 0 and self.coverage_weight == 0:
+            raise ValueError("both weights are 0: every set would be equally good")
+        return self
+
+
+class Concept(BaseModel, frozen=True):
+    """One concept of the bottleneck."""
+
+    concept_id: str
+    text: str
+    classes: tuple[str, ...] = Field(description="classes it was proposed for")
+    selected_for: tuple[str, ...] = Field(description="classes whose selection picked it")
+    discriminability: float = Field(
+        ge=0, description="mutual-information score from training images, in nats"
+    )
+    origins: tuple[Origin, ...]
+
+
+class Pick(BaseModel, frozen=True):
+    """One step of the greedy selection."""
+
+    concept_id: str
+    gain: float = Field(description="what the pick added to the objective")
+
+
+class ClassSelection(BaseModel, frozen=True):
+    """The picks of one class, best first, and how good they provably are."""
+
+    class_key: str
+    pool: int = Field(description="how many candidates there were to choose from")
+    picks: tuple[Pick, ...]
+    value: float = Field(description="F(S)")
+    upper_bound: float = Field(description="no set of this size has a larger F")
+
+    @property
+    def certificate(self) -> float:
+        """Return F(S) over its upper bound; 1 is proven optimal."""
+        return self.value / self.upper_bound if self.upper_bound > 0 else 1.0
+
+
+class ConceptSet(JsonArtifact, frozen=True):
+    """The selected concepts, each once, in the order in which they were first picked."""
+
+    kind: ClassVar[str] = "concepts"
+
+    method: Literal["submodular", "random", "top_discriminability"]
+    concepts: tuple[Concept, ...] = Field(min_length=1)
+    selections: tuple[ClassSelection, ...] = Field(description="one a class, in class order")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        ids = {c.concept_id for c in self.concepts}
+        if len(ids) != len(self.concepts):
+            raise ValueError("a concept stands twice")
+        picked = {p.concept_id for s in self.selections for p in s.picks}
+        if picked != ids:
+            raise ValueError("picks and concepts differ")
+        return self
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The concepts' ids in their order."""
+        return tuple(c.concept_id for c in self.concepts)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The concepts' texts in their order."""
+        return tuple(c.text for c in self.concepts)

@@ -1,0 +1,153 @@
+"""Unit vectors of images and texts, and the encoder that made them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+from jaxtyping import Float32
+from pydantic import BaseModel, Field
+
+from schemas.artifact import Artifact, JsonArtifact, Ref, write_json
+
+
+class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
+    """A CLIP loaded through open_clip: the demo's, a hub's, or one in a local folder."""
+
+    kind: Literal["open_clip"] = "open_clip"
+    model: Path | str = Field(
+        default="demo",
+        description="`demo` (embedded), an open_clip name such as ViT-B-32, `hf-hub:user/model`, "
+        "or a local folder with open_clip_config.json and weights",
+    )
+    pretrained: str | None = Field(
+        default=None, description="open_clip's tag of the weights, for names such as ViT-B-32"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="changes numbers, so it is part of the encoder's identity"
+    )
+    text_template: str = Field(
+        default="{concept}",
+        pattern=r"^[^{}]*\{concept\}[^{}]*$",
+        description="the sentence a concept is put into before it is encoded",
+    )
+
+
+class PrecomputedEncoder(BaseModel, frozen=True, extra="forbid"):
+    """Ready-made vectors from an .npz file: ids to vectors, texts to vectors.
+
+    Keys: `image_ids`, `image_embeddings` (image, dim), `text_prompts`, `text_embeddings`
+    (text, dim). A text that is not in the file is an error that names it.
+    """
+
+    kind: Literal["precomputed"]
+    path: Path = Field(description="the .npz file; relative paths start at the study file")
+    name: str = Field(default="", description="which encoder made the vectors, for the report")
+
+
+EncoderSpec = Annotated[OpenClipEncoder | PrecomputedEncoder, Field(discriminator="kind")]
+
+
+class EncoderIdentity(BaseModel, frozen=True):
+    """What decides a vector besides its input; the key of the vector store."""
+
+    name: str = Field(description="for people")
+    digest: str = Field(
+        description="sha256 over weights, configuration, preprocessing, precision, template"
+    )
+    dim: int
+    demo: bool = Field(description="true for the embedded encoder, which knows only the demo")
+
+
+@dataclass(frozen=True)
+class Embeddings(Artifact):
+    """Unit vectors in the order of their keys.
+
+    Raises:
+        ValueError: counts differ, a vector is not of unit length, or a number is not finite.
+    """
+
+    keys: tuple[str, ...]
+    """Image ids, or concept texts."""
+    vectors: Float32[np.ndarray, "key dim"]
+    encoder: EncoderIdentity
+
+    def __post_init__(self) -> None:
+        """Refuse vectors that would make a cosine wrong."""
+        if self.vectors.shape != (len(self.keys), self.encoder.dim):
+            raise ValueError(
+                f"{len(self.keys)} keys and dimension {self.encoder.dim}, "
+                f"but vectors of shape {self.vectors.shape}"
+            )
+        if len(set(self.keys)) != len(self.keys):
+            raise ValueError("a key stands twice")
+        norms = np.linalg.norm(self.vectors, axis=1)
+        if not np.allclose(norms, 1, atol=1e-3):
+            raise ValueError("a vector is not finite or not of unit length")
+
+    def take(self, keys: tuple[str, ...] | list[str]) -> Float32[np.ndarray, "key dim"]:
+        """Return the vectors of these keys, in their order.
+
+        Raises:
+            KeyError: a key has no vector.
+        """
+        place = {key: i for i, key in enumerate(self.keys)}
+        return self.vectors[[place[key] for key in keys]]
+
+    def write(self, folder: Path) -> None:
+        """Write `vectors.npy` and `embeddings.json`."""
+        np.save(folder / "vectors.npy", self.vectors, allow_pickle=False)
+        write_json(
+            folder / "embeddings.json",
+            {"keys": list(self.keys), "encoder": self.encoder.model_dump()},
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the vectors back, memory-mapped."""
+        about = _EmbeddingsFile.model_validate_json((folder / "embeddings.json").read_bytes())
+        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        return cls(keys=about.keys, vectors=vectors, encoder=about.encoder)
+
+
+@dataclass(frozen=True)
+class ImageEmbeddings(Embeddings):
+    """One unit vector an image, by image id, in the order of the image dataset's rows."""
+
+    kind: ClassVar[str] = "image-embeddings"
+
+
+@dataclass(frozen=True)
+class TextEmbeddings(Embeddings):
+    """One unit vector a concept text (put into the encoder's template), by the bare text."""
+
+    kind: ClassVar[str] = "text-embeddings"
+
+
+class _EmbeddingsFile(BaseModel, frozen=True):
+    keys: tuple[str, ...]
+    encoder: EncoderIdentity
+
+
+class StudyEmbeddings(JsonArtifact, frozen=True):
+    """What the embed stage made: the images' and the candidate texts' vectors, one encoder's."""
+
+    kind: ClassVar[str] = "embeddings"
+
+    encoder: EncoderIdentity
+    images: str
+    texts: str
+
+    def parts(self) -> tuple[Ref[Artifact], ...]:
+        """Return the vectors themselves."""
+        return (self.images_ref, self.texts_ref)
+
+    @property
+    def images_ref(self) -> Ref[ImageEmbeddings]:
+        """The images' vectors."""
+        return Ref(ImageEmbeddings.kind, self.images)
+
+    @property
+    def texts_ref(self) -> Ref[TextEmbeddings]:
+        """The candidate texts' vectors."""
+        return Ref(TextEmbeddings.kind, self.texts)

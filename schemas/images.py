@@ -1,0 +1,321 @@
+"""The image dataset: where it comes from, how it is split, and its rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from schemas.artifact import Artifact, JsonArtifact, Ref, write_json
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+# --- the spec -------------------------------------------------------------------------------
+
+
+class SyntheticSource(BaseModel, frozen=True, extra="forbid"):
+    """The dermoscopy-like dataset that the project draws itself."""
+
+    kind: Literal["synthetic"] = "synthetic"
+    images: int = Field(default=2000, ge=50, le=100_000, description="how many images to draw")
+    seed: int = Field(default=0, ge=0, description="another seed gives other subjects")
+
+
+class FolderSource(BaseModel, frozen=True, extra="forbid"):
+    """A folder of images in the imagefolder layout: one folder a class, or a metadata.csv."""
+
+    kind: Literal["folder"]
+    path: Path = Field(description="the folder; relative paths start at the study file")
+
+
+class TableSource(BaseModel, frozen=True, extra="forbid"):
+    """A CSV or Parquet table with one row an image and a column that names the image file."""
+
+    kind: Literal["table"]
+    path: Path = Field(description="a .csv or .parquet file")
+    image_column: str = Field(description="column with the image's path or file name")
+    image_folder: Path | None = Field(
+        default=None, description="folder the paths start at; empty: the table's own folder"
+    )
+    image_suffix: str = Field(
+        default="", description="added to every path, such as .jpg where the column holds ids"
+    )
+
+
+class HubSource(BaseModel, frozen=True, extra="forbid"):
+    """A dataset in the layout of the Hugging Face hub: its id there, or a local folder."""
+
+    kind: Literal["hub"]
+    path: Path | str = Field(description="hub id such as user/dataset, or a local folder")
+    config: str | None = Field(default=None, description="name of the dataset's configuration")
+    revision: str | None = Field(default=None, description="git revision: pin it to be repeatable")
+    image_column: str = Field(default="image", description="column with the image")
+
+
+class ArchiveSource(BaseModel, frozen=True, extra="forbid"):
+    """An .npz archive in the MedMNIST layout: {train,val,test}_images and ..._labels."""
+
+    kind: Literal["npz"]
+    path: Path = Field(description="the .npz file")
+    class_names: tuple[str, ...] = Field(
+        default=(), description="names of the labels 0, 1, ...; empty: the numbers themselves"
+    )
+
+
+class VectorSource(BaseModel, frozen=True, extra="forbid"):
+    """An .npz of ready-made image vectors: image_ids, labels, class_names, image_embeddings.
+
+    Images themselves are optional (for the report's thumbnails); `concept_names` and
+    `concept_labels`, where present, become attribute columns.
+    """
+
+    kind: Literal["vectors"]
+    path: Path = Field(description="the .npz file; the encoder must be `precomputed` on the same")
+    image_folder: Path | None = Field(default=None, description="folder with <image_id><suffix>")
+    image_suffix: str = Field(default=".jpg", description="ending of the image files")
+
+
+Source = Annotated[
+    SyntheticSource | FolderSource | TableSource | HubSource | ArchiveSource | VectorSource,
+    Field(discriminator="kind"),
+]
+
+
+class ClassSpec(BaseModel, frozen=True, extra="forbid"):
+    """One class as people call it."""
+
+    name: str = Field(min_length=1, description="the name a clinician reads and an LLM is asked")
+    synonyms: tuple[str, ...] = Field(
+        default=(), description="other names and abbreviations that would give the class away"
+    )
+
+
+class SplitSpec(BaseModel, frozen=True, extra="forbid"):
+    """How images are split where the data does not say.
+
+    Stratified by label; images of one subject, one lesion or equal bytes stay together.
+    """
+
+    train: float = Field(default=0.6, gt=0, lt=1, description="share of the images")
+    validation: float = Field(default=0.2, gt=0, lt=1, description="share of the images")
+    test: float = Field(default=0.2, gt=0, lt=1, description="share of the images")
+    seed: int = Field(default=0, ge=0, description="another seed gives another split")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + validation + test must be 1, not {total:g}")
+        return self
+
+
+class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
+    """A labelled image dataset: where it is, which columns mean what, how it is split."""
+
+    source: Source = Field(description="where the images come from")
+    label_column: str = Field(default="label", description="column with the class of an image")
+    classes: dict[str, ClassSpec] = Field(
+        default_factory=dict,
+        description="label in the data -> its name and synonyms; empty: every label, as it stands",
+    )
+    id_column: str | None = Field(default=None, description="column with a unique image id")
+    subject_column: str | None = Field(default=None, description="column with the patient")
+    lesion_column: str | None = Field(default=None, description="column with the lesion")
+    split_column: str | None = Field(
+        default=None, description="column that says train, validation or test; empty: we split"
+    )
+    attribute_columns: tuple[str, ...] = Field(
+        default=(), description="true/false columns with ground truth about what is visible"
+    )
+    splits: SplitSpec = Field(default_factory=SplitSpec, description="used where none are given")
+    max_rejected: float = Field(
+        default=0.01, ge=0, le=1, description="a larger share of rejected images stops the run"
+    )
+    max_pixels: int = Field(
+        default=100_000_000, gt=0, description="a larger image is a decompression bomb"
+    )
+    limit: int | None = Field(
+        default=None, gt=0, description="use only so many images, drawn by the split's seed"
+    )
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _names_alone(cls, value: object) -> object:
+        """Let `mel: melanoma` stand for `mel: {name: melanoma}`."""
+        if not isinstance(value, dict):
+            return value
+        return {k: {"name": v} if isinstance(v, str) else v for k, v in value.items()}
+
+
+# --- the artifacts ---------------------------------------------------------------------------
+
+
+class ClassLabel(BaseModel, frozen=True):
+    """One class of the dataset; its place in `ImageDataset.classes` is its integer label."""
+
+    key: str = Field(description="the label as it stands in the data")
+    name: str
+    synonyms: tuple[str, ...] = ()
+
+
+class Rejection(BaseModel, frozen=True):
+    """One row or file that did not become an image, and why."""
+
+    row: str = Field(description="what it was: an id, a path or a row number")
+    reason: Literal[
+        "missing-file",
+        "empty-file",
+        "broken-image",
+        "too-many-pixels",
+        "outside-folder",
+        "missing-label",
+        "unknown-label",
+        "unknown-split",
+        "missing-id",
+        "duplicate-id",
+        "conflicting-labels",
+    ]
+    detail: str
+
+
+class TestLabels(JsonArtifact, frozen=True):
+    """The test split's labels, kept apart so that only the last evaluation can read them."""
+
+    __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name
+    kind: ClassVar[str] = "test-labels"
+
+    labels: dict[str, str] = Field(description="image id -> class key")
+
+
+REQUIRED_COLUMNS = ("image_id", "sha256", "location", "split", "label", "group")
+
+
+@dataclass(frozen=True)
+class ImageDataset(Artifact):
+    """The images of a study, one row each. **Labels of the test split are not here.**
+
+    `images` has the columns
+
+    - `image_id`: unique text; rows are sorted by it.
+    - `sha256`: of the image's bytes (of the vector's, where there is no image).
+    - `location`: where the bytes are: a path below `root`, `shelf:<sha256>` for the store's own
+      image shelf, or `""` where only vectors are known.
+    - `split`: train, validation or test.
+    - `label`: class key; **empty (`None`) on every test row**, see `TestLabels`.
+    - `subject`, `lesion`: text or `None`, as the study names them.
+    - `group`: images that must never be parted (same subject, lesion or bytes) share a value;
+      intervals resample groups.
+    - `mask_location`: like `location`, of a lesion mask; `""` where there is none.
+    - every metadata column of the source, its type kept, prefixed with `meta.`;
+    - every attribute column (bool), prefixed with `attribute.`.
+    """
+
+    kind: ClassVar[str] = "image-dataset"
+
+    images: pd.DataFrame
+    classes: tuple[ClassLabel, ...]
+    rejected: tuple[Rejection, ...]
+    root: str
+    """The folder that `location` starts at; empty where all images are on the shelf."""
+    source: str
+    """One line about where the images come from, for cards and reports."""
+    synthetic: bool
+    """True where the project drew the images itself; said wherever they appear."""
+    class_counts: dict[str, dict[str, int]]
+    """Class key -> split -> number of images; counted when the labels were set apart."""
+    test_labels: Ref[TestLabels]
+
+    def __post_init__(self) -> None:
+        """Refuse a table that breaks the columns' promises."""
+        missing = [c for c in REQUIRED_COLUMNS if c not in self.images.columns]
+        if missing:
+            raise ValueError(f"the image table lacks the columns {', '.join(missing)}")
+        if not self.images["image_id"].is_unique:
+            raise ValueError("image ids must be unique")
+        held_out = self.images["split"] == "test"
+        if bool(self.images.loc[held_out, "label"].notna().any()):
+            raise ValueError("the image table holds labels of the test split")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def parts(self) -> tuple[Ref[Artifact], ...]:
+        """Return the test labels."""
+        return (self.test_labels,)
+
+    @property
+    def class_keys(self) -> tuple[str, ...]:
+        """The class keys in the order of their integer labels."""
+        return tuple(c.key for c in self.classes)
+
+    def rows(self, split: Split) -> Int[np.ndarray, " row"]:
+        """Return the row numbers of one split."""
+        return np.flatnonzero((self.images["split"] == split).to_numpy())
+
+    def labels(self, split: Literal["train", "validation"]) -> Int[np.ndarray, " row"]:
+        """Return the integer labels of `rows(split)`; the test split's are not here."""
+        order = {key: i for i, key in enumerate(self.class_keys)}
+        keys = self.images["label"].to_numpy()[self.rows(split)]
+        return np.array([order[k] for k in keys], dtype=np.int64)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the ground-truth attributes, without their prefix."""
+        prefix = "attribute."
+        return tuple(c.removeprefix(prefix) for c in self.images.columns if c.startswith(prefix))
+
+    def attribute(self, name: str) -> Bool[np.ndarray, " image"]:
+        """Return one ground-truth attribute of every image."""
+        return self.images[f"attribute.{name}"].to_numpy(dtype=bool)
+
+    def write(self, folder: Path) -> None:
+        """Write `images.parquet`, `rejected.json` and `dataset.json`."""
+        self.images.to_parquet(folder / "images.parquet", index=False)
+        write_json(folder / "rejected.json", [r.model_dump() for r in self.rejected])
+        write_json(
+            folder / "dataset.json",
+            {
+                "classes": [c.model_dump() for c in self.classes],
+                "root": self.root,
+                "source": self.source,
+                "synthetic": self.synthetic,
+                "class_counts": self.class_counts,
+                "test_labels": self.test_labels.digest,
+            },
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the table back; every promise is checked again."""
+        about = _DatasetFile.model_validate_json((folder / "dataset.json").read_bytes())
+        rejected = _Rejections.model_validate_json(
+            b'{"rejected":' + (folder / "rejected.json").read_bytes() + b"}"
+        )
+        return cls(
+            images=pd.read_parquet(folder / "images.parquet"),
+            classes=about.classes,
+            rejected=rejected.rejected,
+            root=about.root,
+            source=about.source,
+            synthetic=about.synthetic,
+            class_counts=about.class_counts,
+            test_labels=Ref(TestLabels.kind, about.test_labels),
+        )
+
+
+class _DatasetFile(BaseModel, frozen=True):
+    classes: tuple[ClassLabel, ...]
+    root: str
+    source: str
+    synthetic: bool
+    class_counts: dict[str, dict[str, int]]
+    test_labels: str
+
+
+class _Rejections(BaseModel, frozen=True):
+    rejected: tuple[Rejection, ...]

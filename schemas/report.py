@@ -1,0 +1,37 @@
+"""The report that a person reads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, Field
+
+from schemas.artifact import Artifact
+
+
+class ReportSpec(BaseModel, frozen=True, extra="forbid"):
+    """How much the report shows."""
+
+    concepts_per_class: int = Field(
+        default=12, gt=0, le=32, description="people can use at most 32 (Ramaswamy et al. 2023)"
+    )
+    images_per_concept: int = Field(default=4, ge=0, le=20)
+    thumbnail_px: int = Field(default=96, ge=16, le=512)
+
+
+@dataclass(frozen=True)
+class Report(Artifact):
+    """One HTML file that needs nothing from elsewhere."""
+
+    kind: ClassVar[str] = "report"
+
+    html: str
+
+    def write(self, folder: Path) -> None:
+        """Write `report.html`."""
+        (folder / "report.html").write_text(self.html, encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read `report.html`."""
+        return cls((folder / "report.html").read_text(encoding="utf-8"))

@@ -1,0 +1,47 @@
+"""The screened set: which candidates may be selected, and why the others may not."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from schemas.artifact import JsonArtifact
+from schemas.candidates import Candidate
+
+GateName = Literal["length", "class_leak", "visual", "exact_duplicate", "near_duplicate"]
+
+
+class ScreenSpec(BaseModel, frozen=True, extra="forbid"):
+    """Which gates a candidate must pass, in which order, and their thresholds."""
+
+    gates: tuple[GateName, ...] = Field(
+        default=("length", "class_leak", "visual", "exact_duplicate", "near_duplicate"),
+        description="the gates, in order; the first that drops a candidate gives the reason",
+    )
+    min_words: int = Field(default=1, ge=1)
+    max_words: int = Field(default=16, ge=1)
+    min_characters: int = Field(default=3, ge=1)
+    max_characters: int = Field(default=120, ge=1)
+    near_duplicate_cosine: float = Field(
+        default=0.95, gt=0, le=1, description="text vectors at least this alike are duplicates"
+    )
+
+
+class Drop(BaseModel, frozen=True):
+    """A candidate that a gate dropped."""
+
+    candidate: Candidate
+    gate: GateName
+    reason: str = Field(description="what the gate found, in words a reader understands")
+    evidence: dict[str, Any] = Field(
+        default_factory=dict, description="the matched words, the twin, the cosine"
+    )
+
+
+class ScreenedSet(JsonArtifact, frozen=True):
+    """Kept and dropped candidates; together they are the candidates that came in."""
+
+    kind: ClassVar[str] = "screened"
+
+    kept: tuple[Candidate, ...]
+    dropped: tuple[Drop, ...]
+    gates: tuple[GateName, ...] = Field(description="the gates that ran, in order")

@@ -1,0 +1,68 @@
+"""A study: one dataset, one way of finding concepts for it, one way of measuring them."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from schemas.candidates import ProposeSpec
+from schemas.concept_dataset import PublishSpec
+from schemas.concepts import SelectSpec
+from schemas.embeddings import EncoderSpec, OpenClipEncoder
+from schemas.evaluation import EvaluateSpec
+from schemas.images import DatasetSpec
+from schemas.index import IndexSpec
+from schemas.probe import ProbeSpec
+from schemas.report import ReportSpec
+from schemas.screened import ScreenSpec
+from schemas.validation import ValidationSpec
+
+StageName = Literal[
+    "ingest",
+    "propose",
+    "embed",
+    "screen",
+    "select",
+    "index",
+    "validate",
+    "publish",
+    "probe",
+    "evaluate",
+    "report",
+]
+
+
+class Study(BaseModel, frozen=True, extra="forbid"):
+    """Everything that decides what a study finds. Each stage is given its own part alone."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="lower-case letters, digits and dashes; it names runs, pages and reports",
+    )
+    description: str = Field(default="", description="one or two sentences for the report")
+    dataset: DatasetSpec = Field(description="the labelled images")
+    propose: ProposeSpec = Field(description="where candidate concepts come from")
+    encoder: EncoderSpec = Field(
+        default_factory=OpenClipEncoder, description="what turns images and texts into vectors"
+    )
+    screen: ScreenSpec = Field(
+        default_factory=ScreenSpec, description="which candidates are let through"
+    )
+    select: SelectSpec = Field(default_factory=SelectSpec, description="which are chosen")
+    index: IndexSpec = Field(default_factory=IndexSpec, description="what is looked up")
+    validation: ValidationSpec = Field(
+        default_factory=ValidationSpec, description="what must hold before anything is published"
+    )
+    publish: PublishSpec = Field(default_factory=PublishSpec, description="the dataset card")
+    probe: ProbeSpec = Field(default_factory=ProbeSpec, description="how heads are trained")
+    evaluate: EvaluateSpec = Field(
+        default_factory=EvaluateSpec, description="how heads are measured"
+    )
+    report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
+
+    @model_validator(mode="after")
+    def _encoder_knows_the_images(self) -> Self:
+        if self.dataset.source.kind == "vectors" and self.encoder.kind != "precomputed":
+            raise ValueError(
+                "dataset.source is `vectors`, so encoder must be `precomputed` with the same file"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""The shelves: where artifacts, vectors and answers are kept."""

@@ -1,0 +1,214 @@
+"""Artifacts under `root/<kind>/<digest>/`: immutable, content-addressed, never half-written."""
+
+import errno
+import hashlib
+import platform
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from schemas.artifact import Artifact, CuretteError, Manifest, PayloadFile, Recipe, Ref, write_json
+
+A = TypeVar("A", bound=Artifact)
+MANIFEST = "manifest.json"
+_PROJECT = Path(__file__).parent.parent
+
+
+class StoreError(CuretteError):
+    """The store's disk refuses."""
+
+
+class ArtifactMissing(CuretteError):
+    """Nothing is stored under this reference."""
+
+
+class ArtifactCorrupt(CuretteError):
+    """A file changed after it was saved."""
+
+
+@dataclass(frozen=True)
+class ArtifactStore:
+    """Artifacts under `root/<kind>/<digest>/`, each with a `manifest.json`.
+
+    The manifest is written last and the folder is renamed into place, so a folder that exists
+    is complete. Saving equal content twice is a no-op, and two processes that save the same
+    artifact at a time both end well: the later rename finds it there.
+    """
+
+    root: Path
+
+    def path(self, ref: Ref[A]) -> Path:
+        """Return the artifact's folder, whether or not it exists."""
+        return self.root / ref.kind / ref.digest
+
+    def save(self, artifact: A, recipe: Recipe) -> Ref[A]:
+        """Write an artifact and its history; return its address.
+
+        Raises:
+            StoreError: the disk is full or read-only; nothing half-written is left behind.
+        """
+        with explained(self.root):
+            workshop = self.root / ".workshop"
+            workshop.mkdir(parents=True, exist_ok=True)
+            bench = workshop / f"{artifact.kind}-{uuid.uuid4().hex}"
+            bench.mkdir()
+            try:
+                return self._save(artifact, recipe, bench)
+            finally:
+                shutil.rmtree(bench, ignore_errors=True)
+
+    def _save(self, artifact: A, recipe: Recipe, bench: Path) -> Ref[A]:
+        artifact.write(bench)
+        files = {
+            p.relative_to(bench).as_posix(): PayloadFile(
+                sha256=_sha256(p), size_bytes=p.stat().st_size
+            )
+            for p in sorted(bench.rglob("*"))
+            if p.is_file()
+        }
+        ref: Ref[A] = Ref(artifact.kind, _digest(artifact.kind, artifact.layout, files))
+        if self.is_whole(ref):
+            return ref
+        manifest = Manifest(
+            kind=artifact.kind,
+            layout=artifact.layout,
+            digest=ref.digest,
+            files=files,
+            parts=tuple(str(part) for part in artifact.parts()),
+            recipe=recipe,
+            code_commit=_code_commit(),
+            lock_sha256=_lock_sha256(),
+            python=platform.python_version(),
+            platform=f"{sys.platform} {platform.machine()}",
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_json(bench / MANIFEST, manifest.model_dump(mode="json"))
+        place = self.path(ref)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists():  # there, but not whole: put it aside rather than trust or delete it
+            place.rename(self.root / ".workshop" / f"corrupt-{ref.digest}-{uuid.uuid4().hex}")
+        try:
+            bench.rename(place)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            # Another process has just saved the same content: that is the same artifact.
+        return ref
+
+    def load(self, cls: type[A], ref: Ref[A]) -> A:
+        """Read an artifact back, after checking its bytes.
+
+        Raises:
+            TypeError: `ref` points at another kind of artifact.
+            ArtifactMissing: nothing is stored there.
+            ArtifactCorrupt: a file changed after it was saved.
+        """
+        if ref.kind != cls.kind:
+            raise TypeError(f"{ref} is not a {cls.kind}: a stage was given the wrong input")
+        manifest = self.manifest(ref)
+        if manifest.layout != cls.layout:
+            raise ArtifactCorrupt(
+                f"{ref} has layout {manifest.layout}, this version of curette reads layout "
+                f"{cls.layout}. Run the study again with --refresh {manifest.recipe.stage}."
+            )
+        place = self.path(ref)
+        for name, expected in manifest.files.items():
+            file = place / name
+            if not file.is_file() or _sha256(file) != expected.sha256:
+                raise ArtifactCorrupt(
+                    f"{file} changed after it was saved. Run the study again: the stage "
+                    f"`{manifest.recipe.stage}` will be repeated."
+                )
+        return cls.read(place)
+
+    def manifest(self, ref: Ref[A]) -> Manifest:
+        """Return an artifact's history.
+
+        Raises:
+            ArtifactMissing: nothing is stored there.
+            ArtifactCorrupt: the manifest cannot be read.
+        """
+        file = self.path(ref) / MANIFEST
+        try:
+            return Manifest.model_validate_json(file.read_bytes())
+        except FileNotFoundError:
+            raise ArtifactMissing(
+                f"{ref} is not in the store {self.root}: it was pruned, or it was made in another "
+                "store. Run the study again: the stage that makes it will be repeated."
+            ) from None
+        except ValidationError as error:
+            raise ArtifactCorrupt(f"{file} is not a manifest: {error}") from None
+
+    def is_whole(self, ref: Ref[A]) -> bool:
+        """Return whether the artifact and its parts are there, every byte as it was saved."""
+        try:
+            manifest = self.manifest(ref)
+        except (ArtifactMissing, ArtifactCorrupt):
+            return False
+        place = self.path(ref)
+        return all(
+            (place / name).is_file() and _sha256(place / name) == expected.sha256
+            for name, expected in manifest.files.items()
+        ) and all(self.is_whole(Ref(*part.split("/", 1))) for part in manifest.parts)
+
+
+@contextmanager
+def explained(root: Path) -> Iterator[None]:
+    """Turn what a disk says into what a person can do about it."""
+    try:
+        yield
+    except OSError as error:
+        remedies = {
+            errno.ENOSPC: "the disk is full: make room, or choose another one with --store",
+            errno.EDQUOT: "the disk quota is used up: make room, or choose another --store",
+            errno.EROFS: "the disk is read-only: choose a folder you may write to with --store",
+            errno.EACCES: "you may not write there: choose another folder with --store",
+            errno.EPERM: "you may not write there: choose another folder with --store",
+            errno.ENOTDIR: "a part of the path is a file: choose a folder with --store",
+        }
+        if error.errno not in remedies:
+            raise
+        raise StoreError(
+            f"cannot write to the store {root}: {remedies[error.errno]}. Finished stages are "
+            "kept; the next run goes on from them."
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(kind: str, layout: int, files: dict[str, PayloadFile]) -> str:
+    """Return 20 hex digits over kind, layout and every payload file's digest."""
+    lines = [f"{kind} {layout}", *(f"{name} {file.sha256}" for name, file in files.items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:20]
+
+
+@cache
+def _code_commit() -> str | None:
+    """Return the checkout's commit, or None where there is no git checkout."""
+    command = ["git", "-C", str(_PROJECT), "describe", "--always", "--dirty=+dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command
+            command, capture_output=True, text=True, check=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+@cache
+def _lock_sha256() -> str | None:
+    lock = _PROJECT / "uv.lock"
+    return _sha256(lock) if lock.is_file() else None

@@ -1,0 +1,235 @@
+"""A stage's identity: what must be the same for its earlier answer to be this run's answer."""
+
+import ast
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.cache_policies import CachePolicy
+from prefect.context import TaskRunContext
+from pydantic import BaseModel
+
+from schemas.artifact import Artifact, Recipe, Ref
+from schemas.machine import Machine
+
+_PROJECT = Path(__file__).parent.parent
+
+
+@dataclass
+class Stage(CachePolicy):
+    """Prefect's cache policy of one stage, and the recipes of what it makes.
+
+    The key covers the stage's name, the code of its folder and of every schema it imports
+    (as syntax trees, so that comments, docstrings and layout do not count), its inputs, and the
+    state of every file or folder that an input points to. The machine is left out: it changes
+    how fast an answer comes, not the answer.
+
+    Any change of code reruns the stage rather than returning the old answer. That can be eager,
+    because what is expensive is kept below the stage, by content: vectors and LLM answers.
+    """
+
+    name: str = ""
+
+    def compute_key(
+        self,
+        task_ctx: TaskRunContext,  # noqa: ARG002 - Prefect's signature
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> str:
+        """Return the stage's cache key for these inputs."""
+        return self.key(inputs)
+
+    def key(self, inputs: dict[str, Any]) -> str:
+        """Return `<name>-<sha256>` over the code and the inputs without the machine."""
+        named = {k: v for k, v in sorted(inputs.items()) if not isinstance(v, Machine)}
+        content = {
+            "stage": self.name,
+            "code": self.code,
+            "inputs": {k: _plain(v) for k, v in named.items()},
+            "outside": [f"{path} {_state(path)}" for path in sorted(set(_paths(named)))],
+        }
+        text = json.dumps(content, sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()}"
+
+    @property
+    def code(self) -> str:
+        """Digest of the code that decides what the stage makes."""
+        return code_digest(self.name)
+
+    def recipe(self, spec: BaseModel | None = None, **inputs: Ref[Artifact]) -> Recipe:
+        """Return what goes into the manifest of what this stage makes."""
+        return Recipe(
+            stage=self.name,
+            code=self.code,
+            spec=spec.model_dump(mode="json") if spec else {},
+            inputs={name: str(ref) for name, ref in inputs.items()},
+        )
+
+
+@cache
+def code_digest(stage: str) -> str:
+    """Return sha256 over the stage's folder and the schemas that it imports, directly or not.
+
+    Python counts as its syntax tree without docstrings; any other file (prompts, templates,
+    weights) as its bytes. The command line, flows and the store do not count: they move
+    artifacts but do not decide what is in them.
+    """
+    folder = _PROJECT / "tasks" / stage
+    digest = hashlib.sha256()
+    others = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix not in _NOT_CODE]
+    modules = sorted(folder.rglob("*.py"))
+    for path in [*_with_schemas(modules), *others]:
+        content = _tree(path).encode() if path.suffix == ".py" else path.read_bytes()
+        digest.update(f"{path.relative_to(_PROJECT).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+_NOT_CODE = {".py", ".pyc"}
+
+
+def _with_schemas(modules: list[Path]) -> list[Path]:
+    """Return the modules and every schema module they import, sorted."""
+    seen: set[Path] = set()
+    ahead = list(modules)
+    while ahead:
+        path = ahead.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("schemas."):
+                ahead.append(_PROJECT / f"{str(node.module).replace('.', '/')}.py")
+    return sorted(seen)
+
+
+def _tree(path: Path) -> str:
+    """Return a module's syntax tree without its docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def _plain(value: object) -> object:
+    """Return JSON that is equal exactly where the inputs are."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"a stage's input cannot be a {type(value).__name__}: it has no stable key")
+
+
+def _paths(value: object) -> Iterator[Path]:
+    """Yield every path that a spec among the inputs points to."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _paths(getattr(value, name))
+    elif isinstance(value, dict):
+        for v in value.values():
+            yield from _paths(v)
+    elif isinstance(value, list | tuple):
+        for v in value:
+            yield from _paths(v)
+
+
+def _state(path: Path) -> str:
+    """Return the state of what a path points to.
+
+    A file is read; a folder is listed with sizes and times, since reading a million images to
+    learn that nothing changed would take as long as the stage.
+    """
+    if path.is_file():
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    if not path.is_dir():
+        return "absent"
+    listing = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            state = file.stat()
+            line = f"{file.relative_to(path)} {state.st_size} {state.st_mtime_ns}\n"
+            listing.update(line.encode(errors="surrogateescape"))
+    return listing.hexdigest()
+
+
+# --- what a stage leaves in the Prefect UI ------------------------------------------------------
+
+
+def leave_table(key: str, rows: list[dict[str, object]], description: str) -> None:
+    """Leave a table in the Prefect UI; outside a Prefect run, where nobody looks, do nothing."""
+    if TaskRunContext.get() is not None:
+        create_table_artifact(table=rows, key=key, description=description)
+
+
+def leave_markdown(key: str, text: str) -> None:
+    """Leave a Markdown page in the Prefect UI; outside a Prefect run do nothing."""
+    if TaskRunContext.get() is not None:
+        create_markdown_artifact(markdown=text, key=key)
+
+
+watcher: ContextVar[Callable[[str, int, int], None] | None] = ContextVar("watcher", default=None)
+"""Told `(description, done, total)` as long stages go on; the command line's live display."""
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Tell how far a long stage is: to the `watcher`, and as a bar in the Prefect UI.
+
+    Yields:
+        `advance(count)`, which may be called from any thread and as often as one likes: the UI
+        is told at most once a second.
+    """
+    watch = watcher.get() or _nobody
+    artifact = None
+    if TaskRunContext.get() is not None:
+        artifact = cast(UUID, create_progress_artifact(progress=0.0, description=description))
+    lock = threading.Lock()
+    done = 0
+    told_at = time.monotonic()
+
+    def advance(count: int) -> None:
+        nonlocal done, told_at
+        with lock:
+            done += count
+            due = time.monotonic() - told_at >= 1
+            told_at = time.monotonic() if due else told_at
+        watch(description, done, total)
+        if artifact and due:
+            update_progress_artifact(artifact, progress=100 * min(done, total) / max(total, 1))
+
+    watch(description, 0, total)
+    yield advance
+    if artifact:
+        update_progress_artifact(artifact, progress=100.0)
+
+
+def _nobody(description: str, done: int, total: int) -> None:
+    """Watch nothing."""

@@ -1,0 +1,20 @@
+"""What all tests share: shape checks at run time, and no word to anyone outside."""
+
+import flows  # noqa: F401, I001 - first: it switches telemetry off before Prefect is imported
+
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook(["tasks"], "beartype.beartype")
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Real third-party data, which is never part of the project."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("real data is not here: ../shared/data is absent")
+    return SHARED_DATA
