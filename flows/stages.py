@@ -1,19 +1,35 @@
 """Running stages: what was done before is not done again, and what is broken is mended."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 from prefect import Task
 from pydantic import BaseModel, Field
 
 from schemas.artifact import Artifact, Ref
+from schemas.machine import Machine
 from schemas.study import StageName
 from storage.store import ArtifactStore
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)
+
+
+class RunOptions(BaseModel, frozen=True, extra="forbid"):
+    """How a study is run; what it finds does not depend on it."""
+
+    store: Path = Field(
+        default=Path(".curette"), description="folder for everything that is kept between runs"
+    )
+    until: StageName | None = Field(default=None, description="end the run after this stage")
+    refresh: tuple[StageName, ...] = Field(
+        default=(), description="repeat these stages even where nothing changed"
+    )
+    machine: Machine = Field(default_factory=Machine, description="device, batch size, threads")
 
 
 class StageRecord(BaseModel, frozen=True):
@@ -25,24 +41,36 @@ class StageRecord(BaseModel, frozen=True):
     ref: str = Field(description="`kind/digest` of what it made")
 
 
-class Reached(Exception):  # noqa: N818 - nothing went wrong
+class Reached(Exception):
     """The stage that the run was to end with is done."""
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Told of every stage as it starts and ends; the command line's display."""
+
+    on_start: Callable[[StageName], None]
+    on_end: Callable[[StageRecord], None]
+
+
+stage_watcher: ContextVar[Watcher | None] = ContextVar("stage_watcher", default=None)
 
 
 @dataclass
 class Stages:
-    """Runs the stages of one run in turn.
+    """The stages of one run, run in turn.
 
     Prefect keeps the answers in the store beside the artifacts, so that whoever opens the store,
     from the command line or as a worker, finds them.
     """
 
-    store: ArtifactStore
-    refresh: Collection[StageName] = ()
-    until: StageName | None = None
-    on_start: Callable[[StageName], None] = lambda name: None
-    on_end: Callable[[StageRecord], None] = lambda record: None
+    options: RunOptions
     records: list[StageRecord] = field(default_factory=list)
+
+    @property
+    def store(self) -> ArtifactStore:
+        """Where the artifacts are."""
+        return ArtifactStore(self.options.store.resolve())
 
     def run(self, stage: Task[P, Ref[A]], *args: P.args, **kwargs: P.kwargs) -> Ref[A]:
         """Run one stage, or find what it made earlier.
@@ -53,25 +81,29 @@ class Stages:
         Raises:
             Reached: this was the last stage wanted.
         """
-        name: StageName = stage.name  # type: ignore[assignment]
-        self.on_start(name)
+        name: StageName = stage.name  # type: ignore[assignment] # stages carry stage names
+        watcher = stage_watcher.get()
+        if watcher:
+            watcher.on_start(name)
         start = time.perf_counter()
-        answers = self.store.root / "answers"
-        wanted = stage.with_options(result_storage=answers, refresh_cache=name in self.refresh)
-        state = wanted(*args, **kwargs, return_state=True)
-        ref: Ref[A] = state.result()
-        cached = state.name == "Cached"
-        if cached and not self.store.is_whole(ref):
-            again = stage.with_options(result_storage=answers, refresh_cache=True)
-            ref, cached = again(*args, **kwargs), False
+        ref, state = self._ask(stage, name in self.options.refresh, *args, **kwargs)
+        if state == "cached" and not self.store.is_whole(ref):
+            ref, state = self._ask(stage, True, *args, **kwargs)
         record = StageRecord(
-            name=name,
-            state="cached" if cached else "ran",
-            seconds=round(time.perf_counter() - start, 3),
-            ref=str(ref),
+            name=name, state=state, seconds=round(time.perf_counter() - start, 3), ref=str(ref)
         )
         self.records.append(record)
-        self.on_end(record)
-        if name == self.until:
+        if watcher:
+            watcher.on_end(record)
+        if name == self.options.until:
             raise Reached
         return ref
+
+    def _ask(
+        self, stage: Task[P, Ref[A]], anew: bool, *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[Ref[A], Literal["ran", "cached"]]:
+        answers = self.store.root / "answers"
+        wanted = stage.with_options(result_storage=answers, refresh_cache=anew)
+        state = wanted(*args, **kwargs, return_state=True)
+        ref: Ref[A] = state.result()
+        return ref, "cached" if state.name == "Cached" else "ran"

@@ -31,22 +31,25 @@ def load_study(file: Path, overrides: Sequence[str] = ()) -> Study:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"cannot read the study {file}: {error}") from None
-    tree = _compose(file, text)
-    content = yaml.safe_load(text)
+    tree, content = _parse(file, text)
     for override in overrides:
         _override(content, override)
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
-        problems = [_explain(file, tree, e) for e in error.errors(include_url=False)]
+        problems = [
+            p for _, p in sorted(_explain(file, tree, overrides, e) for e in error.errors())
+        ]
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise StudyError("\n".join([f"{count} in the study {file}:", *problems])) from None
     return _absolute(study, file.resolve().parent)
 
 
-def _compose(file: Path, text: str) -> yaml.Node:
+def _parse(file: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
+    """Return the YAML as nodes, which know their lines, and as plain values."""
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise StudyError(f"the study {file} is not YAML: {error}") from None
     if not isinstance(tree, yaml.MappingNode):
@@ -54,7 +57,7 @@ def _compose(file: Path, text: str) -> yaml.Node:
     twice = list(_duplicates(tree))
     if twice:
         raise StudyError("\n".join(f"{file}:{line}: `{key}` stands twice" for key, line in twice))
-    return tree
+    return tree, content
 
 
 def _duplicates(node: yaml.Node) -> list[tuple[str, int]]:
@@ -91,35 +94,43 @@ def _override(content: dict[str, Any], override: str) -> None:
     place[last] = parsed
 
 
-def _explain(file: Path, tree: yaml.Node, error: ErrorDetails) -> str:
-    """Return one line: place, key, what is wrong, what would be right."""
+def _explain(
+    file: Path, tree: yaml.Node, overrides: Sequence[str], error: ErrorDetails
+) -> tuple[int, str]:
+    """Return the line, and one text: place, key, what is wrong, what would be right."""
     path, line = _locate(tree, error["loc"])
     key = ".".join(path) or "the study"
+    overridden = next((o for o in overrides if o.partition("=")[0] == key), None)
+    place = f"--set {overridden}" if overridden else f"{file}:{line}: {key}"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = f"there is no such key{_did_you_mean(error['loc'])}"
     elif error["type"] == "missing":
         message = f"must be given{_meaning(error['loc'])}"
+    elif error["type"] == "string_pattern_mismatch":
+        message = f"cannot be {error['input']!r}{_meaning(error['loc'])}"
     elif "input" in error and not isinstance(error["input"], Mapping | list):
         message += f", not {error['input']!r}"
-    return f"  {file}:{line}: {key}: {message}"
+    return line, f"  {place}: {message}"
 
 
 def _locate(tree: yaml.Node, loc: tuple[int | str, ...]) -> tuple[list[str], int]:
     """Follow an error's location through the YAML; the tags of unions are not in the file."""
-    node, path, line = tree, [], tree.start_mark.line + 1
-    for position, part in enumerate(loc):
-        if isinstance(node, yaml.MappingNode):
-            entry = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if entry is not None:
-                node, line = entry[1], entry[0].start_mark.line + 1
-                path.append(str(part))
-            elif position == len(loc) - 1:
-                path.append(str(part))
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+    node: yaml.Node | None = tree
+    path, line = [], tree.start_mark.line + 1
+    for part in loc:
+        entries = node.value if isinstance(node, yaml.MappingNode) else []
+        if any(k.value == "kind" and v.value == part for k, v in entries):
+            continue
+        path.append(str(part))
+        key = next(((k, v) for k, v in entries if k.value == str(part)), None)
+        if key is not None:
+            node, line = key[1], key[0].start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and node.value[part:]:
             node = node.value[part]
             line = node.start_mark.line + 1
-            path.append(str(part))
+        else:
+            node = None  # not in the file: it was left out, or came from the command line
     return path, line
 
 

@@ -1,0 +1,42 @@
+# `make demo` and `make test` set everything up first; nothing but git, make and Python 3.11 is needed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := $(shell command -v uv || echo .uv/bin/uv)
+STORE ?= .curette
+UI_PORT ?= 4200
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench ui clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+
+setup: .venv/.ready ## the environment in .venv, from uv.lock
+
+.venv/.ready: uv.lock pyproject.toml
+	@test -x "$(UV)" || $(PYTHON) -m pip install --quiet --target .uv uv
+	$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+demo: setup ## the whole study on the demo dataset, then where its results are
+	.venv/bin/curette run flows/studies/demo.yaml --store $(STORE)
+
+test: setup ## the tests
+	.venv/bin/python -m pytest
+
+check: setup ## lint, types, architecture
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: setup ## ratios and seconds, printed as a table
+	$(UV) sync --frozen --quiet --python $(PYTHON) --group bench
+	.venv/bin/python -m tests.benchmarks
+
+ui: setup ## a Prefect server and its UI on 127.0.0.1
+	@echo "Prefect UI: http://127.0.0.1:$(UI_PORT)"
+	@echo "In another terminal: export PREFECT_API_URL=http://127.0.0.1:$(UI_PORT)/api"
+	@.venv/bin/python -m flows.ui $(UI_PORT)
+
+clean: ## remove the environment and the store
+	rm -rf .venv .uv $(STORE)

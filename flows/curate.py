@@ -1,0 +1,56 @@
+"""From labelled images to a published concept dataset."""
+
+from contextlib import suppress
+
+from prefect import flow
+
+from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
+from flows.stages import Reached, RunOptions, Stages
+from schemas.artifact import Ref
+from schemas.concept_dataset import ConceptDataset
+from schemas.study import Study
+from tasks.embed.task import embed_study
+from tasks.index.task import build_index
+from tasks.ingest.task import ingest_dataset
+from tasks.propose.task import propose_concepts
+from tasks.publish.task import publish_concept_dataset
+from tasks.screen.task import screen_concepts
+from tasks.select.task import select_concepts
+from tasks.validate.task import validate_concept_dataset
+
+
+def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
+    """Find, choose and check concepts for one dataset, and publish them with their scores.
+
+    Each line is one cached stage; a line that fails is where the next run resumes.
+    """
+    run, store, machine = stages.run, stages.store, stages.options.machine
+
+    dataset = run(ingest_dataset, study.dataset, store, machine)
+    candidates = run(propose_concepts, dataset, study.propose, store)
+    embeddings = run(embed_study, dataset, candidates, study.encoder, machine, store)
+    screened = run(screen_concepts, dataset, candidates, embeddings, study.screen, store)
+    concepts = run(select_concepts, dataset, screened, embeddings, study.select, store)
+    index = run(build_index, dataset, concepts, embeddings, study.index, machine, store)
+    validated = run(
+        validate_concept_dataset,
+        dataset,
+        candidates,
+        screened,
+        concepts,
+        embeddings,
+        index,
+        study.validation,
+        store,
+    )
+    return run(publish_concept_dataset, study.name, validated, study.publish, store)
+
+
+@flow(name="curate", flow_run_name=run_name)
+def curate(study: StudyChoice, options: RunOptions | None = None) -> RunResult:
+    """Make a validated, published concept dataset out of a labelled image dataset and an LLM."""
+    whole = open_study(study)
+    stages = Stages(options or RunOptions())
+    with suppress(Reached):
+        curate_concepts(whole, stages)
+    return finish(whole, stages)

@@ -1,0 +1,98 @@
+"""What a person at the terminal sees while a study runs: one line a stage."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import get_args
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.text import Text
+
+from flows.runs import RunResult
+from flows.stages import StageRecord, Watcher, stage_watcher
+from schemas.study import StageName
+from tasks.stage import watcher
+
+
+@contextmanager
+def live_display(console: Console) -> Iterator[None]:
+    """Show each stage as it starts, goes on and ends; plain lines where there is no terminal."""
+    with Progress(
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.fields[stage]:<9}"),
+        TextColumn("{task.fields[state]:<7}", style="green"),
+        _Seconds(),
+        BarColumn(bar_width=24),
+        TextColumn("{task.description}", style="dim"),
+        console=console,
+        disable=not console.is_terminal,
+    ) as bars:
+        lines: dict[str, int] = {}
+        now = ""
+
+        def start(name: StageName) -> None:
+            nonlocal now
+            now = name
+            lines[name] = bars.add_task("", total=None, stage=name, state="running")
+
+        def end(record: StageRecord) -> None:
+            bars.update(
+                lines[record.name],  # type: ignore[arg-type] # rich's TaskID is an int
+                description="",
+                state=record.state,
+                total=1,
+                completed=1,
+            )
+            if not console.is_terminal:
+                console.print(
+                    f"{record.name:<9} {record.state:<7} {record.seconds:7.1f} s", highlight=False
+                )
+
+        def advance(description: str, done: int, total: int) -> None:
+            if now in lines:
+                bars.update(
+                    lines[now],  # type: ignore[arg-type]
+                    description=f"{escape(description)} {done:,}/{total:,}",
+                    completed=done,
+                    total=total,
+                )
+
+        watched = stage_watcher.set(Watcher(start, end))
+        watching = watcher.set(advance)
+        try:
+            yield
+        finally:
+            watcher.reset(watching)
+            stage_watcher.reset(watched)
+
+
+class _Seconds(ProgressColumn):
+    """Seconds since the stage started."""
+
+    def render(self, task: Task) -> Text:
+        """Return the seconds, right-aligned."""
+        return Text(f"{task.finished_time or task.elapsed or 0:6.1f} s", style="dim")
+
+
+def print_summary(console: Console, result: RunResult, started: float) -> None:
+    """Print how it went, the headline numbers, and where the results are."""
+    ran = sum(r.state == "ran" for r in result.stages)
+    console.print(
+        f"\n{result.study}: {len(result.stages)} of {len(get_args(StageName))} stages, {ran} ran, "
+        f"{len(result.stages) - ran} cached, {time.monotonic() - started:.0f} s in all",
+        highlight=False,
+    )
+    for head, metrics in result.metrics.items():
+        if head_number := metrics.get("balanced_accuracy"):
+            console.print(
+                f"  {escape(head):<24} balanced accuracy {head_number.value:.3f} "
+                f"[{head_number.low:.3f}, {head_number.high:.3f}]",
+                highlight=False,
+                markup=False,
+            )
+    if result.concept_dataset:
+        console.print(f"concept dataset: {result.concept_dataset}", soft_wrap=True, markup=False)
+    if result.report:
+        console.print(f"report:          {result.report}", soft_wrap=True, markup=False)

@@ -1,0 +1,58 @@
+"""From a published concept dataset to numbers and a report."""
+
+from contextlib import suppress
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
+from flows.stages import Reached, RunOptions, Stages
+from schemas.artifact import Ref
+from schemas.concept_dataset import ConceptDataset
+from schemas.report import Report
+from schemas.study import Study
+from tasks.evaluate.task import evaluate_probe
+from tasks.probe.task import train_probe
+from tasks.report.task import write_report
+
+
+def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:
+    """Train heads on a concept dataset, measure them on its test split and tell a person."""
+    run, store = stages.run, stages.store
+
+    probe = run(train_probe, published, study.probe, store)
+    evaluation = run(evaluate_probe, published, probe, study.evaluate, store)
+    return run(
+        write_report,
+        study.name,
+        study.description,
+        published,
+        probe,
+        evaluation,
+        study.report,
+        store,
+    )
+
+
+@flow(name="probe", flow_run_name=run_name)
+def probe(
+    concept_dataset: Annotated[
+        str,
+        Field(
+            pattern=r"^(concept-dataset/)?[0-9a-f]{20}$",
+            description="digest of a published concept dataset in the store",
+        ),
+    ],
+    study: StudyChoice,
+    options: RunOptions | None = None,
+) -> RunResult:
+    """Train and measure heads on a concept dataset that was published earlier."""
+    whole = open_study(study)
+    stages = Stages(options or RunOptions())
+    published: Ref[ConceptDataset] = Ref(
+        ConceptDataset.kind, concept_dataset.removeprefix("concept-dataset/")
+    )
+    with suppress(Reached):
+        measure_concepts(whole, published, stages)
+    return finish(whole, stages, published)

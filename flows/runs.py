@@ -1,0 +1,83 @@
+"""What a run is given and what it answers."""
+
+from pathlib import Path
+from typing import Annotated
+
+from prefect.runtime import flow_run
+from pydantic import BaseModel, Field
+
+from flows.stages import StageRecord, Stages
+from flows.study_file import load_study
+from schemas.artifact import Ref
+from schemas.concept_dataset import ConceptDataset
+from schemas.evaluation import Evaluation
+from schemas.report import Report
+from schemas.study import Study
+
+StudyChoice = Annotated[
+    str | Study,
+    Field(
+        title="study",
+        description="a study file on the worker's machine, such as flows/studies/demo.yaml; or "
+        "the study itself, filled in here",
+    ),
+]
+
+
+class MetricValue(BaseModel, frozen=True):
+    """One number with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class RunResult(BaseModel, frozen=True):
+    """What a run did and where its results are; `curette run --json` prints it."""
+
+    study: str
+    stages: tuple[StageRecord, ...]
+    metrics: dict[str, dict[str, MetricValue]] = Field(
+        default_factory=dict, description="head -> metric -> number; empty before the evaluation"
+    )
+    report: str | None = Field(default=None, description="path of the HTML report")
+    concept_dataset: str | None = Field(
+        default=None, description="folder of the published concept dataset"
+    )
+
+
+def run_name() -> str:
+    """Return the name of the current flow run: the flow and the study."""
+    choice = flow_run.parameters["study"]
+    name = choice.name if isinstance(choice, Study) else Path(choice).stem
+    return f"{flow_run.flow_name} {name}"
+
+
+def open_study(choice: str | Study) -> Study:
+    """Return the study itself, whichever way it was given."""
+    return choice if isinstance(choice, Study) else load_study(Path(choice))
+
+
+def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None = None) -> RunResult:
+    """Return what the stages made, as far as they went."""
+    made = {r.ref.split("/")[0]: r.ref.split("/")[1] for r in stages.records}
+    store = stages.store
+    if published is None and ConceptDataset.kind in made:
+        published = Ref(ConceptDataset.kind, made[ConceptDataset.kind])
+    metrics: dict[str, dict[str, MetricValue]] = {}
+    if Evaluation.kind in made:
+        evaluation = store.load(Evaluation, Ref(Evaluation.kind, made[Evaluation.kind]))
+        for m in evaluation.metrics:
+            metrics.setdefault(m.head, {})[m.name] = MetricValue(
+                value=m.value, low=m.low, high=m.high
+            )
+    report = None
+    if Report.kind in made:
+        report = str(store.path(Ref(Report.kind, made[Report.kind])) / "report.html")
+    return RunResult(
+        study=study.name,
+        stages=tuple(stages.records),
+        metrics=metrics,
+        report=report,
+        concept_dataset=str(store.path(published)) if published else None,
+    )

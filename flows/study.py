@@ -1,0 +1,21 @@
+"""The whole study: from a labelled image dataset to a report on its concepts."""
+
+from contextlib import suppress
+
+from prefect import flow
+
+from flows.curate import curate_concepts
+from flows.probe import measure_concepts
+from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
+from flows.stages import Reached, RunOptions, Stages
+
+
+@flow(name="study", flow_run_name=run_name)
+def study(study: StudyChoice, options: RunOptions | None = None) -> RunResult:
+    """Curate concepts for one dataset and measure how well they explain its labels."""
+    whole = open_study(study)
+    stages = Stages(options or RunOptions())
+    with suppress(Reached):
+        published = curate_concepts(whole, stages)
+        measure_concepts(whole, published, stages)
+    return finish(whole, stages)

@@ -1,0 +1,132 @@
+"""A wrong study is refused with every problem, its place, and what would be right."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.study_file import load_study
+from schemas.artifact import StudyError
+from schemas.embeddings import OpenClipEncoder
+from schemas.images import TableSource
+
+STUDIES = Path(__file__).parents[2] / "flows" / "studies"
+
+GOOD = """\
+name: mine
+dataset:
+  source: {kind: synthetic, images: 100}
+propose:
+  source: {kind: recorded}
+"""
+
+
+def _write(folder: Path, text: str) -> Path:
+    file = folder / "study.yaml"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda f: f.stem)
+def test_our_own_studies_are_right(file: Path) -> None:
+    assert load_study(file).name == file.stem
+
+
+def test_every_problem_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+    file = _write(
+        tmp_path,
+        "name: Bad Name\n"
+        "dataset:\n"
+        "  source: {kind: table, pth: x.csv, image_column: f}\n"
+        "  splits: {train: 0.6, validation: 0.6, test: 0.2}\n"
+        "propose:\n"
+        "  source: {kind: llmm}\n"
+        "select:\n"
+        "  method: greedy\n",
+    )
+    with pytest.raises(StudyError) as caught:
+        load_study(file)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"6 problems in the study {file}:"
+    expected = [
+        (1, "name: cannot be 'Bad Name' (lower-case letters, digits and dashes"),
+        (3, "dataset.source.path: must be given (a .csv or .parquet file)"),
+        (3, "dataset.source.pth: there is no such key; did you mean `path`?"),
+        (4, "dataset.splits: train + validation + test must be 1, not 1.4"),
+        (6, "propose.source: Input tag 'llmm'"),
+        (8, "select.method: Input should be 'submodular', 'random' or 'top_discriminability'"),
+    ]
+    for line, (number, text) in zip(lines[1:], expected, strict=True):
+        assert line.startswith(f"  {file}:{number}: {text}")
+
+
+def test_a_problem_from_the_command_line_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"--set select\.per_class=0: Input should be greater"):
+        load_study(_write(tmp_path, GOOD), ["select.per_class=0"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("a", "write it as dotted.key=value"),
+        ("=1", "write it as dotted.key=value"),
+        ("name.x=1", "`name` has no keys of its own"),
+        ("select.seed=[1", "the value is not YAML"),
+        ("selct.seed=1", "did you mean `select`"),
+    ],
+)
+def test_a_wrong_override_says_what_is_wrong(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        load_study(_write(tmp_path, GOOD), [override])
+
+
+def test_an_override_may_make_new_sections(tmp_path: Path) -> None:
+    file = _write(tmp_path, GOOD)
+    study = load_study(file, ["select.per_class=4", "screen.gates=[length]"])
+    assert study.select.per_class == 4
+    assert study.screen.gates == ("length",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [", "is not YAML"),
+        ("- a", "must be a mapping"),
+        ("", "must be a mapping"),
+        ("name: a\nname: b\n", r"study\.yaml:2: `name` stands twice"),
+        (
+            GOOD.replace("name: mine", "name: !!python/object:os.system x"),
+            "is not YAML.*could not determine a constructor",
+        ),
+    ],
+)
+def test_what_is_not_a_study_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        load_study(_write(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"cannot read the study .*absent\.yaml"):
+        load_study(tmp_path / "absent.yaml")
+
+
+def test_relative_paths_start_at_the_study(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    study = load_study(
+        _write(
+            tmp_path,
+            GOOD.replace(
+                "{kind: synthetic, images: 100}", "{kind: table, path: a.csv, image_column: f}"
+            )
+            + "encoder: {kind: open_clip, model: model}\n",
+        )
+    )
+    assert isinstance(study.dataset.source, TableSource)
+    assert study.dataset.source.path == tmp_path / "a.csv"
+    assert isinstance(study.encoder, OpenClipEncoder)
+    assert study.encoder.model == tmp_path / "model"
+
+
+def test_a_model_name_that_is_no_folder_stays_a_name(tmp_path: Path) -> None:
+    study = load_study(_write(tmp_path, GOOD + "encoder: {kind: open_clip, model: ViT-B-32}\n"))
+    assert isinstance(study.encoder, OpenClipEncoder)
+    assert study.encoder.model == "ViT-B-32"
