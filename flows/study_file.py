@@ -109,7 +109,8 @@ def _explain(
         message = f"must be given{_meaning(error['loc'])}"
     elif error["type"] == "string_pattern_mismatch":
         message = f"cannot be {error['input']!r}{_meaning(error['loc'])}"
-    elif "input" in error and not isinstance(error["input"], Mapping | list):
+    elif "url" not in key and not isinstance(error.get("input"), Mapping | list):
+        # An address may hold a password; everything else helps to be seen.
         message += f", not {error['input']!r}"
     return line, f"  {place}: {message}"
 

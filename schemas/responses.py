@@ -1,0 +1,46 @@
+"""One question to a language model, and its answer, as they are kept."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+AnswerFormat = Literal["json_schema", "json_object", "text"]
+
+
+class LlmRequest(BaseModel, frozen=True):
+    """One question to a language model. Equal requests are never asked twice."""
+
+    base_url: str = Field(description="the server; empty where a record answers")
+    body: dict[str, Any] = Field(
+        description="model, messages, response_format and the rest, as first sent; never a key"
+    )
+    sample: int = Field(ge=0, description="the same question may be asked several times")
+    draw: int = Field(default=0, ge=0, description="another number asks for fresh answers")
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the request as sorted JSON; the address of its answer."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class LlmResponse(BaseModel, frozen=True):
+    """The last answer to one request, usable or not, as the server gave it."""
+
+    text: str
+    finish_reason: str = Field(default="stop", description="`length` where it was cut off")
+    refusal: str = ""
+    model: str = Field(description="the model that the server says has answered")
+    format: AnswerFormat = Field(description="the response format that the server took")
+    attempts: int = Field(default=1, ge=1, description="times asked until this answer was kept")
+    prompt_tokens: int = Field(default=0, ge=0, description="over all attempts")
+    completion_tokens: int = Field(default=0, ge=0, description="over all attempts")
+
+
+class StoredResponse(BaseModel, frozen=True):
+    """What one file of the response shelf holds."""
+
+    request: LlmRequest
+    response: LlmResponse

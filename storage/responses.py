@@ -1,0 +1,51 @@
+"""Answers of language models, kept by the hash of the request so that none is paid for twice."""
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from schemas.artifact import write_json
+from schemas.responses import LlmRequest, LlmResponse, StoredResponse
+from storage.store import explained
+
+
+@dataclass(frozen=True)
+class ResponseShelf:
+    """One JSON file a response under `root/responses/<2 digits>/<sha256 of the request>.json`."""
+
+    root: Path
+
+    def get(self, request: LlmRequest) -> LlmResponse | None:
+        """Return the stored answer to a request, or None where there is none.
+
+        A file that is damaged or answers another request counts as none: the question is asked
+        again and the file replaced.
+        """
+        try:
+            stored = StoredResponse.model_validate_json(self._place(request).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+        return stored.response if stored.request == request else None
+
+    def put(self, request: LlmRequest, response: LlmResponse) -> None:
+        """Keep the answer to a request; the file is there whole or not at all.
+
+        Raises:
+            StoreError: the disk is full or read-only.
+        """
+        place = self._place(request)
+        stored = StoredResponse(request=request, response=response)
+        with explained(self.root):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            bench = place.with_name(f".{place.stem}-{uuid.uuid4().hex}")
+            try:
+                write_json(bench, stored.model_dump(mode="json"))
+                bench.replace(place)
+            finally:
+                bench.unlink(missing_ok=True)
+
+    def _place(self, request: LlmRequest) -> Path:
+        digest = request.sha256
+        return self.root / "responses" / digest[:2] / f"{digest}.json"
