@@ -1,8 +1,8 @@
 """The screened set: which candidates may be selected, and why the others may not."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from schemas.artifact import JsonArtifact
 from schemas.candidates import Candidate
@@ -45,3 +45,10 @@ class ScreenedSet(JsonArtifact, frozen=True):
     kept: tuple[Candidate, ...]
     dropped: tuple[Drop, ...]
     gates: tuple[GateName, ...] = Field(description="the gates that ran, in order")
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        ids = [c.concept_id for c in (*self.kept, *(d.candidate for d in self.dropped))]
+        if len(set(ids)) != len(ids):
+            raise ValueError("a candidate stands twice among the kept and the dropped")
+        return self

@@ -1,0 +1,82 @@
+"""Words that exclude each other: two statements that differ in them do not say the same."""
+
+from collections.abc import Collection
+
+from tasks.screen.words import stem, words
+
+_CONTRASTS = (
+    "red reddish pink | blue bluish | white whitish | black | brown brownish tan | yellow yellowish"
+    " | green | purple violet | gray grayish",
+    "dark darker | pale light lighter bright",
+    "dense opaque opacity | lucent lucency translucent transparent clear",
+    "left | right | both bilateral",
+    "upper | middle | lower",
+    "central center inner | peripheral periphery outer",
+    "anterior | posterior",
+    "large larger big huge giant | small smaller tiny minute",
+    "thick thickened | thin thinned",
+    "wide widened broad dilated | narrow narrowed constricted",
+    "long elongated | short shortened",
+    "high increased more | low decreased reduced less",
+    "raised elevated | flat | sunken depressed",
+    "smooth | rough scaly crusted",
+    "coarse | fine",
+    "sharp sharply well | blurred fuzzy indistinct ill poorly",
+    "homogeneous uniform | heterogeneous variegated patchy",
+    "focal localized | diffuse widespread",
+    "single solitary | multiple numerous many several",
+    "abundant | sparse few scant",
+    "round oval | angular polygonal | linear | stellate branching",
+    "solid | cystic hollow",
+)
+_SIDES = {
+    stem(word): (contrast, side)
+    for contrast, sides in enumerate(_CONTRASTS)
+    for side, synonyms in enumerate(sides.split("|"))
+    for word in words(synonyms)
+}
+_NEGATIONS = frozenset(map(stem, words("no not non without absent absence lack loss never")))
+_RELATIONS = frozenset(words("in on around over under inside within between than from"))
+_NEGATING = ("un", "in", "im", "ir", "a", "an", "non", "dis", "de")
+_OPPOSED = (("hyper", "hypo"), ("mono", "poly"), ("uni", "multi"), ("macro", "micro"))
+
+
+def contrast(first: Collection[str], second: Collection[str]) -> tuple[str, ...]:
+    """Return what makes two statements, given by their stems, exclude each other; () if nothing.
+
+    Stems that both share cannot tell them apart.
+    """
+    only_first, only_second = sorted({*first} - {*second}), sorted({*second} - {*first})
+    for a in only_first:
+        for b in only_second:
+            if exclude(a, b):
+                return a, b
+    negated = _NEGATIONS.intersection(first), _NEGATIONS.intersection(second)
+    return () if all(negated) else tuple(sorted(negated[0] | negated[1]))
+
+
+def exclude(a: str, b: str) -> bool:
+    """Return whether two stems exclude each other: left and right, regular and irregular."""
+    contrast_a, side_a = _SIDES.get(a, (a, 0))
+    contrast_b, side_b = _SIDES.get(b, (b, 0))
+    if contrast_a == contrast_b:
+        return side_a != side_b
+    short, long = sorted((a, b), key=len)
+    if any(long == prefix + short for prefix in _NEGATING):
+        return True
+    return any(
+        {a, b} == {one + rest, other + rest}
+        for one, other in _OPPOSED
+        for rest in {a.removeprefix(one), a.removeprefix(other)} - {a}
+    )
+
+
+def depends_on_order(stems: Collection[str]) -> bool:
+    """Return whether exchanging words could turn a statement into another.
+
+    "Dark centre, pale rim" is not "pale centre, dark rim", and what is negated matters.
+    """
+    seen = sorted(set(stems))
+    return any(s in _NEGATIONS or s in _RELATIONS for s in seen) or any(
+        exclude(a, b) for i, a in enumerate(seen) for b in seen[i + 1 :]
+    )

@@ -1,0 +1,80 @@
+"""The visual gate: does a statement say something that an image can show?
+
+The words of a statement are read with a lexicon of kinds of things that statements about disease
+speak of, and one rule decides:
+
+1. a statement that was cut off is not visual;
+2. nor is one with a word of which no image shows anything (treatment, symptoms, who has it, a
+   course in time), whatever else it says;
+3. nor one with a word that an image seldom shows (a cause, touch, behaviour), unless it also
+   describes an appearance: "firm nodule" is not visual, "firm pink nodule" is;
+4. nor one that names neither an appearance nor a structure.
+
+Rule 4 asks for evidence instead of assuming the best: there are many more ways of not speaking
+about an image than of speaking about one.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from tasks.screen.lexicon import DANGLING, LEXICON, Category, Weight
+from tasks.screen.phrases import Hit, Phrases
+from tasks.screen.words import fold, words
+
+
+@dataclass(frozen=True)
+class NotVisual:
+    """Why a statement is not visual."""
+
+    category: str
+    """The kind of thing it speaks of, or `truncated`, or `nothing visible`."""
+    meaning: str
+    """Completes the sentence 'it ...'."""
+    words: tuple[str, ...] = ()
+    """The words that gave it away."""
+    visible: tuple[str, ...] = ()
+    """Words that an image could show, which did not outweigh them."""
+
+
+def why_not_visual(text: str) -> NotVisual | None:
+    """Return why an image cannot show what the text says; None where it can."""
+    if truncated := _truncation(text):
+        return NotVisual("truncated", "was cut off", (truncated,))
+    hits = list(_phrases().find(words(text)))
+    visible = _of(hits, "appearance") + _of(hits, "structure")
+    against = _of(hits, "never") or ([] if _of(hits, "appearance") else _of(hits, "seldom"))
+    if against:
+        category = against[0].meaning
+        found = tuple(h.words for h in against if h.meaning == category)
+        seen = tuple(h.words for h in visible)
+        return NotVisual(category.name, f"speaks of {category.meaning}", found, seen)
+    if visible:
+        return None
+    places = _of(hits, "place")
+    if places:
+        category = places[0].meaning
+        found = tuple(h.words for h in places if h.meaning == category)
+        return NotVisual(category.name, f"only says {category.meaning}", found)
+    return NotVisual("nothing visible", "names nothing that an image shows")
+
+
+@cache
+def _phrases() -> Phrases[Category]:
+    return Phrases({pattern: category for category in LEXICON for pattern in category.patterns})
+
+
+def _of(hits: Sequence[Hit[Category]], weight: Weight) -> list[Hit[Category]]:
+    return [h for h in hits if h.meaning.weight == weight]
+
+
+def _truncation(text: str) -> str:
+    """Return what shows that a text was cut off; empty where nothing does."""
+    text = text.strip()
+    if text.count("(") != text.count(")"):
+        return "an open bracket"
+    if re.search(r"(\.\.|…|[-–,;:(/&])$", text):
+        return text[-3:].strip()
+    last = fold(text).rstrip(".?!\"'").split()[-1:]
+    return last[0] if last and last[0] in DANGLING else ""
