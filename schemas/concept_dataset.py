@@ -16,8 +16,9 @@ from schemas.artifact import Artifact, Ref, write_json
 from schemas.candidates import Candidate
 from schemas.concepts import Concept
 from schemas.embeddings import EncoderIdentity
-from schemas.images import SPLITS, ClassLabel, ImageDataset, Split, TestLabels
+from schemas.images import SPLITS, ClassLabel, Split, TestLabels
 from schemas.screened import Drop
+from schemas.validation import ValidatedConceptDataset
 
 
 class PublishSpec(BaseModel, frozen=True, extra="forbid"):
@@ -42,9 +43,8 @@ class ConceptDatasetFacts(BaseModel, frozen=True):
     concepts_from: str
     synthetic_images: bool
     recorded_answers: bool
-    image_dataset: str = Field(description="digest of the image dataset, for the pixels")
+    validated: str = Field(description="digest of what passed the gate: images, vectors, checks")
     test_labels: str = Field(description="digest of the test labels, read by the last evaluation")
-    validation: str = Field(description="digest of the validation report")
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,16 @@ class ConceptDataset(Artifact):
 
     On disk it is what `datasets.load_dataset(folder)` expects: Parquet files and a `README.md`
     (the dataset card) that names the configurations `images` (default; one file a split),
-    `concepts`, `pool` (all candidates that passed the screen) and `dropped`. Labels of the test
-    split are empty: they are held out, and only the last evaluation reads them.
+    `concepts`, `pool` (all candidates that passed the screen) and, where there are any,
+    `dropped`. Labels of the test split are empty: they are held out, and only the last
+    evaluation reads them.
     """
 
     kind: ClassVar[str] = "concept-dataset"
 
     facts: ConceptDatasetFacts
     images: pd.DataFrame
-    """The image dataset's rows without `location`; see `schemas.images.ImageDataset`."""
+    """The image dataset's rows without its two locations; see `schemas.images.ImageDataset`."""
     vectors: Float32[np.ndarray, "image dim"]
     scores: Float32[np.ndarray, "image concept"]
     """Cosine of every image and every selected concept."""
@@ -97,9 +98,9 @@ class ConceptDataset(Artifact):
         return np.array([[k in c.classes for c in self.concepts] for k in self.class_keys])
 
     @property
-    def image_dataset_ref(self) -> Ref[ImageDataset]:
-        """Where the pixels are found."""
-        return Ref(ImageDataset.kind, self.facts.image_dataset)
+    def validated_ref(self) -> Ref[ValidatedConceptDataset]:
+        """What it was published from, in the store where it was made."""
+        return Ref(ValidatedConceptDataset.kind, self.facts.validated)
 
     @property
     def test_labels_ref(self) -> Ref[TestLabels]:
@@ -116,35 +117,26 @@ class ConceptDataset(Artifact):
         keys = self.images["label"].to_numpy()[self.rows(split)]
         return np.array([order[k] for k in keys], dtype=np.int64)
 
+    def image_table(self) -> pa.Table:
+        """Return the images with their vectors and scores, as they are published."""
+        table = pa.Table.from_pandas(self.images, preserve_index=False)
+        # Without pandas' own notes, which change with its version.
+        table = table.cast(pa.schema([f.with_type(_plain(f.type)) for f in table.schema]))
+        table = table.append_column("vector", _lists(self.vectors))
+        return table.append_column("scores", _lists(self.scores))
+
     def write(self, folder: Path) -> None:
         """Write the card, the Parquet files and `facts.json`."""
         (folder / "README.md").write_text(self.card, encoding="utf-8")
         write_json(folder / "facts.json", self.facts.model_dump(mode="json"))
-        data = folder / "data"
-        data.mkdir()
+        (folder / "data").mkdir()
+        images = self.image_table()
         for split in SPLITS:
-            rows = self.rows(split)
-            table = pa.Table.from_pandas(self.images.iloc[rows], preserve_index=False)
-            # Both are typed alike in every split, so that the splits' schemas agree.
-            table = table.set_column(
-                table.schema.get_field_index("label"),
-                "label",
-                table["label"].cast(pa.string()),
-            )
-            table = table.append_column("vector", _lists(self.vectors[rows]))
-            table = table.append_column("scores", _lists(self.scores[rows]))
-            pq.write_table(table, data / f"{split}.parquet")
-        pq.write_table(self._concept_table(), folder / "concepts.parquet")
+            pq.write_table(images.take(self.rows(split)), folder / "data" / f"{split}.parquet")
         pool = _table(self.pool, self.pool).append_column("vector", _lists(self.pool_vectors))
         pq.write_table(pool, folder / "pool.parquet")
-        dropped = _table(self.dropped, [d.candidate for d in self.dropped])
-        dropped = dropped.append_column(
-            "gate", pa.array([d.gate for d in self.dropped], pa.string())
-        )
-        dropped = dropped.append_column(
-            "reason", pa.array([d.reason for d in self.dropped], pa.string())
-        )
-        pq.write_table(dropped, folder / "dropped.parquet")
+        pq.write_table(self._concept_table(), folder / "concepts.parquet")
+        pq.write_table(self._dropped_table(), folder / "dropped.parquet")
 
     def _concept_table(self) -> pa.Table:
         table = _table(self.concepts, self.concepts)
@@ -156,17 +148,24 @@ class ConceptDataset(Artifact):
             "discriminability", pa.array([c.discriminability for c in self.concepts], pa.float64())
         )
 
+    def _dropped_table(self) -> pa.Table:
+        table = _table(self.dropped, [d.candidate for d in self.dropped])
+        for name in ("gate", "reason"):
+            values = pa.array([getattr(d, name) for d in self.dropped], pa.string())
+            table = table.append_column(name, values)
+        return table
+
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the tables back; every promise is checked again."""
-        tables = [pq.read_table(folder / "data" / f"{split}.parquet") for split in SPLITS]
-        whole = pa.concat_tables(tables, promote_options="permissive")
+        """Read the tables back, images sorted by id; every promise is checked again."""
+        splits = [pq.read_table(folder / "data" / f"{split}.parquet") for split in SPLITS]
+        images = pa.concat_tables(splits).sort_by("image_id")
         pool = pq.read_table(folder / "pool.parquet")
         return cls(
             facts=ConceptDatasetFacts.model_validate_json((folder / "facts.json").read_bytes()),
-            images=whole.drop_columns(["vector", "scores"]).to_pandas(),
-            vectors=_matrix(whole["vector"]),
-            scores=_matrix(whole["scores"]),
+            images=images.drop_columns(["vector", "scores"]).to_pandas(),
+            vectors=_matrix(images["vector"]),
+            scores=_matrix(images["scores"]),
             concepts=_models(pq.read_table(folder / "concepts.parquet"), Concept),
             pool=_models(pool, Candidate),
             pool_vectors=_matrix(pool["vector"]),
@@ -192,6 +191,16 @@ def _table(rows: Sequence[BaseModel], concepts: Sequence[Concept | Candidate]) -
 
 def _models(table: pa.Table, model: type[M]) -> tuple[M, ...]:
     return tuple(model.model_validate_json(text) for text in table["json"].to_pylist())
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Return the type under which every reader takes a column.
+
+    All text is `string`, also where a whole column is empty, so that the splits agree.
+    """
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    return pa.string() if pa.types.is_large_string(kind) or pa.types.is_null(kind) else kind
 
 
 def _lists(matrix: Float32[np.ndarray, "row column"]) -> pa.Array:

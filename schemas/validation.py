@@ -1,12 +1,14 @@
 """What was checked before anything is published, and the bundle that passed."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from schemas.artifact import Artifact, CuretteError, JsonArtifact, Ref, write_json
+from schemas.candidates import CandidateSet
 from schemas.concepts import ConceptSet
 from schemas.embeddings import StudyEmbeddings
 from schemas.images import ImageDataset
@@ -21,10 +23,16 @@ class ValidationSpec(BaseModel, frozen=True, extra="forbid"):
         default=10, ge=1, description="training images a class needs; fewer rejects"
     )
     max_class_imbalance: float = Field(
-        default=20, ge=1, description="largest over smallest class; more is a warning"
+        default=20,
+        ge=1,
+        description="training images of the largest class over those of the smallest; "
+        "more is a warning",
     )
     min_concepts_per_class: int = Field(
         default=1, ge=1, description="a class with fewer concepts rejects"
+    )
+    max_concept_characters: int = Field(
+        default=300, ge=3, description="a concept with a longer text rejects"
     )
     near_duplicate_cosine: float = Field(
         default=0.98, gt=0, le=1, description="selected concepts at least this alike reject"
@@ -34,18 +42,22 @@ class ValidationSpec(BaseModel, frozen=True, extra="forbid"):
     )
 
 
+SuiteName = Literal["images", "classes", "concepts", "scores"]
+
+
 class Check(BaseModel, frozen=True):
     """One expectation and what came of it."""
 
-    suite: Literal["images", "concepts", "scores"]
+    suite: SuiteName
     expectation: str = Field(description="what must hold, in words")
+    remedy: str = Field(default="", description="why it usually does not hold, and what to do then")
     column: str = ""
     severity: Literal["critical", "warning"]
     outcome: Literal["passed", "failed", "error"] = Field(
         description="`error`: the check itself broke, which counts as failed"
     )
     unexpected_count: int = 0
-    examples: tuple[str, ...] = ()
+    examples: tuple[str, ...] = Field(default=(), description="the first five")
     observed: str = ""
 
 
@@ -57,9 +69,9 @@ class ValidationReport(Artifact):
 
     checks: tuple[Check, ...]
     results: dict[str, Any] = field(repr=False)
-    """Great Expectations' own results, suite -> JSON."""
-    docs: dict[str, str] = field(repr=False)
-    """Great Expectations' Data Docs: relative path -> page; they open offline."""
+    """Great Expectations' own results, suite -> JSON, without run ids and times."""
+    data_docs: str = field(repr=False)
+    """Great Expectations' Data Docs: one HTML page that needs nothing from elsewhere."""
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -72,40 +84,20 @@ class ValidationReport(Artifact):
         return tuple(c for c in self.checks if c.severity == "warning" and c.outcome != "passed")
 
     def write(self, folder: Path) -> None:
-        """Write `checks.json`, `results.json` and the pages below `data_docs/`."""
-        write_json(folder / "checks.json", [c.model_dump() for c in self.checks])
+        """Write `checks.json`, `results.json` and `data_docs.html`."""
+        write_json(folder / "checks.json", [c.model_dump(mode="json") for c in self.checks])
         write_json(folder / "results.json", self.results)
-        for name, page in self.docs.items():
-            path = folder / "data_docs" / name
-            if not path.resolve().is_relative_to((folder / "data_docs").resolve()):
-                raise ValueError(f"the page {name} leaves its folder")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(page, encoding="utf-8")
+        (folder / "data_docs.html").write_text(self.data_docs, encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the checks, results and pages back."""
-        checks = _Checks.model_validate_json(
-            b'{"checks":' + (folder / "checks.json").read_bytes() + b"}"
+        """Read the checks, results and the page back."""
+        checks = TypeAdapter(tuple[Check, ...])
+        return cls(
+            checks=checks.validate_json((folder / "checks.json").read_bytes()),
+            results=json.loads((folder / "results.json").read_bytes()),
+            data_docs=(folder / "data_docs.html").read_text(encoding="utf-8"),
         )
-        results = _Results.model_validate_json(
-            b'{"results":' + (folder / "results.json").read_bytes() + b"}"
-        )
-        docs = folder / "data_docs"
-        pages = {
-            p.relative_to(docs).as_posix(): p.read_text(encoding="utf-8")
-            for p in sorted(docs.rglob("*"))
-            if p.is_file()
-        }
-        return cls(checks=checks.checks, results=results.results, docs=pages)
-
-
-class _Checks(BaseModel, frozen=True):
-    checks: tuple[Check, ...]
-
-
-class _Results(BaseModel, frozen=True):
-    results: dict[str, Any]
 
 
 class ConceptDatasetRejected(CuretteError):
@@ -121,6 +113,7 @@ class ValidatedConceptDataset(JsonArtifact, frozen=True):
     kind: ClassVar[str] = "validated-concept-dataset"
 
     dataset: str
+    candidates: str
     screened: str
     concepts: str
     embeddings: str
@@ -131,6 +124,11 @@ class ValidatedConceptDataset(JsonArtifact, frozen=True):
     def dataset_ref(self) -> Ref[ImageDataset]:
         """The images."""
         return Ref(ImageDataset.kind, self.dataset)
+
+    @property
+    def candidates_ref(self) -> Ref[CandidateSet]:
+        """Everything that was proposed."""
+        return Ref(CandidateSet.kind, self.candidates)
 
     @property
     def screened_ref(self) -> Ref[ScreenedSet]:

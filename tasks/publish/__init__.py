@@ -1,0 +1,1 @@
+"""The concept dataset as others load it: Parquet files and a card that says what they are."""

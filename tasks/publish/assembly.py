@@ -1,0 +1,40 @@
+"""Putting a concept dataset together from what was validated together."""
+
+from dataclasses import replace
+
+from schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts, PublishSpec
+from tasks.publish.dataset_card import write_card
+from tasks.publish.parts import Parts
+
+
+def assemble_concept_dataset(name: str, parts: Parts, spec: PublishSpec) -> ConceptDataset:
+    """Return the concept dataset with its card.
+
+    The score of an image and a concept is the cosine of their vectors. Where the pixels lie on
+    this machine is not published, what makes them findable here (the digests) is.
+    """
+    dataset, concepts, kept = parts.dataset, parts.concepts, parts.screened.kept
+    locations = [c for c in ("location", "mask_location") if c in dataset.images]
+    without_card = ConceptDataset(
+        facts=ConceptDatasetFacts(
+            name=name,
+            classes=dataset.classes,
+            class_counts=dataset.class_counts,
+            encoder=parts.images.encoder,
+            images_from=dataset.source,
+            concepts_from=parts.candidates.source,
+            synthetic_images=dataset.synthetic,
+            recorded_answers=parts.candidates.recorded,
+            validated=parts.validated_ref.digest,
+            test_labels=dataset.test_labels.digest,
+        ),
+        images=dataset.images.drop(columns=locations),
+        vectors=parts.images.vectors,
+        scores=parts.images.vectors @ parts.texts.take(concepts.texts).T,
+        concepts=concepts.concepts,
+        pool=kept,
+        pool_vectors=parts.texts.take([c.text for c in kept]),
+        dropped=parts.screened.dropped,
+        card="",
+    )
+    return replace(without_card, card=write_card(without_card, parts, spec))

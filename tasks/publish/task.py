@@ -1,0 +1,44 @@
+"""The stage `publish`: what passed the gate in, a dataset that others can load out."""
+
+from prefect import task
+
+from schemas.artifact import Ref
+from schemas.candidates import CandidateSet
+from schemas.concept_dataset import ConceptDataset, PublishSpec
+from schemas.concepts import ConceptSet
+from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from schemas.images import ImageDataset
+from schemas.screened import ScreenedSet
+from schemas.validation import ValidatedConceptDataset, ValidationReport
+from storage.store import ArtifactStore
+from tasks.publish.assembly import assemble_concept_dataset
+from tasks.publish.markdown import without_head
+from tasks.publish.parts import Parts
+from tasks.stage import Stage, leave_markdown
+
+STAGE = Stage(name="publish")
+
+
+@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+def publish_concept_dataset(
+    name: str, validated: Ref[ValidatedConceptDataset], spec: PublishSpec, store: ArtifactStore
+) -> Ref[ConceptDataset]:
+    """Put the concept dataset together, with every image's score on every concept, and its card."""
+    passed = store.load(ValidatedConceptDataset, validated)
+    vectors = store.load(StudyEmbeddings, passed.embeddings_ref)
+    parts = Parts(
+        validated_ref=validated,
+        validated=passed,
+        dataset=store.load(ImageDataset, passed.dataset_ref),
+        candidates=store.load(CandidateSet, passed.candidates_ref),
+        screened=store.load(ScreenedSet, passed.screened_ref),
+        concepts=store.load(ConceptSet, passed.concepts_ref),
+        images=store.load(ImageEmbeddings, vectors.images_ref),
+        texts=store.load(TextEmbeddings, vectors.texts_ref),
+        report=store.load(ValidationReport, passed.report_ref),
+        screen_settings=store.manifest(passed.screened_ref).recipe.spec,
+        select_settings=store.manifest(passed.concepts_ref).recipe.spec,
+    )
+    published = assemble_concept_dataset(name, parts, spec)
+    leave_markdown("dataset-card", without_head(published.card))
+    return store.save(published, STAGE.recipe(spec, validated=validated))

@@ -1,0 +1,110 @@
+"""The gate: every artifact of a concept dataset is looked at together, once, before it is used."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32
+
+from schemas.concepts import ConceptSet
+from schemas.embeddings import ImageEmbeddings, TextEmbeddings
+from schemas.images import ImageDataset
+from schemas.index import ConceptIndex
+from schemas.screened import ScreenedSet
+from schemas.validation import Check, SuiteName, ValidationReport, ValidationSpec
+from tasks.validate.data_docs import data_docs
+from tasks.validate.expectations import (
+    Expectation,
+    class_expectations,
+    concept_expectations,
+    image_expectations,
+    score_expectations,
+)
+from tasks.validate.results import checks_of, run_suite
+from tasks.validate.tables import class_table, concept_table, image_table, score_table
+
+
+class Suite(NamedTuple):
+    """A table and what must hold of it."""
+
+    name: SuiteName
+    table: pd.DataFrame
+    expectations: list[Expectation]
+
+
+def build_suites(
+    dataset: ImageDataset,
+    screened: ScreenedSet,
+    concepts: ConceptSet,
+    images: ImageEmbeddings,
+    texts: TextEmbeddings,
+    index: ConceptIndex,
+    spec: ValidationSpec,
+) -> tuple[Suite, ...]:
+    """Return the four suites.
+
+    Labels of the test split are not needed and not read. Scores are reduced to one row a concept
+    before Great Expectations sees them, so that its work does not grow with images x concepts.
+    """
+    cosine = spec.near_duplicate_cosine
+    return (
+        Suite(
+            "images",
+            image_table(dataset, images, index),
+            image_expectations(dataset.class_keys, index.duplicate_pairs_found),
+        ),
+        Suite(
+            "classes",
+            class_table(dataset, concepts),
+            class_expectations(len(dataset.rows("test")), spec),
+        ),
+        Suite(
+            "concepts",
+            concept_table(dataset, screened, concepts, texts, index, cosine),
+            concept_expectations(spec),
+        ),
+        Suite("scores", score_table(*_scores(concepts, images, texts)), score_expectations(spec)),
+    )
+
+
+def _scores(
+    concepts: ConceptSet, images: ImageEmbeddings, texts: TextEmbeddings
+) -> tuple[Float32[np.ndarray, "image concept"], list[str]]:
+    """Return the cosine of every image and concept that have vectors, and the concepts' texts."""
+    known = set(texts.keys)
+    embedded = [text for text in concepts.texts if text in known]
+    return images.vectors @ texts.take(embedded).T, embedded
+
+
+def run_suites(suites: Sequence[Suite]) -> ValidationReport:
+    """Return every check of the suites, passed or not."""
+    results = [run_suite(*suite) for suite in suites]
+    checks = tuple(check for result in results for check in checks_of(result))
+    return ValidationReport(
+        checks=checks,
+        results={result.suite_name: result.to_json_dict() for result in results},
+        data_docs=data_docs(results, checks),
+    )
+
+
+def rejection(report: ValidationReport, place: object) -> str:
+    """Return why the gate stays shut, check by check, and where the whole report is."""
+    failed = report.failed
+    lines = [
+        f"The concept dataset is rejected: {len(failed)} of {len(report.checks)} checks failed.",
+        *(_complaint(check) for check in failed),
+        f"Every check with its findings: {place}",
+    ]
+    return "\n".join(lines)
+
+
+def _complaint(check: Check) -> str:
+    examples = "; ".join(check.examples)
+    if check.outcome == "error":
+        told = f"the check itself broke: {examples}"
+    elif examples:
+        told = f"{check.unexpected_count} found, such as {examples}"
+    else:
+        told = f"found {check.observed}"
+    return f"- {check.suite}: {check.expectation}; {told}.\n  {check.remedy}"

@@ -1,0 +1,96 @@
+"""The stage `validate`: everything that belongs to a concept dataset in, one checked bundle out."""
+
+from prefect import task
+
+from schemas.artifact import Ref
+from schemas.candidates import CandidateSet
+from schemas.concepts import ConceptSet
+from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from schemas.images import ImageDataset
+from schemas.index import ConceptIndex
+from schemas.screened import ScreenedSet
+from schemas.validation import (
+    ConceptDatasetRejected,
+    ValidatedConceptDataset,
+    ValidationReport,
+    ValidationSpec,
+)
+from storage.store import ArtifactStore
+from tasks.stage import Stage, leave_table
+from tasks.validate.gate import build_suites, rejection, run_suites
+
+STAGE = Stage(name="validate")
+
+
+@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+def validate_concept_dataset(
+    dataset: Ref[ImageDataset],
+    candidates: Ref[CandidateSet],
+    screened: Ref[ScreenedSet],
+    concepts: Ref[ConceptSet],
+    embeddings: Ref[StudyEmbeddings],
+    index: Ref[ConceptIndex],
+    spec: ValidationSpec,
+    store: ArtifactStore,
+) -> Ref[ValidatedConceptDataset]:
+    """Let a concept dataset through only if it holds what it promises.
+
+    Raises:
+        ConceptDatasetRejected: a critical check failed; the report is in the store all the same.
+    """
+    vectors = store.load(StudyEmbeddings, embeddings)
+    suites = build_suites(
+        store.load(ImageDataset, dataset),
+        store.load(ScreenedSet, screened),
+        store.load(ConceptSet, concepts),
+        store.load(ImageEmbeddings, vectors.images_ref),
+        store.load(TextEmbeddings, vectors.texts_ref),
+        store.load(ConceptIndex, index),
+        spec,
+    )
+    report = run_suites(suites)
+    recipe = STAGE.recipe(
+        spec,
+        dataset=dataset,
+        candidates=candidates,
+        screened=screened,
+        concepts=concepts,
+        embeddings=embeddings,
+        index=index,
+    )
+    report_ref = store.save(report, recipe)
+    leave_table("checks", _rows(report), _summary(report))
+    if report.failed:
+        place = store.path(report_ref) / "data_docs.html"
+        raise ConceptDatasetRejected(rejection(report, place))
+    validated = ValidatedConceptDataset(
+        dataset=dataset.digest,
+        candidates=candidates.digest,
+        screened=screened.digest,
+        concepts=concepts.digest,
+        embeddings=embeddings.digest,
+        index=index.digest,
+        report=report_ref.digest,
+    )
+    return store.save(validated, recipe)
+
+
+def _rows(report: ValidationReport) -> list[dict[str, object]]:
+    return [
+        {
+            "suite": check.suite,
+            "must hold": check.expectation,
+            "severity": check.severity,
+            "outcome": check.outcome,
+            "unexpected": check.unexpected_count,
+            "examples": "; ".join(check.examples),
+        }
+        for check in report.checks
+    ]
+
+
+def _summary(report: ValidationReport) -> str:
+    return (
+        f"{len(report.checks)} checks: {len(report.failed)} that must hold failed, "
+        f"{len(report.warnings)} warnings."
+    )

@@ -1,0 +1,276 @@
+import re
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from schemas.artifact import Recipe, Ref
+from schemas.candidates import CandidateSet, LlmOrigin
+from schemas.concept_dataset import ConceptDataset, PublishSpec
+from schemas.images import Rejection
+from schemas.validation import Check, ValidatedConceptDataset, ValidationReport
+from storage.store import ArtifactStore
+from tasks.publish.task import publish_concept_dataset
+from tests.tasks.small_study import SELECTED, SmallStudy, small_study
+
+SPEC = PublishSpec(title="Spots", licence="cc-by-nc-4.0", citation="@misc{spots}")
+WARNING = Check(
+    suite="images",
+    expectation="no image looks almost like one of another split",
+    severity="warning",
+    outcome="failed",
+    unexpected_count=2,
+    examples=("img01 | img19",),
+)
+PASSED = Check(suite="images", expectation="ids", severity="critical", outcome="passed")
+
+
+def publish(
+    study: SmallStudy,
+    store: ArtifactStore,
+    spec: PublishSpec = SPEC,
+    checks: tuple[Check, ...] = (PASSED,),
+) -> Ref[ConceptDataset]:
+    """Publish a study as if it had been validated with these checks."""
+    recipe = Recipe(stage="validate", code="0" * 64)
+    report = store.save(ValidationReport(checks=checks, results={}, data_docs=""), recipe)
+    names = ("dataset", "candidates", "screened", "concepts", "embeddings", "index")
+    digests = {n: ref.digest for n, ref in zip(names, study.save(store), strict=True)}
+    validated = ValidatedConceptDataset(**digests, report=report.digest)
+    return publish_concept_dataset.fn("small", store.save(validated, recipe), spec, store)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "store")
+
+
+@pytest.fixture
+def load(tmp_path: Path, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Load a published folder with `datasets`, which may ask nobody."""
+    datasets = pytest.importorskip("datasets")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a dataset on disk was looked for on the network")
+
+    def load_folder(ref: Ref[ConceptDataset], *arguments: str, **options: str) -> Any:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        folder, cache = str(store.path(ref)), str(tmp_path / "cache")
+        return datasets.load_dataset(folder, *arguments, cache_dir=cache, **options)
+
+    return load_folder
+
+
+def card(study: SmallStudy, store: ArtifactStore, **options: Any) -> str:
+    return store.load(ConceptDataset, publish(study, store, **options)).card
+
+
+def test_scores_are_cosines_of_image_and_concept(store: ArtifactStore) -> None:
+    study = small_study()
+    published = store.load(ConceptDataset, publish(study, store))
+    image, concept = 17, 4
+    text = study.texts.vectors[study.texts.keys.index(published.concepts[concept].text)]
+    cosine = sum(
+        float(a) * float(b) for a, b in zip(study.images.vectors[image], text, strict=True)
+    )
+    assert published.scores[image, concept] == pytest.approx(cosine, abs=1e-6)
+    assert published.scores.shape == (60, 6)
+    pooled = study.texts.take([c.text for c in study.screened.kept])
+    assert np.array_equal(published.pool_vectors, pooled)
+
+
+def test_the_folder_loads_as_the_card_promises(store: ArtifactStore, load: Any) -> None:
+    study = small_study()
+    ref = publish(study, store)
+    images = load(ref)
+    assert {split: len(rows) for split, rows in images.items()} == {
+        "train": 36,
+        "validation": 12,
+        "test": 12,
+    }
+    label = images["train"].features["label"]
+    assert label.names == ["nv", "mel", "bcc"]
+    first = images["validation"][5]
+    assert (first["image_id"], label.int2str(first["label"])) == ("img33", "mel")
+    assert np.allclose(first["vector"], study.images.vectors[33])
+    assert set(images["test"]["label"]) == {None}
+    concepts = load(ref, "concepts", split="train")
+    assert list(concepts["text"]) == list(SELECTED)
+    assert concepts[0]["selected_for"] == ["nv"]
+    pool = load(ref, "pool", split="train")
+    assert len(pool) == 7
+    assert len(pool[0]["vector"]) == 16
+    dropped = load(ref, "dropped", split="train")
+    assert list(dropped["gate"]) == ["class_leak", "visual"]
+    assert dropped["reason"][1] == "itching cannot be seen"
+
+
+def test_a_folder_from_which_nothing_was_dropped_loads(store: ArtifactStore, load: Any) -> None:
+    study = small_study()
+    study.screened = study.screened.model_copy(update={"dropped": ()})
+    ref = publish(study, store)
+    assert len(load(ref)["train"]) == 36
+    assert [c["config_name"] for c in head(store.load(ConceptDataset, ref).card)["configs"]] == [
+        "images",
+        "concepts",
+        "pool",
+    ]
+
+
+def test_equal_inputs_give_one_artifact(tmp_path: Path) -> None:
+    refs = [publish(small_study(), ArtifactStore(tmp_path / name)) for name in ("a", "b")]
+    assert refs[0] == refs[1]
+
+
+def test_no_file_says_where_the_images_lie(store: ArtifactStore) -> None:
+    folder = store.path(publish(small_study(), store))
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    assert len(files) == 9  # the artifact's eight and the manifest
+    assert not [p for p in files if b"somewhere/private" in p.read_bytes()]
+    published = ConceptDataset.read(folder)
+    assert {"location", "mask_location"}.isdisjoint(published.images.columns)
+
+
+# --- the card -----------------------------------------------------------------------------------
+
+
+def head(text: str) -> dict[str, Any]:
+    return yaml.safe_load(text.removeprefix("---\n").split("\n---\n")[0])
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Return every table of the card, row by row, as an independent Markdown reader sees it."""
+    reader = MarkdownIt("commonmark", {"html": True}).enable("table")
+    found: list[list[list[str]]] = []
+    for token in reader.parse(text.split("\n---\n", 1)[1]):
+        assert not token.type.startswith("html")
+        if token.type == "table_open":
+            found.append([])
+        elif token.type == "tr_open":
+            found[-1].append([])
+        elif token.type == "inline" and token.level > 3 and found and found[-1]:
+            found[-1][-1].append("".join(t.content for t in token.children or []))
+    return found
+
+
+def test_the_head_is_what_the_hub_reads(store: ArtifactStore) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    text = card(small_study(), store)
+    data = hub.DatasetCard(text).data
+    assert (data.license, data.pretty_name) == ("cc-by-nc-4.0", "Spots")
+    assert data.size_categories == ["n<1K"]
+    assert "synthetic" in data.tags
+    assert data.configs[0]["default"] is True
+
+
+def test_the_card_counts_what_is_in_the_tables(store: ArtifactStore) -> None:
+    study = small_study()
+    study.dataset = replace(
+        study.dataset,
+        rejected=(
+            Rejection(row="9", reason="broken-image", detail="cut off"),
+            Rejection(row="10", reason="broken-image", detail="cut off"),
+            Rejection(row="11", reason="missing-file", detail="gone"),
+        ),
+        notes=("The split is by subject.",),
+    )
+    text = card(study, store)
+    contents, images, gates, classes, settings, lineage = tables(text)
+    assert [row[:2] for row in contents[1:]] == [
+        ["images", "60"],
+        ["concepts", "6"],
+        ["pool", "7"],
+        ["dropped", "2"],
+    ]
+    assert images[2] == ["mel", "melanoma", "12", "4", "4"]
+    assert images[-1] == ["all", "", "36", "12", "12"]
+    assert gates[1:] == [["class_leak", "1"], ["visual", "1"]]
+    assert classes[3] == ["bcc", "3", "2", "branching red vessels; shiny pearly surface"]
+    assert ["select", "per_class", "2"] in settings
+    assert ["screen", "near_duplicate_cosine", "0.95"] in settings
+    assert lineage[-1] == ["test labels", "f" * 20]
+    assert len(lineage) == 9
+    assert "9 candidates were proposed, 2 dropped, 7 kept," in text
+    assert "Not taken over from the source: 2 broken-image, 1 missing-file." in text
+    assert "- The split is by subject." in text
+    assert "1 checks before publication: all that must hold passed, without a warning." in text
+    assert "    @misc{spots}" in text
+
+
+def test_the_card_names_the_model_and_its_prompts(store: ArtifactStore) -> None:
+    study = small_study()
+    origins = tuple(
+        LlmOrigin(model=m, prompt_sha256=p, request_sha256=f"{m}{p}", recorded=False)
+        for m, p in (("model-b", "1"), ("model-a", "2"), ("model-a", "1"))
+    )
+    candidates = [c.model_copy(update={"origins": origins}) for c in study.candidates.candidates]
+    study.candidates = CandidateSet(candidates=tuple(candidates), source="two models")
+    text = card(study, store)
+    assert "- Language models: model-a, model-b;\n  2 different prompts, 3 requests." in text
+    assert "a model asked again may answer otherwise" in text
+    assert "From files" not in text
+
+
+@pytest.mark.parametrize(
+    ("unreal", "sentence"),
+    [
+        ("images", "**The images are synthetic.**"),
+        ("answers", "**The language model's answers were recorded earlier**"),
+        ("encoder", "**The vectors come from the demo encoder**"),
+    ],
+)
+def test_what_is_not_real_is_said_first_and_only_then(
+    store: ArtifactStore, unreal: str, sentence: str
+) -> None:
+    def study(*, images: bool, answers: bool, encoder: bool) -> SmallStudy:
+        made = small_study()
+        made.dataset = replace(made.dataset, synthetic=images)
+        made.candidates = made.candidates.model_copy(update={"recorded": answers})
+        identity = made.images.encoder.model_copy(update={"demo": encoder})
+        made.images = replace(made.images, encoder=identity)
+        return made
+
+    names = ("images", "answers", "encoder")
+    said = card(study(**{name: name == unreal for name in names}), store)
+    assert 0 < said.index(sentence) < said.index("## How to load it")
+    assert sentence not in card(study(**{name: name != unreal for name in names}), store)
+
+
+def test_warnings_are_shown_with_their_examples(store: ArtifactStore) -> None:
+    text = card(small_study(), store, checks=(PASSED, WARNING))
+    assert "all that must hold passed, with 1 warning:" in text
+    assert "split: 2 found, such as img01 \\| img19." in text
+
+
+def test_hostile_texts_stay_texts(store: ArtifactStore) -> None:
+    hostile = "a | b `c` <script>x()</script> ![i](http://evil.example) [l](javascript:y)\n---\n# T"
+    study = small_study()
+    labels = tuple(c.model_copy(update={"name": hostile}) for c in study.dataset.classes)
+    study.dataset = replace(study.dataset, classes=labels, source=hostile, notes=(hostile,))
+    concepts = tuple(c.model_copy(update={"text": hostile}) for c in study.concepts.concepts[:1])
+    study.concepts = study.concepts.model_copy(
+        update={"concepts": (*concepts, *study.concepts.concepts[1:])}
+    )
+    kept_first = study.screened.kept[0].text
+    study.texts = replace(study.texts, keys=(hostile, *study.texts.keys[1:-1], kept_first))
+    text = card(study, store, spec=PublishSpec(title=hostile, citation=hostile, licence=hostile))
+    line = " ".join(hostile.split())
+    _, images, _, classes, _, _ = tables(text)
+    assert {len(row) for row in images} == {5}
+    assert {len(row) for row in classes} == {4}
+    assert images[1][1] == line
+    assert line in classes[1][3]
+    assert head(text)["pretty_name"] == line
+    assert len(re.findall(r"^# ", text, flags=re.MULTILINE)) == 1
+
+
+def test_every_word_of_the_card_is_the_same_twice(tmp_path: Path) -> None:
+    assert card(small_study(), ArtifactStore(tmp_path / "a")) == card(
+        small_study(), ArtifactStore(tmp_path / "b")
+    )

@@ -1,0 +1,219 @@
+"""A concept dataset by hand, small enough to reason about: 60 images, 3 classes, 6 concepts."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from schemas.artifact import Artifact, Recipe, Ref
+from schemas.candidates import Candidate, CandidateSet, FileOrigin, LlmOrigin, concept_id
+from schemas.concepts import ClassSelection, Concept, ConceptSet, Pick, SelectSpec
+from schemas.embeddings import EncoderIdentity, ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from schemas.images import ClassLabel, ImageDataset, TestLabels
+from schemas.index import ConceptIndex, NearDuplicate
+from schemas.screened import Drop, ScreenedSet, ScreenSpec
+from storage.store import ArtifactStore
+
+CLASSES = (
+    ClassLabel(key="nv", name="melanocytic nevus", synonyms=("mole",)),
+    ClassLabel(key="mel", name="melanoma"),
+    ClassLabel(key="bcc", name="basal cell carcinoma", synonyms=("BCC",)),
+)
+SPLIT_OF = ("train",) * 12 + ("validation",) * 4 + ("test",) * 4
+SELECTED = {
+    "brown pigment network": "nv",
+    "even round outline": "nv",
+    "blue-white veil": "mel",
+    "jagged border": "mel",
+    "branching red vessels": "bcc",
+    "shiny pearly surface": "bcc",
+}
+NOT_SELECTED = "crusted centre"
+DIM = 16
+ENCODER = EncoderIdentity(name="hand-made", digest="e" * 64, dim=DIM, demo=False)
+
+
+@dataclass
+class SmallStudy:
+    """Everything that `validate` looks at; a test replaces or spoils one part."""
+
+    dataset: ImageDataset
+    candidates: CandidateSet
+    screened: ScreenedSet
+    concepts: ConceptSet
+    images: ImageEmbeddings
+    texts: TextEmbeddings
+    index: ConceptIndex
+
+    def parts(
+        self,
+    ) -> tuple[
+        ImageDataset, ScreenedSet, ConceptSet, ImageEmbeddings, TextEmbeddings, ConceptIndex
+    ]:
+        """The arguments of `build_suites` without its spec."""
+        return (
+            self.dataset,
+            self.screened,
+            self.concepts,
+            self.images,
+            self.texts,
+            self.index,
+        )
+
+    def save(
+        self, store: ArtifactStore
+    ) -> tuple[Ref[Any], Ref[Any], Ref[Any], Ref[Any], Ref[Any], Ref[Any]]:
+        """Save all; return the references that `validate_concept_dataset` takes, in its order."""
+
+        def keep(artifact: Artifact, stage: str, spec: Any = None) -> Ref[Any]:
+            settings = spec.model_dump(mode="json") if spec else {}
+            return store.save(artifact, Recipe(stage=stage, code="0" * 64, spec=settings))
+
+        embeddings = StudyEmbeddings(
+            encoder=ENCODER,
+            images=keep(self.images, "embed").digest,
+            texts=keep(self.texts, "embed").digest,
+        )
+        return (
+            keep(self.dataset, "ingest"),
+            keep(self.candidates, "propose"),
+            keep(self.screened, "screen", ScreenSpec()),
+            keep(self.concepts, "select", SelectSpec(per_class=2)),
+            keep(embeddings, "embed"),
+            keep(self.index, "index"),
+        )
+
+
+def small_study() -> SmallStudy:
+    """Return a study in which nothing is wrong."""
+    generator = np.random.default_rng(0)
+    images = _images()
+    kept = (*(_candidate(t, k) for t, k in SELECTED.items()), _candidate(NOT_SELECTED, "bcc"))
+    dropped = (
+        Drop(
+            candidate=_candidate("looks like melanoma", "mel"),
+            gate="class_leak",
+            reason="it names the class 'melanoma'",
+            evidence={"words": "melanoma"},
+        ),
+        Drop(
+            candidate=_candidate("itches | <b>often</b>", "nv"),
+            gate="visual",
+            reason="itching cannot be seen",
+        ),
+    )
+    candidates = (*kept, *(d.candidate for d in dropped))
+    concepts = ConceptSet(
+        method="submodular",
+        concepts=tuple(
+            Concept(
+                concept_id=concept_id(text),
+                text=text,
+                classes=(key,),
+                selected_for=(key,),
+                discriminability=0.5,
+                origins=_candidate(text, key).origins,
+            )
+            for text, key in SELECTED.items()
+        ),
+        selections=tuple(_selection(label.key) for label in CLASSES),
+    )
+    texts = [c.text for c in candidates]
+    return SmallStudy(
+        dataset=ImageDataset(
+            images=images,
+            classes=CLASSES,
+            rejected=(),
+            root="",
+            source="drawn by hand",
+            synthetic=True,
+            class_counts={
+                label.key: {"train": 12, "validation": 4, "test": 4} for label in CLASSES
+            },
+            test_labels=Ref(TestLabels.kind, "f" * 20),
+        ),
+        candidates=CandidateSet(
+            candidates=candidates, source="answers recorded earlier", recorded=True
+        ),
+        screened=ScreenedSet(kept=kept, dropped=dropped, gates=ScreenSpec().gates),
+        concepts=concepts,
+        images=ImageEmbeddings(
+            keys=tuple(images["image_id"]),
+            vectors=unit_vectors(generator, len(images)),
+            encoder=ENCODER,
+        ),
+        texts=TextEmbeddings(
+            keys=tuple(texts), vectors=unit_vectors(generator, len(texts)), encoder=ENCODER
+        ),
+        index=ConceptIndex(
+            image_ids=tuple(images["image_id"]),
+            concept_ids=concepts.ids,
+            images=np.zeros(4, dtype=np.uint8),
+            concepts=np.zeros(4, dtype=np.uint8),
+            top_images={},
+            near_duplicates=(),
+            duplicate_pairs_found=0,
+        ),
+    )
+
+
+def look_alikes(first: str, second: str) -> NearDuplicate:
+    """Two images that the index found almost the same in train and test."""
+    return NearDuplicate(
+        image_a=first,
+        split_a="train",
+        image_b=second,
+        split_b="test",
+        cosine=0.9991,
+        same_group=False,
+    )
+
+
+def unit_vectors(generator: np.random.Generator, rows: int) -> np.ndarray:
+    """Return random unit vectors, none of them close to another in 16 dimensions."""
+    vectors = generator.normal(size=(rows, DIM))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _images() -> pd.DataFrame:
+    rows = []
+    for c, label in enumerate(CLASSES):
+        for i, split in enumerate(SPLIT_OF):
+            number = 20 * c + i
+            rows.append(
+                {
+                    "image_id": f"img{number:02d}",
+                    "sha256": hashlib.sha256(str(number).encode()).hexdigest(),
+                    "location": f"somewhere/private/{number}.png",
+                    "split": split,
+                    "label": None if split == "test" else label.key,
+                    "subject": f"patient{number // 2}",
+                    "lesion": None,
+                    "group": f"img{number // 2 * 2:02d}",
+                    "mask_location": "",
+                    "meta.age": float(number) if number % 3 else None,
+                    "attribute.pink": label.key == "bcc",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _candidate(text: str, key: str) -> Candidate:
+    origin = (
+        FileOrigin(file="list.txt", line=3)
+        if text == NOT_SELECTED
+        else LlmOrigin(
+            model="some-model", prompt_sha256="a" * 64, request_sha256="b" * 64, recorded=True
+        )
+    )
+    return Candidate(text=text, classes=(key,), origins=(origin,))
+
+
+def _selection(key: str) -> ClassSelection:
+    picks = tuple(
+        Pick(concept_id=concept_id(text), gain=gain)
+        for text, gain in zip([t for t, k in SELECTED.items() if k == key], (0.6, 0.3), strict=True)
+    )
+    return ClassSelection(class_key=key, pool=3, picks=picks, value=0.9, upper_bound=1.0)
