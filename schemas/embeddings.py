@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from schemas.artifact import Artifact, JsonArtifact, Ref, write_json
 
@@ -18,7 +18,7 @@ class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
     model: Path | str = Field(
         default="demo",
         description="`demo` (embedded), an open_clip name such as ViT-B-32, `hf-hub:user/model`, "
-        "or a local folder with open_clip_config.json and weights",
+        "or a local folder that starts with / or ./ and has open_clip_config.json and weights",
     )
     pretrained: str | None = Field(
         default=None, description="open_clip's tag of the weights, for names such as ViT-B-32"
@@ -31,6 +31,25 @@ class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
         pattern=r"^[^{}]*\{concept\}[^{}]*$",
         description="the sentence a concept is put into before it is encoded",
     )
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _folders_are_paths(cls, value: object) -> object:
+        """Tell folders from names, so that a folder's content counts in the stage's key."""
+        local = isinstance(value, str) and value.startswith(("/", "./", "../"))
+        return Path(str(value)) if local else value
+
+    @model_validator(mode="after")
+    def _weights_named_once(self) -> Self:
+        whole = (
+            isinstance(self.model, Path) or self.model == "demo" or self.model.startswith("hf-hub:")
+        )
+        if whole and self.pretrained is not None:
+            raise ValueError(
+                f"`{self.model}` brings its own weights; `pretrained` is only for open_clip's "
+                "names, such as ViT-B-32"
+            )
+        return self
 
 
 class PrecomputedEncoder(BaseModel, frozen=True, extra="forbid"):
@@ -53,7 +72,8 @@ class EncoderIdentity(BaseModel, frozen=True):
 
     name: str = Field(description="for people")
     digest: str = Field(
-        description="sha256 over weights, configuration, preprocessing, precision, template"
+        description="sha256 over weights, configuration, preprocessing and precision; what the "
+        "template changes is part of a text's own key"
     )
     dim: int
     demo: bool = Field(description="true for the embedded encoder, which knows only the demo")

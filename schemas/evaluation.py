@@ -13,6 +13,7 @@ MetricName = Literal[
     "macro_f1",
     "macro_auroc",
     "expected_calibration_error",
+    "log_loss",
 ]
 
 
@@ -31,7 +32,7 @@ class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
 class Metric(BaseModel, frozen=True):
     """One number with its interval."""
 
-    head: str
+    head: str = Field(description="the head's name; several random draws are one head, averaged")
     head_kind: HeadKind
     name: MetricName
     value: float

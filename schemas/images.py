@@ -51,10 +51,20 @@ class HubSource(BaseModel, frozen=True, extra="forbid"):
     """A dataset in the layout of the Hugging Face hub: its id there, or a local folder."""
 
     kind: Literal["hub"]
-    path: Path | str = Field(description="hub id such as user/dataset, or a local folder")
+    path: Path | str = Field(
+        description="hub id such as user/dataset, or a local folder that starts with / or ./"
+    )
     config: str | None = Field(default=None, description="name of the dataset's configuration")
     revision: str | None = Field(default=None, description="git revision: pin it to be repeatable")
     image_column: str = Field(default="image", description="column with the image")
+
+    @field_validator("path", mode="plain", json_schema_input_type=str)
+    @classmethod
+    def _folders_are_paths(cls, value: object) -> Path | str:
+        """Tell folders from hub ids, so that a folder's content counts in the stage's key."""
+        if not isinstance(value, str | Path):
+            raise ValueError("a hub id or a folder is needed")
+        return Path(value) if str(value).startswith(("/", "./", "../")) else value
 
 
 class ArchiveSource(BaseModel, frozen=True, extra="forbid"):
@@ -137,10 +147,15 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         default=0.01, ge=0, le=1, description="a larger share of rejected images stops the run"
     )
     max_pixels: int = Field(
-        default=100_000_000, gt=0, description="a larger image is a decompression bomb"
+        default=100_000_000,
+        gt=0,
+        le=178_956_970,
+        description="a larger image is a decompression bomb; at most what Pillow ever opens",
     )
     limit: int | None = Field(
-        default=None, gt=0, description="use only so many images, drawn by the split's seed"
+        default=None,
+        gt=0,
+        description="use only about so many images: whole groups, drawn by the split's seed",
     )
 
     @field_validator("classes", mode="before")
@@ -163,23 +178,28 @@ class ClassLabel(BaseModel, frozen=True):
     synonyms: tuple[str, ...] = ()
 
 
+RejectionReason = Literal[
+    "missing-file",
+    "unreadable-file",
+    "unlisted-file",
+    "empty-file",
+    "broken-image",
+    "too-many-pixels",
+    "outside-folder",
+    "missing-label",
+    "unknown-label",
+    "unknown-split",
+    "missing-id",
+    "duplicate-id",
+    "conflicting-labels",
+]
+
+
 class Rejection(BaseModel, frozen=True):
     """One row or file that did not become an image, and why."""
 
     row: str = Field(description="what it was: an id, a path or a row number")
-    reason: Literal[
-        "missing-file",
-        "empty-file",
-        "broken-image",
-        "too-many-pixels",
-        "outside-folder",
-        "missing-label",
-        "unknown-label",
-        "unknown-split",
-        "missing-id",
-        "duplicate-id",
-        "conflicting-labels",
-    ]
+    reason: RejectionReason
     detail: str
 
 
@@ -208,10 +228,11 @@ class ImageDataset(Artifact):
     - `split`: train, validation or test.
     - `label`: class key; **empty (`None`) on every test row**, see `TestLabels`.
     - `subject`, `lesion`: text or `None`, as the study names them.
-    - `group`: images that must never be parted (same subject, lesion or bytes) share a value;
-      intervals resample groups.
+    - `group`: images that must never be parted (same subject, lesion or bytes) share a value,
+      the first of their ids; intervals resample groups.
     - `mask_location`: like `location`, of a lesion mask; `""` where there is none.
-    - every metadata column of the source, its type kept, prefixed with `meta.`;
+    - every metadata column of the source, its type kept, prefixed with `meta.`; where such a
+      column only renames the classes it is empty on test rows too;
     - every attribute column (bool), prefixed with `attribute.`.
     """
 
@@ -229,6 +250,8 @@ class ImageDataset(Artifact):
     class_counts: dict[str, dict[str, int]]
     """Class key -> split -> number of images; counted when the labels were set apart."""
     test_labels: Ref[TestLabels]
+    notes: tuple[str, ...] = ()
+    """What was decided on the reader's behalf, one sentence each, for cards and reports."""
 
     def __post_init__(self) -> None:
         """Refuse a table that breaks the columns' promises."""
@@ -240,6 +263,11 @@ class ImageDataset(Artifact):
         held_out = self.images["split"] == "test"
         if bool(self.images.loc[held_out, "label"].notna().any()):
             raise ValueError("the image table holds labels of the test split")
+        if strange := sorted(set(self.images["split"]) - set(SPLITS)):
+            raise ValueError(f"unknown splits {strange}; the splits are {', '.join(SPLITS)}")
+        known = self.images.loc[~held_out, "label"].isin(self.class_keys)
+        if not bool(known.all()):
+            raise ValueError("an image outside the test split has no class, or an unknown one")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -286,6 +314,7 @@ class ImageDataset(Artifact):
                 "synthetic": self.synthetic,
                 "class_counts": self.class_counts,
                 "test_labels": self.test_labels.digest,
+                "notes": list(self.notes),
             },
         )
 
@@ -305,6 +334,7 @@ class ImageDataset(Artifact):
             synthetic=about.synthetic,
             class_counts=about.class_counts,
             test_labels=Ref(TestLabels.kind, about.test_labels),
+            notes=about.notes,
         )
 
 
@@ -315,6 +345,7 @@ class _DatasetFile(BaseModel, frozen=True):
     synthetic: bool
     class_counts: dict[str, dict[str, int]]
     test_labels: str
+    notes: tuple[str, ...]
 
 
 class _Rejections(BaseModel, frozen=True):

@@ -57,7 +57,8 @@ class ConceptIndex(Artifact):
     near_duplicates: tuple[NearDuplicate, ...]
     """Pairs across splits, most alike first."""
     duplicate_pairs_found: int
-    """How many there were before the list was cut to `max_duplicate_pairs`."""
+    """How many there were before the list was cut to `max_duplicate_pairs`. Above 1,000,000 the
+    search ended early: there are more, perhaps more alike ones, and the encoder tells nothing."""
 
     def write(self, folder: Path) -> None:
         """Write `images.faiss`, `concepts.faiss` and `index.json`."""

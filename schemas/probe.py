@@ -19,16 +19,17 @@ class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
     """How the heads are trained; everything is chosen on validation images."""
 
     l2_values: tuple[float, ...] = Field(
-        default=tuple(float(10.0**e) for e in range(-6, 7)),
+        default=(1e2, 2e1, 5e0, 1e0, 2e-1, 5e-2, 1e-2, 2e-3, 5e-4, 1e-4, 2e-5, 5e-6, 1e-6),
         min_length=1,
-        description="regularisation strengths tried; see tasks/probe/linear.py for the objective",
+        description="strengths tried for the linear probe, on features of unit variance; "
+        "tasks/probe/linear.py has the objective",
     )
     class_weight: Literal["none", "balanced"] = Field(
         default="balanced", description="balanced: every class counts the same in the loss"
     )
-    epochs: int = Field(default=500, gt=0, description="most epochs of the bottleneck")
-    learning_rate: float = Field(default=0.05, gt=0)
-    patience: int = Field(default=50, gt=0, description="epochs without a better validation loss")
+    epochs: int = Field(default=1000, gt=0, description="most epochs of the bottleneck")
+    learning_rate: float = Field(default=0.01, gt=0)
+    patience: int = Field(default=100, gt=0, description="epochs without a better validation loss")
     random_draws: int = Field(
         default=5, ge=1, le=100, description="random-concept bottlenecks, as the baseline"
     )

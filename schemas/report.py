@@ -21,17 +21,23 @@ class ReportSpec(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True)
 class Report(Artifact):
-    """One HTML file that needs nothing from elsewhere."""
+    """One HTML file that needs nothing from elsewhere, Great Expectations' page beside it."""
 
     kind: ClassVar[str] = "report"
 
     html: str
+    data_docs: str
+    """Great Expectations' page; the report links to it."""
 
     def write(self, folder: Path) -> None:
-        """Write `report.html`."""
+        """Write `report.html` and `data_docs.html`."""
         (folder / "report.html").write_text(self.html, encoding="utf-8")
+        (folder / "data_docs.html").write_text(self.data_docs, encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read `report.html`."""
-        return cls((folder / "report.html").read_text(encoding="utf-8"))
+        """Read both pages back."""
+        return cls(
+            html=(folder / "report.html").read_text(encoding="utf-8"),
+            data_docs=(folder / "data_docs.html").read_text(encoding="utf-8"),
+        )

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook(["tasks"], "beartype.beartype")
+import tests.shapes  # noqa: F401 - the hook finds it by name
+
+install_import_hook(["tasks"], "tests.shapes.check")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -1,0 +1,41 @@
+"""The probe stage: a published concept dataset in, trained heads out."""
+
+from prefect import task
+
+from schemas.artifact import Ref
+from schemas.concept_dataset import ConceptDataset
+from schemas.probe import Probe, ProbeSpec
+from storage.store import ArtifactStore
+from tasks.stage import Stage, leave_table
+
+STAGE = Stage(name="probe")
+
+
+@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+def train_probe(
+    published: Ref[ConceptDataset], spec: ProbeSpec, store: ArtifactStore
+) -> Ref[Probe]:
+    """Train the linear probe, the concept bottleneck and their baselines."""
+    from tasks.probe.heads import train_heads
+
+    probe = train_heads(store.load(ConceptDataset, published), spec)
+    leave_table("heads", _rows(probe), "Trained heads, as validation images see them.")
+    return store.save(probe, STAGE.recipe(spec, published=published))
+
+
+def _rows(probe: Probe) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for head in probe.heads:
+        best = min(head.facts.curve, key=lambda step: step.validation_loss, default=None)
+        rows.append(
+            {
+                "head": head.facts.name,
+                "inputs": head.weights.shape[1],
+                "chosen": ", ".join(f"{k} {v:g}" for k, v in head.facts.chosen.items()),
+                "validation loss": round(best.validation_loss, 4) if best else "",
+                "validation balanced accuracy": (
+                    round(best.validation_balanced_accuracy, 4) if best else ""
+                ),
+            }
+        )
+    return rows

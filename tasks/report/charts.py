@@ -1,0 +1,139 @@
+"""Small SVG charts, drawn by hand so that the page needs no script and no font."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from schemas.evaluation import CurvePoint, Metric
+from schemas.probe import HeadKind, TrainingStep
+
+COLOURS: dict[HeadKind, str] = {
+    "concept_bottleneck": "#0f766e",
+    "linear_probe": "#1d4ed8",
+    "random_concepts": "#94a3a0",
+    "majority": "#cbd5d2",
+}
+
+
+def forest_plot(metrics: Sequence[Metric], label: str) -> Markup:
+    """Draw one value with its interval a row, on a common axis.
+
+    Args:
+        metrics: the rows, top to bottom.
+        label: what the axis measures.
+    """
+    left, width, row_height = 210, 900, 30
+    low = max(0.0, min(m.low for m in metrics) - 0.05)
+    high = min(1.0, max(m.high for m in metrics) + 0.05)
+    axis = _Axis(low, high if high > low else low + 1, left, width - 70)
+    bottom = row_height * len(metrics) + 8
+    parts = [
+        f'<line x1="{axis.at(t):.1f}" y1="0" x2="{axis.at(t):.1f}" y2="{bottom}" stroke="#e5ebe9"/>'
+        f'<text x="{axis.at(t):.1f}" y="{bottom + 16}" text-anchor="middle">{t:g}</text>'
+        for t in axis.ticks()
+    ]
+    for i, m in enumerate(metrics):
+        y = row_height * i + row_height / 2
+        colour = COLOURS[m.head_kind]
+        parts.append(
+            f'<text class="name" x="{left - 14}" y="{y + 4}" text-anchor="end">'
+            f"{escape(m.head)}</text>"
+            f'<line x1="{axis.at(m.low):.1f}" y1="{y}" x2="{axis.at(m.high):.1f}" y2="{y}" '
+            f'stroke="{colour}" stroke-width="3" stroke-linecap="round" opacity=".45"/>'
+            f'<circle cx="{axis.at(m.value):.1f}" cy="{y}" r="5.5" fill="{colour}"/>'
+            f'<text x="{axis.at(m.high) + 10:.1f}" y="{y + 4}">{m.value:.3f}</text>'
+        )
+    parts.append(
+        f'<text x="{(left + width - 70) / 2:.0f}" y="{bottom + 34}" text-anchor="middle">'
+        f"{escape(label)}</text>"
+    )
+    return _svg(width, bottom + 42, parts)
+
+
+def reliability_diagram(points: Sequence[CurvePoint], colour: str) -> Markup:
+    """Draw how often a head is right against how sure it says it is; the diagonal is honest."""
+    size, pad = 300, 38
+    x, y = _Axis(0, 1, pad, size - 10), _Axis(0, 1, size - pad, 10)
+    parts = [*_frame(x, y, size, pad, "said", "was right")]
+    parts.append(
+        f'<line x1="{x.at(0)}" y1="{y.at(0)}" x2="{x.at(1)}" y2="{y.at(1)}" '
+        'stroke="#b8c4c1" stroke-dasharray="4 4"/>'
+    )
+    largest = max((p.images for p in points), default=1)
+    filled = [p for p in points if p.images]
+    parts += [
+        f'<circle cx="{x.at(p.confidence):.1f}" cy="{y.at(p.accuracy):.1f}" '
+        f'r="{3 + 7 * (p.images / largest) ** 0.5:.1f}" fill="{colour}" opacity=".75">'
+        f"<title>{p.images} images: said {p.confidence:.2f}, right {p.accuracy:.2f}</title>"
+        "</circle>"
+        for p in filled
+    ]
+    return _svg(size, size, parts)
+
+
+def training_curve(steps: Sequence[TrainingStep], x_label: str, colour: str) -> Markup:
+    """Draw training (dashed) and validation loss (solid) along a path or over epochs."""
+    width, height, pad = 420, 300, 44
+    losses = [v for s in steps for v in (s.train_loss, s.validation_loss)]
+    x = _Axis(min(s.x for s in steps), max(s.x for s in steps) or 1, pad, width - 12)
+    y = _Axis(min(losses), max(losses), height - pad, 12)
+    train = " ".join(f"{x.at(s.x):.1f},{y.at(s.train_loss):.1f}" for s in steps)
+    validation = " ".join(f"{x.at(s.x):.1f},{y.at(s.validation_loss):.1f}" for s in steps)
+    parts = [
+        *_frame(x, y, height, pad, x_label, "loss"),
+        f'<polyline points="{train}" fill="none" stroke="{colour}" stroke-dasharray="5 4"/>',
+        f'<polyline points="{validation}" fill="none" stroke="{colour}" stroke-width="2"/>',
+    ]
+    return _svg(width, height, parts)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A linear scale from values to pixels."""
+
+    low: float
+    high: float
+    start_px: float
+    end_px: float
+
+    def at(self, value: float) -> float:
+        share = (value - self.low) / ((self.high - self.low) or 1)
+        return self.start_px + share * (self.end_px - self.start_px)
+
+    def ticks(self) -> list[float]:
+        """Return 4 to 8 round numbers within the axis."""
+        span = (self.high - self.low) or 1
+        step = next(
+            s * 10.0**e for e in range(-6, 12) for s in (1, 2, 5) if span / (s * 10.0**e) <= 7
+        )
+        first = -(-self.low // step)
+        return [round(step * (first + i), 10) for i in range(9) if step * (first + i) <= self.high]
+
+
+def _frame(x: _Axis, y: _Axis, height: float, pad: float, x_label: str, y_label: str) -> list[str]:
+    """Draw grid lines with their numbers, and the names of both axes."""
+    parts = []
+    for t in x.ticks():
+        parts.append(
+            f'<text x="{x.at(t):.1f}" y="{height - pad + 16}" text-anchor="middle">{t:g}</text>'
+        )
+    for t in y.ticks():
+        parts.append(
+            f'<line x1="{x.start_px}" y1="{y.at(t):.1f}" x2="{x.end_px}" y2="{y.at(t):.1f}" '
+            'stroke="#e5ebe9"/>'
+            f'<text x="{x.start_px - 6}" y="{y.at(t) + 4:.1f}" text-anchor="end">{t:g}</text>'
+        )
+    middle = (x.start_px + x.end_px) / 2
+    parts.append(
+        f'<text x="{middle:.0f}" y="{height - 4}" text-anchor="middle">{escape(x_label)}</text>'
+        f'<text x="{x.start_px + 4}" y="{y.end_px + 4}">{escape(y_label)}</text>'
+    )
+    return parts
+
+
+def _svg(width: float, height: float, parts: Sequence[str]) -> Markup:
+    body = "".join(parts)
+    return Markup(  # noqa: S704 - every text in the parts was escaped where it was put in
+        f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img">{body}</svg>'
+    )

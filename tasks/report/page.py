@@ -1,0 +1,395 @@
+"""What the page says: everything is computed here, the template only places it."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from schemas.artifact import Manifest
+from schemas.candidates import Origin
+from schemas.concept_dataset import ConceptDataset
+from schemas.concepts import ClassSelection, Concept, ConceptSet
+from schemas.evaluation import Difference, Evaluation, Explanation, Metric, MetricName
+from schemas.images import SPLITS, ImageDataset
+from schemas.index import ConceptIndex
+from schemas.probe import Head, HeadFacts, Probe
+from schemas.report import ReportSpec
+from schemas.screened import ScreenedSet
+from schemas.validation import Check, SuiteName, ValidationReport
+from tasks.report.charts import COLOURS, forest_plot, reliability_diagram, training_curve
+from tasks.report.pictures import PictureBook
+
+METRICS: dict[MetricName, tuple[str, str]] = {
+    "balanced_accuracy": ("balanced accuracy", "↑"),
+    "accuracy": ("accuracy", "↑"),
+    "macro_f1": ("macro F1", "↑"),
+    "macro_auroc": ("macro AUROC", "↑"),
+    "expected_calibration_error": ("calibration error", "↓"),
+}
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything a study made that its report speaks of."""
+
+    name: str
+    description: str
+    dataset: ImageDataset
+    screened: ScreenedSet
+    concepts: ConceptSet
+    index: ConceptIndex
+    validation: ValidationReport
+    published: ConceptDataset
+    probe: Probe
+    evaluation: Evaluation
+    lineage: tuple[Manifest, ...]
+    """Of every artifact the report rests on, first made first."""
+
+
+def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dict[str, Any]:
+    """Return what the template places; `book` collects the thumbnails asked for."""
+    m = material
+    shown = _shown_heads(m.probe)
+    page = {
+        "name": m.name,
+        "title": m.name,
+        "description": m.description,
+        "notices": _notices(m),
+        "tiles": _tiles(m),
+        "class_names": [c.name for c in m.published.facts.classes],
+        **_results(m),
+        "concepts_note": "Weights are what the concept bottleneck learned: how much a class's "
+        "logit grows as the score of image and concept rises by one standard deviation of the "
+        f"training images. At most {spec.concepts_per_class} concepts a class are shown, heaviest "
+        "first.",
+        "classes": [_class(m, i, spec, book) for i in range(len(m.published.class_keys))],
+        "decisions_note": "Test images, and what each concept added to the logit of the predicted "
+        "class, compared with the average training image. Bars to the right speak for the "
+        "prediction, bars to the left against it; with what is not shown they add up to the logit.",
+        "decisions": [_decision(e, m, book) for e in m.evaluation.explanations],
+        "confusions": [_confusion(m, h.facts) for h in shown],
+        "charts": list(_charts(m, shown)),
+        **_screening(m),
+        **_validation(m),
+        **_data(m),
+        "lineage": [_lineage(manifest) for manifest in m.lineage],
+    }
+    return page | {"pictures": book.shown}  # asked for only once all thumbnails are made
+
+
+def _notices(m: Material) -> list[str]:
+    """Return what a reader must know before any number."""
+    facts = m.published.facts
+    notices = []
+    if facts.synthetic_images:
+        notices.append("The images were drawn by curette itself; no patient is behind them.")
+    if facts.recorded_answers:
+        notices.append(
+            f"The candidate concepts were replayed from a record: {facts.concepts_from}."
+        )
+    if facts.encoder.demo and not facts.synthetic_images:
+        notices.append(
+            "The encoder is the embedded demo's, which knows only drawn lesions: these numbers "
+            "show that the pipeline runs, not what the method can do."
+        )
+    return notices
+
+
+def _tiles(m: Material) -> list[dict[str, str]]:
+    facts, evaluation = m.published.facts, m.evaluation
+    candidates = len(m.screened.kept) + len(m.screened.dropped)
+    warned = len(m.validation.warnings)
+    best = {x.head_kind: x for x in evaluation.metrics if x.name == "balanced_accuracy"}
+    head = best["concept_bottleneck"]
+    return [
+        {
+            "label": "concept bottleneck",
+            "value": f"{head.value:.3f}",
+            "note": f"balanced accuracy, {evaluation.confidence:.0%} interval "
+            f"{head.low:.3f} to {head.high:.3f}",
+        },
+        {
+            "label": "test images",
+            "value": f"{evaluation.images:,}",
+            "note": f"of {evaluation.groups:,} independent groups",
+        },
+        {
+            "label": "images",
+            "value": f"{len(m.dataset):,}",
+            "note": f"{len(facts.classes)} classes, {len(m.dataset.rejected)} rejected",
+        },
+        {
+            "label": "candidates",
+            "value": f"{candidates:,}",
+            "note": f"{len(m.screened.dropped):,} dropped by the screen",
+        },
+        {
+            "label": "concepts",
+            "value": f"{len(m.concepts.concepts):,}",
+            "note": f"chosen by {m.concepts.method.replace('_', ' ')} selection",
+        },
+        {
+            "label": "checks",
+            "value": f"{sum(c.outcome == 'passed' for c in m.validation.checks)}"
+            f"/{len(m.validation.checks)}",
+            "note": f"passed; {warned} warning{'' if warned == 1 else 's'}",
+        },
+    ]
+
+
+# --- results -------------------------------------------------------------------------------------
+
+
+def _results(m: Material) -> dict[str, Any]:
+    evaluation = m.evaluation
+    by_head: dict[str, dict[MetricName, Metric]] = {}
+    for metric in evaluation.metrics:
+        by_head.setdefault(metric.head, {})[metric.name] = metric
+    facts = {h.facts.name: h.facts for h in m.probe.heads}
+    main = [x for x in evaluation.metrics if x.name == "balanced_accuracy"]
+    return {
+        "results_note": f"Test split, read once, by the evaluation alone: {evaluation.images:,} "
+        f"images. Intervals are {evaluation.confidence:.0%}, {evaluation.interval} bootstrap, "
+        f"{evaluation.resamples:,} resamples of {evaluation.groups:,} groups (images of one "
+        "subject or lesion stay together). A bottleneck that is no better than one of concepts "
+        "drawn at random from the same candidates owes nothing to their selection.",
+        "forest": forest_plot(main, "balanced accuracy on the test split"),
+        "metric_names": [{"label": label, "arrow": arrow} for label, arrow in METRICS.values()],
+        "metric_rows": [
+            {
+                "head": head,
+                "kind": next(iter(metrics.values())).head_kind,
+                "note": _chosen(facts.get(head)),
+                "metrics": [metrics.get(name) for name in METRICS],
+            }
+            for head, metrics in by_head.items()
+        ],
+        "differences": [_difference(d) for d in evaluation.differences],
+    }
+
+
+def _chosen(facts: HeadFacts | None) -> str:
+    """Return what validation chose for a head."""
+    return ", ".join(f"{k} {v:g}" for k, v in facts.chosen.items()) if facts else ""
+
+
+def _difference(d: Difference) -> dict[str, Any]:
+    shown = d.model_dump() | {"metric": METRICS[d.name][0]}
+    return shown | {"decided": d.low > 0 or d.high < 0}
+
+
+# --- concepts ------------------------------------------------------------------------------------
+
+
+def _class(m: Material, number: int, spec: ReportSpec, book: PictureBook) -> dict[str, Any]:
+    selection = m.concepts.selections[number]
+    chosen = _heaviest(m, number, selection)
+    largest = max((abs(w) for _, w in chosen), default=0) or 1
+    shown = chosen[: spec.concepts_per_class]
+    return {
+        "name": m.published.facts.classes[number].name,
+        "shown": len(shown),
+        "total": len(chosen),
+        "pool": f"{selection.pool:,}",
+        "certificate": f"{selection.certificate:.1%}",
+        "concepts": [_concept(m, c, w, largest, spec, book) for c, w in shown],
+    }
+
+
+def _heaviest(m: Material, number: int, selection: ClassSelection) -> list[tuple[Concept, float]]:
+    """Return the class's concepts with their weights per standard deviation, heaviest first."""
+    head = m.probe.head("concept_bottleneck")
+    spread = m.published.scores[m.published.rows("train")].std(axis=0)
+    weights = head.weights[number] * spread
+    picked = {p.concept_id for p in selection.picks}
+    pairs = [
+        (c, float(w))
+        for c, w in zip(m.published.concepts, weights, strict=True)
+        if c.concept_id in picked
+    ]
+    return sorted(pairs, key=lambda pair: -abs(pair[1]))
+
+
+def _concept(
+    m: Material,
+    concept: Concept,
+    weight: float,
+    largest: float,
+    spec: ReportSpec,
+    book: PictureBook,
+) -> dict[str, Any]:
+    names = {c.key: c.name for c in m.published.facts.classes}
+    hits = m.index.top_images.get(concept.concept_id, ())[: spec.images_per_concept]
+    return {
+        "text": concept.text,
+        "proposed_for": ", ".join(names[k] for k in concept.classes),
+        "origin": _origin(concept.origins),
+        "weight": weight,
+        "width": 70 * abs(weight) / largest,
+        "pictures": [
+            {"css": book.css(h.image_id), "title": f"{h.image_id}, cosine {h.score:.3f}"}
+            for h in hits
+        ],
+    }
+
+
+def _origin(origins: Sequence[Origin]) -> str:
+    """Return where a concept comes from, in a few words."""
+    first = origins[0]
+    more = f" and {len(origins) - 1} more" if len(origins) > 1 else ""
+    where = first.model if first.kind == "llm" else f"{first.file}:{first.line}"
+    return f"{where}{more}"
+
+
+# --- decisions and errors ------------------------------------------------------------------------
+
+
+def _decision(e: Explanation, m: Material, book: PictureBook) -> dict[str, Any]:
+    names = {c.key: c.name for c in m.published.facts.classes}
+    listed = sorted([*e.speaking_for, *e.speaking_against], key=lambda c: -c.contribution)
+    largest = max((abs(c.contribution) for c in listed), default=0) or 1
+    return {
+        "image_id": e.image_id,
+        "css": book.css(e.image_id),
+        "label": names[e.label],
+        "predicted": names[e.predicted],
+        "right": e.label == e.predicted,
+        "probability": e.probability,
+        "logit": e.logit,
+        "baseline": e.baseline,
+        "rest": e.rest,
+        "shown": sum(c.contribution for c in listed),
+        "contributions": [
+            {
+                "text": c.text,
+                "contribution": c.contribution,
+                "width": 50 * abs(c.contribution) / largest,
+            }
+            for c in listed
+        ],
+    }
+
+
+def _shown_heads(probe: Probe) -> list[Head]:
+    """Return the heads whose errors are drawn: the baselines' are in the table."""
+    return [h for h in probe.heads if h.facts.kind in ("concept_bottleneck", "linear_probe")]
+
+
+def _confusion(m: Material, facts: HeadFacts) -> dict[str, Any]:
+    counts = next(c.confusion for c in m.evaluation.curves if c.head == facts.name)
+    names = [c.name for c in m.published.facts.classes]
+    return {
+        "head": facts.name,
+        "rows": [
+            {
+                "name": names[i],
+                "cells": [
+                    {"count": n, "share": n / (sum(row) or 1), "diagonal": i == j}
+                    for j, n in enumerate(row)
+                ],
+            }
+            for i, row in enumerate(counts)
+        ],
+    }
+
+
+def _charts(m: Material, heads: Sequence[Head]) -> Iterator[dict[str, Any]]:
+    for head in heads:
+        facts = head.facts
+        colour = COLOURS[facts.kind]
+        points = next(c.reliability for c in m.evaluation.curves if c.head == facts.name)
+        title = f"{facts.name}: how sure it says it is, and how often it was right"
+        yield {"title": title, "svg": reliability_diagram(points, colour)}
+    for head in heads:
+        facts = head.facts
+        if len(facts.curve) > 1:
+            on_path = facts.kind == "linear_probe"
+            steps = tuple(
+                s.model_copy(update={"x": float(np.log10(s.x)) if on_path else s.x})
+                for s in facts.curve
+            )
+            label = "log10 of the regularisation strength" if on_path else "epoch"
+            yield {
+                "title": f"{facts.name}: loss on training (dashed) and validation images",
+                "svg": training_curve(steps, label, COLOURS[facts.kind]),
+            }
+
+
+# --- screening, validation, data, lineage --------------------------------------------------------
+
+
+def _screening(m: Material) -> dict[str, Any]:
+    dropped, kept = m.screened.dropped, m.screened.kept
+    counts = Counter(d.gate for d in dropped)
+    largest = max(counts.values(), default=1)
+    return {
+        "screening_note": f"{len(kept) + len(dropped):,} candidates came in, {len(kept):,} were "
+        f"let through. Where they come from: {m.published.facts.concepts_from}. The first gate that objects gives "
+        "the reason.",
+        "gates": [
+            {
+                "name": gate.replace("_", " "),
+                "count": counts[gate],
+                "width": 100 * counts[gate] / largest if counts[gate] else 0,
+                "drops": [
+                    {
+                        "text": d.candidate.text,
+                        "reason": d.reason,
+                        "classes": ", ".join(d.candidate.classes),
+                    }
+                    for d in dropped
+                    if d.gate == gate
+                ],
+            }
+            for gate in m.screened.gates
+        ],
+    }
+
+
+def _validation(m: Material) -> dict[str, Any]:
+    def suite(name: str) -> dict[str, Any]:
+        checks: list[Check] = [c for c in m.validation.checks if c.suite == name]
+        passed = sum(c.outcome == "passed" for c in checks)
+        return {
+            "name": name,
+            "checks": sorted(checks, key=lambda c: c.outcome == "passed"),
+            "passed": passed,
+            "total": len(checks),
+            "troubled": passed < len(checks),
+        }
+
+    return {
+        "validation_note": "Everything below was checked before anything was published; a failed "
+        "check rejects the dataset, a warning is shown.",
+        "suites": [suite(name) for name in get_args(SuiteName)],
+    }
+
+
+def _data(m: Material) -> dict[str, Any]:
+    counts = m.dataset.class_counts
+    return {
+        "data_note": f"{m.dataset.source} Encoded by {m.published.facts.encoder.name}. Labels of "
+        "the test split were set apart when the images were taken in.",
+        "split_names": SPLITS,
+        "split_rows": [
+            {"name": c.name, "counts": [counts.get(c.key, {}).get(s, 0) for s in SPLITS]}
+            for c in m.dataset.classes
+        ],
+        "rejected": m.dataset.rejected,
+        "near_duplicates": m.index.near_duplicates[:50],
+        "near_duplicates_found": m.index.duplicate_pairs_found,
+    }
+
+
+def _lineage(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "stage": manifest.recipe.stage,
+        "ref": f"{manifest.kind}/{manifest.digest}",
+        "inputs": manifest.recipe.inputs,
+        "code": manifest.recipe.code[:20],
+        "commit": manifest.code_commit,
+        "spec": json.dumps(manifest.recipe.spec, indent=1, sort_keys=True, ensure_ascii=False),
+    }

@@ -1,0 +1,88 @@
+"""The report stage: everything a study made in, one page for a person out."""
+
+from collections.abc import Callable, Iterator
+
+from prefect import task
+
+from schemas.artifact import Artifact, Manifest, Ref
+from schemas.concept_dataset import ConceptDataset
+from schemas.concepts import ConceptSet
+from schemas.evaluation import Evaluation
+from schemas.images import ImageDataset
+from schemas.index import ConceptIndex
+from schemas.probe import Probe
+from schemas.report import Report, ReportSpec
+from schemas.screened import ScreenedSet
+from schemas.validation import ValidatedConceptDataset, ValidationReport
+from storage.images import ImageShelf, image_reader
+from storage.store import ArtifactStore
+from tasks.stage import Stage, leave_markdown
+
+STAGE = Stage(name="report")
+
+
+@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+def write_report(
+    name: str,
+    description: str,
+    published: Ref[ConceptDataset],
+    probe: Ref[Probe],
+    evaluation: Ref[Evaluation],
+    spec: ReportSpec,
+    store: ArtifactStore,
+) -> Ref[Report]:
+    """Write the page that a person reads."""
+    from tasks.report.page import Material, compose_page
+    from tasks.report.pictures import PictureBook
+    from tasks.report.render import render_page
+
+    dataset = store.load(ConceptDataset, published)
+    validated = store.load(ValidatedConceptDataset, dataset.validated_ref)
+    images = store.load(ImageDataset, validated.dataset_ref)
+    validation = store.load(ValidationReport, validated.report_ref)
+    material = Material(
+        name=name,
+        description=description,
+        dataset=images,
+        screened=store.load(ScreenedSet, validated.screened_ref),
+        concepts=store.load(ConceptSet, validated.concepts_ref),
+        index=store.load(ConceptIndex, validated.index_ref),
+        validation=validation,
+        published=dataset,
+        probe=store.load(Probe, probe),
+        evaluation=store.load(Evaluation, evaluation),
+        lineage=tuple(_lineage(store, evaluation)),
+    )
+    book = PictureBook(_pixels(images, ImageShelf(store.root)), spec.thumbnail_px)
+    page = compose_page(material, spec, book)
+    report = Report(html=render_page(page), data_docs=validation.data_docs)
+    ref = store.save(
+        report, STAGE.recipe(spec, published=published, probe=probe, evaluation=evaluation)
+    )
+    path = store.path(ref) / "report.html"
+    leave_markdown("report", f"[Open the report]({path.as_uri()})\n\n`{path}`")
+    return ref
+
+
+def _pixels(images: ImageDataset, shelf: ImageShelf) -> Callable[[str], bytes]:
+    """Return a function from an image's id to its bytes."""
+    read = image_reader(images, shelf)
+    locations = dict(zip(images.images["image_id"], images.images["location"], strict=True))
+    return lambda image_id: read(locations[image_id])
+
+
+def _lineage(store: ArtifactStore, last: Ref[Artifact]) -> Iterator[Manifest]:
+    """Yield the manifests of everything that an artifact rests on, first made first."""
+    seen: set[str] = set()
+
+    def visit(ref: Ref[Artifact]) -> Iterator[Manifest]:
+        if str(ref) in seen:
+            return
+        seen.add(str(ref))
+        manifest = store.manifest(ref)
+        for text in manifest.recipe.inputs.values():
+            kind, digest = text.split("/", 1)
+            yield from visit(Ref(kind, digest))
+        yield manifest
+
+    yield from visit(last)

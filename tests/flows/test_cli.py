@@ -1,0 +1,97 @@
+"""The command line: what it prints, how it exits, and what survives a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+
+PROJECT = Path(__file__).parents[2]
+DEMO = PROJECT / "flows" / "studies" / "demo.yaml"
+SMALL = ("dataset.source.images=240", "probe.epochs=60", "evaluate.resamples=200")
+
+
+def _command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "flows.cli", "run", *map(str, arguments)]
+
+
+def _start(home: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start a run of its own process group, with a Prefect home of the test's own."""
+    return subprocess.Popen(
+        _command(*arguments),
+        cwd=PROJECT,
+        env=os.environ | {"PREFECT_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_a_wrong_study_exits_2_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(DEMO.read_text().replace("per_class: 10", "per_class: 0"))
+    assert main(["run", str(file), "--store", str(tmp_path / "store")]) == 2
+    assert "select.per_class: Input should be greater than 0" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_wrong_override_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(DEMO), "--set", "select.perclass=3"]) == 2
+    assert "did you mean `per_class`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["run"], ["run", str(DEMO), "--until", "nowhere"], ["walk", str(DEMO)]]
+)
+def test_a_wrong_command_line_exits_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+
+
+@pytest.mark.slow
+def test_json_is_one_object_and_a_killed_run_goes_on(tmp_path: Path) -> None:
+    """Kill the first run once some stages are done; the next repeats none of them."""
+    store = tmp_path / "store"
+    arguments = (DEMO, "--store", store, "--set", *SMALL, "--json")
+    killed = _start(tmp_path / "home", *arguments)
+    for _ in range(1200):
+        if (store / "screened").is_dir() or killed.poll() is not None:
+            break
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+
+    again = _start(tmp_path / "home", *arguments)
+    out, error = again.communicate(timeout=280)
+    assert again.returncode == 0, error
+    result = json.loads(out)
+    assert set(result) == {"study", "stages", "metrics", "report", "concept_dataset"}
+    states = {s["name"]: s["state"] for s in result["stages"]}
+    assert [states[s] for s in ("ingest", "propose", "embed")] == ["cached"] * 3
+    assert states["report"] == "ran"
+    assert Path(result["report"]).is_file()
+    assert all(set(s) == {"name", "state", "seconds", "ref"} for s in result["stages"])
+
+
+@pytest.mark.slow
+def test_two_runs_on_one_store_both_end_well(tmp_path: Path) -> None:
+    arguments = (DEMO, "--store", tmp_path / "store", "--set", *SMALL, "--json")
+    runs = [_start(tmp_path / f"home{i}", *arguments) for i in range(2)]
+    results = []
+    for run in runs:
+        out, error = run.communicate(timeout=290)
+        assert run.returncode == 0, error
+        results.append(json.loads(out))
+    refs = [[s["ref"] for s in r["stages"]] for r in results]
+    assert refs[0] == refs[1]

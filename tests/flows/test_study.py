@@ -1,0 +1,202 @@
+"""Whole studies: what is remembered, what is made again, and who may read what."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.curate import curate
+from flows.probe import probe
+from flows.runs import RunResult
+from flows.stages import RunOptions, StageRecord, Watcher, stage_watcher
+from flows.study import study
+from flows.study_file import load_study
+from schemas.artifact import StudyError
+from schemas.images import TestLabels
+from schemas.study import StageName
+from schemas.validation import ConceptDatasetRejected
+from storage.store import ArtifactMissing
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
+
+DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
+SMALL = ("dataset.source.images=240", "probe.epochs=60", "evaluate.resamples=200")
+STAGES = [
+    "ingest",
+    "propose",
+    "embed",
+    "screen",
+    "select",
+    "index",
+    "validate",
+    "publish",
+    "probe",
+    "evaluate",
+    "report",
+]
+
+
+def _run(store: Path, *overrides: str, **options: Any) -> RunResult:
+    return study(load_study(DEMO, [*SMALL, *overrides]), RunOptions(store=store, **options))
+
+
+def _ran(result: RunResult) -> list[str]:
+    return [s.name for s in result.stages if s.state == "ran"]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> tuple[Path, RunResult]:
+    """A finished study that tests look at and do not change."""
+    store = tmp_path_factory.mktemp("done")
+    return store, _run(store)
+
+
+@pytest.fixture
+def store(done: tuple[Path, RunResult], tmp_path: Path) -> Path:
+    """A store of a test's own. Stage keys hold the store's place, so it starts empty."""
+    return tmp_path / "store"
+
+
+def test_a_study_runs_every_stage_and_says_where_its_results_are(
+    done: tuple[Path, RunResult],
+) -> None:
+    _, result = done
+    assert [s.name for s in result.stages] == STAGES
+    assert _ran(result) == STAGES
+    assert result.report is not None
+    assert "<html" in Path(result.report).read_text()
+    assert result.concept_dataset is not None
+    assert (Path(result.concept_dataset) / "README.md").is_file()
+    heads = set(result.metrics)
+    assert {"linear probe", "concept bottleneck", "majority class"} <= heads
+    assert any(h.startswith("random concepts") for h in heads)
+
+
+def test_the_same_study_does_nothing_the_second_time(done: tuple[Path, RunResult]) -> None:
+    store, first = done
+    again = _run(store)
+    assert _ran(again) == []
+    assert [s.ref for s in again.stages] == [s.ref for s in first.stages]
+
+
+def test_the_machine_changes_nothing(done: tuple[Path, RunResult]) -> None:
+    store, _ = done
+    machine = {"device": "cpu", "batch_size": 7, "workers": 1, "threads": 1}
+    assert _ran(_run(store, machine=machine)) == []
+
+
+def test_a_change_reruns_exactly_what_depends_on_it(done: tuple[Path, RunResult]) -> None:
+    store, _ = done
+    changed = _run(store, "evaluate.seed=1")
+    assert _ran(changed) == ["evaluate", "report"]
+    changed = _run(store, "select.per_class=5")
+    assert _ran(changed) == STAGES[STAGES.index("select") :]
+
+
+def test_a_stage_can_be_repeated_and_the_same_answer_stops_there(
+    done: tuple[Path, RunResult],
+) -> None:
+    store, first = done
+    again = _run(store, refresh=("select", "probe"))
+    assert _ran(again) == ["select", "probe"]
+    assert [s.ref for s in again.stages] == [s.ref for s in first.stages]
+
+
+def test_a_run_can_end_early(done: tuple[Path, RunResult]) -> None:
+    store, _ = done
+    result = _run(store, until="screen")
+    assert [s.name for s in result.stages] == STAGES[:4]
+    assert result.report is None
+    assert result.metrics == {}
+
+
+def test_a_damaged_artifact_is_made_again(done: tuple[Path, RunResult]) -> None:
+    store, first = done
+    damaged = next(s.ref for s in first.stages if s.name == "screen")
+    file = store / damaged / "screened.json"
+    file.write_text(file.read_text()[:100])
+    again = _run(store)
+    assert _ran(again) == ["screen"]
+    assert [s.ref for s in again.stages] == [s.ref for s in first.stages]
+
+
+def test_a_vanished_artifact_is_made_again(done: tuple[Path, RunResult]) -> None:
+    store, first = done
+    shutil.rmtree(store / next(s.ref for s in first.stages if s.name == "index"))
+    assert _ran(_run(store)) == ["index"]
+
+
+def test_a_torn_record_of_an_answer_is_made_again(done: tuple[Path, RunResult]) -> None:
+    store, _ = done
+    record = next((store / "answers").glob("select-*"))
+    record.write_bytes(record.read_bytes()[:50])
+    assert "select" in _ran(_run(store))
+
+
+def test_another_store_starts_anew(done: tuple[Path, RunResult], store: Path) -> None:
+    assert _ran(_run(store, until="ingest")) == ["ingest"]
+
+
+def test_nothing_before_the_evaluation_can_read_test_labels(store: Path) -> None:
+    """The labels are gone from the moment they are set apart until the evaluation starts."""
+    labels, away = store / TestLabels.kind, store / "away"
+
+    def start(name: StageName) -> None:
+        if name == "evaluate":
+            away.rename(labels)
+
+    def end(record: StageRecord) -> None:
+        if record.name == "ingest":
+            labels.rename(away)
+
+    token = stage_watcher.set(Watcher(start, end))
+    try:
+        assert _ran(_run(store)) == STAGES
+    finally:
+        stage_watcher.reset(token)
+
+
+def test_the_evaluation_cannot_do_without_test_labels(
+    done: tuple[Path, RunResult], tmp_path: Path
+) -> None:
+    store, _ = done
+    labels = store / TestLabels.kind
+
+    def start(name: StageName) -> None:
+        if name == "evaluate":
+            labels.rename(tmp_path / "away")
+
+    token = stage_watcher.set(Watcher(start, lambda record: None))
+    try:
+        with pytest.raises(ArtifactMissing, match="test-labels"):
+            _run(store, "evaluate.seed=2")
+    finally:
+        stage_watcher.reset(token)
+        (tmp_path / "away").rename(labels)
+
+
+def test_curate_and_probe_make_what_the_study_makes(
+    done: tuple[Path, RunResult], store: Path
+) -> None:
+    path, whole = done
+    options = RunOptions(store=path)
+    chosen = load_study(DEMO, SMALL)
+    curated = curate(chosen, options)
+    assert [s.name for s in curated.stages] == STAGES[:8]
+    published = next(s.ref for s in curated.stages if s.name == "publish")
+    probed = probe(published, chosen, options)
+    assert probed.metrics == whole.metrics
+    assert probed.concept_dataset == whole.concept_dataset
+
+
+def test_the_gate_rejects_after_saving_its_report(done: tuple[Path, RunResult]) -> None:
+    store, _ = done
+    with pytest.raises(ConceptDatasetRejected, match=str(store)):
+        _run(store, "validation.min_images_per_class=5000")
+
+
+def test_a_class_without_enough_candidates_is_named(done: tuple[Path, RunResult]) -> None:
+    store, _ = done
+    with pytest.raises(StudyError, match="nevus"):
+        _run(store, "propose.min_per_class=5000")

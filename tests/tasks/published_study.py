@@ -1,0 +1,94 @@
+"""A published concept dataset by hand: three classes that their concepts tell apart, mostly."""
+
+import numpy as np
+import pandas as pd
+
+from schemas.candidates import Candidate, FileOrigin
+from schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
+from schemas.concepts import Concept
+from schemas.embeddings import EncoderIdentity
+from schemas.images import SPLITS, ClassLabel, TestLabels
+
+KEYS = ("a", "b", "c")
+DIM = 12
+
+
+def published_study(
+    noise: float = 0.6, shuffled: bool = False, seed: int = 0
+) -> tuple[ConceptDataset, TestLabels]:
+    """Return a dataset of 180 images of 90 subjects, and its test labels.
+
+    Each class has a direction; images scatter around theirs, concepts too: two a class are
+    selected, four more a class are in the pool, half of them pointing nowhere. With `shuffled`
+    the labels are dealt at random, so that nothing can be learned.
+    """
+    generator = np.random.default_rng(seed)
+    directions = _unit(generator.normal(size=(3, DIM)))
+    truth = np.arange(180) // 2 % 3
+    vectors = _unit(directions[truth] + noise * generator.normal(size=(180, DIM)) / DIM**0.5)
+    labels = generator.permutation(truth) if shuffled else truth
+    split = np.array([SPLITS[s] for s in np.repeat(generator.integers(3, size=90), 2)])
+    keys = np.array(KEYS, dtype=object)[labels]
+    ids = [f"img{i:03d}" for i in range(180)]
+    images = pd.DataFrame(
+        {
+            "image_id": ids,
+            "sha256": [f"{i:064x}" for i in range(180)],
+            "split": split,
+            "label": [None if s == "test" else k for k, s in zip(keys, split, strict=True)],
+            "subject": [f"s{i // 2}" for i in range(180)],
+            "group": [f"s{i // 2}" for i in range(180)],
+        }
+    )
+    pool, pool_vectors = [], []
+    for number, key in enumerate(KEYS):
+        for j in range(6):
+            direction = directions[number] if j < 4 else np.zeros(DIM)
+            pool.append(
+                Candidate(
+                    text=f"sign {j} of {key}",
+                    classes=(key,),
+                    origins=(FileOrigin(file="signs.txt", line=j + 1),),
+                )
+            )
+            pool_vectors.append(_unit(direction + 0.4 * generator.normal(size=DIM) / DIM**0.5))
+    matrix = np.array(pool_vectors, dtype=np.float32)
+    chosen = [i for i in range(len(pool)) if i % 6 < 2]
+    dataset = ConceptDataset(
+        facts=ConceptDatasetFacts(
+            name="by-hand",
+            classes=tuple(ClassLabel(key=k, name=f"class {k}") for k in KEYS),
+            class_counts={k: dict.fromkeys(SPLITS, 20) for k in KEYS},
+            encoder=EncoderIdentity(name="by hand", digest="e" * 64, dim=DIM, demo=False),
+            images_from="drawn from a normal distribution",
+            concepts_from="signs.txt",
+            synthetic_images=True,
+            recorded_answers=False,
+            validated="0" * 20,
+            test_labels="0" * 20,
+        ),
+        images=images,
+        vectors=vectors.astype(np.float32),
+        scores=vectors.astype(np.float32) @ matrix[chosen].T,
+        concepts=tuple(
+            Concept(
+                concept_id=pool[i].concept_id,
+                text=pool[i].text,
+                classes=pool[i].classes,
+                selected_for=pool[i].classes,
+                discriminability=0.1,
+                origins=pool[i].origins,
+            )
+            for i in chosen
+        ),
+        pool=tuple(pool),
+        pool_vectors=matrix,
+        dropped=(),
+        card="",
+    )
+    test = {i: str(k) for i, k, s in zip(ids, keys, split, strict=True) if s == "test"}
+    return dataset, TestLabels(labels=test)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))

@@ -1,0 +1,221 @@
+"""The page holds everything, asks nobody for anything, and trusts no text."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from schemas.artifact import Manifest, Recipe, Ref
+from schemas.concepts import ClassSelection, ConceptSet, Pick
+from schemas.evaluation import EvaluateSpec
+from schemas.images import SPLITS, ImageDataset, Rejection, TestLabels
+from schemas.index import ConceptIndex, Hit
+from schemas.probe import ProbeSpec
+from schemas.report import ReportSpec
+from schemas.screened import Drop, ScreenedSet, ScreenSpec
+from schemas.validation import Check, ValidationReport
+from tasks.evaluate.evaluation import evaluate_heads
+from tasks.probe.heads import train_heads
+from tasks.report.page import Material, compose_page
+from tasks.report.pictures import PictureBook
+from tasks.report.render import render_page
+from tests.tasks.published_study import KEYS, published_study
+
+HOSTILE = '<script>alert("x")</script>{{ 7 * 7 }}</style><img src=https://evil.example/a.png>'
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    published, test = published_study()
+    spoiled = tuple(
+        c.model_copy(update={"text": HOSTILE}) if i == 0 else c
+        for i, c in enumerate(published.concepts)
+    )
+    published = replace(published, concepts=spoiled)
+    probe = train_heads(published, ProbeSpec(epochs=30, random_draws=1))
+    evaluation = evaluate_heads(
+        published, probe, test, EvaluateSpec(resamples=100, explained_images=4)
+    )
+    return Material(
+        name="by-hand",
+        description=HOSTILE,
+        dataset=ImageDataset(
+            images=published.images.assign(location="", mask_location=""),
+            classes=published.facts.classes,
+            rejected=(Rejection(row=HOSTILE, reason="broken-image", detail=HOSTILE),),
+            root="",
+            source=HOSTILE,
+            synthetic=True,
+            class_counts={k: dict.fromkeys(SPLITS, 20) for k in KEYS},
+            test_labels=Ref(TestLabels.kind, "0" * 20),
+        ),
+        screened=ScreenedSet(
+            kept=published.pool,
+            dropped=(
+                Drop(
+                    candidate=published.pool[0].model_copy(update={"text": HOSTILE}),
+                    gate="visual",
+                    reason=HOSTILE,
+                ),
+            ),
+            gates=ScreenSpec().gates,
+        ),
+        concepts=ConceptSet(
+            method="submodular",
+            concepts=spoiled,
+            selections=tuple(
+                ClassSelection(
+                    class_key=k,
+                    pool=6,
+                    picks=tuple(
+                        Pick(concept_id=c.concept_id, gain=0.1)
+                        for c in spoiled
+                        if k in c.selected_for
+                    ),
+                    value=0.9,
+                    upper_bound=1.0,
+                )
+                for k in KEYS
+            ),
+        ),
+        index=ConceptIndex(
+            image_ids=tuple(published.images["image_id"]),
+            concept_ids=tuple(c.concept_id for c in spoiled),
+            images=np.zeros(1, dtype=np.uint8),
+            concepts=np.zeros(1, dtype=np.uint8),
+            top_images={c.concept_id: (Hit(image_id="img000", score=0.9),) for c in spoiled},
+            near_duplicates=(),
+            duplicate_pairs_found=0,
+        ),
+        validation=ValidationReport(
+            checks=(
+                Check(
+                    suite="concepts",
+                    expectation=HOSTILE,
+                    severity="warning",
+                    outcome="failed",
+                    examples=(HOSTILE,),
+                ),
+            ),
+            results={},
+            data_docs="",
+        ),
+        published=published,
+        probe=probe,
+        evaluation=evaluation,
+        lineage=(
+            Manifest(
+                kind="concepts",
+                layout=1,
+                digest="d" * 20,
+                files={},
+                recipe=Recipe(stage="select", code="c" * 64, spec={"name": HOSTILE}),
+                code_commit=None,
+                lock_sha256=None,
+                python="3.11",
+                platform="linux",
+                created_at="2026-01-01",
+            ),
+        ),
+    )
+
+
+def _png(_: str) -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (40, 20), (200, 30, 60)).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.fixture(scope="module")
+def page(material: Material) -> str:
+    return render_page(compose_page(material, ReportSpec(), PictureBook(_png, 32)))
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_hostile_text_stays_text(page: str) -> None:
+    parser = _Tags()
+    parser.feed(page)
+    tags = {tag for tag, _ in parser.tags}
+    assert "script" not in tags
+    assert "img" not in tags
+    assert not any(name.startswith("on") for _, attributes in parser.tags for name in attributes)
+    assert "&lt;script&gt;" in page
+    assert "{{ 7 * 7 }}" in page, "no text is evaluated"
+    assert page.count("</style>") == 1
+
+
+def test_the_page_asks_nobody(page: str) -> None:
+    parser = _Tags()
+    parser.feed(page)
+    for _, attributes in parser.tags:
+        for name in ("src", "href", "action", "poster", "srcset"):
+            target = attributes.get(name) or ""
+            assert target.startswith(("#", "data:")) or target in ("", "data_docs.html")
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert style is not None
+    assert all(u.startswith("data:") for u in re.findall(r"url\((.*?)\)", style.group(1)))
+    assert "default-src 'none'" in page
+
+
+def test_every_section_is_there(page: str) -> None:
+    for name in ("results", "concepts", "decisions", "errors", "screening", "validation", "data"):
+        assert f'id="{name}"' in page
+
+
+def test_every_head_and_metric_is_in_the_table(page: str, material: Material) -> None:
+    for metric in material.evaluation.metrics:
+        if metric.name != "log_loss":
+            assert f"{metric.value:.3f}" in page
+            assert f"{metric.low:.3f}–{metric.high:.3f}" in page
+
+
+def test_drawn_images_are_labelled_as_drawn(page: str) -> None:
+    assert "drawn by curette itself" in page
+
+
+def test_an_image_is_embedded_once() -> None:
+    asked: list[str] = []
+
+    def read(image_id: str) -> bytes:
+        asked.append(image_id)
+        return _png(image_id)
+
+    book = PictureBook(read, 32)
+    assert book.css("a") == book.css("a") != book.css("b")
+    assert asked == ["a", "b"]
+    thumbnail = base64.b64decode(book.shown[0].uri.partition(",")[2])
+    assert Image.open(io.BytesIO(thumbnail)).size == (32, 16)
+
+
+def test_an_image_without_pixels_costs_a_thumbnail_only(material: Material) -> None:
+    def nowhere(image_id: str) -> bytes:
+        raise FileNotFoundError(image_id)
+
+    page = render_page(compose_page(material, ReportSpec(), PictureBook(nowhere, 32)))
+    assert "absent" in page
+
+
+def test_concepts_shown_a_class_are_capped(material: Material) -> None:
+    page = compose_page(material, ReportSpec(concepts_per_class=1), PictureBook(_png, 32))
+    assert [len(c["concepts"]) for c in page["classes"]] == [1, 1, 1]
+    assert [c["total"] for c in page["classes"]] == [2, 2, 2]
+
+
+def test_the_table_of_images_says_what_each_split_holds(material: Material) -> None:
+    page = compose_page(material, ReportSpec(), PictureBook(_png, 32))
+    assert isinstance(material.dataset.images, pd.DataFrame)
+    assert page["split_rows"][0]["counts"] == [20, 20, 20]
