@@ -124,3 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         "--batch-size", type=int, default=None, metavar="N", help="images encoded at once"
     )
     return parser
+
+
+if __name__ == "__main__":
+    app()

@@ -174,19 +174,12 @@ def _meaning(loc: Sequence[int | str]) -> str:
 
 
 def _absolute(model: M, folder: Path) -> M:
-    """Return the model with every relative path starting at `folder`.
-
-    A name that may be a path or something else (`Path | str`) is a path where a folder of that
-    name exists.
-    """
+    """Return the model with every relative path starting at `folder`."""
     changed: dict[str, Any] = {}
-    for name, field in type(model).model_fields.items():
+    for name in type(model).model_fields:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
             changed[name] = _absolute(value, folder)
         elif isinstance(value, Path):
             changed[name] = (folder / value.expanduser()).resolve()
-        elif isinstance(value, str) and Path in get_args(field.annotation):
-            place = (folder / value).resolve()
-            changed[name] = place if place.is_dir() else value
     return model.model_copy(update=changed)

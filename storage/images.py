@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.images import ImageDataset
-from storage.store import explained
+from storage.store import ArtifactCorrupt, explained
 
 SHELF = "shelf:"
 
@@ -38,8 +38,9 @@ class ImageShelf:
 
         Raises:
             FileNotFoundError: there is no such image.
+            ArtifactCorrupt: its bytes changed after they were kept.
         """
-        return self._place(sha256).read_bytes()
+        return _unchanged(self._place(sha256), sha256)
 
     def _place(self, sha256: str) -> Path:
         return self.root / "images" / sha256[:2] / sha256
@@ -50,9 +51,11 @@ def image_reader(dataset: ImageDataset, shelf: ImageShelf) -> Callable[[str], by
 
     Raises (the function):
         FileNotFoundError: the image is gone, or there never was one.
-        ValueError: the location leaves the dataset's folder.
+        ValueError: the location leaves the dataset's folder, or is none of the dataset's.
+        ArtifactCorrupt: the image changed after it was ingested.
     """
     root = Path(dataset.root).resolve()
+    digests = dict(zip(dataset.images["location"], dataset.images["sha256"], strict=True))
 
     def read(location: str) -> bytes:
         if location.startswith(SHELF):
@@ -60,8 +63,17 @@ def image_reader(dataset: ImageDataset, shelf: ImageShelf) -> Callable[[str], by
         if not location:
             raise FileNotFoundError("only this image's vector is known, not its pixels")
         path = (root / location).resolve()
-        if not path.is_relative_to(root):
-            raise ValueError(f"{location} leaves the dataset's folder {root}")
-        return path.read_bytes()
+        if location not in digests or not path.is_relative_to(root):
+            raise ValueError(f"{location} is no image of the dataset in {root}")
+        return _unchanged(path, digests[location])
 
     return read
+
+
+def _unchanged(path: Path, sha256: str) -> bytes:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ArtifactCorrupt(
+            f"{path} changed after it was ingested. Run the study again with --refresh ingest."
+        )
+    return content

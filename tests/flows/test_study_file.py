@@ -110,14 +110,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_relative_paths_start_at_the_study(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
     study = load_study(
         _write(
             tmp_path,
             GOOD.replace(
                 "{kind: synthetic, images: 100}", "{kind: table, path: a.csv, image_column: f}"
             )
-            + "encoder: {kind: open_clip, model: model}\n",
+            + "encoder: {kind: open_clip, model: ./model}\n",
         )
     )
     assert isinstance(study.dataset.source, TableSource)
@@ -126,7 +125,8 @@ def test_relative_paths_start_at_the_study(tmp_path: Path) -> None:
     assert study.encoder.model == tmp_path / "model"
 
 
-def test_a_model_name_that_is_no_folder_stays_a_name(tmp_path: Path) -> None:
+def test_a_model_name_stays_a_name(tmp_path: Path) -> None:
+    (tmp_path / "ViT-B-32").mkdir()
     study = load_study(_write(tmp_path, GOOD + "encoder: {kind: open_clip, model: ViT-B-32}\n"))
     assert isinstance(study.encoder, OpenClipEncoder)
     assert study.encoder.model == "ViT-B-32"

@@ -70,7 +70,7 @@ def test_other_content_has_another_address(store: ArtifactStore) -> None:
 def test_a_wrong_kind_is_a_type_error(store: ArtifactStore) -> None:
     ref = store.save(Note(text="a"), RECIPE)
     with pytest.raises(TypeError, match="is not a other"):
-        store.load(Other, ref)  # type: ignore[arg-type]
+        store.load(Other, ref)
 
 
 def test_a_missing_artifact_names_the_cure(store: ArtifactStore) -> None:

@@ -1,0 +1,109 @@
+"""Vectors kept by their encoder and by what they are of, so that none is made twice."""
+
+import hashlib
+import io
+import logging
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Shaped
+
+from storage.store import explained
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VectorShelf:
+    """Vectors under `root/vectors/<encoder digest>/<sha256 of the shard>.npy`.
+
+    A shard is a structured array of (key, vector) and never changes. It is renamed into place
+    when it is complete, so a run that is killed loses at most the shard it was filling, and two
+    processes may write at a time: the same shard has the same name, another one another name,
+    and a key that stands in two shards has the same vector in both. What cannot be believed any
+    more (its bytes do not hash to its name) is put aside, and its vectors count as missing.
+    """
+
+    root: Path
+
+    def get(
+        self, encoder_digest: str, keys: Sequence[str], dim: int
+    ) -> tuple[Bool[np.ndarray, " key"], Float32[np.ndarray, "key dim"]]:
+        """Return which keys have a vector, and the vectors; the rows of the others are zero.
+
+        Every shard of the encoder is read and checked until all keys are found.
+
+        Args:
+            encoder_digest: the encoder's identity.
+            keys: sha256 of what the vectors are of, as hex digits, each once.
+            dim: the encoder's dimension.
+
+        Raises:
+            ValueError: a key stands twice.
+        """
+        packed = _packed(keys)
+        order = np.argsort(packed)
+        wanted = packed[order]
+        if (wanted[1:] == wanted[:-1]).any():
+            raise ValueError("a key stands twice; ask for each vector once")
+        found = np.zeros(len(keys), dtype=bool)
+        vectors = np.zeros((len(keys), dim), dtype=np.float32)
+        for path in sorted((self.root / "vectors" / encoder_digest).glob("*.npy")):
+            if found.all():
+                break
+            shard = _read(path)
+            if shard is None:
+                continue
+            place = np.searchsorted(wanted, shard["key"]).clip(max=len(wanted) - 1)
+            held = wanted[place] == shard["key"]
+            rows = order[place[held]]
+            vectors[rows] = shard["vector"][held]
+            found[rows] = True
+        return found, vectors
+
+    def put(
+        self, encoder_digest: str, keys: Sequence[str], vectors: Float32[np.ndarray, "key dim"]
+    ) -> None:
+        """Keep these vectors as one shard.
+
+        Raises:
+            StoreError: the disk is full or read-only.
+        """
+        row = np.dtype([("key", "S32"), ("vector", "<f4", (vectors.shape[1],))])
+        shard = np.empty(len(keys), dtype=row)
+        shard["key"], shard["vector"] = _packed(keys), vectors
+        file = io.BytesIO()
+        np.save(file, shard, allow_pickle=False)
+        content = file.getvalue()
+        folder = self.root / "vectors" / encoder_digest
+        with explained(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            bench = folder / f".{uuid.uuid4().hex}"
+            try:
+                bench.write_bytes(content)
+                bench.replace(folder / f"{hashlib.sha256(content).hexdigest()}.npy")
+            finally:
+                bench.unlink(missing_ok=True)
+
+
+def _packed(keys: Sequence[str]) -> Shaped[np.ndarray, " key"]:
+    """Return 32 bytes a key; NumPy pads with zero bytes, so equal length keeps them apart."""
+    return np.array([bytes.fromhex(key) for key in keys], dtype="S32")
+
+
+def _read(path: Path) -> Shaped[np.ndarray, " row"] | None:
+    """Return a shard, or None where its bytes are not what was written."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:  # another process has just put it aside
+        return None
+    if hashlib.sha256(content).hexdigest() == path.stem:
+        return np.load(io.BytesIO(content), allow_pickle=False)
+    logger.warning("%s changed after it was written; its vectors are made again", path)
+    with suppress(OSError):  # put aside by another process, or a disk that `put` will explain
+        path.rename(path.with_suffix(".corrupt"))
+    return None

@@ -1,0 +1,67 @@
+"""The stage `index`: FAISS over images and concepts, and what is looked up in it."""
+
+from prefect import task
+
+from schemas.artifact import Ref
+from schemas.concepts import ConceptSet
+from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from schemas.images import ImageDataset
+from schemas.index import ConceptIndex, IndexSpec
+from schemas.machine import Machine
+from storage.store import ArtifactStore
+from tasks.stage import Stage, leave_table
+
+STAGE = Stage(name="index")
+
+
+@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+def build_index(
+    dataset: Ref[ImageDataset],
+    concepts: Ref[ConceptSet],
+    embeddings: Ref[StudyEmbeddings],
+    spec: IndexSpec,
+    machine: Machine,
+    store: ArtifactStore,
+) -> Ref[ConceptIndex]:
+    """Index images and concepts; find each concept's images and the images that repeat."""
+    import faiss
+
+    from tasks.index.retrieval import index_vectors
+
+    if machine.threads:
+        faiss.omp_set_num_threads(machine.threads)
+    images = store.load(ImageDataset, dataset)
+    chosen = store.load(ConceptSet, concepts)
+    vectors = store.load(StudyEmbeddings, embeddings)
+    index = index_vectors(
+        images,
+        chosen,
+        store.load(ImageEmbeddings, vectors.images_ref).take(list(images.images["image_id"])),
+        store.load(TextEmbeddings, vectors.texts_ref).take(chosen.texts),
+        spec,
+    )
+    leave_table("top-images", _rows(chosen, index), _summary(index))
+    recipe = STAGE.recipe(spec, dataset=dataset, concepts=concepts, embeddings=embeddings)
+    return store.save(index, recipe)
+
+
+def _rows(concepts: ConceptSet, index: ConceptIndex) -> list[dict[str, object]]:
+    return [
+        {
+            "concept": concept.text,
+            "training images, best first": ", ".join(
+                f"{hit.image_id} ({hit.score:.3f})" for hit in index.top_images[concept.concept_id]
+            ),
+        }
+        for concept in concepts.concepts
+    ]
+
+
+def _summary(index: ConceptIndex) -> str:
+    alike = index.near_duplicates
+    apart = sum(not pair.same_group for pair in alike)
+    return (
+        f"The training images closest to each of {len(index.concept_ids)} concepts (cosine). "
+        f"{index.duplicate_pairs_found} pairs of near-duplicate images stand in different splits"
+        + (f"; of the {len(alike)} most alike, {apart} are of different groups." if alike else ".")
+    )

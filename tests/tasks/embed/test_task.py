@@ -1,0 +1,103 @@
+"""The stage saves what the next ones expect, and its key knows what can change a vector."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schemas.artifact import Artifact, Recipe, Ref
+from schemas.embeddings import (
+    EncoderSpec,
+    ImageEmbeddings,
+    OpenClipEncoder,
+    PrecomputedEncoder,
+    StudyEmbeddings,
+    TextEmbeddings,
+)
+from schemas.machine import Machine
+from storage.store import ArtifactStore
+from tasks.embed.task import STAGE, embed_study
+from tests.tasks.embed.studies import candidates_of, dataset_of
+
+TEXTS = ("pink background", "blue-white veil")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "store")
+
+
+def kept(store: ArtifactStore, artifact: Artifact) -> Ref[Any]:
+    return store.save(artifact, Recipe(stage="test", code=""))
+
+
+def embed(store: ArtifactStore, folder: Path, pngs: list[bytes], spec: EncoderSpec) -> Any:
+    dataset = dataset_of({"b": pngs[0], "a": pngs[1], "c": pngs[2]}, folder)
+    refs = kept(store, dataset), kept(store, candidates_of(*TEXTS))
+    return embed_study.fn(*refs, spec, Machine(device="cpu", batch_size=2, threads=1), store)
+
+
+def test_the_artifacts_hold_one_vector_a_row_and_a_text(
+    store: ArtifactStore, save_clip: Any, pngs: list[bytes], tmp_path: Path
+) -> None:
+    spec = OpenClipEncoder(model=save_clip(), text_template="a photo of {concept}")
+    ref = embed(store, tmp_path / "images", pngs, spec)
+    study = store.load(StudyEmbeddings, ref)
+    images = store.load(ImageEmbeddings, study.images_ref)
+    texts = store.load(TextEmbeddings, study.texts_ref)
+    assert images.keys == ("b", "a", "c")
+    assert texts.keys == TEXTS
+    assert images.encoder == texts.encoder == study.encoder
+    assert study.encoder.name == "small-clip"
+    recipe = store.manifest(ref).recipe
+    assert recipe.stage == "embed"
+    assert recipe.spec["text_template"] == "a photo of {concept}"
+    assert embed(store, tmp_path / "images", pngs, spec) == ref
+
+
+def test_ready_made_vectors_give_the_same_artifacts(
+    store: ArtifactStore, pngs: list[bytes], tmp_path: Path
+) -> None:
+    file = tmp_path / "vectors.npz"
+    np.savez(
+        file,
+        image_ids=np.array(["a", "b", "c"]),
+        image_embeddings=np.eye(3, 4),
+        text_prompts=np.array(TEXTS),
+        text_embeddings=np.eye(2, 4),
+    )
+    spec = PrecomputedEncoder(kind="precomputed", path=file)
+    study = store.load(StudyEmbeddings, embed(store, tmp_path / "images", pngs, spec))
+    images = store.load(ImageEmbeddings, study.images_ref)
+    assert np.array_equal(images.vectors, np.eye(3, 4)[[1, 0, 2]])
+    assert not (store.root / "vectors").exists(), "they are in a file already"
+
+
+def test_the_key_changes_with_what_changes_a_vector_and_not_with_the_machine(
+    store: ArtifactStore, save_clip: Any
+) -> None:
+    folder = save_clip()
+
+    def key(machine: Machine | None = None, **spec: Any) -> str:
+        return STAGE.key(
+            {
+                "dataset": Ref("image-dataset", "1"),
+                "candidates": Ref("candidates", "2"),
+                "spec": OpenClipEncoder(**({"model": folder} | spec)),
+                "machine": machine or Machine(),
+                "store": store,
+            }
+        )
+
+    first = key()
+    assert key(Machine(device="cpu", batch_size=3, workers=1, threads=1)) == first
+    others = [
+        key(model="demo"),
+        key(precision="bfloat16"),
+        key(text_template="a photo of {concept}"),
+        key(model="ViT-B-32", pretrained="laion2b_s34b_b79k"),
+    ]
+    (folder / "open_clip_model.safetensors").write_bytes(b"other weights")
+    others.append(key())
+    assert len({first, *others}) == 6
