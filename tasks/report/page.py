@@ -327,8 +327,8 @@ def _screening(m: Material) -> dict[str, Any]:
     largest = max(counts.values(), default=1)
     return {
         "screening_note": f"{len(kept) + len(dropped):,} candidates came in, {len(kept):,} were "
-        f"let through. Where they come from: {m.published.facts.concepts_from}. The first gate that objects gives "
-        "the reason.",
+        f"let through. Where they come from: {m.published.facts.concepts_from}. The first gate "
+        "that objects gives the reason.",
         "gates": [
             {
                 "name": gate.replace("_", " "),
@@ -373,6 +373,7 @@ def _data(m: Material) -> dict[str, Any]:
     return {
         "data_note": f"{m.dataset.source} Encoded by {m.published.facts.encoder.name}. Labels of "
         "the test split were set apart when the images were taken in.",
+        "data_notes": m.dataset.notes,
         "split_names": SPLITS,
         "split_rows": [
             {"name": c.name, "counts": [counts.get(c.key, {}).get(s, 0) for s in SPLITS]}

@@ -1,0 +1,183 @@
+"""What the rows of a listing claim to be, and which of them are refused for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from schemas.artifact import StudyError
+from schemas.images import SPLITS, DatasetSpec, Rejection, RejectionReason
+from tasks.ingest.listing import Content, Listing, Refusal, quoted, split_name, text
+from tasks.ingest.splits import connected_groups, deal_groups
+from tasks.ingest.verify import Verified
+
+_EXAMPLES = 5
+_REMEDIES: dict[RejectionReason, str] = {
+    "missing-file": "check the image column, `image_folder` and `image_suffix`",
+    "unlisted-file": "move such files away, or read the metadata as a `table` source",
+    "too-many-pixels": "downscale the images or raise `max_pixels`",
+    "outside-folder": "set `image_folder` to the folder that holds all images",
+    "missing-label": "check `label_column`",
+    "unknown-label": "name every label under `classes`, or correct those there",
+    "unknown-split": "check `split_column`",
+    "missing-id": "check `id_column`",
+    "duplicate-id": "name another `id_column`, or none to use file names",
+    "conflicting-labels": "correct the labels of equal images",
+}
+
+
+class TooManyRejected(StudyError):
+    """More rows were rejected than the study allows."""
+
+    def __init__(self, message: str, rejected: tuple[Rejection, ...] = ()) -> None:
+        super().__init__(message)
+        self.rejected = rejected
+
+
+def check_rejected(rejected: Sequence[Rejection], rows: int, allowed: float) -> None:
+    """Stop if more than the allowed share of the rows was rejected.
+
+    Raises:
+        TooManyRejected: saying how many, for which reasons, some of them, and what to do.
+    """
+    if len(rejected) <= allowed * rows:
+        return
+    reasons = Counter(r.reason for r in rejected).most_common()
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+    lines = [
+        f"{len(rejected):,} of {rows:,} rows were rejected ({len(rejected) / rows:.1%}), and "
+        f"`dataset.max_rejected` allows {allowed:.1%}: {counts}. For example:",
+        *(f"{quoted(r.row)}: {r.reason}, {r.detail}" for r in rejected[:_EXAMPLES]),
+        "Correct the data or the study file, or raise `max_rejected` if these rows should be "
+        "left out.",
+        *(f"{reason}: {_REMEDIES[reason]}" for reason, _ in reasons if reason in _REMEDIES),
+    ]
+    raise TooManyRejected("\n  ".join(lines), tuple(rejected))
+
+
+def read_claims(listing: Listing) -> pd.DataFrame:
+    """Return what the rows say about themselves, in the listing's order.
+
+    Returns:
+        The columns row, image_id, label, part, subject and lesion: row numbers, and text or
+        `None`. `part` is what the source calls the split.
+    """
+    columns, nothing = listing.columns, [None] * len(listing)
+    parts = listing.parts if len(set(listing.parts or ()) - {None}) > 1 else None
+
+    def column(name: str | None, default: Sequence[str | None]) -> Sequence[str | None]:
+        return default if name is None else text(listing.table, name)
+
+    claims = {
+        "row": range(len(listing)),
+        "image_id": column(columns.image_id, listing.names),
+        "label": column(columns.label, nothing),
+        "part": column(columns.split, parts or nothing),
+        "subject": column(columns.subject, nothing),
+        "lesion": column(columns.lesion, nothing),
+    }
+    return pd.DataFrame(claims, dtype=object)
+
+
+def draw_claims(claims: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
+    """Return about `limit` of the claims: whole groups, each class and split by its share."""
+    claims = claims.sort_values(["image_id", "label"], kind="stable")
+    strata = codes(claims["label"].fillna("") + "\0" + claims["part"].fillna(""))
+    group = connected_groups(codes(claims["subject"]), codes(claims["lesion"]))
+    share = limit / len(claims)
+    part = deal_groups(group, strata, np.array([share, 1 - share]), seed)
+    return claims[part == 0].sort_values("row")
+
+
+def claimed_contents(
+    listing: Listing, claims: pd.DataFrame, spec: DatasetSpec
+) -> Iterator[Content]:
+    """Yield the claims' images, refused at once where the claim itself is no good."""
+    is_split = spec.split_column is not None or bool(claims["part"].notna().any())
+    contents = listing.contents(claims["row"].to_numpy(dtype=np.int64))
+    rows = zip(contents, claims["image_id"], claims["label"], claims["part"], strict=True)
+    for content, image_id, label, part in rows:
+        if isinstance(content, Refusal):
+            yield content
+        elif image_id is None:
+            yield Refusal("missing-id", "its id is empty")
+        elif label is None:
+            yield Refusal("missing-label", "its label is empty, or NA or the like")
+        elif spec.classes and label not in spec.classes:
+            known = ", ".join(spec.classes)
+            yield Refusal("unknown-label", f"its label {quoted(label)} is none of {known}")
+        elif is_split and split_name(part or "") is None:
+            known = ", ".join(SPLITS)
+            yield Refusal("unknown-split", f"its split {quoted(part or '')} is none of {known}")
+        else:
+            yield content
+
+
+def sort_out(
+    claims: pd.DataFrame, names: Sequence[str], found: Iterable[Verified | Refusal]
+) -> tuple[pd.DataFrame, list[Rejection]]:
+    """Return the claims that are images, sorted by id, and the rejected ones.
+
+    `sha256`, `location` and `mask_location` join the columns of the claims.
+    """
+    verified, kept, rejected = [], [], []
+    rows = zip(claims["row"], claims["image_id"], found, strict=True)
+    for i, (row, image_id, what) in enumerate(rows):
+        if isinstance(what, Refusal):
+            rejected.append(_rejection(image_id or names[row], what))
+        else:
+            kept.append(i)
+            verified.append(what)
+    images = claims.iloc[kept].assign(
+        sha256=[v.sha256 for v in verified],
+        location=[v.location for v in verified],
+        mask_location=[v.mask_location for v in verified],
+    )
+    return without_contradictions(images, rejected)
+
+
+def without_contradictions(
+    images: pd.DataFrame, rejected: list[Rejection]
+) -> tuple[pd.DataFrame, list[Rejection]]:
+    """Reject equal bytes under two labels, and rows that share an id.
+
+    Nobody can tell which of them is right, so none is kept; only where rows with one id have
+    equal bytes too does the first of them stay.
+    """
+    rejected = list(rejected)
+    images = images.sort_values(["image_id", "row"], ignore_index=True)
+    labels = images.groupby("sha256", sort=False)["label"].transform("nunique")
+    for _, rows in images[labels > 1].groupby("sha256"):
+        pairs = zip(rows["image_id"], rows["label"], strict=True)
+        said = [f"{quoted(image_id)} as {quoted(label)}" for image_id, label in pairs]
+        why = Refusal("conflicting-labels", "the same bytes are " + ", ".join(said[:_EXAMPLES]))
+        rejected += [_rejection(image_id, why) for image_id in rows["image_id"]]
+    images = images[labels == 1]
+    different = images.groupby("image_id", sort=False)["sha256"].transform("nunique")
+    kept = (different == 1) & ~images["image_id"].duplicated()
+    for image_id, count in zip(images["image_id"][~kept], different[~kept], strict=True):
+        said_twice = (
+            "the same image is listed more than once; one row of it is kept"
+            if count == 1
+            else f"{count} different images have this id; none of them is kept"
+        )
+        rejected.append(_rejection(image_id, Refusal("duplicate-id", said_twice)))
+    return images[kept].reset_index(drop=True), sorted(rejected, key=lambda r: (r.row, r.reason))
+
+
+def codes(column: pd.Series[str]) -> Int[np.ndarray, " row"]:
+    """Return a number for each distinct text; -1 where there is none."""
+    return pd.factorize(column)[0].astype(np.int64)
+
+
+def _rejection(row: str, refusal: Refusal) -> Rejection:
+    return Rejection(row=_unicode(row), reason=refusal.reason, detail=_unicode(refusal.detail))
+
+
+def _unicode(foreign: str) -> str:
+    """Return text that every file can hold; file names need not be UTF-8."""
+    return foreign.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,353 @@
+"""From a study's source to its images: checked, grouped, split, their test labels set apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from jaxtyping import Bool, Int
+
+from schemas.artifact import Ref, StudyError
+from schemas.images import (
+    SPLITS,
+    ClassLabel,
+    DatasetSpec,
+    ImageDataset,
+    Rejection,
+    Split,
+    SplitSpec,
+    TestLabels,
+)
+from tasks.ingest.claims import (
+    check_rejected,
+    claimed_contents,
+    codes,
+    draw_claims,
+    read_claims,
+    sort_out,
+)
+from tasks.ingest.listing import Listing, quoted, split_name, text
+from tasks.ingest.readers import Watch, list_images
+from tasks.ingest.splits import connected_groups, deal_groups
+from tasks.ingest.verify import verify_images
+
+_IMPORTANCE: tuple[Split, ...] = ("train", "test", "validation")
+"""The splits that a class with few groups reaches first."""
+_FAR = 0.05
+"""Share of the images by which a split may miss its wanted size without a word."""
+_IMAGES_PER_VALUE = 5
+"""A column with fewer images for each of its values is a column of ids, not of classes."""
+_TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_TEXT_COLUMNS = (
+    "image_id",
+    "sha256",
+    "location",
+    "mask_location",
+    "split",
+    "label",
+    "subject",
+    "lesion",
+    "group",
+)
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """An image dataset whose test labels were not set apart yet; see `ImageDataset`."""
+
+    images: pd.DataFrame
+    classes: tuple[ClassLabel, ...]
+    rejected: tuple[Rejection, ...]
+    root: str
+    source: str
+    synthetic: bool
+    notes: tuple[str, ...]
+
+    def test_labels(self) -> TestLabels:
+        """Return the labels that only the last evaluation may read."""
+        held_out = self.images[self.images["split"] == "test"]
+        return TestLabels(labels=dict(zip(held_out["image_id"], held_out["label"], strict=True)))
+
+    def set_apart(self, test_labels: Ref[TestLabels]) -> ImageDataset:
+        """Return the dataset without its test labels, whatever column repeats them."""
+        images, labels = self.images.copy(), self.images["label"]
+        held_out = images["split"] == "test"
+        metadata = [name for name in images.columns if name.startswith("meta.")]
+        telling = [name for name in metadata if _tells_the_class(images[name], labels)]
+        for name in ("label", *telling):
+            images[name] = images[name].where(~held_out)
+        return ImageDataset(
+            images=images,
+            classes=self.classes,
+            rejected=self.rejected,
+            root=self.root,
+            source=self.source,
+            synthetic=self.synthetic,
+            class_counts=self.class_counts,
+            test_labels=test_labels,
+            notes=(
+                *self.notes,
+                *(f"{quoted(n)} tells the class, so it is empty on test rows." for n in telling),
+            ),
+        )
+
+    @property
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Class key -> split -> number of images."""
+        counts = self.images.value_counts(["label", "split"]).to_dict()
+        return {
+            c.key: {split: int(counts.get((c.key, split), 0)) for split in SPLITS}
+            for c in self.classes
+        }
+
+
+def read_dataset(
+    spec: DatasetSpec, workshop: Path, keep: Callable[[bytes], str], workers: int, watch: Watch
+) -> LabelledImages:
+    """Read a study's source, decode every image once, and split what is left.
+
+    Args:
+        spec: the source and what its columns mean.
+        workshop: an empty folder for what is needed meanwhile.
+        keep: keeps the bytes of images without a file of their own; returns their sha256.
+        workers: threads that decode.
+        watch: told how far it is.
+
+    Raises:
+        StudyError: the source is not there or lacks a column, a class is missing, or a split
+            would be empty.
+        TooManyRejected: too large a share of the rows are no images.
+    """
+    listing = list_images(spec, workshop, watch)
+    claims = read_claims(listing)
+    notes = list(listing.notes)
+    if spec.limit is not None and spec.limit < len(listing):
+        claims = draw_claims(claims, spec.limit, spec.splits.seed)
+        notes.append(f"{len(claims):,} of {len(listing):,} listed images were drawn.")
+    with watch("checking images", len(claims)) as advance:
+        found = verify_images(
+            claimed_contents(listing, claims, spec),
+            root=listing.root,
+            keep=keep,
+            max_pixels=spec.max_pixels,
+            workers=workers,
+            advance=advance,
+        )
+        images, rejected = sort_out(claims, listing.names, found)
+    check_rejected(rejected, len(claims), spec.max_rejected)
+    classes = find_classes(images["label"].tolist(), listing, spec)
+    group = connected_groups(*(codes(images[c]) for c in ("subject", "lesion", "sha256")))
+    order = {c.key: i for i, c in enumerate(classes)}
+    label = np.array([order[key] for key in images["label"]], dtype=np.int64)
+    splits, how = choose_splits(images["part"].tolist(), group, label, classes, spec.splits)
+    images = images.assign(group=images["image_id"].to_numpy()[group], split=splits)
+    described = _describe(listing, images["row"].to_numpy(dtype=np.int64))
+    is_file = ~images["location"].str.startswith("shelf:") & (images["location"] != "")
+    return LabelledImages(
+        images=pd.concat([images[[*_TEXT_COLUMNS]].astype("str"), described], axis=1),
+        classes=classes,
+        rejected=tuple(rejected),
+        root=str(listing.root.resolve()) if is_file.any() else "",
+        source=listing.source,
+        synthetic=listing.synthetic,
+        notes=(*notes, *_missing_keys(images, listing), *how, *_left_out(listing)),
+    )
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+def find_classes(labels: list[str], listing: Listing, spec: DatasetSpec) -> tuple[ClassLabel, ...]:
+    """Return the classes in the study's order, else the source's, else by number or name.
+
+    Raises:
+        StudyError: a class that the study names has no image, or there are fewer than two.
+    """
+    found = sorted(set(labels))
+    there = ", ".join(quoted(key) for key in found) or "none"
+    if absent := [key for key in spec.classes if key not in found]:
+        raise StudyError(
+            f"no image has the label {', '.join(quoted(key) for key in absent)}; the labels of "
+            f"{listing.source} are: {there}. Correct `dataset.classes`, or raise `dataset.limit` "
+            "if that left the class out."
+        )
+    if len(found) < 2:
+        raise StudyError(
+            f"at least two classes are needed; the labels of {listing.source} are: {there}. "
+            "Check `dataset.label_column`."
+        )
+    if spec.classes:
+        named = spec.classes.items()
+        return tuple(ClassLabel(key=k, name=c.name, synonyms=c.synonyms) for k, c in named)
+    if all(key.isdecimal() for key in found):
+        found.sort(key=int)
+    ranks = {key: rank for rank, key in enumerate(listing.class_names)}
+    found.sort(key=lambda key: ranks.get(key, len(ranks)))
+    return tuple(ClassLabel(key=key, name=listing.class_names.get(key, key)) for key in found)
+
+
+# --- splits ---------------------------------------------------------------------------------------
+
+
+def choose_splits(
+    parts: Sequence[str | None],
+    group: Int[np.ndarray, " image"],
+    label: Int[np.ndarray, " image"],
+    classes: tuple[ClassLabel, ...],
+    spec: SplitSpec,
+) -> tuple[list[Split], list[str]]:
+    """Return the split of every image, and notes on what the data did not say.
+
+    Splits that the data lacks are cut out of its training images in whole groups, stratified by
+    class; where it gives none, all images are training images at first.
+
+    Args:
+        parts: what the data calls each image's split; `None` throughout where it does not say.
+        group: images that must not be parted share a number.
+        label: each image's class, its place in `classes`.
+        classes: at least two.
+        spec: the shares of the splits, and the seed.
+
+    Raises:
+        StudyError: the data gives no training images, a split would be empty, or a class absent
+            from training.
+    """
+    given = [split_name(part or "") for part in parts]
+    missing = [split for split in _IMPORTANCE if split not in given]
+    if any(given) and "train" in missing:
+        raise StudyError(
+            "the data gives splits, but no image is in train. Check `dataset.split_column`, or "
+            "leave it out to have the images split."
+        )
+    split = np.array([part or "train" for part in given], dtype=object)
+    to_cut = ["train", *(s for s in missing if s != "train")]
+    if len(to_cut) > 1:
+        rows = np.flatnonzero(split == "train")
+        shares = np.array([getattr(spec, s) for s in to_cut])
+        part = deal_groups(group[rows], label[rows], shares / shares.sum(), spec.seed)
+        split[rows] = np.array(to_cut, dtype=object)[part]
+    notes = _check_splits(split, group, label, classes)
+    if any(given) and missing:
+        notes.append(f"The data gives no {' and no '.join(missing)} split: cut out of train.")
+    if not any(given):
+        notes += _uneven(split, spec)
+    return split.tolist(), notes
+
+
+def _uneven(split: np.ndarray, spec: SplitSpec) -> list[str]:
+    """Return a note for each split whose share is far from the wanted one."""
+    counts = {name: int((split == name).sum()) for name in SPLITS}
+    return [
+        f"The {name} split holds {count / len(split):.0%} of the images instead of "
+        f"{getattr(spec, name):.0%}, since groups are never parted."
+        for name, count in counts.items()
+        if abs(count - getattr(spec, name) * len(split)) > max(_FAR * len(split), 2)
+    ]
+
+
+def _check_splits(
+    split: np.ndarray,
+    group: Int[np.ndarray, " image"],
+    label: Int[np.ndarray, " image"],
+    classes: tuple[ClassLabel, ...],
+) -> list[str]:
+    """Return a note for each class that a split lacks; refuse what cannot be trained on."""
+    notes = []
+    for name in SPLITS:
+        rows = split == name
+        if not rows.any():
+            sizes = np.unique(group, return_counts=True)[1]
+            raise StudyError(
+                f"the {name} split would be empty: {len(group):,} images are {len(sizes):,} "
+                f"groups, the largest of {sizes.max():,}. Images that share a subject, a lesion or "
+                "their bytes are one group. Check `subject_column` and `lesion_column`: ids that "
+                "start anew for each subject link strangers. Or give more images."
+            )
+        present = set(label[rows].tolist())
+        absent = [c.name for i, c in enumerate(classes) if i not in present]
+        if absent and name == "train":
+            raise StudyError(
+                f"no training image shows {', '.join(absent)}. Correct the splits of the data, "
+                "or leave `split_column` out to have the images split."
+            )
+        if absent:
+            notes.append(f"The {name} split has no image of {', '.join(absent)}.")
+    return notes
+
+
+# --- columns --------------------------------------------------------------------------------------
+
+
+def _describe(listing: Listing, rows: Int[np.ndarray, " image"]) -> pd.DataFrame:
+    """Return the metadata and the attributes of some rows, under their prefixes."""
+    names, truths = _metadata(listing), listing.columns.attributes
+    table = listing.table.select([*names, *truths]).take(pa.array(rows))
+    metadata = table.select(names).to_pandas().add_prefix("meta.")
+    attributes = {f"attribute.{name}": _truth(table, name) for name in truths}
+    return pd.concat([metadata, pd.DataFrame(attributes, index=metadata.index)], axis=1)
+
+
+def _metadata(listing: Listing) -> list[str]:
+    """Return the columns of single values that the study gives no meaning of their own."""
+    fields = (f for f in listing.table.schema if f.name not in listing.columns.names)
+    return [field.name for field in fields if not _is_bulky(field.type)]
+
+
+def _is_bulky(kind: pa.DataType) -> bool:
+    kinds = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
+    return any(is_kind(kind) for is_kind in kinds)
+
+
+def _truth(table: pa.Table, name: str) -> Bool[np.ndarray, " image"]:
+    """Return a true/false column.
+
+    Raises:
+        StudyError: a value is missing or is neither true nor false. An unknown attribute is not
+            an absent one, so nothing is filled in.
+    """
+    values = text(table, name)
+    if strange := sorted({v or "" for v in values if (v or "").lower() not in _TRUTHS}):
+        count = sum((v or "").lower() not in _TRUTHS for v in values)
+        raise StudyError(
+            f"the attribute column {quoted(name)} has {count:,} values that are missing or "
+            f"neither true nor false, such as {', '.join(quoted(v) for v in strange[:5])}. It "
+            "must hold true/false, yes/no or 1/0 for every image: correct it, or leave it out of "
+            "`dataset.attribute_columns`."
+        )
+    return np.array([_TRUTHS[(v or "").lower()] for v in values], dtype=bool)
+
+
+def _tells_the_class(values: pd.Series[Any], labels: pd.Series[str]) -> bool:
+    """Return whether a column is the label by another name, or a finer label.
+
+    Each of its values then goes with one class. Where values are nearly as many as images that
+    says nothing: it is so for any column of ids.
+    """
+    distinct = values.nunique(dropna=False)
+    pairs = pd.DataFrame({"value": values, "label": labels}).drop_duplicates()
+    return distinct * _IMAGES_PER_VALUE <= len(values) and len(pairs) == distinct
+
+
+# --- notes ----------------------------------------------------------------------------------------
+
+
+def _missing_keys(images: pd.DataFrame, listing: Listing) -> list[str]:
+    """Say how many images have no subject or lesion, where the others have one."""
+    counts = {name: int(images[name].isna().sum()) for name in ("subject", "lesion")}
+    return [
+        f"{count:,} images have no {name}: each was taken for one of its own."
+        for name, count in counts.items()
+        if count and getattr(listing.columns, name)
+    ]
+
+
+def _left_out(listing: Listing) -> list[str]:
+    """Say which columns became no metadata."""
+    bulky = [field.name for field in listing.table.schema if _is_bulky(field.type)]
+    names = ", ".join(quoted(name) for name in bulky if name not in listing.columns.names)
+    return [f"Columns of lists, bytes or pictures were left out: {names}."] if names else []

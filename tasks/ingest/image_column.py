@@ -1,0 +1,144 @@
+"""A table's column of images: paths, bytes, or the hub's pairs of both."""
+
+from __future__ import annotations
+
+import posixpath
+import threading
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int
+
+from schemas.artifact import StudyError
+from tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, quoted
+
+_LARGEST_MEMBER_BYTES = 1 << 30
+
+
+class ImageColumn:
+    """The images of a column: where a row's image is, and a default id for it.
+
+    Paths start at `root`, and `suffix` is added to them. What they name must lie below `root`, or
+    below `workshop`, where `datasets` unpacks things that are gone after this run.
+    """
+
+    def __init__(
+        self, column: pa.ChunkedArray, name: str, *, root: Path, workshop: Path, suffix: str = ""
+    ) -> None:
+        """Look at what the column holds.
+
+        Raises:
+            StudyError: it holds no images.
+        """
+        kind = column.type
+        if suffix and pa.types.is_integer(kind):  # numbered files
+            column, kind = pc.cast(column, pa.string()), pa.string()
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            self._content, self._paths = self._at_path, column
+        elif pa.types.is_struct(kind) and {field.name for field in kind} >= {"bytes", "path"}:
+            self._content, self._paths = self._at_pair, pc.struct_field(column, "path")
+        elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            self._content, self._paths = self._at_bytes, pa.nulls(len(column), pa.string())
+        else:
+            raise StudyError(
+                f"the column {quoted(name)} holds {kind}, not images: a column of image paths, of "
+                "encoded bytes or of the hub's Image type is needed. Correct `image_column`."
+            )
+        self._column = column
+        self._nothing = Refusal("missing-file", f"the column {quoted(name)} is empty")
+        self._root = root.resolve()
+        self._workshop = workshop.resolve()
+        self._suffix = suffix
+        self._archives: dict[Path, zipfile.ZipFile] = {}
+        self._lock = threading.Lock()
+
+    def contents(self, rows: Int[np.ndarray, " row"]) -> Iterator[Content]:
+        """Yield what is known of the images of some rows."""
+        return (self._content(int(row)) for row in rows)
+
+    @property
+    def ids(self) -> list[str]:
+        """Default ids: from the paths where there are any, else row numbers."""
+        root = f"{self._root}/"
+        paths = (path and path.removeprefix(root) for path in self._paths.to_pylist())
+        return default_ids(
+            [
+                f"{Path(_archive(path)).stem}/{_member(path)}" if _is_in_archive(path) else path
+                for path in paths
+            ]
+        )
+
+    def _at_path(self, row: int) -> Content:
+        path = self._column[row].as_py()
+        return ImageFile(self._root / (path + self._suffix)) if path else self._nothing
+
+    def _at_bytes(self, row: int) -> Content:
+        value = self._column[row]
+        return ImageBytes(value.as_py) if value.is_valid else self._nothing
+
+    def _at_pair(self, row: int) -> Content:
+        pair = self._column[row]
+        if pair.is_valid and pair["bytes"].is_valid:
+            return ImageBytes(pair["bytes"].as_py)
+        path = pair["path"].as_py() if pair.is_valid else None
+        if not path:
+            return self._nothing
+        if _is_in_archive(path):
+            return ImageBytes(partial(self._read_member, _archive(path), _member(path)))
+        place = self._root / path
+        unpacked = self._is_below(place, self._workshop)
+        return ImageBytes(place.read_bytes) if unpacked else ImageFile(place)
+
+    def _read_member(self, archive: str, member: str) -> bytes:
+        """Read a file out of an archive, which is opened once.
+
+        Raises:
+            OSError: it is outside the dataset, damaged, locked, or unpacks to far too much.
+        """
+        place = Path(archive)
+        if not (self._is_below(place, self._root) or self._is_below(place, self._workshop)):
+            raise OSError("its archive is outside the dataset's folder")
+        try:
+            with self._lock:
+                opened = self._archives.get(place) or zipfile.ZipFile(place)
+                self._archives[place] = opened
+            if opened.getinfo(member).file_size > _LARGEST_MEMBER_BYTES:
+                raise OSError("it unpacks to more than 1 GiB")
+            return opened.read(member)
+        except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, EOFError) as error:
+            raise OSError(f"its archive is damaged or locked: {error}") from error
+
+    @staticmethod
+    def _is_below(path: Path, folder: Path) -> bool:
+        try:
+            return path.resolve().is_relative_to(folder)
+        except (OSError, RuntimeError, ValueError):  # loops, names too long, null bytes
+            return False
+
+
+def default_ids(paths: Sequence[str | None]) -> list[str]:
+    """Return each path without its ending; with it where two files differ in nothing else."""
+    normal = [posixpath.normpath(path) if path else f"row-{i}" for i, path in enumerate(paths)]
+    stems = [posixpath.splitext(path)[0] for path in normal]
+    files = Counter(posixpath.splitext(path)[0] for path in set(normal))
+    return [s if files[s] == 1 else path for path, s in zip(normal, stems, strict=True)]
+
+
+def _is_in_archive(path: str | None) -> bool:
+    """Return whether a path is `datasets`' `zip://<member>::<archive>`."""
+    return path is not None and path.startswith("zip://") and "::" in path
+
+
+def _member(path: str) -> str:
+    return path.removeprefix("zip://").partition("::")[0]
+
+
+def _archive(path: str) -> str:
+    return path.partition("::")[2]

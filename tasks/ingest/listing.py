@@ -1,0 +1,180 @@
+"""What a source lists before anything was checked: its columns, and how to get at the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int
+
+from schemas.artifact import StudyError
+from schemas.images import DatasetSpec, RejectionReason, Split
+
+_MISSING = frozenset({None, "", "NA", "N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"})
+_LONGEST_QUOTE = 200
+_SPLIT_NAMES: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image that stays where it is. Nobody has looked yet whether it is below the root."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class ImageBytes:
+    """An image without a file of its own, to be kept on the store's shelf."""
+
+    load: Callable[[], bytes]
+    load_mask: Callable[[], bytes] | None = None
+
+
+@dataclass(frozen=True)
+class VectorOnly:
+    """An image of which only the vector is known."""
+
+    sha256: str  # of the vector's bytes
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a row is no image."""
+
+    reason: RejectionReason
+    detail: str
+
+
+Content = ImageFile | ImageBytes | VectorOnly | Refusal
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a source mean what."""
+
+    label: str
+    image_id: str | None = None
+    subject: str | None = None
+    lesion: str | None = None
+    split: str | None = None
+    attributes: tuple[str, ...] = ()
+
+    @classmethod
+    def named_by(cls, spec: DatasetSpec) -> Columns:
+        """Return the columns that a study names."""
+        return cls(
+            label=spec.label_column,
+            image_id=spec.id_column,
+            subject=spec.subject_column,
+            lesion=spec.lesion_column,
+            split=spec.split_column,
+            attributes=spec.attribute_columns,
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every column that has a meaning of its own and is therefore no metadata."""
+        single = (self.label, self.image_id, self.subject, self.lesion, self.split)
+        return (*(name for name in single if name is not None), *self.attributes)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The rows of a source, each a would-be image.
+
+    `names[i]` is row i's unique default id, `table` its columns as they stand, `parts[i]` the
+    split that the source's layout puts it in, where it has splits. `contents(rows)` yields what
+    is known of the images of ascending row numbers; it never raises for a single bad image.
+    `root` is the folder below which every `ImageFile` must lie, and `class_names` maps labels to
+    names, in the source's order of classes.
+    """
+
+    table: pa.Table
+    names: list[str]
+    columns: Columns
+    contents: Callable[[Int[np.ndarray, " row"]], Iterator[Content]]
+    root: Path
+    source: str
+    parts: Sequence[str | None] | None = None
+    class_names: dict[str, str] = field(default_factory=dict)
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a source without rows, or one that lacks a column the study names."""
+        if not self.names:
+            raise StudyError(f"{self.source} holds no images.")
+        require_columns(self.table, self.columns.names, self.source)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def require(kind: Literal["file", "folder"], path: Path) -> None:
+    """Refuse a path that is not there.
+
+    Raises:
+        StudyError: there is no such file or folder.
+    """
+    if not (path.is_file() if kind == "file" else path.is_dir()):
+        raise StudyError(
+            f"there is no {kind} {path}. Relative paths in a study file start at the study file."
+        )
+
+
+def split_name(name: str) -> Split | None:
+    """Return our name of a split that people call train, val, dev, testing and the like."""
+    return _SPLIT_NAMES.get(name.strip().lower())
+
+
+def require_columns(table: pa.Table, wanted: tuple[str, ...], source: str) -> None:
+    """Refuse a table that lacks a wanted column.
+
+    Raises:
+        StudyError: naming the columns that are missing and those that are there.
+    """
+    missing = [name for name in wanted if name not in table.column_names]
+    if missing:
+        there = ", ".join(quoted(name) for name in table.column_names) or "none"
+        raise StudyError(
+            f"{source} has no column {', '.join(quoted(name) for name in missing)}. Its columns "
+            f"are: {there}. Correct the column names under `dataset` in the study file."
+        )
+
+
+def text(table: pa.Table, name: str) -> list[str | None]:
+    """Return a column as text; what tables write for a missing value becomes `None`.
+
+    Whole numbers have no `.0`, which only a missing neighbour gives them.
+
+    Raises:
+        StudyError: the column holds lists, pictures or other things that are no text.
+    """
+    try:
+        values = pc.cast(table[name], pa.large_string()).to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise StudyError(
+            f"the column {quoted(name)} holds {table[name].type}, which cannot name anything. "
+            "Name a column of text or numbers under `dataset` in the study file."
+        ) from None
+    return [None if value in _MISSING else value for value in values]
+
+
+def quoted(value: str) -> str:
+    """Return foreign text between quotes, printable and not too long."""
+    shown = value if len(value) <= _LONGEST_QUOTE else value[:_LONGEST_QUOTE] + "…"
+    return "`" + shown.encode("utf-8", "backslashreplace").decode() + "`"

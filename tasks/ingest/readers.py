@@ -1,0 +1,373 @@
+"""Every source as a listing: what `datasets` reads, archives, vectors, and what we draw."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+
+from schemas.artifact import StudyError
+from schemas.images import (
+    ArchiveSource,
+    DatasetSpec,
+    FolderSource,
+    HubSource,
+    SyntheticSource,
+    TableSource,
+    VectorSource,
+)
+from tasks.ingest import synthetic
+from tasks.ingest.huggingface import list_folder, list_hub, list_table
+from tasks.ingest.listing import (
+    Columns,
+    Content,
+    ImageBytes,
+    ImageFile,
+    Listing,
+    Refusal,
+    VectorOnly,
+    quoted,
+    require,
+)
+from tasks.ingest.verify import too_many_pixels
+
+Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Given a description and a total, a context that yields `advance(count)`."""
+
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
+
+
+def list_images(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
+    """List the rows of a study's source.
+
+    Args:
+        spec: which source, and which of its columns mean what.
+        workshop: an empty folder for what is needed until the images were read.
+        watch: told how far the drawing of synthetic images is.
+
+    Raises:
+        StudyError: the source is not there, cannot be read, or lacks a column.
+    """
+    match spec.source:
+        case SyntheticSource():
+            return list_synthetic(spec.source, spec, workshop, watch)
+        case FolderSource():
+            return list_folder(spec.source, spec, workshop)
+        case TableSource():
+            return list_table(spec.source, spec, workshop)
+        case HubSource():
+            return list_hub(spec.source, spec, workshop)
+        case ArchiveSource():
+            return list_archive(spec.source, spec)
+        case VectorSource():
+            return list_vectors(spec.source, spec)
+
+
+# --- drawn here -----------------------------------------------------------------------------------
+
+
+def list_synthetic(
+    source: SyntheticSource, spec: DatasetSpec, workshop: Path, watch: Watch
+) -> Listing:
+    """Draw the synthetic dataset into the workshop and list it."""
+    rows: list[dict[str, object]] = []
+    names: list[str] = []
+    with watch("drawing synthetic images", source.images) as advance:
+        for image in synthetic.generate_images(source.images, source.seed):
+            (workshop / f"{len(names)}.png").write_bytes(image.png)
+            (workshop / f"{len(names)}-mask.png").write_bytes(image.mask_png)
+            names.append(image.image_id)
+            rows.append(
+                {
+                    "label": image.label,
+                    "subject": image.subject,
+                    "lesion": image.lesion,
+                    "skin_tone": image.skin_tone,
+                    "site": image.site,
+                    "age": image.age,
+                    "sex": image.sex,
+                    "hair": image.hair,
+                    "ruler": image.ruler,
+                    "ink": image.ink,
+                    **image.attributes,
+                }
+            )
+            advance(1)
+
+    def content(row: int) -> Content:
+        image, mask = workshop / f"{row}.png", workshop / f"{row}-mask.png"
+        return ImageBytes(image.read_bytes, mask.read_bytes)
+
+    return Listing(
+        table=pa.Table.from_pylist(rows),
+        names=names,
+        columns=Columns(
+            label=spec.label_column,
+            image_id=spec.id_column,
+            subject=spec.subject_column or "subject",
+            lesion=spec.lesion_column or "lesion",
+            split=spec.split_column,
+            attributes=spec.attribute_columns or synthetic.ATTRIBUTES,
+        ),
+        contents=lambda rows: (content(int(row)) for row in rows),
+        root=workshop,
+        source=f"synthetic dermoscopy drawn by curette (seed {source.seed})",
+        class_names=dict(synthetic.CLASSES),
+        synthetic=True,
+    )
+
+
+# --- an archive in the MedMNIST layout ----------------------------------------------------------
+
+
+def list_archive(source: ArchiveSource, spec: DatasetSpec) -> Listing:
+    """List an .npz archive with `{train,val,test}_images` and `..._labels`.
+
+    Images are read one after the other, since an archive may be larger than memory. Source of
+    the layout: Yang et al. 2023, MedMNIST v2.
+    """
+    require("file", source.path)
+    labels: list[str | None] = []
+    names: list[str] = []
+    parts: list[str] = []
+    stacks: list[_ImageStack] = []
+    for part in ("train", "val", "test"):
+        arrays = _read_arrays(source.path, {f"{part}_labels"})
+        if not arrays:
+            continue
+        stack = _ImageStack.open(source.path, f"{part}_images", spec.max_pixels)
+        found = _class_labels(arrays[f"{part}_labels"], source.class_names, source.path)
+        if len(found) != stack.count:
+            raise StudyError(
+                f"{source.path} has {stack.count} {part}_images but {len(found)} {part}_labels."
+            )
+        labels += found
+        names += [f"{part}-{row:06d}" for row in range(stack.count)]
+        parts += [part] * stack.count
+        stacks.append(stack)
+    if not stacks:
+        raise StudyError(
+            f"{source.path} is no archive in the MedMNIST layout: it has none of the arrays "
+            "train_labels, val_labels and test_labels."
+        )
+    return Listing(
+        table=pa.table({"label": pa.array(labels, pa.string())}),
+        names=names,
+        columns=Columns.named_by(spec),
+        contents=partial(_stacked_images, stacks),
+        root=source.path.parent,
+        source=f"the archive {source.path.name}",
+        class_names={name: name for name in source.class_names},
+        parts=parts,
+    )
+
+
+@dataclass(frozen=True)
+class _ImageStack:
+    """A member of an .npz archive that holds images: (image, height, width[, channel]), uint8."""
+
+    path: Path
+    member: str
+    shape: tuple[int, ...]
+    max_pixels: int
+
+    @classmethod
+    def open(cls, path: Path, name: str, max_pixels: int) -> _ImageStack:
+        """Read the member's header."""
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
+                shape, fortran, kind = _read_header(stream)
+        except KeyError:
+            raise StudyError(f"{path} has labels but no array {name}.") from None
+        except _UNREADABLE as error:
+            raise StudyError(f"{path} cannot be read: {error}.") from error
+        pictures = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
+        if fortran or kind != np.uint8 or not pictures:
+            raise StudyError(
+                f"{name} in {path} is {kind} of shape {shape}; images must be uint8 of shape "
+                "(image, height, width) or (image, height, width, 1 or 3)."
+            )
+        return cls(path, f"{name}.npy", shape, max_pixels)
+
+    @property
+    def count(self) -> int:
+        return self.shape[0]
+
+    def images(self, rows: Int[np.ndarray, " row"]) -> Iterator[Content]:
+        """Yield the images of ascending rows; once the archive breaks off, refusals."""
+        height, width = self.shape[1:3]
+        if height * width > self.max_pixels:
+            yield from [too_many_pixels(width, height, self.max_pixels)] * len(rows)
+            return
+        size = math.prod(self.shape[1:])
+        done = 0
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
+                _read_header(stream)
+                start = stream.tell()
+                for row in rows:
+                    stream.seek(start + int(row) * size)
+                    pixels = np.frombuffer(stream.read(size), np.uint8).reshape(self.shape[1:])
+                    yield ImageBytes(partial(_png, pixels))
+                    done += 1
+        except _UNREADABLE as error:
+            broken = Refusal("broken-image", f"the archive breaks off or is damaged: {error}")
+            yield from [broken] * (len(rows) - done)
+
+
+def _stacked_images(stacks: list[_ImageStack], rows: Int[np.ndarray, " row"]) -> Iterator[Content]:
+    start = 0
+    for stack in stacks:
+        yield from stack.images(rows[(rows >= start) & (rows < start + stack.count)] - start)
+        start += stack.count
+
+
+def _read_header(
+    stream: IO[bytes] | zipfile.ZipExtFile,
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    return np.lib.format.read_array_header_2_0(stream)
+
+
+def _png(pixels: UInt8[np.ndarray, "height width ..."]) -> bytes:
+    image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2:] == (1,) else pixels)
+    buffer = BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+# --- ready-made vectors ---------------------------------------------------------------------------
+
+
+def list_vectors(source: VectorSource, spec: DatasetSpec) -> Listing:
+    """List an .npz of ready-made vectors; an image without a file is kept without pixels.
+
+    Other arrays with one entry an image are columns that the study may name.
+    """
+    require("file", source.path)
+    arrays = _read_arrays(source.path)
+    vectors = _required(arrays, "image_embeddings", source.path)
+    names = [str(name) for name in _required(arrays, "image_ids", source.path)]
+    class_names = tuple(str(name) for name in arrays.get("class_names", ()))
+    labels = _class_labels(_required(arrays, "labels", source.path), class_names, source.path)
+    if not len(vectors) == len(names) == len(labels):
+        raise StudyError(
+            f"{source.path} has {len(vectors)} image_embeddings, {len(names)} image_ids and "
+            f"{len(labels)} labels; there must be one of each for every image."
+        )
+    columns: dict[str, Any] = {
+        name: array
+        for name, array in arrays.items()
+        if array.ndim == 1 and len(array) == len(names) and name not in _VECTOR_KEYS
+    }
+    attributes = _concept_columns(arrays, len(names), source.path)
+    table = {**columns, **attributes, "label": pa.array(labels, pa.string())}
+    visible = [name for name, values in attributes.items() if np.isin(values, (0, 1)).all()]
+    files, note = _image_files(source, names)
+
+    def content(row: int) -> Content:
+        if (path := files[row]) is not None:
+            return ImageFile(path)
+        return VectorOnly(hashlib.sha256(vectors[row].tobytes()).hexdigest())
+
+    named = Columns.named_by(spec)
+    return Listing(
+        table=pa.table(table),
+        names=names,
+        columns=replace(named, attributes=named.attributes or tuple(visible)),
+        contents=lambda rows: (content(int(row)) for row in rows),
+        root=source.image_folder or source.path.parent,
+        source=f"the vectors {source.path.name}",
+        class_names={name: name for name in class_names},
+        notes=note,
+    )
+
+
+_VECTOR_KEYS = {"image_ids", "labels", "class_names", "concept_names", "text_keys", "text_prompts"}
+
+
+def _concept_columns(
+    arrays: Mapping[str, np.ndarray], count: int, path: Path
+) -> dict[str, Float[np.ndarray, " image"]]:
+    """Return the ground truth about concepts, one column each."""
+    if "concept_labels" not in arrays:
+        return {}
+    names = [str(name) for name in _required(arrays, "concept_names", path)]
+    truth = arrays["concept_labels"]
+    if truth.shape != (count, len(names)):
+        raise StudyError(
+            f"concept_labels in {path} has shape {truth.shape}; {count} images and {len(names)} "
+            f"concept_names need {(count, len(names))}."
+        )
+    return {name: truth[:, i].astype(np.float64) for i, name in enumerate(names)}
+
+
+def _image_files(
+    source: VectorSource, names: list[str]
+) -> tuple[list[Path | None], tuple[str, ...]]:
+    """Return each image's file, `None` where there is none, and a note on how many have none."""
+    folder = source.image_folder
+    if folder is None:
+        return [None] * len(names), ("Only vectors are known, no pixels.",)
+    require("folder", folder)
+    paths = [folder / f"{name}{source.image_suffix}" for name in names]
+    files = [path if os.path.lexists(path) else None for path in paths]
+    absent = files.count(None)
+    if absent == len(files):
+        raise StudyError(
+            f"{folder} holds no image of {source.path}: {paths[0]} and all others are missing. "
+            "Correct `image_folder` or `image_suffix`."
+        )
+    note = f"{absent} of {len(names)} images have no file: their vectors are used as they are."
+    return files, (note,) if absent else ()
+
+
+# --- .npz files -----------------------------------------------------------------------------------
+
+
+def _read_arrays(path: Path, names: set[str] | None = None) -> dict[str, np.ndarray]:
+    """Read some or all arrays of an .npz file, never one that holds Python objects."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files if not names or name in names}
+    except _UNREADABLE as error:
+        raise StudyError(f"{path} cannot be read as an .npz archive: {error}.") from error
+
+
+def _required(arrays: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    if name not in arrays:
+        there = ", ".join(quoted(key) for key in arrays)
+        raise StudyError(f"{path} has no array {name}; it has {there}.")
+    return arrays[name]
+
+
+def _class_labels(
+    numbers: np.ndarray, class_names: tuple[str, ...], path: Path
+) -> list[str | None]:
+    """Return the class of every image by name, or by number where there are no names."""
+    flat = numbers.reshape(len(numbers), -1)
+    if flat.shape[1] != 1 or not np.issubdtype(flat.dtype, np.integer):
+        raise StudyError(
+            f"the labels in {path} are {numbers.dtype} of shape {numbers.shape}: one whole number "
+            "an image is needed. Images of several classes at once are not supported."
+        )
+    if not class_names:
+        return [str(number) for number in flat[:, 0]]
+    known = dict(enumerate(class_names))
+    return [known.get(int(number)) for number in flat[:, 0]]

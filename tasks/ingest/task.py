@@ -1,0 +1,60 @@
+"""The stage `ingest`: read the source, check every image, set the test labels apart."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prefect import task
+
+from schemas.artifact import Ref
+from schemas.images import DatasetSpec, ImageDataset, Rejection
+from schemas.machine import Machine
+from storage.images import ImageShelf
+from storage.store import ArtifactStore, explained
+from tasks.ingest.claims import TooManyRejected
+from tasks.ingest.dataset import read_dataset
+from tasks.stage import Stage, leave_table, progress
+
+STAGE = Stage(name="ingest")
+_SHOWN_REJECTIONS = 1000
+
+
+@task(name="ingest", cache_policy=STAGE, persist_result=True, result_serializer="json")
+def ingest_dataset(spec: DatasetSpec, store: ArtifactStore, machine: Machine) -> Ref[ImageDataset]:
+    """Read a labelled image dataset; keep its test labels apart."""
+    workers = machine.workers if machine.workers is not None else os.cpu_count() or 1
+    keep = ImageShelf(store.root).put
+    try:
+        with _workshop(store.root) as workshop:
+            labelled = read_dataset(spec, workshop, keep, workers, progress)
+    except TooManyRejected as error:
+        _leave_rejections(error.rejected)
+        raise
+    held_out = store.save(labelled.test_labels(), STAGE.recipe(spec))
+    dataset = labelled.set_apart(held_out)
+    _leave_rejections(dataset.rejected)
+    counts = dataset.class_counts
+    leave_table(
+        "ingest-classes",
+        [{"class": c.name, "key": c.key, **counts[c.key]} for c in dataset.classes],
+        f"{len(dataset):,} images of {dataset.source}. " + " ".join(dataset.notes),
+    )
+    return store.save(dataset, STAGE.recipe(spec, test_labels=held_out))
+
+
+@contextmanager
+def _workshop(root: Path) -> Iterator[Path]:
+    """Yield a folder below the store for what is needed meanwhile, and remove it."""
+    place = root / ".workshop"
+    with explained(root):
+        place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="datasets-", dir=place) as folder:
+        yield Path(folder)
+
+
+def _leave_rejections(rejected: tuple[Rejection, ...]) -> None:
+    if rejected:
+        rows = [dict(r) for r in rejected[:_SHOWN_REJECTIONS]]
+        leave_table("ingest-rejected", rows, f"{len(rejected):,} rows became no images.")

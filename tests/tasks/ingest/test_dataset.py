@@ -1,0 +1,426 @@
+"""What is rejected and why, how images are split, and where test labels are not."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from schemas.artifact import StudyError
+from schemas.images import ClassLabel, SplitSpec
+from tasks.ingest.claims import TooManyRejected
+from tasks.ingest.dataset import LabelledImages, choose_splits
+from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, set_apart
+
+ReadTable = Callable[..., LabelledImages]
+
+
+@pytest.fixture
+def read_table(tmp_path: Path, read: Read, draw: Draw) -> ReadTable:
+    """Read a table, given its columns and the fields of a `DatasetSpec`.
+
+    Images are different ones, or those whose numbers the column `image` says.
+    """
+
+    def read_columns(columns: dict[str, Any], **fields: Any) -> LabelledImages:
+        table = pd.DataFrame(columns)
+        numbers = table.get("image", table.index)
+        table["image"] = [draw(int(number)) for number in numbers]
+        table.to_parquet(tmp_path / "table.parquet")
+        path = tmp_path / "table.parquet"
+        return read(source={"kind": "table", "path": path, "image_column": "image"}, **fields)
+
+    return read_columns
+
+
+# --- rejections -----------------------------------------------------------------------------------
+
+
+def test_rows_that_say_too_little_or_nonsense_are_rejected_by_name(read_table: ReadTable) -> None:
+    good = [(f"g{i}", "xy"[i % 2], ("train", "val", "test")[i // 2]) for i in range(6)]
+    bad = [
+        (None, "x", "train"),
+        ("b1", None, "train"),
+        ("b2", "NA", "train"),
+        ("b3", "z", "train"),
+        ("b4", "x", "holdout"),
+        ("b5", "x", None),
+    ]
+    ids, keys, parts = zip(*good, *bad, strict=True)
+    found = read_table(
+        {"id": ids, "label": keys, "part": parts},
+        id_column="id",
+        split_column="part",
+        classes={"x": "X", "y": "Y"},
+        max_rejected=1,
+    )
+    assert found.images["image_id"].tolist() == [f"g{i}" for i in range(6)]
+    assert reasons(found) == {
+        "row-6": "missing-id",
+        "b1": "missing-label",
+        "b2": "missing-label",
+        "b3": "unknown-label",
+        "b4": "unknown-split",
+        "b5": "unknown-split",
+    }
+    details = {r.row: r.detail for r in found.rejected}
+    assert details["b3"] == "its label `z` is none of x, y"
+    assert details["b4"] == "its split `holdout` is none of train, validation, test"
+
+
+def test_equal_bytes_under_two_labels_are_all_rejected(read_table: ReadTable) -> None:
+    found = read_table(
+        {
+            "id": [f"i{i}" for i in range(12)],
+            "image": [0, 0, 0, 3, 3, *range(5, 12)],
+            "label": ["x", "y", "x", "x", "x", *"xyxyxyx"],
+        },
+        id_column="id",
+        max_rejected=1,
+    )
+    assert reasons(found) == dict.fromkeys(["i0", "i1", "i2"], "conflicting-labels")
+    assert found.rejected[0].detail == "the same bytes are `i0` as `x`, `i1` as `y`, `i2` as `x`"
+    # i3 and i4 are equal under one label: both stay, and together.
+    twins = found.images.set_index("image_id").loc[["i3", "i4"]]
+    assert twins["group"].nunique() == twins["split"].nunique() == 1
+
+
+def test_an_id_for_two_images_is_rejected_and_one_image_listed_twice_is_kept_once(
+    read_table: ReadTable,
+) -> None:
+    found = read_table(
+        {
+            "id": ["twice", "twice", "two", "two", *(f"i{i}" for i in range(8))],
+            "image": [0, 0, 2, 3, *range(4, 12)],
+            "label": [*"xxxx", *"xyxyxyxy"],
+        },
+        id_column="id",
+        max_rejected=1,
+    )
+    assert sorted((r.row, r.reason, r.detail) for r in found.rejected) == [
+        ("twice", "duplicate-id", "the same image is listed more than once; one row of it is kept"),
+        ("two", "duplicate-id", "2 different images have this id; none of them is kept"),
+        ("two", "duplicate-id", "2 different images have this id; none of them is kept"),
+    ]
+    assert "twice" in set(found.images["image_id"])
+    assert "two" not in set(found.images["image_id"])
+
+
+def test_too_many_rejections_say_how_many_why_which_and_what_to_do(read_table: ReadTable) -> None:
+    keys = ["x", "y"] * 20
+    keys[3], keys[5] = "`odd`", "z" * 500
+    with pytest.raises(TooManyRejected) as error:
+        read_table({"label": keys}, classes={"x": "X", "y": "Y"})
+    assert str(error.value) == (
+        "2 of 40 rows were rejected (5.0%), and `dataset.max_rejected` allows 1.0%: "
+        "2 unknown-label. For example:\n"
+        "  `row-3`: unknown-label, its label ``odd`` is none of x, y\n"
+        f"  `row-5`: unknown-label, its label `{'z' * 200}…` is none of x, y\n"
+        "  Correct the data or the study file, or raise `max_rejected` if these rows should be "
+        "left out.\n"
+        "  unknown-label: name every label under `classes`, or correct those there"
+    )
+    assert [r.row for r in error.value.rejected] == ["row-3", "row-5"]
+
+
+@pytest.mark.parametrize(("bad", "stops"), [(1, False), (2, True)])
+def test_exactly_the_allowed_share_may_be_rejected(
+    read_table: ReadTable, bad: int, stops: bool
+) -> None:
+    columns = {"label": [None] * bad + ["x", "y"] * 50}
+    columns["label"] = columns["label"][:100]
+    if stops:
+        with pytest.raises(TooManyRejected):
+            read_table(columns)
+    else:
+        assert len(read_table(columns).rejected) == 1
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+def test_classes_come_from_the_data_numbers_in_their_order(read_table: ReadTable) -> None:
+    found = read_table({"label": [2, 10, 1] * 4})
+    assert [(c.key, c.name) for c in found.classes] == [("1", "1"), ("2", "2"), ("10", "10")]
+
+
+def test_a_missing_neighbour_does_not_turn_a_number_into_another_name(
+    read_table: ReadTable,
+) -> None:
+    found = read_table({"label": [1.0, 2.5, 10.0, None] * 3}, max_rejected=0.25)
+    assert [c.key for c in found.classes] == ["1", "10", "2.5"]
+
+
+def test_a_label_that_is_a_list_is_refused(read_table: ReadTable) -> None:
+    with pytest.raises(StudyError, match=r"the column `label` holds list.*cannot name anything"):
+        read_table({"label": [["x"], ["y"]] * 4})
+
+
+def test_classes_of_the_study_keep_its_order_and_names(read_table: ReadTable) -> None:
+    classes = {"nv": {"name": "nevus", "synonyms": ["mole"]}, "mel": "melanoma"}
+    found = read_table({"label": ["mel", "nv"] * 4}, classes=classes)
+    assert [(c.key, c.name, c.synonyms) for c in found.classes] == [
+        ("nv", "nevus", ("mole",)),
+        ("mel", "melanoma", ()),
+    ]
+
+
+def test_a_class_without_images_is_an_error_that_names_the_labels(read_table: ReadTable) -> None:
+    with pytest.raises(StudyError, match=r"no image has the label `z`; .* are: `x`, `y`\. Correct"):
+        read_table({"label": ["x", "y"] * 4}, classes={"x": "X", "y": "Y", "z": "Z"})
+
+
+def test_one_class_is_not_enough(read_table: ReadTable) -> None:
+    with pytest.raises(StudyError, match=r"at least two classes are needed; .* are: `x`\."):
+        read_table({"label": ["x"] * 8})
+
+
+# --- splits ---------------------------------------------------------------------------------------
+
+
+def study(rows: int = 300) -> dict[str, list[Any]]:
+    """Return subjects with lesions with views, some bytes twice; classes by lesion."""
+    rng = np.random.default_rng(0)
+    lesion = rng.integers(0, rows // 2, rows)
+    return {
+        "id": [f"i{i:04d}" for i in range(rows)],
+        "image": [i if i % 25 else 0 for i in range(rows)],
+        "label": ["zero" if i % 25 == 0 else "abc"[n % 3] for i, n in enumerate(lesion)],
+        "lesion": [f"l{n}" for n in lesion],
+        "subject": [None if n % 10 == 0 else f"s{n // 2}" for n in lesion],
+    }
+
+
+STUDY = {"id_column": "id", "lesion_column": "lesion", "subject_column": "subject"}
+
+
+def test_subjects_lesions_and_equal_bytes_are_never_in_two_splits(read_table: ReadTable) -> None:
+    images = read_table(study(), **STUDY).images
+    for key in ("subject", "lesion", "sha256", "group"):
+        assert images.groupby(key)["split"].nunique().max() == 1
+    assert images["subject"].nunique() > 50
+    assert images["sha256"].duplicated().any()
+
+
+def test_no_image_is_under_two_labels(read_table: ReadTable) -> None:
+    images = read_table(study(), **STUDY).images
+    assert images.groupby("sha256")["label"].nunique().max() == 1
+
+
+@pytest.mark.parametrize("limit", [None, 100])
+def test_the_order_of_the_rows_decides_nothing(read_table: ReadTable, limit: int | None) -> None:
+    columns = study()
+    first = read_table(columns, **STUDY, limit=limit)
+    order = np.random.default_rng(1).permutation(len(columns["id"]))
+    shuffled = read_table(
+        {k: [v[i] for i in order] for k, v in columns.items()}, **STUDY, limit=limit
+    )
+    pd.testing.assert_frame_equal(first.images, shuffled.images)
+
+
+def test_a_limit_takes_whole_groups_and_all_classes_and_says_so(read_table: ReadTable) -> None:
+    columns = study()
+    found = read_table(columns, **STUDY, limit=100)
+    assert 90 <= len(found.images) <= 110
+    assert set(found.images["label"]) == {"a", "b", "c", "zero"}
+    assert found.notes[0] == f"{len(found.images)} of 300 listed images were drawn."
+    kept, table = set(found.images["image_id"]), pd.DataFrame(columns)
+    for _, ids in table.groupby("lesion")["id"]:
+        assert kept >= set(ids) or not kept & set(ids)
+
+
+def test_images_without_a_subject_are_counted(read_table: ReadTable) -> None:
+    columns = study()
+    missing = sum(subject is None for subject in columns["subject"])
+    notes = read_table(columns, **STUDY).notes
+    assert f"{missing} images have no subject: each was taken for one of its own." in notes
+
+
+def test_ids_that_link_everyone_are_explained(read_table: ReadTable) -> None:
+    with pytest.raises(StudyError) as error:
+        read_table({"label": ["x", "y"] * 10, "lesion": ["1"] * 20}, lesion_column="lesion")
+    assert str(error.value) == (
+        "the validation split would be empty: 20 images are 1 groups, the largest of 20. Images "
+        "that share a subject, a lesion or their bytes are one group. Check `subject_column` and "
+        "`lesion_column`: ids that start anew for each subject link strangers. Or give more "
+        "images."
+    )
+
+
+def split(
+    parts: Sequence[str | None], label: list[int], **shares: float
+) -> tuple[list[str], list[str]]:
+    """Split images that are a group each."""
+    classes = tuple(ClassLabel(key=str(k), name=f"class {k}") for k in range(max(label) + 1))
+    group, spec = np.arange(len(label)), SplitSpec(**shares)
+    splits, notes = choose_splits(parts, group, np.array(label), classes, spec)
+    return [str(s) for s in splits], notes
+
+
+def test_given_splits_are_kept_under_our_names() -> None:
+    parts: list[str | None] = ["Training", "VAL", "testing", "train", "dev", "test"]
+    assert split(parts, [0, 0, 0, 1, 1, 1]) == (
+        ["train", "validation", "test"] * 2,
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "cut", "expected"),
+    [("test", "validation", 20), ("validation", "test", 29)],
+    ids=["0.15 / (0.6 + 0.15)", "0.25 / (0.6 + 0.25)"],
+)
+def test_a_split_that_is_not_given_is_cut_out_of_train(given: str, cut: str, expected: int) -> None:
+    parts = ["train"] * 100 + [given] * 10
+    splits, notes = split(parts, [0, 1] * 55, train=0.6, validation=0.15, test=0.25)
+    assert splits[100:] == [given] * 10
+    assert splits[:100].count(cut) == pytest.approx(expected, abs=1)
+    assert splits[:100].count("train") + splits[:100].count(cut) == 100
+    assert notes == [f"The data gives no {cut} split: cut out of train."]
+
+
+def test_data_without_training_images_is_refused() -> None:
+    with pytest.raises(StudyError, match="the data gives splits, but no image is in train"):
+        split(["test", "test", "val", "val"], [0, 1, 0, 1])
+
+
+def test_a_class_that_cannot_be_trained_on_is_refused() -> None:
+    parts: list[str | None] = ["train", "val", "test", "val", "test"]
+    with pytest.raises(StudyError, match="no training image shows class 1"):
+        split(parts, [0, 0, 0, 1, 1])
+
+
+def test_classes_with_few_groups_reach_train_then_test_and_it_is_said() -> None:
+    splits, notes = split([None] * 33, [0] * 30 + [1, 1, 2])
+    assert sorted(splits[30:32]) == ["test", "train"]
+    assert splits[32] == "train"
+    assert notes == [
+        "The validation split has no image of class 1, class 2.",
+        "The test split has no image of class 2.",
+    ]
+
+
+def test_a_group_that_unbalances_the_splits_is_said() -> None:
+    classes = (ClassLabel(key="a", name="a"), ClassLabel(key="b", name="b"))
+    group = np.array([0] * 80 + list(range(1, 21)))
+    _, notes = choose_splits([None] * 100, group, np.array([0, 1] * 50), classes, SplitSpec())
+    assert notes[0] == (
+        "The train split holds 80% of the images instead of 60%, since groups are never parted."
+    )
+
+
+# --- attributes and metadata ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[True, False], [1, 0], [1.0, 0.0], ["true", "false"], ["Yes", "no"], ["1", "0"]],
+)
+def test_attributes_are_read_from_every_way_of_saying_true(
+    read_table: ReadTable, values: list[Any]
+) -> None:
+    found = read_table({"label": ["x", "y"] * 4, "veil": values * 4}, attribute_columns=["veil"])
+    assert found.images["attribute.veil"].dtype == bool
+    ids = found.images["image_id"].str.removeprefix("row-").astype(int)
+    assert found.images["attribute.veil"].tolist() == [i % 2 == 0 for i in ids]
+    assert "meta.veil" not in found.images
+
+
+@pytest.mark.parametrize("strange", [None, "perhaps"])
+def test_an_unknown_attribute_is_not_taken_for_an_absent_one(
+    read_table: ReadTable, strange: str | None
+) -> None:
+    columns = {"label": ["x", "y"] * 4, "veil": ["yes"] * 7 + [strange]}
+    with pytest.raises(StudyError) as error:
+        read_table(columns, attribute_columns=["veil"])
+    assert str(error.value) == (
+        "the attribute column `veil` has 1 values that are missing or neither true nor false, "
+        f"such as `{strange or ''}`. It must hold true/false, yes/no or 1/0 for every image: "
+        "correct it, or leave it out of `dataset.attribute_columns`."
+    )
+
+
+def test_metadata_keeps_its_types(read_table: ReadTable) -> None:
+    columns = {
+        "label": ["x", "y"] * 4,
+        "age": np.arange(8, dtype=np.int16),
+        "dose": np.arange(8, dtype=np.float32),
+        "site": list("abcdefgh"),
+        "when": pd.date_range("2020-01-01", periods=8),
+        "seen": [True, None] * 4,
+    }
+    images = set_apart(read_table(columns)).images
+    kinds = {c: str(images[c].dtype) for c in images.columns if c.startswith("meta.")}
+    assert kinds == {
+        "meta.age": "int16",
+        "meta.dose": "float32",
+        "meta.site": "str",
+        "meta.when": "datetime64[us]",
+        "meta.seen": "object",
+    }
+
+
+# --- test labels ----------------------------------------------------------------------------------
+
+
+def held_out_study(read_table: ReadTable, keys: list[str]) -> LabelledImages:
+    """Read 20 training, 10 validation and 10 test images with a column that renames the label."""
+    columns = {
+        "label": keys,
+        "part": ["train"] * 20 + ["val"] * 10 + ["test"] * 10,
+        "diagnosis": [{"x": 501, "y": 502}[key] for key in keys],
+        "subtype": [f"{key}{i % 2}" for i, key in enumerate(keys)],
+        "clinic": ["north", "south", "south"] * 13 + ["north"],
+    }
+    return read_table(columns, split_column="part")
+
+
+def written(found: LabelledImages, folder: Path) -> dict[str, bytes]:
+    folder.mkdir()
+    set_apart(found).write(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_is_written_does_not_depend_on_which_test_image_has_which_label(
+    read_table: ReadTable, tmp_path: Path
+) -> None:
+    keys = ["x", "y"] * 20
+    swapped = keys[:30] + list(reversed(keys[30:]))
+    assert swapped != keys
+    first = held_out_study(read_table, keys)
+    second = held_out_study(read_table, swapped)
+    assert first.test_labels() != second.test_labels()
+    assert written(first, tmp_path / "a") == written(second, tmp_path / "b")
+
+
+def test_test_labels_are_whole_and_only_of_the_test_split(read_table: ReadTable) -> None:
+    found = held_out_study(read_table, ["x", "y"] * 20)
+    test_rows = found.images["split"] == "test"
+    assert found.test_labels().labels == {
+        image_id: label
+        for image_id, label in labels(found).items()
+        if image_id in set(found.images["image_id"][test_rows])
+    }
+    images = set_apart(found).images
+    assert images["label"].isna().tolist() == test_rows.tolist()
+    assert len(found.test_labels().labels) == 10
+
+
+def test_columns_that_tell_the_class_are_empty_on_test_rows_and_others_are_not(
+    read_table: ReadTable,
+) -> None:
+    dataset = set_apart(held_out_study(read_table, ["x", "y"] * 20))
+    test_rows = dataset.images["split"] == "test"
+    for column in ("meta.diagnosis", "meta.subtype"):
+        assert dataset.images[column].isna().tolist() == test_rows.tolist()
+        assert f"`{column}` tells the class, so it is empty on test rows." in dataset.notes
+    assert dataset.images["meta.clinic"].notna().all()
+
+
+def test_counts_are_made_while_the_labels_are_known(read_table: ReadTable) -> None:
+    dataset = set_apart(held_out_study(read_table, ["x", "y"] * 20))
+    assert dataset.class_counts == {
+        key: {"train": 10, "validation": 5, "test": 5} for key in ("x", "y")
+    }
