@@ -200,9 +200,7 @@ def _code_commit() -> str | None:
     """Return the checkout's commit, or None where there is no git checkout."""
     command = ["git", "-C", str(_PROJECT), "describe", "--always", "--dirty=+dirty", "--abbrev=40"]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=20
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

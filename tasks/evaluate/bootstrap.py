@@ -1,0 +1,186 @@
+"""Intervals by the cluster bootstrap: whole groups are drawn, never single images.
+
+Images of one person or lesion resemble each other, so n of them tell less than n independent ones.
+A resample therefore draws as many groups as there are, with replacement and equal chance, and takes
+all images of each (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section
+3.8). It is kept as a weight for each image: how often its group was drawn. The number of images and
+the share of each class vary between resamples as they would between samples: nothing is stratified.
+
+Two heads are compared by their difference in each resample, so that what both find hard cancels.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64, Int, Shaped
+
+IntervalMethod = Literal["percentile", "bca"]
+Statistic = Callable[
+    [Float64[np.ndarray, "resample image"]], Float64[np.ndarray, "resample statistic"]
+]
+
+_BLOCK = 2**20  # weights at a time: 8 MiB, so that a resample costs arithmetic and not memory
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and where it may lie; NaN bounds if no resample defines it."""
+
+    value: float
+    low: float
+    high: float
+    method: IntervalMethod  # percentile where BCa was asked for but has no answer
+    resamples: int  # those in which the value is defined
+    groups: int
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterBootstrap:
+    """The resamples of one test set; equal groups and seed give equal resamples."""
+
+    membership: Int[np.ndarray, " image"]  # index of the image's group
+    groups: int
+    resamples: int
+    seed: int
+
+    @classmethod
+    def of(
+        cls, groups: Shaped[np.ndarray, " image"], resamples: int, seed: int
+    ) -> "ClusterBootstrap":
+        """Resample images by the name of their group.
+
+        Raises:
+            ValueError: there are fewer than two groups or there is no resample.
+        """
+        names, membership = np.unique(groups, return_inverse=True)
+        if len(names) < 2 or resamples < 1:
+            raise ValueError(
+                f"{len(names)} groups cannot be resampled {resamples} times: an interval needs at "
+                "least 2 groups; usually all images carry the same subject id. Check the group "
+                "column, or give each image its own group if they are independent."
+            )
+        return cls(membership, len(names), resamples, seed)
+
+    def replicate(self, statistic: Statistic) -> "Replicates":
+        """Compute statistics on the sample, on each resample and without each group."""
+        whole = np.ones((1, len(self.membership)))
+        return Replicates(
+            value=statistic(whole)[0],
+            resampled=np.concatenate([statistic(weights) for weights in self._drawn()]),
+            without=np.concatenate([statistic(weights) for weights in self._without()]),
+            source=self,
+        )
+
+    def _drawn(self) -> Iterator[Float64[np.ndarray, "resample image"]]:
+        """Yield blocks of resamples: how often each image was drawn."""
+        generator = np.random.default_rng(self.seed)
+        for first, last in self._blocks(self.resamples):
+            drawn = generator.integers(self.groups, size=(last - first, self.groups))
+            drawn += self.groups * np.arange(last - first)[:, None]
+            counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+            yield counts.astype(np.float64)[:, self.membership]
+
+    def _without(self) -> Iterator[Float64[np.ndarray, "group image"]]:
+        """Yield blocks of the jackknife: the sample without one group each."""
+        for first, last in self._blocks(self.groups):
+            left_out = np.arange(first, last)[:, None]
+            yield (self.membership != left_out).astype(np.float64)
+
+    def _blocks(self, rows: int) -> Iterator[tuple[int, int]]:
+        step = max(1, _BLOCK // len(self.membership))
+        return ((first, min(first + step, rows)) for first in range(0, rows, step))
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """Some statistics of a sample, of its resamples, and of the sample without each group."""
+
+    value: Float64[np.ndarray, " statistic"]
+    resampled: Float64[np.ndarray, "resample statistic"]
+    without: Float64[np.ndarray, "group statistic"]
+    source: ClusterBootstrap
+
+    def __sub__(self, other: "Replicates") -> "Replicates":
+        """Return the paired differences.
+
+        Raises:
+            ValueError: the two come from different resamples.
+        """
+        if self.source is not other.source:
+            raise ValueError(
+                "these statistics come from different resamples, so their differences are not "
+                "paired. Replicate both with the same ClusterBootstrap."
+            )
+        return Replicates(
+            self.value - other.value,
+            self.resampled - other.resampled,
+            self.without - other.without,
+            self.source,
+        )
+
+    def intervals(self, method: IntervalMethod, confidence: float) -> tuple[Interval, ...]:
+        """Return one interval a statistic, of coverage `confidence`.
+
+        "percentile" cuts (1 - confidence) / 2 off both ends of the resampled values. "bca" moves
+        the cuts for bias and skew (Efron, 1987): with z = Phi^-1(share of resamples below the
+        value), acceleration a from the jackknife over groups, and u either normal quantile,
+
+            cut = Phi(z + (z + u) / (1 - a (z + u)))
+
+        If a cut lies beyond the outermost resample, as for a calibration error that resampling
+        only ever raises, BCa has no answer and the percentile interval is given, and named so.
+
+        Resamples in which a statistic is NaN (no class had images) are left out and not counted.
+        """
+        return tuple(
+            self._interval(column, method, confidence) for column in range(len(self.value))
+        )
+
+    def _interval(self, column: int, method: IntervalMethod, confidence: float) -> Interval:
+        value, resampled = float(self.value[column]), _defined(self.resampled[:, column])
+        tail = (1 - confidence) / 2
+        cuts = None
+        if method == "bca":
+            cuts = _bca_cuts(value, resampled, _defined(self.without[:, column]), tail)
+        known = resampled if len(resampled) else np.array([np.nan])
+        low, high = np.quantile(known, cuts or (tail, 1 - tail))
+        return Interval(
+            value=value,
+            low=float(low),
+            high=float(high),
+            method="bca" if cuts else "percentile",
+            resamples=len(resampled),
+            groups=self.source.groups,
+        )
+
+
+def _defined(values: Float64[np.ndarray, " any"]) -> Float64[np.ndarray, " defined"]:
+    return values[~np.isnan(values)]
+
+
+def _bca_cuts(
+    value: float,
+    resampled: Float64[np.ndarray, " resample"],
+    without: Float64[np.ndarray, " group"],
+    tail: float,
+) -> tuple[float, float] | None:
+    """Return the shares of resamples below the two bounds, None where there are none such."""
+    below = (resampled < value).sum() + (resampled == value).sum() / 2
+    if not 0 < below < len(resampled):
+        return None
+    influence = without.mean() - without
+    spread = (influence**2).sum() ** 1.5
+    acceleration = float((influence**3).sum() / (6 * spread)) if spread else 0.0
+    bias = _NORMAL.inv_cdf(float(below / len(resampled)))
+
+    def cut(quantile: float) -> float:
+        moved = bias + quantile
+        return _NORMAL.cdf(bias + moved / (1 - acceleration * moved))
+
+    low, high = cut(_NORMAL.inv_cdf(tail)), cut(_NORMAL.inv_cdf(1 - tail))
+    resolution = 1 / len(resampled)
+    return (low, high) if resolution <= low < high <= 1 - resolution else None

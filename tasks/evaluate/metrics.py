@@ -1,0 +1,221 @@
+"""Classification metrics, each over many weightings of the same images at once.
+
+A weighting w_i >= 0 says how often image i counts: once each for the sample as it is, as often as
+it was drawn for a bootstrap resample. A metric at integer weights equals the metric of the arrays
+in which image i is repeated w_i times. What sums over images is one matrix product for all of them.
+
+A resample may lose a rare class. Where a weighting leaves a class without images:
+
+- accuracy, log loss, calibration error: nothing, these are means over images;
+- balanced accuracy: it is left out of the mean over classes;
+- macro F1: it counts with 0 if it was predicted, and is left out otherwise;
+- macro AUROC: it is left out, and so is a class that leaves no images of other classes.
+
+A mean over no class, or no image, is NaN. The predicted class is the most probable one, the first
+of equals.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+from scipy.sparse import csr_array
+
+MetricName = Literal[
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "macro_auroc",
+    "expected_calibration_error",
+    "log_loss",
+]
+METRICS: tuple[MetricName, ...] = get_args(MetricName)
+
+CALIBRATION_BINS = 15
+
+_Labels = Int[np.ndarray, " image"]
+_Probabilities = Float64[np.ndarray, "image class"]
+_Weights = Float64[np.ndarray, "resample image"]
+_Values = Float64[np.ndarray, " resample"]
+_Confusion = Float64[np.ndarray, "resample class class"]
+
+
+def all_metrics(
+    labels: _Labels, probabilities: _Probabilities, weights: _Weights
+) -> Float64[np.ndarray, "resample metric"]:
+    """Return every metric of `METRICS`, in that order, for every weighting.
+
+    Raises:
+        ValueError: labels are no class of `probabilities`, or rows of these do not sum to 1.
+    """
+    check_predictions(labels, probabilities)
+    confusion = confusion_matrices(labels, probabilities, weights)
+    columns: dict[MetricName, _Values] = {
+        "accuracy": accuracy(confusion),
+        "balanced_accuracy": balanced_accuracy(confusion),
+        "macro_f1": macro_f1(confusion),
+        "macro_auroc": macro_auroc(labels, probabilities, weights),
+        "expected_calibration_error": expected_calibration_error(labels, probabilities, weights),
+        "log_loss": log_loss(labels, probabilities, weights),
+    }
+    return np.stack([columns[name] for name in METRICS], axis=1)
+
+
+def confusion_matrices(
+    labels: _Labels, probabilities: _Probabilities, weights: _Weights
+) -> _Confusion:
+    """Return the weight of each pair of true class (row) and predicted class (column)."""
+    class_count = probabilities.shape[1]
+    cell = labels * class_count + probabilities.argmax(1)
+    counts = weights @ _one_hot(cell, class_count**2)
+    return counts.reshape(len(weights), class_count, class_count)
+
+
+def accuracy(confusion: _Confusion) -> _Values:
+    """Return the share of images predicted right."""
+    return _ratio(np.trace(confusion, axis1=1, axis2=2), confusion.sum((1, 2)))
+
+
+def balanced_accuracy(confusion: _Confusion) -> _Values:
+    """Return the mean over classes with images of the share predicted right (recall)."""
+    recall = _ratio(np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(2))
+    return _mean_of_defined(recall)
+
+
+def macro_f1(confusion: _Confusion) -> _Values:
+    """Return the mean of F1 = 2 TP / (2 TP + FP + FN) over classes that occur or are predicted."""
+    right = np.diagonal(confusion, axis1=1, axis2=2)
+    return _mean_of_defined(_ratio(2 * right, confusion.sum(1) + confusion.sum(2)))
+
+
+def log_loss(labels: _Labels, probabilities: _Probabilities, weights: _Weights) -> _Values:
+    """Return the mean of -log p of the true class, p being at least the float64 epsilon.
+
+    Without that floor one image of a class that was ruled out would make the mean infinite.
+    """
+    true = probabilities[np.arange(len(labels)), labels]
+    loss = -np.log(true.clip(min=np.finfo(np.float64).eps))
+    return _ratio(weights @ loss, weights.sum(1))
+
+
+def macro_auroc(labels: _Labels, probabilities: _Probabilities, weights: _Weights) -> _Values:
+    """Return the mean over classes of the one-versus-rest area under the ROC curve.
+
+    For class k it is the probability that an image of k gets a higher p_k than one of another
+    class, a tie counting one half (Hanley and McNeil, 1982): with positives P and negatives N,
+
+        AUROC_k = 1 - sum_{j in N} w_j (P_<(j) + P_<=(j)) / 2  /  (w(P) w(N))
+
+    where P_<(j) and P_<=(j) are the weights of the positives whose p_k is below, or not above, that
+    of j. Where the negatives fall between the sorted positives is the same for all weightings.
+    """
+    columns = np.ascontiguousarray(weights.T)  # so that an image's weights lie together
+    total = weights.sum(1)
+    per_class = [
+        _auroc(scores, labels == k, columns, total) for k, scores in enumerate(probabilities.T)
+    ]
+    return _mean_of_defined(np.stack(per_class, axis=1))
+
+
+def _auroc(
+    scores: Float64[np.ndarray, " image"],
+    positive: Bool[np.ndarray, " image"],
+    columns: Float64[np.ndarray, "image resample"],
+    total: _Values,
+) -> _Values:
+    order = np.flatnonzero(positive)[np.argsort(scores[positive])]
+    reached = np.zeros((len(order) + 1, columns.shape[1]))  # weight of the 0, 1, 2 .. lowest
+    np.cumsum(columns[order], axis=0, out=reached[1:])
+    negative = np.flatnonzero(~positive)
+    below = np.searchsorted(scores[order], scores[negative], side="left")
+    not_above = np.searchsorted(scores[order], scores[negative], side="right")
+    halves = np.full(2 * len(negative), 0.5)
+    between = csr_array(
+        (halves, (np.concatenate([below, not_above]), np.tile(negative, 2))),
+        shape=(len(reached), len(scores)),
+    )
+    lost = np.einsum("pr,pr->r", reached, between @ columns)
+    return 1 - _ratio(lost, reached[-1] * (total - reached[-1]))
+
+
+def expected_calibration_error(
+    labels: _Labels, probabilities: _Probabilities, weights: _Weights
+) -> _Values:
+    """Return ECE = sum_b |sum_{i in b} w_i (right_i - confidence_i)| / sum_i w_i.
+
+    The confidence is the probability of the predicted class, and bin b of the 15 holds those in
+    ((b - 1)/15, b/15] (Guo et al., 2017). Bins of equal width, unlike bins of equal mass, are the
+    same for every head and resample and the ones published values mean. ECE is biased upwards in
+    small samples, and more so in a resample, which repeats images: its interval may lie above it.
+    """
+    confidence, right = _confidence(labels, probabilities)
+    gaps = _one_hot(_bin_of(confidence), CALIBRATION_BINS) * (right - confidence)[:, None]
+    return _ratio(np.abs(weights @ gaps).sum(1), weights.sum(1))
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """One point for each bin of the calibration error; NaN where a bin has no image."""
+
+    confidence: Float64[np.ndarray, " bin"]  # mean
+    accuracy: Float64[np.ndarray, " bin"]
+    images: Int[np.ndarray, " bin"]
+
+
+def reliability_curve(labels: _Labels, probabilities: _Probabilities) -> ReliabilityCurve:
+    """Return how often each level of confidence is right (bins as in the calibration error)."""
+    confidence, right = _confidence(labels, probabilities)
+    members = _one_hot(_bin_of(confidence), CALIBRATION_BINS)
+    images = members.sum(0)
+    return ReliabilityCurve(
+        confidence=_ratio(confidence @ members, images),
+        accuracy=_ratio(right @ members, images),
+        images=images.astype(np.int64),
+    )
+
+
+def check_predictions(labels: _Labels, probabilities: _Probabilities) -> None:
+    """Raise ValueError unless labels are classes and rows of probabilities sum to 1."""
+    class_count = probabilities.shape[1]
+    if not len(labels) or labels.min() < 0 or labels.max() >= class_count:
+        raise ValueError(
+            f"labels must be in 0 .. {class_count - 1} and there must be some; usually the test "
+            "split is empty or the heads were trained on another class list. Compare both."
+        )
+    if not np.allclose(probabilities.sum(1), 1) or (probabilities < 0).any():
+        raise ValueError(
+            "each row of probabilities must be non-negative and sum to 1; usually these are "
+            "logits. Pass their softmax."
+        )
+
+
+def _confidence(
+    labels: _Labels, probabilities: _Probabilities
+) -> tuple[Float64[np.ndarray, " image"], Bool[np.ndarray, " image"]]:
+    """Return the probability of the predicted class, and whether it is the true one."""
+    return probabilities.max(1), probabilities.argmax(1) == labels
+
+
+def _bin_of(confidence: Float64[np.ndarray, " image"]) -> Int[np.ndarray, " image"]:
+    inner_edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
+    return np.searchsorted(inner_edges, confidence, side="left")
+
+
+def _one_hot(index: Int[np.ndarray, " image"], count: int) -> Float64[np.ndarray, "image count"]:
+    return (index[:, None] == np.arange(count)).astype(np.float64)
+
+
+def _ratio(
+    numerator: Float64[np.ndarray, "*shape"], denominator: Float64[np.ndarray, "*shape"]
+) -> Float64[np.ndarray, "*shape"]:
+    """Return the ratio, NaN where it is 0 / 0."""
+    undefined = np.full_like(numerator, np.nan)
+    return np.divide(numerator, denominator, out=undefined, where=denominator != 0)
+
+
+def _mean_of_defined(per_class: Float64[np.ndarray, "resample class"]) -> _Values:
+    """Return the mean of what is not NaN, NaN where nothing is."""
+    defined = ~np.isnan(per_class)
+    total = np.where(defined, per_class, 0.0).sum(1)
+    return _ratio(total, defined.sum(1).astype(np.float64))
