@@ -51,22 +51,26 @@ def run(given: argparse.Namespace) -> int:
     # wrong. Whoever wants Prefect's log sets the variable.
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 
-    from rich.console import Console
+    from flows.server import server_for_one_run
 
-    from flows.display import live_display, print_summary
-    from flows.runs import RunResult
-    from flows.stages import RunOptions
-    from flows.study import study
+    with server_for_one_run() as wait_for_server:
+        from rich.console import Console
 
-    options = RunOptions(
-        store=given.store.resolve(),
-        until=given.until,
-        refresh=tuple(given.refresh),
-        machine=Machine(device=given.device, batch_size=given.batch_size),
-    )
-    console = Console(stderr=given.json)
-    with live_display(console):
-        result: RunResult = study(loaded, options)
+        from flows.display import live_display, print_summary
+        from flows.runs import RunResult
+        from flows.stages import RunOptions
+        from flows.study import study
+
+        options = RunOptions(
+            store=given.store.resolve(),
+            until=given.until,
+            refresh=tuple(given.refresh),
+            machine=Machine(device=given.device, batch_size=given.batch_size),
+        )
+        console = Console(stderr=given.json)
+        wait_for_server()
+        with live_display(console):
+            result: RunResult = study(loaded, options)
     if given.json:
         print(result.model_dump_json())
     else:

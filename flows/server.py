@@ -1,0 +1,102 @@
+"""A Prefect server for one run, on this machine alone.
+
+Prefect starts such a server by itself where none is configured, but only after it has imported the
+whole server into the process that wants to talk to it, and then waits while the server imports the
+same again. Started here, first, it comes up while the rest of curette is imported; and it ends when
+its run does, however that ends.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from schemas.artifact import CuretteError
+
+_PATIENCE_S = 180
+
+
+class ServerSilent(CuretteError):
+    """The server for this run did not come up."""
+
+
+@contextmanager
+def server_for_one_run() -> Iterator[Callable[[], None]]:
+    """Start a server, unless one is configured; yield a function that waits until it answers.
+
+    Within the context, once waited for, Prefect talks to that server.
+    """
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield lambda: None
+        return
+    port = _free_port()
+    api = f"http://127.0.0.1:{port}/api"
+    # The flags are those with which Prefect starts its own temporary server: no UI.
+    flags = {
+        "PREFECT_UI_ENABLED": "0",
+        "PREFECT__SERVER_EPHEMERAL": "1",
+        "PREFECT__SERVER_FINAL": "1",
+    }
+    server = subprocess.Popen(
+        [sys.executable, "-m", "flows.server", str(port)],
+        env=os.environ | flags,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with temporary_settings({PREFECT_API_URL: api}):
+            yield lambda: _wait_for(api, server)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{api}/health", timeout=5):  # noqa: S310 - loopback
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    raise ServerSilent(
+        f"the Prefect server for this run did not come up within {_PATIENCE_S} s. Look at it with "
+        "`prefect server start`, or set PREFECT_API_URL to a server that runs (`make ui`)."
+    )
+
+
+def _serve(port: int) -> None:
+    """Serve until the parent is gone, or asks to stop."""
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    parent = os.getppid()
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error")
+    )
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        server.should_exit = True
+
+    threading.Thread(target=watch, daemon=True).start()
+    server.run()
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))
