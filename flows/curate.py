@@ -5,7 +5,7 @@ from contextlib import suppress
 from prefect import flow
 
 from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
-from flows.stages import Reached, RunOptions, Stages
+from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
 from schemas.study import Study
@@ -47,10 +47,16 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
 
 
 @flow(name="curate", flow_run_name=run_name)
-def curate(study: StudyChoice, options: RunOptions | None = None) -> RunResult:
-    """Make a validated, published concept dataset out of a labelled image dataset and an LLM."""
+def curate(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResult:
+    """Make a validated, published concept dataset out of a labelled image dataset and an LLM.
+
+    Args:
+        study: a study file on the worker's machine, relative to the checkout, such as
+            flows/studies/demo.yaml; or the study itself, filled in here.
+        options: where things are kept, which stages are repeated, on what machine.
+    """
     whole = open_study(study)
-    stages = Stages(options or RunOptions())
+    stages = Stages(options)
     with suppress(Reached):
         curate_concepts(whole, stages)
     return finish(whole, stages)

@@ -7,7 +7,7 @@ from prefect import flow
 from pydantic import Field
 
 from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
-from flows.stages import Reached, RunOptions, Stages
+from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
 from schemas.report import Report
@@ -45,11 +45,18 @@ def probe(
         ),
     ],
     study: StudyChoice,
-    options: RunOptions | None = None,
+    options: RunOptions = DEFAULT_OPTIONS,
 ) -> RunResult:
-    """Train and measure heads on a concept dataset that was published earlier."""
+    """Train and measure heads on a concept dataset that was published earlier.
+
+    Args:
+        concept_dataset: digest of a published concept dataset in the store.
+        study: a study file on the worker's machine, relative to the checkout, such as
+            flows/studies/demo.yaml; or the study itself, filled in here.
+        options: where things are kept, which stages are repeated, on what machine.
+    """
     whole = open_study(study)
-    stages = Stages(options or RunOptions())
+    stages = Stages(options)
     published: Ref[ConceptDataset] = Ref(
         ConceptDataset.kind, concept_dataset.removeprefix("concept-dataset/")
     )

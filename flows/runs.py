@@ -14,14 +14,8 @@ from schemas.evaluation import Evaluation
 from schemas.report import Report
 from schemas.study import Study
 
-StudyChoice = Annotated[
-    str | Study,
-    Field(
-        title="study",
-        description="a study file on the worker's machine, such as flows/studies/demo.yaml; or "
-        "the study itself, filled in here",
-    ),
-]
+StudyFile = Annotated[str, Field(title="a study file", pattern=r"\.ya?ml$")]
+StudyChoice = StudyFile | Study
 
 
 class MetricValue(BaseModel, frozen=True):

@@ -32,6 +32,9 @@ class RunOptions(BaseModel, frozen=True, extra="forbid"):
     machine: Machine = Field(default_factory=Machine, description="device, batch size, threads")
 
 
+DEFAULT_OPTIONS = RunOptions()
+
+
 class StageRecord(BaseModel, frozen=True):
     """What became of one stage in one run."""
 

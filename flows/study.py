@@ -7,14 +7,20 @@ from prefect import flow
 from flows.curate import curate_concepts
 from flows.probe import measure_concepts
 from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
-from flows.stages import Reached, RunOptions, Stages
+from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
 
 
 @flow(name="study", flow_run_name=run_name)
-def study(study: StudyChoice, options: RunOptions | None = None) -> RunResult:
-    """Curate concepts for one dataset and measure how well they explain its labels."""
+def study(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResult:
+    """Curate concepts for one dataset and measure how well they explain its labels.
+
+    Args:
+        study: a study file on the worker's machine, relative to the checkout, such as
+            flows/studies/demo.yaml; or the study itself, filled in here.
+        options: where things are kept, which stages are repeated, on what machine.
+    """
     whole = open_study(study)
-    stages = Stages(options or RunOptions())
+    stages = Stages(options)
     with suppress(Reached):
         published = curate_concepts(whole, stages)
         measure_concepts(whole, published, stages)
