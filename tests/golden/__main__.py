@@ -1,0 +1,70 @@
+"""Adds one small artifact of each kind in its current layout: `python -m tests.golden`.
+
+Run it when a layout changes, and commit what it adds; what is here already must load forever.
+"""
+
+from pathlib import Path
+
+import flows  # noqa: F401 - telemetry off
+from schemas.artifact import Artifact, Recipe, Ref
+from schemas.embeddings import StudyEmbeddings
+from schemas.evaluation import EvaluateSpec
+from schemas.probe import ProbeSpec
+from schemas.report import Report
+from schemas.validation import Check, ValidatedConceptDataset, ValidationReport
+from storage.store import ArtifactStore
+from tasks.evaluate.evaluation import evaluate_heads
+from tasks.probe.heads import train_heads
+from tests.tasks.published_study import published_study
+from tests.tasks.small_study import ENCODER, small_study
+
+ROOT = Path(__file__).parent
+
+
+def main() -> None:
+    """Save the artifacts that are not here yet."""
+    study = small_study()
+    published, test_labels = published_study()
+    probe = train_heads(published, ProbeSpec(epochs=3, random_draws=1))
+    check = Check(
+        suite="images", expectation="ids are unique", severity="critical", outcome="passed"
+    )
+    artifacts: list[Artifact] = [
+        study.dataset,
+        test_labels,
+        study.candidates,
+        study.images,
+        study.texts,
+        StudyEmbeddings(encoder=ENCODER, images="0" * 20, texts="1" * 20),
+        study.screened,
+        study.concepts,
+        study.index,
+        ValidationReport(checks=(check,), results={"images": {}}, data_docs="<html></html>"),
+        ValidatedConceptDataset(
+            dataset="0" * 20,
+            candidates="1" * 20,
+            screened="2" * 20,
+            concepts="3" * 20,
+            embeddings="4" * 20,
+            index="5" * 20,
+            report="6" * 20,
+        ),
+        published,
+        probe,
+        evaluate_heads(published, probe, test_labels, EvaluateSpec(resamples=100)),
+        Report(html="<html></html>", data_docs="<html></html>"),
+    ]
+    store = ArtifactStore(ROOT)
+    for artifact in artifacts:
+        here = [p.name for p in (ROOT / artifact.kind).glob("*")]
+        layouts = {store.manifest(_ref(artifact, digest)).layout for digest in here}
+        if artifact.layout not in layouts:
+            print(store.save(artifact, Recipe(stage="golden", code="")))
+
+
+def _ref(artifact: Artifact, digest: str) -> Ref[Artifact]:
+    return Ref(artifact.kind, digest)
+
+
+if __name__ == "__main__":
+    main()

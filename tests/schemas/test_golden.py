@@ -1,0 +1,42 @@
+"""Artifacts of every layout that was ever released load, and every kind has one."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import schemas
+from schemas.artifact import Artifact, Ref
+from storage.store import ArtifactStore
+
+for _module in pkgutil.iter_modules(schemas.__path__):
+    importlib.import_module(f"schemas.{_module.name}")
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def _kinds(cls: type[Artifact] = Artifact) -> dict[str, type[Artifact]]:
+    """Return every concrete artifact of the project by its kind."""
+    found = {}
+    for below in cls.__subclasses__():
+        if below.__module__.startswith("schemas.") and hasattr(below, "kind"):
+            found[below.kind] = below
+        found |= _kinds(below)
+    return found
+
+
+PLACES = sorted(p for p in GOLDEN.glob("*/*") if (p / "manifest.json").is_file())
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda p: p.parent.name)
+def test_what_was_once_written_can_be_read(place: Path) -> None:
+    cls = _kinds()[place.parent.name]
+    assert isinstance(ArtifactStore(GOLDEN).load(cls, Ref(cls.kind, place.name)), cls)
+
+
+@pytest.mark.parametrize(("kind", "cls"), sorted(_kinds().items()))
+def test_every_kind_has_one_of_its_current_layout(kind: str, cls: type[Artifact]) -> None:
+    store = ArtifactStore(GOLDEN)
+    layouts = {store.manifest(Ref(kind, p.name)).layout for p in (GOLDEN / kind).glob("*")}
+    assert cls.layout in layouts, "run `python -m tests.golden` and commit what it adds"
