@@ -16,20 +16,14 @@ of equals.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 from scipy.sparse import csr_array
 
-MetricName = Literal[
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "macro_auroc",
-    "expected_calibration_error",
-    "log_loss",
-]
+from schemas.evaluation import MetricName
+
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
 
 CALIBRATION_BINS = 15

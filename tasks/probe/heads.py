@@ -114,10 +114,10 @@ def _bottleneck(
     train = published.vectors[images.train] @ published.pool_vectors[concepts].T
     validation = published.vectors[images.validation] @ published.pool_vectors[concepts].T
     trained = train_bottleneck(
-        _tensor(train).double(),
+        _tensor(train),
         images.train_labels,
         torch.from_numpy(_links(candidates, published.class_keys)),
-        _tensor(validation).double(),
+        _tensor(validation),
         images.validation_labels,
         epochs=spec.epochs,
         learning_rate=spec.learning_rate,

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -22,19 +22,7 @@ pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
 DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
 SMALL = ("dataset.source.images=240", "probe.epochs=60", "evaluate.resamples=200")
-STAGES = [
-    "ingest",
-    "propose",
-    "embed",
-    "screen",
-    "select",
-    "index",
-    "validate",
-    "publish",
-    "probe",
-    "evaluate",
-    "report",
-]
+STAGES = list(get_args(StageName))
 
 
 def _run(store: Path, *overrides: str, **options: Any) -> RunResult:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from schemas.evaluation import MetricName
 from tasks.evaluate.metrics import (
     METRICS,
-    MetricName,
     accuracy,
     all_metrics,
     balanced_accuracy,
