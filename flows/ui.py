@@ -4,6 +4,7 @@ Also makes the work pool that `prefect.yaml` names, so that `prefect deploy --al
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ def main(port: int) -> int:
     command = [sys.executable, "-m", "prefect", "server", "start"]
     here = ["--host", "127.0.0.1", "--port", str(port)]
     ports = {"PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_SERVER_API_PORT": str(port)}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the server is ended too
     server = subprocess.Popen([*command, *here], env=os.environ | ports)
     try:
         _make_pool(f"http://127.0.0.1:{port}/api", server)
