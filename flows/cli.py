@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell(error, FAILED)
     except KeyboardInterrupt:
         print("stopped; finished stages are kept, run the study again to go on", file=sys.stderr)
-        return 130
+        return FAILED
     except Exception:
         traceback.print_exc()
         return FAILED
@@ -76,6 +76,13 @@ def run(given: argparse.Namespace) -> int:
     else:
         print_summary(console, result, started)
     return DONE
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
 
 
 def _tell(error: CuretteError, code: int) -> int:
@@ -125,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     devices = get_args(Machine.model_fields["device"].annotation)
     command.add_argument("--device", choices=devices, default="auto", help="of the encoder")
     command.add_argument(
-        "--batch-size", type=int, default=None, metavar="N", help="images encoded at once"
+        "--batch-size", type=_positive, default=None, metavar="N", help="images encoded at once"
     )
     return parser
 

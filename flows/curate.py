@@ -43,7 +43,9 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
         study.validation,
         store,
     )
-    return run(publish_concept_dataset, study.name, validated, study.publish, store)
+    return run(
+        publish_concept_dataset, study.name, study.description, validated, study.publish, store
+    )
 
 
 @flow(name="curate", flow_run_name=run_name)

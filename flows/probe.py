@@ -23,16 +23,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
 
     probe = run(train_probe, published, study.probe, store)
     evaluation = run(evaluate_probe, published, probe, study.evaluate, store)
-    return run(
-        write_report,
-        study.name,
-        study.description,
-        published,
-        probe,
-        evaluation,
-        study.report,
-        store,
-    )
+    return run(write_report, published, probe, evaluation, study.report, store)
 
 
 @flow(name="probe", flow_run_name=run_name)

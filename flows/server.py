@@ -46,10 +46,10 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
         "PREFECT__SERVER_FINAL": "1",
     }
     server = subprocess.Popen(
-        [sys.executable, "-m", "flows.server", str(port)],
+        [sys.executable, "-P", "-m", "flows.server", str(port)],
         env=os.environ | flags,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     try:
         with temporary_settings({PREFECT_API_URL: api}):
@@ -73,6 +73,9 @@ def _wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)
+    if server.poll() is not None and server.stderr is not None:
+        words = server.stderr.read().decode(errors="replace").strip()[-2000:]
+        raise ServerSilent(f"the Prefect server for this run ended at once: {words}")
     raise ServerSilent(
         f"the Prefect server for this run did not come up within {_PATIENCE_S} s. Look at it with "
         "`prefect server start`, or set PREFECT_API_URL to a server that runs (`make ui`)."

@@ -1,5 +1,6 @@
 """Running stages: what was done before is not done again, and what is broken is mended."""
 
+import json
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -13,7 +14,7 @@ from pydantic import BaseModel, Field
 from schemas.artifact import Artifact, Ref
 from schemas.machine import Machine
 from schemas.study import StageName
-from storage.store import ArtifactStore
+from storage.store import ArtifactStore, explained
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)
@@ -106,7 +107,31 @@ class Stages:
         self, stage: Task[P, Ref[A]], anew: bool, *args: P.args, **kwargs: P.kwargs
     ) -> tuple[Ref[A], Literal["ran", "cached"]]:
         answers = self.store.root / "answers"
+        with explained(self.store.root):
+            answers.mkdir(parents=True, exist_ok=True)
+            _distrust(answers, stage.name)
         wanted = stage.with_options(result_storage=answers, refresh_cache=anew)
         state = wanted(*args, **kwargs, return_state=True)
         ref: Ref[A] = state.result()
         return ref, "cached" if state.name == "Cached" else "ran"
+
+
+def _distrust(answers: Path, stage: str) -> None:
+    """Remove what is not a plain reference among a stage's answers, before Prefect reads it.
+
+    A record names its own serialiser, so one that somebody else put into a shared store could
+    make Prefect unpickle it, or build any class; and one that was torn by a kill is of no use.
+    """
+    for record in answers.glob(f"{stage}-*"):
+        try:
+            content = json.loads(record.read_bytes())
+            value = json.loads(content["result"])
+            trusted = (
+                content["metadata"]["serializer"]["type"] == "json"
+                and value["__class__"] == f"{Ref.__module__}.{Ref.__qualname__}"
+                and all(isinstance(v, str) for v in value["data"].values())
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            trusted = False
+        if not trusted:
+            record.unlink(missing_ok=True)

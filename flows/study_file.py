@@ -108,11 +108,16 @@ def _explain(
     elif error["type"] == "missing":
         message = f"must be given{_meaning(error['loc'])}"
     elif error["type"] == "string_pattern_mismatch":
-        message = f"cannot be {error['input']!r}{_meaning(error['loc'])}"
-    elif "url" not in key and not isinstance(error.get("input"), Mapping | list):
-        # An address may hold a password; everything else helps to be seen.
+        shown = "this" if _may_be_secret(key) else repr(error["input"])
+        message = f"cannot be {shown}{_meaning(error['loc'])}"
+    elif not _may_be_secret(key) and not isinstance(error.get("input"), Mapping | list):
         message += f", not {error['input']!r}"
     return line, f"  {place}: {message}"
+
+
+def _may_be_secret(key: str) -> bool:
+    """Return whether what was written there may be a key or an address with a password."""
+    return key.endswith(("url", "api_key_variable"))
 
 
 def _locate(tree: yaml.Node, loc: tuple[int | str, ...]) -> tuple[list[str], int]:
@@ -181,5 +186,5 @@ def _absolute(model: M, folder: Path) -> M:
         if isinstance(value, BaseModel):
             changed[name] = _absolute(value, folder)
         elif isinstance(value, Path):
-            changed[name] = (folder / value.expanduser()).resolve()
+            changed[name] = (folder / value).resolve()
     return model.model_copy(update=changed)

@@ -36,6 +36,7 @@ class ConceptDatasetFacts(BaseModel, frozen=True):
     """What is said about a concept dataset besides its tables."""
 
     name: str = Field(description="the study's name")
+    description: str = Field(default="", description="the study's own words about itself")
     classes: tuple[ClassLabel, ...]
     class_counts: dict[str, dict[str, int]]
     encoder: EncoderIdentity

@@ -17,12 +17,17 @@ MetricName = Literal[
 ]
 
 
+IntervalMethod = Literal["percentile", "bca"]
+
+
 class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
     """How the test split is read, once."""
 
     resamples: int = Field(default=2000, ge=100, le=100_000, description="of the bootstrap")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    interval: Literal["percentile", "bca"] = Field(default="percentile")
+    interval: IntervalMethod = Field(
+        default="percentile", description="of the bootstrap; see tasks/evaluate/bootstrap.py"
+    )
     seed: int = Field(default=0, ge=0)
     explained_images: int = Field(
         default=8, ge=0, le=100, description="test images taken apart in the report"
@@ -38,6 +43,7 @@ class Metric(BaseModel, frozen=True):
     value: float
     low: float
     high: float
+    method: IntervalMethod = Field(description="percentile where BCa was asked for but has none")
 
 
 class Difference(BaseModel, frozen=True):
@@ -49,6 +55,7 @@ class Difference(BaseModel, frozen=True):
     value: float = Field(description="head minus baseline")
     low: float
     high: float
+    method: IntervalMethod
 
 
 class CurvePoint(BaseModel, frozen=True):
@@ -108,7 +115,7 @@ class Evaluation(JsonArtifact, frozen=True):
     groups: int = Field(description="independent units that were resampled")
     resamples: int
     confidence: float
-    interval: Literal["percentile", "bca"]
+    interval: IntervalMethod
     metrics: tuple[Metric, ...]
     differences: tuple[Difference, ...]
     curves: tuple[HeadCurves, ...]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,14 @@ class TableSource(BaseModel, frozen=True, extra="forbid"):
     image_suffix: str = Field(
         default="", description="added to every path, such as .jpg where the column holds ids"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside_the_table(cls, value: Any) -> Any:
+        """Name the table's own folder, so that the images in it count in the stage's key."""
+        if isinstance(value, dict) and "path" in value and value.get("image_folder") is None:
+            return value | {"image_folder": Path(str(value["path"])).parent}
+        return value
 
 
 class HubSource(BaseModel, frozen=True, extra="forbid"):
@@ -164,7 +172,9 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         """Let `mel: melanoma` stand for `mel: {name: melanoma}`."""
         if not isinstance(value, dict):
             return value
-        return {k: {"name": v} if isinstance(v, str) else v for k, v in value.items()}
+        if any(isinstance(k, bool) for k in value):
+            raise ValueError("quote yes, no, on and off: YAML reads them as true and false")
+        return {str(k): {"name": v} if isinstance(v, str) else v for k, v in value.items()}
 
 
 # --- the artifacts ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Where a study runs. Nothing here changes a result, so nothing here is part of a cache key."""
+"""Where a study runs: what changes a result by rounding at most is no part of a cache key."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class Machine(BaseModel, frozen=True, extra="forbid"):
-    """The machine's settings: they decide how fast a run is, never what it finds."""
+    """The machine's settings: they decide how fast a run is, not what it finds."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where the encoder runs; auto takes CUDA where there is any"

@@ -28,7 +28,7 @@ class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
         default="balanced", description="balanced: every class counts the same in the loss"
     )
     epochs: int = Field(default=1000, gt=0, description="most epochs of the bottleneck")
-    learning_rate: float = Field(default=0.01, gt=0)
+    learning_rate: float = Field(default=0.01, gt=0, le=10)
     patience: int = Field(default=100, gt=0, description="epochs without a better validation loss")
     random_draws: int = Field(
         default=5, ge=1, le=100, description="random-concept bottlenecks, as the baseline"

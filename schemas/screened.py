@@ -21,9 +21,18 @@ class ScreenSpec(BaseModel, frozen=True, extra="forbid"):
     max_words: int = Field(default=16, ge=1)
     min_characters: int = Field(default=3, ge=1)
     max_characters: int = Field(default=120, ge=1)
+
     near_duplicate_cosine: float = Field(
         default=0.95, gt=0, le=1, description="text vectors at least this alike are duplicates"
     )
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if len(set(self.gates)) != len(self.gates):
+            raise ValueError("a gate stands twice in `gates`")
+        if self.min_words > self.max_words or self.min_characters > self.max_characters:
+            raise ValueError("a smallest length is above the largest")
+        return self
 
 
 class Drop(BaseModel, frozen=True):

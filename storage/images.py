@@ -19,10 +19,10 @@ class ImageShelf:
     root: Path
 
     def put(self, content: bytes) -> str:
-        """Keep an image; return its sha256. An image that is there already is left alone."""
+        """Keep an image; return its sha256. A damaged copy is replaced."""
         sha256 = hashlib.sha256(content).hexdigest()
         place = self._place(sha256)
-        if not (place.is_file() and place.stat().st_size == len(content)):
+        if not (place.is_file() and place.read_bytes() == content):
             with explained(self.root):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 bench = place.with_name(f".{sha256}-{uuid.uuid4().hex}")

@@ -76,7 +76,7 @@ class ArtifactStore:
             for p in sorted(bench.rglob("*"))
             if p.is_file()
         }
-        ref: Ref[A] = Ref(artifact.kind, _digest(artifact.kind, artifact.layout, files))
+        ref: Ref[A] = Ref(artifact.kind, _digest(artifact, files, recipe))
         if self.is_whole(ref):
             return ref
         manifest = Manifest(
@@ -189,10 +189,17 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest(kind: str, layout: int, files: dict[str, PayloadFile]) -> str:
-    """Return 20 hex digits over kind, layout and every payload file's digest."""
-    lines = [f"{kind} {layout}", *(f"{name} {file.sha256}" for name, file in files.items())]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:20]
+def _digest(artifact: Artifact, files: dict[str, PayloadFile], recipe: Recipe) -> str:
+    """Return 20 hex digits over kind, layout, every payload file's digest, and the recipe.
+
+    With the recipe an artifact's history is its own: an equal result of other settings or inputs
+    is another artifact, and no report tells the settings of the run that came first. The code is
+    left out, so that a stage rewritten to the same effect leaves what follows it remembered.
+    """
+    origin = recipe.model_dump_json(exclude={"code"})
+    content = [f"{name} {file.sha256}" for name, file in files.items()]
+    text = "\n".join([f"{artifact.kind} {artifact.layout}", origin, *content])
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 @cache

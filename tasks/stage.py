@@ -26,6 +26,7 @@ from pydantic import BaseModel
 
 from schemas.artifact import Artifact, Recipe, Ref
 from schemas.machine import Machine
+from storage.store import ArtifactStore
 
 _PROJECT = Path(__file__).parent.parent
 
@@ -56,8 +57,13 @@ class Stage(CachePolicy):
         return self.key(inputs)
 
     def key(self, inputs: dict[str, Any]) -> str:
-        """Return `<name>-<sha256>` over the code and the inputs without the machine."""
-        named = {k: v for k, v in sorted(inputs.items()) if not isinstance(v, Machine)}
+        """Return `<name>-<sha256>` over the code and the inputs without machine and store.
+
+        Answers lie in the store, so another store has none of them; a store that was moved has
+        all of them still.
+        """
+        left_out = (Machine, ArtifactStore)
+        named = {k: v for k, v in sorted(inputs.items()) if not isinstance(v, left_out)}
         content = {
             "stage": self.name,
             "code": self.code,
@@ -173,9 +179,11 @@ def _state(path: Path) -> str:
         return "absent"
     listing = hashlib.sha256()
     for file in sorted(path.rglob("*")):
-        if file.is_file():
+        name = file.relative_to(path)
+        hidden = any(part.startswith(".") for part in name.parts)  # a store among the images
+        if file.is_file() and not hidden:
             state = file.stat()
-            line = f"{file.relative_to(path)} {state.st_size} {state.st_mtime_ns}\n"
+            line = f"{name} {state.st_size} {state.st_mtime_ns}\n"
             listing.update(line.encode(errors="surrogateescape"))
     return listing.hexdigest()
 

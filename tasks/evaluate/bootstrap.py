@@ -12,12 +12,12 @@ Two heads are compared by their difference in each resample, so that what both f
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
 
-IntervalMethod = Literal["percentile", "bca"]
+from schemas.evaluation import IntervalMethod
+
 Statistic = Callable[
     [Float64[np.ndarray, "resample image"]], Float64[np.ndarray, "resample statistic"]
 ]

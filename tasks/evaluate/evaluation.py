@@ -144,6 +144,7 @@ def _metrics(judged: _Judged, replicates: Replicates, spec: EvaluateSpec) -> Ite
                 value=interval.value,
                 low=interval.low,
                 high=interval.high,
+                method=interval.method,
             )
 
 
@@ -165,6 +166,7 @@ def _differences(
                         value=interval.value,
                         low=interval.low,
                         high=interval.high,
+                        method=interval.method,
                     )
 
 

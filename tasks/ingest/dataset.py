@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ _IMPORTANCE: tuple[Split, ...] = ("train", "test", "validation")
 _FAR = 0.05
 """Share of the images by which a split may miss its wanted size without a word."""
 _IMAGES_PER_VALUE = 5
+_NEARLY_ALL = 0.95
 """A column with fewer images for each of its values is a column of ids, not of classes."""
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _TEXT_COLUMNS = (
@@ -67,6 +69,27 @@ class LabelledImages:
     source: str
     synthetic: bool
     notes: tuple[str, ...]
+
+    def without_classes_in_ids(self) -> LabelledImages:
+        """Return the images under ids that are no paths through a folder named like their class.
+
+        Ids are published, so where one would tell a class all are replaced by digests of
+        themselves; rows stay sorted by them.
+        """
+        ids = self.images["image_id"]
+        pairs = zip(ids, self.images["label"], strict=True)
+        if not any(label in id_.split("/")[:-1] for id_, label in pairs):
+            return self
+        digests = {i: hashlib.sha256(i.encode()).hexdigest()[:16] for i in ids}
+        images = self.images.assign(
+            image_id=ids.map(digests), group=self.images["group"].map(digests)
+        )
+        note = "Ids were paths that name the class; they are digests of these paths now."
+        return replace(
+            self,
+            images=images.sort_values("image_id", ignore_index=True),
+            notes=(*self.notes, note),
+        )
 
     def test_labels(self) -> TestLabels:
         """Return the labels that only the last evaluation may read."""
@@ -323,14 +346,17 @@ def _truth(table: pa.Table, name: str) -> Bool[np.ndarray, " image"]:
 
 
 def _tells_the_class(values: pd.Series[Any], labels: pd.Series[str]) -> bool:
-    """Return whether a column is the label by another name, or a finer label.
+    """Return whether a column gives a class away: the label renamed, finer, or one of its kinds.
 
-    Each of its values then goes with one class. Where values are nearly as many as images that
-    says nothing: it is so for any column of ids.
+    It does where nearly all images of some class have values that hardly any other class has.
+    Values of few images say nothing: in a column of ids each goes with one class.
     """
-    distinct = values.nunique(dropna=False)
-    pairs = pd.DataFrame({"value": values, "label": labels}).drop_duplicates()
-    return distinct * _IMAGES_PER_VALUE <= len(values) and len(pairs) == distinct
+    table = pd.crosstab(values.fillna("").astype("str"), labels)
+    images = table.sum(axis=1)
+    of_one_class = (table.max(axis=1) >= _NEARLY_ALL * images) & (images >= _IMAGES_PER_VALUE)
+    pure = table[of_one_class]
+    own = pure.where(pure.eq(pure.max(axis=1), axis=0), 0)  # each value counts for its own class
+    return bool((own.sum() >= _NEARLY_ALL * table.sum()).any())
 
 
 # --- notes ----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The stage `ingest`: read the source, check every image, set the test labels apart."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ def ingest_dataset(spec: DatasetSpec, store: ArtifactStore, machine: Machine) ->
     try:
         with _workshop(store.root) as workshop:
             labelled = read_dataset(spec, workshop, keep, workers, progress)
+        labelled = labelled.without_classes_in_ids()
     except TooManyRejected as error:
         _leave_rejections(error.rejected)
         raise
@@ -50,8 +52,11 @@ def _workshop(root: Path) -> Iterator[Path]:
     place = root / ".workshop"
     with explained(root):
         place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="datasets-", dir=place) as folder:
+        folder = tempfile.mkdtemp(prefix="datasets-", dir=place)
+    try:
         yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _leave_rejections(rejected: tuple[Rejection, ...]) -> None:

@@ -33,9 +33,9 @@ class _Images:
 def train_heads(published: ConceptDataset, spec: ProbeSpec) -> Probe:
     """Train a linear probe, the concept bottleneck and its baselines.
 
-    The baselines: a bottleneck of as many concepts drawn at random from the same pool (each class
-    draws as many as were selected for it, from the candidates proposed for it), several times;
-    and the majority class. Whatever is chosen is chosen on validation images.
+    The baselines: a bottleneck of as many concepts drawn at random from the same pool (the classes
+    draw in turn, each from the candidates proposed for it), several times; and the majority class.
+    Whatever is chosen is chosen on validation images.
 
     Raises:
         StudyError: a split is empty.
@@ -152,13 +152,19 @@ def _majority(published: ConceptDataset, images: _Images) -> Head:
 
 
 def _draw(published: ConceptDataset, seed: int) -> Int[np.ndarray, " concept"]:
-    """Draw for every class as many candidates as were selected for it; return pool positions."""
+    """Draw as many candidates as were selected, class by class in turn; return pool positions."""
     generator = np.random.default_rng(seed)
-    drawn: set[int] = set()
-    for class_key in published.class_keys:
-        own = [i for i, c in enumerate(published.pool) if class_key in c.classes]
-        wanted = sum(class_key in c.selected_for for c in published.concepts)
-        drawn.update(generator.choice(own, size=wanted, replace=False).tolist())
+    order = generator.permutation(len(published.pool)).tolist()
+    queues = [
+        [i for i in order if class_key in published.pool[i].classes]
+        for class_key in published.class_keys
+    ]
+    drawn: dict[int, None] = {}
+    while len(drawn) < len(published.concepts):
+        for queue in queues:
+            fresh = next((i for i in queue if i not in drawn), None)
+            if fresh is not None and len(drawn) < len(published.concepts):
+                drawn[fresh] = None
     return np.array(sorted(drawn))
 
 

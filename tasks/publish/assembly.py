@@ -7,7 +7,9 @@ from tasks.publish.dataset_card import write_card
 from tasks.publish.parts import Parts
 
 
-def assemble_concept_dataset(name: str, parts: Parts, spec: PublishSpec) -> ConceptDataset:
+def assemble_concept_dataset(
+    name: str, description: str, parts: Parts, spec: PublishSpec
+) -> ConceptDataset:
     """Return the concept dataset with its card.
 
     The score of an image and a concept is the cosine of their vectors. Where the pixels lie on
@@ -18,6 +20,7 @@ def assemble_concept_dataset(name: str, parts: Parts, spec: PublishSpec) -> Conc
     without_card = ConceptDataset(
         facts=ConceptDatasetFacts(
             name=name,
+            description=description,
             classes=dataset.classes,
             class_counts=dataset.class_counts,
             encoder=parts.images.encoder,

@@ -21,7 +21,11 @@ STAGE = Stage(name="publish")
 
 @task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
 def publish_concept_dataset(
-    name: str, validated: Ref[ValidatedConceptDataset], spec: PublishSpec, store: ArtifactStore
+    name: str,
+    description: str,
+    validated: Ref[ValidatedConceptDataset],
+    spec: PublishSpec,
+    store: ArtifactStore,
 ) -> Ref[ConceptDataset]:
     """Put the concept dataset together, with every image's score on every concept, and its card."""
     passed = store.load(ValidatedConceptDataset, validated)
@@ -39,6 +43,6 @@ def publish_concept_dataset(
         screen_settings=store.manifest(passed.screened_ref).recipe.spec,
         select_settings=store.manifest(passed.concepts_ref).recipe.spec,
     )
-    published = assemble_concept_dataset(name, parts, spec)
+    published = assemble_concept_dataset(name, description, parts, spec)
     leave_markdown("dataset-card", without_head(published.card))
     return store.save(published, STAGE.recipe(spec, validated=validated))

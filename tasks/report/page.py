@@ -11,7 +11,7 @@ import numpy as np
 from schemas.artifact import Manifest
 from schemas.candidates import Origin
 from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import ClassSelection, Concept, ConceptSet
+from schemas.concepts import Concept, ConceptSet
 from schemas.evaluation import Difference, Evaluation, Explanation, Metric, MetricName
 from schemas.images import SPLITS, ImageDataset
 from schemas.index import ConceptIndex
@@ -35,8 +35,6 @@ METRICS: dict[MetricName, tuple[str, str]] = {
 class Material:
     """Everything a study made that its report speaks of."""
 
-    name: str
-    description: str
     dataset: ImageDataset
     screened: ScreenedSet
     concepts: ConceptSet
@@ -54,9 +52,9 @@ def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dic
     m = material
     shown = _shown_heads(m.probe)
     page = {
-        "name": m.name,
-        "title": m.name,
-        "description": m.description,
+        "name": m.published.facts.name,
+        "title": m.published.facts.name,
+        "description": m.published.facts.description,
         "notices": _notices(m),
         "tiles": _tiles(m),
         "class_names": [c.name for c in m.published.facts.classes],
@@ -114,7 +112,7 @@ def _tiles(m: Material) -> list[dict[str, str]]:
         {
             "label": "test images",
             "value": f"{evaluation.images:,}",
-            "note": f"of {evaluation.groups:,} independent groups",
+            "note": f"in {evaluation.groups:,} independent groups",
         },
         {
             "label": "images",
@@ -151,12 +149,13 @@ def _results(m: Material) -> dict[str, Any]:
     facts = {h.facts.name: h.facts for h in m.probe.heads}
     main = [x for x in evaluation.metrics if x.name == "balanced_accuracy"]
     return {
-        "results_note": f"Test split, read once, by the evaluation alone: {evaluation.images:,} "
-        f"images. Intervals are {evaluation.confidence:.0%}, {evaluation.interval} bootstrap, "
-        f"{evaluation.resamples:,} resamples of {evaluation.groups:,} groups (images of one "
-        "subject or lesion stay together). A bottleneck that is no better than one of concepts "
+        "results_note": "Test split, whose labels the evaluation alone reads: "
+        f"{evaluation.images:,} images. Intervals are {evaluation.confidence:.0%}, "
+        f"{evaluation.interval} bootstrap, {evaluation.resamples:,} resamples of "
+        f"{evaluation.groups:,} {_units(m)}. A bottleneck that is no better than one of concepts "
         "drawn at random from the same candidates owes nothing to their selection.",
         "forest": forest_plot(main, "balanced accuracy on the test split"),
+        "interval": evaluation.interval,
         "metric_names": [{"label": label, "arrow": arrow} for label, arrow in METRICS.values()],
         "metric_rows": [
             {
@@ -169,6 +168,15 @@ def _results(m: Material) -> dict[str, Any]:
         ],
         "differences": [_difference(d) for d in evaluation.differences],
     }
+
+
+def _units(m: Material) -> str:
+    """Return what is resampled, as far as the data knows who is who."""
+    images = m.published.images
+    known = [name for name in ("subject", "lesion") if images[name].notna().any()]
+    if known:
+        return f"groups (images of one {' or '.join(known)} stay together)"
+    return "images, each for itself, since no subject is known"
 
 
 def _chosen(facts: HeadFacts | None) -> str:
@@ -186,30 +194,34 @@ def _difference(d: Difference) -> dict[str, Any]:
 
 def _class(m: Material, number: int, spec: ReportSpec, book: PictureBook) -> dict[str, Any]:
     selection = m.concepts.selections[number]
-    chosen = _heaviest(m, number, selection)
-    largest = max((abs(w) for _, w in chosen), default=0) or 1
-    shown = chosen[: spec.concepts_per_class]
+    ranked = _heaviest(m, number)
+    largest = max((abs(w) for _, w in ranked), default=0) or 1
+    shown = ranked[: spec.concepts_per_class]
+    share = sum(abs(w) for _, w in shown) / (sum(abs(w) for _, w in ranked) or 1)
     return {
         "name": m.published.facts.classes[number].name,
         "shown": len(shown),
-        "total": len(chosen),
+        "total": len(ranked),
+        "share": f"{share:.0%}",
         "pool": f"{selection.pool:,}",
         "certificate": f"{selection.certificate:.1%}",
-        "concepts": [_concept(m, c, w, largest, spec, book) for c, w in shown],
+        "concepts": [
+            _concept(m, c, w, largest, spec, book)
+            | {"selected": selection.class_key in c.selected_for}
+            for c, w in shown
+        ],
     }
 
 
-def _heaviest(m: Material, number: int, selection: ClassSelection) -> list[tuple[Concept, float]]:
-    """Return the class's concepts with their weights per standard deviation, heaviest first."""
+def _heaviest(m: Material, number: int) -> list[tuple[Concept, float]]:
+    """Return all concepts with their weights for a class per standard deviation, heaviest first.
+
+    Those selected for other classes count too: the bottleneck weighs every concept for each.
+    """
     head = m.probe.head("concept_bottleneck")
     spread = m.published.scores[m.published.rows("train")].std(axis=0)
     weights = head.weights[number] * spread
-    picked = {p.concept_id for p in selection.picks}
-    pairs = [
-        (c, float(w))
-        for c, w in zip(m.published.concepts, weights, strict=True)
-        if c.concept_id in picked
-    ]
+    pairs = zip(m.published.concepts, weights.tolist(), strict=True)
     return sorted(pairs, key=lambda pair: -abs(pair[1]))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from PIL import Image, UnidentifiedImageError
 
+from schemas.artifact import CuretteError
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -43,7 +45,7 @@ class PictureBook:
         try:
             with Image.open(io.BytesIO(self.read(image_id))) as image:
                 small = image.convert("RGB")
-        except (FileNotFoundError, UnidentifiedImageError, OSError):
+        except (CuretteError, OSError, UnidentifiedImageError, ValueError):
             return ""  # the report is about numbers too; a vanished image must not cost it
         small.thumbnail((self.size_px, self.size_px))
         content = io.BytesIO()

@@ -23,8 +23,6 @@ STAGE = Stage(name="report")
 
 @task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
 def write_report(
-    name: str,
-    description: str,
     published: Ref[ConceptDataset],
     probe: Ref[Probe],
     evaluation: Ref[Evaluation],
@@ -41,8 +39,6 @@ def write_report(
     images = store.load(ImageDataset, validated.dataset_ref)
     validation = store.load(ValidationReport, validated.report_ref)
     material = Material(
-        name=name,
-        description=description,
         dataset=images,
         screened=store.load(ScreenedSet, validated.screened_ref),
         concepts=store.load(ConceptSet, validated.concepts_ref),

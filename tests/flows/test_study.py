@@ -1,5 +1,8 @@
 """Whole studies: what is remembered, what is made again, and who may read what."""
 
+import base64
+import json
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any, get_args
@@ -29,6 +32,16 @@ def _run(store: Path, *overrides: str, **options: Any) -> RunResult:
     return study(load_study(DEMO, [*SMALL, *overrides]), RunOptions(store=store, **options))
 
 
+class _Trap:
+    """Leaves a trace where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.trace,))
+
+
 def _ran(result: RunResult) -> list[str]:
     return [s.name for s in result.stages if s.state == "ran"]
 
@@ -42,7 +55,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> tupl
 
 @pytest.fixture
 def store(done: tuple[Path, RunResult], tmp_path: Path) -> Path:
-    """A store of a test's own. Stage keys hold the store's place, so it starts empty."""
+    """A store of a test's own, empty."""
     return tmp_path / "store"
 
 
@@ -120,6 +133,26 @@ def test_a_torn_record_of_an_answer_is_made_again(done: tuple[Path, RunResult]) 
     record = next((store / "answers").glob("select-*"))
     record.write_bytes(record.read_bytes()[:50])
     assert "select" in _ran(_run(store))
+
+
+def test_an_answer_that_is_no_plain_reference_is_never_read(done: tuple[Path, RunResult]) -> None:
+    """Prefect would read a record with the serialiser that the record names."""
+    store, _ = done
+    record = next((store / "answers").glob("propose-*"))
+    content = json.loads(record.read_text())
+    content["metadata"]["serializer"] = {"type": "pickle"}
+    content["result"] = base64.b64encode(pickle.dumps(_Trap(store / "sprung"))).decode()
+    record.write_text(json.dumps(content))
+    assert _ran(_run(store)) == ["propose"]
+    assert not (store / "sprung").exists()
+
+
+def test_a_store_may_move(done: tuple[Path, RunResult], tmp_path: Path) -> None:
+    store, first = done
+    shutil.copytree(store, tmp_path / "moved")
+    moved = _run(tmp_path / "moved")
+    assert _ran(moved) == []
+    assert [s.ref for s in moved.stages] == [s.ref for s in first.stages]
 
 
 def test_another_store_starts_anew(done: tuple[Path, RunResult], store: Path) -> None:

@@ -130,3 +130,29 @@ def test_a_model_name_stays_a_name(tmp_path: Path) -> None:
     study = load_study(_write(tmp_path, GOOD + "encoder: {kind: open_clip, model: ViT-B-32}\n"))
     assert isinstance(study.encoder, OpenClipEncoder)
     assert study.encoder.model == "ViT-B-32"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("screen.gates=[length, length]", "a gate stands twice"),
+        ("screen.min_words=20", "a smallest length is above the largest"),
+        ("dataset.classes={yes: ill, no: well}", "quote yes, no, on and off"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        load_study(_write(tmp_path, GOOD), [override])
+
+
+def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path: Path) -> None:
+    source = "{kind: llm, model: m, api_key_variable: sk-secret}"
+    with pytest.raises(StudyError, match="api_key_variable: cannot be this") as caught:
+        load_study(_write(tmp_path, GOOD.replace("{kind: recorded}", source)))
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_labels_may_be_numbers(tmp_path: Path) -> None:
+    study = load_study(_write(tmp_path, GOOD), ["dataset.classes={0: well, 1: ill}"])
+    assert [c.name for c in study.dataset.classes.values()] == ["well", "ill"]
+    assert list(study.dataset.classes) == ["0", "1"]

@@ -37,6 +37,7 @@ def published_study(
             "split": split,
             "label": [None if s == "test" else k for k, s in zip(keys, split, strict=True)],
             "subject": [f"s{i // 2}" for i in range(180)],
+            "lesion": None,
             "group": [f"s{i // 2}" for i in range(180)],
         }
     )

@@ -21,7 +21,7 @@ def test_equal_inputs_have_equal_keys() -> None:
     assert SELECT.key(inputs) == SELECT.key(dict(reversed(inputs.items())))
 
 
-def test_every_input_counts_but_the_machine(tmp_path: Path) -> None:
+def test_every_input_counts_but_machine_and_store(tmp_path: Path) -> None:
     base = {
         "concepts": Ref("screened", "ab"),
         "spec": SelectSpec(),
@@ -32,7 +32,7 @@ def test_every_input_counts_but_the_machine(tmp_path: Path) -> None:
     assert SELECT.key(base | {"machine": Machine(batch_size=7, device="cpu")}) == key
     assert SELECT.key(base | {"concepts": Ref("screened", "ac")}) != key
     assert SELECT.key(base | {"spec": SelectSpec(per_class=11)}) != key
-    assert SELECT.key(base | {"store": ArtifactStore(tmp_path / "other")}) != key
+    assert SELECT.key(base | {"store": ArtifactStore(tmp_path / "moved")}) == key
     assert Stage(name="probe").key(base) != key
 
 

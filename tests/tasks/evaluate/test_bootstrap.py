@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, IntervalMethod, Statistic
+from schemas.evaluation import IntervalMethod
+from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Statistic
 from tasks.evaluate.metrics import METRICS, all_metrics
 
 

@@ -12,7 +12,7 @@ from schemas.artifact import StudyError
 from schemas.images import ClassLabel, SplitSpec
 from tasks.ingest.claims import TooManyRejected
 from tasks.ingest.dataset import LabelledImages, choose_splits
-from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, set_apart
+from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, set_apart, write_images
 
 ReadTable = Callable[..., LabelledImages]
 
@@ -417,6 +417,54 @@ def test_columns_that_tell_the_class_are_empty_on_test_rows_and_others_are_not(
         assert dataset.images[column].isna().tolist() == test_rows.tolist()
         assert f"`{column}` tells the class, so it is empty on test rows." in dataset.notes
     assert dataset.images["meta.clinic"].notna().all()
+
+
+def test_one_hot_columns_and_labels_with_exceptions_are_empty_on_test_rows(
+    read_table: ReadTable,
+) -> None:
+    label = ["mel", "nv", "bkl"] * 40
+    written = ["Melanoma" if k == "mel" else "other" for k in label]
+    written[4] = "Melanoma"
+    dataset = set_apart(
+        read_table(
+            {
+                "label": label,
+                "one_hot": [int(k == "bkl") for k in label],
+                "written": written,
+                "sex": ["f", "m"] * 60,
+                "age": [20 + 5 * (i % 11) for i in range(120)],
+            },
+            label_column="label",
+        )
+    )
+    test_rows = dataset.images["split"] == "test"
+    for column in ("meta.one_hot", "meta.written"):
+        assert dataset.images[column].isna().tolist() == test_rows.tolist()
+    for column in ("meta.sex", "meta.age"):
+        assert dataset.images[column].notna().all()
+
+
+def test_ids_that_name_the_class_are_replaced_and_groups_with_them(
+    tmp_path: Path, read: Read, draw: Draw
+) -> None:
+    names = [f"{c}/{i}.png" for c in ("mel", "nv") for i in range(10)]
+    root = write_images(tmp_path / "skin", names, draw)
+    found = read(source={"kind": "folder", "path": root})
+    hidden = found.without_classes_in_ids()
+    told = " ".join([*hidden.images["image_id"], *hidden.images["group"]])
+    assert "mel" not in told
+    assert "nv" not in told
+    assert hidden.images["image_id"].is_monotonic_increasing
+    assert set(hidden.images["group"]) <= set(hidden.images["image_id"])
+    assert hidden.class_counts == found.class_counts
+    assert dict(zip(hidden.images["sha256"], hidden.images["label"], strict=True)) == dict(
+        zip(found.images["sha256"], found.images["label"], strict=True)
+    )
+
+
+def test_ids_that_say_nothing_are_left_alone(read_table: ReadTable) -> None:
+    found = held_out_study(read_table, ["x", "y"] * 20)
+    assert found.without_classes_in_ids() is found
 
 
 def test_counts_are_made_while_the_labels_are_known(read_table: ReadTable) -> None:

@@ -54,13 +54,18 @@ def test_the_linear_probe_is_scikit_learns_at_the_chosen_strength(
     assert np.allclose(ours, peer.predict_proba(features), atol=2e-3)
 
 
-def test_random_concepts_are_as_many_a_class_as_were_selected(
+def test_random_concepts_are_as_many_as_were_selected_from_all_classes(
     published: ConceptDataset, probe: Probe
 ) -> None:
-    for head in probe.heads:
+    shared = tuple(
+        c.model_copy(update={"classes": ("a", "b", "c")}) if i % 6 > 2 else c
+        for i, c in enumerate(published.pool)
+    )
+    mixed = train_heads(replace(published, pool=shared), SPEC)
+    for head in (*probe.heads, *mixed.heads):
         if head.facts.kind == "random_concepts":
-            classes = [c.classes[0] for c in head.facts.candidates]
-            assert sorted(classes) == ["a", "a", "b", "b", "c", "c"]
+            assert len(head.facts.candidates) == len(published.concepts)
+            assert {k for c in head.facts.candidates for k in c.classes} == {"a", "b", "c"}
 
 
 def test_the_majority_class_says_how_frequent_each_class_is(

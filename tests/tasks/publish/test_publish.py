@@ -42,7 +42,7 @@ def publish(
     names = ("dataset", "candidates", "screened", "concepts", "embeddings", "index")
     digests = {n: ref.digest for n, ref in zip(names, study.save(store), strict=True)}
     validated = ValidatedConceptDataset(**digests, report=report.digest)
-    return publish_concept_dataset.fn("small", store.save(validated, recipe), spec, store)
+    return publish_concept_dataset.fn("small", "", store.save(validated, recipe), spec, store)
 
 
 @pytest.fixture

@@ -37,14 +37,13 @@ def material() -> Material:
         c.model_copy(update={"text": HOSTILE}) if i == 0 else c
         for i, c in enumerate(published.concepts)
     )
-    published = replace(published, concepts=spoiled)
+    facts = published.facts.model_copy(update={"description": HOSTILE})
+    published = replace(published, concepts=spoiled, facts=facts)
     probe = train_heads(published, ProbeSpec(epochs=30, random_draws=1))
     evaluation = evaluate_heads(
         published, probe, test, EvaluateSpec(resamples=100, explained_images=4)
     )
     return Material(
-        name="by-hand",
-        description=HOSTILE,
         dataset=ImageDataset(
             images=published.images.assign(location="", mask_location=""),
             classes=published.facts.classes,
@@ -212,7 +211,7 @@ def test_an_image_without_pixels_costs_a_thumbnail_only(material: Material) -> N
 def test_concepts_shown_a_class_are_capped(material: Material) -> None:
     page = compose_page(material, ReportSpec(concepts_per_class=1), PictureBook(_png, 32))
     assert [len(c["concepts"]) for c in page["classes"]] == [1, 1, 1]
-    assert [c["total"] for c in page["classes"]] == [2, 2, 2]
+    assert [c["total"] for c in page["classes"]] == [6, 6, 6]
 
 
 def test_the_table_of_images_says_what_each_split_holds(material: Material) -> None:
