@@ -351,7 +351,7 @@ def _tells_the_class(values: pd.Series[Any], labels: pd.Series[str]) -> bool:
     It does where nearly all images of some class have values that hardly any other class has.
     Values of few images say nothing: in a column of ids each goes with one class.
     """
-    table = pd.crosstab(values.fillna("").astype("str"), labels)
+    table = pd.crosstab(values.astype("str").fillna(""), labels)
     images = table.sum(axis=1)
     of_one_class = (table.max(axis=1) >= _NEARLY_ALL * images) & (images >= _IMAGES_PER_VALUE)
     pure = table[of_one_class]
