@@ -98,7 +98,7 @@ def code_digest(stage: str) -> str:
     """
     folder = _PROJECT / "tasks" / stage
     digest = hashlib.sha256()
-    others = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix not in _NOT_CODE]
+    others = [p for p in sorted(folder.rglob("*")) if p.is_file() and _counts(p)]
     modules = sorted(folder.rglob("*.py"))
     for path in [*_with_schemas(modules), *others]:
         content = _tree(path).encode() if path.suffix == ".py" else path.read_bytes()
@@ -107,7 +107,9 @@ def code_digest(stage: str) -> str:
     return digest.hexdigest()
 
 
-_NOT_CODE = {".py", ".pyc"}
+def _counts(path: Path) -> bool:
+    """Return whether a file that is no Python can change an answer: all but what explains."""
+    return path.suffix not in {".py", ".pyc"} and path.name != "README.md"
 
 
 def _with_schemas(modules: list[Path]) -> list[Path]:

@@ -106,6 +106,7 @@ def test_a_change_that_matters_reruns_the_stage(project: Path, file: str, text: 
             '"""Doc."""\n\ndef f(x):\n    "Doc."\n    return x + 1  # why\n',
         ),
         ("schemas/stranger.py", "Z = 2\n"),
+        ("tasks/select/README.md", "How it works.\n"),
     ],
 )
 def test_a_change_that_does_not_matter_keeps_the_answer(
