@@ -85,9 +85,7 @@ def _notices(m: Material) -> list[str]:
     if facts.synthetic_images:
         notices.append("The images were drawn by curette itself; no patient is behind them.")
     if facts.recorded_answers:
-        notices.append(
-            f"The candidate concepts were replayed from a record: {facts.concepts_from}."
-        )
+        notices.append(f"Recorded answers stand in for a language model: {facts.concepts_from}.")
     if facts.encoder.demo and not facts.synthetic_images:
         notices.append(
             "The encoder is the embedded demo's, which knows only drawn lesions: these numbers "
