@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from schemas.artifact import Artifact, Ref
 from schemas.machine import Machine
 from schemas.study import StageName
-from storage.store import ArtifactStore, explained
+from storage.store import DISK_REMEDIES, ArtifactStore, explained
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)
@@ -111,8 +111,9 @@ class Stages:
             answers.mkdir(parents=True, exist_ok=True)
             _distrust(answers, stage.name)
         wanted = stage.with_options(result_storage=answers, refresh_cache=anew)
-        state = wanted(*args, **kwargs, return_state=True)
-        ref: Ref[A] = state.result()
+        with explained(self.store.root, DISK_REMEDIES):
+            state = wanted(*args, **kwargs, return_state=True)
+            ref: Ref[A] = state.result()
         return ref, "cached" if state.name == "Cached" else "ran"
 
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -162,25 +162,32 @@ class ArtifactStore:
         ) and all(self.is_whole(Ref(*part.split("/", 1))) for part in manifest.parts)
 
 
+DISK_REMEDIES = {
+    errno.ENOSPC: "the disk is full: make room, or choose another one with --store",
+    errno.EDQUOT: "the disk quota is used up: make room, or choose another --store",
+    errno.EROFS: "the disk is read-only: choose a folder you may write to with --store",
+}
+"""What only writing can meet, wherever in a stage it happened."""
+
+_REMEDIES = DISK_REMEDIES | {
+    errno.EACCES: "you may not write there: choose another folder with --store",
+    errno.EPERM: "you may not write there: choose another folder with --store",
+    errno.ENOTDIR: "a part of the path is a file: choose a folder with --store",
+}
+
+
 @contextmanager
-def explained(root: Path) -> Iterator[None]:
+def explained(root: Path, remedies: Mapping[int, str] = _REMEDIES) -> Iterator[None]:
     """Turn what a disk says into what a person can do about it."""
     try:
         yield
     except OSError as error:
-        remedies = {
-            errno.ENOSPC: "the disk is full: make room, or choose another one with --store",
-            errno.EDQUOT: "the disk quota is used up: make room, or choose another --store",
-            errno.EROFS: "the disk is read-only: choose a folder you may write to with --store",
-            errno.EACCES: "you may not write there: choose another folder with --store",
-            errno.EPERM: "you may not write there: choose another folder with --store",
-            errno.ENOTDIR: "a part of the path is a file: choose a folder with --store",
-        }
-        if error.errno not in remedies:
+        remedy = remedies.get(error.errno or 0)
+        if remedy is None:
             raise
         raise StoreError(
-            f"cannot write to the store {root}: {remedies[error.errno]}. Finished stages are "
-            "kept; the next run goes on from them."
+            f"cannot write to the store {root}: {remedy}. Finished stages are kept; the next run "
+            "goes on from them."
         ) from error
 
 

@@ -10,10 +10,12 @@ import pytest
 
 from schemas.artifact import Artifact, JsonArtifact, Recipe, Ref
 from storage.store import (
+    DISK_REMEDIES,
     ArtifactCorrupt,
     ArtifactMissing,
     ArtifactStore,
     StoreError,
+    explained,
 )
 
 RECIPE = Recipe(stage="select", code="c0de", spec={"k": 3})
@@ -121,6 +123,13 @@ def test_a_failed_write_leaves_nothing_and_says_what_to_do(store: ArtifactStore)
         store.save(Failing(text="a"), RECIPE)
     assert not (store.root / "note").exists()
     assert list((store.root / ".workshop").iterdir()) == []
+
+
+def test_a_stage_that_may_not_read_is_not_told_about_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="disk is full"), explained(tmp_path, DISK_REMEDIES):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(PermissionError), explained(tmp_path, DISK_REMEDIES):
+        raise OSError(errno.EACCES, "Permission denied")
 
 
 def test_a_store_below_a_file_says_what_is_wrong(tmp_path: Path) -> None:
