@@ -1,20 +1,28 @@
-"""The command line: `curette run STUDY.yaml`."""
+"""The command line: `curette run STUDY.yaml` and what goes with it."""
 
 import argparse
 import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from schemas.artifact import CuretteError, StudyError
+from schemas.artifact import CuretteError, Ref, StudyError
 from schemas.machine import Machine
 from schemas.study import StageName
 from schemas.validation import ConceptDatasetRejected
 
+if TYPE_CHECKING:  # --help and wrong studies need none of it
+    from flows.stages import RunOptions
+    from schemas.images import ClassLabel
+    from schemas.screened import ScreenedSet
+    from schemas.study import Study
+
 DONE, FAILED, WRONG, REJECTED = 0, 1, 2, 3
+_AS_USUAL = {"until": None, "refresh": (), "device": "auto", "batch_size": None}
 
 
 def app(arguments: Sequence[str] | None = None) -> None:
@@ -26,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0 done, 2 wrong study or command line, 3 rejected, 1 else."""
     given = _parser().parse_args(arguments)
     try:
-        return run(given)
+        return int(given.command(given))
     except StudyError as error:
         return _tell(error, WRONG)
     except ConceptDatasetRejected as error:
@@ -47,35 +55,100 @@ def run(given: argparse.Namespace) -> int:
 
     started = time.monotonic()
     loaded = load_study(given.study, given.set)
-    # Prefect logs every failure with its traceback; this command says in one message what is
-    # wrong. Whoever wants Prefect's log sets the variable.
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-
-    from flows.server import server_for_one_run
-
-    with server_for_one_run() as wait_for_server:
+    with _prefect():
         from rich.console import Console
 
         from flows.display import live_display, print_summary
         from flows.runs import RunResult
-        from flows.stages import RunOptions
         from flows.study import study
 
-        options = RunOptions(
-            store=given.store.resolve(),
-            until=given.until,
-            refresh=tuple(given.refresh),
-            machine=Machine(device=given.device, batch_size=given.batch_size),
-        )
         console = Console(stderr=given.json)
-        wait_for_server()
         with live_display(console):
-            result: RunResult = study(loaded, options)
+            result: RunResult = study(loaded, _options(given))
     if given.json:
         print(result.model_dump_json())
     else:
         print_summary(console, result, started)
     return DONE
+
+
+def estimate(given: argparse.Namespace) -> int:
+    """Say what a study will ask a language model, and what that will cost; ask nothing."""
+    from rich.console import Console
+
+    from flows.estimate import estimate, print_estimate
+    from flows.study_file import load_study
+    from storage.responses import ResponseShelf
+
+    loaded = load_study(given.study, given.set)
+    made = estimate(loaded, ResponseShelf(given.store.resolve()), lambda: _classes(loaded, given))
+    if given.json:
+        print(made.model_dump_json())
+    else:
+        print_estimate(Console(), loaded, made)
+    return DONE
+
+
+def review(given: argparse.Namespace) -> int:
+    """Write a study's concepts into a sheet, or take the decisions of one in."""
+    from flows.study_file import load_study
+
+    loaded = load_study(given.study, given.set)
+    with _prefect():
+        from flows.review import export_sheet, import_sheet
+
+        act = export_sheet if given.direction == "export" else import_sheet
+        print(act(loaded, _options(given), given.sheet.resolve(), _run_until_screen))
+    return DONE
+
+
+def _run_until_screen(study: "Study", options: "RunOptions") -> "Ref[ScreenedSet]":
+    from flows.study import study as whole
+
+    last = whole(study, options.model_copy(update={"until": "screen"})).stages[-1]
+    return Ref.parse(last.ref)
+
+
+def _classes(study: "Study", given: argparse.Namespace) -> "Sequence[ClassLabel]":
+    """Take the images in, and return their classes."""
+    with _prefect():
+        from flows.study import study as whole
+        from schemas.images import ImageDataset
+        from storage.store import ArtifactStore
+
+        options = _options(given).model_copy(update={"until": "ingest"})
+        [ingested] = whole(study, options).stages
+        ref: Ref[ImageDataset] = Ref.parse(ingested.ref)
+        return ArtifactStore(options.store).load(ImageDataset, ref).classes
+
+
+@contextmanager
+def _prefect() -> Iterator[None]:
+    """Have a Prefect server of our own, and its log say only what is critical.
+
+    Prefect logs every failure with its traceback; this command says in one message what is wrong.
+    Whoever wants Prefect's log sets the variable.
+    """
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+
+    from flows.server import server_for_one_run
+
+    with server_for_one_run() as wait_for_server:
+        import flows.study  # noqa: F401 - imported while the server comes up
+
+        wait_for_server()
+        yield
+
+
+def _options(given: argparse.Namespace) -> "RunOptions":
+    from flows.stages import RunOptions
+
+    return RunOptions(
+        store=given.store.resolve(),
+        until=given.until,
+        refresh=tuple(given.refresh),
+        machine=Machine(device=given.device, batch_size=given.batch_size),
+    )
 
 
 def _positive(text: str) -> int:
@@ -98,16 +171,30 @@ def _parser() -> argparse.ArgumentParser:
         "gate rejected the concept dataset; 1 anything else.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("run", help="run a study, or what of it is not done yet")
-    stages = get_args(StageName)
-    command.add_argument("study", type=Path, metavar="STUDY.yaml", help="the study file")
-    command.add_argument(
-        "--store",
-        type=Path,
-        default=Path(os.environ.get("CURETTE_STORE", ".curette")),
-        metavar="DIR",
-        help="folder for everything kept between runs (default: $CURETTE_STORE or .curette)",
+    _add_run(commands.add_parser("run", help="run a study, or what of it is not done yet"))
+    asking = commands.add_parser(
+        "estimate", help="say what a study will ask a language model and what that costs"
     )
+    _add_study(asking)
+    _add_json(asking)
+    asking.set_defaults(command=estimate, **_AS_USUAL)
+    person = commands.add_parser("review", help="let a person decide about the screened concepts")
+    directions = person.add_subparsers(required=True, dest="direction", metavar="export|import")
+    for direction, does in (
+        ("export", "write every screened concept into a sheet"),
+        ("import", "take the decisions of a sheet in; the next run applies them"),
+    ):
+        sheet = directions.add_parser(direction, help=does)
+        _add_study(sheet)
+        sheet.add_argument("sheet", type=Path, metavar="SHEET.csv", help="the sheet")
+        sheet.set_defaults(command=review, **_AS_USUAL)
+    return parser
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    _add_study(command)
+    _add_json(command)
+    stages = get_args(StageName)
     command.add_argument("--until", choices=stages, metavar="STAGE", help="end after this stage")
     command.add_argument(
         "--refresh",
@@ -118,6 +205,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="STAGE",
         help=f"repeat these stages even where nothing changed: {', '.join(stages)}",
     )
+    devices = get_args(Machine.model_fields["device"].annotation)
+    command.add_argument("--device", choices=devices, default="auto", help="of the encoder")
+    command.add_argument(
+        "--batch-size", type=_positive, default=None, metavar="N", help="images encoded at once"
+    )
+    command.set_defaults(command=run)
+
+
+def _add_study(command: argparse.ArgumentParser) -> None:
+    command.add_argument("study", type=Path, metavar="STUDY.yaml", help="the study file")
+    command.add_argument(
+        "--store",
+        type=Path,
+        default=Path(os.environ.get("CURETTE_STORE", ".curette")),
+        metavar="DIR",
+        help="folder for everything kept between runs (default: $CURETTE_STORE or .curette)",
+    )
     command.add_argument(
         "--set",
         nargs="+",
@@ -126,15 +230,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="change the study: dotted.key=value, the value in YAML",
     )
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--json", action="store_true", help="print one JSON object at the end, nothing else"
     )
-    devices = get_args(Machine.model_fields["device"].annotation)
-    command.add_argument("--device", choices=devices, default="auto", help="of the encoder")
-    command.add_argument(
-        "--batch-size", type=_positive, default=None, metavar="N", help="images encoded at once"
-    )
-    return parser
 
 
 if __name__ == "__main__":

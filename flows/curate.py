@@ -4,16 +4,21 @@ from contextlib import suppress
 
 from prefect import flow
 
+from flows.review import ask_reviewer, current_decisions
 from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
 from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
+from schemas.review import Decisions
 from schemas.study import Study
-from tasks.embed.task import embed_study
+from tasks.embed.task import embed_images, embed_texts
 from tasks.index.task import build_index
 from tasks.ingest.task import ingest_dataset
-from tasks.propose.task import propose_concepts
+from tasks.priors.task import form_priors
+from tasks.propose.task import needs_images, propose_concepts
 from tasks.publish.task import publish_concept_dataset
+from tasks.review.decisions import reworded_texts
+from tasks.review.task import review_concepts
 from tasks.screen.task import screen_concepts
 from tasks.select.task import select_concepts
 from tasks.validate.task import validate_concept_dataset
@@ -25,11 +30,42 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     Each line is one cached stage; a line that fails is where the next run resumes.
     """
     run, store, machine = stages.run, stages.store, stages.options.machine
+    llm = study.llm
 
     dataset = run(ingest_dataset, study.dataset, store, machine)
-    candidates = run(propose_concepts, dataset, study.propose, store)
-    embeddings = run(embed_study, dataset, candidates, study.encoder, machine, store)
-    screened = run(screen_concepts, dataset, candidates, embeddings, study.screen, store)
+    images = run(embed_images, dataset, study.encoder, machine, store)
+    candidates = run(
+        propose_concepts,
+        dataset,
+        images if needs_images(study.propose) else None,
+        study.propose,
+        llm if study.propose.asks else None,
+        store,
+    )
+    decided = current_decisions(study, store)
+    reworded = reworded_texts(store.load(Decisions, decided))
+    embeddings = run(embed_texts, images, candidates, reworded, study.encoder, machine, store)
+    screened = run(
+        screen_concepts,
+        dataset,
+        candidates,
+        embeddings,
+        study.screen,
+        llm if study.screen.judge else None,
+        store,
+    )
+    decided = ask_reviewer(study, dataset, screened, decided, store)
+    screened = run(review_concepts, dataset, screened, decided, study.review, store)
+    priors = run(
+        form_priors,
+        dataset,
+        candidates,
+        screened,
+        study.priors,
+        study.propose.modality,
+        llm if study.priors.kind == "llm" else None,
+        store,
+    )
     concepts = run(select_concepts, dataset, screened, embeddings, study.select, store)
     index = run(build_index, dataset, concepts, embeddings, study.index, machine, store)
     validated = run(
@@ -38,6 +74,7 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
         candidates,
         screened,
         concepts,
+        priors,
         embeddings,
         index,
         study.validation,

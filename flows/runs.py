@@ -54,7 +54,7 @@ def open_study(choice: str | Study) -> Study:
 
 def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None = None) -> RunResult:
     """Return what the stages made, as far as they went."""
-    made = {r.ref.split("/")[0]: r.ref.split("/")[1] for r in stages.records}
+    made = {ref.kind: ref.digest for r in stages.records for ref in [Ref.parse(r.ref)]}
     store = stages.store
     if published is None and ConceptDataset.kind in made:
         published = Ref(ConceptDataset.kind, made[ConceptDataset.kind])

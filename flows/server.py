@@ -42,6 +42,7 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
     # The flags are those with which Prefect starts its own temporary server: no UI.
     flags = {
         "PREFECT_UI_ENABLED": "0",
+        "PREFECT_SERVER_UI_ENABLED": "0",
         "PREFECT__SERVER_EPHEMERAL": "1",
         "PREFECT__SERVER_FINAL": "1",
     }

@@ -85,13 +85,25 @@ def _override(content: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise StudyError(f"--set {override}: the value is not YAML: {error}") from None
     *parents, last = key.split(".")
-    place = content
+    place: Any = content
     for parent in parents:
-        below = place.setdefault(parent, {})
-        if not isinstance(below, dict):
+        if isinstance(place, dict):
+            place.setdefault(parent, {})
+        place = place[_step(place, parent, override)]
+        if not isinstance(place, dict | list):
             raise StudyError(f"--set {override}: `{parent}` has no keys of its own")
-        place = below
-    place[last] = parsed
+    place[_step(place, last, override)] = parsed
+
+
+def _step(place: dict[str, Any] | list[Any], part: str, override: str) -> Any:
+    """Return what part of a dotted key leads on: a key, or a number from 0 in a list."""
+    if isinstance(place, dict):
+        return part
+    if not part.isdecimal() or int(part) >= len(place):
+        raise StudyError(
+            f"--set {override}: `{part}` is no place in a list of {len(place)}, counted from 0"
+        )
+    return int(part)
 
 
 def _explain(
@@ -187,4 +199,6 @@ def _absolute(model: M, folder: Path) -> M:
             changed[name] = _absolute(value, folder)
         elif isinstance(value, Path):
             changed[name] = (folder / value).resolve()
+        elif isinstance(value, tuple) and any(isinstance(v, BaseModel) for v in value):
+            changed[name] = tuple(_absolute(v, folder) for v in value)
     return model.model_copy(update=changed)

@@ -73,6 +73,12 @@ class Ref(Generic[A_co]):
     def __str__(self) -> str:
         return f"{self.kind}/{self.digest}"
 
+    @staticmethod
+    def parse(text: str) -> "Ref[Any]":
+        """Return the reference that `str` wrote as `kind/digest`."""
+        kind, _, digest = text.partition("/")
+        return Ref(kind, digest)
+
 
 class Recipe(BaseModel, frozen=True):
     """What made an artifact: the stage, its code, its settings and its inputs."""

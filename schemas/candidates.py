@@ -4,61 +4,89 @@ import hashlib
 import re
 import unicodedata
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, computed_field, field_validator, model_validator
+from pydantic import BaseModel, Field, computed_field, model_validator
 
 from schemas.artifact import JsonArtifact
+from schemas.llm import Usage
+
+Aspect = Literal["appearance", "colour", "pattern", "shape_and_border", "texture", "structures"]
+ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
+"""What a class is asked about, one prompt each, after LaBo (Yang et al., CVPR 2023)."""
 
 
-class LlmSource(BaseModel, frozen=True, extra="forbid"):
-    """A language model behind any server that speaks OpenAI's chat completions."""
+class Sampling(BaseModel, frozen=True, extra="forbid"):
+    """How often a language model is asked the same: until little new comes."""
 
-    kind: Literal["llm"]
-    model: str = Field(description="the model's name at its server")
-    base_url: str | None = Field(
-        default=None, description="the server, mostly ending in /v1; empty: OpenAI's own"
+    per_round: int = Field(default=1, gt=0, le=20, description="answers a prompt and round")
+    max_rounds: int = Field(default=6, gt=0, le=100, description="then a class is asked no more")
+    min_new_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="a class whose last round had a smaller share of new concepts is asked no more",
     )
-    api_key_variable: str = Field(
-        default="OPENAI_API_KEY",
-        pattern=r"^[A-Z][A-Z0-9_]*$",
-        description="environment variable that holds the key; the key itself is never stored",
+
+
+class ClassPromptSource(BaseModel, frozen=True, extra="forbid"):
+    """What each class looks like, asked under several aspects (LaBo)."""
+
+    kind: Literal["class_prompts"]
+    asks: ClassVar[bool] = True
+    aspects: tuple[Aspect, ...] = Field(
+        default=ASPECTS, min_length=1, description="the prompts; see tasks/propose/prompts"
     )
-    samples: int = Field(default=3, gt=0, le=100, description="answers asked for each prompt")
     concepts_per_answer: int = Field(default=25, gt=0, le=200)
-    temperature: float | None = Field(
-        default=0.8, ge=0, le=2, description="empty: not sent, for models that refuse it"
-    )
-    max_tokens: int | None = Field(
-        default=2000, gt=0, description="limit of one answer; empty: not sent"
-    )
-    timeout_s: float = Field(default=120, gt=0)
-    max_retries: int = Field(default=6, ge=0, le=20, description="per request")
-    concurrency: int = Field(default=8, gt=0, le=256, description="requests at a time")
-    draw: int = Field(default=0, ge=0, description="another number asks for fresh answers")
+    sampling: Sampling = Field(default_factory=Sampling)
 
-    @field_validator("base_url")
-    @classmethod
-    def _without_secrets(cls, value: str | None) -> str | None:
-        """Refuse what is no server, or carries a password into manifests and logs."""
-        if value is None:
-            return None
-        url = urlsplit(value)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError("base_url must look like http://localhost:8000/v1")
-        if "@" in url.netloc or url.query:
-            raise ValueError(
-                "base_url must hold no user, password or query: manifests repeat it. Put the key "
-                "into the environment variable that api_key_variable names"
-            )
-        return value.rstrip("/")
+
+class ContrastSource(BaseModel, frozen=True, extra="forbid"):
+    """What tells one class from another that looks alike."""
+
+    kind: Literal["contrasts"]
+    asks: ClassVar[bool] = True
+    pairs: tuple[tuple[str, str], ...] = Field(
+        default=(), description="class keys; empty: the pairs most alike by their image vectors"
+    )
+    pairs_per_class: int = Field(
+        default=1, gt=0, le=20, description="where pairs are found: nearest other classes each"
+    )
+    concepts_per_answer: int = Field(default=15, gt=0, le=200)
+    sampling: Sampling = Field(default_factory=lambda: Sampling(max_rounds=3))
+
+
+class DocumentSource(BaseModel, frozen=True, extra="forbid"):
+    """What a folder of documents says of the classes, with verbatim quotes (KnoBo)."""
+
+    kind: Literal["documents"]
+    asks: ClassVar[bool] = True
+    folder: Path = Field(description=".txt, .md, .jsonl and .pdf files, subfolders included")
+    retrieval: Literal["bm25", "bm25_and_vectors"] = Field(
+        default="bm25", description="vectors: fused with BM25 by reciprocal rank"
+    )
+    embedding_model: str | None = Field(
+        default=None, description="the model at the study's server that makes the vectors"
+    )
+    chunk_words: int = Field(default=200, ge=20, le=2000, description="longest passage")
+    passages_per_query: int = Field(default=5, gt=0, le=50)
+    concepts_per_answer: int = Field(default=10, gt=0, le=100)
+    max_queries: int = Field(
+        default=40, gt=0, le=10_000, description="a class's name, then accepted concepts"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_model(self) -> Self:
+        if (self.retrieval == "bm25_and_vectors") != (self.embedding_model is not None):
+            raise ValueError("`bm25_and_vectors` needs `embedding_model`, and `bm25` has none")
+        return self
 
 
 class RecordedSource(BaseModel, frozen=True, extra="forbid"):
     """Answers recorded earlier and kept in a file; labelled as recorded wherever they appear."""
 
     kind: Literal["recorded"]
+    asks: ClassVar[bool] = False
     path: Path | None = Field(
         default=None, description="JSON of recorded answers; empty: the demo's own"
     )
@@ -68,6 +96,7 @@ class FileSource(BaseModel, frozen=True, extra="forbid"):
     """Concepts from a file that somebody published."""
 
     kind: Literal["file"]
+    asks: ClassVar[bool] = False
     path: Path = Field(description="the file; relative paths start at the study file")
     format: Literal["class_to_concepts", "lines", "questions"] = Field(
         default="class_to_concepts",
@@ -76,13 +105,18 @@ class FileSource(BaseModel, frozen=True, extra="forbid"):
     )
 
 
-ProposeSource = Annotated[LlmSource | RecordedSource | FileSource, Field(discriminator="kind")]
+ProposeSource = Annotated[
+    ClassPromptSource | ContrastSource | DocumentSource | RecordedSource | FileSource,
+    Field(discriminator="kind"),
+]
 
 
 class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
     """How candidate concepts are found."""
 
-    source: ProposeSource = Field(description="who is asked")
+    sources: tuple[ProposeSource, ...] = Field(
+        description="where from, in order; what two sources say is one candidate"
+    )
     modality: str = Field(
         default="medical image",
         description="what the images are, such as dermoscopy; part of the prompts",
@@ -94,11 +128,23 @@ class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
         default=1, ge=0, description="a class with fewer candidates fails the stage by name"
     )
 
+    @model_validator(mode="after")
+    def _from_somewhere(self) -> Self:
+        if not self.sources:
+            raise ValueError("`sources` is empty: candidates must come from somewhere")
+        return self
+
+    @property
+    def asks(self) -> bool:
+        """Whether a language model is asked."""
+        return any(source.asks for source in self.sources)
+
 
 class LlmOrigin(BaseModel, frozen=True):
     """A concept that a language model wrote."""
 
     kind: Literal["llm"] = "llm"
+    prompt: str = Field(description="name of the prompt: an aspect, or `contrast`")
     model: str
     prompt_sha256: str
     request_sha256: str
@@ -113,7 +159,33 @@ class FileOrigin(BaseModel, frozen=True):
     line: int = Field(ge=1, description="line, or position in the class's list")
 
 
-Origin = Annotated[LlmOrigin | FileOrigin, Field(discriminator="kind")]
+class DocumentOrigin(BaseModel, frozen=True):
+    """A concept that a language model found in a document, and where it stands there."""
+
+    kind: Literal["document"] = "document"
+    model: str
+    prompt_sha256: str
+    request_sha256: str
+    document: str = Field(
+        description="path below the folder; of a .jsonl line with `#` and its id, else its number"
+    )
+    document_sha256: str = Field(description="of the document's text")
+    start: int = Field(ge=0, description="first character of the quote in the document's text")
+    end: int = Field(gt=0, description="the character after its last")
+    quote: str = Field(description="verbatim: the document's text from start to end")
+
+
+class ReviewOrigin(BaseModel, frozen=True):
+    """A concept whose words a reviewer chose; the other origins are those of the old words."""
+
+    kind: Literal["review"] = "review"
+    reviewer: str
+    reworded_from: str = Field(description="the old words")
+
+
+Origin = Annotated[
+    LlmOrigin | DocumentOrigin | FileOrigin | ReviewOrigin, Field(discriminator="kind")
+]
 
 
 def normal_form(text: str) -> str:
@@ -147,18 +219,45 @@ class Candidate(BaseModel, frozen=True):
 class AskFailure(BaseModel, frozen=True):
     """An answer, or one text of an answer or file, that could not be used, and why."""
 
-    class_key: str = Field(description="`*` where a file's text was meant for all classes")
+    class_key: str = Field(description="or both keys of a pair; `*` for all classes")
     request_sha256: str = Field(description="empty where the text stood in a file")
     reason: str
     raw: str = Field(description="the raw answer, cut to 2,000 characters")
 
 
-class Usage(BaseModel, frozen=True):
-    """What the language model was asked in the making of this artifact."""
+class SaturationPoint(BaseModel, frozen=True):
+    """How much was known of a class after so many requests."""
 
-    answers: int = Field(description="answers used, fresh or stored")
-    prompt_tokens: int
-    completion_tokens: int
+    requests: int
+    distinct: int = Field(description="different concepts so far")
+
+
+class Saturation(BaseModel, frozen=True):
+    """How far asking about one class, or pair of classes, has come."""
+
+    source: Literal["class_prompts", "contrasts", "documents", "recorded"]
+    about: str = Field(description="class key, or both keys of a pair")
+    points: tuple[SaturationPoint, ...] = Field(description="one a round")
+    mentions: int = Field(description="n: concepts named, repeated ones included")
+    once: int = Field(description="f1: concepts named exactly once")
+    twice: int = Field(description="f2: concepts named exactly twice")
+    stopped: Literal["saturated", "limit"]
+
+    @property
+    def unseen_share(self) -> float:
+        """Return Good and Turing's estimate that the next concept named is new: f1 / n.
+
+        Good, Biometrika 40 (1953), section 2. 1 where nothing was named at all.
+        """
+        return self.once / self.mentions if self.mentions else 1.0
+
+    @property
+    def unseen_concepts(self) -> float:
+        """Return Chao's lower bound on how many concepts were never named.
+
+        f1 (f1 - 1) / (2 (f2 + 1)), the bias-corrected form: Chao, Scand. J. Statistics 11 (1984).
+        """
+        return self.once * (self.once - 1) / (2 * (self.twice + 1))
 
 
 class CandidateSet(JsonArtifact, frozen=True):
@@ -168,7 +267,8 @@ class CandidateSet(JsonArtifact, frozen=True):
 
     candidates: tuple[Candidate, ...]
     failures: tuple[AskFailure, ...] = ()
-    usage: Usage = Usage(answers=0, prompt_tokens=0, completion_tokens=0)
+    saturation: tuple[Saturation, ...] = ()
+    usage: Usage = Usage()
     recorded: bool = Field(default=False, description="true where answers were replayed")
     source: str = Field(description="one line about where they come from, for cards and reports")
 

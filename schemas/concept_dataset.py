@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float32, Int, Int8
 from pydantic import BaseModel, Field
 
 from schemas.artifact import Artifact, Ref, write_json
@@ -17,6 +17,7 @@ from schemas.candidates import Candidate
 from schemas.concepts import Concept
 from schemas.embeddings import EncoderIdentity
 from schemas.images import SPLITS, ClassLabel, Split, TestLabels
+from schemas.priors import Prior
 from schemas.screened import Drop
 from schemas.validation import ValidatedConceptDataset
 
@@ -42,6 +43,7 @@ class ConceptDatasetFacts(BaseModel, frozen=True):
     encoder: EncoderIdentity
     images_from: str
     concepts_from: str
+    priors_from: str = Field(description="who says which concept speaks for which class")
     synthetic_images: bool
     recorded_answers: bool
     validated: str = Field(description="digest of what passed the gate: images, vectors, checks")
@@ -54,7 +56,7 @@ class ConceptDataset(Artifact):
 
     On disk it is what `datasets.load_dataset(folder)` expects: Parquet files and a `README.md`
     (the dataset card) that names the configurations `images` (default; one file a split),
-    `concepts`, `pool` (all candidates that passed the screen) and, where there are any,
+    `concepts`, `pool` (all candidates that passed the screen), `priors` and, where there are any,
     `dropped`. Labels of the test split are empty: they are held out, and only the last
     evaluation reads them.
     """
@@ -71,6 +73,8 @@ class ConceptDataset(Artifact):
     pool: tuple[Candidate, ...]
     """Everything that could have been selected, the selected included."""
     pool_vectors: Float32[np.ndarray, "candidate dim"]
+    priors: tuple[Prior, ...]
+    """One for every candidate of the pool and every class, candidates first."""
     dropped: tuple[Drop, ...]
     card: str
     """The dataset card, Markdown with a YAML head."""
@@ -85,6 +89,8 @@ class ConceptDataset(Artifact):
             )
         if self.pool_vectors.shape[0] != len(self.pool):
             raise ValueError("each candidate of the pool needs one vector")
+        if len(self.priors) != len(self.pool) * len(self.class_keys):
+            raise ValueError("each candidate of the pool needs one prior for each class")
         if bool(self.images.loc[self.images["split"] == "test", "label"].notna().any()):
             raise ValueError("labels of the test split must stay held out")
 
@@ -97,6 +103,12 @@ class ConceptDataset(Artifact):
     def links(self) -> Bool[np.ndarray, "class concept"]:
         """True where a concept was proposed for a class."""
         return np.array([[k in c.classes for c in self.concepts] for k in self.class_keys])
+
+    @property
+    def prior_signs(self) -> Int8[np.ndarray, "class candidate"]:
+        """1 where a candidate of the pool speaks for a class, -1 where against it, else 0."""
+        signs = np.array([p.sign for p in self.priors], dtype=np.int8)
+        return signs.reshape(len(self.pool), len(self.class_keys)).T
 
     @property
     def validated_ref(self) -> Ref[ValidatedConceptDataset]:
@@ -137,6 +149,7 @@ class ConceptDataset(Artifact):
         pool = _table(self.pool, self.pool).append_column("vector", _lists(self.pool_vectors))
         pq.write_table(pool, folder / "pool.parquet")
         pq.write_table(self._concept_table(), folder / "concepts.parquet")
+        pq.write_table(self._prior_table(), folder / "priors.parquet")
         pq.write_table(self._dropped_table(), folder / "dropped.parquet")
 
     def _concept_table(self) -> pa.Table:
@@ -148,6 +161,14 @@ class ConceptDataset(Artifact):
         return table.append_column(
             "discriminability", pa.array([c.discriminability for c in self.concepts], pa.float64())
         )
+
+    def _prior_table(self) -> pa.Table:
+        columns = {
+            name: pa.array([getattr(p, name) for p in self.priors], pa.string())
+            for name in ("concept_id", "class_key", "answer")
+        }
+        columns["json"] = pa.array([p.model_dump_json() for p in self.priors], pa.string())
+        return pa.table(columns)
 
     def _dropped_table(self) -> pa.Table:
         table = _table(self.dropped, [d.candidate for d in self.dropped])
@@ -170,6 +191,7 @@ class ConceptDataset(Artifact):
             concepts=_models(pq.read_table(folder / "concepts.parquet"), Concept),
             pool=_models(pool, Candidate),
             pool_vectors=_matrix(pool["vector"]),
+            priors=_models(pq.read_table(folder / "priors.parquet"), Prior),
             dropped=_models(pq.read_table(folder / "dropped.parquet"), Drop),
             card=(folder / "README.md").read_text(encoding="utf-8"),
         )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 AnswerFormat = Literal["json_schema", "json_object", "text"]
+Delivery = Literal["live", "batch"]
 
 
 class LlmRequest(BaseModel, frozen=True):
@@ -32,9 +33,16 @@ class LlmResponse(BaseModel, frozen=True):
     text: str
     finish_reason: str = Field(default="stop", description="`length` where it was cut off")
     refusal: str = ""
+    error: str = Field(
+        default="", description="why no answer came at all; not kept, so that it is asked again"
+    )
     model: str = Field(description="the model that the server says has answered")
     format: AnswerFormat = Field(description="the response format that the server took")
     attempts: int = Field(default=1, ge=1, description="times asked until this answer was kept")
+    requests: int = Field(
+        default=1, ge=0, description="sent for it, those included that brought no answer"
+    )
+    delivery: Delivery = Field(default="live", description="batches cost less")
     prompt_tokens: int = Field(default=0, ge=0, description="over all attempts")
     completion_tokens: int = Field(default=0, ge=0, description="over all attempts")
 
@@ -44,3 +52,21 @@ class StoredResponse(BaseModel, frozen=True):
 
     request: LlmRequest
     response: LlmResponse
+
+
+class SubmittedBatch(BaseModel, frozen=True):
+    """A batch that a server works on, so that another run can go on waiting for it."""
+
+    base_url: str
+    input_file_id: str = Field(description="the server's name for the file of questions")
+    batch_id: str = Field(default="", description="empty until the server has said it")
+    format: AnswerFormat = Field(description="the response format asked for")
+    requests: tuple[str, ...] = Field(description="sha256 of each request not yet collected")
+    earlier: dict[str, LlmResponse] = Field(
+        default_factory=dict, description="by request: the unusable answer it asks to repair"
+    )
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the server and its name for the file; the address of this record."""
+        return hashlib.sha256(f"{self.base_url}\n{self.input_file_id}".encode()).hexdigest()

@@ -11,16 +11,22 @@ from schemas.embeddings import EncoderSpec, OpenClipEncoder
 from schemas.evaluation import EvaluateSpec
 from schemas.images import DatasetSpec
 from schemas.index import IndexSpec
+from schemas.llm import LlmSpec
+from schemas.priors import LinkPriors, PriorSpec
 from schemas.probe import ProbeSpec
 from schemas.report import ReportSpec
+from schemas.review import ReviewSpec
 from schemas.screened import ScreenSpec
 from schemas.validation import ValidationSpec
 
 StageName = Literal[
     "ingest",
-    "propose",
     "embed",
+    "propose",
+    "embed_texts",
     "screen",
+    "review",
+    "priors",
     "select",
     "index",
     "validate",
@@ -40,12 +46,21 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     )
     description: str = Field(default="", description="one or two sentences for the report")
     dataset: DatasetSpec = Field(description="the labelled images")
+    llm: LlmSpec | None = Field(
+        default=None, description="the language model, where the study asks one"
+    )
     propose: ProposeSpec = Field(description="where candidate concepts come from")
     encoder: EncoderSpec = Field(
         default_factory=OpenClipEncoder, description="what turns images and texts into vectors"
     )
     screen: ScreenSpec = Field(
         default_factory=ScreenSpec, description="which candidates are let through"
+    )
+    review: ReviewSpec = Field(
+        default_factory=ReviewSpec, description="whether a person decides about concepts"
+    )
+    priors: PriorSpec = Field(
+        default_factory=LinkPriors, description="what is believed before any image is looked at"
     )
     select: SelectSpec = Field(default_factory=SelectSpec, description="which are chosen")
     index: IndexSpec = Field(default_factory=IndexSpec, description="what is looked up")
@@ -64,5 +79,17 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         if self.dataset.source.kind == "vectors" and self.encoder.kind != "precomputed":
             raise ValueError(
                 "dataset.source is `vectors`, so encoder must be `precomputed` with the same file"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _names_a_model_where_it_asks_one(self) -> Self:
+        asking: list[str] = [s.kind for s in self.propose.sources if s.asks]
+        asking += ["priors"] if self.priors.kind == "llm" else []
+        asking += ["screen.judge"] if self.screen.judge else []
+        if asking and self.llm is None:
+            raise ValueError(
+                f"{', '.join(asking)}: a language model is asked, and the study names none; add "
+                "`llm: {model: ..., base_url: ...}`"
             )
         return self

@@ -13,6 +13,7 @@ from schemas.concepts import ConceptSet
 from schemas.embeddings import StudyEmbeddings
 from schemas.images import ImageDataset
 from schemas.index import ConceptIndex
+from schemas.priors import Priors
 from schemas.screened import ScreenedSet
 
 
@@ -116,6 +117,7 @@ class ValidatedConceptDataset(JsonArtifact, frozen=True):
     candidates: str
     screened: str
     concepts: str
+    priors: str
     embeddings: str
     index: str
     report: str
@@ -139,6 +141,11 @@ class ValidatedConceptDataset(JsonArtifact, frozen=True):
     def concepts_ref(self) -> Ref[ConceptSet]:
         """The selected concepts."""
         return Ref(ConceptSet.kind, self.concepts)
+
+    @property
+    def priors_ref(self) -> Ref[Priors]:
+        """What is believed of every kept concept and class."""
+        return Ref(Priors.kind, self.priors)
 
     @property
     def embeddings_ref(self) -> Ref[StudyEmbeddings]:

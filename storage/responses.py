@@ -4,16 +4,19 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from schemas.artifact import write_json
-from schemas.responses import LlmRequest, LlmResponse, StoredResponse
+from schemas.responses import LlmRequest, LlmResponse, StoredResponse, SubmittedBatch
 from storage.store import explained
 
 
 @dataclass(frozen=True)
 class ResponseShelf:
-    """One JSON file a response under `root/responses/<2 digits>/<sha256 of the request>.json`."""
+    """One JSON file a response under `root/responses/<2 digits>/<sha256 of the request>.json`.
+
+    Batches that were submitted and not yet collected stand under `root/responses/batches/`.
+    """
 
     root: Path
 
@@ -35,13 +38,39 @@ class ResponseShelf:
         Raises:
             StoreError: the disk is full or read-only.
         """
-        place = self._place(request)
-        stored = StoredResponse(request=request, response=response)
+        self._write(self._place(request), StoredResponse(request=request, response=response))
+
+    def keep_batch(self, batch: SubmittedBatch) -> None:
+        """Keep what is known of a submitted batch, in place of what was known before.
+
+        Raises:
+            StoreError: the disk is full or read-only.
+        """
+        self._write(self._batch_place(batch), batch)
+
+    def open_batches(self) -> list[SubmittedBatch]:
+        """Return all batches that were submitted and not dropped, in a fixed order.
+
+        A damaged file is passed over: the questions of its batch are asked again.
+        """
+        found = []
+        for file in sorted((self.root / "responses" / "batches").glob("[0-9a-f]*.json")):
+            try:
+                found.append(SubmittedBatch.model_validate_json(file.read_bytes()))
+            except (FileNotFoundError, ValidationError):
+                continue
+        return found
+
+    def drop_batch(self, batch: SubmittedBatch) -> None:
+        """Forget a batch whose answers are kept."""
+        self._batch_place(batch).unlink(missing_ok=True)
+
+    def _write(self, place: Path, content: BaseModel) -> None:
         with explained(self.root):
             place.parent.mkdir(parents=True, exist_ok=True)
             bench = place.with_name(f".{place.stem}-{uuid.uuid4().hex}")
             try:
-                write_json(bench, stored.model_dump(mode="json"))
+                write_json(bench, content.model_dump(mode="json"))
                 bench.replace(place)
             finally:
                 bench.unlink(missing_ok=True)
@@ -49,3 +78,6 @@ class ResponseShelf:
     def _place(self, request: LlmRequest) -> Path:
         digest = request.sha256
         return self.root / "responses" / digest[:2] / f"{digest}.json"
+
+    def _batch_place(self, batch: SubmittedBatch) -> Path:
+        return self.root / "responses" / "batches" / f"{batch.sha256}.json"

@@ -159,7 +159,7 @@ class ArtifactStore:
         return all(
             (place / name).is_file() and _sha256(place / name) == expected.sha256
             for name, expected in manifest.files.items()
-        ) and all(self.is_whole(Ref(*part.split("/", 1))) for part in manifest.parts)
+        ) and all(self.is_whole(Ref.parse(part)) for part in manifest.parts)
 
 
 DISK_REMEDIES = {

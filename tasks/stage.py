@@ -25,6 +25,7 @@ from prefect.context import TaskRunContext
 from pydantic import BaseModel
 
 from schemas.artifact import Artifact, Recipe, Ref
+from schemas.llm import LlmSpec
 from schemas.machine import Machine
 from storage.store import ArtifactStore
 
@@ -35,16 +36,18 @@ _PROJECT = Path(__file__).parent.parent
 class Stage(CachePolicy):
     """Prefect's cache policy of one stage, and the recipes of what it makes.
 
-    The key covers the stage's name, the code of its folder and of every schema it imports
-    (as syntax trees, so that comments, docstrings and layout do not count), its inputs, and the
-    state of every file or folder that an input points to. The machine is left out: it changes
-    how fast an answer comes, not the answer.
+    The key covers the stage's name, the code of its folder and of every schema and shared package
+    it imports (as syntax trees, so that comments, docstrings and layout do not count), its inputs,
+    and the state of every file or folder that an input points to. The machine is left out, and of a
+    language model its patience and limits: they change how fast an answer comes, not the answer.
 
     Any change of code reruns the stage rather than returning the old answer. That can be eager,
     because what is expensive is kept below the stage, by content: vectors and LLM answers.
     """
 
     name: str = ""
+    folder: str = ""
+    """Below `tasks/`; empty: as the stage is called."""
 
     def compute_key(
         self,
@@ -76,31 +79,35 @@ class Stage(CachePolicy):
     @property
     def code(self) -> str:
         """Digest of the code that decides what the stage makes."""
-        return code_digest(self.name)
+        return code_digest(self.folder or self.name)
 
-    def recipe(self, spec: BaseModel | None = None, **inputs: Ref[Artifact]) -> Recipe:
+    def recipe(
+        self, spec: BaseModel | None = None, llm: LlmSpec | None = None, **inputs: Ref[Artifact]
+    ) -> Recipe:
         """Return what goes into the manifest of what this stage makes."""
+        settings = spec.model_dump(mode="json") if spec else {}
         return Recipe(
             stage=self.name,
             code=self.code,
-            spec=spec.model_dump(mode="json") if spec else {},
+            spec=settings | ({"llm": llm.identity()} if llm else {}),
             inputs={name: str(ref) for name, ref in inputs.items()},
         )
 
 
 @cache
 def code_digest(stage: str) -> str:
-    """Return sha256 over the stage's folder and the schemas that it imports, directly or not.
+    """Return sha256 over the stage's folder and what it imports of ours, directly or not.
 
-    Python counts as its syntax tree without docstrings; any other file (prompts, templates,
-    weights) as its bytes. The command line, flows and the store do not count: they move
-    artifacts but do not decide what is in them.
+    That is schemas, and packages below `tasks/` that stages share. Python counts as its syntax
+    tree without docstrings; any other file (prompts, templates, weights) as its bytes. The command
+    line, flows and the store do not count: they move artifacts but do not decide what is in them.
     """
-    folder = _PROJECT / "tasks" / stage
+    modules = _with_imports(sorted((_PROJECT / "tasks" / stage).rglob("*.py")))
+    folders = {path.parent for path in modules if _PROJECT / "tasks" in path.parent.parents}
+    folders.add(_PROJECT / "tasks" / stage)
+    others = {p for folder in folders for p in folder.rglob("*") if p.is_file() and _counts(p)}
     digest = hashlib.sha256()
-    others = [p for p in sorted(folder.rglob("*")) if p.is_file() and _counts(p)]
-    modules = sorted(folder.rglob("*.py"))
-    for path in [*_with_schemas(modules), *others]:
+    for path in [*modules, *sorted(others)]:
         content = _tree(path).encode() if path.suffix == ".py" else path.read_bytes()
         digest.update(f"{path.relative_to(_PROJECT).as_posix()} {len(content)}\n".encode())
         digest.update(content)
@@ -112,8 +119,11 @@ def _counts(path: Path) -> bool:
     return path.suffix not in {".py", ".pyc"} and path.name != "README.md"
 
 
-def _with_schemas(modules: list[Path]) -> list[Path]:
-    """Return the modules and every schema module they import, sorted."""
+def _with_imports(modules: list[Path]) -> list[Path]:
+    """Return the modules and every module of schemas and tasks that they import, sorted.
+
+    All but `tasks.stage`, which looks after stages and is in no answer.
+    """
     seen: set[Path] = set()
     ahead = list(modules)
     while ahead:
@@ -122,9 +132,19 @@ def _with_schemas(modules: list[Path]) -> list[Path]:
             continue
         seen.add(path)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("schemas."):
-                ahead.append(_PROJECT / f"{str(node.module).replace('.', '/')}.py")
+            if isinstance(node, ast.ImportFrom) and node.module != "tasks.stage":
+                ahead += _modules(node)
     return sorted(seen)
+
+
+def _modules(imported: ast.ImportFrom) -> list[Path]:
+    """Return the files of schemas and tasks that `from a import b` reads: a, or a/b."""
+    source = str(imported.module)
+    if source.partition(".")[0] not in ("schemas", "tasks"):
+        return []
+    names = [source, *(f"{source}.{alias.name}" for alias in imported.names)]
+    paths = [_PROJECT / f"{name.replace('.', '/')}.py" for name in names]
+    return [path for path in paths if path.is_file()]
 
 
 def _tree(path: Path) -> str:
@@ -140,6 +160,8 @@ def _tree(path: Path) -> str:
 
 def _plain(value: object) -> object:
     """Return JSON that is equal exactly where the inputs are."""
+    if isinstance(value, LlmSpec):
+        return value.identity()
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if is_dataclass(value) and not isinstance(value, type):

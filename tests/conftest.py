@@ -20,3 +20,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("real data is not here: ../shared/data is absent")
     return SHARED_DATA
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A key in the environment, and no proxy between a client and this machine."""
+    key = "sk-do-not-show-this-1234"
+    monkeypatch.setenv("SOME_KEY", key)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    # Every client reads all certificates that it trusts; over plain HTTP none is needed.
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path_factory.getbasetemp()))
+    return key

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 
 from schemas.artifact import StudyError
-from schemas.candidates import CandidateSet
 from schemas.embeddings import EncoderIdentity, ImageEmbeddings, TextEmbeddings
 from schemas.images import ImageDataset
 from schemas.machine import Machine
@@ -89,22 +88,21 @@ def embed_images(
 
 
 def embed_texts(
-    candidates: CandidateSet,
+    texts: Sequence[str],
     template: str,
     encoder: ClipEncoder,
     shelf: Shelf,
     machine: Machine,
     advance: Callable[[int], None],
 ) -> TextEmbeddings:
-    """Return one vector a candidate, of its text put into the template, by its bare text.
+    """Return one vector a text, put into the template, by the bare text.
 
     A text is looked up on the shelf by its tokens, which is what the encoder sees of it.
 
     Raises:
         StudyError: the encoder's vectors are not finite.
     """
-    texts = tuple(c.text for c in candidates.candidates)
-    tokens = encoder.tokenize(sentences(candidates, template))
+    tokens = encoder.tokenize(sentences(texts, template))
 
     def encode(rows: Int[np.ndarray, " row"]) -> Iterator[Float32[np.ndarray, "item dim"]]:
         return encode_in_batches(
@@ -118,12 +116,12 @@ def embed_texts(
 
     keys = [hashlib.sha256(b"tokens " + row.numpy().tobytes()).hexdigest() for row in tokens]
     vectors = _recall_or_encode(keys, encode, encoder.identity, shelf, advance)
-    return TextEmbeddings(texts, vectors, encoder.identity)
+    return TextEmbeddings(tuple(texts), vectors, encoder.identity)
 
 
-def sentences(candidates: CandidateSet, template: str) -> list[str]:
-    """Return each candidate's text in its template, as it is encoded."""
-    return [template.replace("{concept}", c.text) for c in candidates.candidates]
+def sentences(texts: Sequence[str], template: str) -> list[str]:
+    """Return each text in its template, as it is encoded."""
+    return [template.replace("{concept}", text) for text in texts]
 
 
 def _prepare(

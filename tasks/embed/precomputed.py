@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,6 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from schemas.artifact import StudyError
-from schemas.candidates import CandidateSet
 from schemas.embeddings import (
     EncoderIdentity,
     ImageEmbeddings,
@@ -23,29 +23,43 @@ SAME = 0.999
 """Cosine above which two vectors of one name are the same vector, rounded differently."""
 
 
-def look_up_vectors(
-    spec: PrecomputedEncoder, dataset: ImageDataset, candidates: CandidateSet
-) -> tuple[ImageEmbeddings, TextEmbeddings]:
-    """Return the file's vectors of a dataset's images, in row order, and of the candidates.
-
-    Texts must stand in the file exactly as the candidates do. Vectors are scaled to unit length.
+def look_up_images(spec: PrecomputedEncoder, dataset: ImageDataset) -> ImageEmbeddings:
+    """Return the file's vectors of a dataset's images, in row order, scaled to unit length.
 
     Raises:
-        StudyError: the file is no such .npz, an image or text is not in it, or a vector of one
-            is zero, not finite, or contradicts another one of the same name.
+        StudyError: the file is no such .npz, an image is not in it, or a vector of one is zero, not
+            finite, or contradicts another one of the same name.
     """
     arrays = _read(spec.path)
-    identity = EncoderIdentity(
+    ids = tuple(dataset.images["image_id"])
+    vectors = _pick(spec.path, "image", ids, arrays["image_ids"], arrays["image_embeddings"])
+    return ImageEmbeddings(ids, vectors, _identity(spec, arrays))
+
+
+def look_up_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> TextEmbeddings:
+    """Return the file's vectors of texts, in their order, scaled to unit length.
+
+    Texts must stand in the file to the letter.
+
+    Raises:
+        StudyError: as `look_up_images`.
+    """
+    arrays = _read(spec.path)
+    vectors = _pick(
+        spec.path, "text", tuple(texts), arrays["text_prompts"], arrays["text_embeddings"]
+    )
+    return TextEmbeddings(tuple(texts), vectors, _identity(spec, arrays))
+
+
+def _identity(
+    spec: PrecomputedEncoder, arrays: dict[str, Shaped[np.ndarray, "..."]]
+) -> EncoderIdentity:
+    return EncoderIdentity(
         name=spec.name or spec.path.stem,
         digest=hashlib.sha256(spec.path.read_bytes()).hexdigest(),
         dim=arrays["image_embeddings"].shape[1],
         demo=False,
     )
-    ids = tuple(dataset.images["image_id"])
-    texts = tuple(c.text for c in candidates.candidates)
-    of_images = _pick(spec.path, "image", ids, arrays["image_ids"], arrays["image_embeddings"])
-    of_texts = _pick(spec.path, "text", texts, arrays["text_prompts"], arrays["text_embeddings"])
-    return ImageEmbeddings(ids, of_images, identity), TextEmbeddings(texts, of_texts, identity)
 
 
 def _read(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:

@@ -1,8 +1,12 @@
-"""The stage `embed`: one unit vector an image and one a candidate text, none of them made twice."""
+"""The stages `embed` and `embed_texts`: one unit vector an image and a text, none made twice.
+
+Images come first, before any concept is asked for: which classes look alike, and so need to be told
+apart in words, is in their vectors.
+"""
 
 from prefect import task
 
-from schemas.artifact import Ref
+from schemas.artifact import Ref, StudyError
 from schemas.candidates import CandidateSet
 from schemas.embeddings import (
     EncoderSpec,
@@ -19,63 +23,107 @@ from storage.store import ArtifactStore
 from storage.vectors import VectorShelf
 from tasks.stage import Stage, leave_markdown, leave_table, progress
 
-STAGE = Stage(name="embed")
+IMAGES_STAGE = Stage(name="embed")
+TEXTS_STAGE = Stage(name="embed_texts", folder="embed")
 
 
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
-def embed_study(
-    dataset: Ref[ImageDataset],
+@task(
+    name=IMAGES_STAGE.name,
+    cache_policy=IMAGES_STAGE,
+    persist_result=True,
+    result_serializer="json",
+)
+def embed_images(
+    dataset: Ref[ImageDataset], spec: EncoderSpec, machine: Machine, store: ArtifactStore
+) -> Ref[ImageEmbeddings]:
+    """Embed a dataset's images."""
+    images = store.load(ImageDataset, dataset)
+    if isinstance(spec, PrecomputedEncoder):
+        from tasks.embed.precomputed import look_up_images
+
+        vectors = look_up_images(spec, images)
+    else:
+        vectors = _encode_images(images, spec, machine, store)
+    _leave_note("image-embeddings", "images", vectors)
+    return store.save(vectors, IMAGES_STAGE.recipe(spec, dataset=dataset))
+
+
+@task(
+    name=TEXTS_STAGE.name,
+    cache_policy=TEXTS_STAGE,
+    persist_result=True,
+    result_serializer="json",
+)
+def embed_texts(
+    images: Ref[ImageEmbeddings],
     candidates: Ref[CandidateSet],
+    reworded: tuple[str, ...],
     spec: EncoderSpec,
     machine: Machine,
     store: ArtifactStore,
 ) -> Ref[StudyEmbeddings]:
-    """Embed a dataset's images and the candidate texts with one encoder."""
-    images = store.load(ImageDataset, dataset)
-    concepts = store.load(CandidateSet, candidates)
-    if isinstance(spec, PrecomputedEncoder):
-        from tasks.embed.precomputed import look_up_vectors
+    """Embed the candidates' texts, and those that a reviewer reworded, as the images were.
 
-        of_images, of_texts = look_up_vectors(spec, images, concepts)
+    Raises:
+        StudyError: the encoder changed after the images were embedded.
+    """
+    proposed = [c.text for c in store.load(CandidateSet, candidates).candidates]
+    texts = tuple(dict.fromkeys([*proposed, *reworded]))
+    if isinstance(spec, PrecomputedEncoder):
+        from tasks.embed.precomputed import look_up_texts
+
+        vectors = look_up_texts(spec, texts)
     else:
-        of_images, of_texts = _encode(images, concepts, spec, machine, store)
-    leave_markdown(
-        "embeddings",
-        f"{len(of_images.keys)} images and {len(of_texts.keys)} texts in the "
-        f"{of_images.encoder.dim} dimensions of {of_images.encoder.name} "
-        f"(`{of_images.encoder.digest[:12]}`)",
-    )
-    recipe = STAGE.recipe(spec, dataset=dataset, candidates=candidates)
+        vectors = _encode_texts(texts, spec, machine, store)
+    encoder = store.load(ImageEmbeddings, images).encoder
+    if vectors.encoder != encoder:
+        raise StudyError(
+            f"the encoder {encoder.name} changed after the images were embedded with it. Run the "
+            "study again."
+        )
+    _leave_note("text-embeddings", "texts", vectors)
+    recipe = TEXTS_STAGE.recipe(spec, images=images, candidates=candidates)
     study = StudyEmbeddings(
-        encoder=of_images.encoder,
-        images=store.save(of_images, recipe).digest,
-        texts=store.save(of_texts, recipe).digest,
+        encoder=encoder, images=images.digest, texts=store.save(vectors, recipe).digest
     )
     return store.save(study, recipe)
 
 
-def _encode(
-    images: ImageDataset,
-    concepts: CandidateSet,
-    spec: OpenClipEncoder,
-    machine: Machine,
-    store: ArtifactStore,
-) -> tuple[ImageEmbeddings, TextEmbeddings]:
-    from tasks.embed.embedding import embed_images, embed_texts, sentences
+def _encode_images(
+    images: ImageDataset, spec: OpenClipEncoder, machine: Machine, store: ArtifactStore
+) -> ImageEmbeddings:
+    from tasks.embed.embedding import embed_images
+    from tasks.embed.encoder import load_encoder
+
+    encoder = load_encoder(spec, machine)
+    read = image_reader(images, ImageShelf(store.root))
+    with progress(f"embedding images with {encoder.identity.name}", len(images)) as advance:
+        return embed_images(images, read, encoder, VectorShelf(store.root), machine, advance)
+
+
+def _encode_texts(
+    texts: tuple[str, ...], spec: OpenClipEncoder, machine: Machine, store: ArtifactStore
+) -> TextEmbeddings:
+    from tasks.embed.embedding import embed_texts, sentences
     from tasks.embed.encoder import load_encoder
 
     encoder = load_encoder(spec, machine)
     shelf = VectorShelf(store.root)
-    read = image_reader(images, ImageShelf(store.root))
-    with progress(f"embedding images with {encoder.identity.name}", len(images)) as advance:
-        of_images = embed_images(images, read, encoder, shelf, machine, advance)
-    with progress("embedding texts", len(concepts.candidates)) as advance:
-        of_texts = embed_texts(concepts, spec.text_template, encoder, shelf, machine, advance)
-    too_long = encoder.filling(sentences(concepts, spec.text_template))
+    with progress("embedding texts", len(texts)) as advance:
+        vectors = embed_texts(texts, spec.text_template, encoder, shelf, machine, advance)
+    too_long = encoder.filling(sentences(texts, spec.text_template))
     if too_long:
         leave_table(
             "texts-cut-off",
             [{"text": text} for text in too_long],
             f"{len(too_long)} texts fill the encoder's whole context; their ends may be cut off.",
         )
-    return of_images, of_texts
+    return vectors
+
+
+def _leave_note(key: str, what: str, vectors: ImageEmbeddings | TextEmbeddings) -> None:
+    leave_markdown(
+        key,
+        f"{len(vectors.keys)} {what} in the {vectors.encoder.dim} dimensions of "
+        f"{vectors.encoder.name} (`{vectors.encoder.digest[:12]}`)",
+    )

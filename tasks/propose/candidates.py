@@ -1,109 +1,105 @@
-"""Candidate concepts for the classes of a dataset: asked for, replayed or read, then merged."""
+"""Candidate concepts for the classes of a dataset: from every source of the study, then merged."""
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from string import Template
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from pydantic import BaseModel, Field, ValidationError
+import numpy as np
+from jaxtyping import Float
 
 from schemas.artifact import StudyError
 from schemas.candidates import (
     AskFailure,
     Candidate,
     CandidateSet,
+    ClassPromptSource,
+    ContrastSource,
+    DocumentSource,
     FileSource,
-    LlmOrigin,
-    LlmSource,
+    ProposeSource,
     ProposeSpec,
     RecordedSource,
-    Usage,
     normal_form,
 )
 from schemas.images import ClassLabel
-from schemas.responses import LlmRequest, LlmResponse
-from tasks.propose.files import Proposal, match_classes, read_file, read_text
-from tasks.propose.llm import (
-    EXCERPT,
-    Answers,
-    Unusable,
-    ask,
-    excerpt_of,
-    one_line,
-    read_concepts,
-    write_request,
-)
+from schemas.llm import LlmSpec, Usage
+from tasks.llm.asking import Answered, Answers, Question, ask, usage_of
+from tasks.llm.embedding import embed_texts_remotely, embedding_usage
+from tasks.llm.quoting import one_line
+from tasks.propose.class_prompts import ask_about_classes
+from tasks.propose.contrasts import Pairs, ask_for_contrasts, given_pairs
+from tasks.propose.documents import Embed, propose_from_documents
+from tasks.propose.files import read_file
+from tasks.propose.proposals import Found, Proposal
+from tasks.propose.records import replay
 
-ASPECTS: Final = ("appearance", "colour", "pattern", "shape_and_border", "texture_and_structures")
-"""What each class is asked about; one prompt each, after LaBo (Yang et al., CVPR 2023)."""
-DEMO_RECORD: Final = Path(__file__).parent / "recorded" / "demo.json"
-
-_PROMPTS: Final = Path(__file__).parent / "prompts"
-_NAME_LENGTH: Final = 120
+_EXCERPT: Final = 2_000
 
 
-@dataclass(frozen=True)
-class Answered:
-    """One answer about one class, and where it comes from."""
+@dataclass
+class Interview:
+    """A language model that is asked, and what that has cost so far."""
 
-    class_key: str
-    origin: LlmOrigin
-    response: LlmResponse
+    llm: LlmSpec
+    answers: Answers
+    advance: Callable[[int], None]
+    spent: Usage = field(default_factory=Usage)
 
+    def ask(self, questions: Sequence[Question[Any]]) -> list[Answered[Any]]:
+        """Return the answers in the order of the questions; what is stored is not asked again.
 
-class RecordedAnswer(BaseModel, frozen=True, extra="forbid"):
-    """One answer of a record, as the model wrote it."""
+        Raises:
+            StudyError: the model cannot be asked, or the next question would pass a limit.
+        """
+        answered = ask(questions, self.llm, self.answers, self.spent, self.advance)
+        self.spent += usage_of(answered, self.llm)
+        return answered
 
-    class_name: str = Field(description="key, name or synonym of the class asked about")
-    aspect: str = Field(description="name of the prompt")
-    text: str
-    finish_reason: str = "stop"
+    def embedder(self, model: str) -> Embed:
+        """Return what makes vectors of texts at the same server, none of them twice."""
 
+        def embed(texts: Sequence[str]) -> Float[np.ndarray, "text dim"]:
+            vectors = embed_texts_remotely(texts, model, self.llm, self.answers, self.spent)
+            self.spent += embedding_usage(texts, model, self.llm, self.answers)
+            return vectors
 
-class Record(BaseModel, frozen=True, extra="forbid"):
-    """A file of recorded answers."""
-
-    recorded: str = Field(description="how, when and by whom; repeated in cards and reports")
-    model: str
-    answers: tuple[RecordedAnswer, ...]
+        return embed
 
 
 def propose(
     classes: Sequence[ClassLabel],
     spec: ProposeSpec,
-    answers: Answers,
-    advance: Callable[[int], None],
+    interview: Interview | None,
+    look_alikes: Callable[[int], Pairs],
 ) -> CandidateSet:
-    """Return what the source proposes for the classes, each text once with all its classes.
+    """Return what the sources propose for the classes, each text once with all its classes.
 
     Args:
         classes: their names go into prompts; nothing else of the dataset does.
-        spec: who is asked, and what counts as an answer.
-        answers: where a language model's answers are kept.
-        advance: told how many answers of `count_questions` have come.
+        spec: the sources, and what counts as an answer.
+        interview: the model; needed where `spec.asks`.
+        look_alikes: from a number of neighbours to the pairs of classes whose images are most
+            alike; called only where a source of contrasts gives no pairs.
 
     Raises:
-        StudyError: the source cannot be read or asked, its classes are not the dataset's, or a
+        StudyError: a source cannot be read or asked, its classes are not the dataset's, or a
             class ends with fewer than `spec.min_per_class` candidates.
     """
-    match spec.source:
-        case LlmSource() as source:
-            found = _from_llm(classes, spec, source, answers, advance)
-        case RecordedSource() as source:
-            found = _from_record(classes, spec, source.path or DEMO_RECORD)
-        case FileSource() as source:
-            found = _from_file(classes, spec, source)
-    _check_enough(found, classes, spec.min_per_class)
-    return found
-
-
-def count_questions(classes: Sequence[ClassLabel], spec: ProposeSpec) -> int:
-    """Return how many answers a language model is asked for."""
-    return len(classes) * len(ASPECTS) * spec.source.samples if spec.source.kind == "llm" else 0
+    found = [_find(source, classes, spec, interview, look_alikes) for source in spec.sources]
+    usable, malformed = _sift((p for f in found for p in f.proposals), spec.max_length)
+    recorded = sum((f.usage for f in found if f.recorded), Usage())
+    candidates = CandidateSet(
+        candidates=merge(usable, classes),
+        failures=(*(failure for f in found for failure in f.failures), *malformed),
+        saturation=tuple(s for f in found for s in f.saturation),
+        usage=(interview.spent if interview else Usage()) + recorded,
+        recorded=any(f.recorded for f in found),
+        source="; ".join(f.said for f in found),
+    )
+    _check_enough(candidates, classes, spec.min_per_class)
+    return candidates
 
 
 def merge(proposals: Iterable[Proposal], classes: Sequence[ClassLabel]) -> tuple[Candidate, ...]:
@@ -137,123 +133,41 @@ def texts_by_class(
     return texts
 
 
-# --- the three sources ----------------------------------------------------------------------
+def clean(text: str) -> str:
+    """Return one line without invisible characters, a list marker and a full stop."""
+    marker = r"^(?:[-*•–]|\(?\d{1,3}[.)])\s+"
+    return re.sub(marker, "", one_line(text)).removesuffix(".").strip()
 
 
-def _from_llm(
+def _find(
+    source: ProposeSource,
     classes: Sequence[ClassLabel],
     spec: ProposeSpec,
-    source: LlmSource,
-    answers: Answers,
-    advance: Callable[[int], None],
-) -> CandidateSet:
-    asked = [
-        (label, aspect, write_request(source, prompt, sample))
-        for label in classes
-        for aspect in ASPECTS
-        for prompt in [write_prompt(aspect, label, spec.modality, source.concepts_per_answer)]
-        for sample in range(source.samples)
-    ]
-    responses = ask([request for _, _, request in asked], source, answers, advance)
-    answered = [
-        Answered(label.key, _origin(source.model, aspect, request, recorded=False), response)
-        for (label, aspect, request), response in zip(asked, responses, strict=True)
-    ]
-    said = f"{source.model}: {len(asked)} answers to {len(ASPECTS)} prompts a class"
-    return _read_answers(answered, classes, spec.max_length, said)
-
-
-def _from_record(classes: Sequence[ClassLabel], spec: ProposeSpec, path: Path) -> CandidateSet:
-    """Read recorded answers the way fresh ones are read; nobody is asked."""
-    record = _read_record(path)
-    labels = match_classes([a.class_name for a in record.answers], classes, path)
-    answered = []
-    for place, answer in enumerate(record.answers):
-        body = {"model": record.model, "class": answer.class_name, "prompt": answer.aspect}
-        request = LlmRequest(base_url="", body=body, sample=place)
-        response = LlmResponse(
-            text=answer.text,
-            finish_reason=answer.finish_reason,
-            model=record.model,
-            format="text",
-        )
-        origin = _origin(record.model, answer.aspect, request, recorded=True)
-        answered.append(Answered(labels[answer.class_name].key, origin, response))
-    said = f"replayed from {path.name} ({record.recorded})"
-    return _read_answers(answered, classes, spec.max_length, said)
-
-
-def _read_record(path: Path) -> Record:
-    try:
-        record = Record.model_validate_json(read_text(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = " > ".join(str(part) for part in first["loc"]) or "the top"
-        raise StudyError(f"{path} is no record of answers: at {place}, {first['msg']}") from None
-    if strange := sorted({a.aspect for a in record.answers} - set(ASPECTS)):
+    interview: Interview | None,
+    look_alikes: Callable[[int], Pairs],
+) -> Found:
+    match source:
+        case RecordedSource():
+            return replay(classes, source)
+        case FileSource():
+            return read_file(source, classes)
+    if interview is None:
         raise StudyError(
-            f"{path} answers unknown prompts: {', '.join(strange)}. The prompts are "
-            f"{', '.join(ASPECTS)}."
+            f"propose.sources: `{source.kind}` asks a language model, and the study names none. "
+            "Add `llm: {model: ..., base_url: ...}` to the study."
         )
-    return record
-
-
-def _origin(model: str, aspect: str, request: LlmRequest, *, recorded: bool) -> LlmOrigin:
-    return LlmOrigin(
-        model=model,
-        prompt_sha256=prompt_sha256(aspect),
-        request_sha256=request.sha256,
-        recorded=recorded,
-    )
-
-
-def _from_file(
-    classes: Sequence[ClassLabel], spec: ProposeSpec, source: FileSource
-) -> CandidateSet:
-    proposals = read_file(source, classes)
-    usable, failures = _sift(proposals, spec.max_length)
-    return CandidateSet(
-        candidates=merge(usable, classes),
-        failures=failures,
-        source=f"the file {source.path.name}, {len(proposals)} texts",
-    )
-
-
-# --- answers to candidates ------------------------------------------------------------------
-
-
-def _read_answers(
-    answered: Sequence[Answered], classes: Sequence[ClassLabel], max_length: int, source: str
-) -> CandidateSet:
-    proposals: list[Proposal] = []
-    failures: list[AskFailure] = []
-    for answer in answered:
-        try:
-            texts = read_concepts(answer.response)
-        except Unusable as problem:
-            failures.append(
-                AskFailure(
-                    class_key=answer.class_key,
-                    request_sha256=answer.origin.request_sha256,
-                    reason=str(problem),
-                    raw=excerpt_of(answer.response),
-                )
+    model = interview.llm.model
+    match source:
+        case ClassPromptSource():
+            return ask_about_classes(classes, source, spec.modality, model, interview.ask)
+        case ContrastSource():
+            pairs = given_pairs(classes, source) or look_alikes(source.pairs_per_class)
+            return ask_for_contrasts(classes, source, pairs, spec.modality, model, interview.ask)
+        case DocumentSource():
+            embed = interview.embedder(source.embedding_model) if source.embedding_model else None
+            return propose_from_documents(
+                classes, source, spec.modality, model, interview.ask, embed
             )
-        else:
-            proposals += [Proposal(text, (answer.class_key,), answer.origin) for text in texts]
-    usable, malformed = _sift(proposals, max_length)
-    responses = [answer.response for answer in answered]
-    return CandidateSet(
-        candidates=merge(usable, classes),
-        failures=(*failures, *malformed),
-        usage=Usage(
-            answers=len(responses),
-            prompt_tokens=sum(r.prompt_tokens for r in responses),
-            completion_tokens=sum(r.completion_tokens for r in responses),
-        ),
-        recorded=any(answer.origin.recorded for answer in answered),
-        source=source,
-    )
 
 
 def _sift(
@@ -271,20 +185,14 @@ def _sift(
         failures.append(
             AskFailure(
                 class_key=proposal.classes[0] if len(proposal.classes) == 1 else "*",
-                request_sha256=origin.request_sha256 if isinstance(origin, LlmOrigin) else "",
+                request_sha256=getattr(origin, "request_sha256", ""),
                 reason=f"longer than {max_length} characters"
                 if normal_form(text)
                 else "no words in it",
-                raw=proposal.text[:EXCERPT],
+                raw=proposal.text[:_EXCERPT],
             )
         )
     return usable, tuple(failures)
-
-
-def clean(text: str) -> str:
-    """Return one line without invisible characters, a list marker and a full stop."""
-    marker = r"^(?:[-*•–]|\(?\d{1,3}[.)])\s+"
-    return re.sub(marker, "", one_line(text)).removesuffix(".").strip()
 
 
 def _check_enough(found: CandidateSet, classes: Sequence[ClassLabel], least: int) -> None:
@@ -294,32 +202,6 @@ def _check_enough(found: CandidateSet, classes: Sequence[ClassLabel], least: int
         spoilt = "; ".join(f"{count} times {reason}" for reason, count in reasons.most_common(3))
         raise StudyError(
             f"too few candidates for {', '.join(short)}: propose.min_per_class is {least}. "
-            f"Unusable: {spoilt or 'nothing'}. Raise samples, set another draw to ask afresh, "
-            "take another model, or lower min_per_class."
+            f"Unusable: {spoilt or 'nothing'}. Add a source, raise sampling.max_rounds, set "
+            "another llm.draw to ask afresh, take another model, or lower min_per_class."
         )
-
-
-# --- prompts --------------------------------------------------------------------------------
-
-
-def write_prompt(aspect: str, label: ClassLabel, modality: str, count: int) -> str:
-    """Return the question about one aspect of one class."""
-    return Template(_template(aspect)).substitute(
-        class_name=_quotable(label.name), modality=_quotable(modality), count=count
-    )
-
-
-def prompt_sha256(aspect: str) -> str:
-    """Return the digest of a prompt before names are filled in."""
-    return hashlib.sha256(_template(aspect).encode()).hexdigest()
-
-
-def _template(aspect: str) -> str:
-    return "".join(
-        (_PROMPTS / f"{part}.md").read_text(encoding="utf-8") for part in (aspect, "rules")
-    )
-
-
-def _quotable(text: str) -> str:
-    """Return a name that cannot leave the marks around it, nor flood the prompt."""
-    return one_line(re.sub(r"[<>]", " ", text))[:_NAME_LENGTH]

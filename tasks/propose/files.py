@@ -3,28 +3,19 @@
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.artifact import StudyError
-from schemas.candidates import FileOrigin, FileSource, Origin
+from schemas.candidates import FileOrigin, FileSource
 from schemas.images import ClassLabel
+from tasks.propose.proposals import Found, Proposal
 from tasks.propose.questions import statement
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """One text as it was proposed, before equal ones are merged."""
-
-    text: str
-    classes: tuple[str, ...]
-    origin: Origin
-
-
-def read_file(source: FileSource, classes: Sequence[ClassLabel]) -> list[Proposal]:
+def read_file(source: FileSource, classes: Sequence[ClassLabel]) -> Found:
     """Return every concept of a file, in the file's order.
 
     A file of lines or questions does not say which class a concept is for, so each is proposed
@@ -36,7 +27,14 @@ def read_file(source: FileSource, classes: Sequence[ClassLabel]) -> list[Proposa
     """
     text = read_text(source.path)
     if source.format == "class_to_concepts":
-        return _of_classes(source.path, text, classes)
+        proposals = _of_classes(source.path, text, classes)
+    else:
+        proposals = _of_lines(source, text, classes)
+    said = f"the file {source.path.name}, {len(proposals)} texts"
+    return Found(proposals=tuple(proposals), said=said)
+
+
+def _of_lines(source: FileSource, text: str, classes: Sequence[ClassLabel]) -> list[Proposal]:
     keys = tuple(c.key for c in classes)
     to_concept = statement if source.format == "questions" else str
     return [

@@ -1,33 +1,81 @@
-"""The stage `propose`: candidate concepts from a language model, a record or a file."""
+"""The stage `propose`: candidate concepts from a language model, documents, records and files."""
 
 from prefect import task
 
 from schemas.artifact import Ref
-from schemas.candidates import CandidateSet, ProposeSpec
+from schemas.candidates import CandidateSet, ContrastSource, ProposeSpec
+from schemas.embeddings import ImageEmbeddings
 from schemas.images import ImageDataset
+from schemas.llm import LlmSpec
 from storage.responses import ResponseShelf
 from storage.store import ArtifactStore
-from tasks.propose.candidates import count_questions, propose, texts_by_class
+from tasks.propose.candidates import Interview, propose, texts_by_class
+from tasks.propose.contrasts import Pairs
 from tasks.stage import Stage, leave_table, progress
 
 STAGE = Stage(name="propose")
 
 
+def needs_images(spec: ProposeSpec) -> bool:
+    """Return whether pairs of classes are to be found from image vectors."""
+    return any(isinstance(s, ContrastSource) and not s.pairs for s in spec.sources)
+
+
 @task(name="propose", cache_policy=STAGE, persist_result=True, result_serializer="json")
 def propose_concepts(
-    dataset: Ref[ImageDataset], spec: ProposeSpec, store: ArtifactStore
+    dataset: Ref[ImageDataset],
+    images: Ref[ImageEmbeddings] | None,
+    spec: ProposeSpec,
+    llm: LlmSpec | None,
+    store: ArtifactStore,
 ) -> Ref[CandidateSet]:
-    """Collect candidate concepts for every class; nothing that was answered is asked again."""
-    classes = store.load(ImageDataset, dataset).classes
-    with progress("collecting candidates", count_questions(classes, spec)) as advance:
-        found = propose(classes, spec, ResponseShelf(store.root), advance)
+    """Collect candidate concepts for every class; nothing that was answered is asked again.
+
+    `images` are needed where `needs_images(spec)`.
+    """
+    about = store.load(ImageDataset, dataset)
+
+    def look_alikes(neighbours: int) -> Pairs:
+        from tasks.propose.look_alikes import nearest_classes
+
+        if images is None:
+            raise ValueError("pairs of classes are wanted and no image vectors were given")
+        vectors = store.load(ImageEmbeddings, images).vectors[about.rows("train")]
+        return nearest_classes(vectors, about.labels("train"), len(about.classes), neighbours)
+
+    with progress("collecting candidates", 0) as advance:
+        interview = Interview(llm, ResponseShelf(store.root), advance) if llm else None
+        found = propose(about.classes, spec, interview, look_alikes)
+    _leave_tables(found, about)
+    inputs = {"dataset": dataset} | ({"images": images} if images else {})
+    return store.save(found, STAGE.recipe(spec, llm, **inputs))
+
+
+def _leave_tables(found: CandidateSet, dataset: ImageDataset) -> None:
+    cost = found.usage.cost_usd
     leave_table(
         "candidates-by-class",
         [
             {"class": key, "candidates": len(texts), "such as": "; ".join(texts[:3])}
-            for key, texts in texts_by_class(found.candidates, classes).items()
+            for key, texts in texts_by_class(found.candidates, dataset.classes).items()
         ],
         f"{len(found.candidates)} candidates; {found.source}; "
-        f"{len(found.failures)} answers or texts could not be used.",
+        f"{len(found.failures)} answers or texts could not be used. {found.usage.requests} "
+        f"requests, {found.usage.prompt_tokens:,} + {found.usage.completion_tokens:,} tokens"
+        + (f", {cost:.2f} US dollars." if cost is not None else "."),
     )
-    return store.save(found, STAGE.recipe(spec, dataset=dataset))
+    leave_table(
+        "saturation",
+        [
+            {
+                "source": s.source,
+                "about": s.about,
+                "requests": s.points[-1].requests if s.points else 0,
+                "distinct": s.points[-1].distinct if s.points else 0,
+                "next one is new (Good-Turing)": round(s.unseen_share, 3),
+                "stopped": s.stopped,
+            }
+            for s in found.saturation
+        ],
+        "How far asking has come.",
+    )

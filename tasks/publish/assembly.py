@@ -27,6 +27,7 @@ def assemble_concept_dataset(
             images_from=dataset.source,
             concepts_from=parts.candidates.source,
             synthetic_images=dataset.synthetic,
+            priors_from=parts.priors.source,
             recorded_answers=parts.candidates.recorded,
             validated=parts.validated_ref.digest,
             test_labels=dataset.test_labels.digest,
@@ -37,6 +38,7 @@ def assemble_concept_dataset(
         concepts=concepts.concepts,
         pool=kept,
         pool_vectors=parts.texts.take([c.text for c in kept]),
+        priors=parts.priors.priors,
         dropped=parts.screened.dropped,
         card="",
     )

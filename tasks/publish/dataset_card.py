@@ -46,6 +46,8 @@ def write_card(dataset: ConceptDataset, parts: Parts, spec: PublishSpec) -> str:
         dropped=_counted(d.gate for d in dataset.dropped),
         pool=len(dataset.pool),
         selected=len(dataset.concepts),
+        review=parts.screened.review,
+        priors=len(dataset.priors),
         settings=[
             *(("screen", *setting) for setting in _flat(parts.screen_settings)),
             *(("select", *setting) for setting in _flat(parts.select_settings)),
@@ -61,7 +63,11 @@ def write_card(dataset: ConceptDataset, parts: Parts, spec: PublishSpec) -> str:
 
 def _head(dataset: ConceptDataset, title: str, spec: PublishSpec) -> str:
     """Return the card's YAML: what the hub shows, and what `load_dataset` needs."""
-    tables = {"concepts": "concepts.parquet", "pool": "pool.parquet"}
+    tables = {
+        "concepts": "concepts.parquet",
+        "pool": "pool.parquet",
+        "priors": "priors.parquet",
+    }
     if dataset.dropped:  # `datasets` cannot load a table without rows
         tables["dropped"] = "dropped.parquet"
     images = {
@@ -149,6 +155,7 @@ def _lineage(parts: Parts) -> list[object]:
         validated.candidates_ref,
         validated.screened_ref,
         validated.concepts_ref,
+        validated.priors_ref,
         validated.embeddings_ref,
         validated.index_ref,
         validated.report_ref,

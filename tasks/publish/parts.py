@@ -8,6 +8,7 @@ from schemas.candidates import CandidateSet
 from schemas.concepts import ConceptSet
 from schemas.embeddings import ImageEmbeddings, TextEmbeddings
 from schemas.images import ImageDataset
+from schemas.priors import Priors
 from schemas.screened import ScreenedSet
 from schemas.validation import ValidatedConceptDataset, ValidationReport
 
@@ -22,6 +23,7 @@ class Parts:
     candidates: CandidateSet
     screened: ScreenedSet
     concepts: ConceptSet
+    priors: Priors
     images: ImageEmbeddings
     texts: TextEmbeddings
     report: ValidationReport

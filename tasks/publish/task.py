@@ -8,6 +8,7 @@ from schemas.concept_dataset import ConceptDataset, PublishSpec
 from schemas.concepts import ConceptSet
 from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from schemas.images import ImageDataset
+from schemas.priors import Priors
 from schemas.screened import ScreenedSet
 from schemas.validation import ValidatedConceptDataset, ValidationReport
 from storage.store import ArtifactStore
@@ -37,6 +38,7 @@ def publish_concept_dataset(
         candidates=store.load(CandidateSet, passed.candidates_ref),
         screened=store.load(ScreenedSet, passed.screened_ref),
         concepts=store.load(ConceptSet, passed.concepts_ref),
+        priors=store.load(Priors, passed.priors_ref),
         images=store.load(ImageEmbeddings, vectors.images_ref),
         texts=store.load(TextEmbeddings, vectors.texts_ref),
         report=store.load(ValidationReport, passed.report_ref),

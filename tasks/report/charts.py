@@ -88,6 +88,22 @@ def training_curve(steps: Sequence[TrainingStep], x_label: str, colour: str) -> 
     return _svg(width, height, parts)
 
 
+def sparkline(points: Sequence[tuple[float, float]], label: str, colour: str = "#0f766e") -> Markup:
+    """Draw a rising curve from the origin, a word's height tall; its numbers stand beside it."""
+    width, height, pad = 150, 34, 4
+    x = _Axis(0, max((p[0] for p in points), default=1), pad, width - pad)
+    y = _Axis(0, max((p[1] for p in points), default=1), height - pad, pad)
+    line = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in [(0.0, 0.0), *points])
+    dots = "".join(
+        f'<circle cx="{x.at(a):.1f}" cy="{y.at(b):.1f}" r="2" fill="{colour}"/>' for a, b in points
+    )
+    parts = [
+        f"<title>{escape(label)}</title>",
+        f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>{dots}',
+    ]
+    return _svg(width, height, parts)
+
+
 @dataclass(frozen=True)
 class _Axis:
     """A linear scale from values to pixels."""

@@ -1,7 +1,6 @@
 """What the page says: everything is computed here, the template only places it."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -9,18 +8,22 @@ from typing import Any, get_args
 import numpy as np
 
 from schemas.artifact import Manifest
-from schemas.candidates import Origin
+from schemas.candidates import CandidateSet
 from schemas.concept_dataset import ConceptDataset
 from schemas.concepts import Concept, ConceptSet
 from schemas.evaluation import Difference, Evaluation, Explanation, Metric, MetricName
 from schemas.images import SPLITS, ImageDataset
 from schemas.index import ConceptIndex
+from schemas.llm import Usage
+from schemas.priors import Priors
 from schemas.probe import Head, HeadFacts, Probe
 from schemas.report import ReportSpec
 from schemas.screened import ScreenedSet
 from schemas.validation import Check, SuiteName, ValidationReport
+from tasks.report.candidates import candidates_section, origin_line, priors_section, quote_of
 from tasks.report.charts import COLOURS, forest_plot, reliability_diagram, training_curve
 from tasks.report.pictures import PictureBook
+from tasks.report.screening import screening_section
 
 METRICS: dict[MetricName, tuple[str, str]] = {
     "balanced_accuracy": ("balanced accuracy", "↑"),
@@ -36,7 +39,9 @@ class Material:
     """Everything a study made that its report speaks of."""
 
     dataset: ImageDataset
+    candidates: CandidateSet
     screened: ScreenedSet
+    priors: Priors
     concepts: ConceptSet
     index: ConceptIndex
     validation: ValidationReport
@@ -70,12 +75,19 @@ def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dic
         "decisions": [_decision(e, m, book) for e in m.evaluation.explanations],
         "confusions": [_confusion(m, h.facts) for h in shown],
         "charts": list(_charts(m, shown)),
-        **_screening(m),
+        **candidates_section(m.candidates, _spent(m)),
+        **screening_section(m.screened),
+        **priors_section(m.priors, m.published.pool, m.published.facts.classes),
         **_validation(m),
         **_data(m),
         "lineage": [_lineage(manifest) for manifest in m.lineage],
     }
     return page | {"pictures": book.shown}  # asked for only once all thumbnails are made
+
+
+def _spent(m: Material) -> Usage:
+    """Return what the language model was asked in the whole study."""
+    return m.candidates.usage + m.screened.usage + m.priors.usage
 
 
 def _notices(m: Material) -> list[str]:
@@ -236,7 +248,8 @@ def _concept(
     return {
         "text": concept.text,
         "proposed_for": ", ".join(names[k] for k in concept.classes),
-        "origin": _origin(concept.origins),
+        "origin": origin_line(concept.origins),
+        "quote": quote_of(concept.origins),
         "weight": weight,
         "width": 70 * abs(weight) / largest,
         "pictures": [
@@ -244,14 +257,6 @@ def _concept(
             for h in hits
         ],
     }
-
-
-def _origin(origins: Sequence[Origin]) -> str:
-    """Return where a concept comes from, in a few words."""
-    first = origins[0]
-    more = f" and {len(origins) - 1} more" if len(origins) > 1 else ""
-    where = first.model if first.kind == "llm" else f"{first.file}:{first.line}"
-    return f"{where}{more}"
 
 
 # --- decisions and errors ------------------------------------------------------------------------
@@ -328,35 +333,7 @@ def _charts(m: Material, heads: Sequence[Head]) -> Iterator[dict[str, Any]]:
             }
 
 
-# --- screening, validation, data, lineage --------------------------------------------------------
-
-
-def _screening(m: Material) -> dict[str, Any]:
-    dropped, kept = m.screened.dropped, m.screened.kept
-    counts = Counter(d.gate for d in dropped)
-    largest = max(counts.values(), default=1)
-    return {
-        "screening_note": f"{len(kept) + len(dropped):,} candidates came in, {len(kept):,} were "
-        f"let through. Where they come from: {m.published.facts.concepts_from}. The first gate "
-        "that objects gives the reason.",
-        "gates": [
-            {
-                "name": gate.replace("_", " "),
-                "count": counts[gate],
-                "width": 100 * counts[gate] / largest if counts[gate] else 0,
-                "drops": [
-                    {
-                        "text": d.candidate.text,
-                        "reason": d.reason,
-                        "classes": ", ".join(d.candidate.classes),
-                    }
-                    for d in dropped
-                    if d.gate == gate
-                ],
-            }
-            for gate in m.screened.gates
-        ],
-    }
+# --- validation, data, lineage --------------------------------------------------------
 
 
 def _validation(m: Material) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from prefect import task
 
 from schemas.artifact import Artifact, Manifest, Ref
+from schemas.candidates import CandidateSet
 from schemas.concept_dataset import ConceptDataset
 from schemas.concepts import ConceptSet
 from schemas.evaluation import Evaluation
 from schemas.images import ImageDataset
 from schemas.index import ConceptIndex
+from schemas.priors import Priors
 from schemas.probe import Probe
 from schemas.report import Report, ReportSpec
 from schemas.screened import ScreenedSet
@@ -40,7 +42,9 @@ def write_report(
     validation = store.load(ValidationReport, validated.report_ref)
     material = Material(
         dataset=images,
+        candidates=store.load(CandidateSet, validated.candidates_ref),
         screened=store.load(ScreenedSet, validated.screened_ref),
+        priors=store.load(Priors, validated.priors_ref),
         concepts=store.load(ConceptSet, validated.concepts_ref),
         index=store.load(ConceptIndex, validated.index_ref),
         validation=validation,
@@ -77,8 +81,7 @@ def _lineage(store: ArtifactStore, last: Ref[Artifact]) -> Iterator[Manifest]:
         seen.add(str(ref))
         manifest = store.manifest(ref)
         for text in manifest.recipe.inputs.values():
-            kind, digest = text.split("/", 1)
-            yield from visit(Ref(kind, digest))
+            yield from visit(Ref.parse(text))
         yield manifest
 
     yield from visit(last)

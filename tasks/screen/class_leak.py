@@ -13,6 +13,9 @@ instead of by what an image shows. Two things give a name away:
 Words are compared by their stems, so that plurals, Latin ones too, and adjectives leak. Stems of
 five letters and more leak from the start of a longer word (nodule: nodular) and of seven and more
 from its middle (melanoma: nonmelanoma). A hyphen or a gap parts or joins words.
+
+Codes count as names: keys such as "nv" or "CXR-9", synonyms such as "BCC", and the initials of a
+name of several words, in capitals ("SK") or where no vowel makes them look like a word ("bcc").
 """
 
 import re
@@ -63,6 +66,8 @@ class ClassNames:
     """Stem of a distinctive word -> class key and name."""
     longest: int
     """Words in the longest name."""
+    initials: dict[str, tuple[str, str]]
+    """Initials of a name, in capitals -> class key and name."""
 
 
 def read_class_names(classes: Sequence[ClassLabel]) -> ClassNames:
@@ -73,20 +78,21 @@ def read_class_names(classes: Sequence[ClassLabel]) -> ClassNames:
     """
     whole: dict[str, tuple[str, str]] = {}
     distinctive: dict[str, tuple[str, str]] = {}
+    initials: dict[str, tuple[str, str]] = {}
     longest = 1
     for label in classes:
         names = (label.name, *label.synonyms)
         parts = [part.strip() for name in names for part in re.split(_PARTS, name)]
         for name in (*names, *parts, label.key):
             meaning = _name_words(name)
-            telling = [
-                w for w in meaning if w.isalpha() and len(w) > 1 and stem(w) not in _PLAIN_STEMS
-            ]
+            telling = [w for w in meaning if _is_word(w) and stem(w) not in _PLAIN_STEMS]
+            if telling and name != label.key and len(meaning) > 1:
+                initials = {_initials(meaning): (label.key, name)} | initials
             if meaning and (telling or name in names):
                 longest = max(longest, len(meaning))
                 whole = dict.fromkeys(_joined(meaning), (label.key, name)) | whole
             distinctive = {stem(w): (label.key, name) for w in telling} | distinctive
-    return ClassNames(whole, distinctive, longest)
+    return ClassNames(whole, distinctive, longest, initials)
 
 
 def find_leak(text: str, names: ClassNames) -> Leak | None:
@@ -102,6 +108,10 @@ def find_leak(text: str, names: ClassNames) -> Leak | None:
         for part, source in names.distinctive.items():
             if _is_inside(part, word):
                 return Leak(*source, words=word)
+    for code in re.findall(r"[A-Z]{2,}|(?<![^\W_])[b-df-hj-np-tv-z]{3,}(?![^\W_])", text):
+        source = names.initials.get(code.upper())
+        if source and code.lower() not in JOINING_WORDS:
+            return Leak(*source, words=code)
     return None
 
 
@@ -113,7 +123,16 @@ def _name_words(name: str) -> list[str]:
     """Return the words of a name that could give it away; none where it is a mere number."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)  # PleuralEffusion
     meaning = _meaning(words(parted))
-    return meaning if any(word.isalpha() and len(word) > 1 for word in meaning) else []
+    return meaning if any(map(_is_word, meaning)) else []
+
+
+def _is_word(word: str) -> bool:
+    """Return whether letters make the word: "covid" and "cxr9" are words, "4" and "a" are not."""
+    return len(word) > 1 and not word.isdigit() and any(letter.isalpha() for letter in word)
+
+
+def _initials(meaning: Sequence[str]) -> str:
+    return "".join(word[0] for word in meaning if word[0].isalpha()).upper()
 
 
 def _meaning(words: Sequence[str]) -> list[str]:

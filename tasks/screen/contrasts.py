@@ -1,10 +1,10 @@
 """Words that exclude each other: two statements that differ in them do not say the same."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from tasks.screen.words import stem, words
 
-_CONTRASTS = (
+_SIDE_BY_SIDE = (
     "red reddish pink | blue bluish | white whitish | black | brown brownish tan | yellow yellowish"
     " | green | purple violet | gray grayish",
     "dark darker | pale light lighter bright",
@@ -18,23 +18,34 @@ _CONTRASTS = (
     "wide widened broad dilated | narrow narrowed constricted",
     "long elongated | short shortened",
     "high increased more | low decreased reduced less",
+    "coarse | fine",
+    "round oval | angular polygonal | linear | stellate branching",
+)
+"""An image may show both, in two places: red dots and blue dots."""
+_ONE_OR_OTHER = (
     "raised elevated | flat | sunken depressed",
     "smooth | rough scaly crusted",
-    "coarse | fine",
     "sharp sharply well | blurred fuzzy indistinct ill poorly",
     "homogeneous uniform | heterogeneous variegated patchy",
     "focal localized | diffuse widespread",
     "single solitary | multiple numerous many several",
     "abundant | sparse few scant",
-    "round oval | angular polygonal | linear | stellate branching",
     "solid | cystic hollow",
 )
-_SIDES = {
-    stem(word): (contrast, side)
-    for contrast, sides in enumerate(_CONTRASTS)
-    for side, synonyms in enumerate(sides.split("|"))
-    for word in words(synonyms)
-}
+"""What is the one is not the other: a flat surface, a raised surface."""
+
+
+def _sides(contrasts: Sequence[str]) -> dict[str, tuple[str, int]]:
+    return {
+        stem(word): (contrast, side)
+        for contrast in contrasts
+        for side, synonyms in enumerate(contrast.split("|"))
+        for word in words(synonyms)
+    }
+
+
+_OPPOSITES = _sides(_ONE_OR_OTHER)
+_SIDES = _sides(_SIDE_BY_SIDE) | _OPPOSITES
 _NEGATIONS = frozenset(map(stem, words("no not non without absent absence lack loss never")))
 _RELATIONS = frozenset(words("in on around over under inside within between than from"))
 _NEGATING = ("un", "in", "im", "ir", "a", "an", "non", "dis", "de")
@@ -57,10 +68,30 @@ def contrast(first: Collection[str], second: Collection[str]) -> tuple[str, ...]
 
 def exclude(a: str, b: str) -> bool:
     """Return whether two stems exclude each other: left and right, regular and irregular."""
-    contrast_a, side_a = _SIDES.get(a, (a, 0))
-    contrast_b, side_b = _SIDES.get(b, (b, 0))
-    if contrast_a == contrast_b:
-        return side_a != side_b
+    return _on_two_sides(a, b, _SIDES) or _negate(a, b)
+
+
+def contradict(a: str, b: str) -> bool:
+    """Return whether two stems cannot both be true of one thing: flat and raised.
+
+    Fewer exclude each other so: an image may show red dots and blue dots.
+    """
+    return _on_two_sides(a, b, _OPPOSITES) or _negate(a, b)
+
+
+def without_negation(stems: Collection[str]) -> frozenset[str]:
+    """Return the stems that do not negate."""
+    return frozenset(stems) - _NEGATIONS
+
+
+def _on_two_sides(a: str, b: str, sides: Mapping[str, tuple[str, int]]) -> bool:
+    if a not in sides or b not in sides:
+        return False
+    (contrast_a, side_a), (contrast_b, side_b) = sides[a], sides[b]
+    return contrast_a == contrast_b and side_a != side_b
+
+
+def _negate(a: str, b: str) -> bool:
     short, long = sorted((a, b), key=len)
     if any(long == prefix + short for prefix in _NEGATING):
         return True

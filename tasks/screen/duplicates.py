@@ -32,6 +32,11 @@ class Twin:
     """Stems by which two statements that are alike to the encoder exclude each other."""
 
 
+def content_stems(text: str) -> tuple[str, ...]:
+    """Return the stems of a text's words without fillers, in their order."""
+    return tuple(stem(word) for word in words(text) if word not in FILLERS)
+
+
 def exact_twins(candidates: Sequence[Candidate]) -> dict[int, Twin]:
     """Return the statements that say in the same words what a preferred one says.
 
@@ -41,7 +46,7 @@ def exact_twins(candidates: Sequence[Candidate]) -> dict[int, Twin]:
     first: dict[tuple[str, ...], int] = {}
     twins = {}
     for place in _preferred(candidates):
-        kept = first.setdefault(_form(candidates[place].text), place)
+        kept = first.setdefault(plain_form(candidates[place].text), place)
         if kept != place:
             twins[place] = Twin(kept)
     return twins
@@ -58,7 +63,7 @@ def near_twins(
     """
     order = np.array(_preferred(candidates), dtype=np.int64)
     kept, cosines = nearest_kept(vectors, order, cosine)
-    stems = [_stems(c.text) for c in candidates]
+    stems = [content_stems(c.text) for c in candidates]
     return {
         place: Twin(int(other), float(cosines[place]), contrast(stems[place], stems[other]))
         for place, other in enumerate(kept)
@@ -95,22 +100,14 @@ def _merged(family: Sequence[Candidate], class_keys: Sequence[str]) -> Candidate
 
 
 def _preferred(candidates: Sequence[Candidate]) -> list[int]:
-    """Return places: most classes first, then most origins, the shortest, the first."""
+    """Return places: the most often proposed first, then the shortest, then the first."""
     return sorted(
         range(len(candidates)),
-        key=lambda i: (
-            -len(candidates[i].classes),
-            -len(candidates[i].origins),
-            len(candidates[i].text),
-            i,
-        ),
+        key=lambda i: (-len(candidates[i].origins), len(candidates[i].text), i),
     )
 
 
-def _stems(text: str) -> tuple[str, ...]:
-    return tuple(stem(word) for word in words(text) if word not in FILLERS)
-
-
-def _form(text: str) -> tuple[str, ...]:
-    stems = _stems(text) or tuple(words(text))
+def plain_form(text: str) -> tuple[str, ...]:
+    """Return what is the same of two texts that say the same in the same words."""
+    stems = content_stems(text) or tuple(words(text))
     return stems if depends_on_order(stems) else tuple(sorted(set(stems)))

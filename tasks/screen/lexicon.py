@@ -12,8 +12,6 @@ that spells out more letters, so an exception is simply a longer pattern.
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.screen.words import words
-
 Weight = Literal["appearance", "structure", "never", "seldom", "place"]
 """How a category counts.
 
@@ -620,14 +618,3 @@ PLACE = (
 )
 
 LEXICON = (*APPEARANCE, *STRUCTURE, *NEVER, *SELDOM, *PLACE)
-
-DANGLING = frozenset(
-    words(
-        """a an the of in on at to by for from with without and or but nor than as is are was
-        were be been being may can could might will would has have had do does did that which
-        who whose where when while because such including into onto between among through
-        during upon if very its their these those depending due often usually typically
-        sometimes cause causes caused called tend tends no not"""
-    )
-)
-"""Words that cannot end a whole statement; one that does was cut off."""

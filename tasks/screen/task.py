@@ -1,17 +1,23 @@
 """The screen stage: which candidates may be selected, and why the others may not."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from prefect import task
 
-from schemas.artifact import Ref
+from schemas.artifact import Ref, StudyError
 from schemas.candidates import CandidateSet
-from schemas.embeddings import StudyEmbeddings, TextEmbeddings
+from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from schemas.images import ImageDataset
-from schemas.screened import ScreenedSet, ScreenSpec
+from schemas.llm import LlmSpec, Usage
+from schemas.screened import JudgeReport, ScreenedSet, ScreenSpec
+from storage.responses import ResponseShelf
 from storage.store import ArtifactStore
-from tasks.screen.gates import require_every_class, screen
-from tasks.stage import Stage, leave_table
+from tasks.llm.asking import Answered, Question, ask, usage_of
+from tasks.screen.gates import NEEDS_IMAGES, Circumstances, require_every_class, screen
+from tasks.screen.judge import Asking, Verdicts
+from tasks.screen.training import training_images
+from tasks.stage import Stage, leave_table, progress
 
 STAGE = Stage(name="screen")
 _SHOWN = 500  # rows of a table in the UI; the artifact holds all
@@ -23,25 +29,62 @@ def screen_concepts(
     candidates: Ref[CandidateSet],
     embeddings: Ref[StudyEmbeddings],
     spec: ScreenSpec,
+    llm: LlmSpec | None,
     store: ArtifactStore,
 ) -> Ref[ScreenedSet]:
     """Drop candidates that leak a class, cannot be seen or repeat each other, with reasons.
 
     Raises:
-        StudyError: a class lost all its candidates; the screened set was saved first.
+        StudyError: a class lost all its candidates (the screened set was saved first), or a judge
+            is asked for and the study has no language model, or the server fails.
     """
-    classes = store.load(ImageDataset, dataset).classes
-    texts = store.load(TextEmbeddings, store.load(StudyEmbeddings, embeddings).texts_ref)
-    screened = screen(store.load(CandidateSet, candidates), classes, texts, spec)
-    recipe = STAGE.recipe(spec, dataset=dataset, candidates=candidates, embeddings=embeddings)
+    images, proposed = store.load(ImageDataset, dataset), store.load(CandidateSet, candidates)
+    made = store.load(StudyEmbeddings, embeddings)
+    needs_images = not NEEDS_IMAGES.isdisjoint(spec.gates)
+    known = Circumstances(
+        classes=images.classes,
+        texts=store.load(TextEmbeddings, made.texts_ref),
+        images=training_images(images, store.load(ImageEmbeddings, made.images_ref))
+        if needs_images
+        else None,
+        ask=_asking(spec, llm, proposed.usage, store),
+    )
+    screened = screen(proposed, known, spec)
+    recipe = STAGE.recipe(
+        spec,
+        llm if spec.judge else None,
+        dataset=dataset,
+        candidates=candidates,
+        embeddings=embeddings,
+    )
     ref = store.save(screened, recipe)
     _leave_tables(screened, ref)
-    require_every_class(screened, classes, ref)
+    require_every_class(screened, images.classes, ref)
     return ref
 
 
+def _asking(
+    spec: ScreenSpec, llm: LlmSpec | None, spent: Usage, store: ArtifactStore
+) -> Asking | None:
+    """Return how the judge is asked; None where the study wants none."""
+    if spec.judge is None:
+        return None
+    if llm is None:
+        raise StudyError(
+            "screen.judge asks a language model, and the study names none: add `llm`, or leave "
+            "`judge` out of `screen`"
+        )
+
+    def put(questions: Sequence[Question[Verdicts]]) -> tuple[list[Answered[Verdicts]], Usage]:
+        with progress("asking the judge", len(questions)) as advance:
+            answered = ask(questions, llm, ResponseShelf(store.root), spent, advance)
+        return answered, usage_of(answered, llm)
+
+    return put
+
+
 def _leave_tables(screened: ScreenedSet, ref: Ref[ScreenedSet]) -> None:
-    """Show in the Prefect UI what was dropped, why, and what was kept."""
+    """Show in the Prefect UI what was dropped and why, what was kept, and what is doubtful."""
     counts = Counter(d.gate for d in screened.dropped)
     by_gate = ", ".join(f"{counts[gate]} by {gate}" for gate in screened.gates)
     leave_table(
@@ -57,8 +100,60 @@ def _leave_tables(screened: ScreenedSet, ref: Ref[ScreenedSet]) -> None:
         ],
         f"{len(screened.dropped)} concepts dropped ({by_gate}); the first {_SHOWN}, all in {ref}",
     )
+    texts = {c.concept_id: c.text for c in screened.kept}
+    texts |= {d.candidate.concept_id: d.candidate.text for d in screened.dropped}
+    members = {f.concept_id: [texts[m] for m in f.members] for f in screened.families}
     leave_table(
         "screen-kept",
-        [{"concept": c.text, "classes": ", ".join(c.classes)} for c in screened.kept[:_SHOWN]],
+        [
+            {
+                "concept": c.text,
+                "classes": ", ".join(c.classes),
+                "stands for": "; ".join(members.get(c.concept_id, [])),
+            }
+            for c in screened.kept[:_SHOWN]
+        ],
         f"{len(screened.kept)} concepts kept; the first {_SHOWN}, all in {ref}",
+    )
+    doubtful: list[dict[str, object]] = [
+        {"concept": texts[u.concept_id], "gate": u.gate, "sure": f"{u.sure:.2f}", "why": u.why}
+        for u in screened.unsure
+    ]
+    warned: list[dict[str, object]] = [
+        {
+            "concept": "; ".join(texts[i] for i in flag.concept_ids),
+            "gate": flag.gate,
+            "sure": "",
+            "why": flag.warning,
+        }
+        for flag in screened.flags
+    ]
+    leave_table(
+        "screen-unsure",
+        [*doubtful, *warned][:_SHOWN],
+        f"{len(doubtful)} concepts that a gate was not sure of, the least sure first, and "
+        f"{len(warned)} warnings; the first {_SHOWN}, all in {ref}",
+    )
+    if screened.judge:
+        _leave_judge(screened.judge, ref)
+
+
+def _leave_judge(judge: JudgeReport, ref: Ref[ScreenedSet]) -> None:
+    """Show in the Prefect UI whether the judge is believed, and where it went wrong."""
+    leave_table(
+        "screen-judge",
+        [
+            {
+                "statement": v.text,
+                "judge": v.judge.replace("_", " "),
+                "rules": v.rules.replace("_", " "),
+                "yes": v.yes,
+                "no": v.no,
+                "asked": v.asked,
+            }
+            for v in judge.judged[:_SHOWN]
+        ],
+        f"{judge.verdict}. Agreement of the votes beyond chance: "
+        f"{'undefined' if judge.kappa is None else f'{judge.kappa:.2f}'}; "
+        f"{len(judge.problems)} requests without a usable answer; the first {_SHOWN}, all in {ref}",
     )

@@ -14,14 +14,14 @@ Rule 4 asks for evidence instead of assuming the best: there are many more ways 
 about an image than of speaking about one.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from tasks.screen.lexicon import DANGLING, LEXICON, Category, Weight
+from tasks.screen.form import truncation
+from tasks.screen.lexicon import LEXICON, Category, Weight
 from tasks.screen.phrases import Hit, Phrases
-from tasks.screen.words import fold, words
+from tasks.screen.words import words
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class NotVisual:
 
 def why_not_visual(text: str) -> NotVisual | None:
     """Return why an image cannot show what the text says; None where it can."""
-    if truncated := _truncation(text):
-        return NotVisual("truncated", "was cut off", (truncated,))
+    if cut := truncation(text):
+        return NotVisual("truncated", "was cut off", (cut,))
     hits = list(_phrases().find(words(text)))
     visible = _of(hits, "appearance") + _of(hits, "structure")
     against = _of(hits, "never") or ([] if _of(hits, "appearance") else _of(hits, "seldom"))
@@ -60,6 +60,21 @@ def why_not_visual(text: str) -> NotVisual | None:
     return NotVisual("nothing visible", "names nothing that an image shows")
 
 
+def what_is_outweighed(text: str) -> NotVisual | None:
+    """Return what would make a visual statement not visual but for the appearance it describes."""
+    hits = list(_phrases().find(words(text)))
+    seldom, appearance = _of(hits, "seldom"), _of(hits, "appearance")
+    if not seldom or not appearance or _of(hits, "never"):
+        return None
+    category = seldom[0].meaning
+    return NotVisual(
+        category.name,
+        f"speaks of {category.meaning}",
+        tuple(h.words for h in seldom if h.meaning == category),
+        tuple(h.words for h in appearance),
+    )
+
+
 @cache
 def _phrases() -> Phrases[Category]:
     return Phrases({pattern: category for category in LEXICON for pattern in category.patterns})
@@ -67,14 +82,3 @@ def _phrases() -> Phrases[Category]:
 
 def _of(hits: Sequence[Hit[Category]], weight: Weight) -> list[Hit[Category]]:
     return [h for h in hits if h.meaning.weight == weight]
-
-
-def _truncation(text: str) -> str:
-    """Return what shows that a text was cut off; empty where nothing does."""
-    text = text.strip()
-    if text.count("(") != text.count(")"):
-        return "an open bracket"
-    if re.search(r"(\.\.|…|[-–,;:(/&])$", text):
-        return text[-3:].strip()
-    last = fold(text).rstrip(".?!\"'").split()[-1:]
-    return last[0] if last and last[0] in DANGLING else ""

@@ -181,7 +181,7 @@ def concept_expectations(spec: ValidationSpec) -> list[Expectation]:
             max_value=spec.max_concept_characters,
             severity="critical",
             description=f"every concept has 3 to {spec.max_concept_characters} characters",
-            notes="Put `length` among the gates of the screen.",
+            notes="Put `form` among the gates of the screen.",
         ),
         _no_finding(
             "class name?",

@@ -8,6 +8,7 @@ from schemas.concepts import ConceptSet
 from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from schemas.images import ImageDataset
 from schemas.index import ConceptIndex
+from schemas.priors import Priors
 from schemas.screened import ScreenedSet
 from schemas.validation import (
     ConceptDatasetRejected,
@@ -28,6 +29,7 @@ def validate_concept_dataset(
     candidates: Ref[CandidateSet],
     screened: Ref[ScreenedSet],
     concepts: Ref[ConceptSet],
+    priors: Ref[Priors],
     embeddings: Ref[StudyEmbeddings],
     index: Ref[ConceptIndex],
     spec: ValidationSpec,
@@ -55,6 +57,7 @@ def validate_concept_dataset(
         candidates=candidates,
         screened=screened,
         concepts=concepts,
+        priors=priors,
         embeddings=embeddings,
         index=index,
     )
@@ -68,6 +71,7 @@ def validate_concept_dataset(
         candidates=candidates.digest,
         screened=screened.digest,
         concepts=concepts.digest,
+        priors=priors.digest,
         embeddings=embeddings.digest,
         index=index.digest,
         report=report_ref.digest,

@@ -107,7 +107,7 @@ def test_a_stage_can_be_repeated_and_the_same_answer_stops_there(
 def test_a_run_can_end_early(done: tuple[Path, RunResult]) -> None:
     store, _ = done
     result = _run(store, until="screen")
-    assert [s.name for s in result.stages] == STAGES[:4]
+    assert [s.name for s in result.stages] == STAGES[: STAGES.index("screen") + 1]
     assert result.report is None
     assert result.metrics == {}
 
@@ -130,8 +130,8 @@ def test_a_vanished_artifact_is_made_again(done: tuple[Path, RunResult]) -> None
 
 def test_a_torn_record_of_an_answer_is_made_again(done: tuple[Path, RunResult]) -> None:
     store, _ = done
-    record = next((store / "answers").glob("select-*"))
-    record.write_bytes(record.read_bytes()[:50])
+    for record in (store / "answers").glob("select-*"):
+        record.write_bytes(record.read_bytes()[:50])
     assert "select" in _ran(_run(store))
 
 
@@ -204,7 +204,7 @@ def test_curate_and_probe_make_what_the_study_makes(
     options = RunOptions(store=path)
     chosen = load_study(DEMO, SMALL)
     curated = curate(chosen, options)
-    assert [s.name for s in curated.stages] == STAGES[:8]
+    assert [s.name for s in curated.stages] == STAGES[: STAGES.index("publish") + 1]
     published = next(s.ref for s in curated.stages if s.name == "publish")
     probed = probe(published, chosen, options)
     assert probed.metrics == whole.metrics

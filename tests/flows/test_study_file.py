@@ -6,6 +6,7 @@ import pytest
 
 from flows.study_file import load_study
 from schemas.artifact import StudyError
+from schemas.candidates import FileSource, RecordedSource
 from schemas.embeddings import OpenClipEncoder
 from schemas.images import TableSource
 
@@ -16,7 +17,7 @@ name: mine
 dataset:
   source: {kind: synthetic, images: 100}
 propose:
-  source: {kind: recorded}
+  sources: [{kind: recorded}]
 """
 
 
@@ -39,7 +40,7 @@ def test_every_problem_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         "  source: {kind: table, pth: x.csv, image_column: f}\n"
         "  splits: {train: 0.6, validation: 0.6, test: 0.2}\n"
         "propose:\n"
-        "  source: {kind: llmm}\n"
+        "  sources: [{kind: llmm}]\n"
         "select:\n"
         "  method: greedy\n",
     )
@@ -52,7 +53,7 @@ def test_every_problem_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         (3, "dataset.source.path: must be given (a .csv or .parquet file)"),
         (3, "dataset.source.pth: there is no such key; did you mean `path`?"),
         (4, "dataset.splits: train + validation + test must be 1, not 1.4"),
-        (6, "propose.source: Input tag 'llmm'"),
+        (6, "propose.sources.0: Input tag 'llmm'"),
         (8, "select.method: Input should be 'submodular', 'random' or 'top_discriminability'"),
     ]
     for line, (number, text) in zip(lines[1:], expected, strict=True):
@@ -81,9 +82,9 @@ def test_a_wrong_override_says_what_is_wrong(tmp_path: Path, override: str, mess
 
 def test_an_override_may_make_new_sections(tmp_path: Path) -> None:
     file = _write(tmp_path, GOOD)
-    study = load_study(file, ["select.per_class=4", "screen.gates=[length]"])
+    study = load_study(file, ["select.per_class=4", "screen.gates=[form]"])
     assert study.select.per_class == 4
-    assert study.screen.gates == ("length",)
+    assert study.screen.gates == ("form",)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_a_model_name_stays_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("screen.gates=[length, length]", "a gate stands twice"),
+        ("screen.gates=[form, form]", "a gate stands twice"),
         ("screen.min_words=20", "a smallest length is above the largest"),
         ("dataset.classes={yes: ill, no: well}", "quote yes, no, on and off"),
     ],
@@ -146,10 +147,34 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, override: str, message: 
 
 
 def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path: Path) -> None:
-    source = "{kind: llm, model: m, api_key_variable: sk-secret}"
+    llm = "llm: {model: m, api_key_variable: sk-secret}\n"
     with pytest.raises(StudyError, match="api_key_variable: cannot be this") as caught:
-        load_study(_write(tmp_path, GOOD.replace("{kind: recorded}", source)))
+        load_study(_write(tmp_path, GOOD + llm))
     assert "sk-secret" not in str(caught.value)
+
+
+def test_relative_paths_in_a_list_start_at_the_study_too(tmp_path: Path) -> None:
+    lines = "[{kind: file, path: concepts.txt, format: lines}]"
+    study = load_study(_write(tmp_path, GOOD.replace("[{kind: recorded}]", lines)))
+    [source] = study.propose.sources
+    assert isinstance(source, FileSource)
+    assert source.path == tmp_path / "concepts.txt"
+
+
+def test_a_study_that_asks_names_a_model(tmp_path: Path) -> None:
+    asking = GOOD.replace("recorded", "class_prompts") + "priors: {kind: llm}\n"
+    with pytest.raises(StudyError, match=r"class_prompts, priors: a language model is asked, and"):
+        load_study(_write(tmp_path, asking))
+    assert load_study(_write(tmp_path, asking), ["llm.model=m"]).llm is not None
+
+
+def test_an_override_reaches_into_a_list(tmp_path: Path) -> None:
+    study = load_study(_write(tmp_path, GOOD), ["propose.sources.0.path=record.json"])
+    [source] = study.propose.sources
+    assert isinstance(source, RecordedSource)
+    assert source.path == tmp_path / "record.json"
+    with pytest.raises(StudyError, match="`1` is no place in a list of 1, counted from 0"):
+        load_study(_write(tmp_path, GOOD), ["propose.sources.1.path=x"])
 
 
 def test_labels_may_be_numbers(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from schemas.embeddings import StudyEmbeddings
 from schemas.evaluation import EvaluateSpec
 from schemas.probe import ProbeSpec
 from schemas.report import Report
+from schemas.review import Decisions
 from schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 from storage.store import ArtifactStore
 from tasks.evaluate.evaluation import evaluate_heads
@@ -38,6 +39,8 @@ def main() -> None:
         StudyEmbeddings(encoder=ENCODER, images="0" * 20, texts="1" * 20),
         study.screened,
         study.concepts,
+        study.priors,
+        Decisions(study="small", decisions=()),
         study.index,
         ValidationReport(checks=(check,), results={"images": {}}, data_docs="<html></html>"),
         ValidatedConceptDataset(
@@ -45,6 +48,7 @@ def main() -> None:
             candidates="1" * 20,
             screened="2" * 20,
             concepts="3" * 20,
+            priors="7" * 20,
             embeddings="4" * 20,
             index="5" * 20,
             report="6" * 20,

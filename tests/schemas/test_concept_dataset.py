@@ -24,6 +24,7 @@ def concept_dataset(**changes: Any) -> ConceptDataset:
             encoder=ENCODER,
             images_from="here",
             concepts_from="there",
+            priors_from="there too",
             synthetic_images=True,
             recorded_answers=False,
             validated="a",
@@ -35,6 +36,7 @@ def concept_dataset(**changes: Any) -> ConceptDataset:
         concepts=study.concepts.concepts,
         pool=study.screened.kept,
         pool_vectors=unit_vectors(generator, len(study.screened.kept)),
+        priors=study.priors.priors,
         dropped=study.screened.dropped,
         card="---\nlicense: other\n---\n\n# small\n",
     )
@@ -118,7 +120,7 @@ def test_equal_datasets_write_equal_bytes(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         concept_dataset().write(tmp_path / name)
     files = [p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()]
-    assert len(files) == 8
+    assert len(files) == 9
     assert all(
         (tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files
     )

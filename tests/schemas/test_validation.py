@@ -45,6 +45,7 @@ def test_a_validated_dataset_reads_back_and_points_at_its_parts(tmp_path: Path) 
         candidates="c",
         screened="s",
         concepts="o",
+        priors="p",
         embeddings="e",
         index="i",
         report="r",

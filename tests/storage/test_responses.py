@@ -1,8 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from schemas.responses import LlmRequest, LlmResponse
+from schemas.responses import LlmRequest, LlmResponse, SubmittedBatch
 from storage.responses import ResponseShelf
 from storage.store import StoreError
 
@@ -79,3 +80,51 @@ def test_a_place_that_cannot_be_written_names_the_cure(tmp_path: Path) -> None:
     (tmp_path / "responses").write_text("in the way")
     with pytest.raises(StoreError, match="a part of the path is a file: choose a folder"):
         ResponseShelf(tmp_path).put(REQUEST, RESPONSE)
+
+
+BATCH = SubmittedBatch(
+    base_url="http://localhost:1/v1",
+    input_file_id="../../file-1",
+    format="json_schema",
+    requests=("aa", "bb"),
+    earlier={"aa": RESPONSE},
+)
+
+
+def test_a_submitted_batch_is_found_until_it_is_dropped(tmp_path: Path) -> None:
+    shelf = ResponseShelf(tmp_path)
+    assert shelf.open_batches() == []
+    shelf.keep_batch(BATCH)
+    begun = BATCH.model_copy(update={"batch_id": "batch-1"})
+    shelf.keep_batch(begun)
+    assert ResponseShelf(tmp_path).open_batches() == [begun]
+    other = BATCH.model_copy(update={"input_file_id": "file-2"})
+    shelf.keep_batch(other)
+    shelf.drop_batch(begun)
+    shelf.drop_batch(begun)
+    assert shelf.open_batches() == [other]
+
+
+def test_a_servers_name_for_a_file_is_no_path(tmp_path: Path) -> None:
+    ResponseShelf(tmp_path / "store").keep_batch(BATCH)
+    [file] = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert file.parent == tmp_path / "store" / "responses" / "batches"
+
+
+def test_a_damaged_record_of_a_batch_is_passed_over(tmp_path: Path) -> None:
+    shelf = ResponseShelf(tmp_path)
+    shelf.keep_batch(BATCH)
+    file = next(tmp_path.rglob("*.json"))
+    file.write_bytes(file.read_bytes()[:40])
+    assert shelf.open_batches() == []
+
+
+def test_answers_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    shelf = ResponseShelf(tmp_path)
+    shelf.put(REQUEST, RESPONSE)
+    file = next(tmp_path.rglob("*.json"))
+    stored = json.loads(file.read_bytes())
+    for name in ("requests", "delivery", "error"):
+        del stored["response"][name]
+    file.write_text(json.dumps(stored))
+    assert shelf.get(REQUEST) == RESPONSE

@@ -8,6 +8,7 @@ from schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
 from schemas.concepts import Concept
 from schemas.embeddings import EncoderIdentity
 from schemas.images import SPLITS, ClassLabel, TestLabels
+from tests.tasks.small_study import link_priors
 
 KEYS = ("a", "b", "c")
 DIM = 12
@@ -63,6 +64,7 @@ def published_study(
             encoder=EncoderIdentity(name="by hand", digest="e" * 64, dim=DIM, demo=False),
             images_from="drawn from a normal distribution",
             concepts_from="signs.txt",
+            priors_from="signs.txt",
             synthetic_images=True,
             recorded_answers=False,
             validated="0" * 20,
@@ -84,6 +86,7 @@ def published_study(
         ),
         pool=tuple(pool),
         pool_vectors=matrix,
+        priors=link_priors(pool, KEYS),
         dropped=(),
         card="",
     )

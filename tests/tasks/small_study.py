@@ -1,6 +1,7 @@
 """A concept dataset by hand, small enough to reason about: 60 images, 3 classes, 6 concepts."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from schemas.concepts import ClassSelection, Concept, ConceptSet, Pick, SelectSp
 from schemas.embeddings import EncoderIdentity, ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from schemas.images import ClassLabel, ImageDataset, TestLabels
 from schemas.index import ConceptIndex, NearDuplicate
+from schemas.priors import Prior, Priors
 from schemas.screened import Drop, ScreenedSet, ScreenSpec
 from storage.store import ArtifactStore
 
@@ -43,6 +45,7 @@ class SmallStudy:
     candidates: CandidateSet
     screened: ScreenedSet
     concepts: ConceptSet
+    priors: Priors
     images: ImageEmbeddings
     texts: TextEmbeddings
     index: ConceptIndex
@@ -64,7 +67,7 @@ class SmallStudy:
 
     def save(
         self, store: ArtifactStore
-    ) -> tuple[Ref[Any], Ref[Any], Ref[Any], Ref[Any], Ref[Any], Ref[Any]]:
+    ) -> tuple[Ref[Any], Ref[Any], Ref[Any], Ref[Any], Ref[Any], Ref[Any], Ref[Any]]:
         """Save all; return the references that `validate_concept_dataset` takes, in its order."""
 
         def keep(artifact: Artifact, stage: str, spec: Any = None) -> Ref[Any]:
@@ -81,6 +84,7 @@ class SmallStudy:
             keep(self.candidates, "propose"),
             keep(self.screened, "screen", ScreenSpec()),
             keep(self.concepts, "select", SelectSpec(per_class=2)),
+            keep(self.priors, "priors"),
             keep(embeddings, "embed"),
             keep(self.index, "index"),
         )
@@ -104,6 +108,7 @@ def small_study() -> SmallStudy:
             reason="itching cannot be seen",
         ),
     )
+    keys = tuple(label.key for label in CLASSES)
     candidates = (*kept, *(d.candidate for d in dropped))
     concepts = ConceptSet(
         method="submodular",
@@ -139,6 +144,13 @@ def small_study() -> SmallStudy:
         ),
         screened=ScreenedSet(kept=kept, dropped=dropped, gates=ScreenSpec().gates),
         concepts=concepts,
+        priors=Priors(
+            class_keys=keys,
+            concept_ids=tuple(c.concept_id for c in kept),
+            source="the classes each was proposed for",
+            asked="links",
+            priors=link_priors(kept, keys),
+        ),
         images=ImageEmbeddings(
             keys=tuple(images["image_id"]),
             vectors=unit_vectors(generator, len(images)),
@@ -205,10 +217,27 @@ def _candidate(text: str, key: str) -> Candidate:
         FileOrigin(file="list.txt", line=3)
         if text == NOT_SELECTED
         else LlmOrigin(
-            model="some-model", prompt_sha256="a" * 64, request_sha256="b" * 64, recorded=True
+            model="some-model",
+            prompt="colour",
+            prompt_sha256="a" * 64,
+            request_sha256="b" * 64,
+            recorded=True,
         )
     )
     return Candidate(text=text, classes=(key,), origins=(origin,))
+
+
+def link_priors(pool: Sequence[Candidate], class_keys: Sequence[str]) -> tuple[Prior, ...]:
+    """Return priors that say what the classes of the candidates say."""
+    return tuple(
+        Prior(
+            concept_id=c.concept_id,
+            class_key=key,
+            answer="speaks for" if key in c.classes else "neutral",
+        )
+        for c in pool
+        for key in class_keys
+    )
 
 
 def _selection(key: str) -> ClassSelection:

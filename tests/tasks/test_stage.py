@@ -38,7 +38,7 @@ def test_every_input_counts_but_machine_and_store(tmp_path: Path) -> None:
 
 def test_the_file_behind_a_path_counts(tmp_path: Path) -> None:
     file = tmp_path / "concepts.txt"
-    spec = ProposeSpec(source=FileSource(kind="file", path=file, format="lines"))
+    spec = ProposeSpec(sources=(FileSource(kind="file", path=file, format="lines"),))
     absent = SELECT.key({"spec": spec})
     file.write_text("dark brown")
     present = SELECT.key({"spec": spec})
@@ -47,7 +47,7 @@ def test_the_file_behind_a_path_counts(tmp_path: Path) -> None:
 
 
 def test_the_files_of_a_folder_count(tmp_path: Path) -> None:
-    spec = ProposeSpec(source=FileSource(kind="file", path=tmp_path))
+    spec = ProposeSpec(sources=(FileSource(kind="file", path=tmp_path),))
     before = SELECT.key({"spec": spec})
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.png").write_text("x")

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float32
 
 from schemas.artifact import CuretteError, StudyError
-from schemas.candidates import CandidateSet
 from schemas.embeddings import Embeddings, OpenClipEncoder
 from schemas.images import ImageDataset
 from schemas.machine import Machine
@@ -18,7 +17,7 @@ from storage.images import ImageShelf, image_reader
 from storage.vectors import VectorShelf
 from tasks.embed.embedding import Shelf, embed_images, embed_texts
 from tasks.embed.encoder import ClipEncoder, load_encoder
-from tests.tasks.embed.studies import candidates_of, dataset_of
+from tests.tasks.embed.studies import dataset_of
 
 
 def nobody(count: int) -> None:
@@ -220,15 +219,15 @@ def test_vectors_that_are_not_finite_are_refused_and_never_kept(
 TEXTS = ("pigment network", "blue-white veil", "pink background", "dark brown")
 
 
-def embed_all(candidates: CandidateSet, encoder: ClipEncoder, shelf: Shelf, template: str) -> Any:
+def embed_all(texts: tuple[str, ...], encoder: ClipEncoder, shelf: Shelf, template: str) -> Any:
     machine = Machine(batch_size=3)
-    return embed_texts(candidates, template, encoder, shelf, machine, nobody)
+    return embed_texts(texts, template, encoder, shelf, machine, nobody)
 
 
 def test_texts_are_encoded_in_their_template_and_known_by_their_bare_text(
     encoder: ClipEncoder, shelf: Shelf
 ) -> None:
-    made = embed_all(candidates_of(*TEXTS), encoder, shelf, "a photo of {concept}.")
+    made = embed_all(TEXTS, encoder, shelf, "a photo of {concept}.")
     expected = encoder.encode_texts(encoder.tokenize([f"a photo of {t}." for t in TEXTS]))
     assert made.keys == TEXTS
     np.testing.assert_allclose(made.vectors, expected, atol=1e-6)
@@ -238,18 +237,18 @@ def test_texts_are_encoded_again_only_where_they_or_the_template_are_new(
     encoder: ClipEncoder, shelf: Shelf
 ) -> None:
     counting = CountingShelf(shelf)
-    candidates = candidates_of(*TEXTS)
-    plain = embed_all(candidates, encoder, counting, "{concept}")
-    again = embed_all(candidates, encoder, counting, "{concept}")
+
+    plain = embed_all(TEXTS, encoder, counting, "{concept}")
+    again = embed_all(TEXTS, encoder, counting, "{concept}")
     assert counting.added == [4]
     assert np.array_equal(plain.vectors, again.vectors)
-    photo = embed_all(candidates, encoder, counting, "a photo of {concept}")
+    photo = embed_all(TEXTS, encoder, counting, "a photo of {concept}")
     assert counting.added == [4, 4]
     assert np.abs(photo.vectors - plain.vectors).max() > 1e-3
-    embed_all(candidates_of(*TEXTS, "streaks"), encoder, counting, "{concept}")
+    embed_all((*TEXTS, "streaks"), encoder, counting, "{concept}")
     assert counting.added == [4, 4, 1]
 
 
-def test_no_candidates_give_no_vectors(encoder: ClipEncoder, shelf: Shelf) -> None:
-    made = embed_all(candidates_of(), encoder, shelf, "{concept}")
+def test_no_texts_give_no_vectors(encoder: ClipEncoder, shelf: Shelf) -> None:
+    made = embed_all((), encoder, shelf, "{concept}")
     assert made.vectors.shape == (0, 16)

@@ -9,8 +9,8 @@ import pytest
 
 from schemas.artifact import StudyError
 from schemas.embeddings import Embeddings, PrecomputedEncoder
-from tasks.embed.precomputed import look_up_vectors
-from tests.tasks.embed.studies import candidates_of, dataset_of
+from tasks.embed.precomputed import look_up_images, look_up_texts
+from tests.tasks.embed.studies import dataset_of
 
 TEXTS = ("pink", "blue-white veil", "dark brown")
 IDS = ("i0", "i1", "i2", "i3")
@@ -36,7 +36,7 @@ def look_up(
     np.savez(file, **contents)
     dataset = dataset_of({i: i.encode() for i in IDS}, folder / "images")
     spec = PrecomputedEncoder(kind="precomputed", path=file, name=name)
-    return look_up_vectors(spec, dataset, candidates_of(*texts))
+    return look_up_images(spec, dataset), look_up_texts(spec, texts)
 
 
 def test_rows_follow_the_dataset_and_the_candidates_and_have_unit_length(tmp_path: Path) -> None:
@@ -121,14 +121,14 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     for size in (whole - 30, 100, 0):
         os.truncate(file, size)
         with pytest.raises(StudyError, match=r"cannot be read as an .npz of plain arrays"):
-            look_up_vectors(spec, dataset, candidates_of("pink"))
+            look_up_images(spec, dataset)
     with file.open("wb") as single:
         np.save(single, np.ones(3))
     with pytest.raises(StudyError, match=r"cannot be read as an .npz of plain arrays"):
-        look_up_vectors(spec, dataset, candidates_of("pink"))
+        look_up_images(spec, dataset)
     file.unlink()
     with pytest.raises(StudyError, match=r"cannot be read.*No such file"):
-        look_up_vectors(spec, dataset, candidates_of("pink"))
+        look_up_images(spec, dataset)
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_real_vectors_of_ph2(shared_data: Path, tmp_path: Path, file: str, missi
     spec = PrecomputedEncoder(kind="precomputed", path=path)
     if missing:
         with pytest.raises(StudyError, match=f"no vector for {missing} texts"):
-            look_up_vectors(spec, dataset, candidates_of(*texts))
+            look_up_texts(spec, texts)
         texts = tuple(text for text in texts if text in known)
-    images, concepts = look_up_vectors(spec, dataset, candidates_of(*texts))
+    images, concepts = look_up_images(spec, dataset), look_up_texts(spec, texts)
     row = ids.index("IMD008")
     cosine = images.take(["IMD008"])[0] @ raw[row] / np.linalg.norm(raw[row])
     assert cosine == pytest.approx(1, abs=1e-6)

@@ -17,10 +17,11 @@ from schemas.embeddings import (
 )
 from schemas.machine import Machine
 from storage.store import ArtifactStore
-from tasks.embed.task import STAGE, embed_study
+from tasks.embed.task import TEXTS_STAGE, embed_images, embed_texts
 from tests.tasks.embed.studies import candidates_of, dataset_of
 
 TEXTS = ("pink background", "blue-white veil")
+REWORDED = ("a veil of blue and white", "pink background")
 
 
 @pytest.fixture
@@ -34,8 +35,10 @@ def kept(store: ArtifactStore, artifact: Artifact) -> Ref[Any]:
 
 def embed(store: ArtifactStore, folder: Path, pngs: list[bytes], spec: EncoderSpec) -> Any:
     dataset = dataset_of({"b": pngs[0], "a": pngs[1], "c": pngs[2]}, folder)
-    refs = kept(store, dataset), kept(store, candidates_of(*TEXTS))
-    return embed_study.fn(*refs, spec, Machine(device="cpu", batch_size=2, threads=1), store)
+    machine = Machine(device="cpu", batch_size=2, threads=1)
+    images = embed_images.fn(kept(store, dataset), spec, machine, store)
+    candidates = kept(store, candidates_of(*TEXTS))
+    return embed_texts.fn(images, candidates, REWORDED, spec, machine, store)
 
 
 def test_the_artifacts_hold_one_vector_a_row_and_a_text(
@@ -47,11 +50,11 @@ def test_the_artifacts_hold_one_vector_a_row_and_a_text(
     images = store.load(ImageEmbeddings, study.images_ref)
     texts = store.load(TextEmbeddings, study.texts_ref)
     assert images.keys == ("b", "a", "c")
-    assert texts.keys == TEXTS
+    assert texts.keys == (*TEXTS, REWORDED[0])
     assert images.encoder == texts.encoder == study.encoder
     assert study.encoder.name == "small-clip"
     recipe = store.manifest(ref).recipe
-    assert recipe.stage == "embed"
+    assert recipe.stage == "embed_texts"
     assert recipe.spec["text_template"] == "a photo of {concept}"
     assert embed(store, tmp_path / "images", pngs, spec) == ref
 
@@ -64,8 +67,8 @@ def test_ready_made_vectors_give_the_same_artifacts(
         file,
         image_ids=np.array(["a", "b", "c"]),
         image_embeddings=np.eye(3, 4),
-        text_prompts=np.array(TEXTS),
-        text_embeddings=np.eye(2, 4),
+        text_prompts=np.array([*TEXTS, REWORDED[0]]),
+        text_embeddings=np.eye(3, 4),
     )
     spec = PrecomputedEncoder(kind="precomputed", path=file)
     study = store.load(StudyEmbeddings, embed(store, tmp_path / "images", pngs, spec))
@@ -80,9 +83,9 @@ def test_the_key_changes_with_what_changes_a_vector_and_not_with_the_machine(
     folder = save_clip()
 
     def key(machine: Machine | None = None, **spec: Any) -> str:
-        return STAGE.key(
+        return TEXTS_STAGE.key(
             {
-                "dataset": Ref("image-dataset", "1"),
+                "images": Ref("image-embeddings", "1"),
                 "candidates": Ref("candidates", "2"),
                 "spec": OpenClipEncoder(**({"model": folder} | spec)),
                 "machine": machine or Machine(),

@@ -84,7 +84,7 @@ def test_the_stage_saves_an_index_that_loads_and_is_refused_once_changed(
     study: SmallStudy, tmp_path: Path
 ) -> None:
     store = ArtifactStore(tmp_path)
-    dataset, _, _, concepts, embeddings, _ = study.save(store)
+    dataset, _, _, concepts, _, embeddings, _ = study.save(store)
     machine = Machine(threads=1)
     ref = build_index.fn(dataset, concepts, embeddings, IndexSpec(), machine, store)
     loaded = store.load(ConceptIndex, ref)
@@ -104,7 +104,7 @@ def test_the_stage_saves_an_index_that_loads_and_is_refused_once_changed(
 
 def test_the_stage_has_a_key_that_knows_its_spec(study: SmallStudy, tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    dataset, _, _, concepts, embeddings, _ = study.save(store)
+    dataset, _, _, concepts, _, embeddings, _ = study.save(store)
     inputs = {
         "dataset": dataset,
         "concepts": concepts,

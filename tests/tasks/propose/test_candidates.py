@@ -5,25 +5,18 @@ import pytest
 
 from schemas.artifact import StudyError
 from schemas.candidates import (
+    ASPECTS,
+    Aspect,
     CandidateSet,
     FileOrigin,
     FileSource,
-    LlmSource,
     ProposeSpec,
     RecordedSource,
 )
 from schemas.images import ClassLabel
-from storage.responses import ResponseShelf
-from tasks.propose.candidates import (
-    ASPECTS,
-    clean,
-    count_questions,
-    merge,
-    propose,
-    texts_by_class,
-    write_prompt,
-)
-from tasks.propose.files import Proposal
+from tasks.propose.candidates import clean, merge, propose, texts_by_class
+from tasks.propose.class_prompts import write_prompt
+from tasks.propose.proposals import Proposal
 
 CLASSES = (
     ClassLabel(key="nv", name="melanocytic nevus"),
@@ -35,19 +28,14 @@ def line(number: int) -> FileOrigin:
     return FileOrigin(file="f", line=number)
 
 
-def nobody(count: int) -> None:
-    """Watch nothing."""
-
-
-def run(spec: ProposeSpec, folder: Path) -> CandidateSet:
-    return propose(CLASSES, spec, ResponseShelf(folder), nobody)
+def run(*sources: FileSource | RecordedSource, **settings: int) -> CandidateSet:
+    return propose(CLASSES, ProposeSpec(sources=sources, **settings), None, lambda count: [])
 
 
 def from_record(folder: Path, answers: list[dict[str, str]], **settings: int) -> CandidateSet:
     path = folder / "record.json"
     path.write_text(json.dumps({"recorded": "by hand", "model": "m", "answers": answers}))
-    source = RecordedSource(kind="recorded", path=path)
-    return run(ProposeSpec(source=source, **settings), folder)
+    return run(RecordedSource(kind="recorded", path=path), **settings)
 
 
 def answer(name: str, *texts: str) -> dict[str, str]:
@@ -133,9 +121,7 @@ def test_a_record_of_other_classes_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_record_of_unknown_prompts_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        StudyError, match=r"answers unknown prompts: smell\. The prompts are appear"
-    ):
+    with pytest.raises(StudyError, match=r"at answers > 0 > aspect, Input should be 'appearance'"):
         from_record(tmp_path, [answer("mel", "dark") | {"aspect": "smell"}])
 
 
@@ -154,8 +140,8 @@ def test_a_class_with_too_few_candidates_is_named(tmp_path: Path) -> None:
         )
     assert str(raised.value) == (
         "too few candidates for `nv` (1): propose.min_per_class is 2. Unusable: 1 times the "
-        "answer is not in the form asked for. Raise samples, set another draw to ask afresh, "
-        "take another model, or lower min_per_class."
+        "answer is not in the form asked for. Add a source, raise sampling.max_rounds, "
+        "set another llm.draw to ask afresh, take another model, or lower min_per_class."
     )
 
 
@@ -163,7 +149,7 @@ def test_a_file_of_lines_is_for_every_class(tmp_path: Path) -> None:
     path = tmp_path / "concepts.txt"
     path.write_text("dark\nround\nDark!\n" + "y" * 400 + "\n")
     source = FileSource(kind="file", path=path, format="lines")
-    found = run(ProposeSpec(source=source), tmp_path)
+    found = run(source)
     assert texts_by_class(found.candidates, CLASSES) == {
         "nv": ["dark", "round"],
         "mel": ["dark", "round"],
@@ -178,7 +164,7 @@ def test_a_file_of_lines_is_for_every_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("aspect", ASPECTS)
-def test_every_prompt_asks_about_one_class_and_fixes_the_form(aspect: str) -> None:
+def test_every_prompt_asks_about_one_class_and_fixes_the_form(aspect: Aspect) -> None:
     prompt = write_prompt(aspect, CLASSES[1], "dermoscopy image", 25)
     assert "<class>melanoma</class>" in prompt
     assert "dermoscopy image" in prompt
@@ -201,15 +187,29 @@ def test_a_hostile_class_name_stays_one_short_line_between_its_marks() -> None:
     assert not {"\n", "\x00", "\u202e"} & set(inside)
 
 
-def test_questions_are_counted_before_they_are_asked() -> None:
-    source = LlmSource(kind="llm", model="m", samples=4)
-    assert count_questions(CLASSES, ProposeSpec(source=source)) == 2 * len(ASPECTS) * 4
-    replay = RecordedSource(kind="recorded")
-    assert count_questions(CLASSES, ProposeSpec(source=replay)) == 0
+def test_what_two_sources_say_is_one_candidate_with_both_origins(tmp_path: Path) -> None:
+    record, lines = tmp_path / "record.json", tmp_path / "lines.txt"
+    answers = [answer("mel", "dark"), answer("nv", "small")]
+    record.write_text(json.dumps({"recorded": "by hand", "model": "m", "answers": answers}))
+    lines.write_text("Dark.\nround\n")
+    found = run(
+        RecordedSource(kind="recorded", path=record),
+        FileSource(kind="file", path=lines, format="lines"),
+    )
+    assert [(c.text, c.classes, [o.kind for o in c.origins]) for c in found.candidates] == [
+        ("dark", ("nv", "mel"), ["llm", "file"]),
+        ("small", ("nv",), ["llm"]),
+        ("round", ("nv", "mel"), ["file"]),
+    ]
+    assert found.source == "replayed from record.json (by hand); the file lines.txt, 2 texts"
 
 
-def test_a_server_address_with_a_password_is_refused() -> None:
-    with pytest.raises(ValueError, match="base_url must hold no user, password or query"):
-        LlmSource(kind="llm", model="m", base_url="https://me:secret@host/v1")
-    with pytest.raises(ValueError, match="base_url must look like"):
-        LlmSource(kind="llm", model="m", base_url="localhost:8000")
+def test_replayed_answers_have_a_saturation_curve_too(tmp_path: Path) -> None:
+    found = from_record(
+        tmp_path,
+        [answer("mel", "dark", "large"), answer("mel", "dark", "blue"), answer("nv", "small")],
+    )
+    about_nv, about_mel = found.saturation
+    assert (about_nv.about, about_nv.mentions) == ("nv", 1)
+    assert [(p.requests, p.distinct) for p in about_mel.points] == [(1, 2), (2, 3)]
+    assert about_mel.unseen_share == 2 / 4

@@ -1,11 +1,9 @@
 import re
-from pathlib import Path
 
 import pytest
 
 from schemas.candidates import CandidateSet, ProposeSpec, RecordedSource
 from schemas.images import ClassLabel
-from storage.responses import ResponseShelf
 from tasks.ingest.synthetic import CLASSES
 from tasks.propose.candidates import propose, texts_by_class
 
@@ -13,10 +11,9 @@ LABELS = tuple(ClassLabel(key=key, name=name) for key, name in CLASSES)
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> CandidateSet:
-    shelf = ResponseShelf(tmp_path_factory.mktemp("store"))
-    spec = ProposeSpec(source=RecordedSource(kind="recorded"), min_per_class=60)
-    return propose(LABELS, spec, shelf, lambda count: None)
+def found() -> CandidateSet:
+    spec = ProposeSpec(sources=(RecordedSource(kind="recorded"),), min_per_class=60)
+    return propose(LABELS, spec, None, lambda count: [])
 
 
 def test_every_class_has_sixty_candidates(found: CandidateSet) -> None:
@@ -38,9 +35,3 @@ def test_the_record_holds_what_the_gates_are_for(found: CandidateSet) -> None:
     assert sum(bool(re.search(r"\b(itch|treat|year|caus|touch|age)", t)) for t in texts) >= 15
     assert any(len(c.classes) > 1 for c in found.candidates)
     assert [f.reason for f in found.failures] == ["the answer was cut off at its limit of tokens"]
-
-
-def test_a_replay_keeps_nothing_on_the_response_shelf(tmp_path: Path) -> None:
-    spec = ProposeSpec(source=RecordedSource(kind="recorded"))
-    propose(LABELS, spec, ResponseShelf(tmp_path), lambda count: None)
-    assert not list(tmp_path.iterdir())

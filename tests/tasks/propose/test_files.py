@@ -7,7 +7,8 @@ import pytest
 from schemas.artifact import StudyError
 from schemas.candidates import FileOrigin, FileSource
 from schemas.images import ClassLabel
-from tasks.propose.files import Proposal, match_classes, read_file
+from tasks.propose.files import match_classes, read_file
+from tasks.propose.proposals import Proposal
 
 CLASSES = (
     ClassLabel(key="nv", name="melanocytic nevus", synonyms=("mole", "nevi")),
@@ -24,7 +25,7 @@ def write(folder: Path, text: str, name: str = "concepts.txt") -> Path:
 def read(
     path: Path, form: Literal["class_to_concepts", "lines", "questions"]
 ) -> list[tuple[str, tuple[str, ...], int]]:
-    proposals = read_file(FileSource(kind="file", path=path, format=form), CLASSES)
+    proposals = read_file(FileSource(kind="file", path=path, format=form), CLASSES).proposals
     return [(p.text, p.classes, p.origin.line) for p in proposals if p.origin.kind == "file"]
 
 
@@ -66,7 +67,7 @@ def test_each_question_is_a_statement_for_all_classes(tmp_path: Path) -> None:
 def test_an_origin_names_the_file_without_its_folder(tmp_path: Path) -> None:
     source = FileSource(kind="file", path=write(tmp_path, "dark"), format="lines")
     origin = FileOrigin(file="concepts.txt", line=1)
-    assert read_file(source, CLASSES) == [Proposal("dark", ("nv", "mel"), origin)]
+    assert read_file(source, CLASSES).proposals == (Proposal("dark", ("nv", "mel"), origin),)
 
 
 def test_other_classes_in_file_and_dataset_are_listed_on_both_sides(tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_the_published_file_of_labo_is_read_whole(shared_data: Path) -> None:
     path = shared_data / "ham10000" / "labo" / "class2concepts.json"
     lists = json.loads(path.read_bytes())
     classes = [ClassLabel(key=name[:4], name=name) for name in lists]
-    proposals = read_file(FileSource(kind="file", path=path), classes)
+    proposals = read_file(FileSource(kind="file", path=path), classes).proposals
     assert len(proposals) == sum(map(len, lists.values())) == 3063
 
 

@@ -1,15 +1,26 @@
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from schemas.artifact import Recipe, Ref, StudyError
-from schemas.candidates import CandidateSet, LlmSource, ProposeSpec
+from schemas.candidates import (
+    ASPECTS,
+    CandidateSet,
+    ClassPromptSource,
+    ContrastSource,
+    ProposeSource,
+    ProposeSpec,
+    Sampling,
+)
+from schemas.embeddings import EncoderIdentity, ImageEmbeddings
 from schemas.images import ClassLabel, ImageDataset, TestLabels
+from schemas.llm import LlmPrices, LlmSpec
 from storage.store import ArtifactStore
-from tasks.propose.candidates import ASPECTS
 from tasks.propose.task import STAGE, propose_concepts
 from tests.servers import Answer, ChatServer, Status, chat_server, in_turn
 
@@ -29,13 +40,13 @@ def store(tmp_path: Path) -> ArtifactStore:
 def dataset(store: ArtifactStore) -> Ref[ImageDataset]:
     images = pd.DataFrame(
         {
-            "image_id": ["secret-image"],
-            "sha256": ["0" * 64],
-            "location": ["secret-folder/secret.png"],
-            "split": ["train"],
-            "label": ["secret-key-nv"],
-            "group": ["secret-patient"],
-            "meta.age": [77777],
+            "image_id": ["secret-image", "secret-image-2"],
+            "sha256": ["0" * 64, "1" * 64],
+            "location": ["secret-folder/secret.png"] * 2,
+            "split": ["train"] * 2,
+            "label": ["secret-key-nv", "secret-key-mel"],
+            "group": ["secret-patient"] * 2,
+            "meta.age": [77777] * 2,
         }
     )
     made = ImageDataset(
@@ -51,32 +62,54 @@ def dataset(store: ArtifactStore) -> Ref[ImageDataset]:
     return store.save(made, Recipe(stage="ingest", code=""))
 
 
-def spec(server: ChatServer, **settings: int) -> ProposeSpec:
-    source = LlmSource(
-        kind="llm",
+PROMPTS = ClassPromptSource(
+    kind="class_prompts", sampling=Sampling(max_rounds=3, min_new_share=0.1)
+)
+CONTRASTS = ContrastSource(kind="contrasts", sampling=Sampling(max_rounds=1))
+
+
+def llm(server: ChatServer, **settings: Any) -> LlmSpec:
+    return LlmSpec(
         model="tiny",
         base_url=server.base_url,
         api_key_variable="SOME_KEY",
-        samples=2,
         max_retries=0,
+        **settings,
     )
-    return ProposeSpec(source=source, modality="dermoscopy image", **settings)
 
 
-def test_every_class_is_asked_about_every_aspect_as_often_as_wished(
+def run(
+    store: ArtifactStore,
+    dataset: Ref[ImageDataset],
+    server: ChatServer,
+    *sources: ProposeSource,
+    images: Ref[ImageEmbeddings] | None = None,
+    **settings: Any,
+) -> Ref[CandidateSet]:
+    spec = ProposeSpec(sources=sources or (PROMPTS,), modality="dermoscopy image")
+    return propose_concepts.fn(dataset, images, spec, llm(server, **settings), store)
+
+
+def test_every_class_is_asked_about_every_aspect_until_nothing_new_comes(
     store: ArtifactStore, dataset: Ref[ImageDataset]
 ) -> None:
     with chat_server(in_turn(GOOD)) as server:
-        found = store.load(CandidateSet, propose_concepts.fn(dataset, spec(server), store))
-    assert len(server.bodies) == 2 * len(ASPECTS) * 2
+        prices = LlmPrices(prompt_usd=1, completion_usd=10)
+        found = store.load(CandidateSet, run(store, dataset, server, prices=prices))
+    assert len(server.bodies) == 2 * len(ASPECTS) * 2, "the second round brought nothing new"
     assert len({json.dumps(body) for body in server.bodies}) == 2 * len(ASPECTS)
     assert [(c.text, c.classes) for c in found.candidates] == [
         ("dark brown", ("secret-key-nv", "secret-key-mel")),
         ("round shape", ("secret-key-nv", "secret-key-mel")),
     ]
-    assert len(found.candidates[0].origins) == 20
-    assert (found.usage.answers, found.usage.prompt_tokens) == (20, 2000)
-    assert found.source == "tiny: 20 answers to 5 prompts a class"
+    assert len(found.candidates[0].origins) == 24
+    assert (found.usage.answers, found.usage.prompt_tokens) == (24, 2400)
+    assert found.usage.cost_usd == pytest.approx((2400 * 1 + 240 * 10) / 1e6)
+    assert found.source == "tiny: 24 answers to 6 prompts a class"
+    assert [(s.about, s.stopped) for s in found.saturation] == [
+        ("secret-key-nv", "saturated"),
+        ("secret-key-mel", "saturated"),
+    ]
     assert not found.recorded
 
 
@@ -84,9 +117,9 @@ def test_a_second_run_asks_nothing_and_finds_the_same(
     store: ArtifactStore, dataset: Ref[ImageDataset]
 ) -> None:
     with chat_server(in_turn(GOOD)) as server:
-        first = propose_concepts.fn(dataset, spec(server), store)
+        first = run(store, dataset, server)
         asked = len(server.bodies)
-        assert propose_concepts.fn(dataset, spec(server), store) == first
+        assert run(store, dataset, server) == first
     assert len(server.bodies) == asked
 
 
@@ -94,7 +127,7 @@ def test_prompts_hold_class_names_and_nothing_else_of_the_dataset(
     store: ArtifactStore, dataset: Ref[ImageDataset]
 ) -> None:
     with chat_server(in_turn(GOOD)) as server:
-        propose_concepts.fn(dataset, spec(server), store)
+        run(store, dataset, server)
     sent = json.dumps(server.bodies)
     assert "melanocytic nevus" in sent
     assert "secret" not in sent
@@ -105,7 +138,7 @@ def test_the_key_is_in_no_file_of_the_store(
     store: ArtifactStore, dataset: Ref[ImageDataset], key: str
 ) -> None:
     with chat_server(in_turn(GOOD)) as server:
-        propose_concepts.fn(dataset, spec(server), store)
+        run(store, dataset, server)
     files = [p.read_bytes() for p in store.root.rglob("*") if p.is_file()]
     assert len(files) > 20
     assert not [f for f in files if key.encode() in f]
@@ -115,9 +148,10 @@ def test_the_manifest_names_the_dataset_and_the_settings(
     store: ArtifactStore, dataset: Ref[ImageDataset]
 ) -> None:
     with chat_server(in_turn(GOOD)) as server:
-        manifest = store.manifest(propose_concepts.fn(dataset, spec(server), store))
+        manifest = store.manifest(run(store, dataset, server))
     assert manifest.recipe.inputs == {"dataset": str(dataset)}
-    assert manifest.recipe.spec["source"]["api_key_variable"] == "SOME_KEY"
+    assert manifest.recipe.spec["llm"]["model"] == "tiny"
+    assert "api_key_variable" not in manifest.recipe.spec["llm"]
 
 
 def test_a_failed_run_keeps_its_answers_and_no_artifact(
@@ -125,14 +159,14 @@ def test_a_failed_run_keeps_its_answers_and_no_artifact(
 ) -> None:
     with chat_server(in_turn(GOOD, GOOD, GOOD, Status(503))) as server:
         with pytest.raises(StudyError, match="HTTP 503"):
-            propose_concepts.fn(dataset, spec(server), store)
+            run(store, dataset, server)
         assert not (store.root / "candidates").exists()
         stored = len(list(store.root.glob("responses/*/*.json")))
         assert stored == 3
         before = len(server.bodies)
         server.behave = in_turn(GOOD)
-        propose_concepts.fn(dataset, spec(server), store)
-    assert len(server.bodies) - before == 20 - stored
+        run(store, dataset, server)
+    assert len(server.bodies) - before == 24 - stored
 
 
 def test_a_class_without_candidates_fails_by_name(
@@ -145,7 +179,7 @@ def test_a_class_without_candidates_fails_by_name(
         chat_server(refuse_melanoma) as server,
         pytest.raises(StudyError, match=r"too few candidates for `secret-key-mel` \(0\)"),
     ):
-        propose_concepts.fn(dataset, spec(server), store)
+        run(store, dataset, server)
 
 
 def test_the_stage_runs_in_a_thread_of_its_own(
@@ -153,19 +187,58 @@ def test_the_stage_runs_in_a_thread_of_its_own(
 ) -> None:
     made: list[Ref[CandidateSet]] = []
     with chat_server(in_turn(GOOD)) as server:
-        asked = spec(server)
-        thread = threading.Thread(
-            target=lambda: made.append(propose_concepts.fn(dataset, asked, store))
-        )
+        thread = threading.Thread(target=lambda: made.append(run(store, dataset, server)))
         thread.start()
         thread.join()
-        assert made == [propose_concepts.fn(dataset, asked, store)]
+        assert made == [run(store, dataset, server)]
 
 
-def test_every_setting_is_part_of_the_stages_key(
+def test_the_key_holds_what_is_asked_and_not_how_patiently(
     store: ArtifactStore, dataset: Ref[ImageDataset]
 ) -> None:
-    with chat_server(in_turn(GOOD)) as server:
-        specs = [spec(server), spec(server, min_per_class=2), spec(server, max_length=9)]
-    keys = {STAGE.key({"dataset": dataset, "spec": s, "store": store}) for s in specs}
-    assert len(keys) == 3
+    def key(spec: ProposeSpec, **settings: Any) -> str:
+        asked = LlmSpec(model="m", **settings)
+        return STAGE.key({"dataset": dataset, "spec": spec, "llm": asked, "store": store})
+
+    spec = ProposeSpec(sources=(PROMPTS,))
+    assert key(spec) == key(spec, concurrency=2, timeout_s=1, max_requests=5)
+    others = {
+        key(spec),
+        key(spec, temperature=0.1),
+        key(spec, draw=1),
+        key(ProposeSpec(sources=(PROMPTS,), max_length=9)),
+        key(ProposeSpec(sources=(CONTRASTS,))),
+    }
+    assert len(others) == 5
+
+
+def test_contrasts_are_asked_of_the_classes_whose_images_are_most_alike(
+    store: ArtifactStore, dataset: Ref[ImageDataset]
+) -> None:
+    encoder = EncoderIdentity(name="e", digest="e", dim=2, demo=False)
+    about = store.load(ImageDataset, dataset)
+    vectors = np.tile(np.array([[1.0, 0.0]], dtype=np.float32), (len(about), 1))
+    embeddings = ImageEmbeddings(tuple(about.images["image_id"]), vectors, encoder)
+    images = store.save(embeddings, Recipe(stage="embed", code=""))
+    answer = Answer('{"first": ["even brown", "round"], "second": ["blue veil", "round"]}')
+    with chat_server(in_turn(answer)) as server:
+        found = store.load(CandidateSet, run(store, dataset, server, CONTRASTS, images=images))
+    [body] = server.bodies
+    assert "<first>melanocytic nevus</first>" in str(body)
+    assert [(c.text, c.classes) for c in found.candidates] == [
+        ("even brown", ("secret-key-nv",)),
+        ("round", ("secret-key-nv", "secret-key-mel")),
+        ("blue veil", ("secret-key-mel",)),
+    ]
+    assert "1 answers on 1 pairs of classes (most alike by their image vectors)" in found.source
+
+
+def test_a_pair_of_strange_classes_is_refused(
+    store: ArtifactStore, dataset: Ref[ImageDataset]
+) -> None:
+    wrong = ContrastSource(kind="contrasts", pairs=(("secret-key-nv", "wart"),))
+    with (
+        chat_server(in_turn(GOOD)) as server,
+        pytest.raises(StudyError, match=r"the pairs \[secret-key-nv, wart\] are not of"),
+    ):
+        run(store, dataset, server, wrong)

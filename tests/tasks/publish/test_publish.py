@@ -39,7 +39,7 @@ def publish(
     """Publish a study as if it had been validated with these checks."""
     recipe = Recipe(stage="validate", code="0" * 64)
     report = store.save(ValidationReport(checks=checks, results={}, data_docs=""), recipe)
-    names = ("dataset", "candidates", "screened", "concepts", "embeddings", "index")
+    names = ("dataset", "candidates", "screened", "concepts", "priors", "embeddings", "index")
     digests = {n: ref.digest for n, ref in zip(names, study.save(store), strict=True)}
     validated = ValidatedConceptDataset(**digests, report=report.digest)
     return publish_concept_dataset.fn("small", "", store.save(validated, recipe), spec, store)
@@ -120,6 +120,7 @@ def test_a_folder_from_which_nothing_was_dropped_loads(store: ArtifactStore, loa
         "images",
         "concepts",
         "pool",
+        "priors",
     ]
 
 
@@ -131,7 +132,7 @@ def test_equal_inputs_give_one_artifact(tmp_path: Path) -> None:
 def test_no_file_says_where_the_images_lie(store: ArtifactStore) -> None:
     folder = store.path(publish(small_study(), store))
     files = [p for p in folder.rglob("*") if p.is_file()]
-    assert len(files) == 9  # the artifact's eight and the manifest
+    assert len(files) == 10  # the artifact's nine and the manifest
     assert not [p for p in files if b"somewhere/private" in p.read_bytes()]
     published = ConceptDataset.read(folder)
     assert {"location", "mask_location"}.isdisjoint(published.images.columns)
@@ -186,6 +187,7 @@ def test_the_card_counts_what_is_in_the_tables(store: ArtifactStore) -> None:
         ["images", "60"],
         ["concepts", "6"],
         ["pool", "7"],
+        ["priors", "21"],
         ["dropped", "2"],
     ]
     assert images[2] == ["mel", "melanoma", "12", "4", "4"]
@@ -195,7 +197,7 @@ def test_the_card_counts_what_is_in_the_tables(store: ArtifactStore) -> None:
     assert ["select", "per_class", "2"] in settings
     assert ["screen", "near_duplicate_cosine", "0.95"] in settings
     assert lineage[-1] == ["test labels", "f" * 20]
-    assert len(lineage) == 9
+    assert len(lineage) == 10
     assert "9 candidates were proposed, 2 dropped, 7 kept," in text
     assert "Not taken over from the source: 2 broken-image, 1 missing-file." in text
     assert "- The split is by subject." in text
@@ -206,7 +208,9 @@ def test_the_card_counts_what_is_in_the_tables(store: ArtifactStore) -> None:
 def test_the_card_names_the_model_and_its_prompts(store: ArtifactStore) -> None:
     study = small_study()
     origins = tuple(
-        LlmOrigin(model=m, prompt_sha256=p, request_sha256=f"{m}{p}", recorded=False)
+        LlmOrigin(
+            model=m, prompt="colour", prompt_sha256=p, request_sha256=f"{m}{p}", recorded=False
+        )
         for m, p in (("model-b", "1"), ("model-a", "2"), ("model-a", "1"))
     )
     candidates = [c.model_copy(update={"origins": origins}) for c in study.candidates.candidates]

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 from schemas.artifact import Manifest, Recipe, Ref
+from schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
 from schemas.concepts import ClassSelection, ConceptSet, Pick
 from schemas.evaluation import EvaluateSpec
 from schemas.images import SPLITS, ImageDataset, Rejection, TestLabels
 from schemas.index import ConceptIndex, Hit
+from schemas.priors import Priors
 from schemas.probe import ProbeSpec
 from schemas.report import ReportSpec
 from schemas.screened import Drop, ScreenedSet, ScreenSpec
@@ -64,6 +66,31 @@ def material() -> Material:
                 ),
             ),
             gates=ScreenSpec().gates,
+        ),
+        candidates=CandidateSet(
+            candidates=published.pool,
+            failures=(
+                AskFailure(class_key=HOSTILE, request_sha256="", reason=HOSTILE, raw=HOSTILE),
+            ),
+            saturation=(
+                Saturation(
+                    source="class_prompts",
+                    about=HOSTILE,
+                    points=(SaturationPoint(requests=2, distinct=9),),
+                    mentions=12,
+                    once=6,
+                    twice=3,
+                    stopped="limit",
+                ),
+            ),
+            source=HOSTILE,
+        ),
+        priors=Priors(
+            class_keys=KEYS,
+            concept_ids=tuple(c.concept_id for c in published.pool),
+            source=HOSTILE,
+            asked="links",
+            priors=published.priors,
         ),
         concepts=ConceptSet(
             method="submodular",

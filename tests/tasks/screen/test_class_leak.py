@@ -22,6 +22,9 @@ OTHERS = (
     ClassLabel(key="acute_leukaemia", name="AML"),
     ClassLabel(key="7", name="smooth muscle"),
     ClassLabel(key="8", name="covid-19"),
+    ClassLabel(key="CXR-9", name="other finding"),
+    ClassLabel(key="x10b", name="diabetic retinopathy"),
+    ClassLabel(key="11", name="chronic lymphocytic leukemia"),
 )
 NAMES = read_class_names((*SKIN, *OTHERS))
 
@@ -60,6 +63,16 @@ NAMES = read_class_names((*SKIN, *OTHERS))
         ("smooth muscles", "7"),
         ("covid pattern", "8"),
         ("covid19 pattern", "8"),
+        ("BCCs", "bcc"),
+        ("bcc", "bcc"),
+        ("typical of an nv", "nv"),
+        ("like CXR-9", "CXR-9"),
+        ("like cxr9", "CXR-9"),
+        ("a CXR look", "CXR-9"),
+        ("x10b type", "x10b"),
+        ("signs of DR", "x10b"),
+        ("a case of CLL", "11"),
+        ("cll cells", "11"),
     ],
 )
 def test_names_stems_plurals_and_joined_forms_leak(text: str, key: str) -> None:
@@ -84,6 +97,10 @@ def test_names_stems_plurals_and_joined_forms_leak(text: str, key: str) -> None:
         "like a stain of the skin",
         "molecular layer",
         "class 4",
+        "dr smith's sign",
+        "x10 magnification",
+        "a pm note",
+        "A SPOT OF RED",
     ],
 )
 def test_plain_words_of_a_name_do_not_leak_on_their_own(text: str) -> None:

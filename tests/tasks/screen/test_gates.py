@@ -11,10 +11,12 @@ from schemas.artifact import Ref, StudyError
 from schemas.candidates import Candidate, CandidateSet, FileOrigin, concept_id
 from schemas.embeddings import EncoderIdentity, TextEmbeddings
 from schemas.images import ClassLabel
-from schemas.screened import GateName, ScreenedSet, ScreenSpec
+from schemas.screened import GateName, JudgeSpec, ScreenedSet, ScreenSpec
 from tasks.screen.class_leak import find_leak, read_class_names
-from tasks.screen.gates import require_every_class, screen
+from tasks.screen.gates import Circumstances, require_every_class, screen
+from tasks.screen.training import TrainingImages
 from tasks.screen.words import words
+from tests.tasks.screen.judges import HandMade, knows, of_opinion, verdicts
 
 CLASSES = (
     ClassLabel(key="mel", name="melanoma"),
@@ -22,6 +24,7 @@ CLASSES = (
     ClassLabel(key="vasc", name="vascular lesion"),
 )
 DIM = 8
+NO_IMAGES = TrainingImages(np.zeros((0, 64), np.float32), {}, classes=3)
 
 
 def candidates(**texts: str) -> CandidateSet:
@@ -53,9 +56,11 @@ def run(
     proposed: CandidateSet,
     spec: ScreenSpec | None = None,
     alike: Sequence[tuple[str, str]] = (),
+    ask: HandMade | None = None,
 ) -> ScreenedSet:
     texts = [c.text for c in proposed.candidates]
-    return screen(proposed, CLASSES, vectors(texts, alike), spec or ScreenSpec())
+    known = Circumstances(CLASSES, vectors(texts, alike), NO_IMAGES, ask)
+    return screen(proposed, known, spec or ScreenSpec())
 
 
 PROPOSED = candidates(
@@ -75,21 +80,21 @@ def test_every_candidate_meets_the_gate_it_should() -> None:
         "cryotherapy": "visual",
         "over time": "visual",
         "looks like a melanoma": "class_leak",
-        "colours vary depending on": "visual",
-        "irregular border": "exact_duplicate",
-        "dark brown lesion": "near_duplicate",
+        "colours vary depending on": "form",
+        "The borders are irregular": "exact_duplicate",
+        "deep brown lesion": "near_duplicate",
         "blonde or red hair": "visual",
         "wear protective clothing": "visual",
         "firm to the touch": "visual",
         "vascular lesions": "class_leak",
-        "of": "length",
+        "of": "form",
         "nevi with dots": "class_leak",
-        ("very " * 30 + "brown"): "length",
+        ("very " * 30 + "brown"): "form",
     }
     assert [c.text for c in screened.kept] == [
         "blue-white veil",
-        "The borders are irregular",
-        "deep brown lesion",
+        "irregular border",
+        "dark brown lesion",
         "red lacunae",
         "scaly surface",
     ]
@@ -98,15 +103,30 @@ def test_every_candidate_meets_the_gate_it_should() -> None:
 def test_duplicates_leave_their_links_and_their_twin_is_named() -> None:
     screened = run(PROPOSED, alike=ALIKE)
     kept = {c.text: c for c in screened.kept}
-    for text in ("The borders are irregular", "deep brown lesion"):
+    for text in ("irregular border", "dark brown lesion"):
         assert kept[text].classes == ("mel", "nv", "vasc")
         assert len(kept[text].origins) == 2
     drops = {d.candidate.text: d for d in screened.dropped}
-    exact, near = drops["irregular border"], drops["dark brown lesion"]
-    assert exact.reason == "says the same as 'The borders are irregular'"
-    assert exact.evidence["kept_id"] == concept_id("The borders are irregular")
-    assert near.reason == "is nearly 'deep brown lesion' (cosine 1.000)"
+    exact, near = drops["The borders are irregular"], drops["deep brown lesion"]
+    assert exact.reason == "says the same as 'irregular border'"
+    assert exact.evidence["kept_id"] == concept_id("irregular border")
+    assert near.reason == "is nearly 'dark brown lesion' (cosine 1.000)"
     assert near.evidence["cosine"] > 0.99
+    assert {f.concept_id: f.members for f in screened.families} == {
+        concept_id("irregular border"): (concept_id("The borders are irregular"),),
+        concept_id("dark brown lesion"): (concept_id("deep brown lesion"),),
+    }
+
+
+def test_a_family_holds_the_members_of_its_members() -> None:
+    proposed = candidates(mel="red patch | patches, red | a reddish patch on skin")
+    screened = run(proposed, alike=[("a reddish patch on skin", "red patch")])
+    (family,) = screened.families
+    assert family.concept_id == screened.kept[0].concept_id == concept_id("red patch")
+    assert set(family.members) == {
+        concept_id("patches, red"),
+        concept_id("a reddish patch on skin"),
+    }
 
 
 def test_reasons_and_evidence_say_what_was_found() -> None:
@@ -120,7 +140,7 @@ def test_reasons_and_evidence_say_what_was_found() -> None:
 
 def test_words_and_characters_are_counted_at_their_limits() -> None:
     proposed = candidates(mel="red | red dot | red dot here | red dots here now")
-    spec = ScreenSpec(gates=("length",), min_words=2, max_words=3, max_characters=11)
+    spec = ScreenSpec(gates=("form",), min_words=2, max_words=3, max_characters=11)
     screened = run(proposed, spec)
     assert [c.text for c in screened.kept] == ["red dot"]
     assert [d.reason for d in screened.dropped] == [
@@ -172,10 +192,12 @@ def test_nothing_is_lost_and_a_second_screen_drops_nothing(
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     encoder = EncoderIdentity(name="random", digest="0" * 64, dim=DIM, demo=False)
     embeddings = TextEmbeddings(tuple(texts), rows.astype(np.float32), encoder)
-    gates: list[GateName] = [*data.draw(st.permutations(ScreenSpec().gates))]
+    merging: list[GateName] = ["form", "class_leak", "visual", "exact_duplicate", "near_duplicate"]
+    counting: list[GateName] = ["vacuity", "contradiction"]
+    gates = [*data.draw(st.permutations(merging)), *data.draw(st.permutations(counting))]
     spec = ScreenSpec(gates=tuple(gates), near_duplicate_cosine=0.97)
 
-    screened = screen(proposed, CLASSES, embeddings, spec)
+    screened = screen(proposed, Circumstances(CLASSES, embeddings), spec)
 
     came = {c.concept_id: c for c in proposed.candidates}
     dropped = {d.candidate.concept_id: d.candidate for d in screened.dropped}
@@ -202,14 +224,126 @@ def test_nothing_is_lost_and_a_second_screen_drops_nothing(
             assert {*came[key].origins} <= {*kept[heir].origins}
 
     again = CandidateSet(candidates=screened.kept, source="kept")
-    second = screen(again, CLASSES, embeddings, spec)
+    second = screen(again, Circumstances(CLASSES, embeddings), spec)
     assert second.dropped == ()
     assert second.kept == screened.kept
 
 
+JUDGED = ScreenSpec(gates=("visual", "judge"), judge=JudgeSpec())
+
+
+def test_a_judge_who_can_be_believed_drops_what_the_rules_let_through() -> None:
+    proposed = candidates(mel="red dots | a costly pattern")
+    screened = run(proposed, JUDGED, ask=of_opinion(knows("a costly pattern")))
+    assert [c.text for c in screened.kept] == ["red dots"]
+    (dropped,) = screened.dropped
+    assert dropped.gate == "judge"
+    assert dropped.reason == "is not visible in one image to 3 of 3 votes of the judge"
+    assert dropped.evidence == {"yes": 0, "no": 3, "asked": 3, "rules": "visible"}
+    assert screened.judge is not None
+    assert screened.judge.believed
+    assert screened.usage.requests == 9
+    assert screened.unsure == ()
+
+
+def test_a_judge_who_cannot_be_believed_drops_nothing_and_this_is_said() -> None:
+    proposed = candidates(mel="red dots | a costly pattern")
+    screened = run(proposed, JUDGED, ask=of_opinion(lambda _: False))
+    assert screened.dropped == ()
+    assert screened.judge is not None
+    assert {v.judge for v in screened.judge.judged} == {"not_visible"}
+    assert "is not believed" in screened.judge.verdict
+    assert screened.unsure == ()
+
+
+def test_votes_that_never_came_or_split_leave_a_concept_in_doubt() -> None:
+    def answer(prompt: str, sample: int) -> str | None:
+        if "blue veil" in prompt and sample == 0:
+            return None
+        return verdicts(prompt, knows("red dots", "blue veil") if sample == 2 else knows())
+
+    proposed = candidates(mel=" | ".join(["red dots", "blue veil", *(f"{n} rims" for n in "abc")]))
+    spec = ScreenSpec(gates=("judge",), judge=JudgeSpec(statements_per_request=2))
+    screened = run(proposed, spec, ask=HandMade(answer))
+    doubts = {u.concept_id: u for u in screened.unsure}
+    veil, dots = doubts[concept_id("blue veil")], doubts[concept_id("red dots")]
+    assert concept_id("blue veil") in {c.concept_id for c in screened.kept}
+    assert (veil.sure, veil.why) == (0, "was not judged: 1 of 3 votes never came")
+    assert dots.why == "split the judge: 2 yes, 1 no"
+    assert dots.sure == pytest.approx(1 / 3, abs=1e-5)
+    assert [u.sure for u in screened.unsure] == sorted(u.sure for u in screened.unsure)
+
+
+def test_where_rules_and_judge_differ_a_person_is_told() -> None:
+    proposed = candidates(mel="red dots | zanzibar")
+    gates: tuple[GateName, ...] = ("judge", "visual")
+    screened = run(proposed, ScreenSpec(gates=gates, judge=JudgeSpec()), ask=of_opinion(knows()))
+    assert screened.judge is not None
+    assert [(v.text, v.judge, v.rules) for v in screened.judge.judged] == [
+        ("red dots", "visible", "visible"),
+        ("zanzibar", "visible", "not_visible"),
+    ]
+    alone = run(proposed, ScreenSpec(gates=("judge",), judge=JudgeSpec()), ask=of_opinion(knows()))
+    (doubt,) = alone.unsure
+    assert doubt.why == "is visible to the judge, but names nothing that an image shows"
+
+
+def test_a_judge_is_described_exactly_where_it_can_sit() -> None:
+    with pytest.raises(ValueError, match="`judge` is described but is not among `gates`"):
+        ScreenSpec(gates=("form",), judge=JudgeSpec())
+    with pytest.raises(ValueError, match="must be odd"):
+        JudgeSpec(votes=2)
+    assert "judge" not in run(candidates(mel="red dots")).gates
+
+
+def test_what_was_nearly_decided_otherwise_is_unsure() -> None:
+    screened = run(candidates(mel="firm pink nodule | red dots | flat rim | raised rim"))
+    assert {u.concept_id: (u.gate, u.sure, u.why) for u in screened.unsure} == {
+        concept_id("flat rim"): ("contradiction", 0, "contradicts 'raised rim'"),
+        concept_id("raised rim"): ("contradiction", 0, "contradicts 'flat rim'"),
+        concept_id("firm pink nodule"): (
+            "visual",
+            0.5,
+            "speaks of how it feels under a finger ('firm') as well as of 'pink'",
+        ),
+    }
+
+
+def test_a_concept_just_under_the_cosine_of_duplicates_is_unsure() -> None:
+    proposed = candidates(mel="red dots | ruddy dots | blue veil")
+    rows = np.eye(64, dtype=np.float32)[:3]
+    rows[1] = [0.945, np.sqrt(1 - 0.945**2), *[0] * 62]
+    encoder = EncoderIdentity(name="by hand", digest="0" * 64, dim=64, demo=False)
+    texts = TextEmbeddings(tuple(c.text for c in proposed.candidates), rows, encoder)
+    screened = screen(proposed, Circumstances(CLASSES, texts, NO_IMAGES), ScreenSpec())
+    (doubt,) = screened.unsure
+    assert doubt.concept_id == concept_id("ruddy dots")
+    assert doubt.why == "is almost a duplicate of 'red dots' (cosine 0.945)"
+
+
+def test_less_supported_opposites_and_what_every_class_has_are_dropped() -> None:
+    proposed = candidates(mel="flat rim | red dots", nv="blue veil")
+    dots, rim = proposed.candidates[1], proposed.candidates[0]
+    origins = tuple(FileOrigin(file=f"{n}.txt", line=1) for n in range(3))
+    everywhere = dots.model_copy(update={"classes": ("mel", "nv", "vasc"), "origins": origins})
+    rival = rim.model_copy(update={"text": "raised rim", "origins": origins})
+    screened = run(CandidateSet(candidates=(rim, rival, everywhere), source="by hand"))
+    assert {d.candidate.text: (d.gate, d.reason) for d in screened.dropped} == {
+        "flat rim": (
+            "contradiction",
+            "contradicts 'raised rim', which was proposed more often for the same class",
+        ),
+        "red dots": (
+            "vacuity",
+            "was proposed for all 3 classes, so it tells none from another",
+        ),
+    }
+
+
 def test_no_candidates_are_no_problem() -> None:
     nothing = run(CandidateSet(candidates=(), source="nobody"))
-    assert nothing == ScreenedSet(kept=(), dropped=(), gates=ScreenSpec().gates)
+    gates = tuple(g for g in ScreenSpec().gates if g != "judge")
+    assert nothing == ScreenedSet(kept=(), dropped=(), gates=gates)
 
 
 def test_a_class_without_candidates_is_named_with_the_gates_that_emptied_it() -> None:

@@ -2,6 +2,7 @@
 
 The rules were mended against `statements_development.csv`. `statements_held_out.csv` was written
 after they were frozen, and they were not touched again: it measures them, and stays as it is.
+`statements_blind.csv` was written later by somebody who had not read the rules, and measured once.
 """
 
 import csv
@@ -36,7 +37,9 @@ def f1(labelled: list[Statement], *, of: bool) -> float:
 
 
 @pytest.mark.parametrize("of", [True, False])
-@pytest.mark.parametrize(("name", "least"), [("development", 0.97), ("held_out", 0.9)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("development", 0.97), ("held_out", 0.9), ("blind", 0.9)]
+)
 def test_f1_over_all_modalities(name: str, least: float, of: bool) -> None:
     assert f1(statements(name), of=of) >= least
 
@@ -48,9 +51,10 @@ def test_f1_of_every_modality_on_unseen_statements(modality: str, of: bool) -> N
 
 
 def test_the_lists_share_no_statement_and_are_balanced() -> None:
-    development, held_out = statements("development"), statements("held_out")
-    assert not {s.text for s in development} & {s.text for s in held_out}
-    for labelled in (development, held_out):
+    lists = [statements(name) for name in ("development", "held_out", "blind")]
+    texts = [s.text for labelled in lists for s in labelled]
+    assert len(set(texts)) == len(texts) >= 1000
+    for labelled in lists:
         assert 0.45 < sum(s.visual for s in labelled) / len(labelled) < 0.55
         assert {s.modality for s in labelled} >= set(MODALITIES)
 

@@ -20,10 +20,11 @@ def validate(study: SmallStudy, store: ArtifactStore) -> Ref[ValidatedConceptDat
 
 def test_what_passed_is_named_together_with_its_report(tmp_path: Path) -> None:
     store, study = ArtifactStore(tmp_path), small_study()
-    dataset, candidates, screened, concepts, embeddings, index = study.save(store)
+    dataset, candidates, screened, concepts, priors, embeddings, index = study.save(store)
     validated = store.load(ValidatedConceptDataset, validate(study, store))
     assert (validated.dataset_ref, validated.candidates_ref) == (dataset, candidates)
     assert (validated.screened_ref, validated.concepts_ref) == (screened, concepts)
+    assert validated.priors_ref == priors
     assert (validated.embeddings_ref, validated.index_ref) == (embeddings, index)
     report = store.load(ValidationReport, validated.report_ref)
     assert report.failed == ()

@@ -1,0 +1,206 @@
+"""A person's decisions: out to a sheet and back in, or asked for in the Prefect UI."""
+
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+from prefect.client.base import ServerType
+from prefect.client.orchestration import get_client
+from prefect.exceptions import FlowPauseTimeout
+from prefect.flow_runs import pause_flow_run
+from prefect.input import RunInput
+from prefect.runtime import flow_run
+from pydantic import create_model
+
+from flows.stages import RunOptions
+from schemas.artifact import Ref, StudyError
+from schemas.images import ClassLabel, ImageDataset
+from schemas.review import Decision, Decisions, ReviewSpec
+from schemas.screened import ScreenedSet
+from schemas.study import Study
+from storage.decisions import DecisionShelf
+from storage.store import ArtifactStore
+from tasks.review.decisions import merge_decisions
+from tasks.review.form import form_fields, open_questions, read_form
+from tasks.review.sheet import read_sheet, write_sheet
+from tasks.review.task import STAGE
+
+RunUntilScreen = Callable[[Study, RunOptions], Ref[ScreenedSet]]
+_POLL_S = 2  # between two looks at whether the form was sent
+
+
+# --- what is decided ----------------------------------------------------------------------------
+
+
+def current_decisions(study: Study, store: ArtifactStore) -> Ref[Decisions]:
+    """Return the decisions that count in a run of the study: none where its review is off."""
+    kept = DecisionShelf(store.root).get(study.name) if study.review.mode != "off" else None
+    return kept or _save(Decisions(study=study.name, decisions=()), store)
+
+
+def ask_reviewer(
+    study: Study,
+    dataset: Ref[ImageDataset],
+    screened: Ref[ScreenedSet],
+    decided: Ref[Decisions],
+    store: ArtifactStore,
+) -> Ref[Decisions]:
+    """Return the decisions of this run: those that there were and, in the UI, those made now.
+
+    What somebody imported while the form was open is kept, but counts in the next run: this one
+    has no vectors for texts that it has not seen.
+
+    Raises:
+        StudyError: the run has no UI, or nobody answered in time.
+    """
+    if study.review.mode != "ui":
+        return decided
+    earlier = store.load(Decisions, decided)
+    classes = store.load(ImageDataset, dataset).classes
+    made = ask_in_ui(store.load(ScreenedSet, screened), study.review, classes, earlier)
+    if not made:
+        return decided
+    _keep(study, made, store)
+    return _save(merge_decisions(earlier, made), store)
+
+
+def _keep(study: Study, made: Sequence[Decision], store: ArtifactStore) -> None:
+    """Add decisions to those that are the study's now, whoever made them."""
+
+    def add(now: Ref[Decisions] | None) -> Ref[Decisions]:
+        return _save(merge_decisions(_load(study, now, store), made), store)
+
+    DecisionShelf(store.root).change(study.name, add)
+
+
+def _load(study: Study, ref: Ref[Decisions] | None, store: ArtifactStore) -> Decisions:
+    return store.load(Decisions, ref) if ref else Decisions(study=study.name, decisions=())
+
+
+def _save(decisions: Decisions, store: ArtifactStore) -> Ref[Decisions]:
+    return store.save(decisions, STAGE.recipe())
+
+
+# --- the sheet ----------------------------------------------------------------------------------
+
+
+def export_sheet(
+    study: Study, options: RunOptions, sheet: Path, run_until_screen: RunUntilScreen
+) -> str:
+    """Write the review sheet of a study, running it as far as that needs; return what to say.
+
+    Raises:
+        StudyError: there is such a file already, perhaps with decisions that are not imported.
+    """
+    if sheet.exists():
+        raise StudyError(
+            f"{sheet} is there already, and may hold decisions: import it, or choose another name"
+        )
+    screened, store = run_until_screen(study, options), ArtifactStore(options.store.resolve())
+    found = store.load(ScreenedSet, screened)
+    decisions = _load(study, DecisionShelf(store.root).get(study.name), store)
+    try:
+        with sheet.open("xb") as file:
+            file.write(write_sheet(found, decisions))
+    except OSError as error:
+        raise StudyError(f"cannot write the review sheet {sheet}: {error}") from None
+    return (
+        f"{sheet}: {len(found.kept)} kept and {len(found.dropped)} dropped concepts, "
+        f"{len(found.unsure)} that gates were unsure of; {len(decisions.decisions)} decided about "
+        "so far. Fill in verdict (keep, drop, reword with new_text, reassign with new_classes), "
+        "reviewer and comment, and import it."
+    )
+
+
+def import_sheet(
+    study: Study, options: RunOptions, sheet: Path, run_until_screen: RunUntilScreen
+) -> str:
+    """Take the decisions of a sheet over into those of the study; return what was taken.
+
+    Raises:
+        StudyError: the sheet cannot be read, or anything in it is wrong; then nothing is taken.
+    """
+    try:
+        content = sheet.read_bytes()
+    except OSError as error:
+        raise StudyError(f"cannot read the review sheet {sheet}: {error}") from None
+    screened, store = run_until_screen(study, options), ArtifactStore(options.store.resolve())
+    dataset: Ref[ImageDataset] = Ref.parse(store.manifest(screened).recipe.inputs["dataset"])
+    keys = store.load(ImageDataset, dataset).class_keys
+    made = read_sheet(content, str(sheet), keys, study.review.reviewer)
+    _keep(study, made, store)
+    said = summary(made, store.load(ScreenedSet, screened))
+    if study.review.mode == "off":
+        said += "\nThey do not count yet: the study's review is off; set `review: {mode: file}`."
+    return said
+
+
+def summary(made: Sequence[Decision], screened: ScreenedSet) -> str:
+    """Return what was decided in one line."""
+    if not made:
+        return "0 decisions: no row has a verdict"
+    concepts = {c.concept_id for c in screened.kept}
+    concepts |= {d.candidate.concept_id for d in screened.dropped}
+    counts = sorted(Counter(d.verdict for d in made).items())
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in counts)
+    absent = sum(d.concept_id not in concepts for d in made)
+    waiting = f"; {absent} about concepts that are not in the screened set" if absent else ""
+    return f"{len(made)} decision{'s' if len(made) > 1 else ''}: {verdicts}{waiting}"
+
+
+# --- the form -----------------------------------------------------------------------------------
+
+
+def ask_in_ui(
+    screened: ScreenedSet, spec: ReviewSpec, classes: Sequence[ClassLabel], decisions: Decisions
+) -> tuple[Decision, ...]:
+    """Pause the flow run until a person has filled in a form about what gates were unsure of.
+
+    Nothing is asked, and nothing waited for, where everything unsure has a decision. What is left
+    undecided stays as the gates left it, and the next run asks again.
+
+    Raises:
+        StudyError: the run has no UI, or nobody answered in time.
+    """
+    questions = open_questions(screened, decisions)
+    asked = questions[: spec.max_asked]
+    if not asked:
+        return ()
+    _require_ui()
+    print(f"review: waiting for the form at {flow_run.ui_url}", file=sys.stderr)
+    form: type[RunInput] = create_model(
+        "Review", __base__=RunInput, **form_fields(asked, classes, spec)
+    )
+    ids = " ".join(q.concept.concept_id for q in asked)
+    try:
+        answer = pause_flow_run(
+            wait_for_input=form.with_initial_data(
+                description=f"Gates were unsure of {len(questions)} concepts; here are "
+                f"{len(asked)}, the least sure first. What is left undecided stays as it is."
+            ),
+            timeout=spec.timeout_s,
+            poll_interval=_POLL_S,
+            key=f"review-{hashlib.sha256(ids.encode()).hexdigest()[:20]}",
+        )
+    except FlowPauseTimeout:
+        raise StudyError(
+            f"review: nobody filled in the form within {spec.timeout_s} s (review.timeout_s). "
+            "Finished stages are kept; run the study again to be asked again."
+        ) from None
+    return read_form(answer.model_dump(), asked, spec, date.today().isoformat())
+
+
+def _require_ui() -> None:
+    """Refuse where the run's server shows nobody a form."""
+    with get_client(sync_client=True) as client:
+        if client.server_type == ServerType.CLOUD:
+            return
+        settings = client.request("GET", "/admin/settings").json()
+    if not settings["server"]["ui"]["enabled"]:
+        raise StudyError(
+            "review: ui needs a run that is started from the Prefect UI or by a worker (make ui); "
+            "use review: {mode: file} on the command line"
+        )

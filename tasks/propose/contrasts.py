@@ -1,0 +1,93 @@
+"""What tells one class from another that looks alike."""
+
+from collections.abc import Sequence
+
+from schemas.artifact import StudyError
+from schemas.candidates import ContrastSource
+from schemas.images import ClassLabel
+from tasks.llm.quoting import quotable
+from tasks.propose.forms import CONTRAST, Contrast
+from tasks.propose.proposals import Found
+from tasks.propose.sampling import Ask, Prompt, Statement, Topic, sample_until_saturated
+from tasks.propose.templates import fill, template, template_sha256
+
+Pairs = Sequence[tuple[int, int]]
+"""Class numbers."""
+
+_PARTS = ("contrast", "statements", "contrast_form")
+
+
+def ask_for_contrasts(
+    classes: Sequence[ClassLabel],
+    source: ContrastSource,
+    pairs: Pairs,
+    modality: str,
+    model: str,
+    ask: Ask,
+) -> Found:
+    """Return what the model says tells the classes of each pair apart."""
+    topics = contrast_topics(classes, source, pairs, modality)
+    sampled = sample_until_saturated(topics, source.sampling, "contrasts", model, ask)
+    found_by = "given" if source.pairs else "most alike by their image vectors"
+    return Found(
+        proposals=sampled.proposals,
+        failures=sampled.failures,
+        saturation=sampled.saturation,
+        said=f"{model}: {sampled.requests} answers on {len(topics)} pairs of classes ({found_by})",
+    )
+
+
+def contrast_topics(
+    classes: Sequence[ClassLabel], source: ContrastSource, pairs: Pairs, modality: str
+) -> list[Topic]:
+    """Return one topic a pair."""
+    return [
+        Topic(
+            about=f"{classes[a].key} / {classes[b].key}",
+            prompts=(
+                Prompt(
+                    name="contrast",
+                    text=fill(
+                        template(*_PARTS),
+                        first=quotable(classes[a].name),
+                        second=quotable(classes[b].name),
+                        modality=quotable(modality),
+                        count=str(source.concepts_per_answer),
+                    ),
+                    template_sha256=template_sha256(*_PARTS),
+                    form=CONTRAST,
+                    read=_Reader(classes[a].key, classes[b].key),
+                ),
+            ),
+        )
+        for a, b in pairs
+    ]
+
+
+def given_pairs(classes: Sequence[ClassLabel], source: ContrastSource) -> list[tuple[int, int]]:
+    """Return the study's pairs as class numbers.
+
+    Raises:
+        StudyError: a pair names a class that the dataset does not have, or one class twice.
+    """
+    place = {label.key: number for number, label in enumerate(classes)}
+    wrong = [f"[{a}, {b}]" for a, b in source.pairs if a == b or not {a, b} <= place.keys()]
+    if wrong:
+        raise StudyError(
+            f"propose.sources, contrasts: the pairs {', '.join(wrong)} are not of two classes of "
+            f"the dataset. Its class keys are {', '.join(place)}."
+        )
+    return list(dict.fromkeys((place[a], place[b]) for a, b in source.pairs))
+
+
+class _Reader:
+    """Reads an answer about one pair."""
+
+    def __init__(self, first: str, second: str) -> None:
+        self._first, self._second = (first,), (second,)
+
+    def __call__(self, answer: Contrast) -> Sequence[Statement]:
+        return [
+            *((text, self._first) for text in answer.first),
+            *((text, self._second) for text in answer.second),
+        ]

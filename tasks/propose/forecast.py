@@ -1,0 +1,106 @@
+"""What asking for candidates will cost, before anything is asked."""
+
+from collections.abc import Sequence
+from statistics import mean
+
+from schemas.candidates import (
+    ClassPromptSource,
+    ContrastSource,
+    DocumentSource,
+    FileSource,
+    ProposeSpec,
+    RecordedSource,
+    Sampling,
+)
+from schemas.images import ClassLabel
+from schemas.llm import LlmSpec, RequestForecast
+from tasks.llm.asking import Answers, Question, request_of
+from tasks.llm.tokens import count_tokens
+from tasks.propose.class_prompts import class_topics
+from tasks.propose.contrasts import Pairs, contrast_topics, given_pairs
+from tasks.propose.documents import forecast_documents
+from tasks.propose.files import read_file
+from tasks.propose.records import replay
+from tasks.propose.sampling import Topic
+
+_TOKENS_A_STATEMENT = 12
+"""Of a short English statement as a JSON string; measured on the recorded answers: 10 to 11."""
+
+
+def forecast_proposing(
+    classes: Sequence[ClassLabel], spec: ProposeSpec, llm: LlmSpec, answers: Answers
+) -> list[RequestForecast]:
+    """Return what each source will ask: fewest where one round saturates, most at the limit."""
+    found = []
+    for source in spec.sources:
+        match source:
+            case ClassPromptSource():
+                topics = class_topics(classes, source, spec.modality)
+                each = source.concepts_per_answer * _TOKENS_A_STATEMENT
+                found.append(
+                    _forecast("class prompts", topics, source.sampling, each, llm, answers)
+                )
+            case ContrastSource():
+                pairs = given_pairs(classes, source) or _as_many_pairs(classes, source)
+                topics = contrast_topics(classes, source, pairs, spec.modality)
+                each = 2 * source.concepts_per_answer * _TOKENS_A_STATEMENT
+                made = _forecast("contrasts", topics, source.sampling, each, llm, answers)
+                if not source.pairs:
+                    note = f"{made.note}; pairs are found when the images are embedded"
+                    made = made.model_copy(update={"stored": 0, "note": note})
+                found.append(made)
+            case DocumentSource():
+                found.append(forecast_documents(classes, source, spec.modality, llm, answers))
+    return found
+
+
+def most_candidates(
+    classes: Sequence[ClassLabel], spec: ProposeSpec, forecasts: Sequence[RequestForecast]
+) -> int:
+    """Return how many candidates there can be at most, were nothing said twice."""
+    count = 0
+    asked = iter(forecasts)
+    for source in spec.sources:
+        match source:
+            case ClassPromptSource() | DocumentSource():
+                count += next(asked).most * source.concepts_per_answer
+            case ContrastSource():
+                count += next(asked).most * 2 * source.concepts_per_answer
+            case RecordedSource():
+                count += len(replay(classes, source).proposals)
+            case FileSource():
+                count += len(read_file(source, classes).proposals)
+    return count
+
+
+def _forecast(
+    name: str,
+    topics: Sequence[Topic],
+    sampling: Sampling,
+    completion_tokens: int,
+    llm: LlmSpec,
+    answers: Answers,
+) -> RequestForecast:
+    prompts = [prompt for topic in topics for prompt in topic.prompts]
+    a_round = len(prompts) * sampling.per_round
+    stored = sum(
+        answers.get(request_of(Question(p.text, p.form, sample), llm)) is not None
+        for p in prompts
+        for sample in range(sampling.per_round * sampling.max_rounds)
+    )
+    return RequestForecast(
+        name=name,
+        fewest=a_round,
+        most=a_round * sampling.max_rounds,
+        stored=stored,
+        prompt_tokens_each=mean(count_tokens(p.text, llm.model) for p in prompts),
+        completion_tokens_each=min(completion_tokens, llm.max_tokens or completion_tokens),
+        note=f"until less than {sampling.min_new_share:.0%} of a round is new",
+    )
+
+
+def _as_many_pairs(classes: Sequence[ClassLabel], source: ContrastSource) -> Pairs:
+    """Return stand-ins for the pairs that will be found: at most so many, of average names."""
+    count = len(classes)
+    every = [(a, b) for a in range(count) for b in range(a + 1, count)]
+    return every[: count * source.pairs_per_class]

@@ -1,0 +1,175 @@
+"""Asking the same again until little new comes."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from schemas.candidates import (
+    AskFailure,
+    LlmOrigin,
+    Sampling,
+    Saturation,
+    SaturationPoint,
+    normal_form,
+)
+from tasks.llm.asking import Answered, AnswerForm, Question
+from tasks.llm.reading import excerpt_of
+from tasks.propose.proposals import Proposal
+
+Ask = Callable[[Sequence[Question[Any]]], list[Answered[Any]]]
+"""Ask all at once; the answers come in the order of the questions."""
+Statement = tuple[str, tuple[str, ...]]
+"""A text, and the keys of the classes it was written for."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One question about a topic."""
+
+    name: str
+    """Of the prompt: an aspect, or `contrast`."""
+    text: str
+    template_sha256: str
+    form: AnswerForm[Any]
+    read: Callable[[Any], Sequence[Statement]]
+    """From an answer to its statements."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What is asked about: a class, or a pair of classes."""
+
+    about: str
+    prompts: tuple[Prompt, ...]
+
+
+@dataclass
+class Tally:
+    """How often each concept of a topic was named: once an answer at most."""
+
+    named: Counter[str] = field(default_factory=Counter)
+    points: list[SaturationPoint] = field(default_factory=list)
+    requests: int = 0
+
+    def add_round(self, requests: int, answers: Sequence[Sequence[str]]) -> float:
+        """Count a round's answers; return the share of their mentions that were new.
+
+        A round without a usable answer says nothing about what is left to find: its share is 1.
+        """
+        before = len(self.named)
+        mentioned = 0
+        for texts in answers:
+            forms = {normal_form(text) for text in texts} - {""}
+            self.named.update(forms)
+            mentioned += len(forms)
+        self.requests += requests
+        self.points.append(SaturationPoint(requests=self.requests, distinct=len(self.named)))
+        return (len(self.named) - before) / mentioned if mentioned else 1.0
+
+    def saturation(
+        self,
+        source: Literal["class_prompts", "contrasts", "documents", "recorded"],
+        about: str,
+        stopped: Literal["saturated", "limit"],
+    ) -> Saturation:
+        """Return how far asking has come."""
+        times = Counter(self.named.values())
+        return Saturation(
+            source=source,
+            about=about,
+            points=tuple(self.points),
+            mentions=self.named.total(),
+            once=times[1],
+            twice=times[2],
+            stopped=stopped,
+        )
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What asking until saturation has brought."""
+
+    proposals: tuple[Proposal, ...]
+    failures: tuple[AskFailure, ...]
+    saturation: tuple[Saturation, ...]
+    requests: int
+
+
+def sample_until_saturated(
+    topics: Sequence[Topic],
+    sampling: Sampling,
+    source: Literal["class_prompts", "contrasts"],
+    model: str,
+    ask: Ask,
+) -> Sampled:
+    """Ask about every topic, round after round, until a round brings little new.
+
+    In a round each prompt of a topic is asked `sampling.per_round` times. A topic is left when
+    less than `sampling.min_new_share` of what its round named was new, or after
+    `sampling.max_rounds`. All topics of a round are asked together.
+    """
+    tallies = {topic.about: Tally() for topic in topics}
+    stopped: dict[str, Literal["saturated", "limit"]] = {}
+    proposals: dict[str, list[Proposal]] = {topic.about: [] for topic in topics}
+    failures: list[AskFailure] = []
+    for number in range(sampling.max_rounds):
+        asked = [
+            (topic, prompt, Question(prompt.text, prompt.form, number * sampling.per_round + i))
+            for topic in topics
+            if topic.about not in stopped
+            for prompt in topic.prompts
+            for i in range(sampling.per_round)
+        ]
+        if not asked:
+            break
+        said: dict[str, list[list[str]]] = {}
+        sent: Counter[str] = Counter()
+        answered = ask([question for _, _, question in asked])
+        for (topic, prompt, _), answer in zip(asked, answered, strict=True):
+            sent[topic.about] += 1
+            if answer.answer is None:
+                failures.append(_failure(topic, answer))
+                continue
+            found = _read(prompt, answer, model)
+            proposals[topic.about] += found
+            said.setdefault(topic.about, []).append([p.text for p in found])
+        for about, requests in sent.items():
+            new = tallies[about].add_round(requests, said.get(about, []))
+            if new < sampling.min_new_share:
+                stopped[about] = "saturated"
+    return Sampled(
+        proposals=tuple(p for topic in topics for p in proposals[topic.about]),
+        failures=tuple(failures),
+        saturation=tuple(
+            tally.saturation(source, about, stopped.get(about, "limit"))
+            for about, tally in tallies.items()
+        ),
+        requests=sum(tally.requests for tally in tallies.values()),
+    )
+
+
+def digest(template: str) -> str:
+    """Return the digest of a prompt before names are filled in."""
+    return hashlib.sha256(template.encode()).hexdigest()
+
+
+def _read(prompt: Prompt, answered: Answered[Any], model: str) -> list[Proposal]:
+    origin = LlmOrigin(
+        model=model,
+        prompt=prompt.name,
+        prompt_sha256=prompt.template_sha256,
+        request_sha256=answered.request_sha256,
+        recorded=False,
+    )
+    return [Proposal(text, classes, origin) for text, classes in prompt.read(answered.answer)]
+
+
+def _failure(topic: Topic, answered: Answered[Any]) -> AskFailure:
+    return AskFailure(
+        class_key=topic.about,
+        request_sha256=answered.request_sha256,
+        reason=answered.problem,
+        raw=excerpt_of(answered.response),
+    )

@@ -1,0 +1,104 @@
+"""Judges with known opinions, which answer a prompt as a language model would."""
+
+import json
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from schemas.candidates import Candidate, FileOrigin
+from schemas.images import ClassLabel
+from schemas.priors import PriorQuestion
+from schemas.responses import LlmRequest, LlmResponse, SubmittedBatch
+
+PROMPTS = Path(__file__).parents[3] / "tasks" / "priors" / "prompts"
+
+CLASSES = (
+    ClassLabel(key="secret-key-nv", name="melanocytic nevus", synonyms=("secret synonym",)),
+    ClassLabel(key="secret-key-mel", name="melanoma"),
+    ClassLabel(key="secret-key-bcc", name="basal cell carcinoma"),
+)
+
+
+def concept(text: str, *classes: str) -> Candidate:
+    return Candidate(text=text, classes=classes, origins=(FileOrigin(file="secret.txt", line=1),))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a prompt asks, as a reader understands it."""
+
+    question: PriorQuestion
+    wording: str
+    concept: str
+    classes: tuple[str, ...]
+    """Names in the order of the list."""
+
+
+Judge = Callable[[Asked], list[bool | None]]
+"""Yes or no for each class of the list; None leaves the class out."""
+
+
+def understand(prompt: str) -> Asked:
+    wordings = {
+        wording: question
+        for question in get_args(PriorQuestion)
+        for wording in (PROMPTS / f"{question.replace(' ', '_')}.md").read_text().splitlines()
+    }
+    (wording,) = [line for line in prompt.splitlines() if line in wordings]
+    (finding,) = re.findall(r"<finding>(.*)</finding>", prompt)
+    numbered = re.findall(r"^(\d+)\. (.+)$", prompt, flags=re.MULTILINE)
+    assert [int(number) for number, _ in numbered] == list(range(1, len(numbered) + 1))
+    return Asked(wordings[wording], wording, finding, tuple(name for _, name in numbered))
+
+
+def answer(prompt: str, judge: Judge) -> str:
+    asked = understand(prompt)
+    said = list(enumerate(judge(asked), start=1))
+    if asked.question == "reverse":
+        return json.dumps({"numbers": [number for number, yes in said if yes]})
+    return json.dumps(
+        {"answers": [{"number": n, "yes": yes} for n, yes in said if yes is not None]}
+    )
+
+
+def believer(opinions: dict[tuple[PriorQuestion, str], set[str]]) -> Judge:
+    """Say yes to a question about a concept for these names of classes, and no to all else."""
+
+    def judge(asked: Asked) -> list[bool | None]:
+        yes = opinions.get((asked.question, asked.concept), set())
+        return [name in yes for name in asked.classes]
+
+    return judge
+
+
+def guesser(asked: Asked) -> list[bool | None]:
+    """Answer by chance, each wording and order anew."""
+    draw = random.Random(repr(asked))
+    return [draw.random() < 0.5 for _ in asked.classes]
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A shelf that holds an answer to every request, so that no server is needed."""
+
+    speak: Callable[[str], str]
+    """Prompt -> the text of the answer."""
+
+    def get(self, request: LlmRequest) -> LlmResponse | None:
+        prompt = request.body["messages"][0]["content"]
+        return LlmResponse(text=self.speak(prompt), model="oracle", format="json_schema")
+
+    def put(self, request: LlmRequest, response: LlmResponse) -> None:
+        raise AssertionError("an answered question was asked")
+
+    def keep_batch(self, batch: SubmittedBatch) -> None:
+        raise AssertionError("an answered question was asked")
+
+    def open_batches(self) -> list[SubmittedBatch]:
+        return []
+
+    def drop_batch(self, batch: SubmittedBatch) -> None:
+        raise AssertionError("there are no batches")

@@ -1,0 +1,157 @@
+import pytest
+
+from schemas.artifact import StudyError
+from schemas.candidates import Candidate
+from schemas.llm import LlmSpec, Usage
+from schemas.priors import Answer, AskedPriors, LinkPriors, Priors, Votes
+from tasks.priors.priors import collect_priors, decide, directions_differ, link_priors
+from tests.tasks.priors.judges import (
+    CLASSES,
+    Asked,
+    Judge,
+    Oracle,
+    answer,
+    believer,
+    concept,
+    guesser,
+)
+
+LLM = LlmSpec(model="tiny", base_url="http://127.0.0.1:9/v1")
+FIVE = AskedPriors(kind="llm", repeats=5)
+DARK = concept("dark streaks")
+
+
+def collect(judge: Judge, *concepts: Candidate, spec: AskedPriors = FIVE) -> Priors:
+    oracle = Oracle(lambda prompt: answer(prompt, judge))
+    return collect_priors(
+        concepts, CLASSES, spec, "skin image", LLM, oracle, Usage(), lambda _: None
+    )
+
+
+def kappas(found: Priors) -> list[float | None]:
+    return [a.kappa for a in found.agreement]
+
+
+def test_a_link_speaks_for_its_classes_and_no_other() -> None:
+    found = link_priors((concept("a", "secret-key-mel"), concept("b")), CLASSES)
+    assert [p.answer for p in found.priors] == ["neutral", "speaks for", *["neutral"] * 4]
+    assert found.asked == "links"
+
+
+def test_a_judge_that_keeps_to_its_opinions_gets_them_back() -> None:
+    judge = believer(
+        {
+            ("speaks for", "dark streaks"): {"melanoma"},
+            ("speaks against", "dark streaks"): {"melanocytic nevus"},
+            ("reverse", "dark streaks"): {"melanoma"},
+            ("speaks for", "even colour"): {"melanocytic nevus"},
+            ("reverse", "even colour"): {"melanocytic nevus"},
+        }
+    )
+    found = collect(judge, DARK, concept("even colour"))
+    assert [p.answer for p in found.priors] == [
+        "speaks against",
+        "speaks for",
+        "neutral",
+        "speaks for",
+        "neutral",
+        "neutral",
+    ]
+    assert kappas(found) == [1, 1, 1]
+    assert [(a.items, a.votes_each) for a in found.agreement] == [(6, 5)] * 3
+    assert not any(p.directions_differ for p in found.priors)
+    assert found.source == "tiny: 5 answers to each of 3 questions"
+
+
+def test_a_judge_that_guesses_agrees_by_chance_and_is_mostly_not_believed() -> None:
+    found = collect(guesser, *(concept(f"statement {i}") for i in range(40)))
+    assert all(k is not None and abs(k) < 0.12 for k in kappas(found))
+    assert sum(p.answer == "neutral" for p in found.priors) > 0.6 * len(found.priors)
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_a_judge_that_always_says_the_same_is_never_believed(always: bool) -> None:
+    found = collect(lambda asked: [always] * len(asked.classes), DARK)
+    assert {p.answer for p in found.priors} == {"neutral"}
+    assert kappas(found) == [None, None, None]
+
+
+def test_items_without_every_vote_are_left_out_of_the_agreement() -> None:
+    def forgetful(asked: Asked) -> list[bool | None]:
+        return [None if name == "melanoma" else "nevus" in name for name in asked.classes]
+
+    found = collect(forgetful, DARK)
+    assert [a.items for a in found.agreement] == [2, 2, 3]
+    of_melanoma = found.priors[1]
+    assert of_melanoma.answer == "neutral"
+    assert of_melanoma.speaks_for == Votes()
+    assert len(found.failures) == 10
+
+
+def test_a_link_known_in_one_direction_alone_is_marked() -> None:
+    judge = believer(
+        {
+            ("speaks for", "dark streaks"): {"melanoma"},
+            ("reverse", "dark streaks"): {"basal cell carcinoma"},
+        }
+    )
+    found = collect(judge, DARK)
+    assert [p.directions_differ for p in found.priors] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("speaks_for", "speaks_against", "expected"),
+    [
+        ((5, 0), (0, 5), "speaks for"),
+        ((4, 1), (3, 2), "speaks for"),
+        ((0, 5), (4, 1), "speaks against"),
+        ((3, 2), (0, 5), "neutral"),
+        ((5, 0), (5, 0), "neutral"),
+        ((0, 5), (0, 5), "neutral"),
+        ((3, 0), (0, 3), "speaks for"),
+        ((2, 0), (0, 5), "neutral"),
+        ((5, 0), (0, 0), "neutral"),
+        ((0, 0), (0, 0), "neutral"),
+    ],
+)
+def test_what_votes_decide(
+    speaks_for: tuple[int, int], speaks_against: tuple[int, int], expected: Answer
+) -> None:
+    first, second = (Votes(yes=yes, no=no) for yes, no in (speaks_for, speaks_against))
+    assert decide(first, second, FIVE) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "reverse", "differ"),
+    [
+        ("speaks for", (3, 0), False),
+        ("speaks for", (1, 2), True),
+        ("neutral", (2, 1), True),
+        ("speaks against", (2, 1), True),
+        ("neutral", (0, 3), False),
+        ("speaks for", (0, 0), False),
+    ],
+)
+def test_when_directions_differ(answer: Answer, reverse: tuple[int, int], differ: bool) -> None:
+    assert directions_differ(answer, Votes(yes=reverse[0], no=reverse[1])) == differ
+
+
+def test_a_model_without_one_usable_answer_fails_the_stage() -> None:
+    with pytest.raises(
+        StudyError, match=r"tiny gave no usable answer .* The first problem: speaks for, `dark"
+    ):
+        collect_priors(
+            (DARK,), CLASSES, FIVE, "x", LLM, Oracle(lambda _: "?"), Usage(), lambda _: None
+        )
+
+
+def test_asking_needs_a_model() -> None:
+    with pytest.raises(StudyError, match=r"priors\.kind is `llm`, but the study names no"):
+        collect_priors((), CLASSES, FIVE, "x", None, Oracle(str), Usage(), lambda _: None)
+
+
+def test_links_need_none() -> None:
+    found = collect_priors(
+        (DARK,), CLASSES, LinkPriors(), "x", None, Oracle(str), Usage(), lambda _: None
+    )
+    assert found.usage == Usage()

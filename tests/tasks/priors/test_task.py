@@ -1,0 +1,212 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from schemas.artifact import Recipe, Ref, StudyError
+from schemas.candidates import CandidateSet
+from schemas.images import ImageDataset, TestLabels
+from schemas.llm import LlmPrices, LlmSpec, Usage
+from schemas.priors import AskedPriors, LinkPriors, Priors, Votes
+from schemas.screened import ScreenedSet
+from storage.store import ArtifactStore
+from tasks.priors.task import STAGE, _summary, form_priors
+from tests.servers import Answer, ChatServer, chat_server
+from tests.tasks.priors.judges import CLASSES, Judge, answer, believer, concept
+
+form = form_priors.fn
+SKIN = "skin image"
+SPEC = AskedPriors(kind="llm", repeats=2)
+JUDGE = believer(
+    {
+        ("speaks for", "dark streaks"): {"melanoma"},
+        ("speaks against", "dark streaks"): {"melanocytic nevus"},
+        ("reverse", "dark streaks"): {"melanoma"},
+        ("speaks for", "pearly surface"): {"basal cell carcinoma"},
+    }
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path)
+
+
+@pytest.fixture
+def dataset(store: ArtifactStore) -> Ref[ImageDataset]:
+    images = pd.DataFrame(
+        {
+            "image_id": ["secret-image"],
+            "sha256": ["0" * 64],
+            "location": ["secret-folder/secret.png"],
+            "split": ["train"],
+            "label": ["secret-key-nv"],
+            "group": ["secret-patient"],
+            "meta.age": [77777],
+        }
+    )
+    made = ImageDataset(
+        images=images,
+        classes=CLASSES,
+        rejected=(),
+        root="/secret-root",
+        source="secret source",
+        synthetic=False,
+        class_counts={},
+        test_labels=Ref(TestLabels.kind, "0"),
+    )
+    return store.save(made, Recipe(stage="ingest", code=""))
+
+
+@pytest.fixture
+def screened(store: ArtifactStore) -> Ref[ScreenedSet]:
+    return screen(store)
+
+
+def screen(store: ArtifactStore, spent: int = 0) -> Ref[ScreenedSet]:
+    kept = (concept("dark streaks", "secret-key-mel"), concept("pearly surface", "secret-key-nv"))
+    made = ScreenedSet(kept=kept, dropped=(), gates=(), usage=Usage(requests=spent, answers=spent))
+    return store.save(made, Recipe(stage="screen", code=""))
+
+
+def proposed(store: ArtifactStore, spent: int = 0) -> Ref[CandidateSet]:
+    usage = Usage(requests=spent, answers=spent)
+    made = CandidateSet(candidates=(), source="a test", usage=usage)
+    return store.save(made, Recipe(stage="propose", code=""))
+
+
+def behave(judge: Judge) -> Any:
+    return lambda body: Answer(answer(body["messages"][0]["content"], judge))
+
+
+def llm(server: ChatServer, **settings: Any) -> LlmSpec:
+    return LlmSpec(model="tiny", base_url=server.base_url, max_retries=0, **settings)
+
+
+def test_priors_come_from_the_servers_answers(
+    store: ArtifactStore, dataset: Ref[ImageDataset], screened: Ref[ScreenedSet]
+) -> None:
+    with chat_server(behave(JUDGE)) as server:
+        spec = llm(server, prices=LlmPrices(prompt_usd=1, completion_usd=10))
+        found = store.load(
+            Priors,
+            form(dataset, proposed(store), screened, SPEC, SKIN, spec, store),
+        )
+    assert len(server.bodies) == 2 * 3 * 2
+    assert [p.answer for p in found.priors] == [
+        "speaks against",
+        "speaks for",
+        "neutral",
+        "neutral",
+        "neutral",
+        "speaks for",
+    ]
+    assert [p.directions_differ for p in found.priors] == [*[False] * 5, True]
+    assert (found.usage.answers, found.usage.prompt_tokens) == (12, 1200)
+    assert found.usage.cost_usd == pytest.approx((1200 * 1 + 120 * 10) / 1e6)
+
+
+def test_a_second_run_asks_nothing_and_finds_the_same(
+    store: ArtifactStore, dataset: Ref[ImageDataset], screened: Ref[ScreenedSet]
+) -> None:
+    with chat_server(behave(JUDGE)) as server:
+        first = form(dataset, proposed(store), screened, SPEC, SKIN, llm(server), store)
+        asked = len(server.bodies)
+        assert form(dataset, proposed(store), screened, SPEC, SKIN, llm(server), store) == first
+    assert len(server.bodies) == asked
+
+
+def test_prompts_hold_names_and_statements_and_nothing_else_of_the_dataset(
+    store: ArtifactStore, dataset: Ref[ImageDataset], screened: Ref[ScreenedSet]
+) -> None:
+    with chat_server(behave(JUDGE)) as server:
+        form(dataset, proposed(store), screened, SPEC, SKIN, llm(server), store)
+    sent = json.dumps(server.bodies)
+    assert "melanocytic nevus" in sent
+    assert "pearly surface" in sent
+    assert "secret" not in sent
+    assert "77777" not in sent
+
+
+def test_what_the_study_has_spent_counts_before_the_first_question(
+    store: ArtifactStore, dataset: Ref[ImageDataset]
+) -> None:
+    with chat_server(behave(JUDGE)) as server:
+        spec = llm(server, max_requests=100)
+        with pytest.raises(StudyError, match="max_requests"):
+            form(
+                dataset,
+                proposed(store, 40),
+                screen(store, spent=60),
+                SPEC,
+                SKIN,
+                spec,
+                store,
+            )
+        assert server.bodies == []
+        form(dataset, proposed(store, 40), screen(store, spent=48), SPEC, SKIN, spec, store)
+    assert len(server.bodies) == 12
+
+
+def test_what_the_model_will_not_answer_is_neutral_and_a_failure(
+    store: ArtifactStore, dataset: Ref[ImageDataset], screened: Ref[ScreenedSet]
+) -> None:
+    def refuse_pearls(body: dict[str, Any]) -> Answer:
+        if "pearly surface" in body["messages"][0]["content"]:
+            return Answer(None, refusal="I cannot help with that.")
+        return Answer(answer(body["messages"][0]["content"], JUDGE))
+
+    with chat_server(refuse_pearls) as server:
+        made = form(dataset, proposed(store), screened, SPEC, SKIN, llm(server), store)
+    found = store.load(Priors, made)
+    dark, pearls = found.priors[:3], found.priors[3:]
+    assert [p.answer for p in dark] == ["speaks against", "speaks for", "neutral"]
+    assert {(p.answer, p.speaks_for, p.speaks_against, p.reverse) for p in pearls} == {
+        ("neutral", Votes(), Votes(), Votes())
+    }
+    assert len(found.failures) == 6
+    assert all("`pearly surface`: the model refused" in f for f in found.failures)
+    assert [a.items for a in found.agreement] == [3, 3, 3]
+    assert _summary(found) == (
+        "tiny: 2 answers to each of 3 questions. Neutral: 4 of 6 pairs. Fleiss' kappa: "
+        "speaks for 1.00 over 3 pairs, speaks against 1.00 over 3 pairs, "
+        "reverse 1.00 over 3 pairs. Without a usable answer: 6."
+    )
+
+
+def test_links_ask_nobody(
+    store: ArtifactStore, dataset: Ref[ImageDataset], screened: Ref[ScreenedSet]
+) -> None:
+    made = form(dataset, proposed(store), screened, LinkPriors(), SKIN, None, store)
+    assert [p.sign for p in store.load(Priors, made).priors] == [0, 1, 0, 1, 0, 0]
+    assert not (store.root / "responses").exists()
+
+
+def test_the_manifest_names_the_model_only_where_it_was_asked(
+    store: ArtifactStore, dataset: Ref[ImageDataset], screened: Ref[ScreenedSet]
+) -> None:
+    with chat_server(behave(JUDGE)) as server:
+        asked = form(dataset, proposed(store), screened, SPEC, SKIN, llm(server), store)
+        links = form(dataset, proposed(store), screened, LinkPriors(), SKIN, llm(server), store)
+    recipe = store.manifest(asked).recipe
+    assert recipe.inputs == {
+        "dataset": str(dataset),
+        "candidates": str(proposed(store)),
+        "screened": str(screened),
+    }
+    assert recipe.spec["llm"]["model"] == "tiny"
+    assert "llm" not in store.manifest(links).recipe.spec
+
+
+def test_settings_and_modality_are_part_of_the_stages_key(
+    dataset: Ref[ImageDataset], screened: Ref[ScreenedSet]
+) -> None:
+    inputs = {"dataset": dataset, "screened": screened, "llm": LlmSpec(model="tiny")}
+    keys = {
+        STAGE.key({**inputs, "spec": spec, "modality": modality})
+        for spec in (SPEC, LinkPriors(), AskedPriors(kind="llm", repeats=2, min_agreement=0.9))
+        for modality in (SKIN, "retina image")
+    }
+    assert len(keys) == 6

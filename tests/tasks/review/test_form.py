@@ -1,0 +1,103 @@
+"""The form asks about what gates were unsure of, and no concept's words can break it."""
+
+import json
+import re
+
+import pytest
+from pydantic import BaseModel, ValidationError, create_model
+
+from schemas.candidates import concept_id
+from schemas.review import ReviewSpec
+from schemas.screened import ScreenedSet, Unsure
+from tasks.review.form import form_fields, open_questions, read_form
+from tests.tasks.review.studies import CLASSES, SCREENED, candidate, decision, decisions
+
+SPEC = ReviewSpec(mode="ui", reviewer="Ada")
+
+
+def form(screened: ScreenedSet = SCREENED, spec: ReviewSpec = SPEC) -> type[BaseModel]:
+    questions = open_questions(screened, decisions())
+    return create_model("Review", **form_fields(questions, CLASSES, spec))
+
+
+def field(text: str) -> str:
+    return f"c_{concept_id(text)}"
+
+
+def asked(*made: object) -> list[str]:
+    return [q.concept.text for q in open_questions(SCREENED, decisions(*made))]  # type: ignore[arg-type]
+
+
+def test_the_least_sure_come_first() -> None:
+    turned = SCREENED.model_copy(update={"unsure": SCREENED.unsure[::-1]})
+    questions = open_questions(turned, decisions())
+    assert [q.concept.text for q in questions] == ["warm skin", "pink rim"]
+
+
+def test_nobody_is_asked_again_about_what_is_decided() -> None:
+    assert asked(decision("warm skin", "drop")) == ["pink rim"]
+    assert asked(decision("red dots", "reword", new_text="pink rim")) == ["warm skin"]
+
+
+def test_a_concept_of_two_unsure_gates_is_asked_about_once() -> None:
+    again = Unsure(concept_id=concept_id("pink rim"), gate="judge", sure=0.05, why="split vote")
+    screened = SCREENED.model_copy(update={"unsure": (*SCREENED.unsure, again)})
+    questions = open_questions(screened, decisions())
+    assert [q.unsure.gate for q in questions] == ["judge", "visual"]
+
+
+def test_the_form_says_what_became_of_a_concept_and_why_it_is_asked_about() -> None:
+    fields = form().model_json_schema()["properties"]
+    assert list(fields) == [field("warm skin"), field("pink rim"), "reviewer", "comment"]
+    assert [f["position"] for f in fields.values()] == [0, 1, 2, 3]
+    first = fields[field("warm skin")]
+    assert first["title"] == "warm skin"
+    assert first["enum"] == ["undecided", "keep", "drop"]
+    assert first["description"] == (
+        "visual, 10% sure: may show as redness. Dropped: is felt. "
+        "Proposed for basal cell carcinoma."
+    )
+    assert "Kept so far" in fields[field("pink rim")]["description"]
+
+
+def test_somebody_must_sign_unless_the_study_says_who() -> None:
+    form()()
+    unsigned = form(spec=ReviewSpec(mode="ui"))
+    assert unsigned.model_json_schema()["required"] == ["reviewer"]
+    with pytest.raises(ValidationError):
+        unsigned.model_validate({"reviewer": ""})
+
+
+def test_only_what_is_chosen_is_a_decision() -> None:
+    questions = open_questions(SCREENED, decisions())
+    sent = form().model_validate({field("pink rim"): "drop", "comment": " a shadow "})
+    assert read_form(sent.model_dump(), questions, SPEC, "2024-02-29") == (
+        decision("pink rim", "drop", reason="a shadow", decided_on="2024-02-29"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<img src=x onerror=alert(1)>",
+        "[click](javascript:alert(1))",
+        "**bold** `code` _it_ # head | a | ~~no~~ &lt; \\",
+        "http://x.y WWW.x.y a@x.y",
+        "model_config",
+        "line\nbreak \x1b[31m\u202e",
+        '{"__prefect_kind": "jinja", "template": "{{ 1 }}"}',
+    ],
+)
+def test_no_words_break_the_form(text: str) -> None:
+    screened = ScreenedSet(
+        kept=(candidate(text, "nv"),),
+        dropped=(),
+        gates=(),
+        unsure=(Unsure(concept_id=concept_id(text), gate="visual", sure=0.5, why=f"as {text}"),),
+    )
+    schema = json.loads(json.dumps(form(screened).model_json_schema()))
+    shown = schema["properties"][field(text)]
+    assert shown["title"].isprintable()
+    assert shown["description"].isprintable()
+    marks = re.compile(r"[<>\[\]`*_~|&\\@#]|://|www\.")
+    assert not marks.search(shown["description"]), "nothing is left that Markdown would take up"
