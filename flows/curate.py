@@ -44,7 +44,9 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     )
     decided = current_decisions(study, store)
     reworded = reworded_texts(store.load(Decisions, decided))
-    embeddings = run(embed_texts, images, candidates, reworded, study.encoder, machine, store)
+    embeddings = run(
+        embed_texts, dataset, images, candidates, reworded, study.encoder, machine, store
+    )
     screened = run(
         screen_concepts,
         dataset,

@@ -73,6 +73,8 @@ class ConceptDataset(Artifact):
     pool: tuple[Candidate, ...]
     """Everything that could have been selected, the selected included."""
     pool_vectors: Float32[np.ndarray, "candidate dim"]
+    class_vectors: Float32[np.ndarray, "class dim"] | None
+    """Of the classes' names; None where the encoder has none."""
     priors: tuple[Prior, ...]
     """One for every candidate of the pool and every class, candidates first."""
     dropped: tuple[Drop, ...]
@@ -89,6 +91,8 @@ class ConceptDataset(Artifact):
             )
         if self.pool_vectors.shape[0] != len(self.pool):
             raise ValueError("each candidate of the pool needs one vector")
+        if self.class_vectors is not None and len(self.class_vectors) != len(self.class_keys):
+            raise ValueError("each class needs one vector, or none has any")
         if len(self.priors) != len(self.pool) * len(self.class_keys):
             raise ValueError("each candidate of the pool needs one prior for each class")
         if bool(self.images.loc[self.images["split"] == "test", "label"].notna().any()):
@@ -148,6 +152,10 @@ class ConceptDataset(Artifact):
             pq.write_table(images.take(self.rows(split)), folder / "data" / f"{split}.parquet")
         pool = _table(self.pool, self.pool).append_column("vector", _lists(self.pool_vectors))
         pq.write_table(pool, folder / "pool.parquet")
+        if self.class_vectors is not None:
+            classes = pa.table({"class_key": pa.array(list(self.class_keys), pa.string())})
+            vectors = _lists(self.class_vectors)
+            pq.write_table(classes.append_column("vector", vectors), folder / "classes.parquet")
         pq.write_table(self._concept_table(), folder / "concepts.parquet")
         pq.write_table(self._prior_table(), folder / "priors.parquet")
         pq.write_table(self._dropped_table(), folder / "dropped.parquet")
@@ -183,6 +191,7 @@ class ConceptDataset(Artifact):
         splits = [pq.read_table(folder / "data" / f"{split}.parquet") for split in SPLITS]
         images = pa.concat_tables(splits).sort_by("image_id")
         pool = pq.read_table(folder / "pool.parquet")
+        named = folder / "classes.parquet"
         return cls(
             facts=ConceptDatasetFacts.model_validate_json((folder / "facts.json").read_bytes()),
             images=images.drop_columns(["vector", "scores"]).to_pandas(),
@@ -191,6 +200,7 @@ class ConceptDataset(Artifact):
             concepts=_models(pq.read_table(folder / "concepts.parquet"), Concept),
             pool=_models(pool, Candidate),
             pool_vectors=_matrix(pool["vector"]),
+            class_vectors=_matrix(pq.read_table(named)["vector"]) if named.exists() else None,
             priors=_models(pq.read_table(folder / "priors.parquet"), Prior),
             dropped=_models(pq.read_table(folder / "dropped.parquet"), Drop),
             card=(folder / "README.md").read_text(encoding="utf-8"),

@@ -31,6 +31,11 @@ class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
         pattern=r"^[^{}]*\{concept\}[^{}]*$",
         description="the sentence a concept is put into before it is encoded",
     )
+    class_template: str = Field(
+        default="{class}",
+        pattern=r"^[^{}]*\{class\}[^{}]*$",
+        description="the sentence a class's name is put into for zero-shot answers",
+    )
 
     @field_validator("model", mode="before")
     @classmethod
@@ -62,6 +67,16 @@ class PrecomputedEncoder(BaseModel, frozen=True, extra="forbid"):
     kind: Literal["precomputed"]
     path: Path = Field(description="the .npz file; relative paths start at the study file")
     name: str = Field(default="", description="which encoder made the vectors, for the report")
+    class_template: str = Field(
+        default="{class}",
+        pattern=r"^[^{}]*\{class\}[^{}]*$",
+        description="the sentence a class's name is put into for zero-shot answers",
+    )
+
+
+def class_prompt(spec: "EncoderSpec", name: str) -> str:
+    """Return the text that stands for a class where its name is compared with images."""
+    return spec.class_template.replace("{class}", name)
 
 
 EncoderSpec = Annotated[OpenClipEncoder | PrecomputedEncoder, Field(discriminator="kind")]
@@ -139,7 +154,10 @@ class ImageEmbeddings(Embeddings):
 
 @dataclass(frozen=True)
 class TextEmbeddings(Embeddings):
-    """One unit vector a concept text (put into the encoder's template), by the bare text."""
+    """One unit vector a concept text (put into the encoder's template), by the bare text.
+
+    Beside concepts there are the class prompts, where the encoder has vectors of them.
+    """
 
     kind: ClassVar[str] = "text-embeddings"
 
@@ -157,6 +175,9 @@ class StudyEmbeddings(JsonArtifact, frozen=True):
     encoder: EncoderIdentity
     images: str
     texts: str
+    class_prompts: tuple[str, ...] = Field(
+        default=(), description="one a class, in the dataset's order; empty where they have none"
+    )
 
     def parts(self) -> tuple[Ref[Artifact], ...]:
         """Return the vectors themselves."""

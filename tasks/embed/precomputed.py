@@ -51,6 +51,11 @@ def look_up_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> TextEmbeddi
     return TextEmbeddings(tuple(texts), vectors, _identity(spec, arrays))
 
 
+def has_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> bool:
+    """Return whether the file has a vector of every one of these texts."""
+    return set(texts) <= set(_read(spec.path)["text_prompts"].astype(str).tolist())
+
+
 def _identity(
     spec: PrecomputedEncoder, arrays: dict[str, Shaped[np.ndarray, "..."]]
 ) -> EncoderIdentity:

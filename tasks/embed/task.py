@@ -15,6 +15,7 @@ from schemas.embeddings import (
     PrecomputedEncoder,
     StudyEmbeddings,
     TextEmbeddings,
+    class_prompt,
 )
 from schemas.images import ImageDataset
 from schemas.machine import Machine
@@ -55,6 +56,7 @@ def embed_images(
     result_serializer="json",
 )
 def embed_texts(
+    dataset: Ref[ImageDataset],
     images: Ref[ImageEmbeddings],
     candidates: Ref[CandidateSet],
     reworded: tuple[str, ...],
@@ -62,18 +64,23 @@ def embed_texts(
     machine: Machine,
     store: ArtifactStore,
 ) -> Ref[StudyEmbeddings]:
-    """Embed the candidates' texts, and those that a reviewer reworded, as the images were.
+    """Embed the candidates' texts, those that a reviewer reworded, and the classes' names.
+
+    Ready-made vectors may lack the names: then nothing is compared with them.
 
     Raises:
         StudyError: the encoder changed after the images were embedded.
     """
     proposed = [c.text for c in store.load(CandidateSet, candidates).candidates]
-    texts = tuple(dict.fromkeys([*proposed, *reworded]))
+    prompts = tuple(class_prompt(spec, c.name) for c in store.load(ImageDataset, dataset).classes)
     if isinstance(spec, PrecomputedEncoder):
-        from tasks.embed.precomputed import look_up_texts
+        from tasks.embed.precomputed import has_texts, look_up_texts
 
+        prompts = prompts if has_texts(spec, prompts) else ()
+        texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
         vectors = look_up_texts(spec, texts)
     else:
+        texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
         vectors = _encode_texts(texts, spec, machine, store)
     encoder = store.load(ImageEmbeddings, images).encoder
     if vectors.encoder != encoder:
@@ -82,9 +89,12 @@ def embed_texts(
             "study again."
         )
     _leave_note("text-embeddings", "texts", vectors)
-    recipe = TEXTS_STAGE.recipe(spec, images=images, candidates=candidates)
+    recipe = TEXTS_STAGE.recipe(spec, dataset=dataset, images=images, candidates=candidates)
     study = StudyEmbeddings(
-        encoder=encoder, images=images.digest, texts=store.save(vectors, recipe).digest
+        encoder=encoder,
+        images=images.digest,
+        texts=store.save(vectors, recipe).digest,
+        class_prompts=prompts,
     )
     return store.save(study, recipe)
 

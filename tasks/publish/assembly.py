@@ -38,6 +38,7 @@ def assemble_concept_dataset(
         concepts=concepts.concepts,
         pool=kept,
         pool_vectors=parts.texts.take([c.text for c in kept]),
+        class_vectors=parts.texts.take(parts.class_prompts) if parts.class_prompts else None,
         priors=parts.priors.priors,
         dropped=parts.screened.dropped,
         card="",

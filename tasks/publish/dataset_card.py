@@ -45,6 +45,7 @@ def write_card(dataset: ConceptDataset, parts: Parts, spec: PublishSpec) -> str:
         proposed=len(parts.candidates.candidates),
         dropped=_counted(d.gate for d in dataset.dropped),
         pool=len(dataset.pool),
+        named=dataset.class_vectors is not None,
         selected=len(dataset.concepts),
         review=parts.screened.review,
         priors=len(dataset.priors),
@@ -63,7 +64,8 @@ def write_card(dataset: ConceptDataset, parts: Parts, spec: PublishSpec) -> str:
 
 def _head(dataset: ConceptDataset, title: str, spec: PublishSpec) -> str:
     """Return the card's YAML: what the hub shows, and what `load_dataset` needs."""
-    tables = {
+    tables = {"classes": "classes.parquet"} if dataset.class_vectors is not None else {}
+    tables |= {
         "concepts": "concepts.parquet",
         "pool": "pool.parquet",
         "priors": "priors.parquet",

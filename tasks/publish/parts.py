@@ -26,6 +26,8 @@ class Parts:
     priors: Priors
     images: ImageEmbeddings
     texts: TextEmbeddings
+    class_prompts: tuple[str, ...]
+    """Texts that stand for the classes; empty where the encoder has no vectors of them."""
     report: ValidationReport
     screen_settings: dict[str, Any]
     """The recipe's settings of the screen, as its manifest has them."""

@@ -41,6 +41,7 @@ def publish_concept_dataset(
         priors=store.load(Priors, passed.priors_ref),
         images=store.load(ImageEmbeddings, vectors.images_ref),
         texts=store.load(TextEmbeddings, vectors.texts_ref),
+        class_prompts=vectors.class_prompts,
         report=store.load(ValidationReport, passed.report_ref),
         screen_settings=store.manifest(passed.screened_ref).recipe.spec,
         select_settings=store.manifest(passed.concepts_ref).recipe.spec,

@@ -36,6 +36,7 @@ def concept_dataset(**changes: Any) -> ConceptDataset:
         concepts=study.concepts.concepts,
         pool=study.screened.kept,
         pool_vectors=unit_vectors(generator, len(study.screened.kept)),
+        class_vectors=unit_vectors(generator, len(CLASSES)),
         priors=study.priors.priors,
         dropped=study.screened.dropped,
         card="---\nlicense: other\n---\n\n# small\n",
@@ -56,7 +57,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         again.images.astype(object).where(again.images.notna(), None),
         dataset.images.astype(object).where(dataset.images.notna(), None),
     )
-    for name in ("vectors", "scores", "pool_vectors"):
+    for name in ("vectors", "scores", "pool_vectors", "class_vectors"):
         assert np.array_equal(getattr(again, name), getattr(dataset, name))
         assert getattr(again, name).dtype == np.float32
     assert (again.facts, again.card) == (dataset.facts, dataset.card)
@@ -120,7 +121,7 @@ def test_equal_datasets_write_equal_bytes(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         concept_dataset().write(tmp_path / name)
     files = [p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()]
-    assert len(files) == 9
+    assert len(files) == 10
     assert all(
         (tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files
     )

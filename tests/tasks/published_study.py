@@ -86,6 +86,7 @@ def published_study(
         ),
         pool=tuple(pool),
         pool_vectors=matrix,
+        class_vectors=directions.astype(np.float32),
         priors=link_priors(pool, KEYS),
         dropped=(),
         card="",

@@ -36,9 +36,10 @@ def kept(store: ArtifactStore, artifact: Artifact) -> Ref[Any]:
 def embed(store: ArtifactStore, folder: Path, pngs: list[bytes], spec: EncoderSpec) -> Any:
     dataset = dataset_of({"b": pngs[0], "a": pngs[1], "c": pngs[2]}, folder)
     machine = Machine(device="cpu", batch_size=2, threads=1)
-    images = embed_images.fn(kept(store, dataset), spec, machine, store)
+    about = kept(store, dataset)
+    images = embed_images.fn(about, spec, machine, store)
     candidates = kept(store, candidates_of(*TEXTS))
-    return embed_texts.fn(images, candidates, REWORDED, spec, machine, store)
+    return embed_texts.fn(about, images, candidates, REWORDED, spec, machine, store)
 
 
 def test_the_artifacts_hold_one_vector_a_row_and_a_text(
@@ -50,7 +51,8 @@ def test_the_artifacts_hold_one_vector_a_row_and_a_text(
     images = store.load(ImageEmbeddings, study.images_ref)
     texts = store.load(TextEmbeddings, study.texts_ref)
     assert images.keys == ("b", "a", "c")
-    assert texts.keys == (*TEXTS, REWORDED[0])
+    assert texts.keys == (*TEXTS, REWORDED[0], *study.class_prompts)
+    assert study.class_prompts == ("a", "b")
     assert images.encoder == texts.encoder == study.encoder
     assert study.encoder.name == "small-clip"
     recipe = store.manifest(ref).recipe
@@ -75,6 +77,7 @@ def test_ready_made_vectors_give_the_same_artifacts(
     images = store.load(ImageEmbeddings, study.images_ref)
     assert np.array_equal(images.vectors, np.eye(3, 4)[[1, 0, 2]])
     assert not (store.root / "vectors").exists(), "they are in a file already"
+    assert study.class_prompts == (), "the file has no vectors of them"
 
 
 def test_the_key_changes_with_what_changes_a_vector_and_not_with_the_machine(
