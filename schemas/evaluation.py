@@ -1,8 +1,8 @@
 """What the heads are worth on images that nothing has seen before."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from schemas.artifact import JsonArtifact
 from schemas.probe import HeadKind
@@ -15,9 +15,20 @@ MetricName = Literal[
     "expected_calibration_error",
     "log_loss",
 ]
+"""What is measured of every head, and within every subgroup."""
 
+ConfidenceMetricName = Literal[
+    "debiased_calibration_error",
+    "area_under_risk_coverage",
+    "excess_area_under_risk_coverage",
+]
+"""What is measured of every head's confidence; tasks/evaluate/calibration.py and selective.py."""
+
+HeadMetricName = MetricName | ConfidenceMetricName
 
 IntervalMethod = Literal["percentile", "bca"]
+
+Answer = Literal["yes", "no", "unknown"]
 
 
 class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
@@ -32,6 +43,58 @@ class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
     explained_images: int = Field(
         default=8, ge=0, le=100, description="test images taken apart in the report"
     )
+    subgroup_columns: tuple[str, ...] | None = Field(
+        default=None,
+        description="metadata columns whose values are measured apart, such as sex; empty list: "
+        "none; nothing: every usable one",
+    )
+    subgroup_edges: dict[str, tuple[float, ...]] = Field(
+        default_factory=dict,
+        description="metadata column -> inner edges of its bins, rising; otherwise an age is cut "
+        "at 20, 40, 60 and 80, another column of many numbers at its quartiles",
+    )
+    smallest_subgroup: int = Field(
+        default=10, ge=2, description="independent groups; smaller subgroups are merged or hidden"
+    )
+    pretraining: str = Field(
+        default="", description="what the encoder was pretrained on, in the study's own words"
+    )
+    pretraining_covers_test: Answer = Field(
+        default="unknown", description="whether that contains these test images"
+    )
+
+    @model_validator(mode="after")
+    def _edges_rise(self) -> Self:
+        for column, edges in self.subgroup_edges.items():
+            if not edges or list(edges) != sorted(set(edges)):
+                raise ValueError(f"subgroup_edges of {column} must be some rising numbers")
+        return self
+
+
+class TestLook(BaseModel, frozen=True):
+    """One reading of a dataset's test labels."""
+
+    __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name
+
+    labels: str = Field(
+        pattern=r"^[0-9a-f]+$", description="digest of the test labels' content, whoever split them"
+    )
+    study: str = Field(description="name of the study that looked")
+    at: str = Field(description="UTC, ISO 8601")
+    asked: str = Field(description="what was measured, such as `9 metrics of 8 heads`")
+
+
+def tell_looks(earlier: tuple[TestLook, ...]) -> str | None:
+    """Return the report's sentence from the second look on; None for the first."""
+    if not earlier:
+        return None
+    studies = sorted({look.study for look in earlier})
+    return (
+        f"These test labels have been read {len(earlier)} "
+        f"{'time' if len(earlier) == 1 else 'times'} before, first on {earlier[0].at[:10]}, by "
+        f"{', '.join(studies)}. What was chosen after that may be fitted to them, so the numbers "
+        "here are likely too good."
+    )
 
 
 class Metric(BaseModel, frozen=True):
@@ -39,11 +102,20 @@ class Metric(BaseModel, frozen=True):
 
     head: str = Field(description="the head's name; several random draws are one head, averaged")
     head_kind: HeadKind
-    name: MetricName
+    nec: float = Field(description="number of effective concepts, the mean over draws")
+    name: HeadMetricName
     value: float
     low: float
     high: float
     method: IntervalMethod = Field(description="percentile where BCa was asked for but has none")
+
+
+class DeLongTest(BaseModel, frozen=True):
+    """A difference of two AUROCs without resampling; tasks/evaluate/auroc.py."""
+
+    low: float
+    high: float
+    p_value: float = Field(description="two-sided, that there is no difference")
 
 
 class Difference(BaseModel, frozen=True):
@@ -56,6 +128,9 @@ class Difference(BaseModel, frozen=True):
     low: float
     high: float
     method: IntervalMethod
+    delong: DeLongTest | None = Field(
+        default=None, description="beside the bootstrap's interval, for AUROC where it is defined"
+    )
 
 
 class CurvePoint(BaseModel, frozen=True):
@@ -66,12 +141,109 @@ class CurvePoint(BaseModel, frozen=True):
     images: int
 
 
+class Calibration(BaseModel, frozen=True):
+    """Whether a head is as often right as it says, before and after its temperature."""
+
+    temperature: float = Field(description="divisor of the logits that validation images prefer")
+    at_bound: bool = Field(description="the fit ran away, so the temperature means nothing")
+    validation_images: int
+    log_loss: float = Field(description="of the test images, as the head is")
+    log_loss_after: float = Field(description="of the test images, at the temperature")
+    error: float | None = Field(
+        description="debiased root mean square calibration error, as the head is; nothing where "
+        "no bin has images of two groups"
+    )
+    error_after: float | None = Field(description="the same at the temperature")
+    reliability: tuple[CurvePoint, ...] = Field(
+        description="as the head is; every bin has as many images, but for ties"
+    )
+
+
+class RiskPoint(BaseModel, frozen=True):
+    """What a head is worth if it leaves all images below a confidence to people."""
+
+    threshold: float
+    coverage: float = Field(description="share of the images that it answers")
+    risk: float = Field(description="share of wrong answers among them")
+
+
 class HeadCurves(BaseModel, frozen=True):
     """What is drawn of one head."""
 
     head: str
     confusion: tuple[tuple[int, ...], ...] = Field(description="true class x predicted class")
-    reliability: tuple[CurvePoint, ...]
+    calibration: Calibration
+    risk_coverage: tuple[RiskPoint, ...] = Field(description="least coverage first")
+
+
+class SubgroupMetric(BaseModel, frozen=True):
+    """One number of one head on the test images of one subgroup."""
+
+    head: str
+    column: str
+    subgroup: str
+    images: int
+    groups: int = Field(description="independent units")
+    classes: int = Field(description="classes that the subgroup has; a mean over classes is theirs")
+    name: MetricName
+    value: float
+    low: float
+    high: float
+    method: IntervalMethod
+
+
+class WorstSubgroup(BaseModel, frozen=True):
+    """The subgroup of a column with the worst value, and the interval of the worst value."""
+
+    head: str
+    column: str
+    subgroup: str
+    name: MetricName
+    value: float
+    low: float
+    high: float
+    method: IntervalMethod
+
+
+class UnusableColumn(BaseModel, frozen=True):
+    """A metadata column without subgroups, and why."""
+
+    column: str
+    reason: str
+
+
+class SubgroupTables(BaseModel, frozen=True):
+    """Metrics by what the metadata says of the images."""
+
+    smallest: int = Field(description="independent groups that a subgroup needs to be shown")
+    metrics: tuple[SubgroupMetric, ...] = ()
+    worst: tuple[WorstSubgroup, ...] = ()
+    unusable: tuple[UnusableColumn, ...] = ()
+
+
+class Quarrel(BaseModel, frozen=True):
+    """One test image on which two heads decide differently."""
+
+    image_id: str
+    label: str
+    first: str = Field(description="class key that the first head says")
+    first_probability: float
+    second: str
+    second_probability: float
+
+
+class Disagreement(BaseModel, frozen=True):
+    """Where two heads part, and whether one of them is right more often there."""
+
+    first: str
+    second: str
+    both_right: int
+    only_first_right: int
+    only_second_right: int
+    both_wrong_alike: int
+    both_wrong_apart: int
+    p_value: float = Field(description="exact McNemar test over independent groups")
+    quarrels: tuple[Quarrel, ...] = Field(description="the most at odds first")
 
 
 class Contribution(BaseModel, frozen=True):
@@ -116,8 +288,15 @@ class Evaluation(JsonArtifact, frozen=True):
     resamples: int
     confidence: float
     interval: IntervalMethod
+    earlier_looks: tuple[TestLook, ...] = Field(
+        description="at the same test labels, in the same store; oldest first"
+    )
+    pretraining: str
+    pretraining_covers_test: Answer
     metrics: tuple[Metric, ...]
     differences: tuple[Difference, ...]
     curves: tuple[HeadCurves, ...]
+    subgroups: SubgroupTables
+    disagreement: Disagreement
     explanations: tuple[Explanation, ...]
     predictions: tuple[Prediction, ...]

@@ -2,27 +2,56 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 from pydantic import BaseModel, Field, model_validator
 from safetensors.numpy import load_file, save_file
 
 from schemas.artifact import Artifact, write_json
 from schemas.candidates import Candidate
 
-HeadKind = Literal["linear_probe", "concept_bottleneck", "random_concepts", "majority"]
+HeadKind = Literal[
+    "linear_probe",
+    "concept_bottleneck",
+    "sparse",
+    "prior",
+    "hybrid",
+    "zero_shot",
+    "concept_matrix",
+    "random_concepts",
+    "random_sparse",
+    "shuffled_labels",
+    "majority",
+]
+ChosenHead = Literal["sparse", "prior", "hybrid", "zero_shot", "concept_matrix", "shuffled_labels"]
+Inputs = Literal["nothing", "vectors", "scores", "unit scores", "scores and vectors"]
 
 
 class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
     """How the heads are trained; everything is chosen on validation images."""
 
+    heads: tuple[ChosenHead, ...] = Field(
+        default=get_args(ChosenHead),
+        description="trained beside the linear probe, the concept bottleneck, random concepts and "
+        "the majority class, which always are; a hybrid brings the sparse head along",
+    )
+    nec: tuple[int, ...] = Field(
+        default=(5, 10, 15, 20, 25, 30),
+        description="numbers of effective concepts (non-zero weights / classes) at which sparse "
+        "heads of selected and of random concepts are compared",
+    )
     l2_values: tuple[float, ...] = Field(
         default=(1e2, 2e1, 5e0, 1e0, 2e-1, 5e-2, 1e-2, 2e-3, 5e-4, 1e-4, 2e-5, 5e-6, 1e-6),
         min_length=1,
         description="strengths tried for the linear probe, on features of unit variance; "
         "tasks/probe/linear.py has the objective",
+    )
+    residual_l2_values: tuple[float, ...] = Field(
+        default=(1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3),
+        min_length=1,
+        description="strengths tried for what images add to a prior, or to a hybrid's concepts",
     )
     class_weight: Literal["none", "balanced"] = Field(
         default="balanced", description="balanced: every class counts the same in the loss"
@@ -31,14 +60,16 @@ class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
     learning_rate: float = Field(default=0.01, gt=0, le=10)
     patience: int = Field(default=100, gt=0, description="epochs without a better validation loss")
     random_draws: int = Field(
-        default=5, ge=1, le=100, description="random-concept bottlenecks, as the baseline"
+        default=5, ge=1, le=100, description="of each baseline that chance has a part in"
     )
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
-        if min(self.l2_values) <= 0:
-            raise ValueError("every value of l2_values must be above 0")
+        if min(self.l2_values) <= 0 or min(self.residual_l2_values) <= 0:
+            raise ValueError("every value of l2_values and residual_l2_values must be above 0")
+        if min(self.nec, default=1) < 1:
+            raise ValueError("every value of nec must be at least 1")
         return self
 
 
@@ -56,12 +87,53 @@ class HeadFacts(BaseModel, frozen=True):
 
     name: str = Field(description="unique, such as `random concepts 2`")
     kind: HeadKind
-    draw: int = Field(default=0, description="number of the draw, for random concepts")
+    family: str = Field(description="the name under which several draws are averaged")
+    draw: int = Field(default=0, description="number of the draw, where chance has a part")
+    inputs: Inputs = Field(description="what the columns of the weights are")
     candidates: tuple[Candidate, ...] = Field(
         default=(), description="the concepts behind the columns; empty for image vectors"
     )
+    nec: float = Field(description="weights that are not zero / classes, of all columns")
     chosen: dict[str, float] = Field(description="what validation chose, such as l2 or epoch")
+    validation_loss: float = Field(description="log loss, classes weighing as in training")
+    validation_balanced_accuracy: float
     curve: tuple[TrainingStep, ...] = ()
+
+
+class SkippedHead(BaseModel, frozen=True):
+    """A head that was asked for and cannot be computed."""
+
+    name: str = Field(description="the family's; some of its draws may be there")
+    kind: HeadKind
+    reason: str
+
+
+def head_inputs(
+    inputs: Inputs,
+    vectors: Float32[np.ndarray, "image dim"],
+    concept_vectors: Float32[np.ndarray, "concept dim"],
+) -> Float64[np.ndarray, "image feature"]:
+    """Return what a head looks at; its weights have one column for each of these.
+
+    Scores are cosines of image and concept; unit scores are those of an image over their length.
+
+    Args:
+        inputs: which features.
+        vectors: of the images, unit rows.
+        concept_vectors: of the head's concepts, unit rows; none for `nothing` and `vectors`.
+    """
+    images = vectors.astype(np.float64)
+    if inputs == "nothing":
+        return np.zeros((len(images), 0))
+    if inputs == "vectors":
+        return images
+    scores = images @ concept_vectors.astype(np.float64).T
+    if inputs == "scores and vectors":
+        return np.hstack([scores, images])
+    if inputs == "unit scores":
+        length = np.linalg.norm(scores, axis=1, keepdims=True)
+        return np.asarray(scores / np.where(length > 0, length, 1))
+    return scores
 
 
 @dataclass(frozen=True)
@@ -104,6 +176,7 @@ class Probe(Artifact):
 
     class_keys: tuple[str, ...]
     heads: tuple[Head, ...]
+    skipped: tuple[SkippedHead, ...] = ()
 
     def head(self, kind: HeadKind) -> Head:
         """Return the first head of a kind.
@@ -128,6 +201,7 @@ class Probe(Artifact):
             {
                 "class_keys": list(self.class_keys),
                 "heads": [h.facts.model_dump(mode="json") for h in self.heads],
+                "skipped": [s.model_dump(mode="json") for s in self.skipped],
             },
         )
 
@@ -140,9 +214,10 @@ class Probe(Artifact):
             Head(facts, tensors[f"{i}.weights"], tensors[f"{i}.bias"], tensors[f"{i}.center"])
             for i, facts in enumerate(about.heads)
         )
-        return cls(class_keys=about.class_keys, heads=heads)
+        return cls(class_keys=about.class_keys, heads=heads, skipped=about.skipped)
 
 
 class _ProbeFile(BaseModel, frozen=True):
     class_keys: tuple[str, ...]
     heads: tuple[HeadFacts, ...]
+    skipped: tuple[SkippedHead, ...]

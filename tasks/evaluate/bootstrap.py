@@ -10,7 +10,7 @@ Two heads are compared by their difference in each resample, so that what both f
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -65,13 +65,15 @@ class ClusterBootstrap:
             )
         return cls(membership, len(names), resamples, seed)
 
-    def replicate(self, statistic: Statistic) -> "Replicates":
-        """Compute statistics on the sample, on each resample and without each group."""
-        whole = np.ones((1, len(self.membership)))
+    def replicate(self, statistic: Statistic, method: IntervalMethod = "bca") -> "Replicates":
+        """Compute statistics on the sample, on each resample and, for BCa, without each group."""
+        whole = statistic(np.ones((1, len(self.membership))))
+        resampled = [statistic(weights) for weights in self._drawn()]
+        without = [statistic(w) for w in self._without()] if method == "bca" else [whole[:0]]
         return Replicates(
-            value=statistic(whole)[0],
-            resampled=np.concatenate([statistic(weights) for weights in self._drawn()]),
-            without=np.concatenate([statistic(weights) for weights in self._without()]),
+            value=whole[0],
+            resampled=np.concatenate(resampled),
+            without=np.concatenate(without),
             source=self,
         )
 
@@ -97,7 +99,10 @@ class ClusterBootstrap:
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """Some statistics of a sample, of its resamples, and of the sample without each group."""
+    """Some statistics of a sample, of its resamples, and of the sample without each group.
+
+    The last has no rows where only percentile intervals were wanted.
+    """
 
     value: Float64[np.ndarray, " statistic"]
     resampled: Float64[np.ndarray, "resample statistic"]
@@ -122,6 +127,15 @@ class Replicates:
             self.source,
         )
 
+    def columns(self, which: slice) -> "Replicates":
+        """Return some of the statistics."""
+        return replace(
+            self,
+            value=self.value[which],
+            resampled=self.resampled[:, which],
+            without=self.without[:, which],
+        )
+
     def intervals(self, method: IntervalMethod, confidence: float) -> tuple[Interval, ...]:
         """Return one interval a statistic, of coverage `confidence`.
 
@@ -135,7 +149,15 @@ class Replicates:
         only ever raises, BCa has no answer and the percentile interval is given, and named so.
 
         Resamples in which a statistic is NaN (no class had images) are left out and not counted.
+
+        Raises:
+            ValueError: BCa is asked of what was replicated for percentile intervals.
         """
+        if method == "bca" and not len(self.without):
+            raise ValueError(
+                "BCa needs the statistics without each group, and these were replicated for "
+                "percentile intervals. Replicate them with method bca."
+            )
         return tuple(
             self._interval(column, method, confidence) for column in range(len(self.value))
         )

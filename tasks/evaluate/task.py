@@ -1,12 +1,15 @@
 """The evaluate stage: trained heads in, their numbers out. Nothing else loads test labels."""
 
+from datetime import UTC, datetime
+
 from prefect import task
 
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec, Evaluation
+from schemas.evaluation import EvaluateSpec, Evaluation, TestLook, tell_looks
 from schemas.images import TestLabels
 from schemas.probe import Probe
+from storage.ledger import TestLedger
 from storage.store import ArtifactStore
 from tasks.stage import Stage, leave_table
 
@@ -22,11 +25,41 @@ def evaluate_probe(
 
     dataset = store.load(ConceptDataset, published)
     heads = store.load(Probe, probe)
+    earlier = _record_look(dataset, heads, store)
     evaluation = evaluate_heads(
-        dataset, heads, store.load(TestLabels, dataset.test_labels_ref), spec
+        dataset, heads, store.load(TestLabels, dataset.test_labels_ref), spec, earlier
     )
-    leave_table("metrics", _rows(evaluation), "Metrics on the test split, with their intervals.")
+    leave_table("metrics", _rows(evaluation), _description(evaluation))
     return store.save(evaluation, STAGE.recipe(spec, published=published, probe=probe))
+
+
+def _record_look(
+    dataset: ConceptDataset, heads: Probe, store: ArtifactStore
+) -> tuple[TestLook, ...]:
+    """Record that the test labels are about to be read; return the earlier looks at them.
+
+    Labels are known by their content, which the manifest knows without reading them, and not by
+    their address: equal labels that were set apart under other settings are the same test.
+    """
+    files = store.manifest(dataset.test_labels_ref).files.values()
+    labels = "".join(file.sha256 for file in files)
+    ledger = TestLedger(store.root)
+    earlier = ledger.looks(labels)
+    families = {h.facts.family for h in heads.heads}
+    ledger.record(
+        TestLook(
+            labels=labels,
+            study=dataset.facts.name,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            asked=f"every metric of {len(families)} heads",
+        )
+    )
+    return earlier
+
+
+def _description(evaluation: Evaluation) -> str:
+    warning = tell_looks(evaluation.earlier_looks)
+    return " ".join(["Metrics on the test split, with their intervals.", warning or ""]).strip()
 
 
 def _rows(evaluation: Evaluation) -> list[dict[str, object]]:

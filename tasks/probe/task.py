@@ -15,7 +15,7 @@ STAGE = Stage(name="probe")
 def train_probe(
     published: Ref[ConceptDataset], spec: ProbeSpec, store: ArtifactStore
 ) -> Ref[Probe]:
-    """Train the linear probe, the concept bottleneck and their baselines."""
+    """Train the heads that the spec names, and their baselines."""
     from tasks.probe.heads import train_heads
 
     probe = train_heads(store.load(ConceptDataset, published), spec)
@@ -24,18 +24,14 @@ def train_probe(
 
 
 def _rows(probe: Probe) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for head in probe.heads:
-        best = min(head.facts.curve, key=lambda step: step.validation_loss, default=None)
-        rows.append(
-            {
-                "head": head.facts.name,
-                "inputs": head.weights.shape[1],
-                "chosen": ", ".join(f"{k} {v:g}" for k, v in head.facts.chosen.items()),
-                "validation loss": round(best.validation_loss, 4) if best else "",
-                "validation balanced accuracy": (
-                    round(best.validation_balanced_accuracy, 4) if best else ""
-                ),
-            }
-        )
-    return rows
+    rows: list[dict[str, object]] = [
+        {
+            "head": facts.name,
+            "effective concepts": round(facts.nec, 1),
+            "chosen": ", ".join(f"{k} {v:g}" for k, v in facts.chosen.items()),
+            "validation loss": round(facts.validation_loss, 4),
+            "validation balanced accuracy": round(facts.validation_balanced_accuracy, 4),
+        }
+        for facts in (head.facts for head in probe.heads)
+    ]
+    return rows + [{"head": s.name, "chosen": f"skipped: {s.reason}"} for s in probe.skipped]

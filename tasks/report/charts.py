@@ -5,13 +5,20 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from schemas.evaluation import CurvePoint, Metric
+from schemas.evaluation import CurvePoint, Metric, RiskPoint
 from schemas.probe import HeadKind, TrainingStep
 
 COLOURS: dict[HeadKind, str] = {
     "concept_bottleneck": "#0f766e",
+    "sparse": "#15803d",
+    "prior": "#7c3aed",
+    "hybrid": "#0891b2",
     "linear_probe": "#1d4ed8",
+    "zero_shot": "#b45309",
+    "concept_matrix": "#a16207",
     "random_concepts": "#94a3a0",
+    "random_sparse": "#94a3a0",
+    "shuffled_labels": "#b8a9a4",
     "majority": "#cbd5d2",
 }
 
@@ -70,6 +77,65 @@ def reliability_diagram(points: Sequence[CurvePoint], colour: str) -> Markup:
         for p in filled
     ]
     return _svg(size, size, parts)
+
+
+def risk_coverage_chart(heads: Sequence[tuple[str, str, Sequence[RiskPoint]]]) -> Markup:
+    """Draw the share of wrong answers against the share of images answered, surest first.
+
+    Args:
+        heads: name, colour and curve of each head.
+    """
+    width, height, pad, legend = 560, 300, 44, 170
+    right = width - legend
+    highest = max(
+        (p.risk for _, _, points in heads for p in points if p.coverage > 0.05), default=1
+    )
+    x, y = _Axis(0, 1, pad, right), _Axis(0, highest or 1, height - pad, 12)
+    parts = [*_frame(x, y, height, pad, "share of images answered", "wrong answers")]
+    for row, (name, colour, points) in enumerate(heads):
+        line = " ".join(f"{x.at(p.coverage):.1f},{max(y.at(p.risk), y.end_px):.1f}" for p in points)
+        dot = points[-1]
+        at = 22 + 20 * row
+        parts.append(
+            f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            f'<circle cx="{x.at(dot.coverage):.1f}" cy="{y.at(dot.risk):.1f}" r="3.5" '
+            f'fill="{colour}"/>'
+            f'<circle cx="{right + 22}" cy="{at - 4}" r="4" fill="{colour}"/>'
+            f'<text class="name" x="{right + 34}" y="{at}">{escape(name)}</text>'
+        )
+    return _svg(width, height, parts)
+
+
+def nec_chart(families: Sequence[tuple[str, str, Sequence[Metric]]], label: str) -> Markup:
+    """Draw a metric with its intervals against the number of effective concepts.
+
+    Args:
+        families: name, colour and metrics of each family of heads.
+        label: what the vertical axis measures.
+    """
+    width, height, pad, legend = 560, 300, 44, 170
+    right = width - legend
+    metrics = [m for _, _, family in families for m in family]
+    x = _Axis(0, max(m.nec for m in metrics) * 1.05, pad, right)
+    y = _Axis(min(m.low for m in metrics), max(m.high for m in metrics), height - pad, 12)
+    parts = [*_frame(x, y, height, pad, "effective concepts a class", label)]
+    for row, (name, colour, family) in enumerate(families):
+        ordered = sorted(family, key=lambda m: m.nec)
+        places = [(x.at(m.nec) + 4 * row, m) for m in ordered]  # so that intervals stand apart
+        line = " ".join(f"{at_x:.1f},{y.at(m.value):.1f}" for at_x, m in places)
+        at = 22 + 20 * row
+        parts.append(
+            f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            f'<circle cx="{right + 22}" cy="{at - 4}" r="4" fill="{colour}"/>'
+            f'<text class="name" x="{right + 34}" y="{at}">{escape(name)}</text>'
+        )
+        parts += [
+            f'<line x1="{at_x:.1f}" y1="{y.at(m.low):.1f}" x2="{at_x:.1f}" '
+            f'y2="{y.at(m.high):.1f}" stroke="{colour}" stroke-width="3" opacity=".35"/>'
+            f'<circle cx="{at_x:.1f}" cy="{y.at(m.value):.1f}" r="4" fill="{colour}"/>'
+            for at_x, m in places
+        ]
+    return _svg(width, height, parts)
 
 
 def training_curve(steps: Sequence[TrainingStep], x_label: str, colour: str) -> Markup:

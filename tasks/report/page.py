@@ -11,27 +11,20 @@ from schemas.artifact import Manifest
 from schemas.candidates import CandidateSet
 from schemas.concept_dataset import ConceptDataset
 from schemas.concepts import Concept, ConceptSet
-from schemas.evaluation import Difference, Evaluation, Explanation, Metric, MetricName
+from schemas.evaluation import Evaluation, Explanation
 from schemas.images import SPLITS, ImageDataset
 from schemas.index import ConceptIndex
 from schemas.llm import Usage
 from schemas.priors import Priors
-from schemas.probe import Head, HeadFacts, Probe
+from schemas.probe import Head, Probe
 from schemas.report import ReportSpec
 from schemas.screened import ScreenedSet
 from schemas.validation import Check, SuiteName, ValidationReport
 from tasks.report.candidates import candidates_section, origin_line, priors_section, quote_of
-from tasks.report.charts import COLOURS, forest_plot, reliability_diagram, training_curve
+from tasks.report.charts import COLOURS, training_curve
+from tasks.report.evaluation import evaluation_section
 from tasks.report.pictures import PictureBook
 from tasks.report.screening import screening_section
-
-METRICS: dict[MetricName, tuple[str, str]] = {
-    "balanced_accuracy": ("balanced accuracy", "↑"),
-    "accuracy": ("accuracy", "↑"),
-    "macro_f1": ("macro F1", "↑"),
-    "macro_auroc": ("macro AUROC", "↑"),
-    "expected_calibration_error": ("calibration error", "↓"),
-}
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,6 @@ class Material:
 def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dict[str, Any]:
     """Return what the template places; `book` collects the thumbnails asked for."""
     m = material
-    shown = _shown_heads(m.probe)
     page = {
         "name": m.published.facts.name,
         "title": m.published.facts.name,
@@ -63,7 +55,13 @@ def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dic
         "notices": _notices(m),
         "tiles": _tiles(m),
         "class_names": [c.name for c in m.published.facts.classes],
-        **_results(m),
+        **evaluation_section(
+            m.evaluation,
+            [h.facts for h in m.probe.heads],
+            m.published.facts.classes,
+            _units(m),
+            book,
+        ),
         "concepts_note": "Weights are what the concept bottleneck learned: how much a class's "
         "logit grows as the score of image and concept rises by one standard deviation of the "
         f"training images. At most {spec.concepts_per_class} concepts a class are shown, heaviest "
@@ -73,8 +71,7 @@ def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dic
         "class, compared with the average training image. Bars to the right speak for the "
         "prediction, bars to the left against it; with what is not shown they add up to the logit.",
         "decisions": [_decision(e, m, book) for e in m.evaluation.explanations],
-        "confusions": [_confusion(m, h.facts) for h in shown],
-        "charts": list(_charts(m, shown)),
+        "charts": list(_training_curves(_shown_heads(m.probe))),
         **candidates_section(m.candidates, _spent(m)),
         **screening_section(m.screened),
         **priors_section(m.priors, m.published.pool, m.published.facts.classes),
@@ -148,38 +145,6 @@ def _tiles(m: Material) -> list[dict[str, str]]:
     ]
 
 
-# --- results -------------------------------------------------------------------------------------
-
-
-def _results(m: Material) -> dict[str, Any]:
-    evaluation = m.evaluation
-    by_head: dict[str, dict[MetricName, Metric]] = {}
-    for metric in evaluation.metrics:
-        by_head.setdefault(metric.head, {})[metric.name] = metric
-    facts = {h.facts.name: h.facts for h in m.probe.heads}
-    main = [x for x in evaluation.metrics if x.name == "balanced_accuracy"]
-    return {
-        "results_note": "Test split, whose labels the evaluation alone reads: "
-        f"{evaluation.images:,} images. Intervals are {evaluation.confidence:.0%}, "
-        f"{evaluation.interval} bootstrap, {evaluation.resamples:,} resamples of "
-        f"{evaluation.groups:,} {_units(m)}. A bottleneck that is no better than one of concepts "
-        "drawn at random from the same candidates owes nothing to their selection.",
-        "forest": forest_plot(main, "balanced accuracy on the test split"),
-        "interval": evaluation.interval,
-        "metric_names": [{"label": label, "arrow": arrow} for label, arrow in METRICS.values()],
-        "metric_rows": [
-            {
-                "head": head,
-                "kind": next(iter(metrics.values())).head_kind,
-                "note": _chosen(facts.get(head)),
-                "metrics": [metrics.get(name) for name in METRICS],
-            }
-            for head, metrics in by_head.items()
-        ],
-        "differences": [_difference(d) for d in evaluation.differences],
-    }
-
-
 def _units(m: Material) -> str:
     """Return what is resampled, as far as the data knows who is who."""
     images = m.published.images
@@ -187,16 +152,6 @@ def _units(m: Material) -> str:
     if known:
         return f"groups (images of one {' or '.join(known)} stay together)"
     return "images, each for itself, since no subject is known"
-
-
-def _chosen(facts: HeadFacts | None) -> str:
-    """Return what validation chose for a head."""
-    return ", ".join(f"{k} {v:g}" for k, v in facts.chosen.items()) if facts else ""
-
-
-def _difference(d: Difference) -> dict[str, Any]:
-    shown = d.model_dump() | {"metric": METRICS[d.name][0]}
-    return shown | {"decided": d.low > 0 or d.high < 0}
 
 
 # --- concepts ------------------------------------------------------------------------------------
@@ -293,31 +248,7 @@ def _shown_heads(probe: Probe) -> list[Head]:
     return [h for h in probe.heads if h.facts.kind in ("concept_bottleneck", "linear_probe")]
 
 
-def _confusion(m: Material, facts: HeadFacts) -> dict[str, Any]:
-    counts = next(c.confusion for c in m.evaluation.curves if c.head == facts.name)
-    names = [c.name for c in m.published.facts.classes]
-    return {
-        "head": facts.name,
-        "rows": [
-            {
-                "name": names[i],
-                "cells": [
-                    {"count": n, "share": n / (sum(row) or 1), "diagonal": i == j}
-                    for j, n in enumerate(row)
-                ],
-            }
-            for i, row in enumerate(counts)
-        ],
-    }
-
-
-def _charts(m: Material, heads: Sequence[Head]) -> Iterator[dict[str, Any]]:
-    for head in heads:
-        facts = head.facts
-        colour = COLOURS[facts.kind]
-        points = next(c.reliability for c in m.evaluation.curves if c.head == facts.name)
-        title = f"{facts.name}: how sure it says it is, and how often it was right"
-        yield {"title": title, "svg": reliability_diagram(points, colour)}
+def _training_curves(heads: Sequence[Head]) -> Iterator[dict[str, Any]]:
     for head in heads:
         facts = head.facts
         if len(facts.curve) > 1:

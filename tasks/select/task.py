@@ -1,16 +1,22 @@
-"""The select stage: screened candidates in, the bottleneck's concepts out."""
+"""The stages `select` and `few_shots`: candidates in, the bottleneck's concepts out.
+
+Few shots are drawn from what is published, and each draw selects for itself.
+"""
 
 from prefect import task
 
 from schemas.artifact import Ref
+from schemas.concept_dataset import ConceptDataset
 from schemas.concepts import ConceptSet, SelectSpec
 from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from schemas.few_shots import FewShotDraws, FewShotSpec
 from schemas.images import ImageDataset
 from schemas.screened import ScreenedSet
 from storage.store import ArtifactStore
 from tasks.stage import Stage, leave_table
 
 STAGE = Stage(name="select")
+FEW_SHOTS_STAGE = Stage(name="few_shots", folder="select")
 
 
 @task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
@@ -40,6 +46,25 @@ def select_concepts(
     return store.save(chosen, recipe)
 
 
+@task(
+    name=FEW_SHOTS_STAGE.name,
+    cache_policy=FEW_SHOTS_STAGE,
+    persist_result=True,
+    result_serializer="json",
+)
+def draw_few_shots(
+    published: Ref[ConceptDataset], select: SelectSpec, spec: FewShotSpec, store: ArtifactStore
+) -> Ref[FewShotDraws]:
+    """Draw few training images again and again; each draw chooses its concepts by itself."""
+    from tasks.select.few_shots import draw_few_shots
+
+    drawn = draw_few_shots(store.load(ConceptDataset, published), select, spec)
+    leave_table("few-shot-draws", _draw_rows(drawn), "Few-shot draws and the concepts of each.")
+    recipe = FEW_SHOTS_STAGE.recipe(spec, published=published)
+    settings = recipe.spec | {"select": select.model_dump(mode="json")}
+    return store.save(drawn, recipe.model_copy(update={"spec": settings}))
+
+
 def _rows(chosen: ConceptSet) -> list[dict[str, object]]:
     concepts = {c.concept_id: c for c in chosen.concepts}
     return [
@@ -59,3 +84,15 @@ def _rows(chosen: ConceptSet) -> list[dict[str, object]]:
 def _summary(chosen: ConceptSet) -> str:
     proven = ", ".join(f"{s.class_key} {s.certificate:.1%}" for s in chosen.selections)
     return f"Selected concepts, best first. Proven share of the optimum: {proven}."
+
+
+def _draw_rows(drawn: FewShotDraws) -> list[dict[str, object]]:
+    return [
+        {
+            "shots": "all" if draw.shots is None else draw.shots,
+            "seed": draw.seed,
+            "images": len(draw.image_ids),
+            "concepts": len(draw.concept_ids),
+        }
+        for draw in drawn.draws
+    ]

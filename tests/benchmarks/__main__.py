@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("bench_study", "bench_selection", "bench_probe")
+NAMES = ("bench_study", "bench_selection", "bench_probe", "bench_few_shots")
 
 
 def main(names: list[str]) -> None:
@@ -31,7 +31,8 @@ def main(names: list[str]) -> None:
     for name in names or NAMES:
         rows = importlib.import_module(f"tests.benchmarks.{name}").main()
         results[name] = [row._asdict() for row in rows]
-        console.print(_table(name, results[name]))
+        if rows:
+            console.print(_table(name, results[name]))
     file = Path("benchmarks.json")
     file.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
     console.print(f"written to {file.resolve()}")

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import flows  # noqa: F401 - telemetry off
 from schemas.artifact import Artifact, Recipe, Ref
+from schemas.concepts import SelectSpec
 from schemas.embeddings import StudyEmbeddings
 from schemas.evaluation import EvaluateSpec
+from schemas.few_shots import FewShotSpec
 from schemas.probe import ProbeSpec
 from schemas.report import Report
 from schemas.review import Decisions
 from schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 from storage.store import ArtifactStore
 from tasks.evaluate.evaluation import evaluate_heads
+from tasks.probe.few_shot_heads import train_few_shot_heads
 from tasks.probe.heads import train_heads
+from tasks.select.few_shots import draw_few_shots
 from tests.tasks.published_study import published_study
 from tests.tasks.small_study import ENCODER, small_study
 
@@ -27,6 +31,8 @@ def main() -> None:
     study = small_study()
     published, test_labels = published_study()
     probe = train_heads(published, ProbeSpec(epochs=3, random_draws=1))
+    few_shots = FewShotSpec(shots=(1,), seeds=1)
+    draws = draw_few_shots(published, SelectSpec(per_class=2), few_shots)
     check = Check(
         suite="images", expectation="ids are unique", severity="critical", outcome="passed"
     )
@@ -54,6 +60,8 @@ def main() -> None:
             report="6" * 20,
         ),
         published,
+        draws,
+        train_few_shot_heads(published, draws, few_shots),
         probe,
         evaluate_heads(published, probe, test_labels, EvaluateSpec(resamples=100)),
         Report(html="<html></html>", data_docs="<html></html>"),

@@ -1,29 +1,52 @@
 """What the evaluation says of heads, against scikit-learn and against shuffled labels."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 
-from schemas.artifact import StudyError
+from schemas.artifact import Recipe, StudyError
 from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec, Evaluation
+from schemas.evaluation import EvaluateSpec, Evaluation, SubgroupMetric, WorstSubgroup
 from schemas.images import TestLabels
-from schemas.probe import Probe, ProbeSpec
+from schemas.probe import Head, HeadKind, Probe, ProbeSpec
+from storage.ledger import TestLedger
+from storage.store import ArtifactCorrupt, ArtifactStore
+from tasks.evaluate.auroc import delong_macro
+from tasks.evaluate.bootstrap import ClusterBootstrap
+from tasks.evaluate.calibration import at_temperature, fit_temperature
 from tasks.evaluate.evaluation import evaluate_heads
+from tasks.evaluate.features import head_features
+from tasks.evaluate.judging import join_test_labels, judge_heads
+from tasks.evaluate.quality import HEAD_METRICS, measure_quality
+from tasks.evaluate.subgroup_tables import tabulate_subgroups
+from tasks.evaluate.task import evaluate_probe
 from tests.tasks.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=200, explained_images=6)
+SEXES = ("female", "male")
 
 
 def _trained(published: ConceptDataset) -> Probe:
     from tasks.probe.heads import train_heads
 
-    return train_heads(published, ProbeSpec(epochs=80, random_draws=3))
+    return train_heads(published, ProbeSpec(epochs=80, random_draws=3, nec=(1,)))
+
+
+def _with_metadata(published: ConceptDataset) -> ConceptDataset:
+    """Give each subject a sex, and each image a name of its own."""
+    images = published.images.copy()
+    images["meta.sex"] = [SEXES[int(subject[1:]) % 2] for subject in images["subject"]]
+    images["meta.file_id"] = images["image_id"]
+    return replace(published, images=images)
 
 
 @pytest.fixture(scope="module")
 def study() -> tuple[ConceptDataset, TestLabels]:
-    return published_study()
+    published, test = published_study(noise=1.5)
+    return _with_metadata(published), test
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +93,245 @@ def test_every_number_has_an_interval_around_it(evaluation: Evaluation) -> None:
         assert metric.low <= metric.high
         if metric.name in ("accuracy", "balanced_accuracy", "macro_auroc"):
             assert metric.low <= metric.value <= metric.high
+
+
+def _logits(published: ConceptDataset, probe: Probe, kind: HeadKind) -> np.ndarray:
+    head = probe.head(kind)
+    return head.logits(head_features(published, head, published.rows("test")))
+
+
+def test_every_head_is_measured_by_every_metric(evaluation: Evaluation, probe: Probe) -> None:
+    families = {h.facts.family for h in probe.heads}
+    of_head: dict[str, set[str]] = {}
+    for metric in evaluation.metrics:
+        of_head.setdefault(metric.head.partition(" (mean")[0], set()).add(metric.name)
+    assert of_head == {family: set(HEAD_METRICS) for family in families}
+
+
+def test_heads_measured_together_read_as_measured_alone(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe, evaluation: Evaluation
+) -> None:
+    published, test = study
+    images = join_test_labels(published, test)
+    bootstrap = ClusterBootstrap.of(images.groups, SPEC.resamples, SPEC.seed)
+    judged = judge_heads(
+        probe, lambda h: h.logits(head_features(published, h, published.rows("test")))
+    )
+    last = list(judged)[-2:]
+    for head in last:
+        alone, _ = measure_quality(images, [head], bootstrap, SPEC)
+        assert alone == tuple(m for m in evaluation.metrics if m.head == head.name)
+
+
+def test_a_percentile_interval_needs_no_jackknife_and_bca_has_one(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe, evaluation: Evaluation
+) -> None:
+    few = replace(probe, heads=tuple(h for h in probe.heads if h.facts.kind in _FEW))
+    bca = evaluate_heads(*_swapped(study, few), SPEC.model_copy(update={"interval": "bca"}))
+    percentile = evaluate_heads(*_swapped(study, few), SPEC)
+    assert {m.method for m in percentile.metrics} == {"percentile"}
+    assert "bca" in {m.method for m in bca.metrics}
+    assert [m.value for m in bca.metrics] == [m.value for m in percentile.metrics]
+
+
+_FEW: tuple[HeadKind, ...] = ("linear_probe", "concept_bottleneck", "random_concepts", "majority")
+
+
+def _swapped(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe
+) -> tuple[ConceptDataset, Probe, TestLabels]:
+    return study[0], probe, study[1]
+
+
+def test_temperature_comes_from_validation_images_alone(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe, evaluation: Evaluation
+) -> None:
+    published, test = study
+    head = probe.head("linear_probe")
+    rows = published.rows("validation")
+    fitted = fit_temperature(
+        published.labels("validation"), head.logits(head_features(published, head, rows))
+    )
+    told = next(c.calibration for c in evaluation.curves if c.head == "linear probe")
+    assert told.temperature == fitted.value
+    assert told.validation_images == len(rows)
+    assert told.log_loss == pytest.approx(_value(evaluation, "linear_probe", "log_loss"))
+    assert told.error == _value(evaluation, "linear_probe", "debiased_calibration_error")
+    cooled = at_temperature(_logits(published, probe, "linear_probe"), fitted.value)
+    order = {key: i for i, key in enumerate(KEYS)}
+    true = [order[p.label] for p in evaluation.predictions]
+    assert told.log_loss_after == pytest.approx(-np.log(cooled[range(len(true)), true]).mean())
+
+    wrong = {i: KEYS[(order[k] + 1) % 3] for i, k in test.labels.items()}
+    other = evaluate_heads(published, probe, TestLabels(labels=wrong), SPEC)
+    again = next(c.calibration for c in other.curves if c.head == "linear probe")
+    assert again.temperature == told.temperature
+    assert again.log_loss != told.log_loss
+
+
+def test_reliability_bins_have_equally_many_images(evaluation: Evaluation) -> None:
+    curve = next(c.calibration for c in evaluation.curves if c.head == "linear probe").reliability
+    assert sum(p.images for p in curve) == evaluation.images
+    assert max(p.images for p in curve) - min(p.images for p in curve) <= 1
+
+
+def test_answering_every_image_risks_all_errors(evaluation: Evaluation) -> None:
+    for curves in evaluation.curves:
+        last = curves.risk_coverage[-1]
+        wrong = sum(p.label != p.predicted[curves.head] for p in evaluation.predictions)
+        assert last.coverage == 1
+        assert last.risk == pytest.approx(wrong / evaluation.images)
+        coverages = [p.coverage for p in curves.risk_coverage]
+        assert coverages == sorted(coverages)
+
+
+def test_subgroups_are_measured_apart(
+    study: tuple[ConceptDataset, TestLabels], evaluation: Evaluation
+) -> None:
+    images = study[0].images
+    told = {m.subgroup: m for m in evaluation.subgroups.metrics if _is_linear_accuracy(m)}
+    assert set(told) == set(SEXES)
+    for sex, metric in told.items():
+        ids = set(images.loc[images["meta.sex"] == sex, "image_id"])
+        here = [p for p in evaluation.predictions if p.image_id in ids]
+        assert (metric.images, metric.groups) == (len(here), len(here) // 2)
+        assert metric.value == pytest.approx(
+            accuracy_score([p.label for p in here], [p.predicted["linear probe"] for p in here])
+        )
+    worst = next(w for w in evaluation.subgroups.worst if _is_linear_accuracy(w))
+    assert worst.value == min(m.value for m in told.values())
+
+
+def _is_linear_accuracy(line: SubgroupMetric | WorstSubgroup) -> bool:
+    return (line.head, line.column, line.name) == ("linear probe", "sex", "accuracy")
+
+
+def test_columns_that_cannot_be_used_are_named(evaluation: Evaluation) -> None:
+    unusable = {u.column: u.reason for u in evaluation.subgroups.unusable}
+    assert unusable == {"file_id": "names single images instead of groups of them"}
+
+
+def test_a_column_that_is_not_there_is_refused(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe
+) -> None:
+    for wrong in (
+        SPEC.model_copy(update={"subgroup_columns": ("sexx",)}),
+        SPEC.model_copy(update={"subgroup_edges": {"sexx": (1.0,)}}),
+    ):
+        with pytest.raises(StudyError, match=r"sexx, and the images have no such.*file_id, sex"):
+            tabulate_subgroups(
+                join_test_labels(*study), (), ClusterBootstrap.of(np.arange(2), 1, 0), wrong
+            )
+
+
+def test_edges_that_do_not_rise_are_refused() -> None:
+    with pytest.raises(ValueError, match="subgroup_edges of age must be some rising numbers"):
+        EvaluateSpec(subgroup_edges={"age": (40, 20)})
+
+
+def test_disagreement_counts_every_image_once(evaluation: Evaluation) -> None:
+    d = evaluation.disagreement
+    assert (d.first, d.second) == ("concept bottleneck", "linear probe")
+    counts = (d.both_right, d.only_first_right, d.only_second_right)
+    assert sum(counts) + d.both_wrong_alike + d.both_wrong_apart == evaluation.images
+    said = {p.image_id: p for p in evaluation.predictions}
+    for quarrel in d.quarrels:
+        prediction = said[quarrel.image_id]
+        assert quarrel.first == prediction.predicted["concept bottleneck"]
+        assert quarrel.second == prediction.predicted["linear probe"]
+        assert quarrel.first != quarrel.second
+
+
+def test_an_auroc_difference_is_delongs_too(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe, evaluation: Evaluation
+) -> None:
+    """A head of several draws counts as their mean: its lead is the mean of their leads."""
+    published, test = study
+    images = join_test_labels(published, test)
+    rows = published.rows("test")
+    draws = [
+        at_temperature(h.logits(head_features(published, h, rows)), 1.0)
+        for h in [probe.head("concept_bottleneck"), *_random(probe)]
+    ]
+    areas = delong_macro(images.labels, np.stack(draws), images.groups)
+    told = next(
+        d
+        for d in evaluation.differences
+        if (d.head, d.name) == ("concept bottleneck", "macro_auroc") and "random" in d.baseline
+    )
+    assert told.value == pytest.approx(areas.value[0] - areas.value[1:].mean())
+    assert told.delong is not None
+    lead = np.array([1.0, *[-1 / 3] * 3])
+    error = float(lead @ areas.covariance @ lead) ** 0.5
+    assert told.delong.high - told.delong.low == pytest.approx(2 * 1.959964 * error, rel=1e-5)
+    assert all(d.delong is None for d in evaluation.differences if d.name != "macro_auroc")
+
+
+def _random(probe: Probe) -> list[Head]:
+    return [h for h in probe.heads if h.facts.kind == "random_concepts"]
+
+
+def test_a_class_of_one_image_has_no_delong(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe
+) -> None:
+    published, test = study
+    lonely = next(iter(test.labels))
+    labels = {i: "c" if i == lonely else "a" if k == "c" else k for i, k in test.labels.items()}
+    evaluation = evaluate_heads(published, probe, TestLabels(labels=labels), SPEC)
+    assert {d.name for d in evaluation.differences} == {"balanced_accuracy", "macro_auroc"}
+    assert all(d.delong is None for d in evaluation.differences)
+
+
+def test_sparse_heads_are_compared_at_their_own_number_of_concepts(evaluation: Evaluation) -> None:
+    nec = {m.head: m.nec for m in evaluation.metrics}
+    at_random = {head: n for head, n in nec.items() if "random sparse" in head}
+    pairs = [(d.head, d.baseline) for d in evaluation.differences if d.baseline in at_random]
+    assert pairs
+    for head, baseline in pairs:
+        nearest = min(abs(n - nec[head]) for n in at_random.values())
+        assert abs(nec[baseline] - nec[head]) == nearest
+
+
+def test_an_evaluation_can_be_saved_whatever_is_undefined(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe, tmp_path: Path
+) -> None:
+    """Two images of two subjects: classes are missing and bins have one group."""
+    published, _ = study
+    rows = published.rows("test")[[0, 2]]
+    split = published.images["split"].replace("test", "train").to_numpy(dtype=object)
+    split[rows] = "test"
+    keys = published.images["label"].fillna("a").to_numpy(dtype=object)
+    keys[rows] = None
+    few = replace(published, images=published.images.assign(split=split, label=keys))
+    ids = published.images["image_id"].iloc[rows]
+    evaluation = evaluate_heads(few, probe, TestLabels(labels=dict.fromkeys(ids, "a")), SPEC)
+    evaluation.write(tmp_path)
+    assert Evaluation.read(tmp_path) == evaluation
+
+
+def test_a_look_is_recorded_before_the_labels_are_read_and_told_from_the_second_on(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe, tmp_path: Path
+) -> None:
+    """Labels set apart under another recipe have another address, and are the same labels."""
+    published, test = study
+    store = ArtifactStore(tmp_path)
+    few = replace(probe, heads=tuple(h for h in probe.heads if h.facts.kind in _FEW))
+    heads = store.save(few, Recipe(stage="probe", code=""))
+    looked = []
+    for number in (1, 2):
+        labels = store.save(test, Recipe(stage="ingest", code="", spec={"number": number}))
+        facts = published.facts.model_copy(update={"test_labels": labels.digest})
+        named = store.save(replace(published, facts=facts), Recipe(stage="publish", code=""))
+        looked.append(store.load(Evaluation, evaluate_probe.fn(named, heads, SPEC, store)))
+    assert looked[0].earlier_looks == ()
+    (first,) = looked[1].earlier_looks
+    assert first.study == "by-hand"
+    assert first.asked == "every metric of 4 heads"
+
+    (store.path(labels) / "test-labels.json").unlink()
+    with pytest.raises(ArtifactCorrupt):
+        evaluate_probe.fn(named, heads, SPEC, store)
+    assert len(TestLedger(tmp_path).looks(first.labels)) == 3
 
 
 def test_whoever_learned_something_beats_the_majority(evaluation: Evaluation) -> None:

@@ -4,17 +4,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 
 from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
-from schemas.probe import Probe, ProbeSpec
+from schemas.probe import Head, Probe, ProbeSpec
 from storage.store import ArtifactStore
+from tasks.evaluate.features import head_features
+from tasks.probe.concept_heads import (
+    shuffle_labels,
+    train_concept_bottleneck,
+    train_on_shuffled_labels,
+)
 from tasks.probe.heads import train_heads
+from tasks.probe.sparse_heads import train_sparse
 from tasks.probe.task import STAGE
+from tasks.probe.training import Training
+from tasks.probe.zero_shot import search_concept_matrix
 from tests.tasks.published_study import published_study
 
-SPEC = ProbeSpec(epochs=80, random_draws=2)
+SPEC = ProbeSpec(epochs=80, random_draws=2, nec=(1, 2, 30))
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +41,218 @@ def test_every_head_is_there_once(probe: Probe) -> None:
     assert [h.facts.name for h in probe.heads] == [
         "linear probe",
         "concept bottleneck",
+        "sparse",
+        "sparse, NEC 1",
+        "sparse, NEC 2",
+        "hybrid",
+        "prior",
+        "zero-shot",
+        "concept matrix search",
         "random concepts 1",
         "random concepts 2",
+        "random sparse 1, NEC 1",
+        "random sparse 1, NEC 2",
+        "random sparse 2, NEC 1",
+        "random sparse 2, NEC 2",
+        "shuffled labels 1",
+        "shuffled labels 2",
         "majority class",
     ]
+
+
+def test_draws_share_a_family_and_nothing_else_does(probe: Probe) -> None:
+    draws: dict[str, list[int]] = {}
+    for head in probe.heads:
+        draws.setdefault(head.facts.family, []).append(head.facts.draw)
+    assert {family for family, of in draws.items() if of == [1, 2]} == {
+        "random concepts",
+        "random sparse, NEC 1",
+        "random sparse, NEC 2",
+        "shuffled labels",
+    }
+    assert all(of in ([0], [1, 2]) for of in draws.values())
+
+
+def test_only_the_heads_asked_for_and_those_of_every_table_are_trained(
+    published: ConceptDataset,
+) -> None:
+    few = train_heads(published, SPEC.model_copy(update={"heads": ()}))
+    assert {h.facts.kind for h in few.heads} == {
+        "linear_probe",
+        "concept_bottleneck",
+        "random_concepts",
+        "majority",
+    }
+
+
+def test_a_nec_that_the_concepts_do_not_allow_is_skipped_and_told(probe: Probe) -> None:
+    assert [(s.name, s.kind) for s in probe.skipped] == [
+        ("sparse, NEC 30", "sparse"),
+        ("random sparse, NEC 30", "random_sparse"),
+    ]
+    assert probe.skipped[0].reason == (
+        "30 effective concepts a class were asked for, and there are 6."
+    )
+
+
+def test_a_nec_that_no_strength_leaves_is_skipped_and_told(published: ConceptDataset) -> None:
+    vectors = published.pool_vectors.copy()
+    vectors[Training.of(published, SPEC).selected[1:]] = 0
+    blank = replace(published, pool_vectors=vectors)
+    told = train_heads(blank, SPEC.model_copy(update={"nec": (3,)})).skipped
+    assert "no strength leaves 3 effective concepts a class" in told[0].reason
+
+
+def test_without_class_vectors_what_needs_them_is_skipped_and_told(
+    published: ConceptDataset,
+) -> None:
+    nameless = train_heads(replace(published, class_vectors=None), SPEC)
+    told = {s.kind: s.reason for s in nameless.skipped}
+    for kind in ("zero_shot", "concept_matrix"):
+        assert "Name an encoder that reads text." in told[kind]
+        assert kind not in {h.facts.kind for h in nameless.heads}
+
+
+def test_priors_that_say_the_same_of_every_class_are_skipped_and_told(
+    published: ConceptDataset,
+) -> None:
+    silent = tuple(p.model_copy(update={"answer": "neutral"}) for p in published.priors)
+    told = train_heads(replace(published, priors=silent), SPEC).skipped
+    assert "the priors say the same of every class" in {s.kind: s.reason for s in told}["prior"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "wording"),
+    [
+        ({"nec": (0, 5)}, "every value of nec must be at least 1"),
+        ({"residual_l2_values": (0.0,)}, "l2_values and residual_l2_values must be above 0"),
+        ({"heads": ("boosting",)}, "sparse"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(settings: dict[str, object], wording: str) -> None:
+    with pytest.raises(ValueError, match=wording):
+        ProbeSpec.model_validate(settings)
+
+
+def test_nec_counts_the_weights_that_are_not_zero(probe: Probe) -> None:
+    for head in probe.heads:
+        assert head.facts.nec == np.count_nonzero(head.weights) / 3
+    asked = {h.facts.name: h.facts.nec for h in probe.heads if "NEC" in h.facts.name}
+    assert asked == {name: float(name.rsplit(" ", 1)[1]) for name in asked}
+
+
+def test_fewer_concepts_are_left_the_stronger_the_penalty(published: ConceptDataset) -> None:
+    """Along a path NEC may step back by a weight or two; from end to end it does not."""
+    path = train_sparse(Training.of(published, SPEC)).path
+    assert path.nec[0] == 0
+    assert np.corrcoef(np.log(path.strengths), path.nec)[0, 1] < -0.8
+
+
+@pytest.mark.parametrize("head", range(18))
+def test_the_logits_are_told_apart_and_add_up(
+    published: ConceptDataset, probe: Probe, head: int
+) -> None:
+    trained = probe.heads[head]
+    features = head_features(published, trained, np.arange(5))
+    for row in features:
+        rebuilt = trained.contributions(row).sum(axis=1) + trained.baseline
+        assert np.allclose(rebuilt, trained.logits(row[None])[0], rtol=1e-9, atol=1e-9)
+
+
+def test_a_hybrid_without_a_residual_is_its_concept_head(published: ConceptDataset) -> None:
+    spec = SPEC.model_copy(update={"residual_l2_values": (1e9,)})
+    probe = train_heads(published, spec)
+    hybrid, sparse = probe.head("hybrid"), probe.head("sparse")
+    rows = published.rows("test")
+    said = [h.logits(head_features(published, h, rows)) for h in (hybrid, sparse)]
+    assert np.allclose(said[0], said[1], atol=1e-6)
+    assert hybrid.facts.chosen["flipped"] == 0
+
+
+def test_a_hybrid_tells_the_share_of_validation_decisions_that_it_flips(
+    published: ConceptDataset, probe: Probe
+) -> None:
+    rows = published.rows("validation")
+    hybrid, sparse = (
+        h.logits(head_features(published, h, rows)).argmax(axis=1)
+        for h in (probe.head("hybrid"), probe.head("sparse"))
+    )
+    assert probe.head("hybrid").facts.chosen["flipped"] == pytest.approx(np.mean(hybrid != sparse))
+
+
+def test_zero_shot_is_a_hundred_times_the_cosine_of_image_and_name(
+    published: ConceptDataset, probe: Probe
+) -> None:
+    assert published.class_vectors is not None
+    names = published.class_vectors / np.linalg.norm(published.class_vectors, axis=1, keepdims=True)
+    said = probe.head("zero_shot").logits(published.vectors.astype(np.float64))
+    assert np.allclose(said, 100 * published.vectors @ names.T, atol=1e-4)
+
+
+def test_the_concept_matrix_head_is_sparse_cbms_search(
+    published: ConceptDataset, probe: Probe
+) -> None:
+    assert published.class_vectors is not None
+    head = probe.head("concept_matrix")
+    concepts = published.pool_vectors[Training.of(published, SPEC).selected].astype(np.float64)
+    rows = np.arange(len(published.images))
+    searched = search_concept_matrix(
+        torch.from_numpy(published.vectors @ concepts.T),
+        torch.from_numpy(published.class_vectors @ concepts.T),
+    )
+    said = head.logits(head_features(published, head, rows))
+    assert np.allclose(said, 100 * searched.numpy())
+
+
+def test_the_prior_decides_where_images_are_silent(published: ConceptDataset) -> None:
+    """Shuffled training labels teach nothing; a head with true links still finds the classes."""
+    rows = published.rows("train")
+    images = published.images.copy()
+    images.loc[rows, "label"] = np.random.default_rng(0).permutation(images.loc[rows, "label"])
+    taught_nothing = train_heads(replace(published, images=images), SPEC)
+    facts = taught_nothing.head("prior").facts
+    assert facts.validation_balanced_accuracy > 0.8
+    assert taught_nothing.head("linear_probe").facts.validation_balanced_accuracy < 0.8
+
+
+def test_shuffled_labels_are_near_chance_where_true_labels_are_learned() -> None:
+    published, truth = published_study(noise=0.3)
+    training = Training.of(published, SPEC)
+    rows = published.rows("test")
+    names = published.images["image_id"].to_numpy()[rows]
+    labels = np.array([published.class_keys.index(truth.labels[i]) for i in names])
+
+    def reached(head: Head) -> float:
+        right = head.logits(head_features(published, head, rows)).argmax(axis=1) == labels
+        return float(np.mean([right[labels == k].mean() for k in range(3)]))
+
+    assert reached(train_concept_bottleneck(training)) > 0.9
+    shuffled = [reached(train_on_shuffled_labels(training, draw)) for draw in range(1, 31)]
+    assert np.mean(shuffled) == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_shuffling_keeps_the_classes_sizes_and_the_likeness_within_groups() -> None:
+    labels = np.repeat(np.arange(60) % 3, 4)
+    groups = np.repeat([f"g{i:02d}" for i in range(60)], 4)
+    shuffled = shuffle_labels(labels, groups, np.random.default_rng(0))
+    assert (np.bincount(shuffled) == np.bincount(labels)).all()
+    assert (shuffled.reshape(60, 4) == shuffled[::4, None]).all()
+    assert 0.2 < np.mean(shuffled == labels) < 0.5
+
+
+def test_validation_figures_are_those_of_the_validation_images(
+    published: ConceptDataset, probe: Probe
+) -> None:
+    rows, labels = published.rows("validation"), published.labels("validation")
+    for head in probe.heads:
+        said = _probabilities(head.logits(head_features(published, head, rows)))
+        losses = -np.log(said[np.arange(len(rows)), labels])
+        mean = np.mean([losses[labels == k].mean() for k in range(3)])
+        right = said.argmax(axis=1) == labels
+        assert head.facts.validation_loss == pytest.approx(mean, rel=1e-5)
+        assert head.facts.validation_balanced_accuracy == pytest.approx(
+            np.mean([right[labels == k].mean() for k in range(3)])
+        )
 
 
 def test_the_linear_probe_is_scikit_learns_at_the_chosen_strength(
@@ -76,15 +294,6 @@ def test_the_majority_class_says_how_frequent_each_class_is(
     assert np.allclose(said, counts / counts.sum())
 
 
-def test_contributions_and_baseline_sum_to_the_logits(
-    published: ConceptDataset, probe: Probe
-) -> None:
-    head = probe.head("concept_bottleneck")
-    scores = published.scores[5].astype(np.float64)
-    rebuilt = head.contributions(scores).sum(axis=1) + head.baseline
-    assert np.allclose(rebuilt, head.logits(scores[None])[0])
-
-
 def test_test_images_change_nothing(published: ConceptDataset, probe: Probe) -> None:
     vectors, scores = published.vectors.copy(), published.scores.copy()
     vectors[published.rows("test")] = vectors[0]
@@ -101,7 +310,8 @@ def test_equal_seeds_give_equal_artifacts(
     first = store.save(probe, STAGE.recipe(SPEC))
     assert store.save(train_heads(published, SPEC), STAGE.recipe(SPEC)) == first
     loaded = store.load(Probe, first)
-    assert loaded.heads[0].facts == probe.heads[0].facts
+    assert [h.facts for h in loaded.heads] == [h.facts for h in probe.heads]
+    assert loaded.skipped == probe.skipped
     assert np.array_equal(loaded.heads[1].weights, probe.heads[1].weights)
 
 

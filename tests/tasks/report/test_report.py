@@ -9,12 +9,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 from PIL import Image
 
 from schemas.artifact import Manifest, Recipe, Ref
 from schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
 from schemas.concepts import ClassSelection, ConceptSet, Pick
-from schemas.evaluation import EvaluateSpec
+from schemas.evaluation import EvaluateSpec, TestLook, UnusableColumn
 from schemas.images import SPLITS, ImageDataset, Rejection, TestLabels
 from schemas.index import ConceptIndex, Hit
 from schemas.priors import Priors
@@ -34,16 +35,26 @@ HOSTILE = '<script>alert("x")</script>{{ 7 * 7 }}</style><img src=https://evil.e
 
 @pytest.fixture(scope="module")
 def material() -> Material:
-    published, test = published_study()
+    published, test = published_study(noise=1.5)
     spoiled = tuple(
         c.model_copy(update={"text": HOSTILE}) if i == 0 else c
         for i, c in enumerate(published.concepts)
     )
     facts = published.facts.model_copy(update={"description": HOSTILE})
-    published = replace(published, concepts=spoiled, facts=facts)
-    probe = train_heads(published, ProbeSpec(epochs=30, random_draws=1))
+    sexes = np.where(np.arange(180) // 2 % 2 == 0, HOSTILE, "male")
+    images = published.images.assign(**{"meta.sex": sexes})
+    published = replace(published, images=images, concepts=spoiled, facts=facts)
+    probe = train_heads(published, ProbeSpec(epochs=30, random_draws=1, nec=(1,)))
     evaluation = evaluate_heads(
-        published, probe, test, EvaluateSpec(resamples=100, explained_images=4)
+        published,
+        probe,
+        test,
+        EvaluateSpec(resamples=100, explained_images=4, pretraining=HOSTILE),
+        (TestLook(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),),
+    )
+    unusable = (UnusableColumn(column=HOSTILE, reason=HOSTILE),)
+    evaluation = evaluation.model_copy(
+        update={"subgroups": evaluation.subgroups.model_copy(update={"unusable": unusable})}
     )
     return Material(
         dataset=ImageDataset(
@@ -198,7 +209,18 @@ def test_the_page_asks_nobody(page: str) -> None:
 
 
 def test_every_section_is_there(page: str) -> None:
-    for name in ("results", "concepts", "decisions", "errors", "screening", "validation", "data"):
+    for name in (
+        "confidence",
+        "subgroups",
+        "dispute",
+        "results",
+        "concepts",
+        "decisions",
+        "errors",
+        "screening",
+        "validation",
+        "data",
+    ):
         assert f'id="{name}"' in page
 
 
@@ -207,6 +229,89 @@ def test_every_head_and_metric_is_in_the_table(page: str, material: Material) ->
         if metric.name != "log_loss":
             assert f"{metric.value:.3f}" in page
             assert f"{metric.low:.3f}–{metric.high:.3f}" in page
+
+
+def test_every_subgroup_has_its_numbers_beside_its_size(page: str, material: Material) -> None:
+    tables = material.evaluation.subgroups
+    assert {m.column for m in tables.metrics} == {"sex"}
+    for w in tables.worst:
+        number = f"<b>{w.value:.3f}</b> <small>{w.low:.3f}–{w.high:.3f}</small>"
+        if w.name == "balanced_accuracy":
+            assert f"{escape(w.subgroup)}: {number}" in page
+    for m in tables.metrics:
+        assert f"<b>{m.value:.3f}</b> <small>{m.low:.3f}–{m.high:.3f}</small>" in page
+        sizes = f"<td>{m.images}</td><td>{m.groups}</td><td>{m.classes}</td>"
+        assert f"<th>{escape(m.subgroup)}</th>{sizes}" in page
+
+
+def test_every_difference_is_told_with_its_interval_and_delongs_test(
+    page: str, material: Material
+) -> None:
+    differences = material.evaluation.differences
+    assert any(d.delong for d in differences)
+    for d in differences:
+        assert f"{d.low:+.3f} to {d.high:+.3f}" in page
+        if d.delong:
+            assert f", {d.delong.low:+.3f} to {d.delong.high:+.3f}" in page
+
+
+def test_calibration_is_told_before_and_after(page: str, material: Material) -> None:
+    for curves in material.evaluation.curves:
+        c = curves.calibration
+        assert f"<td>{c.log_loss:.3f}</td><td>{c.log_loss_after:.3f}</td>" in page
+    assert "root mean square" in page
+
+
+def test_the_quarrels_are_shown_with_their_images(page: str, material: Material) -> None:
+    d = material.evaluation.disagreement
+    assert d.quarrels
+    for quarrel in d.quarrels:
+        assert f"<small>{quarrel.image_id}</small>" in page
+    for count in (d.both_right, d.only_first_right, d.only_second_right, d.both_wrong_apart):
+        assert f"<td>{count}</td>" in page
+    assert "McNemar" in page
+
+
+def _caveats(material: Material, **said: object) -> list[str]:
+    changed = replace(material, evaluation=material.evaluation.model_copy(update=said))
+    caveats: list[str] = compose_page(changed, ReportSpec(), PictureBook(_png, 32))["caveats"]
+    return caveats
+
+
+def test_earlier_looks_at_the_test_labels_stand_beside_the_numbers(material: Material) -> None:
+    look = TestLook(labels="a" * 64, study="moles", at="2026-01-05T09:00:00", asked="")
+    told = _caveats(material, earlier_looks=(look,))
+    assert told[0].startswith(
+        "These test labels have been read 1 time before, first on 2026-01-05, by moles."
+    )
+    assert not any("have been read" in c for c in _caveats(material, earlier_looks=()))
+
+
+def test_what_the_encoder_may_have_seen_stands_beside_the_numbers(material: Material) -> None:
+    def told(pretraining: str, covers: str) -> str:
+        said = _caveats(material, pretraining=pretraining, pretraining_covers_test=covers)
+        return said[-1]
+
+    assert told("", "unknown") == "The study does not say what the encoder was pretrained on."
+    assert told("LAION-2B.", "no") == (
+        "The encoder was pretrained on LAION-2B. By the study's own word that covers none of "
+        "these test images."
+    )
+    assert "does not know" in told("LAION-2B", "unknown")
+    assert "may be too good" in told("everything", "yes")
+
+
+def test_the_overview_holds_few_heads_and_opens_to_all(page: str, material: Material) -> None:
+    shown = compose_page(material, ReportSpec(), PictureBook(_png, 32))
+    overview = {row["head"] for row in shown["worth"]["rows"]}
+    at_nec = {row["head"] for row in shown["sparse"]["table"]["rows"]}
+    assert all("NEC" in head for head in at_nec)
+    assert overview | at_nec == {m.head for m in material.evaluation.metrics}
+    assert not overview & at_nec
+    assert {row["head"] for row in shown["confidence"]["table"]["rows"]} == {
+        "concept bottleneck",
+        "linear probe",
+    }
 
 
 def test_drawn_images_are_labelled_as_drawn(page: str) -> None:

@@ -1,0 +1,181 @@
+"""Few shots: what is drawn, the heads of every draw, and what they are worth on test images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, Self, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from pydantic import BaseModel, Field, model_validator
+from safetensors.numpy import load_file, save_file
+
+from schemas.artifact import Artifact, JsonArtifact, write_json
+
+ChosenFewShotHead = Literal[
+    "averaged_linear_probe",
+    "nearest_mean",
+    "shrinkage_discriminant",
+    "prior",
+    "pulled_hybrid",
+    "shuffled_prior",
+    "zero_shot",
+]
+FewShotHeadKind = Literal["linear_probe", ChosenFewShotHead]
+
+
+class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
+    """How few images are drawn, how often, and which heads are trained on them."""
+
+    shots: tuple[int, ...] = Field(
+        default=(1, 2, 4, 8, 16), description="images a class; all of them are always the last"
+    )
+    seeds: int = Field(
+        default=5, ge=1, le=1000, description="draws of each size; papers want 20 or more"
+    )
+    heads: tuple[ChosenFewShotHead, ...] = Field(
+        default=get_args(ChosenFewShotHead),
+        description="trained beside the tuned linear probe, which always is",
+    )
+    l2_values: tuple[float, ...] = Field(
+        default=(1e2, 2e1, 5e0, 1e0, 2e-1, 5e-2, 1e-2, 2e-3, 5e-4, 1e-4, 2e-5, 5e-6, 1e-6),
+        min_length=1,
+        description="strengths tried for the tuned linear probe, on features of unit variance",
+    )
+    class_weight: Literal["none", "balanced"] = Field(
+        default="balanced", description="balanced: every class counts the same in every loss"
+    )
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if list(self.shots) != sorted(set(self.shots)) or min(self.shots, default=1) < 1:
+            raise ValueError("shots must be some rising numbers from 1 on")
+        if min(self.l2_values) <= 0:
+            raise ValueError("every value of l2_values must be above 0")
+        return self
+
+
+class FewShotDraw(BaseModel, frozen=True):
+    """Some training images of each class, and the concepts that they alone select."""
+
+    shots: int | None = Field(description="images a class, or as many as it has; nothing: all")
+    seed: int
+    image_ids: tuple[str, ...] = Field(min_length=1, description="class by class")
+    concept_ids: tuple[str, ...] = Field(min_length=1, description="selected from these images")
+
+
+class FewShotDraws(JsonArtifact, frozen=True):
+    """All draws, those of as many shots together; of one seed, fewer shots are among more."""
+
+    kind: ClassVar[str] = "few-shot-draws"
+
+    draws: tuple[FewShotDraw, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class FewShotHeads(Artifact):
+    """One linear head on image vectors for every draw and kind: `vectors @ weights.T + bias`.
+
+    A head on concept scores is one on image vectors, the concepts' own folded in.
+    """
+
+    kind: ClassVar[str] = "few-shot-heads"
+
+    class_keys: tuple[str, ...]
+    heads: tuple[FewShotHeadKind, ...]
+    shots: tuple[int | None, ...]
+    """Of each draw."""
+    seeds: tuple[int, ...]
+    """Of each draw."""
+    weights: Float32[np.ndarray, "draw head class dim"]
+    bias: Float32[np.ndarray, "draw head class"]
+    skipped: tuple[str, ...] = ()
+    """Why a head that was asked for is not among them."""
+
+    def __post_init__(self) -> None:
+        """Refuse tables that do not fit each other."""
+        shape = (len(self.shots), len(self.heads), len(self.class_keys))
+        if len(self.seeds) != shape[0] or self.bias.shape != shape:
+            raise ValueError(f"a bias of shape {self.bias.shape} for draws, heads, classes {shape}")
+        if self.weights.shape[:3] != shape:
+            raise ValueError(f"weights of shape {self.weights.shape} for a bias of shape {shape}")
+
+    def answer(
+        self, vectors: Float32[np.ndarray, "image dim"], labels: np.ndarray
+    ) -> Bool[np.ndarray, "draw head image"]:
+        """Return where each head's strongest class is the image's."""
+        flat = self.weights.reshape(-1, self.weights.shape[3])
+        logits = (vectors @ flat.T).reshape(len(vectors), *self.bias.shape) + self.bias
+        return np.moveaxis(logits.argmax(axis=3) == labels[:, None, None], 0, 2)
+
+    def write(self, folder: Path) -> None:
+        """Write `heads.safetensors` and `few-shot-heads.json`."""
+        tensors = {"weights": self.weights, "bias": self.bias}
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in tensors.items()},
+            folder / "heads.safetensors",
+        )
+        about = _HeadsFile(
+            class_keys=self.class_keys,
+            heads=self.heads,
+            shots=self.shots,
+            seeds=self.seeds,
+            skipped=self.skipped,
+        )
+        write_json(folder / "few-shot-heads.json", about.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the heads back."""
+        about = _HeadsFile.model_validate_json((folder / "few-shot-heads.json").read_bytes())
+        tensors = load_file(folder / "heads.safetensors")
+        return cls(
+            class_keys=about.class_keys,
+            heads=about.heads,
+            shots=about.shots,
+            seeds=about.seeds,
+            weights=tensors["weights"],
+            bias=tensors["bias"],
+            skipped=about.skipped,
+        )
+
+
+class _HeadsFile(BaseModel, frozen=True):
+    class_keys: tuple[str, ...]
+    heads: tuple[FewShotHeadKind, ...]
+    shots: tuple[int | None, ...]
+    seeds: tuple[int, ...]
+    skipped: tuple[str, ...]
+
+
+class FewShotPoint(BaseModel, frozen=True):
+    """Balanced accuracy of one head at one number of shots, the mean over seeds."""
+
+    shots: int | None = Field(description="nothing: all training images")
+    head: FewShotHeadKind
+    value: float
+    low: float
+    high: float
+    seeds: int
+
+
+class FewShotLead(BaseModel, frozen=True):
+    """How far a head is ahead of the tuned linear probe on the same draws and resamples."""
+
+    shots: int | None
+    head: FewShotHeadKind
+    value: float
+    low: float
+    high: float
+    seeds: int
+
+
+class FewShotCurves(BaseModel, frozen=True):
+    """Points and leads, by shots and then by head; tasks/evaluate/few_shot_curves.py."""
+
+    points: tuple[FewShotPoint, ...]
+    leads: tuple[FewShotLead, ...]
+    confidence: float
+    resamples: int = Field(description="of test groups and of seeds at once")
+    images: int = Field(description="of the test split")
+    groups: int = Field(description="independent units among them")
+    skipped: tuple[str, ...] = ()

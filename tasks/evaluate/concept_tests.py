@@ -1,0 +1,440 @@
+"""Whether concepts are what they are called: found, learnable, important, present, in their place.
+
+Scores are what a head reads of each concept, `present` is ground truth about what is visible. NaN
+says "not computable": a concept that is on every image or on none, an image without a reason.
+
+Sources: nAP and learnability as in Ramaswamy et al., Overlooked factors in concept-based
+explanations, CVPR 2023, with Hoiem et al., ECCV 2012; CGIM, CEM and CLM as in Aysel, Cai and
+Prugel-Bennett, Concept-based explainable artificial intelligence: metrics and benchmarks, 2025;
+the test of co-occurrence as in Furby et al., Can we constrain concept bottleneck models, 2024.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int, Shaped
+from scipy.stats import rankdata
+
+from tasks.evaluate.metrics import macro_auroc
+
+_Scores = Float64[np.ndarray, "image concept"]
+_Present = Bool[np.ndarray, "image concept"]
+_Weights = Float64[np.ndarray, "resample image"]
+_Labels = Int[np.ndarray, " image"]
+
+
+# --- is the concept found? -------------------------------------------------------------------
+
+
+def concept_aurocs(scores: _Scores, present: _Present) -> Float64[np.ndarray, " concept"]:
+    """Return for each concept the chance that its score is higher where it is present.
+
+    From the rank sum R of the m images that show it, of m + n: (R - m (m + 1) / 2) / (m n). Ties
+    count one half; NaN where all images or none show it.
+    """
+    return _areas(rankdata(scores, axis=0), present)
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptsFound:
+    """Each concept's AUROC beside what labels that were dealt anew reach; NaN where undefined."""
+
+    auroc: Float64[np.ndarray, " concept"]
+    chance_95: Float64[np.ndarray, " concept"]
+    """The AUROC that one in twenty permutations exceeds."""
+    p_value: Float64[np.ndarray, " concept"]
+    """One-sided, of this concept alone."""
+    family_p_value: Float64[np.ndarray, " concept"]
+    """Corrected for having looked at all concepts."""
+
+
+def find_concepts(
+    scores: _Scores,
+    present: _Present,
+    groups: Shaped[np.ndarray, " image"],
+    permutations: int,
+    seed: int,
+) -> ConceptsFound:
+    """Test each concept's score against its labels by permutation, all concepts at once.
+
+    The labels of whole groups are exchanged between groups of equal size, so that images of one
+    person stay alike; a size that one group alone has keeps its labels, which only makes the test
+    more careful. p = (1 + permutations at least as high) / (1 + permutations) (Phipson and Smyth,
+    2010). The family's p compares with the best concept of each permutation, each measured in its
+    own standard error sqrt((m + n + 1) / (12 m n)) (Westfall and Young, 1993), so that it holds
+    whatever concepts have in common.
+    """
+    ranks = rankdata(scores, axis=0)
+    observed = _areas(ranks, present)
+    generator = np.random.default_rng(seed)
+    deal = partial(_exchange_groups, _groups_by_size(groups), generator)
+    chance = np.stack([_areas(ranks, present[deal()]) for _ in range(permutations)])
+    m = present.sum(0).astype(np.float64)
+    n = len(present) - m
+    with np.errstate(divide="ignore"):
+        spread = np.sqrt((m + n + 1) / (12 * m * n))  # infinite, as is no evidence, where undefined
+    best = np.nan_to_num((chance - 0.5) / spread).max(axis=1, keepdims=True)
+    defined = ~np.isnan(observed)
+    close = 1e-12  # sums of equal ranks may differ in the last digit
+
+    def share(at_least: Bool[np.ndarray, "permutation concept"]) -> Float64[np.ndarray, " concept"]:
+        return np.where(defined, (1 + at_least.sum(0)) / (1 + permutations), np.nan)
+
+    return ConceptsFound(
+        auroc=observed,
+        chance_95=np.quantile(chance, 0.95, axis=0),
+        p_value=share(chance >= observed - close),
+        family_p_value=share(best >= (observed - 0.5) / spread - close),
+    )
+
+
+def _areas(ranks: _Scores, present: _Present) -> Float64[np.ndarray, " concept"]:
+    m = present.sum(0).astype(np.float64)
+    n = len(present) - m
+    above = np.einsum("ij,ij->j", ranks, present) - m * (m + 1) / 2
+    return np.divide(above, m * n, out=np.full_like(m, np.nan), where=m * n > 0)
+
+
+def _groups_by_size(groups: Shaped[np.ndarray, " image"]) -> list[Int[np.ndarray, "_ _"]]:
+    """Return for each size the image numbers of its groups, one row a group."""
+    _, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    rows = np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
+    return [np.stack([r for r in rows if len(r) == size]) for size in np.unique(sizes)]
+
+
+def _exchange_groups(
+    by_size: list[Int[np.ndarray, "_ _"]], generator: np.random.Generator
+) -> Int[np.ndarray, " image"]:
+    """Return for each image the image whose labels it is dealt."""
+    source = np.empty(sum(rows.size for rows in by_size), dtype=np.int64)
+    for rows in by_size:
+        source[rows] = rows[generator.permutation(len(rows))]
+    return source
+
+
+# --- is it learnable? ------------------------------------------------------------------------
+
+
+def normalised_average_precision(
+    scores: Float64[np.ndarray, " image"],
+    present: Bool[np.ndarray, " image"],
+    expected: float,
+    weights: _Weights,
+) -> Float64[np.ndarray, " resample"]:
+    """Return nAP: average precision as if `expected` images showed the concept.
+
+    Going down the scores, with recall r and false positives f at each distinct one,
+
+        nAP = sum (increase of r) * r N0 / (r N0 + f),  N0 = `expected` * total weight / images
+
+    so that frequent and rare concepts compare; with as many images as show it, it is the average
+    precision. N0 is the same for all, such as images / classes. NaN where none shows it.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last_of_tie = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    columns, shown = weights[:, order], present[order]
+    true = np.cumsum(columns * shown, axis=1)[:, last_of_tie]
+    false = np.cumsum(columns * ~shown, axis=1)[:, last_of_tie]
+    wanted = expected * weights.sum(1, keepdims=True) / len(scores)
+    with np.errstate(invalid="ignore"):
+        recall = true / true[:, -1:]
+        precision = recall * wanted / (recall * wanted + false)
+    gained = np.diff(recall, axis=1, prepend=0.0)
+    value = (gained * np.where(gained > 0, precision, 0.0)).sum(1)
+    return np.where(true[:, -1] > 0, value, np.nan)
+
+
+# --- is it important, and rightly so? --------------------------------------------------------
+
+
+def global_importance(
+    weights: Float64[np.ndarray, "class concept"], scores: _Scores
+) -> Float64[np.ndarray, "class concept"]:
+    """Return weight x spread: what a typical change of the score moves each class's logit.
+
+    Weights count from their mean over classes, since what all classes share decides nothing, and
+    the spread is the standard deviation over images. The mean of absolute values over classes is
+    the importance of a concept for the model.
+    """
+    return (weights - weights.mean(0)) * scores.std(0)
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalImportanceMatch:
+    """A cosine for each concept, and its mean with all *other* concepts' truth beside it.
+
+    Shares and scores are positive, so that any two agree to a degree: only what exceeds `of_others`
+    speaks for the concept.
+    """
+
+    value: Float64[np.ndarray, " concept"]
+    of_others: Float64[np.ndarray, " concept"]
+
+
+@dataclass(frozen=True)
+class GlobalImportanceMetric:
+    """CGIM of weights, of predicted concepts and of their product."""
+
+    weights: GlobalImportanceMatch
+    predicted: GlobalImportanceMatch
+    product: GlobalImportanceMatch
+
+
+def concept_global_importance(
+    weights: Float64[np.ndarray, "class concept"],
+    scores: _Scores,
+    present: _Present,
+    labels: _Labels,
+    predicted: _Labels,
+) -> GlobalImportanceMetric:
+    """Return CGIM: the cosine over classes between truth V and what the head makes of a concept.
+
+    V[k, j] is the share of images of class k that show concept j. It is compared with the weights,
+    with the mean score over the images of k that are predicted right, and with the product of both.
+    Classes without images, or without right ones for the last two, are left out; a cosine with a
+    vector of zeros is NaN.
+    """
+    classes = len(weights)
+    truth = _mean_by_class(present.astype(np.float64), labels, classes)
+    right = labels == predicted
+    mean_scores = _mean_by_class(scores[right], labels[right], classes)
+    return GlobalImportanceMetric(
+        weights=_column_cosines(truth, weights),
+        predicted=_column_cosines(truth, mean_scores),
+        product=_column_cosines(truth, weights * mean_scores),
+    )
+
+
+def _mean_by_class(
+    values: Float64[np.ndarray, "any concept"], labels: Int[np.ndarray, " any"], classes: int
+) -> Float64[np.ndarray, "class concept"]:
+    member = (labels == np.arange(classes)[:, None]).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return member @ values / member.sum(1, keepdims=True)
+
+
+def _column_cosines(
+    truth: Float64[np.ndarray, "class concept"], other: Float64[np.ndarray, "class concept"]
+) -> GlobalImportanceMatch:
+    known = ~np.isnan(truth[:, 0] + other[:, 0])
+    with np.errstate(invalid="ignore"):
+        a, b = (v[known] / np.linalg.norm(v[known], axis=0) for v in (truth, other))
+    cosine = a.T @ b  # truth of row, head of column
+    value = np.diagonal(cosine).copy()
+    elsewhere = np.where(np.eye(len(cosine), dtype=bool), np.nan, cosine)
+    defined = ~np.isnan(elsewhere)
+    with np.errstate(invalid="ignore"):
+        of_others = np.where(defined, elsewhere, 0.0).sum(0) / defined.sum(0)
+    return GlobalImportanceMatch(value, of_others)
+
+
+# --- is it there, and there? -----------------------------------------------------------------
+
+
+def reasons(contributions: _Scores, count: int) -> Int[np.ndarray, "image reason"]:
+    """Return the `count` concepts that speak most for each decision, -1 where there are fewer.
+
+    Args:
+        contributions: weight of the predicted class x score. Only positive ones are reasons.
+    """
+    order = np.argsort(-contributions, axis=1, kind="stable")[:, :count]
+    speaks = np.take_along_axis(contributions, order, axis=1) > 0
+    return np.where(speaks, order, -1)
+
+
+def concept_existence(
+    reason: Int[np.ndarray, "image reason"], present: _Present
+) -> Float64[np.ndarray, " image"]:
+    """Return CEM_l of each image: the share of its l = `reason` strongest concepts that is there.
+
+    NaN for an image without a reason. What concepts drawn at random would reach is
+    `present.mean(1)`; `weighted_mean` of both gives the table's line.
+    """
+    given = reason >= 0
+    there = np.take_along_axis(present, np.maximum(reason, 0), axis=1) & given
+    return _share(there, given)
+
+
+def concept_location(
+    reason: Int[np.ndarray, "image reason"],
+    heat: Float64[np.ndarray, "image reason row column"],
+    point: Float64[np.ndarray, "image reason 2"],
+    area: float,
+) -> Float64[np.ndarray, " image"]:
+    """Return CLM_l of each image: the share of its reasons whose true point is among the hottest.
+
+    Args:
+        heat: map of each reason, such as its cosine with patch tokens.
+        point: true row and column of each reason in the map's pixels, NaN where it has none.
+        area: the share of pixels that counts as hottest; the source takes multiples of 1/12. It is
+            also what a point drawn at random would reach.
+
+    Returns:
+        NaN for an image without a reason that has a point. A point on a map of ties counts as far
+        as the ties fit into the area.
+    """
+    given = (reason >= 0) & ~np.isnan(point).any(2)
+    rows, columns = (np.nan_to_num(point[..., axis]).astype(np.int64) for axis in (0, 1))
+    image, place = np.indices(reason.shape)
+    there = heat[image, place, rows, columns][..., None, None]
+    hotter = (heat > there).sum((2, 3))
+    tied = (heat == there).sum((2, 3))
+    room = area * heat.shape[2] * heat.shape[3] - hotter
+    return _share(np.clip(room / tied, 0, 1) * given, given)
+
+
+def pointing_distance(
+    heat: Float64[np.ndarray, "image row column"], point: Float64[np.ndarray, "image 2"]
+) -> Float64[np.ndarray, " image"]:
+    """Return the distance from the hottest pixel to the true point, in diagonals of the map.
+
+    Equally hot pixels count with their mean position; NaN where the map is constant or there is no
+    point.
+    """
+    hottest = heat == heat.max((1, 2), keepdims=True)
+    rows, columns = np.indices(heat.shape[1:])
+    count = hottest.sum((1, 2))
+    at = np.stack([(hottest * axis).sum((1, 2)) / count for axis in (rows, columns)], axis=1)
+    distance = np.linalg.norm(at - point, axis=1) / np.hypot(*heat.shape[1:])
+    return np.where(count == rows.size, np.nan, distance)
+
+
+def mask_centre(mask: Bool[np.ndarray, "row column"]) -> Float64[np.ndarray, " 2"]:
+    """Return the pixel of a mask that is nearest to its centre of mass; NaN if it is empty."""
+    inside = np.argwhere(mask).astype(np.float64)
+    if not len(inside):
+        return np.full(2, np.nan)
+    return inside[np.linalg.norm(inside - inside.mean(0), axis=1).argmin()]
+
+
+def weighted_mean(
+    values: Float64[np.ndarray, " image"], weights: _Weights
+) -> Float64[np.ndarray, " resample"]:
+    """Return the mean over images whose value is not NaN; NaN where there is none."""
+    defined = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return weights @ np.where(defined, values, 0.0) / (weights @ defined.astype(np.float64))
+
+
+def _share(
+    hits: Shaped[np.ndarray, "image reason"], given: Bool[np.ndarray, "image reason"]
+) -> Float64[np.ndarray, " image"]:
+    with np.errstate(invalid="ignore"):
+        return hits.sum(1).astype(np.float64) / given.sum(1)
+
+
+# --- can concepts be told apart, from each other and from what they should not say? ----------
+
+
+@dataclass(frozen=True)
+class CoOccurrence:
+    """The 2 x 2 table of two concepts."""
+
+    first: int
+    second: int
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+
+    @property
+    def jaccard(self) -> float:
+        """both / either; NaN where neither concept occurs."""
+        either = self.both + self.only_first + self.only_second
+        return self.both / either if either else float("nan")
+
+    @property
+    def empty_cells(self) -> int:
+        """How many of the four combinations never occur."""
+        return (self.both, self.only_first, self.only_second, self.neither).count(0)
+
+    @property
+    def inseparable(self) -> bool:
+        """Whether no data here could tell the two apart: an empty cell, or Jaccard above 0.95."""
+        return self.empty_cells > 0 or self.jaccard > 0.95
+
+
+def co_occurrences(present: _Present) -> tuple[CoOccurrence, ...]:
+    """Return the table of every pair of concepts, the most alike first."""
+    shown = present.astype(np.int64)
+    both, total = shown.T @ shown, shown.sum(0)
+    pairs = [
+        CoOccurrence(
+            first=i,
+            second=j,
+            both=int(both[i, j]),
+            only_first=int(total[i] - both[i, j]),
+            only_second=int(total[j] - both[i, j]),
+            neither=int(len(present) - total[i] - total[j] + both[i, j]),
+        )
+        for i in range(len(total))
+        for j in range(i + 1, len(total))
+    ]
+    return tuple(sorted(pairs, key=lambda pair: -np.nan_to_num(pair.jaccard)))
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """Probabilities of an attribute's levels, from models that never saw the image's group."""
+
+    probabilities: Float64[np.ndarray, "image level"]
+    fold: Int[np.ndarray, " image"]
+
+    def auroc(self, levels: _Labels, weights: _Weights) -> Float64[np.ndarray, " resample"]:
+        """Return the macro AUROC within each fold, averaged over folds that define it.
+
+        Probabilities of different folds come from different models and do not compare; pooled they
+        would read below one half where there is nothing to find.
+        """
+        of_fold = np.stack(
+            [
+                macro_auroc(levels[here], self.probabilities[here], weights[:, here])
+                for here in (self.fold == f for f in np.unique(self.fold))
+            ]
+        )
+        defined = ~np.isnan(of_fold)
+        with np.errstate(invalid="ignore"):
+            return np.where(defined, of_fold, 0.0).sum(0) / defined.sum(0)
+
+
+def predict_attribute(
+    scores: _Scores,
+    levels: _Labels,
+    groups: Shaped[np.ndarray, " image"],
+    seed: int,
+    folds: int = 5,
+) -> CrossFit:
+    """Predict sex, age bin or site from the concept vector, by cross-fitted logistic regression.
+
+    A concept vector that knows the scanner lets a head use it. Scores are standardised on the
+    images fitted, the penalty is scikit-learn's default (C = 1), and folds keep groups whole and
+    levels in proportion.
+
+    Raises:
+        ValueError: the attribute has one level, or fewer groups than folds.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    names = np.unique(levels)
+    if len(names) < 2 or len(np.unique(groups)) < folds:
+        raise ValueError(
+            f"an attribute of {len(names)} levels on {len(np.unique(groups))} groups cannot be "
+            f"predicted in {folds} folds; usually the column is constant among these images. "
+            "Choose another column, or fewer folds."
+        )
+    probabilities = np.zeros((len(levels), int(names[-1]) + 1))
+    fold = np.zeros(len(levels), dtype=np.int64)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for number, (seen, unseen) in enumerate(splitter.split(scores, levels, groups)):
+        fold[unseen] = number
+        if len(np.unique(levels[seen])) == 1:
+            probabilities[unseen, levels[seen][0]] = 1
+            continue
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        model.fit(scores[seen], levels[seen])
+        probabilities[np.ix_(unseen, model[-1].classes_)] = model.predict_proba(scores[unseen])
+    return CrossFit(probabilities, fold)

@@ -1,0 +1,22 @@
+"""What each head looks at."""
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from schemas.concept_dataset import ConceptDataset
+from schemas.probe import Head, head_inputs
+
+
+def head_features(
+    published: ConceptDataset, head: Head, rows: Int[np.ndarray, " image"]
+) -> Float64[np.ndarray, "image feature"]:
+    """Return what a head looks at, such that `head.logits` of it is what the head says.
+
+    Args:
+        published: what the head was trained on.
+        head: any head of the probe.
+        rows: of the images.
+    """
+    place = {c.concept_id: i for i, c in enumerate(published.pool)}
+    concepts = np.array([place[c.concept_id] for c in head.facts.candidates], dtype=np.int64)
+    return head_inputs(head.facts.inputs, published.vectors[rows], published.pool_vectors[concepts])

@@ -1,0 +1,102 @@
+"""What a head gains if a person corrects its wrong concepts, one after another.
+
+A concept is read as present where that is the more probable given its score. An intervention looks
+at one concept of an image: if it was read wrong its score becomes the one typical of the truth, and
+if it was read right nothing changes (Koh et al., Concept bottleneck models, ICML 2020, section 5;
+orders as in Shin et al., A closer look at the intervention procedure of concept bottleneck models,
+ICML 2023).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+
+_Scores = Float64[np.ndarray, "image concept"]
+_Present = Bool[np.ndarray, "image concept"]
+_Order = Int[np.ndarray, "image concept"]
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptReading:
+    """How scores are read: the mean of each concept where it is present and absent, in training."""
+
+    present: Float64[np.ndarray, " concept"]
+    absent: Float64[np.ndarray, " concept"]
+    variance: Float64[np.ndarray, " concept"]
+    log_odds: Float64[np.ndarray, " concept"]
+
+    def probability(self, scores: _Scores) -> _Scores:
+        """Return the probability of presence: two normal distributions of equal variance.
+
+        Never NaN: a concept that training never, or always, showed is uncertain everywhere.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            middle, step = (self.present + self.absent) / 2, self.present - self.absent
+            logit = (scores - middle) * step / self.variance + self.log_odds
+        return np.nan_to_num(1 / (1 + np.exp(-logit.clip(-500, 500))), nan=0.5)
+
+    def correct(self, scores: _Scores, present: _Present) -> _Scores:
+        """Return the scores with every concept that was read wrong set to its true typical value.
+
+        A concept without typical values is left as it is.
+        """
+        wrong = (self.probability(scores) > 0.5) != present
+        typical = np.where(present, self.present, self.absent)
+        return np.where(wrong & ~np.isnan(self.present + self.absent), typical, scores)
+
+
+def read_concepts(scores: _Scores, present: _Present) -> ConceptReading:
+    """Learn from training images how each concept's score looks where it is present or absent."""
+    shown = present.astype(np.float64)
+    count, rest = shown.sum(0), (1 - shown).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_present = (scores * shown).sum(0) / count
+        mean_absent = (scores * (1 - shown)).sum(0) / rest
+        log_odds = np.log(count / rest)
+    deviation = scores - np.where(present, mean_present, mean_absent)
+    return ConceptReading(mean_present, mean_absent, (deviation**2).mean(0), log_odds)
+
+
+def most_uncertain_first(probability: _Scores) -> _Order:
+    """Return each image's concepts, those whose presence is least certain first."""
+    return np.argsort(np.abs(probability - 0.5), axis=1, kind="stable")
+
+
+def most_weighted_first(
+    weights: Float64[np.ndarray, "class concept"], predicted: Int[np.ndarray, " image"]
+) -> _Order:
+    """Return each image's concepts, those with the largest weight for its predicted class first.
+
+    Weights count from their mean over classes: what all classes share decides nothing.
+    """
+    centred = np.abs(weights - weights.mean(0))
+    return np.argsort(-centred, axis=1, kind="stable")[predicted]
+
+
+def random_order(images: int, concepts: int, seed: int) -> _Order:
+    """Return a random order of the concepts for each image."""
+    return np.random.default_rng(seed).random((images, concepts)).argsort(axis=1)
+
+
+def intervene(
+    logits: Float64[np.ndarray, "image class"],
+    weights: Float64[np.ndarray, "class concept"],
+    scores: _Scores,
+    corrected: _Scores,
+    order: _Order,
+    labels: Int[np.ndarray, " image"],
+) -> Bool[np.ndarray, "image step"]:
+    """Return whether each image is decided right after 0, 1 .. all concepts were looked at.
+
+    Each look adds weights[:, j] (corrected_j - scores_j) to the logits, whatever else they hold,
+    such as the residual of a hybrid head. `resampled_weights @ right / resampled_weights.sum(1)`
+    are curves of accuracy for a bootstrap.
+    """
+    change = corrected - scores
+    image = np.arange(len(labels))
+    right = [logits.argmax(1) == labels]
+    for concept in order.T:
+        logits = logits + change[image, concept][:, None] * weights[:, concept].T
+        right.append(logits.argmax(1) == labels)
+    return np.stack(right, axis=1)

@@ -1,0 +1,28 @@
+"""The stage `few_shot_heads`: few-shot draws in, every head of every draw out."""
+
+from prefect import task
+
+from schemas.artifact import Ref
+from schemas.concept_dataset import ConceptDataset
+from schemas.few_shots import FewShotDraws, FewShotHeads, FewShotSpec
+from storage.store import ArtifactStore
+from tasks.stage import Stage, leave_markdown
+
+STAGE = Stage(name="few_shot_heads", folder="probe")
+
+
+@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+def train_few_shot_heads(
+    published: Ref[ConceptDataset],
+    draws: Ref[FewShotDraws],
+    spec: FewShotSpec,
+    store: ArtifactStore,
+) -> Ref[FewShotHeads]:
+    """Train the heads and baselines of each draw; what is chosen is chosen on validation images."""
+    from tasks.probe.few_shot_heads import train_few_shot_heads
+
+    heads = train_few_shot_heads(
+        store.load(ConceptDataset, published), store.load(FewShotDraws, draws), spec
+    )
+    leave_markdown("few-shot-heads", f"{len(heads.heads)} heads of {len(heads.seeds)} draws")
+    return store.save(heads, STAGE.recipe(spec, published=published, draws=draws))

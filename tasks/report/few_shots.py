@@ -1,0 +1,136 @@
+"""What the page says of few shots: curves of all heads, and how far each leads the linear probe."""
+
+from collections.abc import Sequence
+from math import log2
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from schemas.few_shots import FewShotCurves, FewShotHeadKind, FewShotLead, FewShotPoint
+from tasks.report.charts import _Axis, _svg
+
+COLOURS: dict[FewShotHeadKind, str] = {
+    "linear_probe": "#1d4ed8",
+    "averaged_linear_probe": "#60a5fa",
+    "nearest_mean": "#6b7280",
+    "shrinkage_discriminant": "#111827",
+    "prior": "#7c3aed",
+    "pulled_hybrid": "#0891b2",
+    "shuffled_prior": "#b8a9a4",
+    "zero_shot": "#b45309",
+}
+_LABEL_PX = 15  # between labels at the lines' ends
+
+
+def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
+    """Draw balanced accuracy over the images a class, one line with its band a head.
+
+    Shots stand on a logarithmic axis; all images stand one doubling to the right of the last.
+    """
+    width, height, pad, labels = 720, 400, 48, 190
+    sizes = sorted({p.shots for p in points if p.shots is not None})
+    after = log2(sizes[-1]) + 1 if sizes else 0.0
+    x = _Axis(log2(sizes[0]) if sizes else 0.0, after, pad + 12, width - labels)
+    y = _Axis(min(p.low for p in points), max(p.high for p in points), height - pad, 12)
+    place = {size: x.at(log2(size)) for size in sizes} | {None: x.at(after)}
+    parts = [
+        f'<line x1="{pad}" y1="{y.at(t):.1f}" x2="{x.end_px}" y2="{y.at(t):.1f}" '
+        f'stroke="#e5ebe9"/><text x="{pad - 6}" y="{y.at(t) + 4:.1f}" text-anchor="end">'
+        f"{t:g}</text>"
+        for t in y.ticks()
+    ]
+    parts += [
+        f'<text x="{place[size]:.1f}" y="{height - pad + 16}" text-anchor="middle">'
+        f"{_size(size)}</text>"
+        for size in dict.fromkeys(p.shots for p in points)
+    ]
+    parts.append(
+        f'<text x="{(pad + x.end_px) / 2:.0f}" y="{height - 6}" text-anchor="middle">'
+        f'images a class</text><text x="{pad + 4}" y="10">balanced accuracy</text>'
+    )
+    lines = {
+        head: sorted((p for p in points if p.head == head), key=lambda p: place[p.shots])
+        for head in dict.fromkeys(p.head for p in points)
+    }
+    for head, line in lines.items():
+        upper = [f"{place[p.shots]:.1f},{y.at(p.high):.1f}" for p in line]
+        lower = [f"{place[p.shots]:.1f},{y.at(p.low):.1f}" for p in reversed(line)]
+        middle = " ".join(f"{place[p.shots]:.1f},{y.at(p.value):.1f}" for p in line)
+        parts.append(
+            f'<polygon points="{" ".join(upper + lower)}" fill="{COLOURS[head]}" opacity=".06"/>'
+            f'<polyline points="{middle}" fill="none" stroke="{COLOURS[head]}" stroke-width="2"/>'
+        )
+        parts += [
+            f'<circle cx="{place[p.shots]:.1f}" cy="{y.at(p.value):.1f}" r="3.5" '
+            f'fill="{COLOURS[head]}"><title>{_name(head)}, {_size(p.shots)}: {p.value:.3f} '
+            f"({p.low:.3f} to {p.high:.3f})</title></circle>"
+            for p in line
+        ]
+    ends = {head: y.at(line[-1].value) for head, line in lines.items()}
+    parts += [
+        f'<text class="name" x="{x.end_px + 12}" y="{at + 4:.1f}" fill="{COLOURS[head]}">'
+        f"{_name(head)}</text>"
+        for head, at in _apart(ends, height - pad).items()
+    ]
+    return _svg(width, height, parts)
+
+
+def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
+    """Return what the template shows: the chart, one row a head, and how the intervals came."""
+    leads = {(lead.head, lead.shots): lead for lead in curves.leads}
+    sizes = list(dict.fromkeys(p.shots for p in curves.points))
+    seeds = max(p.seeds for p in curves.points)
+    return {
+        "chart": few_shot_chart(curves.points),
+        "sizes": [_size(size) for size in sizes],
+        "rows": [
+            {
+                "kind": head,
+                "name": _name(head),
+                "cells": [
+                    _cell(p, leads.get((head, p.shots))) for p in curves.points if p.head == head
+                ],
+            }
+            for head in dict.fromkeys(p.head for p in curves.points)
+        ],
+        "about": f"Means over {seeds} {'draws' if seeds > 1 else 'draw'} of training images; all "
+        f"images are one draw. Intervals of {curves.confidence:.0%} from {curves.resamples} "
+        f"resamples of {curves.groups} independent test subjects and of the draws at once. Each "
+        "draw selects its concepts from its own images; settings are chosen on the validation "
+        "images, which are the same for every draw and head. A lead is over the tuned linear "
+        "probe on the same draws.",
+        "skipped": list(curves.skipped),
+    }
+
+
+def _cell(point: FewShotPoint, lead: FewShotLead | None) -> dict[str, str]:
+    """Return a table cell's texts; `verdict` says whether the lead's interval leaves zero out."""
+    verdict = "" if lead is None else "ahead" if lead.low > 0 else "behind" * (lead.high < 0)
+    return {
+        "value": f"{point.value:.3f}",
+        "interval": f"{point.low:.3f} to {point.high:.3f}",
+        "lead": "" if lead is None else f"{lead.value:+.3f}",
+        "lead_interval": "" if lead is None else f"{lead.low:+.3f} to {lead.high:+.3f}",
+        "verdict": verdict,
+    }
+
+
+def _name(head: FewShotHeadKind) -> str:
+    return str(escape(head.replace("_", " ")))
+
+
+def _size(shots: int | None) -> str:
+    return "all" if shots is None else str(shots)
+
+
+def _apart(ends: dict[FewShotHeadKind, float], lowest_px: float) -> dict[FewShotHeadKind, float]:
+    """Return where labels stand: at their lines' ends, top to bottom, none over another."""
+    order = sorted(ends, key=lambda head: ends[head])
+    places: dict[FewShotHeadKind, float] = {}
+    at = float("-inf")
+    for head in order:
+        at = places[head] = max(ends[head], at + _LABEL_PX)
+    at = lowest_px + _LABEL_PX
+    for head in reversed(order):
+        at = places[head] = min(places[head], at - _LABEL_PX)
+    return places

@@ -1,0 +1,235 @@
+"""How fast the few-shot protocol is on PH2 beside a loop of scikit-learn, and what it finds.
+
+Run `python -m tests.benchmarks.bench_few_shots`: 6 numbers of shots, 20 seeds and all heads, on the
+vectors of two encoders, from the drawing to the last interval. PH2 is split 50/20/30 by class;
+every image is a patient of its own. Concepts without a vector in an encoder's file are left out.
+
+scikit-learn has the tuned linear probe, the nearest mean and the shrinkage discriminant, but none
+of the heads with a prior. It trains them one by one on every fifth draw, whose seconds are
+multiplied by five, and on the one of all images, at its own tolerance, which is looser than ours.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.neighbors import NearestCentroid
+
+from schemas.candidates import Candidate, FileOrigin
+from schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
+from schemas.concepts import SelectSpec
+from schemas.embeddings import EncoderIdentity
+from schemas.few_shots import (
+    ChosenFewShotHead,
+    FewShotCurves,
+    FewShotDraw,
+    FewShotDraws,
+    FewShotSpec,
+)
+from schemas.images import SPLITS, ClassLabel
+from schemas.priors import Prior
+from tasks.evaluate.bootstrap import ClusterBootstrap
+from tasks.evaluate.few_shot_curves import few_shot_curves
+from tasks.ingest.splits import deal_groups
+from tasks.probe.few_shot_heads import train_few_shot_heads
+from tasks.probe.fewshot import SHRINKAGES
+from tasks.select.few_shots import draw_few_shots
+from tasks.select.selection import choose_concepts
+
+T = TypeVar("T")
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "ph2-clip"
+KEYS, NAMES = ("nevus", "melanoma"), ("Nevus", "Melanoma")
+SELECT, SPEC = SelectSpec(per_class=8), FewShotSpec(seeds=20)
+RESAMPLES, EVERY = 2000, 5
+CLOSED_FORM: tuple[ChosenFewShotHead, ...] = ("nearest_mean", "shrinkage_discriminant")
+
+
+class Row(NamedTuple):
+    """One comparison."""
+
+    name: str
+    seconds_ours: float
+    seconds_scikit_learn: float
+    ratio: float  # seconds_scikit_learn / seconds_ours
+
+
+def main() -> list[Row]:
+    """Print curves, and return some rows for each encoder; none where PH2 is absent."""
+    if not DATA.is_dir():
+        print("PH2 is not here: ../shared/data/ph2-clip is absent")
+    return [row for file in sorted(DATA.glob("*.npz")) for row in measure(file)]
+
+
+def measure(file: Path) -> list[Row]:
+    """Run the protocol on the vectors of one encoder, then the heads that scikit-learn has."""
+    published, labels = ph2(file)
+    seconds, curves = _timed(lambda: run_protocol(published, labels))
+    print_curves(file.stem, curves)
+    draws = draw_few_shots(published, SELECT, SPEC)
+    return [
+        Row(f"{file.stem}, whole protocol", seconds, np.nan, np.nan),
+        _compare(f"{file.stem}, tuned linear probe", published, draws, ()),
+        _compare(f"{file.stem}, and its closed-form rivals", published, draws, CLOSED_FORM),
+    ]
+
+
+def run_protocol(published: ConceptDataset, labels: np.ndarray) -> FewShotCurves:
+    """Draw, train and judge."""
+    draws = draw_few_shots(published, SELECT, SPEC)
+    heads = train_few_shot_heads(published, draws, SPEC)
+    test = published.rows("test")
+    bootstrap = ClusterBootstrap.of(test, RESAMPLES, seed=0)
+    return few_shot_curves(heads, published.vectors[test], labels[test], bootstrap, 0.95)
+
+
+def print_curves(name: str, curves: FewShotCurves) -> None:
+    """Print points and leads in percent, a line for each head."""
+    for what, rows in (("balanced accuracy", curves.points), ("lead", curves.leads)):
+        print(f"{name}: {what}, {curves.groups} test images, {curves.resamples} resamples")
+        for head in dict.fromkeys(r.head for r in rows):
+            cells = [
+                f"{100 * r.value:5.1f} [{100 * r.low:5.1f}, {100 * r.high:5.1f}]"
+                for r in rows
+                if r.head == head
+            ]
+            print(f"{head:24}", "  ".join(cells))
+
+
+def _compare(
+    name: str,
+    published: ConceptDataset,
+    draws: FewShotDraws,
+    heads: tuple[ChosenFewShotHead, ...],
+) -> Row:
+    """Train the linear probe and these heads with both."""
+    spec = SPEC.model_copy(update={"heads": heads})
+    ours, _ = _timed(lambda: train_few_shot_heads(published, draws, spec))
+    few, _ = _timed(lambda: _scikit_learn_loop(published, draws.draws[:-1][::EVERY], heads))
+    last, _ = _timed(lambda: _scikit_learn_loop(published, draws.draws[-1:], heads))
+    theirs = EVERY * few + last
+    return Row(name, ours, theirs, theirs / ours)
+
+
+def ph2(file: Path) -> tuple[ConceptDataset, np.ndarray]:
+    """Return PH2 as a concept dataset of one encoder's vectors, and all labels."""
+    arrays = np.load(file)
+    texts = dict(zip(arrays["text_prompts"], arrays["text_embeddings"], strict=True))
+    links = json.loads((file.parent / "class2concepts.json").read_text())
+    classes: dict[str, list[str]] = {}
+    for key in KEYS:
+        for text in (t for t in links[key] if t in texts):
+            classes.setdefault(text, []).append(key)
+    pool = tuple(
+        Candidate(
+            text=text,
+            classes=tuple(keys),
+            origins=(FileOrigin(file="class2concepts.json", line=1),),
+        )
+        for text, keys in classes.items()
+    )
+    labels = arrays["labels"].astype(np.int64)
+    part = deal_groups(np.arange(len(labels)), labels, np.array([0.5, 0.2, 0.3]), seed=0)
+    part = np.array([SPLITS[p] for p in part])
+    vectors = _unit(arrays["image_embeddings"])
+    pool_vectors = _unit(np.stack([texts[c.text] for c in pool]))
+    train = part == "train"
+    chosen = choose_concepts(pool, pool_vectors, vectors[train], labels[train], KEYS, SELECT)
+    place = {c.concept_id: i for i, c in enumerate(pool)}
+    selected = [place[c] for c in chosen.ids]
+    keys = np.array(KEYS, dtype=object)[labels]
+    published = ConceptDataset(
+        facts=ConceptDatasetFacts(
+            name=file.stem,
+            classes=tuple(ClassLabel(key=k, name=n) for k, n in zip(KEYS, NAMES, strict=True)),
+            class_counts={},
+            encoder=EncoderIdentity(
+                name=file.stem, digest="0" * 64, dim=vectors.shape[1], demo=False
+            ),
+            images_from="PH2",
+            concepts_from="class2concepts.json",
+            priors_from="class2concepts.json",
+            synthetic_images=False,
+            recorded_answers=False,
+            validated="0" * 20,
+            test_labels="0" * 20,
+        ),
+        images=pd.DataFrame(
+            {
+                "image_id": arrays["image_ids"].astype(str),
+                "split": part,
+                "label": np.where(part == "test", None, keys),
+                "group": arrays["image_ids"].astype(str),
+            }
+        ),
+        vectors=vectors,
+        scores=vectors @ pool_vectors[selected].T,
+        concepts=chosen.concepts,
+        pool=pool,
+        pool_vectors=pool_vectors,
+        class_vectors=_unit(np.stack([texts[f"This is dermatoscopy of {k}"] for k in KEYS])),
+        priors=tuple(
+            Prior(
+                concept_id=c.concept_id,
+                class_key=key,
+                answer="speaks for" if key in c.classes else "neutral",
+            )
+            for c in pool
+            for key in KEYS
+        ),
+        dropped=(),
+        card="",
+    )
+    return published, labels
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _scikit_learn_loop(
+    published: ConceptDataset,
+    draws: tuple[FewShotDraw, ...],
+    heads: tuple[ChosenFewShotHead, ...],
+) -> None:
+    """Train one by one on every draw; settings are judged on validation images."""
+    ids = published.images["image_id"].to_numpy()
+    train, validation = published.rows("train"), published.rows("validation")
+    raw = published.vectors[train].astype(np.float64)
+    features = (published.vectors - raw.mean(0)) / np.sqrt(raw.var(axis=0).mean())
+    of_label = dict(zip(ids[train], published.labels("train"), strict=True))
+    row = {image_id: i for i, image_id in enumerate(ids)}
+    held, held_labels = features[validation], published.labels("validation")
+    for draw in draws:
+        x = features[[row[i] for i in draw.image_ids]]
+        y = np.array([of_label[i] for i in draw.image_ids])
+        models: list[LogisticRegression | LinearDiscriminantAnalysis] = [
+            LogisticRegression(C=1 / (len(y) * l2), class_weight="balanced", max_iter=10_000)
+            for l2 in SPEC.l2_values
+        ]
+        if heads and draw.shots != 1:  # one image a class has no covariance
+            NearestCentroid().fit(x, y)
+            models += [
+                LinearDiscriminantAnalysis(solver="lsqr", shrinkage=s, priors=[0.5, 0.5])
+                for s in SHRINKAGES
+            ]
+        for model in models:
+            log_loss(held_labels, model.fit(x, y).predict_proba(held))
+
+
+def _timed(work: Callable[[], T]) -> tuple[float, T]:
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+if __name__ == "__main__":
+    for line in main():
+        print(", ".join(f"{k} {v:.4g}" if k != "name" else v for k, v in line._asdict().items()))

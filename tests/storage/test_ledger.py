@@ -1,0 +1,86 @@
+"""No look at test labels is lost, doubled or passed over in silence."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from schemas.evaluation import TestLook, tell_looks
+from storage.ledger import TestLedger
+from storage.store import ArtifactCorrupt, StoreError
+
+LABELS, OTHERS = "a" * 64, "b" * 64
+
+
+def _look(study: str, labels: str = LABELS, at: str = "2026-01-05T09:00:00+00:00") -> TestLook:
+    return TestLook(labels=labels, study=study, at=at, asked="every metric of 4 heads")
+
+
+def _file(root: Path) -> Path:
+    return root / "test-looks" / f"{LABELS}.jsonl"
+
+
+def test_looks_are_kept_in_order_and_by_labels(tmp_path: Path) -> None:
+    ledger = TestLedger(tmp_path)
+    assert ledger.looks(LABELS) == ()
+    for look in (_look("skin"), _look("moles", OTHERS), _look("again")):
+        ledger.record(look)
+    assert ledger.looks(LABELS) == (_look("skin"), _look("again"))
+    assert TestLedger(tmp_path).looks(OTHERS) == (_look("moles", OTHERS),)
+
+
+def test_a_torn_last_line_is_no_look_and_spoils_none(tmp_path: Path) -> None:
+    """Its writer died before it read the labels; the next look begins a line of its own."""
+    ledger = TestLedger(tmp_path)
+    ledger.record(_look("skin"))
+    with _file(tmp_path).open("a") as file:
+        file.write('\n{"labels":"aaaa","study":"mo')
+    assert ledger.looks(LABELS) == (_look("skin"),)
+    ledger.record(_look("again"))
+    assert ledger.looks(LABELS) == (_look("skin"), _look("again"))
+
+
+def test_a_line_that_was_changed_is_not_passed_over(tmp_path: Path) -> None:
+    ledger = TestLedger(tmp_path)
+    ledger.record(_look("skin"))
+    _file(tmp_path).write_text('{"study":"skin"}\n')
+    with pytest.raises(ArtifactCorrupt, match=r"tells of no look.*Put the file back"):
+        ledger.looks(LABELS)
+
+
+def test_looks_at_a_time_lose_none(tmp_path: Path) -> None:
+    def work(number: int) -> None:
+        for i in range(20):
+            TestLedger(tmp_path).record(_look(f"study-{number}-{i}"))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    studies = {look.study for look in TestLedger(tmp_path).looks(LABELS)}
+    assert studies == {f"study-{n}-{i}" for n in range(4) for i in range(20)}
+
+
+def test_a_name_that_is_no_digest_reaches_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no digest of test labels"):
+        TestLedger(tmp_path).looks("../../secret")
+
+
+def test_without_a_place_to_write_there_is_no_look(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file stands in the way")
+    with pytest.raises(StoreError, match="a part of the path is a file"):
+        TestLedger(tmp_path / "store").record(_look("skin"))
+
+
+def test_readers_are_told_from_the_second_look_on() -> None:
+    assert tell_looks(()) is None
+    once = tell_looks((_look("skin"),))
+    assert once is not None
+    assert once.startswith(
+        "These test labels have been read 1 time before, first on 2026-01-05, by skin."
+    )
+    later = _look("moles", at="2026-02-05T09:00:00+00:00")
+    twice = tell_looks((_look("skin"), later, later))
+    assert twice is not None
+    assert "3 times before, first on 2026-01-05, by moles, skin." in twice

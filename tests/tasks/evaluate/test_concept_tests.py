@@ -1,0 +1,264 @@
+"""Tests of concepts, against scikit-learn, by hand, and where there is nothing to find."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from tasks.evaluate.concept_tests import (
+    CoOccurrence,
+    co_occurrences,
+    concept_aurocs,
+    concept_existence,
+    concept_global_importance,
+    concept_location,
+    find_concepts,
+    global_importance,
+    mask_centre,
+    normalised_average_precision,
+    pointing_distance,
+    predict_attribute,
+    reasons,
+    weighted_mean,
+)
+
+
+def _draw(images: int, concepts: int, signal: float) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    present = generator.random((images, concepts)) < 0.3
+    return (signal * present + generator.normal(size=present.shape)).round(1), present
+
+
+def test_areas_are_scikit_learns_and_missing_where_nothing_varies() -> None:
+    scores, present = _draw(60, 4, 1.0)
+    present[:, 2], present[:, 3] = True, False
+    areas = concept_aurocs(scores, present)
+    expected = [roc_auc_score(present[:, j], scores[:, j]) for j in (0, 1)]
+    np.testing.assert_allclose(areas[:2], expected)
+    assert np.isnan(areas[2:]).all()
+
+
+def test_a_score_that_finds_its_concept_beats_every_permutation() -> None:
+    scores, present = _draw(200, 5, 2.0)
+    scores[:, 4] = np.random.default_rng(1).normal(size=200)
+    found = find_concepts(scores, present, np.arange(200), permutations=199, seed=0)
+    np.testing.assert_allclose(found.auroc, concept_aurocs(scores, present))
+    np.testing.assert_allclose(found.p_value[:4], 1 / 200)
+    np.testing.assert_allclose(found.family_p_value[:4], 1 / 200)
+    assert found.p_value[4] > 0.05
+    assert ((found.chance_95 > 0.5) & (found.chance_95 < 0.65)).all()
+
+
+def test_chance_passes_as_often_as_it_says_and_the_family_hardly_ever() -> None:
+    scores, present = _draw(100, 300, 0.0)
+    found = find_concepts(scores, present, np.arange(100), permutations=199, seed=0)
+    assert 0.02 < (found.p_value <= 0.05).mean() < 0.085
+    assert (found.family_p_value >= found.p_value).all()
+    assert (found.family_p_value <= 0.05).sum() <= 1
+
+
+def test_images_of_one_person_find_nothing_if_they_are_exchanged_together() -> None:
+    generator = np.random.default_rng(0)
+    person = np.repeat(np.arange(20), 10)
+    present = (generator.random((20, 200)) < 0.5)[person]
+    scores = generator.normal(size=(20, 200))[person] + 0.1 * generator.normal(size=(200, 200))
+    together = find_concepts(scores, present, person, permutations=99, seed=0).p_value
+    apart = find_concepts(scores, present, np.arange(200), permutations=99, seed=0).p_value
+    assert (together <= 0.05).mean() < 0.1
+    assert (apart <= 0.05).mean() > 0.25
+
+
+def test_labels_are_exchanged_between_groups_of_equal_size_only() -> None:
+    groups = np.array(["a", "a", "a", "b"])
+    present = np.array([[True], [True], [False], [False]])
+    found = find_concepts(np.array([[3.0], [2], [1], [0]]), present, groups, 50, seed=0)
+    assert found.p_value[0] == 1  # nothing can be exchanged
+    assert found.chance_95[0] == found.auroc[0] == 1
+
+
+def test_a_concept_without_both_values_has_no_p_value() -> None:
+    scores, present = _draw(30, 2, 1.0)
+    present[:, 1] = False
+    found = find_concepts(scores, present, np.arange(30), permutations=20, seed=0)
+    assert np.isnan([found.auroc[1], found.p_value[1], found.family_p_value[1]]).all()
+    assert found.p_value[0] <= found.family_p_value[0] <= 1
+
+
+def test_average_precision_at_its_own_prevalence_is_scikit_learns() -> None:
+    scores, present = _draw(80, 3, 1.0)
+    weights = np.random.default_rng(1).poisson(1.0, (4, 80)).astype(float)
+    for j in range(3):
+        for row in weights:
+            kept = np.repeat(np.arange(80), row.astype(int))
+            shown = present[kept, j]
+            value = normalised_average_precision(
+                scores[:, j], present[:, j], shown.sum() * 80 / len(kept), row[None]
+            )
+            expected = average_precision_score(shown, scores[kept, j])
+            assert value[0] == pytest.approx(expected)
+
+
+def test_normalised_average_precision_worked_by_hand() -> None:
+    scores, present = np.array([4.0, 3, 2, 1]), np.array([True, False, True, False])
+    value = normalised_average_precision(scores, present, 1.0, np.ones((1, 4)))
+    # recall 1/2 without a false one: precision 1; recall 1 after one: 1 / (1 + 1)
+    assert value[0] == pytest.approx((1 + 1 / 2) / 2)
+    none = normalised_average_precision(scores, np.zeros(4, dtype=bool), 1.0, np.ones((1, 4)))
+    assert np.isnan(none[0])
+
+
+def test_normalising_makes_rare_concepts_comparable() -> None:
+    generator = np.random.default_rng(0)
+    values, usual = [], []
+    for shown in (10_000, 500):  # equal detectors among equally many images without the concept
+        present = np.arange(10_000 + shown) < shown
+        scores = 1.5 * present + generator.normal(size=len(present))
+        once = np.ones((1, len(present)))
+        values.append(normalised_average_precision(scores, present, 5000, once)[0])
+        usual.append(average_precision_score(present, scores))
+    assert usual[0] > usual[1] + 0.3
+    assert values[0] == pytest.approx(values[1], abs=0.02)
+
+
+def test_importance_ignores_what_all_classes_share() -> None:
+    weights = np.array([[1.0, 2.0], [3.0, 2.0]])
+    scores = np.array([[0.0, 0], [2, 8]])
+    expected = np.array(
+        [[-1.0, 0], [1, 0]]
+    )  # deviations of -1 and 1 times a spread of 1; then nothing
+    np.testing.assert_allclose(global_importance(weights, scores), expected)
+    np.testing.assert_allclose(global_importance(weights + np.array([5.0, -3]), scores), expected)
+
+
+def test_global_importance_metric_worked_by_hand() -> None:
+    labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0])
+    present = np.array([[1, 0], [1, 0], [0, 0], [1, 0]], dtype=bool)
+    scores = np.array([[2.0, 1], [4, 1], [1, 2], [9, 9]])
+    weights = np.array([[1.0, 0], [-1, 2]])
+    found = concept_global_importance(weights, scores, present, labels, predicted)
+    # truth of concept 0: (1, 1/2); weights (1, -1); mean scores of right images (3, 1); (3, -1)
+    truth = np.array([1, 0.5])
+    for match, other in [
+        (found.weights, [1, -1]),
+        (found.predicted, [3, 1]),
+        (found.product, [3, -1]),
+    ]:
+        cosine = truth @ other / np.linalg.norm(truth) / np.linalg.norm(other)
+        assert match.value[0] == pytest.approx(cosine)
+        assert np.isnan(match.value[1])  # concept 1 is never there: 0 / 0
+    # weights of concept 1 are (0, 2), against the truth of the only other concept
+    assert found.weights.of_others[1] == pytest.approx(0.5 / np.linalg.norm(truth))
+    assert np.isnan(found.weights.of_others[0])
+
+
+def test_a_class_never_predicted_right_is_left_out() -> None:
+    labels = np.array([0, 1, 2])
+    present = np.array([[1], [0], [1]], dtype=bool)
+    scores = np.array([[1.0], [1], [5]])
+    found = concept_global_importance(
+        np.ones((3, 1)), scores, present, labels, predicted=np.array([0, 1, 0])
+    )
+    assert found.predicted.value[0] == pytest.approx(1 / 2**0.5)  # (1, 0) and (1, 1)
+
+
+def test_reasons_are_the_strongest_that_speak_for_the_decision() -> None:
+    contributions = np.array([[0.1, 3, -1, 2], [-1, 0, -2, 1], [-1, -1, 0, 0]])
+    np.testing.assert_array_equal(reasons(contributions, 2), [[1, 3], [3, -1], [-1, -1]])
+
+
+def test_existence_is_the_share_of_reasons_that_is_there() -> None:
+    present = np.array([[1, 1, 0, 0], [0, 0, 0, 1], [1, 1, 1, 1]], dtype=bool)
+    value = concept_existence(np.array([[1, 3], [3, -1], [-1, -1]]), present)
+    np.testing.assert_allclose(value, [0.5, 1, np.nan])
+    weights = np.array([[1.0, 1, 1], [3, 1, 9], [0, 0, 2]])
+    np.testing.assert_allclose(weighted_mean(value, weights), [0.75, 2.5 / 4, np.nan])
+
+
+def test_location_asks_whether_the_true_point_is_among_the_hottest() -> None:
+    heat = np.array([[[9.0, 8], [7, 6]], [[1, 1], [1, 0]]])[None]  # one image, two reasons
+    reason = np.array([[4, 2]])
+
+    def value(points: list[list[float]], area: float) -> float:
+        return float(concept_location(reason, heat, np.array([points], dtype=float), area)[0])
+
+    nowhere = [np.nan, np.nan]
+    assert value([[0, 0], nowhere], 0.25) == 1
+    assert value([[0, 1], nowhere], 0.25) == 0
+    assert value([[0, 1], nowhere], 0.5) == 1
+    assert value([nowhere, [0, 1]], 0.5) == pytest.approx(2 / 3)  # three pixels tie for two places
+    assert value([[0, 0], [1, 1]], 0.5) == 0.5
+    assert np.isnan(value([nowhere, nowhere], 0.5))
+
+
+def test_a_random_map_hits_as_often_as_its_area() -> None:
+    generator = np.random.default_rng(0)
+    heat = generator.random((500, 2, 6, 6))
+    points = generator.integers(0, 6, (500, 2, 2)).astype(float)
+    hits = concept_location(np.zeros((500, 2), dtype=int), heat, points, 1 / 4)
+    assert hits.mean() == pytest.approx(1 / 4, abs=0.05)
+
+
+def test_pointing_distance_worked_by_hand() -> None:
+    heat = np.zeros((3, 3, 4))
+    heat[0, 2, 3] = 1
+    heat[1, 0, [0, 2]] = 1
+    points = np.array([[2.0, 0], [0, 1], [0, 0]])
+    np.testing.assert_allclose(pointing_distance(heat, points), [3 / 5, 0, np.nan])
+    assert np.isnan(pointing_distance(heat[:1], np.full((1, 2), np.nan))[0])
+
+
+def test_the_centre_of_a_ring_lies_on_it() -> None:
+    ring = np.ones((3, 3), dtype=bool)
+    ring[1, 1] = False
+    row, column = mask_centre(ring)
+    assert ring[int(row), int(column)]
+    np.testing.assert_array_equal(mask_centre(np.array([[False, True, True, True]])), [0, 2])
+    assert np.isnan(mask_centre(~ring & ring)).all()
+
+
+def test_pairs_that_never_part_are_inseparable() -> None:
+    a = np.array([1, 1, 1, 0, 0, 0, 0, 0], dtype=bool)
+    b = np.array([1, 1, 0, 1, 0, 0, 0, 0], dtype=bool)
+    c = np.array([1, 1, 0, 0, 0, 0, 0, 0], dtype=bool)
+    first, second, third = co_occurrences(np.stack([a, b, c], axis=1))
+    assert (first.jaccard, second.jaccard, third.jaccard) == pytest.approx((2 / 3, 2 / 3, 2 / 4))
+    assert third == CoOccurrence(0, 1, both=2, only_first=1, only_second=1, neither=4)
+    assert (first.empty_cells, second.empty_cells, third.empty_cells) == (1, 1, 0)
+    assert first.inseparable
+    assert not third.inseparable
+    assert CoOccurrence(0, 1, both=96, only_first=1, only_second=1, neither=2).inseparable
+    assert np.isnan(CoOccurrence(0, 1, 0, 0, 0, 5).jaccard)
+
+
+def test_an_attribute_in_the_scores_is_found_and_one_that_is_not_reads_one_half() -> None:
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(150), 2)
+    sex = (generator.random(150) < 0.4).astype(int)[groups]
+    scores = generator.normal(size=(300, 8))
+    once = np.ones((1, 300))
+    nothing = np.mean(
+        [predict_attribute(scores, sex, groups, seed).auroc(sex, once)[0] for seed in range(5)]
+    )
+    assert nothing == pytest.approx(0.5, abs=0.07)
+    scores[:, 3] += 1.5 * sex
+    fit = predict_attribute(scores, sex, groups, seed=0)
+    assert 0.8 < fit.auroc(sex, once)[0] < 0.9  # normal with a step of 1.5: .856
+    np.testing.assert_allclose(fit.probabilities.sum(1), 1)
+    assert set(fit.fold) == set(range(5))
+    for group in range(150):
+        assert np.ptp(fit.fold[groups == group]) == 0
+
+
+def test_what_belongs_to_a_person_alone_is_not_found() -> None:
+    generator = np.random.default_rng(0)
+    person = np.repeat(np.arange(40), 10)
+    site = (generator.random(40) < 0.5).astype(int)[person]
+    scores = generator.normal(size=(40, 60))[person]  # the person, and nothing about the site
+    fit = predict_attribute(scores, site, person, seed=0)
+    assert fit.auroc(site, np.ones((1, 400)))[0] < 0.7
+    leaking = predict_attribute(scores, site, np.arange(400), seed=0)
+    assert leaking.auroc(site, np.ones((1, 400)))[0] > 0.95
+
+
+def test_a_constant_attribute_says_what_to_do() -> None:
+    with pytest.raises(ValueError, match=r"1 levels.*the column is constant.*another column"):
+        predict_attribute(np.zeros((10, 2)), np.ones(10, dtype=int), np.arange(10), seed=0)

@@ -1,0 +1,164 @@
+"""Concepts help where labels are few and do no harm where they are many; folding loses nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import Float
+from sklearn.metrics import balanced_accuracy_score
+
+from schemas.concept_dataset import ConceptDataset
+from schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeadKind, FewShotHeads, FewShotSpec
+from schemas.images import TestLabels
+from tasks.probe.few_shot_heads import train_few_shot_heads
+from tasks.probe.prior import concept_metric, train_prior_heads
+from tests.tasks.published_study import KEYS, published_study
+
+_SPEC = FewShotSpec(l2_values=(10.0, 0.1, 1e-3))
+
+
+def _draw(published: ConceptDataset, shots: int | None, seeds: int = 8) -> FewShotDraws:
+    """Draw images a class, and take all concepts that point somewhere."""
+    train = published.images.iloc[published.rows("train")]
+    concepts = tuple(c.concept_id for i, c in enumerate(published.pool) if i % 6 < 4)
+    draws = []
+    for seed in range(seeds):
+        order = np.random.default_rng(seed).permutation(len(train))
+        shuffled = train.iloc[order]
+        drawn = [
+            shuffled.index[(shuffled["label"] == key).to_numpy()][:shots].tolist() for key in KEYS
+        ]
+        ids = tuple(published.images["image_id"][[i for rows in drawn for i in rows]])
+        draws.append(FewShotDraw(shots=shots, seed=seed, image_ids=ids, concept_ids=concepts))
+    return FewShotDraws(draws=tuple(draws))
+
+
+def _accuracies(
+    published: ConceptDataset, test: TestLabels, heads: FewShotHeads
+) -> dict[FewShotHeadKind, float]:
+    rows = published.rows("test")
+    labels = [KEYS.index(test.labels[i]) for i in published.images["image_id"][rows]]
+    logits = _logits(heads, published.vectors[rows])
+    return {
+        kind: float(
+            np.mean([balanced_accuracy_score(labels, each[i].argmax(1)) for each in logits])
+        )
+        for i, kind in enumerate(heads.heads)
+    }
+
+
+def _logits(
+    heads: FewShotHeads, vectors: Float[np.ndarray, "image dim"]
+) -> Float[np.ndarray, "draw head image class"]:
+    return np.einsum("nd,shkd->shnk", vectors, heads.weights) + heads.bias[:, :, None]
+
+
+def test_a_prior_helps_at_one_shot_and_does_no_harm_at_many() -> None:
+    published, test = published_study(noise=2.2, seed=3)
+    one = _accuracies(published, test, train_few_shot_heads(published, _draw(published, 1), _SPEC))
+    every = _accuracies(
+        published, test, train_few_shot_heads(published, _draw(published, None, 1), _SPEC)
+    )
+    for head in ("prior", "pulled_hybrid"):
+        assert one[head] > one["linear_probe"] + 0.2
+        assert one[head] > one["averaged_linear_probe"] + 0.2
+        assert every[head] > every["linear_probe"] - 0.05
+    assert one["prior"] > one["shuffled_prior"] + 0.1
+
+
+def test_a_concept_head_on_image_vectors_says_what_it_says_on_scores() -> None:
+    published, _ = published_study()
+    draws = _draw(published, 2, seeds=3)
+    heads = train_few_shot_heads(published, draws, _SPEC)
+    place = {c.concept_id: i for i, c in enumerate(published.pool)}
+    selected = [place[c] for c in draws.draws[0].concept_ids]
+    concepts = torch.from_numpy(published.pool_vectors[selected]).double()
+    train, validation, test = (
+        torch.from_numpy(published.vectors[published.rows(split)]).double() @ concepts.T
+        for split in ("train", "validation", "test")
+    )
+    ids = published.images["image_id"][published.rows("train")].tolist()
+    on_scores = train_prior_heads(
+        train,
+        torch.from_numpy(published.labels("train")),
+        torch.tensor([[ids.index(i) for i in d.image_ids] for d in draws.draws]),
+        torch.from_numpy(published.prior_signs[:, selected]).double(),
+        concept_metric(concepts),
+        validation,
+        torch.from_numpy(published.labels("validation")),
+    )
+    folded = _logits(heads, published.vectors[published.rows("test")])
+    np.testing.assert_allclose(
+        folded[:, heads.heads.index("prior")], on_scores.logits(test), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_labels_outside_a_draw_are_not_looked_at() -> None:
+    published, _ = published_study()
+    draws = _draw(published, 1, seeds=1)
+    images = published.images.copy()
+    outside = (images["split"] == "train") & ~images["image_id"].isin(draws.draws[0].image_ids)
+    images.loc[outside, "label"] = images.loc[outside, "label"].map(
+        dict(zip(KEYS, (*KEYS[1:], KEYS[0]), strict=True))
+    )
+    first = train_few_shot_heads(published, draws, _SPEC)
+    again = train_few_shot_heads(replace(published, images=images), draws, _SPEC)
+    np.testing.assert_array_equal(first.weights, again.weights)
+    np.testing.assert_array_equal(first.bias, again.bias)
+
+
+def test_draws_of_one_size_are_trained_as_each_would_be_alone() -> None:
+    published, _ = published_study()
+    draws = _draw(published, 3, seeds=3)
+    together = train_few_shot_heads(published, draws, _SPEC)
+    alone = train_few_shot_heads(published, FewShotDraws(draws=draws.draws[1:2]), _SPEC)
+    test = published.vectors[published.rows("test")]
+    np.testing.assert_allclose(
+        _logits(together, test)[1], _logits(alone, test)[0], rtol=5e-2, atol=5e-2
+    )
+
+
+def test_a_prior_that_says_nothing_leaves_the_averaged_linear_probe() -> None:
+    published, _ = published_study()
+    neutral = tuple(p.model_copy(update={"answer": "neutral"}) for p in published.priors)
+    heads = train_few_shot_heads(
+        replace(published, priors=neutral), _draw(published, 2, seeds=2), _SPEC
+    )
+    kinds = heads.heads.index("pulled_hybrid"), heads.heads.index("averaged_linear_probe")
+    hybrid, averaged = (_logits(heads, published.vectors)[:, kind] for kind in kinds)
+    np.testing.assert_allclose(hybrid, averaged, rtol=5e-2, atol=5e-2)
+
+
+def test_the_zero_shot_head_is_the_class_names_own() -> None:
+    published, _ = published_study()
+    assert published.class_vectors is not None
+    heads = train_few_shot_heads(published, _draw(published, 1, seeds=2), _SPEC)
+    zero_shot = _logits(heads, published.vectors)[:, heads.heads.index("zero_shot")]
+    expected = (published.vectors @ published.class_vectors.T).argmax(1)
+    np.testing.assert_array_equal(zero_shot.argmax(2), np.stack([expected] * 2))
+
+
+def test_without_class_vectors_zero_shot_is_left_out_and_said_to_be() -> None:
+    published, _ = published_study()
+    nameless = replace(published, class_vectors=None)
+    heads = train_few_shot_heads(nameless, _draw(published, 1, seeds=1), _SPEC)
+    assert "zero_shot" not in heads.heads
+    assert heads.skipped == ("zero shot: the encoder has no vectors of the classes' names",)
+
+
+def test_only_the_heads_that_were_asked_for_are_trained() -> None:
+    published, _ = published_study()
+    spec = FewShotSpec(heads=("nearest_mean",))
+    heads = train_few_shot_heads(published, _draw(published, 1, seeds=1), spec)
+    assert heads.heads == ("linear_probe", "nearest_mean")
+
+
+def test_choosing_without_validation_images_is_refused() -> None:
+    published, _ = published_study()
+    images = published.images.assign(
+        split=published.images["split"].replace("validation", "test"),
+        label=published.images["label"].where(published.images["split"] == "train", None),
+    )
+    with pytest.raises(ValueError, match="the test images must not choose"):
+        train_few_shot_heads(replace(published, images=images), _draw(published, 1, seeds=1), _SPEC)
