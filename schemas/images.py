@@ -1,5 +1,7 @@
 """The image dataset: where it comes from, how it is split, and its rows."""
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -186,6 +188,20 @@ class ClassLabel(BaseModel, frozen=True):
     key: str = Field(description="the label as it stands in the data")
     name: str
     synonyms: tuple[str, ...] = ()
+
+    @property
+    def plain_names(self) -> frozenset[str]:
+        """Return the `plain_name` of everything the class is called."""
+        return frozenset(plain_name(name) for name in (self.key, self.name, *self.synonyms))
+
+
+def plain_name(name: str) -> str:
+    """Return the form in which two names of a class are the same.
+
+    Case, and whether words are parted by blanks, dashes or underscores, do not matter.
+    """
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join(re.split(r"[\s_-]+", folded)).strip()
 
 
 RejectionReason = Literal[

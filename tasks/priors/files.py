@@ -1,7 +1,6 @@
 """Priors that somebody published: LaBo's links, and KnoBo's answers to yes/no questions."""
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from difflib import SequenceMatcher
@@ -15,7 +14,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from schemas.artifact import StudyError
 from schemas.candidates import Candidate, normal_form
-from schemas.images import ClassLabel
+from schemas.images import ClassLabel, plain_name
 from schemas.priors import Answer, ClassSpelling, FilePriors, Prior, Priors, Votes
 from tasks.llm.agreement import cohen_kappa
 
@@ -103,7 +102,7 @@ def match_names(
         StudyError: a name means several classes, or a class is not named; then the message says
             which names look like it.
     """
-    found = {n: [c for c in classes if _plain(n) in _known(c)] for n in names}
+    found = {n: [c for c in classes if plain_name(n) in c.plain_names] for n in names}
     if vague := [name for name, labels in found.items() if len(labels) > 1]:
         raise StudyError(
             f"{path}: `{vague[0]}` could mean several classes of the dataset; make the synonyms "
@@ -121,19 +120,11 @@ def match_names(
     return matched
 
 
-def _known(label: ClassLabel) -> set[str]:
-    return {_plain(name) for name in (label.key, label.name, *label.synonyms)}
-
-
 def _looks_like(name: str, label: ClassLabel) -> bool:
     return any(
-        SequenceMatcher(None, _plain(name), known, autojunk=False).ratio() >= ALIKE
-        for known in _known(label)
+        SequenceMatcher(None, plain_name(name), known, autojunk=False).ratio() >= ALIKE
+        for known in label.plain_names
     )
-
-
-def _plain(name: str) -> str:
-    return " ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", name).casefold())).strip()
 
 
 def _spellings(

@@ -1,7 +1,5 @@
 """Concepts that somebody published in a file, in the formats of LaBo and KnoBo or line by line."""
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.artifact import StudyError
 from schemas.candidates import FileOrigin, FileSource
-from schemas.images import ClassLabel
+from schemas.images import ClassLabel, plain_name
 from tasks.propose.proposals import Found, Proposal
 from tasks.propose.questions import statement
 
@@ -71,9 +69,9 @@ def match_classes(
     """
     known: dict[str, dict[str, ClassLabel]] = {}
     for label in classes:
-        for name in (label.key, label.name, *label.synonyms):
-            known.setdefault(_plain(name), {})[label.key] = label
-    found = {name: list(known.get(_plain(name), {}).values()) for name in names}
+        for name in label.plain_names:
+            known.setdefault(name, {})[label.key] = label
+    found = {name: list(known.get(plain_name(name), {}).values()) for name in names}
     if vague := [name for name, labels in found.items() if len(labels) > 1]:
         raise StudyError(
             f"{path}: {_listed(vague)} could each mean several classes of the dataset; make the "
@@ -110,10 +108,6 @@ def _of_classes(path: Path, text: str, classes: Sequence[ClassLabel]) -> list[Pr
 
 
 _CLASS_TO_CONCEPTS: Final = TypeAdapter(dict[str, list[str]])
-
-
-def _plain(name: str) -> str:
-    return " ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", name).casefold())).strip()
 
 
 def _listed(names: Sequence[str]) -> str:

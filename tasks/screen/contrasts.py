@@ -46,6 +46,7 @@ def _sides(contrasts: Sequence[str]) -> dict[str, tuple[str, int]]:
 
 _OPPOSITES = _sides(_ONE_OR_OTHER)
 _SIDES = _sides(_SIDE_BY_SIDE) | _OPPOSITES
+_POLES = _sides([contrast for contrast in _SIDE_BY_SIDE if contrast.count("|") == 1])
 _NEGATIONS = frozenset(map(stem, words("no not non without absent absence lack loss never")))
 _RELATIONS = frozenset(words("in on around over under inside within between than from"))
 _NEGATING = ("un", "in", "im", "ir", "a", "an", "non", "dis", "de")
@@ -77,6 +78,19 @@ def contradict(a: str, b: str) -> bool:
     Fewer exclude each other so: an image may show red dots and blue dots.
     """
     return _on_two_sides(a, b, _OPPOSITES) or _negate(a, b)
+
+
+def opposite(a: str, b: str) -> bool:
+    """Return whether nothing lies between or beside two stems: small and large, flat and raised.
+
+    Red and blue exclude each other and are no opposites: "red or blue" leaves green out.
+    """
+    return contradict(a, b) or _on_two_sides(a, b, _POLES)
+
+
+def negates(word: str) -> bool:
+    """Return whether a word turns what follows into its opposite."""
+    return stem(word) in _NEGATIONS
 
 
 def without_negation(stems: Collection[str]) -> frozenset[str]:

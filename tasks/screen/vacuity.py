@@ -8,7 +8,7 @@ that were proposed for every class, which tell none from another.
 from functools import cache
 
 from schemas.candidates import Candidate
-from tasks.screen.contrasts import contradict
+from tasks.screen.contrasts import negates, opposite
 from tasks.screen.phrases import Phrases
 from tasks.screen.words import stem, words
 
@@ -45,10 +45,13 @@ def both_ways(text: str) -> tuple[str, ...]:
     """
     said = words(text)
     for place in (i for i, word in enumerate(said) if word == "or"):
+        after = said[place + 1 : place + 1 + _REACH]
         for one in said[max(0, place - _REACH) : place]:
-            for other in said[place + 1 : place + 1 + _REACH]:
-                if contradict(stem(one), stem(other)):
+            for before, other in zip(["", *after], after, strict=False):
+                if opposite(stem(one), stem(other)):
                     return one, other
+                if stem(one) == stem(other) and negates(before):
+                    return one, f"{before} {other}"
     return ()
 
 

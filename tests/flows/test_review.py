@@ -246,6 +246,14 @@ def ask(study: Study, bench_root: Path) -> Ref[Decisions]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_a_server_without_a_ui_is_told_before_waiting(bench: Bench) -> None:
+    # Stands before the tests with a UI: their server is the one in use from then on.
+    with pytest.raises(StudyError, match=r"by a worker \(make ui\); use review: {mode: file}"):
+        ask(a_study("ui"), bench.store.root)
+
+
+@pytest.mark.slow
 def test_a_form_is_answered_once_and_asked_again_only_about_the_rest(
     server_with_ui: None, bench: Bench
 ) -> None:
@@ -283,13 +291,6 @@ def test_a_form_is_answered_once_and_asked_again_only_about_the_rest(
 def test_nobody_answering_fails_the_run_by_name(server_with_ui: None, bench: Bench) -> None:
     with pytest.raises(StudyError, match=r"nobody filled in the form within 1 s"):
         ask(a_study("ui", timeout_s=1), bench.store.root)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
-def test_a_server_without_a_ui_is_told_before_waiting(bench: Bench) -> None:
-    with pytest.raises(StudyError, match=r"by a worker \(make ui\); use review: {mode: file}"):
-        ask(a_study("ui"), bench.store.root)
 
 
 @pytest.mark.parametrize("mode", ["off", "file"])

@@ -1,5 +1,6 @@
 import json
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,43 @@ def test_a_pair_of_strange_classes_is_refused(
         pytest.raises(StudyError, match=r"the pairs \[secret-key-nv, wart\] are not of"),
     ):
         run(store, dataset, server, wrong)
+
+
+def test_a_server_that_fails_a_third_of_the_time_gives_the_same_candidates(
+    tmp_path: Path, store: ArtifactStore, dataset: Ref[ImageDataset]
+) -> None:
+    """The failures are of every kind that costs no waiting; tests/tasks/llm has all kinds."""
+    troubles = (
+        Status(429, headers=(("retry-after", "0"),)),
+        Answer('{"concepts": ["cut o', finish_reason="length"),
+        Answer(""),
+        Answer("Here is what I think of this class."),
+        Answer(None, refusal="I would rather not."),
+    )
+    times: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def statements(body: dict[str, Any]) -> str:
+        prompt = str(body["messages"][0]["content"])
+        return json.dumps({"concepts": [f"sign {len(prompt)}", f"sign {sum(prompt.encode())}"]})
+
+    def faulty(body: dict[str, Any]) -> Answer | Status:
+        with lock:
+            times["all"] += 1
+            number = times["all"]
+        return (
+            troubles[number // 3 % len(troubles)] if number % 3 == 0 else Answer(statements(body))
+        )
+
+    found = []
+    for folder, behave in (("calm", lambda body: Answer(statements(body))), ("stormy", faulty)):
+        kept = ArtifactStore(tmp_path / folder)
+        about = kept.save(store.load(ImageDataset, dataset), Recipe(stage="ingest", code=""))
+        with chat_server(behave) as server:
+            spec = ProposeSpec(sources=(PROMPTS,), modality="dermoscopy image")
+            asked = llm(server).model_copy(update={"max_retries": 6})
+            made = kept.load(CandidateSet, propose_concepts.fn(about, None, spec, asked, kept))
+        found.append([(c.text, c.classes, len(c.origins)) for c in made.candidates])
+        assert made.failures == ()
+    assert found[0] == found[1]
+    assert times["all"] >= 30
