@@ -13,16 +13,22 @@ from schemas.concept_dataset import ConceptDataset
 from schemas.report import Report
 from schemas.study import Study
 from tasks.evaluate.task import evaluate_probe
+from tasks.probe.few_shot_task import train_few_shot_heads
 from tasks.probe.task import train_probe
 from tasks.report.task import write_report
+from tasks.select.task import draw_few_shots
 
 
 def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:
     """Train heads on a concept dataset, measure them on its test split and tell a person."""
     run, store = stages.run, stages.store
 
+    few_shots = None
+    if study.few_shots:
+        draws = run(draw_few_shots, published, study.select, study.few_shots, store)
+        few_shots = run(train_few_shot_heads, published, draws, study.few_shots, store)
     probe = run(train_probe, published, study.probe, store)
-    evaluation = run(evaluate_probe, published, probe, study.evaluate, store)
+    evaluation = run(evaluate_probe, published, probe, few_shots, study.evaluate, store)
     return run(write_report, published, probe, evaluation, study.report, store)
 
 

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from schemas.artifact import JsonArtifact
+from schemas.few_shots import FewShotCurves
 from schemas.probe import HeadKind
 
 MetricName = Literal[
@@ -297,6 +298,9 @@ class Evaluation(JsonArtifact, frozen=True):
     differences: tuple[Difference, ...]
     curves: tuple[HeadCurves, ...]
     subgroups: SubgroupTables
+    few_shots: FewShotCurves | None = Field(
+        default=None, description="nothing where few shots were not measured"
+    )
     disagreement: Disagreement
     explanations: tuple[Explanation, ...]
     predictions: tuple[Prediction, ...]

@@ -9,6 +9,7 @@ from schemas.concept_dataset import PublishSpec
 from schemas.concepts import SelectSpec
 from schemas.embeddings import EncoderSpec, OpenClipEncoder
 from schemas.evaluation import EvaluateSpec
+from schemas.few_shots import FewShotSpec
 from schemas.images import DatasetSpec
 from schemas.index import IndexSpec
 from schemas.llm import LlmSpec
@@ -31,6 +32,8 @@ StageName = Literal[
     "index",
     "validate",
     "publish",
+    "few_shots",
+    "few_shot_heads",
     "probe",
     "evaluate",
     "report",
@@ -68,6 +71,10 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         default_factory=ValidationSpec, description="what must hold before anything is published"
     )
     publish: PublishSpec = Field(default_factory=PublishSpec, description="the dataset card")
+    few_shots: FewShotSpec | None = Field(
+        default_factory=FewShotSpec,
+        description="what heads are worth with few images a class; null: is not measured",
+    )
     probe: ProbeSpec = Field(default_factory=ProbeSpec, description="how heads are trained")
     evaluate: EvaluateSpec = Field(
         default_factory=EvaluateSpec, description="how heads are measured"

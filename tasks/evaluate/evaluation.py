@@ -7,12 +7,14 @@ from jaxtyping import Float64, Int
 
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import EvaluateSpec, Evaluation, HeadCurves, Prediction, TestLook
+from schemas.few_shots import FewShotHeads
 from schemas.images import TestLabels
 from schemas.probe import Head, HeadKind, Probe
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.curves import draw_curves
 from tasks.evaluate.explanation import explain_decisions
 from tasks.evaluate.features import head_features
+from tasks.evaluate.few_shot_curves import few_shot_curves
 from tasks.evaluate.judging import ExaminedImages, join_test_labels, judge_heads
 from tasks.evaluate.quality import measure_quality
 from tasks.evaluate.quarrels import find_quarrels
@@ -29,6 +31,7 @@ _WITHOUT_CURVES: tuple[HeadKind, ...] = (
 def evaluate_heads(
     published: ConceptDataset,
     probe: Probe,
+    few_shots: FewShotHeads | None,
     test: TestLabels,
     spec: EvaluateSpec,
     earlier_looks: tuple[TestLook, ...] = (),
@@ -62,6 +65,11 @@ def evaluate_heads(
         differences=differences,
         curves=tuple(_curves(published, probe, images)),
         subgroups=tabulate_subgroups(images, (bottleneck, linear), bootstrap, spec),
+        few_shots=few_shot_curves(
+            few_shots, published.vectors[rows], images.labels, bootstrap, spec.confidence
+        )
+        if few_shots
+        else None,
         disagreement=find_quarrels(images, bottleneck, linear),
         explanations=explain_decisions(
             explained, head_features(published, explained, rows), images, spec.explained_images

@@ -7,6 +7,7 @@ from prefect import task
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import EvaluateSpec, Evaluation, TestLook, tell_looks
+from schemas.few_shots import FewShotHeads
 from schemas.images import TestLabels
 from schemas.probe import Probe
 from storage.ledger import TestLedger
@@ -18,19 +19,26 @@ STAGE = Stage(name="evaluate")
 
 @task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
 def evaluate_probe(
-    published: Ref[ConceptDataset], probe: Ref[Probe], spec: EvaluateSpec, store: ArtifactStore
+    published: Ref[ConceptDataset],
+    probe: Ref[Probe],
+    few_shots: Ref[FewShotHeads] | None,
+    spec: EvaluateSpec,
+    store: ArtifactStore,
 ) -> Ref[Evaluation]:
     """Measure every head on the test split, with intervals and against its baselines."""
     from tasks.evaluate.evaluation import evaluate_heads
 
     dataset = store.load(ConceptDataset, published)
     heads = store.load(Probe, probe)
+    few = store.load(FewShotHeads, few_shots) if few_shots else None
     earlier = _record_look(dataset, heads, store)
-    evaluation = evaluate_heads(
-        dataset, heads, store.load(TestLabels, dataset.test_labels_ref), spec, earlier
-    )
+    labels = store.load(TestLabels, dataset.test_labels_ref)
+    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier)
     leave_table("metrics", _rows(evaluation), _description(evaluation))
-    return store.save(evaluation, STAGE.recipe(spec, published=published, probe=probe))
+    recipe = STAGE.recipe(spec, published=published, probe=probe)
+    if few_shots:
+        recipe = STAGE.recipe(spec, published=published, probe=probe, few_shots=few_shots)
+    return store.save(evaluation, recipe)
 
 
 def _record_look(

@@ -33,7 +33,7 @@ def forest_plot(metrics: Sequence[Metric], label: str) -> Markup:
     left, width, row_height = 210, 900, 30
     low = max(0.0, min(m.low for m in metrics) - 0.05)
     high = min(1.0, max(m.high for m in metrics) + 0.05)
-    axis = _Axis(low, high if high > low else low + 1, left, width - 70)
+    axis = Axis(low, high if high > low else low + 1, left, width - 70)
     bottom = row_height * len(metrics) + 8
     parts = [
         f'<line x1="{axis.at(t):.1f}" y1="0" x2="{axis.at(t):.1f}" y2="{bottom}" stroke="#e5ebe9"/>'
@@ -55,13 +55,13 @@ def forest_plot(metrics: Sequence[Metric], label: str) -> Markup:
         f'<text x="{(left + width - 70) / 2:.0f}" y="{bottom + 34}" text-anchor="middle">'
         f"{escape(label)}</text>"
     )
-    return _svg(width, bottom + 42, parts)
+    return svg_of(width, bottom + 42, parts)
 
 
 def reliability_diagram(points: Sequence[CurvePoint], colour: str) -> Markup:
     """Draw how often a head is right against how sure it says it is; the diagonal is honest."""
     size, pad = 300, 38
-    x, y = _Axis(0, 1, pad, size - 10), _Axis(0, 1, size - pad, 10)
+    x, y = Axis(0, 1, pad, size - 10), Axis(0, 1, size - pad, 10)
     parts = [*_frame(x, y, size, pad, "said", "was right")]
     parts.append(
         f'<line x1="{x.at(0)}" y1="{y.at(0)}" x2="{x.at(1)}" y2="{y.at(1)}" '
@@ -76,7 +76,7 @@ def reliability_diagram(points: Sequence[CurvePoint], colour: str) -> Markup:
         "</circle>"
         for p in filled
     ]
-    return _svg(size, size, parts)
+    return svg_of(size, size, parts)
 
 
 def risk_coverage_chart(heads: Sequence[tuple[str, str, Sequence[RiskPoint]]]) -> Markup:
@@ -90,7 +90,7 @@ def risk_coverage_chart(heads: Sequence[tuple[str, str, Sequence[RiskPoint]]]) -
     highest = max(
         (p.risk for _, _, points in heads for p in points if p.coverage > 0.05), default=1
     )
-    x, y = _Axis(0, 1, pad, right), _Axis(0, highest or 1, height - pad, 12)
+    x, y = Axis(0, 1, pad, right), Axis(0, highest or 1, height - pad, 12)
     parts = [*_frame(x, y, height, pad, "share of images answered", "wrong answers")]
     for row, (name, colour, points) in enumerate(heads):
         line = " ".join(f"{x.at(p.coverage):.1f},{max(y.at(p.risk), y.end_px):.1f}" for p in points)
@@ -103,7 +103,7 @@ def risk_coverage_chart(heads: Sequence[tuple[str, str, Sequence[RiskPoint]]]) -
             f'<circle cx="{right + 22}" cy="{at - 4}" r="4" fill="{colour}"/>'
             f'<text class="name" x="{right + 34}" y="{at}">{escape(name)}</text>'
         )
-    return _svg(width, height, parts)
+    return svg_of(width, height, parts)
 
 
 def nec_chart(families: Sequence[tuple[str, str, Sequence[Metric]]], label: str) -> Markup:
@@ -116,8 +116,8 @@ def nec_chart(families: Sequence[tuple[str, str, Sequence[Metric]]], label: str)
     width, height, pad, legend = 560, 300, 44, 170
     right = width - legend
     metrics = [m for _, _, family in families for m in family]
-    x = _Axis(0, max(m.nec for m in metrics) * 1.05, pad, right)
-    y = _Axis(min(m.low for m in metrics), max(m.high for m in metrics), height - pad, 12)
+    x = Axis(0, max(m.nec for m in metrics) * 1.05, pad, right)
+    y = Axis(min(m.low for m in metrics), max(m.high for m in metrics), height - pad, 12)
     parts = [*_frame(x, y, height, pad, "effective concepts a class", label)]
     for row, (name, colour, family) in enumerate(families):
         ordered = sorted(family, key=lambda m: m.nec)
@@ -135,15 +135,15 @@ def nec_chart(families: Sequence[tuple[str, str, Sequence[Metric]]], label: str)
             f'<circle cx="{at_x:.1f}" cy="{y.at(m.value):.1f}" r="4" fill="{colour}"/>'
             for at_x, m in places
         ]
-    return _svg(width, height, parts)
+    return svg_of(width, height, parts)
 
 
 def training_curve(steps: Sequence[TrainingStep], x_label: str, colour: str) -> Markup:
     """Draw training (dashed) and validation loss (solid) along a path or over epochs."""
     width, height, pad = 420, 300, 44
     losses = [v for s in steps for v in (s.train_loss, s.validation_loss)]
-    x = _Axis(min(s.x for s in steps), max(s.x for s in steps) or 1, pad, width - 12)
-    y = _Axis(min(losses), max(losses), height - pad, 12)
+    x = Axis(min(s.x for s in steps), max(s.x for s in steps) or 1, pad, width - 12)
+    y = Axis(min(losses), max(losses), height - pad, 12)
     train = " ".join(f"{x.at(s.x):.1f},{y.at(s.train_loss):.1f}" for s in steps)
     validation = " ".join(f"{x.at(s.x):.1f},{y.at(s.validation_loss):.1f}" for s in steps)
     parts = [
@@ -151,14 +151,14 @@ def training_curve(steps: Sequence[TrainingStep], x_label: str, colour: str) -> 
         f'<polyline points="{train}" fill="none" stroke="{colour}" stroke-dasharray="5 4"/>',
         f'<polyline points="{validation}" fill="none" stroke="{colour}" stroke-width="2"/>',
     ]
-    return _svg(width, height, parts)
+    return svg_of(width, height, parts)
 
 
 def sparkline(points: Sequence[tuple[float, float]], label: str, colour: str = "#0f766e") -> Markup:
     """Draw a rising curve from the origin, a word's height tall; its numbers stand beside it."""
     width, height, pad = 150, 34, 4
-    x = _Axis(0, max((p[0] for p in points), default=1), pad, width - pad)
-    y = _Axis(0, max((p[1] for p in points), default=1), height - pad, pad)
+    x = Axis(0, max((p[0] for p in points), default=1), pad, width - pad)
+    y = Axis(0, max((p[1] for p in points), default=1), height - pad, pad)
     line = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in [(0.0, 0.0), *points])
     dots = "".join(
         f'<circle cx="{x.at(a):.1f}" cy="{y.at(b):.1f}" r="2" fill="{colour}"/>' for a, b in points
@@ -167,11 +167,11 @@ def sparkline(points: Sequence[tuple[float, float]], label: str, colour: str = "
         f"<title>{escape(label)}</title>",
         f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>{dots}',
     ]
-    return _svg(width, height, parts)
+    return svg_of(width, height, parts)
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """A linear scale from values to pixels."""
 
     low: float
@@ -193,7 +193,7 @@ class _Axis:
         return [round(step * (first + i), 10) for i in range(9) if step * (first + i) <= self.high]
 
 
-def _frame(x: _Axis, y: _Axis, height: float, pad: float, x_label: str, y_label: str) -> list[str]:
+def _frame(x: Axis, y: Axis, height: float, pad: float, x_label: str, y_label: str) -> list[str]:
     """Draw grid lines with their numbers, and the names of both axes."""
     parts = []
     for t in x.ticks():
@@ -214,7 +214,7 @@ def _frame(x: _Axis, y: _Axis, height: float, pad: float, x_label: str, y_label:
     return parts
 
 
-def _svg(width: float, height: float, parts: Sequence[str]) -> Markup:
+def svg_of(width: float, height: float, parts: Sequence[str]) -> Markup:
     body = "".join(parts)
     return Markup(  # noqa: S704 - every text in the parts was escaped where it was put in
         f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img">{body}</svg>'

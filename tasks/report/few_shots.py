@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from schemas.few_shots import FewShotCurves, FewShotHeadKind, FewShotLead, FewShotPoint
-from tasks.report.charts import _Axis, _svg
+from tasks.report.charts import Axis, svg_of
 
 COLOURS: dict[FewShotHeadKind, str] = {
     "linear_probe": "#1d4ed8",
@@ -30,8 +30,8 @@ def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
     width, height, pad, labels = 720, 400, 48, 190
     sizes = sorted({p.shots for p in points if p.shots is not None})
     after = log2(sizes[-1]) + 1 if sizes else 0.0
-    x = _Axis(log2(sizes[0]) if sizes else 0.0, after, pad + 12, width - labels)
-    y = _Axis(min(p.low for p in points), max(p.high for p in points), height - pad, 12)
+    x = Axis(log2(sizes[0]) if sizes else 0.0, after, pad + 12, width - labels)
+    y = Axis(min(p.low for p in points), max(p.high for p in points), height - pad, 12)
     place = {size: x.at(log2(size)) for size in sizes} | {None: x.at(after)}
     parts = [
         f'<line x1="{pad}" y1="{y.at(t):.1f}" x2="{x.end_px}" y2="{y.at(t):.1f}" '
@@ -68,11 +68,11 @@ def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
         ]
     ends = {head: y.at(line[-1].value) for head, line in lines.items()}
     parts += [
-        f'<text class="name" x="{x.end_px + 12}" y="{at + 4:.1f}" fill="{COLOURS[head]}">'
+        f'<text class="name" x="{x.end_px + 12}" y="{at + 4:.1f}" style="fill:{COLOURS[head]}">'
         f"{_name(head)}</text>"
         for head, at in _apart(ends, height - pad).items()
     ]
-    return _svg(width, height, parts)
+    return svg_of(width, height, parts)
 
 
 def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from schemas.validation import Check, SuiteName, ValidationReport
 from tasks.report.candidates import candidates_section, origin_line, priors_section, quote_of
 from tasks.report.charts import COLOURS, training_curve
 from tasks.report.evaluation import evaluation_section
+from tasks.report.few_shots import few_shot_section
 from tasks.report.pictures import PictureBook
 from tasks.report.screening import screening_section
 
@@ -72,6 +73,8 @@ def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dic
         "prediction, bars to the left against it; with what is not shown they add up to the logit.",
         "decisions": [_decision(e, m, book) for e in m.evaluation.explanations],
         "charts": list(_training_curves(_shown_heads(m.probe))),
+        "skipped_heads": m.probe.skipped,
+        "few_shots": few_shot_section(m.evaluation.few_shots) if m.evaluation.few_shots else None,
         **candidates_section(m.candidates, _spent(m)),
         **screening_section(m.screened),
         **priors_section(m.priors, m.published.pool, m.published.facts.classes),

@@ -63,7 +63,7 @@ def main() -> None:
         draws,
         train_few_shot_heads(published, draws, few_shots),
         probe,
-        evaluate_heads(published, probe, test_labels, EvaluateSpec(resamples=100)),
+        evaluate_heads(published, probe, None, test_labels, EvaluateSpec(resamples=100)),
         Report(html="<html></html>", data_docs="<html></html>"),
     ]
     store = ArtifactStore(ROOT)

@@ -48,6 +48,7 @@ def material() -> Material:
     evaluation = evaluate_heads(
         published,
         probe,
+        None,
         test,
         EvaluateSpec(resamples=100, explained_images=4, pretraining=HOSTILE),
         (TestLook(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),),
