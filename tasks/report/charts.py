@@ -180,6 +180,7 @@ class Axis:
     end_px: float
 
     def at(self, value: float) -> float:
+        """Return where a value lies."""
         share = (value - self.low) / ((self.high - self.low) or 1)
         return self.start_px + share * (self.end_px - self.start_px)
 
@@ -215,7 +216,8 @@ def _frame(x: Axis, y: Axis, height: float, pad: float, x_label: str, y_label: s
 
 
 def svg_of(width: float, height: float, parts: Sequence[str]) -> Markup:
+    """Return the drawing; every text in its parts must have been escaped where it was put in."""
     body = "".join(parts)
-    return Markup(  # noqa: S704 - every text in the parts was escaped where it was put in
+    return Markup(  # noqa: S704 - see above
         f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img">{body}</svg>'
     )
