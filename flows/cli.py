@@ -16,6 +16,7 @@ from schemas.study import StageName
 from schemas.validation import ConceptDatasetRejected
 
 if TYPE_CHECKING:  # --help and wrong studies need none of it
+    from flows.runs import RunResult
     from flows.stages import RunOptions
     from schemas.images import ClassLabel
     from schemas.screened import ScreenedSet
@@ -102,6 +103,36 @@ def review(given: argparse.Namespace) -> int:
     return DONE
 
 
+def explain(given: argparse.Namespace) -> int:
+    """Say what the concept bottleneck decides about one image, and why; draw it."""
+    from flows.study_file import load_study
+
+    loaded = load_study(given.study, given.set)
+    with _prefect():
+        from rich.console import Console
+
+        from flows.explain import explain, picture_path, save_picture, tell
+
+        path = picture_path(given.image, given.out)
+        explained = explain(loaded, _options(given), given.image, _run_until_probe)
+    console = Console()
+    for line in tell(explained):
+        console.print(line, soft_wrap=True, highlight=False)
+    save_picture(explained.picture, path)
+    console.print(f"picture: {path}", soft_wrap=True, markup=False, highlight=False)
+    return DONE
+
+
+def _run_until_probe(study: "Study", options: "RunOptions") -> "RunResult":
+    from rich.console import Console
+
+    from flows.display import live_display
+    from flows.study import study as whole
+
+    with live_display(Console(stderr=True)):
+        return whole(study, options.model_copy(update={"until": "probe"}))
+
+
 def _run_until_screen(study: "Study", options: "RunOptions") -> "Ref[ScreenedSet]":
     from flows.study import study as whole
 
@@ -178,6 +209,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(asking)
     _add_json(asking)
     asking.set_defaults(command=estimate, **_AS_USUAL)
+    why = commands.add_parser("explain", help="say what is decided about one image, and why")
+    _add_study(why)
+    why.add_argument("image", metavar="IMAGE_OR_ID", help="an image id of the dataset, or a file")
+    why.add_argument("--out", type=Path, metavar="FILE.png", help="the picture to write")
+    why.set_defaults(command=explain, **_AS_USUAL)
     person = commands.add_parser("review", help="let a person decide about the screened concepts")
     directions = person.add_subparsers(required=True, dest="direction", metavar="export|import")
     for direction, does in (
