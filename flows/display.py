@@ -21,7 +21,7 @@ def live_display(console: Console) -> Iterator[None]:
     """Show each stage as it starts, goes on and ends; plain lines where there is no terminal."""
     with Progress(
         SpinnerColumn(finished_text=" "),
-        TextColumn("{task.fields[stage]:<11}"),
+        TextColumn("{task.fields[stage]:<14}"),
         TextColumn("{task.fields[state]:<7}", style="green"),
         _Seconds(),
         BarColumn(bar_width=24),
@@ -47,7 +47,7 @@ def live_display(console: Console) -> Iterator[None]:
             )
             if not console.is_terminal:
                 console.print(
-                    f"{record.name:<11} {record.state:<7} {record.seconds:7.1f} s", highlight=False
+                    f"{record.name:<14} {record.state:<7} {record.seconds:7.1f} s", highlight=False
                 )
 
         def advance(description: str, done: int, total: int) -> None:
@@ -87,7 +87,7 @@ def print_summary(console: Console, result: RunResult, started: float) -> None:
     for head, metrics in result.metrics.items():
         if head_number := metrics.get("balanced_accuracy"):
             console.print(
-                f"  {escape(head):<24} balanced accuracy {head_number.value:.3f} "
+                f"  {escape(head):<34} balanced accuracy {head_number.value:.3f} "
                 f"[{head_number.low:.3f}, {head_number.high:.3f}]",
                 highlight=False,
                 markup=False,

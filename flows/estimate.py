@@ -25,7 +25,9 @@ class Estimate(BaseModel, frozen=True):
     forecasts: tuple[RequestForecast, ...]
     fewest_requests: int
     most_requests: int
-    stored_requests: int = Field(description="answered already: these cost nothing again")
+    stored_requests: int = Field(
+        description="known to be answered already: these cost nothing again"
+    )
     least_usd: float | None
     most_usd: float | None
     counted: str = Field(description="how tokens were counted")
@@ -59,7 +61,7 @@ def estimate(
         forecast_priors(candidates, len(classes), study.priors, llm),
     )
     forecasts += [forecast for forecast in later if forecast]
-    fewest = sum(max(f.fewest - f.stored, 0) for f in forecasts)
+    fewest = sum(max(f.fewest - (f.stored or 0), 0) for f in forecasts)
     costs = [_cost(f, llm) for f in forecasts]
     known = llm.prices is not None
     return Estimate(
@@ -67,8 +69,8 @@ def estimate(
         model=llm.model,
         forecasts=tuple(forecasts),
         fewest_requests=fewest,
-        most_requests=sum(f.most - f.stored for f in forecasts),
-        stored_requests=sum(f.stored for f in forecasts),
+        most_requests=sum(f.most - (f.stored or 0) for f in forecasts),
+        stored_requests=sum(f.stored or 0 for f in forecasts),
         least_usd=sum(low for low, _ in costs) if known else None,
         most_usd=sum(high for _, high in costs) if known else None,
         counted=how_counted(llm.model),
@@ -83,7 +85,7 @@ def print_estimate(console: Console, study: Study, made: Estimate) -> None:
         table.add_row(
             f.name,
             _span(f.fewest, f.most),
-            str(f.stored),
+            "not known" if f.stored is None else str(f.stored),
             f"{f.prompt_tokens_each:.0f} + {f.completion_tokens_each:.0f}",
             _dollars(*_cost(f, llm)) if llm and llm.prices else "no prices",
         )
@@ -117,7 +119,8 @@ def _cost(forecast: RequestForecast, llm: LlmSpec) -> tuple[float, float]:
         + forecast.completion_tokens_each * llm.prices.completion_usd
     ) / 1e6
     each *= llm.prices.batch_factor if llm.delivery == "batch" else 1.0
-    fewest, most = max(forecast.fewest - forecast.stored, 0), forecast.most - forecast.stored
+    stored = forecast.stored or 0
+    fewest, most = max(forecast.fewest - stored, 0), forecast.most - stored
     return each * fewest, each * most
 
 

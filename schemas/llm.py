@@ -33,7 +33,7 @@ class LlmSpec(BaseModel, frozen=True, extra="forbid"):
         description="batch: through OpenAI's Batch API, cheaper and within a day; for large jobs",
     )
     temperature: float | None = Field(
-        default=0.8, ge=0, le=2, description="empty: not sent, for models that refuse it"
+        default=None, ge=0, le=2, description="empty: the server's own; some models take no other"
     )
     max_tokens: int | None = Field(
         default=2000, gt=0, description="limit of one answer; empty: not sent"
@@ -46,10 +46,15 @@ class LlmSpec(BaseModel, frozen=True, extra="forbid"):
         default=None, description="for estimates, reports and `max_cost_usd`"
     )
     max_requests: int | None = Field(
-        default=None, gt=0, description="no more requests than this in the whole study"
+        default=None,
+        gt=0,
+        description="no more requests than this in the whole study; a later run does not remember "
+        "what an earlier one sent without getting an answer to keep",
     )
     max_cost_usd: float | None = Field(
-        default=None, gt=0, description="no request that could cost the study more than this"
+        default=None,
+        gt=0,
+        description="no request that could cost the study more than this; counted as max_requests",
     )
 
     def identity(self) -> dict[str, Any]:
@@ -97,7 +102,7 @@ class Usage(BaseModel, frozen=True):
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return what both have cost; the cost is known only where it is for all tokens."""
-        costs = [u.cost_usd for u in (self, other) if u.answers]
+        costs = [u.cost_usd for u in (self, other) if u.requests]
         known = bool(costs) and all(c is not None for c in costs)
         return Usage(
             requests=self.requests + other.requests,
@@ -114,7 +119,9 @@ class RequestForecast(BaseModel, frozen=True):
     name: str = Field(description="what is asked, such as `class prompts`")
     fewest: int = Field(ge=0, description="requests")
     most: int = Field(ge=0, description="requests")
-    stored: int = Field(default=0, ge=0, description="of these, answered already as far as known")
+    stored: int | None = Field(
+        default=0, ge=0, description="of these, answered already; empty where that is not known"
+    )
     prompt_tokens_each: float = Field(ge=0, description="mean over the questions")
     completion_tokens_each: float = Field(ge=0, description="the limit of an answer, or a guess")
     note: str = Field(default="", description="what the range depends on")

@@ -81,8 +81,8 @@ async def ask_in_batches(
     taken = {sha256 for batch in under_way for sha256 in batch.requests}
     bodies = {sha256: r.body for sha256, (r, _) in asked.items() if sha256 not in taken}
     fresh = [desk.write(share, LADDER[0], {}) for share in in_shares(bodies)]
-    for batch in fresh:
-        await desk.reserve(batch)
+    for batch in fresh:  # at once: nobody looks after those under way yet, so none gives back
+        client.budget.reserve_at_once(len(batch.requests), desk.worst_usd(batch))
     under_way += [await desk.submit(batch) for batch in fresh]
     try:
         async with asyncio.TaskGroup() as group:

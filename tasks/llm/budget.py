@@ -8,7 +8,7 @@ from typing import Any
 from schemas.artifact import StudyError
 from schemas.llm import LlmPrices, LlmSpec, Usage
 from schemas.responses import Delivery
-from tasks.llm.tokens import count_tokens
+from tasks.llm.tokens import count_tokens, most_tokens
 
 KEPT = "Answers that came are kept: run the study again to ask only the rest."
 
@@ -24,8 +24,17 @@ def cost_usd(
 
 def prompt_tokens(body: dict[str, Any]) -> int:
     """Return how many tokens the model reads: messages or texts, and the schema of the answer."""
+    return count_tokens(_read_text(body), body["model"])
+
+
+def most_prompt_tokens(body: dict[str, Any]) -> int:
+    """Return a number of tokens that the model reads at most."""
+    return most_tokens(_read_text(body), body["model"])
+
+
+def _read_text(body: dict[str, Any]) -> str:
     read = {key: body[key] for key in ("messages", "input", "response_format") if key in body}
-    return count_tokens(json.dumps(read, ensure_ascii=False), body["model"])
+    return json.dumps(read, ensure_ascii=False)
 
 
 @dataclass
@@ -58,7 +67,7 @@ class Budget:
         if self.llm.max_cost_usd is None or self.llm.prices is None:
             return 0.0
         answer = (self.llm.max_tokens or 0) if "messages" in body else 0
-        return cost_usd(prompt_tokens(body), answer, self.llm.prices, delivery)
+        return cost_usd(most_prompt_tokens(body), answer, self.llm.prices, delivery)
 
     async def reserve(self, requests: int, worst_usd: float) -> None:
         """Set aside what requests may cost, as soon as it is certain that they fit.
@@ -68,12 +77,20 @@ class Budget:
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._fits(worst_usd) or not self.under_way)
-            limit = self.llm.max_requests
-            if limit is not None and requests and self.requests + requests > limit:
-                raise StudyError(self._no_more_requests(requests, limit))
-            if not self._fits(worst_usd):
-                raise StudyError(self._no_more_money(worst_usd))
-            self.owe(requests, worst_usd)
+            self.reserve_at_once(requests, worst_usd)
+
+    def reserve_at_once(self, requests: int, worst_usd: float) -> None:
+        """Set aside what requests may cost, if they fit now.
+
+        Raises:
+            StudyError: they could pass a limit of the study.
+        """
+        limit = self.llm.max_requests
+        if limit is not None and requests and self.requests + requests > limit:
+            raise StudyError(self._no_more_requests(requests, limit))
+        if not self._fits(worst_usd):
+            raise StudyError(self._no_more_money(worst_usd))
+        self.owe(requests, worst_usd)
 
     def owe(self, requests: int, worst_usd: float) -> None:
         """Count requests that are under way already, whether they fit or not."""

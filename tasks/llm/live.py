@@ -20,6 +20,9 @@ from tasks.llm.completion import (
 )
 from tasks.llm.reading import AnswerForm, Unusable, read_answer
 
+_ABOUT_THE_QUESTION = frozenset({400, 413, 422})
+"""What a server that has answered others says of one question: too long, or filtered."""
+
 Asked = tuple[LlmRequest, AnswerForm[Any]]
 Keep = Callable[[LlmRequest, LlmResponse], Awaitable[None]]
 """Told each answer as it comes."""
@@ -63,7 +66,12 @@ class _Server:
         response: LlmResponse | None = None
         body = request.body
         while True:
-            response = await self._ask_once(body, response)
+            try:
+                response = await self._ask_once(body, response)
+            except Refused as error:
+                if not self.client.proven or error.status not in _ABOUT_THE_QUESTION:
+                    raise
+                return self._refused(request, error, response)
             try:
                 read_answer(response, form)
             except Unusable as problem:
@@ -72,6 +80,21 @@ class _Server:
                 body = repair(request.body, response, str(problem), form)
             else:
                 return response
+
+    def _refused(
+        self, request: LlmRequest, error: Refused, earlier: LlmResponse | None
+    ) -> LlmResponse:
+        """Return what stands for the answer to a question that the server will not take."""
+        return LlmResponse(
+            text="",
+            model=request.body["model"],
+            format=LADDER[self.rung],
+            error=f"the server does not take this question: {error}",
+            attempts=1 + (earlier.attempts if earlier else 0),
+            requests=error.requests + (earlier.requests if earlier else 0),
+            prompt_tokens=earlier.prompt_tokens if earlier else 0,
+            completion_tokens=earlier.completion_tokens if earlier else 0,
+        )
 
     async def _ask_once(self, body: dict[str, Any], earlier: LlmResponse | None) -> LlmResponse:
         """Return one answer, in the first response format that the server takes."""

@@ -35,6 +35,15 @@ def count_tokens(text: str, model: str) -> int:
     return len(encoding.encode(text, disallowed_special=()))
 
 
+def most_tokens(text: str, model: str) -> int:
+    """Return a number of tokens that a text has at most: exact with the model's table.
+
+    Without it the text's bytes: a token of a byte-level vocabulary stands for one at least.
+    """
+    encoding = _encoding(model)
+    return len(text.encode()) if encoding is None else count_tokens(text, model)
+
+
 def how_counted(model: str) -> str:
     """Return how `count_tokens` counts, in words for people."""
     encoding = _encoding(model)

@@ -209,6 +209,7 @@ def forecast_priors(
         name="priors",
         fewest=0,
         most=count_requests(count_at_most, spec),
+        stored=None,
         prompt_tokens_each=_mean_tokens(prompts, llm),
         completion_tokens_each=_mean_tokens([c.model_dump_json() for c in completions], llm),
         note="depends on how many candidates the screen keeps",

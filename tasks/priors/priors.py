@@ -125,7 +125,7 @@ def ask_priors(
                     speaks_for=speaks_for,
                     speaks_against=speaks_against,
                     reverse=reverse,
-                    directions_differ=directions_differ(answer, reverse),
+                    directions_differ=directions_differ(answer, speaks_for, reverse),
                 )
             )
     return Priors(
@@ -148,14 +148,16 @@ def decide(speaks_for: Votes, speaks_against: Votes, spec: AskedPriors) -> Answe
     """Return the answer that the votes on both forward questions give.
 
     A concept speaks for a class where at least `min_agreement` of the first question's votes are
-    yes and fewer of the second's, and against it the other way round. All else is neutral: weak
-    majorities, yes to both (as from a model that says yes to everything), and where no more than
-    half of a question's votes were cast, since then agreement says little.
+    yes and as many of the second's are no, and against it the other way round. All else is
+    neutral: weak majorities, yes to both (as from a model that says yes to everything), and where
+    no more than half of a question's votes were cast, since then agreement says little.
     """
     both = (speaks_for, speaks_against)
     if any(2 * (v.yes + v.no) <= spec.repeats for v in both):
         return "neutral"
-    match [v.yes / (v.yes + v.no) >= spec.min_agreement for v in both]:
+    if any(v.agreement < spec.min_agreement for v in both):
+        return "neutral"
+    match [v.yes > v.no for v in both]:
         case [True, False]:
             return "speaks for"
         case [False, True]:
@@ -164,13 +166,13 @@ def decide(speaks_for: Votes, speaks_against: Votes, spec: AskedPriors) -> Answe
             return "neutral"
 
 
-def directions_differ(answer: Answer, reverse: Votes) -> bool:
+def directions_differ(answer: Answer, forward: Votes, reverse: Votes) -> bool:
     """Return whether a class shows a concept that most votes do not name it for, or vice versa.
 
     A model that knows that A has B need not know that B speaks for A: Berglund et al., "The
-    reversal curse", ICLR 2024. Where nobody voted in reverse there is nothing to compare.
+    reversal curse", ICLR 2024. Where nobody voted in one direction there is nothing to compare.
     """
-    if not reverse.yes + reverse.no:
+    if not (forward.yes + forward.no and reverse.yes + reverse.no):
         return False
     return (answer == "speaks for") != (reverse.yes > reverse.no)
 

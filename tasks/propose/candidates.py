@@ -30,6 +30,7 @@ from tasks.llm.embedding import embed_texts_remotely, embedding_usage
 from tasks.llm.quoting import one_line
 from tasks.propose.class_prompts import ask_about_classes
 from tasks.propose.contrasts import Pairs, ask_for_contrasts, given_pairs
+from tasks.propose.corpus import read_corpus
 from tasks.propose.documents import Embed, propose_from_documents
 from tasks.propose.files import read_file
 from tasks.propose.proposals import Found, Proposal
@@ -46,6 +47,7 @@ class Interview:
     answers: Answers
     advance: Callable[[int], None]
     spent: Usage = field(default_factory=Usage)
+    _counted: set[str] = field(default_factory=set)
 
     def ask(self, questions: Sequence[Question[Any]]) -> list[Answered[Any]]:
         """Return the answers in the order of the questions; what is stored is not asked again.
@@ -54,7 +56,9 @@ class Interview:
             StudyError: the model cannot be asked, or the next question would pass a limit.
         """
         answered = ask(questions, self.llm, self.answers, self.spent, self.advance)
-        self.spent += usage_of(answered, self.llm)
+        fresh = [a for a in answered if a.request_sha256 not in self._counted]
+        self._counted.update(a.request_sha256 for a in fresh)
+        self.spent += usage_of(fresh, self.llm)
         return answered
 
     def embedder(self, model: str) -> Embed:
@@ -87,6 +91,8 @@ def propose(
         StudyError: a source cannot be read or asked, its classes are not the dataset's, or a
             class ends with fewer than `spec.min_per_class` candidates.
     """
+    for source in spec.sources:
+        _check(source, classes)
     found = [_find(source, classes, spec, interview, look_alikes) for source in spec.sources]
     usable, malformed = _sift((p for f in found for p in f.proposals), spec.max_length)
     recorded = sum((f.usage for f in found if f.recorded), Usage())
@@ -137,6 +143,25 @@ def clean(text: str) -> str:
     """Return one line without invisible characters, a list marker and a full stop."""
     marker = r"^(?:[-*•–]|\(?\d{1,3}[.)])\s+"
     return re.sub(marker, "", one_line(text)).removesuffix(".").strip()
+
+
+def _check(source: ProposeSource, classes: Sequence[ClassLabel]) -> None:
+    """Refuse a source that cannot be read, before anything is asked and paid for.
+
+    Raises:
+        StudyError: says what is wrong with its files or classes.
+    """
+    match source:
+        case RecordedSource():
+            replay(classes, source)
+        case FileSource():
+            read_file(source, classes)
+        case ContrastSource():
+            given_pairs(classes, source)
+        case DocumentSource():
+            read_corpus(source.folder)
+        case ClassPromptSource():
+            pass
 
 
 def _find(

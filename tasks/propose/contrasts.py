@@ -77,7 +77,8 @@ def given_pairs(classes: Sequence[ClassLabel], source: ContrastSource) -> list[t
             f"propose.sources, contrasts: the pairs {', '.join(wrong)} are not of two classes of "
             f"the dataset. Its class keys are {', '.join(place)}."
         )
-    return list(dict.fromkeys((place[a], place[b]) for a, b in source.pairs))
+    pairs = {frozenset((a, b)): (place[a], place[b]) for a, b in reversed(source.pairs)}
+    return list(reversed(pairs.values()))
 
 
 class _Reader:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from schemas.candidates import Candidate, FileOrigin, LlmOrigin
+from schemas.candidates import Candidate, DocumentOrigin, FileOrigin, LlmOrigin
 from schemas.concept_dataset import ConceptDataset, PublishSpec
 from schemas.images import SPLITS
 from tasks.publish.markdown import Markdown, indented, render
@@ -24,7 +24,7 @@ def write_card(dataset: ConceptDataset, parts: Parts, spec: PublishSpec) -> str:
     """Return the card, a YAML head and Markdown; equal datasets get equal cards."""
     title = " ".join((spec.title or dataset.facts.name).split())
     origins = [origin for c in parts.candidates.candidates for origin in c.origins]
-    answered = [origin for origin in origins if isinstance(origin, LlmOrigin)]
+    answered = [o for o in origins if isinstance(o, LlmOrigin | DocumentOrigin)]
     body = render(
         "dataset_card.md",
         title=title,
@@ -39,8 +39,11 @@ def write_card(dataset: ConceptDataset, parts: Parts, spec: PublishSpec) -> str:
         models=sorted({o.model for o in answered}),
         prompts=len({o.prompt_sha256 for o in answered}),
         requests=len({o.request_sha256 for o in answered}),
+        documents=len({o.document for o in origins if isinstance(o, DocumentOrigin)}),
         files=sorted({o.file for o in origins if isinstance(o, FileOrigin)}),
-        usage=parts.candidates.usage,
+        usage=parts.candidates.usage + parts.screened.usage + parts.priors.usage,
+        judge=parts.screened.judge,
+        agreement=parts.priors.agreement,
         failures=len(parts.candidates.failures),
         proposed=len(parts.candidates.candidates),
         dropped=_counted(d.gate for d in dataset.dropped),

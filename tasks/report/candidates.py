@@ -74,10 +74,13 @@ def priors_section(
             for p in priors.priors
             if p.directions_differ
         ],
+        "prior_failures": priors.failures,
+        "unmatched": priors.unmatched,
         "spellings": [
             {
                 "names": " and ".join(f"'{name}'" for name in s.names),
                 "agree": f"{s.agree} of {s.questions}",
+                "used": "both count" if s.used else "looks alike, was not read",
                 "kappa": "not computable" if s.kappa is None else f"{s.kappa:.2f}",
             }
             for s in priors.spellings

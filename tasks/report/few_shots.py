@@ -95,7 +95,7 @@ def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
         ],
         "about": f"Means over {seeds} {'draws' if seeds > 1 else 'draw'} of training images; all "
         f"images are one draw. Intervals of {curves.confidence:.0%} from {curves.resamples} "
-        f"resamples of {curves.groups} independent test subjects and of the draws at once. Each "
+        f"resamples of {curves.groups} independent test groups and of the draws at once. Each "
         "draw selects its concepts from its own images; settings are chosen on the validation "
         "images, which are the same for every draw and head. A lead is over the tuned linear "
         "probe on the same draws.",

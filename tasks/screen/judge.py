@@ -33,7 +33,7 @@ from schemas.screened import (
 from tasks.llm.agreement import fleiss_kappa
 from tasks.llm.asking import Answered, AnswerForm, Question
 from tasks.llm.quoting import quotable
-from tasks.llm.tokens import count_tokens, how_counted
+from tasks.llm.tokens import count_tokens
 from tasks.screen.visual import why_not_visual
 
 PLANTED_SHARE: Final = 10
@@ -181,7 +181,7 @@ def report_on(
     """Return whether a judge can be believed by what it said of the planted statements.
 
     They are judged as concepts are, by most of their votes; one without enough votes counts
-    neither for the judge nor against it.
+    neither for the judge nor against it, but more than half of each kind must have been judged.
     """
     said = Counter((p.visible, _verdict(p.yes, p.no, p.asked)) for p in planted)
     sensitivity = wilson(said[True, "visible"], said[True, "visible"] + said[True, "not_visible"])
@@ -193,9 +193,10 @@ def report_on(
         f"asks for {spec.min_sensitivity:.0%}), and {_in_words(specificity)} of the others not "
         f"visible (the study asks for {spec.min_specificity:.0%})"
     )
+    asked = Counter(p.visible for p in planted)
     believed = (
-        sensitivity.of > 0
-        and specificity.of > 0
+        2 * sensitivity.of > asked[True]
+        and 2 * specificity.of > asked[False]
         and sensitivity.share >= spec.min_sensitivity
         and specificity.share >= spec.min_specificity
     )
@@ -228,11 +229,12 @@ def forecast_judging(count_at_most: int, spec: ScreenSpec, llm: LlmSpec) -> Requ
     guess = _ANSWER_TOKENS * (size + 1)
     return RequestForecast(
         name="judge of the screen",
+        stored=None,
         fewest=0,
         most=spec.judge.votes * math.ceil(known / size),
         prompt_tokens_each=float(count_tokens(_prompt(sample), llm.model)),
         completion_tokens_each=float(min(guess, llm.max_tokens or guess)),
-        note=f"depends on how many candidates reach the judge; {how_counted(llm.model)}",
+        note="depends on how many candidates reach the judge",
     )
 
 

@@ -90,9 +90,7 @@ def test_every_source_the_judge_and_the_priors_leave_their_mark(
         assert shown in page
 
 
-def test_a_second_run_asks_nothing_and_an_estimate_knows_it(
-    done: tuple[Path, RunResult], server: ChatServer
-) -> None:
+def test_a_second_run_asks_nothing(done: tuple[Path, RunResult], server: ChatServer) -> None:
     store, first = done
     asked = len(server.bodies)
     again = _run(store, server)
@@ -137,6 +135,19 @@ def test_an_estimate_asks_nothing_and_holds(done: tuple[Path, RunResult]) -> Non
     assert made.fewest_requests <= sum(spent) <= made.most_requests
     assert made.most_usd is not None
     assert made.stored_requests == 0, "another server's answers are not these"
+
+
+def test_an_estimate_knows_what_is_answered(
+    done: tuple[Path, RunResult], server: ChatServer
+) -> None:
+    store, result = done
+    loaded = load_study(STUDIES / "documents.yaml", [*SMALL, f"llm.base_url={server.base_url}"])
+    classes = _made(store, result, "ingest").classes
+    made = {f.name: f for f in estimate(loaded, ResponseShelf(store), lambda: classes).forecasts}
+    asked = made["class prompts"]
+    assert asked.stored is not None
+    assert asked.fewest <= asked.stored <= asked.most
+    assert made["priors"].stored is None, "which concepts will be asked about is not known"
 
 
 def test_nothing_of_the_dataset_but_class_names_reaches_the_model(

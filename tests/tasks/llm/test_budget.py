@@ -10,6 +10,7 @@ from schemas.artifact import StudyError
 from schemas.llm import LlmPrices, LlmSpec, Usage
 from tasks.llm.asking import usage_of
 from tasks.llm.budget import Budget, cost_usd
+from tasks.llm.tokens import count_tokens, most_tokens
 from tests.servers import Answer, Reset, Slow, Status, in_turn
 from tests.tasks.llm.askers import CONCEPTS, GOOD, Asker, asking
 
@@ -169,3 +170,24 @@ def test_reservations_of_uneven_size_never_pass_the_limit_and_all_end() -> None:
     assert budget.usd == pytest.approx(
         sum(0.05 + (place * 37 % 100) / 500 for place in range(200)) / 50
     )
+
+
+def test_what_nobody_gives_back_is_not_waited_for() -> None:
+    """As with batches of an earlier run: they are counted before anyone looks after them."""
+    prices = LlmPrices(prompt_usd=1, completion_usd=1)
+    llm = LlmSpec(model="m", prices=prices, max_cost_usd=1.0)
+
+    async def reserve_twice() -> None:
+        budget = Budget.after(Usage(), llm)
+        budget.owe(1, 0.6)
+        with pytest.raises(StudyError, match="max_cost_usd"):
+            budget.reserve_at_once(1, 0.6)
+        budget.reserve_at_once(1, 0.3)
+
+    asyncio.run(asyncio.wait_for(reserve_twice(), timeout=5))
+
+
+def test_the_largest_cost_holds_for_any_script() -> None:
+    """Without a model's table a token stands for a byte at least."""
+    text = "皮膚の病変" * 100
+    assert most_tokens(text, "some-model") == len(text.encode()) > count_tokens(text, "some-model")

@@ -19,7 +19,7 @@ from tests.tasks.llm.askers import CONCEPTS, FORM, GOOD, QUICK, Asker, asking, k
 
 
 def test_a_strict_schema_is_asked_for_first(tmp_path: Path, key: str) -> None:
-    with asking(in_turn(GOOD), tmp_path) as asker:
+    with asking(in_turn(GOOD), tmp_path, temperature=0.8) as asker:
         [answered] = asker.ask("which colours?")
     assert answered.answer == CONCEPTS
     assert answered.problem == ""
@@ -101,12 +101,22 @@ def test_a_server_that_ignores_the_schema_is_read_all_the_same(tmp_path: Path) -
 
 
 def test_a_format_that_worked_is_not_given_up_for_one_refused_request(tmp_path: Path) -> None:
-    with (
-        asking(in_turn(GOOD, Status(400)), tmp_path, concurrency=1) as asker,
-        pytest.raises(StudyError, match=r"refuses or fails \(HTTP 400\)"),
-    ):
+    with asking(in_turn(GOOD, Status(400), GOOD), tmp_path, concurrency=1) as asker:
+        one, two, three = asker.ask("one", "two", "three")
+    assert asker.server.formats() == ["json_schema"] * 3
+    assert (one.problem, three.problem) == ("", "")
+    assert two.answer is None
+    assert two.problem.startswith("the server does not take this question")
+
+
+def test_a_question_that_a_server_would_not_take_is_asked_again_in_the_next_run(
+    tmp_path: Path,
+) -> None:
+    with asking(in_turn(GOOD, Status(400), GOOD), tmp_path, concurrency=1) as asker:
         asker.ask("one", "two")
-    assert asker.server.formats() == ["json_schema", "json_schema"]
+        again = asker.ask("one", "two")
+    assert [answered.problem for answered in again] == ["", ""]
+    assert len(asker.server.bodies) == 3
 
 
 def test_settings_that_a_model_refuses_can_be_left_out(tmp_path: Path) -> None:
@@ -124,7 +134,8 @@ def test_openai_itself_is_told_the_limit_under_its_new_name() -> None:
 
 def test_the_address_of_a_question_is_what_earlier_versions_gave_it() -> None:
     """Every answer paid for would be asked again if this changed."""
-    request = request_of(Question("one", FORM, sample=2), LlmSpec(model="m", draw=1))
+    llm = LlmSpec(model="m", draw=1, temperature=0.8)
+    request = request_of(Question("one", FORM, sample=2), llm)
     assert request.sha256 == "d493808b493db0c09e86ab687effe304182867d297f36be0095bfa8f586724b8"
 
 
@@ -345,16 +356,13 @@ def test_a_key_reaches_no_file_log_or_error(
     caplog.set_level(logging.DEBUG)
     echo = Answer(json.dumps({"concepts": [f"you sent {key}", "dark brown"]}))
     failing = Status(400, json.dumps({"error": {"message": f"bad header Bearer {key}"}}))
-    with (
-        asking(in_turn(echo, failing), tmp_path, concurrency=1) as asker,
-        pytest.raises(StudyError) as raised,
-    ):
-        asker.ask("one", "two")
+    with asking(in_turn(echo, failing), tmp_path, concurrency=1) as asker:
+        _, failed = asker.ask("one", "two")
     assert key in str(asker.server.keys)  # it was sent
     assert key not in kept(tmp_path)
     assert "dark brown" in kept(tmp_path)
     assert "you sent [key]" in kept(tmp_path)
-    assert key not in str(raised.value)
+    assert "bad header Bearer [key]" in failed.problem
     assert key not in "".join(str(record.__dict__) for record in caplog.records)
     assert key not in "".join(capfd.readouterr())
 

@@ -103,7 +103,8 @@ def test_a_link_known_in_one_direction_alone_is_marked() -> None:
     ("speaks_for", "speaks_against", "expected"),
     [
         ((5, 0), (0, 5), "speaks for"),
-        ((4, 1), (3, 2), "speaks for"),
+        ((4, 1), (1, 4), "speaks for"),
+        ((4, 1), (3, 2), "neutral"),
         ((0, 5), (4, 1), "speaks against"),
         ((3, 2), (0, 5), "neutral"),
         ((5, 0), (5, 0), "neutral"),
@@ -133,7 +134,8 @@ def test_what_votes_decide(
     ],
 )
 def test_when_directions_differ(answer: Answer, reverse: tuple[int, int], differ: bool) -> None:
-    assert directions_differ(answer, Votes(yes=reverse[0], no=reverse[1])) == differ
+    assert directions_differ(answer, Votes(yes=3), Votes(yes=reverse[0], no=reverse[1])) == differ
+    assert not directions_differ(answer, Votes(), Votes(yes=3)), "nothing to compare with"
 
 
 def test_a_model_without_one_usable_answer_fails_the_stage() -> None:

@@ -417,7 +417,7 @@ def test_a_run_against_a_server_resumes_and_its_forecast_is_exact(tmp_path: Path
         def ask_server(questions: Sequence[Question[Any]]) -> list[Answered[Any]]:
             return ask(questions, llm, shelf, Usage(), lambda _: None)
 
-        def forecast() -> tuple[int, int, int]:
+        def forecast() -> tuple[int, int, int | None]:
             made = forecast_documents(classes, source, "dermoscopy", llm, shelf)
             return made.fewest, made.most, made.stored
 

@@ -66,7 +66,7 @@ def test_a_head_that_is_behind_is_said_to_be() -> None:
 def test_the_page_says_how_the_intervals_came() -> None:
     about = few_shot_section(_curves())["about"]
     assert "2 draws" in about
-    assert "90% from 500 resamples of 20 independent test subjects" in about
+    assert "90% from 500 resamples of 20 independent test groups" in about
     assert "selects its concepts from its own images" in about
 
 
