@@ -83,6 +83,10 @@ class TestLook(BaseModel, frozen=True):
     study: str = Field(description="name of the study that looked")
     at: str = Field(description="UTC, ISO 8601")
     asked: str = Field(description="what was measured, such as `9 metrics of 8 heads`")
+    question: str = Field(
+        default="",
+        description="digest of the heads and settings; who asks the same again learns nothing new",
+    )
 
 
 def tell_looks(earlier: tuple[TestLook, ...]) -> str | None:

@@ -1,5 +1,6 @@
 """The evaluate stage: trained heads in, their numbers out. Nothing else loads test labels."""
 
+import hashlib
 from datetime import UTC, datetime
 
 from prefect import task
@@ -31,7 +32,8 @@ def evaluate_probe(
     dataset = store.load(ConceptDataset, published)
     heads = store.load(Probe, probe)
     few = store.load(FewShotHeads, few_shots) if few_shots else None
-    earlier = _record_look(dataset, heads, store)
+    question = "\n".join(map(str, (published, probe, few_shots, spec.model_dump_json())))
+    earlier = _record_look(dataset, heads, question, store)
     labels = store.load(TestLabels, dataset.test_labels_ref)
     evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier)
     leave_table("metrics", _rows(evaluation), _description(evaluation))
@@ -42,17 +44,19 @@ def evaluate_probe(
 
 
 def _record_look(
-    dataset: ConceptDataset, heads: Probe, store: ArtifactStore
+    dataset: ConceptDataset, heads: Probe, question: str, store: ArtifactStore
 ) -> tuple[TestLook, ...]:
     """Record that the test labels are about to be read; return the earlier looks at them.
 
+    The same question asked again, or by two runs at a time, is one look: its answer is the same.
     Labels are known by their content, which the manifest knows without reading them, and not by
     their address: equal labels that were set apart under other settings are the same test.
     """
     files = store.manifest(dataset.test_labels_ref).files.values()
     labels = "".join(file.sha256 for file in files)
     ledger = TestLedger(store.root)
-    earlier = ledger.looks(labels)
+    asked = hashlib.sha256(question.encode()).hexdigest()
+    earlier = tuple(look for look in ledger.looks(labels) if look.question != asked)
     families = {h.facts.family for h in heads.heads}
     ledger.record(
         TestLook(
@@ -60,6 +64,7 @@ def _record_look(
             study=dataset.facts.name,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             asked=f"every metric of {len(families)} heads",
+            question=asked,
         )
     )
     return earlier

@@ -14,7 +14,12 @@ from flows.cli import main
 
 PROJECT = Path(__file__).parents[2]
 DEMO = PROJECT / "flows" / "studies" / "demo.yaml"
-SMALL = ("dataset.source.images=240", "probe.epochs=60", "evaluate.resamples=200")
+SMALL = (
+    "dataset.source.images=240",
+    "few_shots={shots: [1], seeds: 1, heads: [prior]}",
+    "probe={epochs: 60, nec: [5], random_draws: 2, heads: [sparse]}",
+    "evaluate.resamples=200",
+)
 
 
 def _command(*arguments: object) -> list[str]:

@@ -23,8 +23,8 @@ def test_ham10000_runs_on_a_thousand_images(shared_data: Path, tmp_path: Path) -
         "dataset.limit=1000",
         "validation.min_images_per_class=3",
         "evaluate.resamples=200",
-        "probe.epochs=50",
-        "probe.random_draws=1",
+        "few_shots={shots: [1], seeds: 1, heads: [prior]}",
+        "probe={epochs: 50, random_draws: 1, nec: [5], heads: [sparse]}",
     ]
     result = study(
         load_study(STUDIES / "ham10000.yaml", overrides), RunOptions(store=tmp_path / "store")
@@ -47,7 +47,8 @@ def test_ph2_runs_on_ready_made_vectors(shared_data: Path, tmp_path: Path) -> No
         f"propose.sources.0.path={shared_data}/ph2-clip/class2concepts.json",
         f"encoder.path={vectors}",
         "evaluate.resamples=200",
-        "probe.epochs=50",
+        "few_shots={shots: [1], seeds: 2}",
+        "probe={epochs: 50, nec: [5]}",
     ]
     result = study(
         load_study(STUDIES / "ph2.yaml", overrides), RunOptions(store=tmp_path / "store")

@@ -24,7 +24,12 @@ from storage.store import ArtifactMissing
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
 DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
-SMALL = ("dataset.source.images=240", "probe.epochs=60", "evaluate.resamples=200")
+SMALL = (
+    "dataset.source.images=240",
+    "few_shots={shots: [1], seeds: 1, heads: [prior]}",
+    "probe={epochs: 60, nec: [5], random_draws: 2, heads: [sparse]}",
+    "evaluate.resamples=200",
+)
 STAGES = list(get_args(StageName))
 
 
