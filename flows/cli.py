@@ -7,10 +7,11 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from schemas.artifact import CuretteError, Ref, StudyError
+from schemas.artifact import CuretteError, StudyError
 from schemas.machine import Machine
 from schemas.study import StageName
 from schemas.validation import ConceptDatasetRejected
@@ -19,7 +20,6 @@ if TYPE_CHECKING:  # --help and wrong studies need none of it
     from flows.runs import RunResult
     from flows.stages import RunOptions
     from schemas.images import ClassLabel
-    from schemas.screened import ScreenedSet
     from schemas.study import Study
 
 DONE, FAILED, WRONG, REJECTED = 0, 1, 2, 3
@@ -99,7 +99,7 @@ def review(given: argparse.Namespace) -> int:
         from flows.review import export_sheet, import_sheet
 
         act = export_sheet if given.direction == "export" else import_sheet
-        print(act(loaded, _options(given), given.sheet.resolve(), _run_until_screen))
+        print(act(loaded, _options(given), given.sheet.resolve(), partial(_run_until, "screen")))
     return DONE
 
 
@@ -114,7 +114,7 @@ def explain(given: argparse.Namespace) -> int:
         from flows.explain import explain, picture_path, save_picture, tell
 
         path = picture_path(given.image, given.out)
-        explained = explain(loaded, _options(given), given.image, _run_until_probe)
+        explained = explain(loaded, _options(given), given.image, partial(_run_until, "probe"))
     console = Console()
     for line in tell(explained):
         console.print(line, soft_wrap=True, highlight=False)
@@ -123,34 +123,25 @@ def explain(given: argparse.Namespace) -> int:
     return DONE
 
 
-def _run_until_probe(study: "Study", options: "RunOptions") -> "RunResult":
+def _run_until(stage: StageName, study: "Study", options: "RunOptions") -> "RunResult":
     from rich.console import Console
 
     from flows.display import live_display
     from flows.study import study as whole
 
     with live_display(Console(stderr=True)):
-        return whole(study, options.model_copy(update={"until": "probe"}))
-
-
-def _run_until_screen(study: "Study", options: "RunOptions") -> "Ref[ScreenedSet]":
-    from flows.study import study as whole
-
-    last = whole(study, options.model_copy(update={"until": "screen"})).stages[-1]
-    return Ref.parse(last.ref)
+        return whole(study, options.model_copy(update={"until": stage}))
 
 
 def _classes(study: "Study", given: argparse.Namespace) -> "Sequence[ClassLabel]":
     """Take the images in, and return their classes."""
     with _prefect():
-        from flows.study import study as whole
         from schemas.images import ImageDataset
         from storage.store import ArtifactStore
 
-        options = _options(given).model_copy(update={"until": "ingest"})
-        [ingested] = whole(study, options).stages
-        ref: Ref[ImageDataset] = Ref.parse(ingested.ref)
-        return ArtifactStore(options.store).load(ImageDataset, ref).classes
+        options = _options(given)
+        ingested = _run_until("ingest", study, options).made[ImageDataset.kind]
+        return ArtifactStore(options.store).load(ImageDataset, ingested).classes
 
 
 @contextmanager

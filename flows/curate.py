@@ -53,7 +53,7 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
         candidates,
         embeddings,
         study.screen,
-        llm if study.screen.judge else None,
+        llm if study.screen.asks else None,
         store,
     )
     decided = ask_reviewer(study, dataset, screened, decided, store)

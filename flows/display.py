@@ -52,11 +52,12 @@ def live_display(console: Console) -> Iterator[None]:
 
         def advance(description: str, done: int, total: int) -> None:
             if now in lines:
+                of_total = f"/{total:,}" if total else ""  # asking ends when little new comes
                 bars.update(
                     lines[now],  # type: ignore[arg-type]
-                    description=f"{escape(description)} {done:,}/{total:,}",
+                    description=f"{escape(description)} {done:,}{of_total}",
                     completed=done,
-                    total=total,
+                    total=total or None,
                 )
 
         watched = stage_watcher.set(Watcher(start, end))

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from flows.runs import RunResult
 from flows.stages import RunOptions
-from schemas.artifact import Ref, StudyError
+from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
 from schemas.embeddings import EncoderIdentity, OpenClipEncoder
 from schemas.images import ImageDataset
@@ -76,11 +76,10 @@ def explain(
     Raises:
         StudyError: there is no such image, it cannot be read, or the study has no encoder for it.
     """
-    refs = [Ref.parse(record.ref) for record in run_until_probe(study, options).stages]
-    made = {ref.kind: ref.digest for ref in refs}
+    made = run_until_probe(study, options).made
     store = ArtifactStore(options.store.resolve())
-    published = store.load(ConceptDataset, Ref(ConceptDataset.kind, made[ConceptDataset.kind]))
-    head = store.load(Probe, Ref(Probe.kind, made[Probe.kind])).head("concept_bottleneck")
+    published = store.load(ConceptDataset, made[ConceptDataset.kind])
+    head = store.load(Probe, made[Probe.kind]).head("concept_bottleneck")
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     pixels = _pixels(store.load(ImageDataset, validated.dataset_ref), store)
     subject = _find(study, options.machine, published, image, pixels)

@@ -15,6 +15,7 @@ from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import create_model
 
+from flows.runs import RunResult
 from flows.stages import RunOptions
 from schemas.artifact import Ref, StudyError
 from schemas.images import ClassLabel, ImageDataset
@@ -28,7 +29,7 @@ from tasks.review.form import form_fields, open_questions, read_form
 from tasks.review.sheet import read_sheet, write_sheet
 from tasks.review.task import STAGE
 
-RunUntilScreen = Callable[[Study, RunOptions], Ref[ScreenedSet]]
+RunUntilScreen = Callable[[Study, RunOptions], RunResult]
 _POLL_S = 2  # between two looks at whether the form was sent
 
 
@@ -99,7 +100,8 @@ def export_sheet(
         raise StudyError(
             f"{sheet} is there already, and may hold decisions: import it, or choose another name"
         )
-    screened, store = run_until_screen(study, options), ArtifactStore(options.store.resolve())
+    screened = run_until_screen(study, options).made[ScreenedSet.kind]
+    store = ArtifactStore(options.store.resolve())
     found = store.load(ScreenedSet, screened)
     decisions = _load(study, DecisionShelf(store.root).get(study.name), store)
     try:
@@ -127,7 +129,8 @@ def import_sheet(
         content = sheet.read_bytes()
     except OSError as error:
         raise StudyError(f"cannot read the review sheet {sheet}: {error}") from None
-    screened, store = run_until_screen(study, options), ArtifactStore(options.store.resolve())
+    screened = run_until_screen(study, options).made[ScreenedSet.kind]
+    store = ArtifactStore(options.store.resolve())
     dataset: Ref[ImageDataset] = Ref.parse(store.manifest(screened).recipe.inputs["dataset"])
     keys = store.load(ImageDataset, dataset).class_keys
     made = read_sheet(content, str(sheet), keys, study.review.reviewer)

@@ -1,7 +1,8 @@
 """What a run is given and what it answers."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
@@ -39,6 +40,11 @@ class RunResult(BaseModel, frozen=True):
         default=None, description="folder of the published concept dataset"
     )
 
+    @property
+    def made(self) -> dict[str, Ref[Any]]:
+        """Return kind -> the last of that kind that the run made or found."""
+        return _made(self.stages)
+
 
 def run_name() -> str:
     """Return the name of the current flow run: the flow and the study."""
@@ -54,20 +60,18 @@ def open_study(choice: str | Study) -> Study:
 
 def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None = None) -> RunResult:
     """Return what the stages made, as far as they went."""
-    made = {ref.kind: ref.digest for r in stages.records for ref in [Ref.parse(r.ref)]}
-    store = stages.store
-    if published is None and ConceptDataset.kind in made:
-        published = Ref(ConceptDataset.kind, made[ConceptDataset.kind])
+    made, store = _made(stages.records), stages.store
+    published = published or made.get(ConceptDataset.kind)
     metrics: dict[str, dict[str, MetricValue]] = {}
     if Evaluation.kind in made:
-        evaluation = store.load(Evaluation, Ref(Evaluation.kind, made[Evaluation.kind]))
+        evaluation = store.load(Evaluation, made[Evaluation.kind])
         for m in evaluation.metrics:
             metrics.setdefault(m.head, {})[m.name] = MetricValue(
                 value=m.value, low=m.low, high=m.high
             )
     report = None
     if Report.kind in made:
-        report = str(store.path(Ref(Report.kind, made[Report.kind])) / "report.html")
+        report = str(store.path(made[Report.kind]) / "report.html")
     return RunResult(
         study=study.name,
         stages=tuple(stages.records),
@@ -75,3 +79,8 @@ def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None =
         report=report,
         concept_dataset=str(store.path(published)) if published else None,
     )
+
+
+def _made(stages: Iterable[StageRecord]) -> dict[str, Ref[Any]]:
+    refs = [Ref.parse(record.ref) for record in stages]
+    return {ref.kind: ref for ref in refs}

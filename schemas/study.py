@@ -93,7 +93,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     def _names_a_model_where_it_asks_one(self) -> Self:
         asking: list[str] = [s.kind for s in self.propose.sources if s.asks]
         asking += ["priors"] if self.priors.kind == "llm" else []
-        asking += ["screen.judge"] if self.screen.judge else []
+        asking += ["screen.judge"] if self.screen.asks else []
         if asking and self.llm is None:
             raise ValueError(
                 f"{', '.join(asking)}: a language model is asked, and the study names none; add "

@@ -82,15 +82,18 @@ class Stage(CachePolicy):
         return code_digest(self.folder or self.name)
 
     def recipe(
-        self, spec: BaseModel | None = None, llm: LlmSpec | None = None, **inputs: Ref[Artifact]
+        self,
+        spec: BaseModel | None = None,
+        llm: LlmSpec | None = None,
+        **inputs: Ref[Artifact] | None,
     ) -> Recipe:
-        """Return what goes into the manifest of what this stage makes."""
+        """Return what goes into the manifest of what this stage makes; absent inputs are not."""
         settings = spec.model_dump(mode="json") if spec else {}
         return Recipe(
             stage=self.name,
             code=self.code,
             spec=settings | ({"llm": llm.identity()} if llm else {}),
-            inputs={name: str(ref) for name, ref in inputs.items()},
+            inputs={name: str(ref) for name, ref in inputs.items() if ref},
         )
 
 

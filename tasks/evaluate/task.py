@@ -37,9 +37,7 @@ def evaluate_probe(
     labels = store.load(TestLabels, dataset.test_labels_ref)
     evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier)
     leave_table("metrics", _rows(evaluation), _description(evaluation))
-    recipe = STAGE.recipe(spec, published=published, probe=probe)
-    if few_shots:
-        recipe = STAGE.recipe(spec, published=published, probe=probe, few_shots=few_shots)
+    recipe = STAGE.recipe(spec, published=published, probe=probe, few_shots=few_shots)
     return store.save(evaluation, recipe)
 
 

@@ -1,6 +1,7 @@
 """What each class looks like, asked under several aspects (LaBo, Yang et al., CVPR 2023)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from schemas.candidates import Aspect, ClassPromptSource
 from schemas.images import ClassLabel
@@ -22,13 +23,8 @@ def ask_about_classes(
 ) -> Found:
     """Return what the model says of every class until it says little new."""
     topics = class_topics(classes, source, modality)
-    sampled = sample_until_saturated(topics, source.sampling, "class_prompts", model, ask)
-    return Found(
-        proposals=sampled.proposals,
-        failures=sampled.failures,
-        saturation=sampled.saturation,
-        said=f"{model}: {sampled.requests} answers to {len(source.aspects)} prompts a class",
-    )
+    asked_for = f"answers to {len(source.aspects)} prompts a class"
+    return sample_until_saturated(topics, source.sampling, "class_prompts", asked_for, model, ask)
 
 
 def class_topics(
@@ -44,7 +40,7 @@ def class_topics(
                     text=write_prompt(aspect, label, modality, source.concepts_per_answer),
                     template_sha256=aspect_sha256(aspect),
                     form=CONCEPTS,
-                    read=_Reader(label.key),
+                    read=partial(_statements, label.key),
                 )
                 for aspect in source.aspects
             ),
@@ -68,11 +64,5 @@ def aspect_sha256(aspect: Aspect) -> str:
     return template_sha256(aspect, *_PARTS)
 
 
-class _Reader:
-    """Reads an answer about one class."""
-
-    def __init__(self, class_key: str) -> None:
-        self._classes = (class_key,)
-
-    def __call__(self, answer: Concepts) -> Sequence[Statement]:
-        return [(text, self._classes) for text in answer.concepts]
+def _statements(class_key: str, answer: Concepts) -> list[Statement]:
+    return [(text, (class_key,)) for text in answer.concepts]

@@ -1,6 +1,7 @@
 """What tells one class from another that looks alike."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from schemas.artifact import StudyError
 from schemas.candidates import ContrastSource
@@ -27,14 +28,9 @@ def ask_for_contrasts(
 ) -> Found:
     """Return what the model says tells the classes of each pair apart."""
     topics = contrast_topics(classes, source, pairs, modality)
-    sampled = sample_until_saturated(topics, source.sampling, "contrasts", model, ask)
     found_by = "given" if source.pairs else "most alike by their image vectors"
-    return Found(
-        proposals=sampled.proposals,
-        failures=sampled.failures,
-        saturation=sampled.saturation,
-        said=f"{model}: {sampled.requests} answers on {len(topics)} pairs of classes ({found_by})",
-    )
+    asked_for = f"answers on {len(topics)} pairs of classes ({found_by})"
+    return sample_until_saturated(topics, source.sampling, "contrasts", asked_for, model, ask)
 
 
 def contrast_topics(
@@ -56,7 +52,7 @@ def contrast_topics(
                     ),
                     template_sha256=template_sha256(*_PARTS),
                     form=CONTRAST,
-                    read=_Reader(classes[a].key, classes[b].key),
+                    read=partial(_statements, classes[a].key, classes[b].key),
                 ),
             ),
         )
@@ -81,14 +77,8 @@ def given_pairs(classes: Sequence[ClassLabel], source: ContrastSource) -> list[t
     return list(reversed(pairs.values()))
 
 
-class _Reader:
-    """Reads an answer about one pair."""
-
-    def __init__(self, first: str, second: str) -> None:
-        self._first, self._second = (first,), (second,)
-
-    def __call__(self, answer: Contrast) -> Sequence[Statement]:
-        return [
-            *((text, self._first) for text in answer.first),
-            *((text, self._second) for text in answer.second),
-        ]
+def _statements(first: str, second: str, answer: Contrast) -> list[Statement]:
+    return [
+        *((text, (first,)) for text in answer.first),
+        *((text, (second,)) for text in answer.second),
+    ]

@@ -16,7 +16,7 @@ from schemas.candidates import (
 )
 from tasks.llm.asking import Answered, AnswerForm, Question
 from tasks.llm.reading import excerpt_of
-from tasks.propose.proposals import Proposal
+from tasks.propose.proposals import Found, Proposal
 
 Ask = Callable[[Sequence[Question[Any]]], list[Answered[Any]]]
 """Ask all at once; the answers come in the order of the questions."""
@@ -87,23 +87,14 @@ class Tally:
         )
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """What asking until saturation has brought."""
-
-    proposals: tuple[Proposal, ...]
-    failures: tuple[AskFailure, ...]
-    saturation: tuple[Saturation, ...]
-    requests: int
-
-
 def sample_until_saturated(
     topics: Sequence[Topic],
     sampling: Sampling,
     source: Literal["class_prompts", "contrasts"],
+    asked_for: str,
     model: str,
     ask: Ask,
-) -> Sampled:
+) -> Found:
     """Ask about every topic, round after round, until a round brings little new.
 
     In a round each prompt of a topic is asked `sampling.per_round` times. A topic is left when
@@ -139,14 +130,15 @@ def sample_until_saturated(
             new = tallies[about].add_round(requests, said.get(about, []))
             if new < sampling.min_new_share:
                 stopped[about] = "saturated"
-    return Sampled(
+    requests = sum(tally.requests for tally in tallies.values())
+    return Found(
         proposals=tuple(p for topic in topics for p in proposals[topic.about]),
         failures=tuple(failures),
         saturation=tuple(
             tally.saturation(source, about, stopped.get(about, "limit"))
             for about, tally in tallies.items()
         ),
-        requests=sum(tally.requests for tally in tallies.values()),
+        said=f"{model}: {requests} {asked_for}",
     )
 
 

@@ -47,8 +47,7 @@ def propose_concepts(
         interview = Interview(llm, ResponseShelf(store.root), advance) if llm else None
         found = propose(about.classes, spec, interview, look_alikes)
     _leave_tables(found, about)
-    inputs = {"dataset": dataset} | ({"images": images} if images else {})
-    return store.save(found, STAGE.recipe(spec, llm, **inputs))
+    return store.save(found, STAGE.recipe(spec, llm, dataset=dataset, images=images))
 
 
 def _leave_tables(found: CandidateSet, dataset: ImageDataset) -> None:

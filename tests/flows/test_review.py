@@ -19,12 +19,12 @@ from prefect.client.schemas.responses import SetStateStatus
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.review import ask_reviewer, current_decisions, export_sheet, import_sheet
-from flows.stages import RunOptions
+from flows.runs import RunResult
+from flows.stages import RunOptions, StageRecord
 from schemas.artifact import Recipe, Ref, StudyError
 from schemas.candidates import concept_id
 from schemas.images import REQUIRED_COLUMNS, ImageDataset, TestLabels
 from schemas.review import Decision, Decisions
-from schemas.screened import ScreenedSet
 from schemas.study import Study
 from storage.store import ArtifactStore
 from tests.tasks.review.studies import CLASSES, SCREENED, decision
@@ -66,8 +66,9 @@ class Bench:
         screened_by = Recipe(stage="screen", code="0", inputs={"dataset": str(self.dataset)})
         self.screened = self.store.save(SCREENED, screened_by)
 
-    def run_until_screen(self, study: Study, options: RunOptions) -> Ref[ScreenedSet]:
-        return self.screened
+    def run_until_screen(self, study: Study, options: RunOptions) -> RunResult:
+        record = StageRecord(name="screen", state="cached", seconds=0, ref=str(self.screened))
+        return RunResult(study=study.name, stages=(record,))
 
     def export_to(self, sheet: Path, study: Study) -> str:
         return export_sheet(study, self.options, sheet, self.run_until_screen)

@@ -45,7 +45,9 @@ def test_a_topic_is_left_when_little_new_comes_and_the_others_go_on() -> None:
         b=[["p"], ["q"], ["r"]],
     )
     sampling = Sampling(max_rounds=3, min_new_share=0.5)
-    found = sample_until_saturated([topic("a"), topic("b")], sampling, "class_prompts", "m", ask)
+    found = sample_until_saturated(
+        [topic("a"), topic("b")], sampling, "class_prompts", "answers", "m", ask
+    )
     assert ask.rounds == [["a", "b"], ["a", "b"], ["b"]]
     assert [(s.about, s.stopped) for s in found.saturation] == [("a", "saturated"), ("b", "limit")]
     assert [(p.requests, p.distinct) for p in found.saturation[0].points] == [(1, 2), (2, 2)]
@@ -54,7 +56,9 @@ def test_a_topic_is_left_when_little_new_comes_and_the_others_go_on() -> None:
 
 def test_a_round_without_a_usable_answer_does_not_look_like_the_end() -> None:
     ask = Scripted(a=[None, ["x"], ["x"]])
-    found = sample_until_saturated([topic("a")], Sampling(max_rounds=9), "contrasts", "m", ask)
+    found = sample_until_saturated(
+        [topic("a")], Sampling(max_rounds=9), "contrasts", "answers", "m", ask
+    )
     assert len(ask.rounds) == 3
     assert [(f.class_key, f.reason) for f in found.failures] == [("a", "the answer is empty")]
 
