@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -91,9 +92,9 @@ def propose(
         StudyError: a source cannot be read or asked, its classes are not the dataset's, or a
             class ends with fewer than `spec.min_per_class` candidates.
     """
-    for source in spec.sources:
-        _check(source, classes)
-    found = [_find(source, classes, spec, interview, look_alikes) for source in spec.sources]
+    # Every file is read before the first question, which may cost money, is asked.
+    prepared = [_prepare(s, classes, spec, interview, look_alikes) for s in spec.sources]
+    found = [find() for find in prepared]
     usable, malformed = _sift((p for f in found for p in f.proposals), spec.max_length)
     recorded = sum((f.usage for f in found if f.recorded), Usage())
     candidates = CandidateSet(
@@ -145,54 +146,45 @@ def clean(text: str) -> str:
     return re.sub(marker, "", one_line(text)).removesuffix(".").strip()
 
 
-def _check(source: ProposeSource, classes: Sequence[ClassLabel]) -> None:
-    """Refuse a source that cannot be read, before anything is asked and paid for.
-
-    Raises:
-        StudyError: says what is wrong with its files or classes.
-    """
-    match source:
-        case RecordedSource():
-            replay(classes, source)
-        case FileSource():
-            read_file(source, classes)
-        case ContrastSource():
-            given_pairs(classes, source)
-        case DocumentSource():
-            read_corpus(source.folder)
-        case ClassPromptSource():
-            pass
-
-
-def _find(
+def _prepare(
     source: ProposeSource,
     classes: Sequence[ClassLabel],
     spec: ProposeSpec,
     interview: Interview | None,
     look_alikes: Callable[[int], Pairs],
-) -> Found:
+) -> Callable[[], Found]:
+    """Read what a source rests on; return what then asks, if it asks at all.
+
+    Raises:
+        StudyError: says what is wrong with its files or classes, or that nobody can be asked.
+    """
     match source:
         case RecordedSource():
-            return replay(classes, source)
+            return partial(_itself, replay(classes, source))
         case FileSource():
-            return read_file(source, classes)
+            return partial(_itself, read_file(source, classes))
     if interview is None:
         raise StudyError(
             f"propose.sources: `{source.kind}` asks a language model, and the study names none. "
             "Add `llm: {model: ..., base_url: ...}` to the study."
         )
-    model = interview.llm.model
+    model, ask = interview.llm.model, interview.ask
     match source:
         case ClassPromptSource():
-            return ask_about_classes(classes, source, spec.modality, model, interview.ask)
+            return partial(ask_about_classes, classes, source, spec.modality, model, ask)
         case ContrastSource():
             pairs = given_pairs(classes, source) or look_alikes(source.pairs_per_class)
-            return ask_for_contrasts(classes, source, pairs, spec.modality, model, interview.ask)
+            return partial(ask_for_contrasts, classes, source, pairs, spec.modality, model, ask)
         case DocumentSource():
             embed = interview.embedder(source.embedding_model) if source.embedding_model else None
-            return propose_from_documents(
-                classes, source, spec.modality, model, interview.ask, embed
+            corpus = read_corpus(source.folder)
+            return partial(
+                propose_from_documents, classes, source, corpus, spec.modality, model, ask, embed
             )
+
+
+def _itself(found: Found) -> Found:
+    return found
 
 
 def _sift(

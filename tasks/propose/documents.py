@@ -77,6 +77,7 @@ FINDINGS: Final = AnswerForm(
 def propose_from_documents(
     classes: Sequence[ClassLabel],
     source: DocumentSource,
+    corpus: Corpus,
     modality: str,
     model: str,
     ask: Ask,
@@ -94,16 +95,17 @@ def propose_from_documents(
 
     Args:
         classes: their names and synonyms go into queries, their names into prompts.
-        source: the folder and how it is searched.
+        source: how the documents are searched.
+        corpus: the documents.
         modality: what the images are.
         model: the name of who is asked, for origins.
         ask: asks many questions at once.
         embed: makes vectors; needed for `bm25_and_vectors`.
 
     Raises:
-        StudyError: the folder cannot be read, or the model cannot be asked.
+        StudyError: the model cannot be asked.
     """
-    library = open_library(source, embed)
+    library = open_library(source, corpus, embed)
     searches = [_Search(label, source, modality, model, library) for label in classes]
     while asked := [(search, shown) for search in searches for shown in search.next_passages()]:
         answered = ask([search.question(shown) for search, shown in asked])
@@ -134,7 +136,8 @@ def forecast_documents(
     Raises:
         StudyError: the folder cannot be read.
     """
-    library = open_library(source.model_copy(update={"retrieval": "bm25"}), None)
+    by_words = source.model_copy(update={"retrieval": "bm25"})
+    library = open_library(by_words, read_corpus(source.folder), None)
     searches = [_Search(label, source, modality, llm.model, library) for label in classes]
     most_a_class = min(source.max_queries, len(library.passages))
     asked: list[Question[Findings]] = []
@@ -222,16 +225,14 @@ class Library:
         )
 
 
-def open_library(source: DocumentSource, embed: Embed | None) -> Library:
-    """Return the passages of the source's folder, indexed.
+def open_library(source: DocumentSource, corpus: Corpus, embed: Embed | None) -> Library:
+    """Return the passages of the documents, indexed as the source wants.
 
     Raises:
-        StudyError: the folder cannot be read.
         ValueError: the source wants vectors and nobody makes them.
     """
     if source.retrieval == "bm25_and_vectors" and embed is None:
         raise ValueError("`bm25_and_vectors` needs somebody who makes vectors")
-    corpus = read_corpus(source.folder)
     limit = source.chunk_words * CHARACTERS_PER_WORD
     visible = [
         (passage, text)

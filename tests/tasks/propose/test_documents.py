@@ -95,7 +95,8 @@ def search(
     **settings: Any,
 ) -> Found:
     source = DocumentSource(kind="documents", folder=folder, **settings)
-    return propose_from_documents(classes, source, "dermoscopy", "fake", reader, embed)
+    corpus = read_corpus(folder)
+    return propose_from_documents(classes, source, corpus, "dermoscopy", "fake", reader, embed)
 
 
 # --- quotes ----------------------------------------------------------------------------------
@@ -375,7 +376,7 @@ def test_a_passage_in_which_nothing_can_be_seen_is_none(tmp_path: Path) -> None:
     text = "melanoma " * 20 + "\n\n" + "<\u200b> " * 20 + "\n\nThe end is near."
     folder = folder_of(tmp_path, text)
     source = DocumentSource(kind="documents", folder=folder, chunk_words=20)
-    shown = open_library(source, None).shown
+    shown = open_library(source, read_corpus(folder), None).shown
     assert shown == (" ".join(["melanoma"] * 20), "The end is near.")
 
 
@@ -423,10 +424,12 @@ def test_a_run_against_a_server_resumes_and_its_forecast_is_exact(tmp_path: Path
 
         before = forecast()
         assert not server.bodies
-        first = propose_from_documents(classes, source, "dermoscopy", "tiny", ask_server, None)
+        corpus = read_corpus(source.folder)
+        given = (classes, source, corpus, "dermoscopy", "tiny", ask_server, None)
+        first = propose_from_documents(*given)
         asked = len(server.bodies)
         after = forecast()
-        again = propose_from_documents(classes, source, "dermoscopy", "tiny", ask_server, None)
+        again = propose_from_documents(*given)
         assert len(server.bodies) == asked
     assert again == first
     assert len(first.proposals) > 10
@@ -445,6 +448,7 @@ def test_a_server_that_fails_loses_nothing_and_proves_nothing(tmp_path: Path) ->
             propose_from_documents(
                 [MELANOMA],
                 source,
+                read_corpus(source.folder),
                 "dermoscopy",
                 "tiny",
                 lambda questions: ask(questions, llm, shelf, Usage(), lambda _: None),
