@@ -1,6 +1,6 @@
 """Measuring every head on the test split: the one place where test labels are read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -20,6 +20,8 @@ from tasks.evaluate.quality import measure_quality
 from tasks.evaluate.quarrels import find_quarrels
 from tasks.evaluate.subgroup_tables import tabulate_subgroups
 
+_Said = Mapping[str, Float64[np.ndarray, "image class"]]
+"""Head -> its logits."""
 _WITHOUT_CURVES: tuple[HeadKind, ...] = (
     "random_concepts",
     "random_sparse",
@@ -45,7 +47,8 @@ def evaluate_heads(
     images = join_test_labels(published, test)
     rows = published.rows("test")
     bootstrap = ClusterBootstrap.of(images.groups, spec.resamples, spec.seed)
-    judged = tuple(judge_heads(probe, lambda head: _logits(published, head, rows)))
+    said = {head.facts.name: _logits(published, head, rows) for head in probe.heads}
+    judged = tuple(judge_heads(probe, said))
     metrics, differences = measure_quality(images, judged, bootstrap, spec)
     bottleneck, linear = (
         next(j for j in judged if j.kind == kind) for kind in ("concept_bottleneck", "linear_probe")
@@ -63,7 +66,7 @@ def evaluate_heads(
         pretraining_covers_test=spec.pretraining_covers_test,
         metrics=metrics,
         differences=differences,
-        curves=tuple(_curves(published, probe, images)),
+        curves=tuple(_curves(published, probe, said, images)),
         subgroups=tabulate_subgroups(images, (bottleneck, linear), bootstrap, spec),
         few_shots=few_shot_curves(
             few_shots, published.vectors[rows], images.labels, bootstrap, spec.confidence
@@ -74,7 +77,7 @@ def evaluate_heads(
         explanations=explain_decisions(
             explained, head_features(published, explained, rows), images, spec.explained_images
         ),
-        predictions=_predictions(published, probe, images),
+        predictions=_predictions(said, images),
     )
 
 
@@ -85,32 +88,30 @@ def _logits(
 
 
 def _curves(
-    published: ConceptDataset, probe: Probe, images: ExaminedImages
+    published: ConceptDataset, probe: Probe, said: _Said, images: ExaminedImages
 ) -> Iterator[HeadCurves]:
     """Yield the curves of the first head of each kind but the baselines that chance makes."""
-    test, validation = published.rows("test"), published.rows("validation")
+    validation = published.rows("validation")
     for kind in dict.fromkeys(h.facts.kind for h in probe.heads):
         if kind not in _WITHOUT_CURVES:
             head = probe.head(kind)
             yield draw_curves(
                 head.facts.name,
                 images,
-                _logits(published, head, test),
+                said[head.facts.name],
                 published.labels("validation"),
                 _logits(published, head, validation),
             )
 
 
-def _predictions(
-    published: ConceptDataset, probe: Probe, images: ExaminedImages
-) -> tuple[Prediction, ...]:
-    keys, rows = images.class_keys, published.rows("test")
-    said = {h.facts.name: _logits(published, h, rows).argmax(axis=1) for h in probe.heads}
+def _predictions(said: _Said, images: ExaminedImages) -> tuple[Prediction, ...]:
+    keys = images.class_keys
+    predicted = {name: logits.argmax(axis=1) for name, logits in said.items()}
     return tuple(
         Prediction(
             image_id=image_id,
             label=keys[images.labels[i]],
-            predicted={name: keys[predicted[i]] for name, predicted in said.items()},
+            predicted={name: keys[rows[i]] for name, rows in predicted.items()},
         )
         for i, image_id in enumerate(images.ids)
     )

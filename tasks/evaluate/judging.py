@@ -1,6 +1,6 @@
 """What every head says of the test images, and what these really show."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int, Shaped
 from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
 from schemas.images import TestLabels
-from schemas.probe import Head, HeadKind, Probe
+from schemas.probe import HeadKind, Probe
 from tasks.evaluate.calibration import at_temperature
 
 _METADATA = "meta."
@@ -67,7 +67,7 @@ def join_test_labels(published: ConceptDataset, test: TestLabels) -> ExaminedIma
 
 
 def judge_heads(
-    probe: Probe, logits: Callable[[Head], Float64[np.ndarray, "image class"]]
+    probe: Probe, logits: Mapping[str, Float64[np.ndarray, "image class"]]
 ) -> Iterator[Judged]:
     """Yield one entry a family of heads, in the order in which the probe names them."""
     for family in dict.fromkeys(h.facts.family for h in probe.heads):
@@ -76,5 +76,5 @@ def judge_heads(
             name=family if len(heads) == 1 else f"{family} (mean of {len(heads)})",
             kind=heads[0].facts.kind,
             nec=float(np.mean([h.facts.nec for h in heads])),
-            draws=tuple(at_temperature(logits(h), 1.0) for h in heads),
+            draws=tuple(at_temperature(logits[h.facts.name], 1.0) for h in heads),
         )

@@ -114,10 +114,9 @@ def test_heads_measured_together_read_as_measured_alone(
     published, test = study
     images = join_test_labels(published, test)
     bootstrap = ClusterBootstrap.of(images.groups, SPEC.resamples, SPEC.seed)
-    judged = judge_heads(
-        probe, lambda h: h.logits(head_features(published, h, published.rows("test")))
-    )
-    last = list(judged)[-2:]
+    rows = published.rows("test")
+    said = {h.facts.name: h.logits(head_features(published, h, rows)) for h in probe.heads}
+    last = list(judge_heads(probe, said))[-2:]
     for head in last:
         alone, _ = measure_quality(images, [head], bootstrap, SPEC)
         assert alone == tuple(m for m in evaluation.metrics if m.head == head.name)
