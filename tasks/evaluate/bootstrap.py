@@ -9,8 +9,11 @@ the share of each class vary between resamples as they would between samples: no
 Two heads are compared by their difference in each resample, so that what both find hard cancels.
 """
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from statistics import NormalDist
 
 import numpy as np
@@ -68,8 +71,8 @@ class ClusterBootstrap:
     def replicate(self, statistic: Statistic, method: IntervalMethod = "bca") -> "Replicates":
         """Compute statistics on the sample, on each resample and, for BCa, without each group."""
         whole = statistic(np.ones((1, len(self.membership))))
-        resampled = [statistic(weights) for weights in self._drawn()]
-        without = [statistic(w) for w in self._without()] if method == "bca" else [whole[:0]]
+        resampled = list(_in_threads(statistic, self._drawn()))
+        without = list(_in_threads(statistic, self._without())) if method == "bca" else [whole[:0]]
         return Replicates(
             value=whole[0],
             resampled=np.concatenate(resampled),
@@ -178,6 +181,19 @@ class Replicates:
             resamples=len(resampled),
             groups=self.source.groups,
         )
+
+
+def _in_threads(
+    statistic: Statistic, blocks: Iterator[Float64[np.ndarray, "resample image"]]
+) -> Iterator[Float64[np.ndarray, "resample statistic"]]:
+    """Yield the statistics of each block in their order, as many blocks at a time as cores.
+
+    Nearly all of the work is in NumPy and SciPy, which let other threads run meanwhile.
+    """
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as threads:
+        while some := list(islice(blocks, cores)):
+            yield from threads.map(statistic, some)
 
 
 def _defined(values: Float64[np.ndarray, " any"]) -> Float64[np.ndarray, " defined"]:
