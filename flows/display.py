@@ -87,9 +87,13 @@ def print_summary(console: Console, result: RunResult, started: float) -> None:
     )
     for head, metrics in result.metrics.items():
         if head_number := metrics.get("balanced_accuracy"):
+            interval = (
+                "through the reusable holdout"
+                if head_number.low is None
+                else f"[{head_number.low:.3f}, {head_number.high:.3f}]"
+            )
             console.print(
-                f"  {escape(head):<34} balanced accuracy {head_number.value:.3f} "
-                f"[{head_number.low:.3f}, {head_number.high:.3f}]",
+                f"  {escape(head):<34} balanced accuracy {head_number.value:.3f} {interval}",
                 highlight=False,
                 markup=False,
             )

@@ -11,7 +11,7 @@ from flows.stages import StageRecord, Stages
 from flows.study_file import load_study
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import Evaluation
+from schemas.evaluation import Evaluation, GuardedEvaluation
 from schemas.report import Report
 from schemas.study import Study
 
@@ -20,11 +20,11 @@ StudyChoice = StudyFile | Study
 
 
 class MetricValue(BaseModel, frozen=True):
-    """One number with its interval."""
+    """One number with its interval, where it may have one."""
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
 
 class RunResult(BaseModel, frozen=True):
@@ -69,6 +69,10 @@ def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None =
             metrics.setdefault(m.head, {})[m.name] = MetricValue(
                 value=m.value, low=m.low, high=m.high
             )
+    if GuardedEvaluation.kind in made:
+        for a in store.load(GuardedEvaluation, made[GuardedEvaluation.kind]).answers:
+            if a.value is not None:
+                metrics[a.head] = {"balanced_accuracy": MetricValue(value=a.value)}
     report = None
     if Report.kind in made:
         report = str(store.path(made[Report.kind]) / "report.html")

@@ -32,6 +32,23 @@ IntervalMethod = Literal["percentile", "bca"]
 Answer = Literal["yes", "no", "unknown"]
 
 
+class ThresholdoutSpec(BaseModel, frozen=True, extra="forbid"):
+    """Answers that survive many looks at the same test labels; tasks/evaluate/holdout.py.
+
+    Only the balanced accuracy of each head is told: that of the validation images as long as the
+    test's agrees with it, else the test's with noise, until the budget of the test labels, which
+    all studies in a store share, is spent.
+    """
+
+    threshold: float = Field(
+        default=0.04, gt=0, lt=1, description="how far validation and test may lie apart"
+    )
+    noise: float = Field(default=0.01, gt=0, lt=1, description="scale of the Laplace noise")
+    budget: int = Field(
+        default=20, gt=0, description="how often they may be found apart, over all studies"
+    )
+
+
 class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
     """How the test split is read, once."""
 
@@ -56,6 +73,11 @@ class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
     )
     smallest_subgroup: int = Field(
         default=10, ge=2, description="independent groups; smaller subgroups are merged or hidden"
+    )
+    thresholdout: ThresholdoutSpec | None = Field(
+        default=None,
+        description="for studies that look at the same test labels again and again: tell little of "
+        "them, and keep count; nothing: everything is measured, and each look counted",
     )
     pretraining: str = Field(
         default="", description="what the encoder was pretrained on, in the study's own words"
@@ -89,6 +111,14 @@ class TestLook(BaseModel, frozen=True):
     )
 
 
+class HoldoutCharge(BaseModel, frozen=True):
+    """What one question to the reusable holdout has cost."""
+
+    question: str = Field(description="digest of the heads and settings")
+    asked: int = Field(ge=0, description="how many values were asked for")
+    spent: int = Field(ge=0, description="how many of them were found apart")
+
+
 def tell_looks(earlier: tuple[TestLook, ...]) -> str | None:
     """Return the report's sentence from the second look on; None for the first."""
     if not earlier:
@@ -113,6 +143,16 @@ class Metric(BaseModel, frozen=True):
     low: float
     high: float
     method: IntervalMethod = Field(description="percentile where BCa was asked for but has none")
+
+
+class GuardedAnswer(BaseModel, frozen=True):
+    """What the reusable holdout tells of one head."""
+
+    head: str
+    head_kind: HeadKind
+    nec: float
+    value: float | None = Field(description="balanced accuracy; nothing once the budget is spent")
+    source: Literal["validation", "test", "refused"]
 
 
 class DeLongTest(BaseModel, frozen=True):
@@ -282,22 +322,27 @@ class Prediction(BaseModel, frozen=True):
     predicted: dict[str, str] = Field(description="head -> class key")
 
 
-class Evaluation(JsonArtifact, frozen=True):
-    """The only artifact that has seen the test labels."""
-
-    kind: ClassVar[str] = "evaluation"
+class _OfTestImages(JsonArtifact, frozen=True):
+    """What stands beside every number of test images."""
 
     class_keys: tuple[str, ...]
     images: int
-    groups: int = Field(description="independent units that were resampled")
-    resamples: int
-    confidence: float
-    interval: IntervalMethod
+    groups: int = Field(description="independent units")
     earlier_looks: tuple[TestLook, ...] = Field(
         description="at the same test labels, in the same store; oldest first"
     )
     pretraining: str
     pretraining_covers_test: Answer
+
+
+class Evaluation(_OfTestImages, frozen=True):
+    """Everything that was measured on the test images."""
+
+    kind: ClassVar[str] = "evaluation"
+
+    resamples: int = Field(description="of all groups")
+    confidence: float
+    interval: IntervalMethod
     metrics: tuple[Metric, ...]
     differences: tuple[Difference, ...]
     curves: tuple[HeadCurves, ...]
@@ -308,3 +353,13 @@ class Evaluation(JsonArtifact, frozen=True):
     disagreement: Disagreement
     explanations: tuple[Explanation, ...]
     predictions: tuple[Prediction, ...]
+
+
+class GuardedEvaluation(_OfTestImages, frozen=True):
+    """All that the reusable holdout tells of the test images."""
+
+    kind: ClassVar[str] = "guarded-evaluation"
+
+    settings: ThresholdoutSpec
+    remaining: int = Field(description="of the budget, when these answers were given")
+    answers: tuple[GuardedAnswer, ...]

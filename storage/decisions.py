@@ -1,10 +1,8 @@
 """Which decisions are a study's current ones."""
 
-import fcntl
 import re
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from schemas.artifact import Ref, write_json
 from schemas.review import Decisions
-from storage.store import ArtifactCorrupt, explained
+from storage.store import ArtifactCorrupt, alone, explained
 
 Current = Ref[Decisions] | None
 
@@ -58,7 +56,7 @@ class DecisionShelf:
             StoreError: the disk is full or read-only.
         """
         place = self._place(study)
-        with explained(self.root), _alone(place.with_suffix(".lock")):
+        with explained(self.root), alone(place.with_suffix(".lock")):
             ref = change(self.get(study))
             bench = place.with_name(f".{study}-{uuid.uuid4().hex}")
             try:
@@ -72,12 +70,3 @@ class DecisionShelf:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", study):
             raise ValueError(f"{study!r} is no name of a study")
         return self.root / "decisions-of" / f"{study}.json"
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock, which ends with its process."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -2,13 +2,19 @@
 
 import os
 import re
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from schemas.evaluation import TestLook
-from storage.store import ArtifactCorrupt, explained
+from schemas.evaluation import HoldoutCharge, TestLook
+from storage.store import ArtifactCorrupt, alone, explained
+
+E = TypeVar("E", bound=BaseModel)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,16 +36,8 @@ class TestLedger:
         Raises:
             StoreError: the disk is full or read-only, so the labels must not be read.
         """
-        place = self._place(look.labels)
         with explained(self.root):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            try:
-                # The first end of line closes a line that a crash tore.
-                os.write(file, f"\n{look.model_dump_json()}\n".encode())
-                os.fsync(file)
-            finally:
-                os.close(file)
+            _append(self._place(look.labels), look)
 
     def looks(self, labels: str) -> tuple[TestLook, ...]:
         """Return all looks at these labels, in the order in which they were recorded.
@@ -50,10 +48,36 @@ class TestLedger:
             ArtifactCorrupt: a whole line says nothing; a look is not passed over in silence.
         """
         place = self._place(labels)
-        if not place.is_file():
-            return ()
-        lines = place.read_text(encoding="utf-8", errors="replace").split("\n")
-        return tuple(_read(place, line) for line in lines if line.endswith("}"))
+        return tuple(_read(place, line, TestLook) for line in _lines(place))
+
+    def charge(
+        self,
+        labels: str,
+        question: str,
+        answer: Callable[[int, tuple[HoldoutCharge, ...]], tuple[T, HoldoutCharge]],
+    ) -> T:
+        """Let the reusable holdout answer, and write down what that cost; one process at a time.
+
+        Nothing is charged for a question that was asked before.
+
+        Args:
+            labels: digest of the test labels' content.
+            question: digest of what is asked.
+            answer: is given the seed of these labels' noise, which never leaves the store, and
+                what was charged before this question was asked first; returns the new charge too.
+
+        Raises:
+            StoreError: the disk is full or read-only.
+            ArtifactCorrupt: a line of the charges says nothing.
+        """
+        place = self._place(labels).with_suffix(".charges")
+        with explained(self.root), alone(place.with_suffix(".lock")):
+            earlier = tuple(_read(place, line, HoldoutCharge) for line in _lines(place))
+            first = next((i for i, c in enumerate(earlier) if c.question == question), None)
+            told, charge = answer(_secret(place.with_suffix(".seed")), earlier[:first])
+            if first is None:
+                _append(place, charge)
+        return told
 
     def _place(self, labels: str) -> Path:
         if not re.fullmatch(r"[0-9a-f]{8,64}", labels):
@@ -61,11 +85,40 @@ class TestLedger:
         return self.root / "test-looks" / f"{labels}.jsonl"
 
 
-def _read(place: Path, line: str) -> TestLook:
+def _append(place: Path, entry: BaseModel) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        return TestLook.model_validate_json(line)
+        # The first end of line closes a line that a crash tore.
+        os.write(file, f"\n{entry.model_dump_json()}\n".encode())
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _lines(place: Path) -> list[str]:
+    """Return the whole lines of a file: one that a crash tore is left out."""
+    if not place.is_file():
+        return []
+    lines = place.read_text(encoding="utf-8", errors="replace").split("\n")
+    return [line for line in lines if line.endswith("}")]
+
+
+def _read(place: Path, line: str, entry: type[E]) -> E:
+    try:
+        return entry.model_validate_json(line)
     except ValidationError:
         raise ArtifactCorrupt(
             f"{place} has a line that tells of no look at test labels: {line[:80]}. Put the file "
             "back as it was; without it nobody knows how often these labels were read."
         ) from None
+
+
+def _secret(place: Path) -> int:
+    """Return the number in a file that the owner alone may read, drawn when first asked for."""
+    if not place.is_file():
+        bench = place.with_suffix(".new")
+        bench.touch(mode=0o600)
+        bench.write_text(str(secrets.randbits(64)), encoding="ascii")
+        bench.replace(place)
+    return int(place.read_text(encoding="ascii"))

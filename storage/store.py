@@ -1,6 +1,7 @@
 """Artifacts under `root/<kind>/<digest>/`: immutable, content-addressed, never half-written."""
 
 import errno
+import fcntl
 import hashlib
 import platform
 import shutil
@@ -189,6 +190,15 @@ def explained(root: Path, remedies: Mapping[int, str] = _REMEDIES) -> Iterator[N
             f"cannot write to the store {root}: {remedy}. Finished stages are kept; the next run "
             "goes on from them."
         ) from error
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock, which ends with its process."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _sha256(path: Path) -> str:

@@ -2,12 +2,19 @@
 
 import hashlib
 from datetime import UTC, datetime
+from functools import partial
 
 from prefect import task
 
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec, Evaluation, TestLook, tell_looks
+from schemas.evaluation import (
+    EvaluateSpec,
+    Evaluation,
+    GuardedEvaluation,
+    TestLook,
+    tell_looks,
+)
 from schemas.few_shots import FewShotHeads
 from schemas.images import TestLabels
 from schemas.probe import Probe
@@ -25,50 +32,67 @@ def evaluate_probe(
     few_shots: Ref[FewShotHeads] | None,
     spec: EvaluateSpec,
     store: ArtifactStore,
-) -> Ref[Evaluation]:
+) -> Ref[Evaluation | GuardedEvaluation]:
     """Measure every head on the test split, with intervals and against its baselines."""
     from tasks.evaluate.evaluation import evaluate_heads
+    from tasks.evaluate.guarded import evaluate_through_holdout
 
     dataset = store.load(ConceptDataset, published)
     heads = store.load(Probe, probe)
     few = store.load(FewShotHeads, few_shots) if few_shots else None
     question = "\n".join(map(str, (published, probe, few_shots, spec.model_dump_json())))
-    earlier = _record_look(dataset, heads, question, store)
+    asked = hashlib.sha256(question.encode()).hexdigest()
+    earlier = _record_look(dataset, heads, asked, spec, store)
     labels = store.load(TestLabels, dataset.test_labels_ref)
-    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier)
-    leave_table("metrics", _rows(evaluation), _description(evaluation))
     recipe = STAGE.recipe(spec, published=published, probe=probe, few_shots=few_shots)
+    if spec.thresholdout:
+        ask = partial(
+            evaluate_through_holdout,
+            *(dataset, heads, labels, spec, spec.thresholdout, asked, earlier),
+        )
+        guarded = TestLedger(store.root).charge(_digest(dataset, store), asked, ask)
+        leave_table("metrics", _answers(guarded), _about_holdout(guarded))
+        return store.save(guarded, recipe)
+    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier)
+    leave_table("metrics", _rows(evaluation), _about(evaluation))
     return store.save(evaluation, recipe)
 
 
 def _record_look(
-    dataset: ConceptDataset, heads: Probe, question: str, store: ArtifactStore
+    dataset: ConceptDataset, heads: Probe, asked: str, spec: EvaluateSpec, store: ArtifactStore
 ) -> tuple[TestLook, ...]:
     """Record that the test labels are about to be read; return the earlier looks at them.
 
     The same question asked again, or by two runs at a time, is one look: its answer is the same.
-    Labels are known by their content, which the manifest knows without reading them, and not by
-    their address: equal labels that were set apart under other settings are the same test.
     """
-    files = store.manifest(dataset.test_labels_ref).files.values()
-    labels = "".join(file.sha256 for file in files)
+    labels = _digest(dataset, store)
     ledger = TestLedger(store.root)
-    asked = hashlib.sha256(question.encode()).hexdigest()
     earlier = tuple(look for look in ledger.looks(labels) if look.question != asked)
     families = {h.facts.family for h in heads.heads}
+    what = "through the reusable holdout, one metric" if spec.thresholdout else "every metric"
     ledger.record(
         TestLook(
             labels=labels,
             study=dataset.facts.name,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
-            asked=f"every metric of {len(families)} heads",
+            asked=f"{what} of {len(families)} heads",
             question=asked,
         )
     )
     return earlier
 
 
-def _description(evaluation: Evaluation) -> str:
+def _digest(dataset: ConceptDataset, store: ArtifactStore) -> str:
+    """Return the digest by which test labels are known: of their content, not read but listed.
+
+    Their address would not do: equal labels that were set apart under other settings are the same
+    test.
+    """
+    files = store.manifest(dataset.test_labels_ref).files.values()
+    return "".join(file.sha256 for file in files)
+
+
+def _about(evaluation: Evaluation) -> str:
     warning = tell_looks(evaluation.earlier_looks)
     return " ".join(["Metrics on the test split, with their intervals.", warning or ""]).strip()
 
@@ -82,4 +106,22 @@ def _rows(evaluation: Evaluation) -> list[dict[str, object]]:
             f"{evaluation.confidence:.0%} interval": f"{m.low:.4f} to {m.high:.4f}",
         }
         for m in evaluation.metrics
+    ]
+
+
+def _about_holdout(guarded: GuardedEvaluation) -> str:
+    return (
+        "Balanced accuracy as the reusable holdout tells it. "
+        f"{guarded.remaining} of {guarded.settings.budget} answers from the test images are left."
+    )
+
+
+def _answers(guarded: GuardedEvaluation) -> list[dict[str, object]]:
+    return [
+        {
+            "head": a.head,
+            "balanced accuracy": "refused" if a.value is None else round(a.value, 4),
+            "told of": a.source,
+        }
+        for a in guarded.answers
     ]

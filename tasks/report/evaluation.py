@@ -10,6 +10,7 @@ from schemas.evaluation import (
     Difference,
     Disagreement,
     Evaluation,
+    GuardedEvaluation,
     HeadCurves,
     HeadMetricName,
     Metric,
@@ -86,7 +87,39 @@ def evaluation_section(
     }
 
 
-def _caveats(evaluation: Evaluation) -> list[str]:
+def guarded_section(evaluation: GuardedEvaluation) -> dict[str, Any]:
+    """Return what the reusable holdout tells; everything else about the test images is withheld."""
+    settings = evaluation.settings
+    origin = {
+        "validation": "validation images: the test agrees",
+        "test": "test images, with noise: they differ",
+        "refused": "the budget is spent",
+    }
+    return {
+        "guarded": {
+            "note": "The test labels were asked through a reusable holdout (Dwork et al., 2015): "
+            "many studies can ask, and none is fitted to the answers. It tells of each head "
+            "the balanced accuracy on the validation images, unless that on the "
+            f"{evaluation.images:,} test images differs by more than about {settings.threshold:g}: "
+            f"then it tells that, with noise of scale {settings.noise:g}, and spends one of its "
+            f"{settings.budget} answers from the test images, of which {evaluation.remaining} are "
+            "left. No interval, subgroup, curve or single decision is told.",
+            "rows": [
+                {
+                    "head": a.head,
+                    "kind": a.head_kind,
+                    "value": "–" if a.value is None else f"{a.value:.3f}",
+                    "origin": origin[a.source],
+                }
+                for a in evaluation.answers
+            ],
+        },
+        "caveats": _caveats(evaluation),
+        "few_shots": None,
+    }
+
+
+def _caveats(evaluation: Evaluation | GuardedEvaluation) -> list[str]:
     """Return what stands beside the numbers: earlier looks, and what the encoder may have seen."""
     stated = evaluation.pretraining.rstrip(". ")
     said = f"The encoder was pretrained on {stated}." if stated else ""

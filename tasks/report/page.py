@@ -11,7 +11,7 @@ from schemas.artifact import Manifest
 from schemas.candidates import CandidateSet
 from schemas.concept_dataset import ConceptDataset
 from schemas.concepts import Concept, ConceptSet
-from schemas.evaluation import Evaluation, Explanation
+from schemas.evaluation import Evaluation, Explanation, GuardedEvaluation
 from schemas.images import SPLITS, ImageDataset
 from schemas.index import ConceptIndex
 from schemas.llm import Usage
@@ -22,7 +22,7 @@ from schemas.screened import ScreenedSet
 from schemas.validation import Check, SuiteName, ValidationReport
 from tasks.report.candidates import candidates_section, origin_line, priors_section, quote_of
 from tasks.report.charts import COLOURS, training_curve
-from tasks.report.evaluation import evaluation_section
+from tasks.report.evaluation import evaluation_section, guarded_section
 from tasks.report.few_shots import few_shot_section
 from tasks.report.pictures import PictureBook
 from tasks.report.screening import screening_section
@@ -41,7 +41,7 @@ class Material:
     validation: ValidationReport
     published: ConceptDataset
     probe: Probe
-    evaluation: Evaluation
+    evaluation: Evaluation | GuardedEvaluation
     lineage: tuple[Manifest, ...]
     """Of every artifact the report rests on, first made first."""
 
@@ -56,25 +56,14 @@ def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dic
         "notices": _notices(m),
         "tiles": _tiles(m),
         "class_names": [c.name for c in m.published.facts.classes],
-        **evaluation_section(
-            m.evaluation,
-            [h.facts for h in m.probe.heads],
-            m.published.facts.classes,
-            _units(m),
-            book,
-        ),
+        **_measured(m, book),
         "concepts_note": "Weights are what the concept bottleneck learned: how much a class's "
         "logit grows as the score of image and concept rises by one standard deviation of the "
         f"training images. At most {spec.concepts_per_class} concepts a class are shown, heaviest "
         "first.",
         "classes": [_class(m, i, spec, book) for i in range(len(m.published.class_keys))],
-        "decisions_note": "Test images, and what each concept added to the logit of the predicted "
-        "class, compared with the average training image. Bars to the right speak for the "
-        "prediction, bars to the left against it; with what is not shown they add up to the logit.",
-        "decisions": [_decision(e, m, book) for e in m.evaluation.explanations],
         "charts": list(_training_curves(_shown_heads(m.probe))),
         "skipped_heads": m.probe.skipped,
-        "few_shots": few_shot_section(m.evaluation.few_shots) if m.evaluation.few_shots else None,
         **candidates_section(m.candidates, _spent(m)),
         **screening_section(m.screened),
         **priors_section(m.priors, m.published.pool, m.published.facts.classes),
@@ -83,6 +72,23 @@ def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dic
         "lineage": [_lineage(manifest) for manifest in m.lineage],
     }
     return page | {"pictures": book.shown}  # asked for only once all thumbnails are made
+
+
+def _measured(m: Material, book: PictureBook) -> dict[str, Any]:
+    """Return what was measured on the test images, or the little that the holdout tells."""
+    e = m.evaluation
+    if isinstance(e, GuardedEvaluation):
+        return guarded_section(e)
+    facts = [h.facts for h in m.probe.heads]
+    return {
+        "guarded": None,
+        **evaluation_section(e, facts, m.published.facts.classes, _units(m), book),
+        "decisions_note": "Test images, and what each concept added to the logit of the predicted "
+        "class, compared with the average training image. Bars to the right speak for the "
+        "prediction, bars to the left against it; with what is not shown they add up to the logit.",
+        "decisions": [_decision(x, m, book) for x in e.explanations],
+        "few_shots": few_shot_section(e.few_shots) if e.few_shots else None,
+    }
 
 
 def _spent(m: Material) -> Usage:
@@ -110,15 +116,8 @@ def _tiles(m: Material) -> list[dict[str, str]]:
     facts, evaluation = m.published.facts, m.evaluation
     candidates = len(m.screened.kept) + len(m.screened.dropped)
     warned = len(m.validation.warnings)
-    best = {x.head_kind: x for x in evaluation.metrics if x.name == "balanced_accuracy"}
-    head = best["concept_bottleneck"]
     return [
-        {
-            "label": "concept bottleneck",
-            "value": f"{head.value:.3f}",
-            "note": f"balanced accuracy, {evaluation.confidence:.0%} interval "
-            f"{head.low:.3f} to {head.high:.3f}",
-        },
+        _headline(evaluation),
         {
             "label": "test images",
             "value": f"{evaluation.images:,}",
@@ -146,6 +145,23 @@ def _tiles(m: Material) -> list[dict[str, str]]:
             "note": f"passed; {warned} warning{'' if warned == 1 else 's'}",
         },
     ]
+
+
+def _headline(evaluation: Evaluation | GuardedEvaluation) -> dict[str, str]:
+    """Return what the concept bottleneck reaches."""
+    if isinstance(evaluation, GuardedEvaluation):
+        [told] = [a for a in evaluation.answers if a.head_kind == "concept_bottleneck"]
+        value = "refused" if told.value is None else f"{told.value:.3f}"
+        note = "balanced accuracy, as the reusable holdout tells it"
+        return {"label": "concept bottleneck", "value": value, "note": note}
+    best = {x.head_kind: x for x in evaluation.metrics if x.name == "balanced_accuracy"}
+    head = best["concept_bottleneck"]
+    return {
+        "label": "concept bottleneck",
+        "value": f"{head.value:.3f}",
+        "note": f"balanced accuracy, {evaluation.confidence:.0%} interval "
+        f"{head.low:.3f} to {head.high:.3f}",
+    }
 
 
 def _units(m: Material) -> str:

@@ -8,7 +8,7 @@ from schemas.artifact import Artifact, Manifest, Ref
 from schemas.candidates import CandidateSet
 from schemas.concept_dataset import ConceptDataset
 from schemas.concepts import ConceptSet
-from schemas.evaluation import Evaluation
+from schemas.evaluation import Evaluation, GuardedEvaluation
 from schemas.images import ImageDataset
 from schemas.index import ConceptIndex
 from schemas.priors import Priors
@@ -27,7 +27,7 @@ STAGE = Stage(name="report")
 def write_report(
     published: Ref[ConceptDataset],
     probe: Ref[Probe],
-    evaluation: Ref[Evaluation],
+    evaluation: Ref[Evaluation | GuardedEvaluation],
     spec: ReportSpec,
     store: ArtifactStore,
 ) -> Ref[Report]:
@@ -40,6 +40,7 @@ def write_report(
     validated = store.load(ValidatedConceptDataset, dataset.validated_ref)
     images = store.load(ImageDataset, validated.dataset_ref)
     validation = store.load(ValidationReport, validated.report_ref)
+    measured = Evaluation if evaluation.kind == Evaluation.kind else GuardedEvaluation
     material = Material(
         dataset=images,
         candidates=store.load(CandidateSet, validated.candidates_ref),
@@ -50,7 +51,7 @@ def write_report(
         validation=validation,
         published=dataset,
         probe=store.load(Probe, probe),
-        evaluation=store.load(Evaluation, evaluation),
+        evaluation=store.load(measured, evaluation),
         lineage=tuple(_lineage(store, evaluation)),
     )
     book = PictureBook(_pixels(images, ImageShelf(store.root)), spec.thumbnail_px)

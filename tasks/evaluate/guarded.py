@@ -1,0 +1,106 @@
+"""What the reusable holdout tells of every head, instead of everything."""
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from schemas.concept_dataset import ConceptDataset
+from schemas.evaluation import (
+    EvaluateSpec,
+    GuardedAnswer,
+    GuardedEvaluation,
+    HoldoutCharge,
+    TestLook,
+    ThresholdoutSpec,
+)
+from schemas.images import Split, TestLabels
+from schemas.probe import Probe
+from tasks.evaluate.features import head_features
+from tasks.evaluate.holdout import Thresholdout
+from tasks.evaluate.judging import join_test_labels
+from tasks.evaluate.metrics import balanced_accuracy, confusion_matrices
+
+
+def evaluate_through_holdout(
+    published: ConceptDataset,
+    probe: Probe,
+    test: TestLabels,
+    spec: EvaluateSpec,
+    guard: ThresholdoutSpec,
+    question: str,
+    earlier_looks: tuple[TestLook, ...],
+    seed: int,
+    charges: tuple[HoldoutCharge, ...],
+) -> tuple[GuardedEvaluation, HoldoutCharge]:
+    """Ask the holdout for the balanced accuracy of every head.
+
+    Of a head of several random draws the mean over them is asked for, which is one question. There
+    are no intervals: they would tell of the test images what the holdout keeps.
+
+    Args:
+        question: digest of what is asked, for the charge.
+        seed: of the noise, a secret of these labels.
+        charges: for earlier questions about the same labels.
+
+    Raises:
+        StudyError: the test split is empty, or all its images are of one group.
+    """
+    before = holdout = Thresholdout(
+        threshold=guard.threshold,
+        noise=guard.noise,
+        budget=guard.budget,
+        seed=seed,
+        asked=sum(c.asked for c in charges),
+        spent=sum(c.spent for c in charges),
+    )
+    images = join_test_labels(published, test)
+    splits: tuple[Split, ...] = ("validation", "test")
+    rows = {split: published.rows(split) for split in splits}
+    labels = {"validation": published.labels("validation"), "test": images.labels}
+    answers = []
+    for family in dict.fromkeys(h.facts.family for h in probe.heads):
+        heads = [h for h in probe.heads if h.facts.family == family]
+        reached = {
+            split: float(
+                np.mean(
+                    [
+                        _balanced_accuracy(
+                            labels[split], h.logits(head_features(published, h, rows[split]))
+                        )
+                        for h in heads
+                    ]
+                )
+            )
+            for split in rows
+        }
+        told, holdout = holdout.answer(reached["validation"], reached["test"])
+        answers.append(
+            GuardedAnswer(
+                head=family,
+                head_kind=heads[0].facts.kind,
+                nec=float(np.mean([h.facts.nec for h in heads])),
+                value=told.value,
+                source=told.source,
+            )
+        )
+    evaluation = GuardedEvaluation(
+        class_keys=published.class_keys,
+        images=len(rows["test"]),
+        groups=len(np.unique(images.groups)),
+        earlier_looks=earlier_looks,
+        pretraining=spec.pretraining,
+        pretraining_covers_test=spec.pretraining_covers_test,
+        settings=guard,
+        remaining=max(holdout.remaining, 0),
+        answers=tuple(answers),
+    )
+    charge = HoldoutCharge(
+        question=question, asked=holdout.asked - before.asked, spent=holdout.spent - before.spent
+    )
+    return evaluation, charge
+
+
+def _balanced_accuracy(
+    labels: Int[np.ndarray, " image"], logits: Float64[np.ndarray, "image class"]
+) -> float:
+    once = np.ones((1, len(labels)))
+    return float(balanced_accuracy(confusion_matrices(labels, logits, once))[0])
