@@ -88,7 +88,7 @@ def print_summary(console: Console, result: RunResult, started: float) -> None:
     for head, metrics in result.metrics.items():
         if head_number := metrics.get("balanced_accuracy"):
             interval = (
-                "through the reusable holdout"
+                "(reusable holdout)"
                 if head_number.low is None
                 else f"[{head_number.low:.3f}, {head_number.high:.3f}]"
             )
