@@ -118,8 +118,21 @@ def _compare(
     return Row(name, ours, theirs, theirs / ours)
 
 
-def ph2(file: Path) -> tuple[ConceptDataset, np.ndarray]:
-    """Return PH2 as a concept dataset of one encoder's vectors, and all labels."""
+def halves(labels: np.ndarray) -> np.ndarray:
+    """Return 50/20/30 splits by class."""
+    dealt = deal_groups(np.arange(len(labels)), labels, np.array([0.5, 0.2, 0.3]), seed=0)
+    return np.array(SPLITS)[dealt]
+
+
+def ph2(
+    file: Path, split: Callable[[np.ndarray], np.ndarray] = halves
+) -> tuple[ConceptDataset, np.ndarray]:
+    """Return PH2 as a concept dataset of one encoder's vectors, and all labels.
+
+    Args:
+        file: the vectors.
+        split: from labels to the name of each image's split.
+    """
     arrays = np.load(file)
     texts = dict(zip(arrays["text_prompts"], arrays["text_embeddings"], strict=True))
     links = json.loads((file.parent / "class2concepts.json").read_text())
@@ -136,8 +149,7 @@ def ph2(file: Path) -> tuple[ConceptDataset, np.ndarray]:
         for text, keys in classes.items()
     )
     labels = arrays["labels"].astype(np.int64)
-    part = deal_groups(np.arange(len(labels)), labels, np.array([0.5, 0.2, 0.3]), seed=0)
-    part = np.array([SPLITS[p] for p in part])
+    part = split(labels)
     vectors = _unit(arrays["image_embeddings"])
     pool_vectors = _unit(np.stack([texts[c.text] for c in pool]))
     train = part == "train"
