@@ -47,8 +47,9 @@ def serialise(index: faiss.Index) -> UInt8[np.ndarray, " byte"]:
 def open_serialised(content: UInt8[np.ndarray, " byte"]) -> faiss.Index:
     """Return the index that was serialised, without a copy: its vectors stay in `content`.
 
-    From memory-mapped bytes only what a query touches is read. Such an index is searched, not
-    extended. FAISS trusts what it reads: give it only bytes whose digest was checked, as the store
+    From memory-mapped bytes only what a query touches is read. Such an index is searched, never
+    extended: FAISS ends the process that adds to a view (`faiss.deserialize_index` reads a copy,
+    which grows). FAISS trusts what it reads: give it only bytes whose digest was checked, as the store
     does.
     """
     # FAISS's type stubs know neither the reader nor its own way of keeping what it points into.

@@ -124,6 +124,16 @@ def test_vectors_that_are_added_get_the_next_ids_and_leave_the_others_alone(
         assert np.array_equal(search(index, rows, 1)[1][:, 0], np.arange(900))
 
 
+def test_an_index_that_was_saved_grows_and_its_ids_survive(
+    generator: np.random.Generator,
+) -> None:
+    rows = clustered(generator, 900)
+    for index in (build_flat(rows[:800]), build_ivf(rows[:800], 16)):
+        copy = faiss.deserialize_index(serialise(index))
+        extend(copy, rows[800:])
+        assert np.array_equal(search(copy, rows, 1)[1][:, 0], np.arange(900))
+
+
 def test_an_exact_index_that_grew_is_one_built_at_once(generator: np.random.Generator) -> None:
     rows = clustered(generator, 900)
     grown = build_flat(rows[:899])

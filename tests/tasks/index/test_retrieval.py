@@ -10,6 +10,7 @@ from schemas.index import ConceptIndex, IndexSpec
 from schemas.machine import Machine
 from storage.store import ArtifactCorrupt, ArtifactStore
 from tasks.index.faiss_index import open_serialised, search
+from tasks.index.image_index import open_image_index
 from tasks.index.retrieval import index_vectors
 from tasks.index.task import STAGE, build_index
 from tests.tasks.small_study import SmallStudy, small_study
@@ -107,6 +108,10 @@ def test_the_stage_saves_an_index_that_loads_and_is_refused_once_changed(
     expected = index_of(study)
     assert loaded.top_images == expected.top_images
     assert np.array_equal(loaded.images, expected.images)
+    assert loaded.duplicates == expected.duplicates
+    assert isinstance(loaded.images, np.memmap), "images are read where they lie"
+    found = search(open_image_index(loaded, study.images.vectors), study.images.vectors, 1)[1]
+    assert found[:, 0].tolist() == list(range(60))
     assert open_serialised(loaded.concepts).ntotal == 6
     assert store.manifest(ref).recipe.inputs["concepts"] == str(concepts)
 
