@@ -49,8 +49,8 @@ def open_serialised(content: UInt8[np.ndarray, " byte"]) -> faiss.Index:
 
     From memory-mapped bytes only what a query touches is read. Such an index is searched, never
     extended: FAISS ends the process that adds to a view (`faiss.deserialize_index` reads a copy,
-    which grows). FAISS trusts what it reads: give it only bytes whose digest was checked, as the store
-    does.
+    which grows). FAISS trusts what it reads: give it only bytes whose digest was checked, as the
+    store does.
     """
     # FAISS's type stubs know neither the reader nor its own way of keeping what it points into.
     reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(content), content.nbytes)  # type: ignore[attr-defined]
