@@ -20,6 +20,7 @@ from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
 from schemas.embeddings import EncoderIdentity, OpenClipEncoder
 from schemas.images import ImageDataset
+from schemas.index import ConceptIndex
 from schemas.machine import Machine
 from schemas.probe import Probe
 from schemas.study import Study
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RunUntilProbe = Callable[[Study, RunOptions], RunResult]
+Nearest = Callable[[Float32[np.ndarray, " dim"]], tuple[int, float]]
+"""From a vector to the row of the dataset's image that is most like it, and their cosine."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,11 @@ def explain(
     head = store.load(Probe, made[Probe.kind]).head("concept_bottleneck")
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     pixels = _pixels(store.load(ImageDataset, validated.dataset_ref), store)
-    subject = _find(study, options.machine, published, image, pixels)
+
+    def nearest(vector: Float32[np.ndarray, " dim"]) -> tuple[int, float]:
+        return _nearest(store.load(ConceptIndex, validated.index_ref), published, vector)
+
+    subject = _find(study, options.machine, published, image, pixels, nearest)
     explanation = explain_image(published, head, subject.vector, subject.group)
     return ExplainedImage(
         title=subject.title,
@@ -172,6 +179,7 @@ def _find(
     published: ConceptDataset,
     image: str,
     pixels: Callable[[str], Image.Image | None],
+    nearest: Nearest,
 ) -> _Subject:
     """Return the dataset's image of this id, or else the image in the file of this name."""
     images = published.images
@@ -185,11 +193,13 @@ def _find(
     path = Path(image)
     with suppress(OSError):  # a name too long for a file
         if path.is_file():
-            return _read(study, machine, published, path)
+            return _read(study, machine, published, path, nearest)
     raise StudyError(_unknown(image, list(images["image_id"])))
 
 
-def _read(study: Study, machine: Machine, published: ConceptDataset, path: Path) -> _Subject:
+def _read(
+    study: Study, machine: Machine, published: ConceptDataset, path: Path, nearest: Nearest
+) -> _Subject:
     """Return the image in a file, encoded as the study's images were."""
     if not isinstance(study.encoder, OpenClipEncoder):
         raise StudyError(
@@ -211,7 +221,23 @@ def _read(study: Study, machine: Machine, published: ConceptDataset, path: Path)
         row = same.iloc[0]
         group = row["group"]
         about = f"its bytes are those of {printable(row['image_id'])}, {_known(published, row)}"
+    elif (found := nearest(vector))[1] >= study.index.near_duplicate_cosine:
+        row = published.images.iloc[found[0]]
+        about += (
+            f"; but it looks almost like {printable(row['image_id'])} (cosine {found[1]:.4f}), "
+            f"{_known(published, row)}"
+        )
     return _Subject(printable(path.name), about, vector, group, read_rgb(content))
+
+
+def _nearest(
+    index: ConceptIndex, published: ConceptDataset, vector: Float32[np.ndarray, " dim"]
+) -> tuple[int, float]:
+    from tasks.index.faiss_index import search
+    from tasks.index.image_index import open_image_index
+
+    scores, rows = search(open_image_index(index, published.vectors), vector[None], 1)
+    return int(rows[0, 0]), float(scores[0, 0])
 
 
 def _encode(

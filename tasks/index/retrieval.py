@@ -5,8 +5,10 @@ from jaxtyping import Float32
 
 from schemas.concepts import ConceptSet
 from schemas.images import SPLITS, ImageDataset
-from schemas.index import ConceptIndex, Hit, IndexSpec, NearDuplicate
-from tasks.index.faiss_index import Pairs, build_flat, find_pairs, search, serialise
+from schemas.index import ConceptIndex, DuplicateCluster, Duplicates, Hit, IndexSpec, LookAlike
+from tasks.index.duplicates import find_pairs, stars
+from tasks.index.faiss_index import build_flat, search_exactly, serialise
+from tasks.index.image_index import build_image_index
 
 
 def index_vectors(
@@ -26,23 +28,18 @@ def index_vectors(
         spec: how much is looked up.
 
     Returns:
-        Both indices; for each concept its best *training* images; and pairs of images that look
+        Both indices; for each concept its best *training* images; and clusters of images that look
         the same and stand in different splits.
     """
-    pairs, found = find_pairs(
-        images,
-        np.array([SPLITS.index(split) for split in dataset.images["split"]], dtype=np.int64),
-        spec.near_duplicate_cosine,
-        spec.max_duplicate_pairs,
-    )
+    built = build_image_index(images)
     return ConceptIndex(
         image_ids=tuple(dataset.images["image_id"]),
         concept_ids=concepts.ids,
-        images=serialise(build_flat(images)),
+        images=built.content,
+        facts=built.facts,
         concepts=serialise(build_flat(texts)),
         top_images=_top_images(dataset, concepts, images, texts, spec.top_images),
-        near_duplicates=_near_duplicates(dataset, pairs),
-        duplicate_pairs_found=found,
+        duplicates=_duplicates(dataset, images, spec),
     )
 
 
@@ -54,7 +51,7 @@ def _top_images(
     count: int,
 ) -> dict[str, tuple[Hit, ...]]:
     train = dataset.rows("train")
-    scores, found = search(build_flat(images[train]), texts, count)
+    scores, found = search_exactly(images[train], texts, count)
     ids = dataset.images["image_id"].to_numpy()[train[found]]
     return {
         concept: tuple(
@@ -65,18 +62,34 @@ def _top_images(
     }
 
 
-def _near_duplicates(dataset: ImageDataset, pairs: Pairs) -> tuple[NearDuplicate, ...]:
+def _duplicates(
+    dataset: ImageDataset, images: Float32[np.ndarray, "image dim"], spec: IndexSpec
+) -> Duplicates:
     ids, splits, groups = (
         dataset.images[column].to_numpy() for column in ("image_id", "split", "group")
     )
-    return tuple(
-        NearDuplicate(
-            image_a=ids[a],
-            split_a=splits[a],
-            image_b=ids[b],
-            split_b=splits[b],
-            cosine=round(float(cosine), 6),
-            same_group=bool(groups[a] == groups[b]),
+    part = np.array([SPLITS.index(split) for split in splits], dtype=np.int64)
+    pairs = find_pairs(images, part, spec.near_duplicate_cosine)
+    found = stars(pairs)
+    clusters = tuple(
+        DuplicateCluster(
+            image_id=ids[star.center],
+            split=splits[star.center],
+            look_alikes=tuple(
+                LookAlike(
+                    image_id=ids[row],
+                    split=splits[row],
+                    cosine=round(float(cosine), 6),
+                    same_group=bool(groups[row] == groups[star.center]),
+                )
+                for row, cosine in zip(star.rows, star.cosine, strict=True)
+            ),
         )
-        for a, b, cosine in zip(*pairs, strict=True)
+        for star in found[: spec.max_duplicate_clusters]
+    )
+    return Duplicates(
+        clusters=clusters,
+        clusters_found=len(found),
+        images_found=sum(len(star.rows) for star in found),
+        pairs_found=len(pairs.a),
     )

@@ -58,10 +58,11 @@ def _rows(concepts: ConceptSet, index: ConceptIndex) -> list[dict[str, object]]:
 
 
 def _summary(index: ConceptIndex) -> str:
-    alike = index.near_duplicates
-    apart = sum(not pair.same_group for pair in alike)
+    alike = index.duplicates
+    apart = sum(not x.same_group for cluster in alike.clusters for x in cluster.look_alikes)
     return (
         f"The training images closest to each of {len(index.concept_ids)} concepts (cosine). "
-        f"{index.duplicate_pairs_found} pairs of near-duplicate images stand in different splits"
-        + (f"; of the {len(alike)} most alike, {apart} are of different groups." if alike else ".")
+        f"{index.facts.summary} {alike.images_found} images look almost like one of an earlier "
+        f"split, in {alike.clusters_found} clusters"
+        + (f"; in those listed, {apart} are of another group." if alike.clusters else ".")
     )

@@ -317,8 +317,8 @@ def _data(m: Material) -> dict[str, Any]:
             for c in m.dataset.classes
         ],
         "rejected": m.dataset.rejected,
-        "near_duplicates": m.index.near_duplicates[:50],
-        "near_duplicates_found": m.index.duplicate_pairs_found,
+        "index_note": m.index.facts.summary,
+        "duplicates": m.index.duplicates,
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.images import SPLITS
+from schemas.index import Duplicates
 from schemas.validation import ValidationSpec
 
 Expectation = Any
@@ -16,7 +17,7 @@ COSINE_TOLERANCE = 2.5e-3
 """Two vectors whose norms may each be 0.1 % above 1 have a cosine of at most 1.002."""
 
 
-def image_expectations(class_keys: Sequence[str], duplicate_pairs: int) -> list[Expectation]:
+def image_expectations(class_keys: Sequence[str], duplicates: Duplicates) -> list[Expectation]:
     """What must hold of `tables.image_table`."""
     import great_expectations.expectations as gxe
 
@@ -81,15 +82,18 @@ def image_expectations(class_keys: Sequence[str], duplicate_pairs: int) -> list[
         ),
         _no_finding(
             "look-alikes, two splits?",
-            "no image looks almost like one of another split",
-            f"The index found {duplicate_pairs} pairs. Look at them: images of one patient "
+            "no image looks almost like one of an earlier split",
+            f"The index found {duplicates.images_found}, in {duplicates.clusters_found} clusters. "
+            "Look at them: images of one patient "
             "without a common id make the test too easy.",
             severity="warning",
         ),
         _no_finding(
             "vector?", "every image has its vector in its row", "Run again with --refresh embed."
         ),
-        _no_finding("index?", "every image is in the index", "Run again with --refresh index."),
+        _no_finding(
+            "index?", "the index is of the vectors of all images", "Run again with --refresh index."
+        ),
     ]
 
 

@@ -52,7 +52,7 @@ def build_suites(
         Suite(
             "images",
             image_table(dataset, images, index),
-            image_expectations(dataset.class_keys, index.duplicate_pairs_found),
+            image_expectations(dataset.class_keys, index.duplicates),
         ),
         Suite(
             "classes",

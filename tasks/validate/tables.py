@@ -45,19 +45,19 @@ def image_table(
     for name in ("subject", "lesion", "group"):
         parted = conflicts(_texts(images[name]), splits) if name in images else []
         table[f"{name}, two splits?"] = _parted(name, parted, ids)
-    alike: dict[str, str] = {}
-    for pair in index.near_duplicates:
-        alike.setdefault(
-            pair.image_a,
-            f"{pair.image_a} ({pair.split_a}) and {pair.image_b} ({pair.split_b}), "
-            f"cosine {pair.cosine:.4f}",
-        )
+    alike = {
+        x.image_id: f"{x.image_id} ({x.split}) looks like {cluster.image_id} ({cluster.split}), "
+        f"cosine {x.cosine:.4f}"
+        for cluster in index.duplicates.clusters
+        for x in cluster.look_alikes
+    }
     table["look-alikes, two splits?"] = [alike.get(image or "") for image in ids]
     table["vector?"] = [
         None if row < len(vectors.keys) and vectors.keys[row] == image else image
         for row, image in enumerate(ids)
     ]
-    table["index?"] = _absent(ids, ids, index.image_ids)
+    indexed = index.image_ids if index.facts.is_of(vectors.vectors) else ()
+    table["index?"] = _absent(ids, ids, indexed)
     return table
 
 

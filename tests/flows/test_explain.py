@@ -1,5 +1,6 @@
 """`curette explain` on a small demo: an image by its id and by its file, and what is refused."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,15 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(tmp_path: Path) -> None
         np.testing.assert_array_equal(np.asarray(shown), np.asarray(same))
         told = "\n".join(line.plain for line in tell(by_id))
         assert f"{row['image_id']}: {one.decision.name}" in told
+
+    with Image.open(file) as picture:
+        picture.putpixel((0, 0), (1, 2, 3))
+        picture.save(tmp_path / "copy.png")
+    assert re.fullmatch(
+        r"a new image: none of the dataset's has its bytes; but it looks almost like "
+        rf"{row['image_id']} \(cosine (0\.99|1\.0)\d+\), train split, labelled .*",
+        why(tmp_path / "copy.png").about,
+    )
 
     near = str(row["image_id"])[:-1] + "9"
     with pytest.raises(StudyError, match=f"{near} is neither an image id .* did you mean subj"):

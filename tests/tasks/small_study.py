@@ -13,7 +13,14 @@ from schemas.candidates import Candidate, CandidateSet, FileOrigin, LlmOrigin, c
 from schemas.concepts import ClassSelection, Concept, ConceptSet, Pick, SelectSpec
 from schemas.embeddings import EncoderIdentity, ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from schemas.images import ClassLabel, ImageDataset, TestLabels
-from schemas.index import ConceptIndex, NearDuplicate
+from schemas.index import (
+    ConceptIndex,
+    DuplicateCluster,
+    Duplicates,
+    LookAlike,
+    VectorIndexFacts,
+    vectors_sha256,
+)
 from schemas.priors import Prior, Priors
 from schemas.screened import Drop, ScreenedSet, ScreenSpec
 from storage.store import ArtifactStore
@@ -109,6 +116,7 @@ def small_study() -> SmallStudy:
         ),
     )
     keys = tuple(label.key for label in CLASSES)
+    image_vectors = unit_vectors(generator, len(images))
     candidates = (*kept, *(d.candidate for d in dropped))
     concepts = ConceptSet(
         method="submodular",
@@ -153,7 +161,7 @@ def small_study() -> SmallStudy:
         ),
         images=ImageEmbeddings(
             keys=tuple(images["image_id"]),
-            vectors=unit_vectors(generator, len(images)),
+            vectors=image_vectors,
             encoder=ENCODER,
         ),
         texts=TextEmbeddings(
@@ -165,21 +173,24 @@ def small_study() -> SmallStudy:
             images=np.zeros(4, dtype=np.uint8),
             concepts=np.zeros(4, dtype=np.uint8),
             top_images={},
-            near_duplicates=(),
-            duplicate_pairs_found=0,
+            facts=index_facts(image_vectors),
+            duplicates=Duplicates(),
         ),
     )
 
 
-def look_alikes(first: str, second: str) -> NearDuplicate:
+def look_alikes(first: str, second: str) -> Duplicates:
     """Two images that the index found almost the same in train and test."""
-    return NearDuplicate(
-        image_a=first,
-        split_a="train",
-        image_b=second,
-        split_b="test",
-        cosine=0.9991,
-        same_group=False,
+    twin = LookAlike(image_id=second, split="test", cosine=0.9991, same_group=False)
+    cluster = DuplicateCluster(image_id=first, split="train", look_alikes=(twin,))
+    return Duplicates(clusters=(cluster,), clusters_found=1, images_found=1, pairs_found=1)
+
+
+def index_facts(vectors: np.ndarray) -> VectorIndexFacts:
+    """What an exact index of these vectors would say of itself."""
+    count, dim = vectors.shape
+    return VectorIndexFacts(
+        count=count, dim=dim, vectors_sha256=vectors_sha256(vectors), kind="flat"
     )
 
 

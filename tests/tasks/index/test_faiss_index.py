@@ -1,13 +1,25 @@
 """FAISS finds exactly what NumPy finds, keeps its ids, and stays within its memory."""
 
-import itertools
+import gc
+from collections.abc import Callable
+from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
 from tasks.index import faiss_index
-from tasks.index.faiss_index import build_flat, deserialise, find_pairs, search, serialise
+from tasks.index.faiss_index import (
+    build_flat,
+    build_ivf,
+    extend,
+    open_serialised,
+    search,
+    search_exactly,
+    serialise,
+)
+from tasks.index.recall import recall_at_10, spread_rows
 
 
 def unit(generator: np.random.Generator, rows: int, dim: int = 12) -> Float32[np.ndarray, "row d"]:
@@ -51,102 +63,134 @@ def test_there_are_no_more_hits_than_rows(generator: np.random.Generator) -> Non
     assert np.isfinite(scores).all()
 
 
-def test_ids_survive_saving_and_loading(generator: np.random.Generator) -> None:
-    rows, asked = unit(generator, 50), unit(generator, 9)
-    index = build_flat(rows)
+@pytest.mark.parametrize("build", [build_flat, lambda rows: build_ivf(rows, 4)])
+def test_an_index_is_read_where_it_lies_and_finds_the_same(
+    generator: np.random.Generator, tmp_path: Path, build: Callable[..., faiss.Index]
+) -> None:
+    rows, asked = unit(generator, 300), unit(generator, 9)
+    index = build(rows)
     content = serialise(index)
-    again = deserialise(np.frombuffer(content.tobytes(), dtype=np.uint8))
-    assert again.ntotal == 50
+    content.tofile(tmp_path / "rows.faiss")
+    mapped = np.memmap(tmp_path / "rows.faiss", dtype=np.uint8, mode="r")
+    again = open_serialised(mapped)
+    del mapped  # the index keeps what it points into
+    gc.collect()
+    assert again.ntotal == 300
     for before, after in zip(search(index, asked, 7), search(again, asked, 7), strict=True):
         assert np.array_equal(before, after)
     assert np.array_equal(content, serialise(again))
 
 
-# --- pairs ----------------------------------------------------------------------------------------
+def test_what_is_searched_once_is_found_as_in_an_index(generator: np.random.Generator) -> None:
+    rows, asked = np.repeat(unit(generator, 40), 2, axis=0), unit(generator, 25)
+    expected = search(build_flat(rows), asked, 9)
+    for found, wanted in zip(search_exactly(rows, asked, 9), expected, strict=True):
+        assert np.array_equal(found, wanted)
+    assert search_exactly(rows[:3], asked, 9)[1].shape == (25, 3)
 
 
-def with_twins(
-    generator: np.random.Generator, rows: int, twins: int
-) -> tuple[Float32[np.ndarray, "row d"], Int64[np.ndarray, " row"]]:
-    """Random vectors in three parts, some of them nearly another one, in any part."""
-    vectors = unit(generator, rows)
-    for _ in range(twins):
-        a, b = generator.choice(rows, 2, replace=False)
-        near = vectors[a] + generator.uniform(0, 0.05) * unit(generator, 1)[0]
-        vectors[b] = near / np.linalg.norm(near)
-    return vectors, generator.integers(0, 3, rows)
+# --- inverted files -------------------------------------------------------------------------------
 
 
-def brute_force(
-    vectors: Float32[np.ndarray, "row d"], part: Int64[np.ndarray, " row"], least: float
-) -> dict[tuple[int, int], float]:
-    cosine = vectors.astype(np.float64) @ vectors.astype(np.float64).T
-    return {
-        (a, b): cosine[a, b]
-        for a, b in itertools.permutations(range(len(vectors)), 2)
-        if part[a] < part[b] and cosine[a, b] >= least
-    }
+def clustered(generator: np.random.Generator, rows: int) -> Float32[np.ndarray, "row d"]:
+    centers = unit(generator, 30)[generator.integers(0, 30, rows)]
+    vectors = centers + 0.5 * unit(generator, rows)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-@pytest.mark.parametrize("blocks", [(256, 65_536), (7, 11)])
-def test_pairs_are_those_of_brute_force_most_alike_first(
-    generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch, blocks: tuple[int, int]
+def test_an_inverted_file_that_looks_everywhere_is_exact(generator: np.random.Generator) -> None:
+    rows, asked = clustered(generator, 900), clustered(generator, 20)
+    index = build_ivf(rows, 16)
+    index.nprobe = 16
+    scores, ids = search(index, asked, 10)
+    exact, expected = search(build_flat(rows), asked, 10)
+    assert np.array_equal(ids, expected)
+    np.testing.assert_allclose(scores, exact, atol=1e-6)
+
+
+def test_equal_vectors_make_equal_inverted_files(generator: np.random.Generator) -> None:
+    rows = clustered(generator, 900)
+    assert np.array_equal(serialise(build_ivf(rows, 16)), serialise(build_ivf(rows.copy(), 16)))
+
+
+def test_vectors_that_are_added_get_the_next_ids_and_leave_the_others_alone(
+    generator: np.random.Generator,
 ) -> None:
-    monkeypatch.setattr(faiss_index, "_QUERIES", blocks[0])
-    monkeypatch.setattr(faiss_index, "_ROWS", blocks[1])
-    vectors, part = with_twins(generator, 120, 60)
-    expected = brute_force(vectors, part, 0.995)
-    pairs, found = find_pairs(vectors, part, 0.995, 1000)
-    listed = list(zip(pairs.a.tolist(), pairs.b.tolist(), strict=True))
-    assert found == len(expected) > 10
-    assert len(set(listed)) == len(listed)
-    assert {p: pytest.approx(c, abs=1e-6) for p, c in expected.items()} == dict(
-        zip(listed, pairs.cosine.tolist(), strict=True)
-    )
-    assert pairs.cosine.tolist() == sorted(pairs.cosine.tolist(), reverse=True)
+    rows = clustered(generator, 900)
+    for index in (build_flat(rows[:800]), build_ivf(rows[:800], 16)):
+        before = search(index, rows[:800], 1)[1][:, 0]
+        assert np.array_equal(before, np.arange(800))
+        extend(index, rows[800:])
+        assert np.array_equal(search(index, rows, 1)[1][:, 0], np.arange(900))
 
 
-@pytest.mark.parametrize("blocks", [(256, 65_536), (7, 11)])
-def test_a_short_list_holds_the_most_alike_and_the_number_of_all(
-    generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch, blocks: tuple[int, int]
+def test_an_index_that_was_saved_grows_and_its_ids_survive(
+    generator: np.random.Generator,
 ) -> None:
-    monkeypatch.setattr(faiss_index, "_QUERIES", blocks[0])
-    monkeypatch.setattr(faiss_index, "_ROWS", blocks[1])
-    vectors, part = with_twins(generator, 120, 60)
-    whole, found = find_pairs(vectors, part, 0.99, 1000)
-    short, also_found = find_pairs(vectors, part, 0.99, 5)
-    assert also_found == found > 5
-    assert short.cosine.tolist() == whole.cosine.tolist()[:5]
+    rows = clustered(generator, 900)
+    for index in (build_flat(rows[:800]), build_ivf(rows[:800], 16)):
+        copy = faiss.deserialize_index(serialise(index))
+        extend(copy, rows[800:])
+        assert np.array_equal(search(copy, rows, 1)[1][:, 0], np.arange(900))
 
 
-def test_equal_vectors_are_a_pair_at_cosine_one_although_float32_rounds() -> None:
-    rows = unit(np.random.default_rng(0), 200, 512)
-    vectors = np.concatenate([rows, rows])
-    part = np.repeat([0, 1], 200)
-    assert (vectors[:200] * vectors[200:]).sum(axis=1).min() < 1, "nothing is rounded here"
-    pairs, found = find_pairs(vectors, part, 1.0, 1000)
-    assert found == 200
-    assert sorted(zip(pairs.a.tolist(), pairs.b.tolist(), strict=True)) == [
-        (i, i + 200) for i in range(200)
-    ]
-    assert pairs.cosine.max() <= 1
+def test_an_exact_index_that_grew_is_one_built_at_once(generator: np.random.Generator) -> None:
+    rows = clustered(generator, 900)
+    grown = build_flat(rows[:899])
+    extend(grown, rows[899:])
+    assert np.array_equal(serialise(grown), serialise(build_flat(rows)))
 
 
-def test_pairs_within_one_part_do_not_count() -> None:
-    vectors = np.ones((6, 1), dtype=np.float32)
-    assert find_pairs(vectors, np.zeros(6, dtype=np.int64), 0.9, 10)[1] == 0
-    pairs, found = find_pairs(vectors, np.array([1, 0, 1, 1, 0, 1]), 0.9, 3)
-    assert found == 8
-    assert list(zip(pairs.a.tolist(), pairs.b.tolist(), strict=True)) == [(1, 0), (1, 2), (1, 3)]
-
-
-def test_the_search_ends_soon_after_the_limit_where_everything_is_alike(
-    monkeypatch: pytest.MonkeyPatch,
+def test_an_inverted_file_that_grew_finds_as_much_as_one_built_at_once(
+    generator: np.random.Generator,
 ) -> None:
-    monkeypatch.setattr(faiss_index, "COUNT_LIMIT", 100)
-    monkeypatch.setattr(faiss_index, "_QUERIES", 10)
-    monkeypatch.setattr(faiss_index, "_ROWS", 7)
-    vectors = np.ones((4000, 1), dtype=np.float32)
-    pairs, found = find_pairs(vectors, np.repeat([0, 1], 2000), 0.9, 20)
-    assert 100 < found <= 100 + 10 * 7
-    assert len(pairs.a) == 20
+    rows = clustered(generator, 3000)
+    grown, built = build_ivf(rows[:2700], 32), build_ivf(rows, 32)
+    extend(grown, rows[2700:])
+    recalls = []
+    for index in (grown, built):
+        index.nprobe = 8
+        recalls.append(recall_at_10(index, rows, np.arange(2700, 3000)))
+    assert recalls[0] == pytest.approx(recalls[1], abs=0.03)
+    assert recalls[0] > 0.8
+
+
+def test_blocks_change_nothing(
+    generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = clustered(generator, 900)
+    whole = serialise(build_ivf(rows, 16))
+    monkeypatch.setattr(faiss_index, "_BLOCK", 7)
+    assert np.array_equal(serialise(build_ivf(rows, 16)), whole)
+
+
+# --- recall ---------------------------------------------------------------------------------------
+
+
+def test_recall_is_the_share_of_the_ten_nearest_others_by_brute_force(
+    generator: np.random.Generator,
+) -> None:
+    rows = clustered(generator, 900)
+    index = build_ivf(rows, 32)
+    asking = spread_rows(900, 50)
+    cosine = rows[asking].astype(np.float64) @ rows.astype(np.float64).T
+    cosine[np.arange(50), asking] = -2
+    nearest = np.argsort(-cosine, axis=1)[:, :10]
+    found = [set(hits) for hits in search(index, rows[asking], 11)[1].tolist()]
+    expected = np.mean([len(found[i] & set(nearest[i].tolist())) / 10 for i in range(50)])
+    assert 0.2 < expected < 1
+    assert recall_at_10(index, rows, asking) == pytest.approx(expected)
+
+
+def test_exact_search_has_recall_one_also_among_equal_vectors(
+    generator: np.random.Generator,
+) -> None:
+    rows = np.repeat(unit(generator, 20), 30, axis=0)
+    assert recall_at_10(build_flat(rows), rows, spread_rows(600, 40)) == 1
+    assert recall_at_10(build_flat(rows[:4]), rows[:4], np.arange(4)) == 1
+
+
+def test_a_sample_is_spread_over_all_rows() -> None:
+    assert spread_rows(5, 200).tolist() == [0, 1, 2, 3, 4]
+    rows = spread_rows(10_000, 200)
+    assert (rows[0], rows[-1], len(rows)) == (0, 9999, 200)

@@ -9,7 +9,8 @@ import pytest
 from schemas.index import ConceptIndex, IndexSpec
 from schemas.machine import Machine
 from storage.store import ArtifactCorrupt, ArtifactStore
-from tasks.index.faiss_index import deserialise, search
+from tasks.index.faiss_index import open_serialised, search
+from tasks.index.image_index import open_image_index
 from tasks.index.retrieval import index_vectors
 from tasks.index.task import STAGE, build_index
 from tests.tasks.small_study import SmallStudy, small_study
@@ -46,10 +47,10 @@ def test_ids_are_positions_among_the_images_and_the_concepts(study: SmallStudy) 
     index = index_of(study)
     assert index.image_ids == study.images.keys
     assert index.concept_ids == study.concepts.ids
-    _, images = search(deserialise(index.images), study.images.vectors, 1)
+    _, images = search(open_serialised(index.images), study.images.vectors, 1)
     assert images[:, 0].tolist() == list(range(60))
     texts = study.texts.take(study.concepts.texts)
-    _, concepts = search(deserialise(index.concepts), texts, 1)
+    _, concepts = search(open_serialised(index.concepts), texts, 1)
     assert concepts[:, 0].tolist() == list(range(6))
 
 
@@ -61,23 +62,39 @@ def test_look_alikes_in_different_splits_are_told_with_their_groups(study: Small
     vectors[17] = vectors[5]  # train and test, different groups
     vectors[7] = vectors[8]  # both in train: no matter
     index = index_of(study)
-    told = [(d.image_a, d.split_a, d.image_b, d.split_b) for d in index.near_duplicates]
+    told = [
+        (c.image_id, c.split, x.image_id, x.split)
+        for c in index.duplicates.clusters
+        for x in c.look_alikes
+    ]
     assert told == [
         ("img03", "train", "img12", "validation"),
         ("img05", "train", "img17", "test"),
     ]
-    assert [d.same_group for d in index.near_duplicates] == [True, False]
-    assert [d.cosine for d in index.near_duplicates] == pytest.approx([1, 1])
-    assert index.duplicate_pairs_found == 2
+    alike = [x for c in index.duplicates.clusters for x in c.look_alikes]
+    assert [x.same_group for x in alike] == [True, False]
+    assert [x.cosine for x in alike] == pytest.approx([1, 1])
+    found = index.duplicates
+    assert (found.clusters_found, found.images_found, found.pairs_found) == (2, 2, 2)
 
 
 def test_the_list_of_look_alikes_is_cut_but_all_are_counted(study: SmallStudy) -> None:
+    vectors, splits = study.images.vectors, study.dataset.images["split"]
+    held_out = np.flatnonzero(splits != "train")[:6]
+    vectors[held_out] = vectors[np.flatnonzero(splits == "train")[:6]]
+    found = index_of(study, max_duplicate_clusters=4).duplicates
+    assert len(found.clusters) == 4
+    assert (found.clusters_found, found.images_found) == (6, 6)
+
+
+def test_images_that_are_all_the_same_are_one_cluster(study: SmallStudy) -> None:
     study.images.vectors[:] = study.images.vectors[0]
-    index = index_of(study, max_duplicate_pairs=7)
     counts = Counter(study.dataset.images["split"])
     train, validation, test = counts["train"], counts["validation"], counts["test"]
-    assert len(index.near_duplicates) == 7
-    assert index.duplicate_pairs_found == train * (validation + test) + validation * test
+    found = index_of(study).duplicates
+    [cluster] = found.clusters
+    assert (cluster.image_id, len(cluster.look_alikes)) == ("img00", validation + test)
+    assert found.pairs_found == train * (validation + test) + validation * test
 
 
 def test_the_stage_saves_an_index_that_loads_and_is_refused_once_changed(
@@ -91,7 +108,11 @@ def test_the_stage_saves_an_index_that_loads_and_is_refused_once_changed(
     expected = index_of(study)
     assert loaded.top_images == expected.top_images
     assert np.array_equal(loaded.images, expected.images)
-    assert deserialise(loaded.concepts).ntotal == 6
+    assert loaded.duplicates == expected.duplicates
+    assert isinstance(loaded.images, np.memmap), "images are read where they lie"
+    found = search(open_image_index(loaded, study.images.vectors), study.images.vectors, 1)[1]
+    assert found[:, 0].tolist() == list(range(60))
+    assert open_serialised(loaded.concepts).ntotal == 6
     assert store.manifest(ref).recipe.inputs["concepts"] == str(concepts)
 
     file = store.path(ref) / "images.faiss"

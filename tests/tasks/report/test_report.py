@@ -29,6 +29,7 @@ from tasks.report.page import Material, compose_page
 from tasks.report.pictures import PictureBook
 from tasks.report.render import render_page
 from tests.tasks.published_study import KEYS, published_study
+from tests.tasks.small_study import index_facts, look_alikes
 
 HOSTILE = '<script>alert("x")</script>{{ 7 * 7 }}</style><img src=https://evil.example/a.png>'
 
@@ -128,8 +129,8 @@ def material() -> Material:
             images=np.zeros(1, dtype=np.uint8),
             concepts=np.zeros(1, dtype=np.uint8),
             top_images={c.concept_id: (Hit(image_id="img000", score=0.9),) for c in spoiled},
-            near_duplicates=(),
-            duplicate_pairs_found=0,
+            facts=index_facts(published.vectors),
+            duplicates=look_alikes(HOSTILE, "img170"),
         ),
         validation=ValidationReport(
             checks=(
@@ -223,6 +224,13 @@ def test_every_section_is_there(page: str) -> None:
         "data",
     ):
         assert f'id="{name}"' in page
+
+
+def test_look_alikes_and_how_images_are_searched_are_told(page: str) -> None:
+    assert "The search among 180 images is exact." in page
+    told = f'<td>{escape(HOSTILE)} <span class="hint">train</span></td>'
+    assert f'{told}<td>img170 <span class="hint">test, cosine 0.9991</span></td>' in page
+    assert "1 in 1 clusters" in page
 
 
 def test_every_head_and_metric_is_in_the_table(page: str, material: Material) -> None:
