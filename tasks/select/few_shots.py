@@ -6,7 +6,7 @@ from jaxtyping import Int
 from schemas.concept_dataset import ConceptDataset
 from schemas.concepts import SelectSpec
 from schemas.few_shots import FewShotDraw, FewShotDraws, FewShotSpec
-from tasks.select.selection import choose_concepts
+from tasks.select.selection import Pool, gather_pools, score_candidates, select_from
 from tasks.select.shots import draw_shots
 
 
@@ -25,8 +25,9 @@ def draw_few_shots(
     """
     rows, labels = published.rows("train"), published.labels("train")
     groups = np.unique(published.images["group"].to_numpy()[rows], return_inverse=True)[1]
+    pools = gather_pools(published.pool, published.pool_vectors, published.class_keys, select)
     draws = [
-        _choose(published, select, shots, seed, rows[drawn], labels[drawn])
+        _choose(published, pools, select, shots, seed, rows[drawn], labels[drawn])
         for shots in (*spec.shots, None)
         for seed in range(1 if shots is None else spec.seeds)
         for drawn in draw_shots(labels, groups, shots, [seed])
@@ -36,6 +37,7 @@ def draw_few_shots(
 
 def _choose(
     published: ConceptDataset,
+    pools: tuple[Pool, ...],
     select: SelectSpec,
     shots: int | None,
     seed: int,
@@ -43,15 +45,18 @@ def _choose(
     labels: Int[np.ndarray, " shot"],
 ) -> FewShotDraw:
     """Return the draw of these rows with the concepts that they select."""
-    chosen = choose_concepts(
-        published.pool,
-        published.pool_vectors,
-        published.vectors[rows],
-        labels,
-        published.class_keys,
-        select,
+    discriminability = score_candidates(
+        published.pool_vectors, published.vectors[rows], labels, len(published.class_keys)
     )
+    chosen = [
+        published.pool[i].concept_id
+        for pool in pools
+        for i in pool.rows[select_from(pool.given(discriminability), select).indices]
+    ]
     ids = published.images["image_id"].to_numpy()[rows]
     return FewShotDraw(
-        shots=shots, seed=seed, image_ids=tuple(ids.tolist()), concept_ids=chosen.ids
+        shots=shots,
+        seed=seed,
+        image_ids=tuple(ids.tolist()),
+        concept_ids=tuple(dict.fromkeys(chosen)),
     )
