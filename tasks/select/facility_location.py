@@ -48,6 +48,7 @@ _Scores = Float[np.ndarray, " candidate"]
 _Picks = Int64[np.ndarray, " pick"]
 
 _BLOCK = 2**18  # similarities handled at a time: 1 MiB of them stays in a core's cache
+_TIGHTENING = 2**34  # similarities looked at while the bound is tightened: about a minute
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,7 @@ class _DenseCoverage:
         for rows in _blocks(len(similarity), entries=similarity.size):
             self._phi[rows] = np.rint(np.divide(similarity[rows], unit, dtype=np.float64))
         self.ceiling: _Level = self._phi.max(axis=1)  # max_j phi(i, j)
+        self.size = self._phi.size
 
     def overlap(self, items: _Items, low: _Levels, high: _Levels) -> _Overlap:
         """Sum over these items how much of phi(i, j) lies between `low` and `high`, for all j."""
@@ -109,18 +111,28 @@ class _SparseCoverage:
                 "would count double. Keep the larger of the two entries."
             )
         self.ceiling: _Level = rows.max(axis=1).toarray()
+        self.size = self._phi.size
 
     def overlap(self, items: _Items, low: _Levels, high: _Levels) -> _Overlap:
         total = np.zeros(len(self.ceiling), dtype=np.int64)
         lengths = self._starts[items + 1] - self._starts[items]
         for part in _blocks(len(items), entries=int(lengths.sum())):
-            length = lengths[part]
-            skipped = self._starts[items[part]] - (np.cumsum(length) - length)
-            entries = np.arange(length.sum()) + np.repeat(skipped, length)
-            floor = np.repeat(low[part], length)
-            reached = np.clip(self._phi[entries], floor, np.repeat(high[part], length))
-            np.add.at(total, self._candidates[entries], (reached - floor).astype(np.int64))
+            entries, length = self._entries(items[part]), lengths[part]
+            phi, floor = self._phi[entries], np.repeat(low[part], length)
+            above = np.flatnonzero(phi > floor)  # most neighbours are below the level soon
+            reached = np.minimum(phi[above], np.repeat(high[part], length)[above])
+            growth = (reached - floor[above]).astype(np.int64)
+            np.add.at(total, self._candidates[entries][above], growth)
         return total
+
+    def _entries(self, items: _Items) -> slice | Int[np.ndarray, " entry"]:
+        """Return where the rows of these items, in rising order, stand: as a slice if together."""
+        first, last = items[0], items[-1]
+        if last - first + 1 == len(items):
+            return slice(self._starts[first], self._starts[last + 1])
+        length = self._starts[items + 1] - self._starts[items]
+        skipped = self._starts[items] - (np.cumsum(length) - length)
+        return np.arange(length.sum()) + np.repeat(skipped, length)
 
     def column(self, candidate: int) -> tuple[_Items, _Levels]:
         entries = slice(*self._columns.indptr[candidate : candidate + 2])
@@ -281,8 +293,9 @@ def tighten_upper_bound(
     """Return the same picks, proven to be closer to the optimum, by searching better thresholds.
 
     Subgradient descent on the bound (Held, Wolfe and Crowder, 1974), with Polyak's step length and
-    the selection's value as target. Each step costs one pass over the similarity. The search may be
-    rough, since every bound it meets is valid and the least one is kept.
+    the selection's value as target. Each step costs one pass over the similarity, so a
+    large one gets fewer. The search may be rough, since every bound it meets is valid and the least
+    one is kept.
     """
     coverage = problem.coverage
     if problem.unit_worth == 0:
@@ -290,7 +303,7 @@ def tighten_upper_bound(
     every_item = np.arange(len(coverage.ceiling))
     thresholds = problem.level(selection.indices).astype(np.float64)
     least, stalled, stride = np.inf, 0, 1.0
-    for _ in range(steps):
+    for _ in range(min(steps, 1 + _TIGHTENING // max(1, coverage.size))):
         level = thresholds.astype(np.int32)
         scores = problem.scores(coverage.overlap(every_item, level, coverage.ceiling))
         bound = problem.upper_bound(level, scores)

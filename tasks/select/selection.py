@@ -17,6 +17,7 @@ from tasks.select.facility_location import (
     select_top_utility,
     tighten_upper_bound,
 )
+from tasks.select.neighbours import cosines, nearest_cosines, neighbours_counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Pool:
     rows: Int64[np.ndarray, " member"]  # among all candidates
     class_keys: tuple[str, ...]
     problem: SelectionProblem  # without utilities, which need images
+    neighbours: int | None  # that coverage counts; None: all
 
     def given(self, discriminability: Float[np.ndarray, " candidate"]) -> SelectionProblem:
         """Return the problem in which candidates are as useful as images say."""
@@ -142,15 +144,19 @@ def _gather(
     spec: SelectSpec,
 ) -> Pool:
     rows = np.flatnonzero(membership.any(axis=1))
+    quotas = np.minimum(spec.per_class, membership.sum(axis=0))
+    neighbours = neighbours_counted(len(rows), int(quotas.sum()))
     weights = spec.discriminability_weight, spec.coverage_weight
     problem = SelectionProblem.with_quotas(
-        np.maximum(0, vectors[rows] @ vectors[rows].T),
+        cosines(vectors[rows])
+        if neighbours is None
+        else nearest_cosines(vectors[rows], neighbours),
         np.zeros(len(rows)),
         membership[rows],
-        np.minimum(spec.per_class, membership.sum(axis=0)),
+        quotas,
         coverage_weight=weights[1] / sum(weights),
     )
-    return Pool(rows, class_keys, problem)
+    return Pool(rows, class_keys, problem, neighbours)
 
 
 def _class_selections(
@@ -168,6 +174,7 @@ def _class_selections(
             ),
             value=chosen.value,
             upper_bound=chosen.upper_bound,
+            neighbours=pool.neighbours,
         )
         for number, key in enumerate(pool.class_keys)
     ]
