@@ -99,10 +99,10 @@ class _SparseCoverage:
     """The same for a similarity that is 0 but for the stored neighbours."""
 
     def __init__(self, similarity: csr_array) -> None:
-        units = np.rint(np.divide(similarity.data, _unit(similarity.data), dtype=np.float64))
-        rows = csr_array(
-            (units.astype(np.int32), similarity.indices, similarity.indptr), shape=similarity.shape
-        )
+        unit, units = _unit(similarity.data), np.empty(similarity.nnz, np.int32)
+        for part in _blocks(similarity.nnz, entries=similarity.nnz):
+            units[part] = np.rint(np.divide(similarity.data[part], unit, dtype=np.float64))
+        rows = csr_array((units, similarity.indices, similarity.indptr), shape=similarity.shape)
         self._starts, self._candidates, self._phi = rows.indptr, rows.indices, rows.data
         self._columns = rows.tocsc()
         if not self._columns.has_canonical_format:

@@ -66,9 +66,12 @@ def nearest_cosines(vectors: Float[np.ndarray, "row dim"], count: int) -> csr_ar
         cosine[of_rows, : found.shape[1]] = scores
         nearest[of_rows, : found.shape[1]] = found
     _include_itself(cosine, nearest)
-    kept = cosine > 0
-    ends = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
-    return csr_array((cosine[kept], nearest[kept], ends), shape=(len(rows), len(rows)))
+    np.maximum(0, cosine, out=cosine)
+    np.maximum(0, nearest, out=nearest)
+    ends = np.arange(len(rows) + 1) * count
+    similarity = csr_array((cosine.ravel(), nearest.ravel(), ends), shape=(len(rows), len(rows)))
+    similarity.eliminate_zeros()
+    return similarity
 
 
 _Found = tuple[
