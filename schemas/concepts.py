@@ -7,6 +7,9 @@ from pydantic import BaseModel, Field, model_validator
 from schemas.artifact import JsonArtifact
 from schemas.candidates import Origin
 
+MOST_SHOWN = 32
+"""Concepts of a class that are shown together: people can use no more (Ramaswamy et al. 2023)."""
+
 
 class SelectSpec(BaseModel, frozen=True, extra="forbid"):
     """How concepts are chosen: greedily, `alpha * discriminability + beta * coverage`.
