@@ -187,6 +187,29 @@ def test_a_neighbour_graph_is_the_similarity_that_is_zero_elsewhere(seed: int) -
     assert tight_dense.upper_bound < in_dense.upper_bound
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(WEIGHTS), st.floats(0.02, 0.5), st.integers(1, 3))
+def test_sparse_and_dense_agree_on_any_graph_under_quotas(
+    seed: int, weight: float, density: float, groups: int
+) -> None:
+    """Graphs with rows and columns of any length, empty ones among them."""
+    rng = np.random.default_rng(seed)
+    similarity = np.where(rng.random((40, 40)) < density, rng.random((40, 40)), 0)
+    membership = rng.random((40, groups)) < 0.6
+    membership[:9] = True
+    forms: list[np.ndarray | csr_array] = [similarity, csr_array(similarity)]
+    dense, sparse = (
+        SelectionProblem.with_quotas(s, utilities(40, seed), membership, np.full(groups, 3), weight)
+        for s in forms
+    )
+    one, other = select_greedily(dense), select_greedily(sparse)
+    np.testing.assert_array_equal(other.indices, one.indices)
+    np.testing.assert_array_equal(other.groups, one.groups)
+    np.testing.assert_array_equal(other.gains, one.gains)
+    bounds = [tighten_upper_bound(p, s).upper_bound for p, s in ((dense, one), (sparse, other))]
+    assert bounds[0] == bounds[1]
+
+
 def test_sums_do_not_depend_on_the_block_they_are_made_in(monkeypatch: pytest.MonkeyPatch) -> None:
     similarity, utility = cosine(50, seed=0), utilities(50, seed=0)
     forms: list[np.ndarray | csr_array] = [similarity, csr_array(similarity)]

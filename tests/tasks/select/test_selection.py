@@ -87,3 +87,17 @@ def test_a_class_without_candidates_is_named(scope: str) -> None:
 @pytest.mark.parametrize("scope", ["per_class", "jointly"])
 def test_small_pools_are_certified_for_the_exact_similarity(scope: str) -> None:
     assert {s.similarity for s in choose(MIXED, SelectSpec(scope=scope)).selections} == {"exact"}
+
+
+@pytest.mark.parametrize("scope", ["per_class", "jointly"])
+def test_a_pool_beyond_the_limit_is_compared_by_neighbours_and_says_so(
+    scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = candidates(*[("mel",)] * 30, *[("nv",)] * 12)
+    exact = choose(pool, SelectSpec(scope=scope, per_class=3))
+    limit = 4 * 20**2  # bytes: of 20 candidates
+    monkeypatch.setattr("tasks.select.neighbours.DENSE_BYTES", limit)
+    chosen = choose(pool, SelectSpec(scope=scope, per_class=3))
+    of_nv = "64 nearest neighbours" if scope == "jointly" else "exact"
+    assert [s.similarity for s in chosen.selections] == ["64 nearest neighbours", of_nv]
+    assert chosen.concepts == exact.concepts, "64 are all there are here"
