@@ -293,9 +293,9 @@ def tighten_upper_bound(
     """Return the same picks, proven to be closer to the optimum, by searching better thresholds.
 
     Subgradient descent on the bound (Held, Wolfe and Crowder, 1974), with Polyak's step length and
-    the selection's value as target. Each step costs one pass over the similarity, so a
-    large one gets fewer. The search may be rough, since every bound it meets is valid and the least
-    one is kept.
+    the selection's value as target. Each step costs one pass over the similarity, so a large
+    one gets fewer. The search may be rough, since every bound it meets is valid and the least one
+    is kept.
     """
     coverage = problem.coverage
     if problem.unit_worth == 0:

@@ -1,5 +1,6 @@
 """Choosing each class's concepts from what passed the screen."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,11 +40,12 @@ def gather_pools(
     candidate_vectors: Float[np.ndarray, "candidate dim"],
     class_keys: tuple[str, ...],
     spec: SelectSpec,
-) -> tuple[Pool, ...]:
-    """Return what is chosen from: one pool a class, or one of all classes together.
+) -> Iterator[Pool]:
+    """Yield what is chosen from: one pool a class, or one of all classes together.
 
     A pool knows how its candidates resemble each other and needs no image, so one gathering serves
-    many draws of images. A class with fewer candidates than wanted keeps them all.
+    many draws of images. It may take gigabytes: use one after the other. A class with fewer
+    candidates than wanted keeps them all.
 
     Raises:
         StudyError: a class has no candidate left.
@@ -58,15 +60,9 @@ def gather_pools(
             )
     every = range(len(class_keys))
     together = [list(every)] if spec.scope == "jointly" else [[number] for number in every]
-    return tuple(
-        _gather(
-            candidate_vectors,
-            membership[:, numbers],
-            tuple(class_keys[number] for number in numbers),
-            spec,
-        )
-        for numbers in together
-    )
+    for numbers in together:
+        keys = tuple(class_keys[number] for number in numbers)
+        yield _gather(candidate_vectors, membership[:, numbers], keys, spec)
 
 
 def score_candidates(
