@@ -5,10 +5,10 @@ STORE ?= .curette
 UI_PORT ?= 4200
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench ui clean
+.PHONY: help setup demo test check bench bench-large ui clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 setup: .venv/.ready ## the environment in .venv, from uv.lock
 
@@ -32,6 +32,9 @@ check: setup ## lint, types, architecture
 bench: setup ## ratios and seconds, printed as a table
 	$(UV) sync --frozen --quiet --python $(PYTHON) --group bench
 	.venv/bin/python -m tests.benchmarks
+
+bench-large: setup ## pools of up to a million: many minutes and gigabytes
+	.venv/bin/python -m tests.benchmarks --large
 
 ui: setup ## a Prefect server and its UI on 127.0.0.1
 	@echo "Prefect UI: http://127.0.0.1:$(UI_PORT)"

@@ -7,15 +7,23 @@ from pydantic import BaseModel, Field, model_validator
 from schemas.artifact import JsonArtifact
 from schemas.candidates import Origin
 
+MOST_SHOWN = 32
+"""Concepts of a class that are shown together: people can use no more (Ramaswamy et al. 2023)."""
+
 
 class SelectSpec(BaseModel, frozen=True, extra="forbid"):
-    """How concepts are chosen: per class, greedily, `alpha * discriminability + beta * coverage`.
+    """How concepts are chosen: greedily, `alpha * discriminability + beta * coverage`.
 
     Both terms are scaled to [0, 1], so their weights can be compared.
     """
 
     method: Literal["submodular", "random", "top_discriminability"] = Field(
         default="submodular", description="the last two are baselines"
+    )
+    scope: Literal["per_class", "jointly"] = Field(
+        default="per_class",
+        description="each class covers its own candidates, or all classes together cover all; "
+        "jointly, a candidate of several classes is picked once and takes up one class's quota",
     )
     per_class: int = Field(default=10, gt=0, le=10_000, description="concepts chosen a class")
     discriminability_weight: float = Field(default=1.0, ge=0, description="alpha")
@@ -35,7 +43,10 @@ class Concept(BaseModel, frozen=True):
     concept_id: str
     text: str
     classes: tuple[str, ...] = Field(description="classes it was proposed for")
-    selected_for: tuple[str, ...] = Field(description="classes whose selection picked it")
+    selected_for: tuple[str, ...] = Field(
+        description="classes whose selection picked it; if it was chosen "
+        "jointly, all for which it was proposed"
+    )
     discriminability: float = Field(
         ge=0, description="mutual-information score from training images, in nats"
     )
@@ -50,18 +61,34 @@ class Pick(BaseModel, frozen=True):
 
 
 class ClassSelection(BaseModel, frozen=True):
-    """The picks of one class, best first, and how good they provably are."""
+    """The picks of one class, best first, and how good they provably are.
+
+    Picks of all classes that were chosen jointly have one value and one bound together, and each
+    class repeats them.
+    """
 
     class_key: str
     pool: int = Field(description="how many candidates there were to choose from")
     picks: tuple[Pick, ...]
     value: float = Field(description="F(S)")
     upper_bound: float = Field(description="no set of this size has a larger F")
+    neighbours: int | None = Field(
+        default=None,
+        description="coverage counts the cosine of a candidate and its nearest ones, so many with "
+        "itself, as 0 beyond; none: it counts all cosines",
+    )
 
     @property
     def certificate(self) -> float:
         """Return F(S) over its upper bound; 1 is proven optimal."""
         return self.value / self.upper_bound if self.upper_bound > 0 else 1.0
+
+    @property
+    def similarity(self) -> str:
+        """Return which similarity value and bound speak of, in words."""
+        if self.neighbours is None:
+            return "exact"
+        return f"{self.neighbours} nearest neighbours"
 
 
 class ConceptSet(JsonArtifact, frozen=True):
@@ -70,6 +97,7 @@ class ConceptSet(JsonArtifact, frozen=True):
     kind: ClassVar[str] = "concepts"
 
     method: Literal["submodular", "random", "top_discriminability"]
+    scope: Literal["per_class", "jointly"] = "per_class"
     concepts: tuple[Concept, ...] = Field(min_length=1)
     selections: tuple[ClassSelection, ...] = Field(description="one a class, in class order")
 

@@ -7,14 +7,13 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, Field
 
 from schemas.artifact import Artifact
+from schemas.concepts import MOST_SHOWN
 
 
 class ReportSpec(BaseModel, frozen=True, extra="forbid"):
     """How much the report shows."""
 
-    concepts_per_class: int = Field(
-        default=12, gt=0, le=32, description="people can use at most 32 (Ramaswamy et al. 2023)"
-    )
+    concepts_per_class: int = Field(default=12, gt=0, le=MOST_SHOWN)
     images_per_concept: int = Field(default=4, ge=0, le=20)
     thumbnail_px: int = Field(default=96, ge=16, le=512)
 

@@ -50,6 +50,8 @@ def write_card(dataset: ConceptDataset, parts: Parts, spec: PublishSpec) -> str:
         pool=len(dataset.pool),
         named=dataset.class_vectors is not None,
         selected=len(dataset.concepts),
+        jointly=parts.concepts.scope == "jointly",
+        neighbours=sorted({s.neighbours for s in parts.concepts.selections if s.neighbours}),
         review=parts.screened.review,
         priors=len(dataset.priors),
         settings=[
@@ -132,6 +134,8 @@ def _class_rows(dataset: ConceptDataset, parts: Parts) -> list[dict[str, object]
                 "pool": _proposed_for(label.key, dataset.pool),
                 "selected": len(chosen),
                 "examples": chosen[:_EXAMPLES],
+                "more": len(chosen[_EXAMPLES:]),
+                "proven": f"{picks[label.key].certificate:.1%}" if label.key in picks else "",
             }
         )
     return rows

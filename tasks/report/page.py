@@ -10,7 +10,7 @@ import numpy as np
 from schemas.artifact import Manifest
 from schemas.candidates import CandidateSet
 from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import Concept, ConceptSet
+from schemas.concepts import ClassSelection, Concept, ConceptSet
 from schemas.evaluation import Evaluation, Explanation, GuardedEvaluation
 from schemas.images import SPLITS, ImageDataset
 from schemas.index import ConceptIndex
@@ -187,14 +187,25 @@ def _class(m: Material, number: int, spec: ReportSpec, book: PictureBook) -> dic
         "shown": len(shown),
         "total": len(ranked),
         "share": f"{share:.0%}",
-        "pool": f"{selection.pool:,}",
-        "certificate": f"{selection.certificate:.1%}",
+        "more": len(ranked) - len(shown),
+        "proof": _proof(m.concepts, selection),
         "concepts": [
             _concept(m, c, w, largest, spec, book)
             | {"selected": selection.class_key in c.selected_for}
             for c, w in shown
         ],
     }
+
+
+def _proof(concepts: ConceptSet, selection: ClassSelection) -> str:
+    """Say how good the selection provably is, and by which similarity."""
+    whose = "selection of all classes together" if concepts.scope == "jointly" else "selection"
+    among = f"over {selection.similarity}, " if selection.neighbours else ""
+    return (
+        f"{whose} proven to {selection.certificate:.1%} of the optimum, {among}"
+        f"from {selection.pool:,} candidates"
+        + (" of this class" if concepts.scope == "jointly" else "")
+    )
 
 
 def _heaviest(m: Material, number: int) -> list[tuple[Concept, float]]:

@@ -10,9 +10,10 @@ candidates together, so both terms and F lie in [0, 1] whatever the scales of u 
 alpha and beta, as in LaBo (Yang et al., CVPR 2023), become w = beta / (alpha + beta).
 
 F is normalised, monotone and submodular, so greedy reaches (1 - 1/e) of the optimum (Nemhauser,
-Wolsey and Fisher, 1978), or half of it under quotas (Fisher, Nemhauser and Wolsey, 1978). Each
-selection also carries an upper bound on the optimum, so what was lost is known, not guessed. Any
-thresholds v_i >= 0 give one (Cornuejols, Fisher and Nemhauser, 1977): for every allowed set O
+Wolsey and Fisher, 1978), or half of it under quotas, which form a matroid (Fisher, Nemhauser and
+Wolsey, 1978). Each selection also carries an upper bound on the optimum, so what was lost is known,
+not guessed. Any thresholds v_i >= 0 give one (Cornuejols, Fisher and Nemhauser, 1977): for every
+allowed set O
 
     F(O) <= w/C * sum_i v_i + sum_{j in O} [(1 - w) * u(j)/U + w/C * sum_i max(0, phi(i, j) - v_i)]
 
@@ -47,6 +48,7 @@ _Scores = Float[np.ndarray, " candidate"]
 _Picks = Int64[np.ndarray, " pick"]
 
 _BLOCK = 2**18  # similarities handled at a time: 1 MiB of them stays in a core's cache
+_TIGHTENING = 2**34  # similarities looked at while the bound is tightened: about a minute
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,7 @@ class _DenseCoverage:
         for rows in _blocks(len(similarity), entries=similarity.size):
             self._phi[rows] = np.rint(np.divide(similarity[rows], unit, dtype=np.float64))
         self.ceiling: _Level = self._phi.max(axis=1)  # max_j phi(i, j)
+        self.size = self._phi.size
 
     def overlap(self, items: _Items, low: _Levels, high: _Levels) -> _Overlap:
         """Sum over these items how much of phi(i, j) lies between `low` and `high`, for all j."""
@@ -96,10 +99,10 @@ class _SparseCoverage:
     """The same for a similarity that is 0 but for the stored neighbours."""
 
     def __init__(self, similarity: csr_array) -> None:
-        units = np.rint(np.divide(similarity.data, _unit(similarity.data), dtype=np.float64))
-        rows = csr_array(
-            (units.astype(np.int32), similarity.indices, similarity.indptr), shape=similarity.shape
-        )
+        unit, units = _unit(similarity.data), np.empty(similarity.nnz, np.int32)
+        for part in _blocks(similarity.nnz, entries=similarity.nnz):
+            units[part] = np.rint(np.divide(similarity.data[part], unit, dtype=np.float64))
+        rows = csr_array((units, similarity.indices, similarity.indptr), shape=similarity.shape)
         self._starts, self._candidates, self._phi = rows.indptr, rows.indices, rows.data
         self._columns = rows.tocsc()
         if not self._columns.has_canonical_format:
@@ -108,18 +111,28 @@ class _SparseCoverage:
                 "would count double. Keep the larger of the two entries."
             )
         self.ceiling: _Level = rows.max(axis=1).toarray()
+        self.size = self._phi.size
 
     def overlap(self, items: _Items, low: _Levels, high: _Levels) -> _Overlap:
         total = np.zeros(len(self.ceiling), dtype=np.int64)
         lengths = self._starts[items + 1] - self._starts[items]
         for part in _blocks(len(items), entries=int(lengths.sum())):
-            length = lengths[part]
-            skipped = self._starts[items[part]] - (np.cumsum(length) - length)
-            entries = np.arange(length.sum()) + np.repeat(skipped, length)
-            floor = np.repeat(low[part], length)
-            reached = np.clip(self._phi[entries], floor, np.repeat(high[part], length))
-            np.add.at(total, self._candidates[entries], (reached - floor).astype(np.int64))
+            entries, length = self._entries(items[part]), lengths[part]
+            phi, floor = self._phi[entries], np.repeat(low[part], length)
+            above = np.flatnonzero(phi > floor)  # most neighbours are below the level soon
+            reached = np.minimum(phi[above], np.repeat(high[part], length)[above])
+            growth = (reached - floor[above]).astype(np.int64)
+            np.add.at(total, self._candidates[entries][above], growth)
         return total
+
+    def _entries(self, items: _Items) -> slice | Int[np.ndarray, " entry"]:
+        """Return where the rows of these items, in rising order, stand: as a slice if together."""
+        first, last = items[0], items[-1]
+        if last - first + 1 == len(items):
+            return slice(self._starts[first], self._starts[last + 1])
+        length = self._starts[items + 1] - self._starts[items]
+        skipped = self._starts[items] - (np.cumsum(length) - length)
+        return np.arange(length.sum()) + np.repeat(skipped, length)
 
     def column(self, candidate: int) -> tuple[_Items, _Levels]:
         entries = slice(*self._columns.indptr[candidate : candidate + 2])
@@ -180,9 +193,12 @@ class SelectionProblem:
         """Ask for `quotas[g]` candidates of every group g, which cover all items together.
 
         A candidate may belong to several groups; it is picked once and takes up the quota of one
-        of them, the one with most room left. An item counts once, whichever group's pick
-        represents it. U is the sum of every group's best utilities; as it counts a shared
-        candidate once per group, the utility term may stay below 1.
+        of them. An item counts once, whichever group's pick represents it. A set is allowed if its
+        candidates can be dealt out to groups within their quotas (a transversal matroid), so what a
+        shared candidate takes up depends on the other picks. Groups that share all they have may
+        have too few for their quotas together: then fewer are picked. U is the sum of every group's
+        best utilities; as it counts a shared candidate once per group, the utility term may stay
+        below 1.
 
         Args:
             similarity: phi >= 0, square, dense or CSR as in `of_size`.
@@ -200,9 +216,18 @@ class SelectionProblem:
             if isinstance(similarity, np.ndarray)
             else _SparseCoverage(similarity)
         )
+        problem = cls(coverage, coverage_weight, utility, membership, quotas.astype(np.int64))
+        return problem.with_utility(utility)
+
+    def with_utility(self, utility: Float[np.ndarray, " candidate"]) -> "SelectionProblem":
+        """Return the same problem with other utilities on any scale; the similarity is shared.
+
+        Raises:
+            ValueError: a utility is negative or not finite.
+        """
+        _check_utility(utility)
         raw = utility.astype(np.float64)
-        problem = cls(coverage, coverage_weight, raw, membership, quotas.astype(np.int64))
-        return replace(problem, utility=raw / (fsum(raw[problem.best(raw)]) or 1.0))
+        return replace(self, utility=raw / (fsum(raw[self.best(raw)]) or 1.0))
 
     @cached_property
     def members(self) -> list[Int64[np.ndarray, " member"]]:
@@ -247,29 +272,17 @@ class SelectionProblem:
 
 
 def select_greedily(problem: SelectionProblem) -> Selection:
-    """Pick, one after another, the candidate that adds most to F; ties go to the lower index.
-
-    Raises:
-        ValueError: a group ran out of candidates because other groups took the shared ones.
-    """
+    """Pick, one after another, the candidate that adds most to F; ties go to the lower index."""
     return _select(problem, lambda scores: scores)
 
 
 def select_top_utility(problem: SelectionProblem) -> Selection:
-    """Pick the most useful candidates whatever they cover: the baseline that ignores redundancy.
-
-    Raises:
-        ValueError: as for `select_greedily`.
-    """
+    """Pick the most useful candidates whatever they cover: the baseline that ignores redundancy."""
     return _select(problem, lambda _: problem.utility)
 
 
 def select_at_random(problem: SelectionProblem, seed: int) -> Selection:
-    """Pick uniformly among the allowed candidates: the baseline that every method must beat.
-
-    Raises:
-        ValueError: as for `select_greedily`.
-    """
+    """Pick uniformly among the allowed candidates: the baseline that every method must beat."""
     lots = np.random.default_rng(seed).random(len(problem.utility))
     return _select(problem, lambda _: lots)
 
@@ -280,8 +293,9 @@ def tighten_upper_bound(
     """Return the same picks, proven to be closer to the optimum, by searching better thresholds.
 
     Subgradient descent on the bound (Held, Wolfe and Crowder, 1974), with Polyak's step length and
-    the selection's value as target. Each step costs one pass over the similarity. The search may be
-    rough, since every bound it meets is valid and the least one is kept.
+    the selection's value as target. Each step costs one pass over the similarity, so a large
+    one gets fewer. The search may be rough, since every bound it meets is valid and the least one
+    is kept.
     """
     coverage = problem.coverage
     if problem.unit_worth == 0:
@@ -289,7 +303,7 @@ def tighten_upper_bound(
     every_item = np.arange(len(coverage.ceiling))
     thresholds = problem.level(selection.indices).astype(np.float64)
     least, stalled, stride = np.inf, 0, 1.0
-    for _ in range(steps):
+    for _ in range(min(steps, 1 + _TIGHTENING // max(1, coverage.size))):
         level = thresholds.astype(np.int32)
         scores = problem.scores(coverage.overlap(every_item, level, coverage.ceiling))
         bound = problem.upper_bound(level, scores)
@@ -323,37 +337,70 @@ class _Progress:
         self.level[items] = phi
 
 
+class _Seats:
+    """Who takes up which group's quota: a pick moves on where that makes room for another."""
+
+    def __init__(self, membership: Bool[np.ndarray, "candidate group"], quotas: _Picks) -> None:
+        self._membership = membership
+        self._room = quotas.copy()
+        self._ways: dict[int, tuple[int, int]] = {}  # full group -> place of a pick, where it goes
+        self.picks: _Picks = np.empty(0, dtype=np.int64)
+        self.groups: _Picks = np.empty(0, dtype=np.int64)
+
+    def take(self, pick: int) -> None:
+        """Seat a pick in its group with most room, or move others along the shortest way to one."""
+        room = np.where(self._membership[pick], self._room, 0)
+        group = int(room.argmax())
+        if room[group] == 0:
+            group = next(g for g in self._ways if self._membership[pick, g])
+        self.picks = np.append(self.picks, pick)
+        place, self.groups = len(self.groups), np.append(self.groups, group)
+        while self._room[group] == 0:
+            place, group = self._ways[group]
+            self.groups[place] = group
+        self._room[group] -= 1
+
+    def open_groups(self) -> Bool[np.ndarray, " group"]:
+        """Tell which groups have room or can get it, searching breadth first from the former."""
+        found = self._room > 0
+        self._ways = {}
+        reached = np.flatnonzero(found).tolist()
+        for target in reached:  # grows on the way
+            movable = ~found[self.groups] & self._membership[self.picks, target]
+            groups, first = np.unique(self.groups[movable], return_index=True)
+            places = np.flatnonzero(movable)[first]
+            self._ways |= {
+                g: (p, target) for g, p in zip(groups.tolist(), places.tolist(), strict=True)
+            }
+            found[groups] = True
+            reached += groups.tolist()
+        return found
+
+
 def _select(problem: SelectionProblem, priority: Callable[[_Scores], _Scores]) -> Selection:
     """Pick by highest priority, which may depend on the scores, and bound F at every prefix."""
-    progress, room = _Progress(problem.coverage), problem.quotas.copy()
+    progress = _Progress(problem.coverage)
+    seats = _Seats(problem.membership, problem.quotas)
+    is_open = seats.open_groups()
     allowed = np.asarray(problem.membership.any(axis=1))
-    picks, groups, gains = [], [], []
+    gains = []
     upper_bound = 1.0  # both terms are at most 1
-    for _ in range(int(room.sum())):
-        if not allowed.any():
-            raise ValueError(
-                f"Group {int(room.argmax())} ran out of candidates with {int(room.max())} still to "
-                "pick: other groups took those it shares. Lower its quota or propose more for it."
-            )
+    while allowed.any():
         scores = problem.scores(progress.overlap)
         upper_bound = min(upper_bound, problem.upper_bound(progress.level, scores))
         pick = int(np.where(allowed, priority(scores), -1.0).argmax())
-        group = int(np.where(problem.membership[pick], room, 0).argmax())
-        picks.append(pick)
-        groups.append(group)
         gains.append(scores[pick])
-
+        seats.take(pick)
         progress.add(pick)
         allowed[pick] = False
-        room[group] -= 1
-        if room[group] == 0:
-            allowed &= problem.membership[:, room > 0].any(axis=1)
+        was_open, is_open = is_open, seats.open_groups()
+        if (is_open != was_open).any():  # what does not fit now will never fit again
+            allowed &= problem.membership[:, is_open].any(axis=1)
 
     scores = problem.scores(progress.overlap)
     upper_bound = min(upper_bound, problem.upper_bound(progress.level, scores))
-    indices = np.array(picks)
-    value = problem.value(indices)
-    return Selection(indices, np.array(groups), np.array(gains), value, max(value, upper_bound))
+    value = problem.value(seats.picks)
+    return Selection(seats.picks, seats.groups, np.array(gains), value, max(value, upper_bound))
 
 
 def _check(
@@ -368,11 +415,6 @@ def _check(
             f"The similarity has shape {shape} for {len(utility)} utilities. Coverage compares the "
             "candidates with each other, so pass one row, one column and one utility for each."
         )
-    if not (utility.min(initial=0.0) >= 0 and np.isfinite(utility).all()):
-        raise ValueError(
-            "A utility is negative or not finite, but no candidate may make a set worse. Drop "
-            "candidates without a score and shift the others so that the smallest is 0."
-        )
     if not 0 <= coverage_weight <= 1:
         raise ValueError(
             f"coverage_weight={coverage_weight} is outside [0, 1]. It is the share of coverage in "
@@ -384,6 +426,14 @@ def _check(
                 f"k={quota} is out of range for the {size} candidates of group {group}. Pick at "
                 "least 1 and at most all of them, or propose more candidates."
             )
+
+
+def _check_utility(utility: Float[np.ndarray, " candidate"]) -> None:
+    if not (utility.min(initial=0.0) >= 0 and np.isfinite(utility).all()):
+        raise ValueError(
+            "A utility is negative or not finite, but no candidate may make a set worse. Drop "
+            "candidates without a score and shift the others so that the smallest is 0."
+        )
 
 
 def _unit(phi: Float[np.ndarray, "*shape"]) -> float:

@@ -1,12 +1,11 @@
 """Drawing few shots, and choosing each draw's concepts from its own images."""
 
 import numpy as np
-from jaxtyping import Int
 
 from schemas.concept_dataset import ConceptDataset
 from schemas.concepts import SelectSpec
 from schemas.few_shots import FewShotDraw, FewShotDraws, FewShotSpec
-from tasks.select.selection import choose_concepts
+from tasks.select.selection import gather_pools, score_candidates, select_from
 from tasks.select.shots import draw_shots
 
 
@@ -25,33 +24,30 @@ def draw_few_shots(
     """
     rows, labels = published.rows("train"), published.labels("train")
     groups = np.unique(published.images["group"].to_numpy()[rows], return_inverse=True)[1]
-    draws = [
-        _choose(published, select, shots, seed, rows[drawn], labels[drawn])
+    drawn = [
+        (shots, seed, draw)
         for shots in (*spec.shots, None)
         for seed in range(1 if shots is None else spec.seeds)
-        for drawn in draw_shots(labels, groups, shots, [seed])
+        for draw in draw_shots(labels, groups, shots, [seed])
+    ]
+    keys, texts = published.class_keys, published.pool_vectors
+    scores = [
+        score_candidates(texts, published.vectors[rows[draw]], labels[draw], len(keys))
+        for _, _, draw in drawn
+    ]
+    chosen: list[list[str]] = [[] for _ in drawn]
+    for pool in gather_pools(published.pool, texts, keys, select):
+        for concepts, discriminability in zip(chosen, scores, strict=True):
+            picks = pool.rows[select_from(pool.given(discriminability), select).indices]
+            concepts += [published.pool[i].concept_id for i in picks]
+    ids = published.images["image_id"].to_numpy()[rows]
+    draws = [
+        FewShotDraw(
+            shots=shots,
+            seed=seed,
+            image_ids=tuple(ids[draw].tolist()),
+            concept_ids=tuple(dict.fromkeys(concepts)),
+        )
+        for (shots, seed, draw), concepts in zip(drawn, chosen, strict=True)
     ]
     return FewShotDraws(draws=tuple(draws))
-
-
-def _choose(
-    published: ConceptDataset,
-    select: SelectSpec,
-    shots: int | None,
-    seed: int,
-    rows: Int[np.ndarray, " shot"],
-    labels: Int[np.ndarray, " shot"],
-) -> FewShotDraw:
-    """Return the draw of these rows with the concepts that they select."""
-    chosen = choose_concepts(
-        published.pool,
-        published.pool_vectors,
-        published.vectors[rows],
-        labels,
-        published.class_keys,
-        select,
-    )
-    ids = published.images["image_id"].to_numpy()[rows]
-    return FewShotDraw(
-        shots=shots, seed=seed, image_ids=tuple(ids.tolist()), concept_ids=chosen.ids
-    )

@@ -7,7 +7,7 @@ from prefect import task
 
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import ConceptSet, SelectSpec
+from schemas.concepts import MOST_SHOWN, ConceptSet, SelectSpec
 from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from schemas.few_shots import FewShotDraws, FewShotSpec
 from schemas.images import ImageDataset
@@ -66,24 +66,36 @@ def draw_few_shots(
 
 
 def _rows(chosen: ConceptSet) -> list[dict[str, object]]:
+    """Return the first picks of each class, and how many more there are."""
     concepts = {c.concept_id: c for c in chosen.concepts}
-    return [
-        {
-            "class": selection.class_key,
-            "pick": place,
-            "concept": concepts[pick.concept_id].text,
-            "gain": round(pick.gain, 5),
-            "discriminability": f"{concepts[pick.concept_id].discriminability:.3g}",
-            "proposed for": ", ".join(concepts[pick.concept_id].classes),
-        }
-        for selection in chosen.selections
-        for place, pick in enumerate(selection.picks, start=1)
-    ]
+    rows: list[dict[str, object]] = []
+    for selection in chosen.selections:
+        for place, pick in enumerate(selection.picks[:MOST_SHOWN], start=1):
+            concept = concepts[pick.concept_id]
+            rows.append(
+                {
+                    "class": selection.class_key,
+                    "pick": place,
+                    "concept": concept.text,
+                    "gain": round(pick.gain, 5),
+                    "discriminability": f"{concept.discriminability:.3g}",
+                    "proposed for": ", ".join(concept.classes),
+                }
+            )
+        if more := len(selection.picks[MOST_SHOWN:]):
+            rows.append({**dict.fromkeys(rows[-1], ""), "class": f"and {more} more"})
+    return rows
 
 
 def _summary(chosen: ConceptSet) -> str:
-    proven = ", ".join(f"{s.class_key} {s.certificate:.1%}" for s in chosen.selections)
-    return f"Selected concepts, best first. Proven share of the optimum: {proven}."
+    proven = [f"{s.class_key} {s.certificate:.1%}" for s in chosen.selections]
+    if chosen.scope == "jointly":
+        proven = [f"all classes together {chosen.selections[0].certificate:.1%}"]
+    sparse = [f"{s.class_key} {s.similarity}" for s in chosen.selections if s.neighbours]
+    return (
+        f"Selected concepts, best first. Proven share of the optimum: {', '.join(proven)}. "
+        f"Similarity that coverage counts: {', '.join(sparse) or 'exact'}."
+    )
 
 
 def _draw_rows(drawn: FewShotDraws) -> list[dict[str, object]]:

@@ -1,5 +1,7 @@
 """All benchmarks: `make bench`, or `python -m tests.benchmarks [NAME ...]`.
 
+The large ones, which take minutes each, are apart: `make bench-large`, or `--large`.
+
 Prints a table each and writes `benchmarks.json` with the machine's name. Figures are of one run on
 one machine: compare the ratios, not the seconds.
 """
@@ -15,7 +17,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("bench_study", "bench_selection", "bench_probe", "bench_few_shots", "bench_index")
+NAMES = (
+    "bench_study",
+    "bench_selection",
+    "bench_probe",
+    "bench_few_shots",
+    "bench_folds",
+    "bench_index",
+)
+LARGE = ("bench_large_selection",)
 
 
 def main(names: list[str]) -> None:
@@ -28,7 +38,7 @@ def main(names: list[str]) -> None:
     }
     console.print(" · ".join(str(v) for v in machine.values()))
     results: dict[str, list[dict[str, Any]]] = {}
-    for name in names or NAMES:
+    for name in LARGE if names == ["--large"] else names or NAMES:
         rows = importlib.import_module(f"tests.benchmarks.{name}").main()
         results[name] = [row._asdict() for row in rows]
         if rows:

@@ -193,7 +193,7 @@ def test_the_card_counts_what_is_in_the_tables(store: ArtifactStore) -> None:
     assert images[2] == ["mel", "melanoma", "12", "4", "4"]
     assert images[-1] == ["all", "", "36", "12", "12"]
     assert gates[1:] == [["class_leak", "1"], ["visual", "1"]]
-    assert classes[3] == ["bcc", "3", "2", "branching red vessels; shiny pearly surface"]
+    assert classes[3] == ["bcc", "3", "2", "90.0%", "branching red vessels; shiny pearly surface"]
     assert ["select", "per_class", "2"] in settings
     assert ["screen", "near_duplicate_cosine", "0.95"] in settings
     assert lineage[-1] == ["test labels", "f" * 20]
@@ -203,6 +203,26 @@ def test_the_card_counts_what_is_in_the_tables(store: ArtifactStore) -> None:
     assert "- The split is by subject." in text
     assert "1 checks before publication: all that must hold passed, without a warning." in text
     assert "    @misc{spots}" in text
+
+
+def test_the_card_says_what_the_proven_share_speaks_of(store: ArtifactStore) -> None:
+    study = small_study()
+    jointly = "The classes' concepts were selected jointly"
+    sparse = "counts the similarity to 64 nearest neighbours alone"
+    text = card(study, store)
+    assert jointly not in text
+    assert sparse not in text
+    study.concepts = study.concepts.model_copy(
+        update={
+            "scope": "jointly",
+            "selections": tuple(
+                s.model_copy(update={"neighbours": 64}) for s in study.concepts.selections
+            ),
+        }
+    )
+    text = card(study, store)
+    assert jointly in text
+    assert sparse in text
 
 
 def test_the_card_names_the_model_and_its_prompts(store: ArtifactStore) -> None:
@@ -267,9 +287,9 @@ def test_hostile_texts_stay_texts(store: ArtifactStore) -> None:
     line = " ".join(hostile.split())
     _, images, _, classes, _, _ = tables(text)
     assert {len(row) for row in images} == {5}
-    assert {len(row) for row in classes} == {4}
+    assert {len(row) for row in classes} == {5}
     assert images[1][1] == line
-    assert line in classes[1][3]
+    assert line in classes[1][4]
     assert head(text)["pretty_name"] == line
     assert len(re.findall(r"^# ", text, flags=re.MULTILINE)) == 1
 

@@ -353,6 +353,26 @@ def test_concepts_shown_a_class_are_capped(material: Material) -> None:
     page = compose_page(material, ReportSpec(concepts_per_class=1), PictureBook(_png, 32))
     assert [len(c["concepts"]) for c in page["classes"]] == [1, 1, 1]
     assert [c["total"] for c in page["classes"]] == [6, 6, 6]
+    assert render_page(page).count("and 5 more") == 3
+
+
+def test_the_certificate_says_whose_selection_and_which_similarity(material: Material) -> None:
+    def proofs(**update: object) -> list[str]:
+        concepts = material.concepts.model_copy(update=update)
+        spoken = replace(material, concepts=concepts)
+        page = compose_page(spoken, ReportSpec(), PictureBook(_png, 32))
+        assert page["classes"][0]["proof"] in render_page(page)
+        return [c["proof"] for c in page["classes"]]
+
+    assert set(proofs()) == {"selection proven to 90.0% of the optimum, from 6 candidates"}
+    sparse = tuple(
+        s.model_copy(update={"neighbours": 64, "pool": 50_000})
+        for s in material.concepts.selections
+    )
+    assert set(proofs(selections=sparse, scope="jointly")) == {
+        "selection of all classes together proven to 90.0% of the optimum, over 64 nearest "
+        "neighbours, from 50,000 candidates of this class"
+    }
 
 
 def test_the_table_of_images_says_what_each_split_holds(material: Material) -> None:

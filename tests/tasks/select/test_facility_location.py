@@ -2,10 +2,12 @@
 
 import heapq
 from collections.abc import Callable, Iterable
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from tasks.select.facility_location import (
@@ -185,6 +187,29 @@ def test_a_neighbour_graph_is_the_similarity_that_is_zero_elsewhere(seed: int) -
     assert tight_dense.upper_bound < in_dense.upper_bound
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(WEIGHTS), st.floats(0.02, 0.5), st.integers(1, 3))
+def test_sparse_and_dense_agree_on_any_graph_under_quotas(
+    seed: int, weight: float, density: float, groups: int
+) -> None:
+    """Graphs with rows and columns of any length, empty ones among them."""
+    rng = np.random.default_rng(seed)
+    similarity = np.where(rng.random((40, 40)) < density, rng.random((40, 40)), 0)
+    membership = rng.random((40, groups)) < 0.6
+    membership[:9] = True
+    forms: list[np.ndarray | csr_array] = [similarity, csr_array(similarity)]
+    dense, sparse = (
+        SelectionProblem.with_quotas(s, utilities(40, seed), membership, np.full(groups, 3), weight)
+        for s in forms
+    )
+    one, other = select_greedily(dense), select_greedily(sparse)
+    np.testing.assert_array_equal(other.indices, one.indices)
+    np.testing.assert_array_equal(other.groups, one.groups)
+    np.testing.assert_array_equal(other.gains, one.gains)
+    bounds = [tighten_upper_bound(p, s).upper_bound for p, s in ((dense, one), (sparse, other))]
+    assert bounds[0] == bounds[1]
+
+
 def test_sums_do_not_depend_on_the_block_they_are_made_in(monkeypatch: pytest.MonkeyPatch) -> None:
     similarity, utility = cosine(50, seed=0), utilities(50, seed=0)
     forms: list[np.ndarray | csr_array] = [similarity, csr_array(similarity)]
@@ -350,13 +375,66 @@ def test_quotas_share_the_coverage_of_all_groups() -> None:
     assert select_greedily(problem).indices.tolist() == [0, 2]
 
 
-def test_a_group_that_others_emptied_is_named() -> None:
+def test_a_pick_moves_to_another_group_where_that_makes_room() -> None:
+    """0 and 1 belong to both groups, 2 to the first alone, and all three fit."""
     membership = np.array([[True, True], [True, True], [True, False]])
     problem = SelectionProblem.with_quotas(
         np.eye(3), np.array([3.0, 2.0, 1.0]), membership, np.array([1, 2]), 0.0
     )
-    with pytest.raises(ValueError, match="Group 1 ran out of candidates with 1 still to pick"):
-        select_greedily(problem)
+    selection = select_greedily(problem)
+    assert selection.indices.tolist() == [0, 1, 2]
+    assert selection.groups.tolist() == [1, 1, 0]
+
+
+def fits(picks: Iterable[int], membership: np.ndarray, quotas: np.ndarray) -> bool:
+    """Whether picks can be dealt out to groups, tried in every way."""
+    groups = [np.flatnonzero(membership[j]) for j in picks]
+    return any(
+        (np.bincount(dealt, minlength=len(quotas)) <= quotas).all()
+        for dealt in (np.array(d, dtype=int) for d in product(*groups))
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(WEIGHTS), st.integers(1, 3))
+def test_shared_candidates_are_picked_as_naive_greedy_over_all_allowed_sets_picks(
+    seed: int, weight: float, groups: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    membership = rng.random((7, groups)) < 0.5
+    membership[:groups] |= np.eye(groups, dtype=bool)
+    quotas = np.array([rng.integers(1, min(size, 2) + 1) for size in membership.sum(axis=0)])
+    similarity, utility = full_of_ties(7, seed)
+    problem = SelectionProblem.with_quotas(similarity, utility, membership, quotas, weight)
+    selection = select_greedily(problem)
+    picks: list[int] = []
+    while rest := [j for j in range(7) if j not in picks and fits([*picks, j], membership, quotas)]:
+        worth = [round(problem.value(np.array([*picks, j])), 12) for j in rest]
+        picks.append(rest[int(np.argmax(worth))])
+    assert selection.indices.tolist() == picks
+    assert (np.bincount(selection.groups, minlength=groups) <= quotas).all()
+    assert membership[selection.indices, selection.groups].all()
+    optimum = max(
+        problem.value(np.array(sets))
+        for sets in combinations(range(7), len(picks))
+        if fits(sets, membership, quotas)
+    )
+    assert optimum / 2 <= selection.value
+    assert tighten_upper_bound(problem, selection).upper_bound >= optimum - 1e-12
+
+
+def test_groups_that_share_all_they_have_get_what_there_is() -> None:
+    membership = np.ones((3, 2), dtype=bool)
+    problem = SelectionProblem.with_quotas(np.eye(3), np.ones(3), membership, np.array([3, 3]), 0.5)
+    assert sorted(select_greedily(problem).indices.tolist()) == [0, 1, 2]
+
+
+def test_other_utilities_make_the_problem_that_they_would_have_made_at_first() -> None:
+    similarity, first, second = cosine(20, 0), utilities(20, 0), utilities(20, 1)
+    problem = SelectionProblem.of_size(similarity, second, 5, 0.5)
+    other = SelectionProblem.of_size(similarity, first, 5, 0.5).with_utility(second)
+    np.testing.assert_array_equal(select_greedily(other).indices, select_greedily(problem).indices)
+    assert select_greedily(other).value == select_greedily(problem).value
 
 
 @pytest.mark.parametrize("bad", [-0.2, np.nan, np.inf])
