@@ -15,7 +15,15 @@ from PIL import Image
 from schemas.artifact import Manifest, Recipe, Ref
 from schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
 from schemas.concepts import ClassSelection, ConceptSet, Pick
-from schemas.evaluation import EvaluateSpec, TestLook, UnusableColumn
+from schemas.evaluation import (
+    EvaluateSpec,
+    Evaluation,
+    GuardedAnswer,
+    GuardedEvaluation,
+    TestLook,
+    ThresholdoutSpec,
+    UnusableColumn,
+)
 from schemas.images import SPLITS, ImageDataset, Rejection, TestLabels
 from schemas.index import ConceptIndex, Hit
 from schemas.priors import Priors
@@ -234,14 +242,14 @@ def test_look_alikes_and_how_images_are_searched_are_told(page: str) -> None:
 
 
 def test_every_head_and_metric_is_in_the_table(page: str, material: Material) -> None:
-    for metric in material.evaluation.metrics:
+    for metric in _in_full(material).metrics:
         if metric.name != "log_loss":
             assert f"{metric.value:.3f}" in page
             assert f"{metric.low:.3f}–{metric.high:.3f}" in page
 
 
 def test_every_subgroup_has_its_numbers_beside_its_size(page: str, material: Material) -> None:
-    tables = material.evaluation.subgroups
+    tables = _in_full(material).subgroups
     assert {m.column for m in tables.metrics} == {"sex"}
     for w in tables.worst:
         number = f"<b>{w.value:.3f}</b> <small>{w.low:.3f}–{w.high:.3f}</small>"
@@ -256,7 +264,7 @@ def test_every_subgroup_has_its_numbers_beside_its_size(page: str, material: Mat
 def test_every_difference_is_told_with_its_interval_and_delongs_test(
     page: str, material: Material
 ) -> None:
-    differences = material.evaluation.differences
+    differences = _in_full(material).differences
     assert any(d.delong for d in differences)
     for d in differences:
         assert f"{d.low:+.3f} to {d.high:+.3f}" in page
@@ -265,20 +273,25 @@ def test_every_difference_is_told_with_its_interval_and_delongs_test(
 
 
 def test_calibration_is_told_before_and_after(page: str, material: Material) -> None:
-    for curves in material.evaluation.curves:
+    for curves in _in_full(material).curves:
         c = curves.calibration
         assert f"<td>{c.log_loss:.3f}</td><td>{c.log_loss_after:.3f}</td>" in page
     assert "root mean square" in page
 
 
 def test_the_quarrels_are_shown_with_their_images(page: str, material: Material) -> None:
-    d = material.evaluation.disagreement
+    d = _in_full(material).disagreement
     assert d.quarrels
     for quarrel in d.quarrels:
         assert f"<small>{quarrel.image_id}</small>" in page
     for count in (d.both_right, d.only_first_right, d.only_second_right, d.both_wrong_apart):
         assert f"<td>{count}</td>" in page
     assert "McNemar" in page
+
+
+def _in_full(material: Material) -> Evaluation:
+    assert isinstance(material.evaluation, Evaluation)
+    return material.evaluation
 
 
 def _caveats(material: Material, **said: object) -> list[str]:
@@ -315,7 +328,7 @@ def test_the_overview_holds_few_heads_and_opens_to_all(page: str, material: Mate
     overview = {row["head"] for row in shown["worth"]["rows"]}
     at_nec = {row["head"] for row in shown["sparse"]["table"]["rows"]}
     assert all("NEC" in head for head in at_nec)
-    assert overview | at_nec == {m.head for m in material.evaluation.metrics}
+    assert overview | at_nec == {m.head for m in _in_full(material).metrics}
     assert not overview & at_nec
     assert {row["head"] for row in shown["confidence"]["table"]["rows"]} == {
         "concept bottleneck",
@@ -379,3 +392,37 @@ def test_the_table_of_images_says_what_each_split_holds(material: Material) -> N
     page = compose_page(material, ReportSpec(), PictureBook(_png, 32))
     assert isinstance(material.dataset.images, pd.DataFrame)
     assert page["split_rows"][0]["counts"] == [20, 20, 20]
+
+
+def test_what_the_reusable_holdout_keeps_is_not_on_the_page(material: Material) -> None:
+    in_full = _in_full(material)
+    guarded = GuardedEvaluation(
+        class_keys=in_full.class_keys,
+        images=in_full.images,
+        groups=in_full.groups,
+        earlier_looks=(),
+        pretraining="",
+        pretraining_covers_test="unknown",
+        settings=ThresholdoutSpec(budget=7),
+        remaining=6,
+        answers=(
+            GuardedAnswer(
+                head="concept bottleneck",
+                head_kind="concept_bottleneck",
+                nec=3,
+                value=0.8125,
+                source="test",
+            ),
+            GuardedAnswer(head="prior", head_kind="prior", nec=3, value=None, source="refused"),
+        ),
+    )
+    page = render_page(
+        compose_page(replace(material, evaluation=guarded), ReportSpec(), PictureBook(_png, 32))
+    )
+    assert "<td><b>0.812</b></td><td>test images, with noise: they differ</td>" in page
+    assert "<td><b>–</b></td><td>the budget is spent</td>" in page
+    assert "7 answers from the test images, of which 6 are left" in page
+    for section in ("confidence", "subgroups", "dispute", "few-shots", "decisions", "errors"):
+        assert f'id="{section}"' not in page
+        assert f'href="#{section}"' not in page
+    assert 'id="concepts"' in page
