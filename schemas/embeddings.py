@@ -23,8 +23,10 @@ class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
     pretrained: str | None = Field(
         default=None, description="open_clip's tag of the weights, for names such as ViT-B-32"
     )
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="changes numbers, so it is part of the encoder's identity"
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        default="float32",
+        description="changes numbers, so what is used is part of the encoder's identity; auto: "
+        "bfloat16 on CUDA and on CPUs that multiply it (AVX512-BF16, AMX), else float32",
     )
     text_template: str = Field(
         default="{concept}",

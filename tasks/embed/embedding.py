@@ -97,16 +97,18 @@ def embed_texts(
 ) -> TextEmbeddings:
     """Return one vector a text, put into the template, by the bare text.
 
-    A text is looked up on the shelf by its tokens, which is what the encoder sees of it.
+    A text is looked up on the shelf by its tokens, which is what the encoder sees of it. Texts are
+    encoded in the order of their lengths, so that a batch has little padding to compute.
 
     Raises:
         StudyError: the encoder's vectors are not finite.
     """
     tokens = encoder.tokenize(sentences(texts, template))
+    order = encoder.text_lengths(tokens).argsort(stable=True)
 
     def encode(rows: Int[np.ndarray, " row"]) -> Iterator[Float32[np.ndarray, "item dim"]]:
         return encode_in_batches(
-            (tokens[row] for row in rows),
+            (tokens[order[row]] for row in rows),
             lambda row: row,
             encoder.stack,
             encoder.encode_texts,
@@ -114,9 +116,13 @@ def embed_texts(
             workers=1,
         )
 
-    keys = [hashlib.sha256(b"tokens " + row.numpy().tobytes()).hexdigest() for row in tokens]
+    keys = [_token_key(tokens[row]) for row in order]
     vectors = _recall_or_encode(keys, encode, encoder.identity, shelf, advance)
-    return TextEmbeddings(tuple(texts), vectors, encoder.identity)
+    return TextEmbeddings(tuple(texts), vectors[order.argsort()], encoder.identity)
+
+
+def _token_key(tokens: Int[torch.Tensor, " context"]) -> str:
+    return hashlib.sha256(b"tokens " + tokens.numpy().tobytes()).hexdigest()
 
 
 def sentences(texts: Sequence[str], template: str) -> list[str]:
