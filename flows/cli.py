@@ -178,7 +178,12 @@ def _options(given: argparse.Namespace) -> "RunOptions":
         store=given.store.resolve(),
         until=given.until,
         refresh=tuple(given.refresh),
-        machine=Machine(device=given.device, batch_size=given.batch_size),
+        machine=Machine(
+            device=given.device,
+            batch_size=given.batch_size,
+            engine=given.engine,
+            ray_address=given.ray_address,
+        ),
     )
 
 
@@ -245,6 +250,14 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=devices, default="auto", help="of the encoder")
     command.add_argument(
         "--batch-size", type=_positive, default=None, metavar="N", help="images encoded at once"
+    )
+    engines = get_args(Machine.model_fields["engine"].annotation)
+    command.add_argument("--engine", choices=engines, default="local", help="what encodes images")
+    command.add_argument(
+        "--ray-address",
+        default=None,
+        metavar="HOST:PORT",
+        help="the Ray cluster of --engine ray; else one is started here",
     )
     command.set_defaults(command=run)
 

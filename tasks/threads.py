@@ -9,9 +9,9 @@ from schemas.machine import Machine
 def share_cores(machine: Machine) -> int:
     """Give those of torch and FAISS that are imported the machine's threads; return how many.
 
-    Both are told outright: each brings an OpenMP library of its own, and what is said to one reaches
-    the other or not depending on which was imported first. A stage calls this once it has imported
-    what it uses; what is not imported is not, which would take seconds.
+    Both are told outright: each brings an OpenMP library of its own, and what is said to one
+    reaches the other or not depending on which was imported first. A stage calls this once it has
+    imported what it uses; what is not imported is not, which would take seconds.
     """
     count = machine.threads or usual_threads()
     if "torch" in sys.modules:

@@ -25,7 +25,7 @@ def text_lengths(
     if causal and model.text_pool_type == "argmax":
         return tokens.argmax(dim=-1) + 1
     if causal and model.text_pool_type == "eos":
-        ends = (tokens == model.text_eos_id).int()
+        ends = tokens.eq(model.text_eos_id).int()
         context = torch.full(ends.shape[:1], tokens.shape[1])
         return torch.where(ends.any(dim=-1), ends.argmax(dim=-1) + 1, context)
     return torch.full(tokens.shape[:1], tokens.shape[1])

@@ -44,8 +44,9 @@ def test_vectors_without_padding_are_open_clips_own(save_clip: Any, texts: tuple
 def test_the_model_is_whole_again_afterwards(save_clip: Any) -> None:
     encoder = load(save_clip())
     encoder.encode_texts(encoder.tokenize(["a"]))
-    assert encoder.model.positional_embedding.shape[0] == CONTEXT
-    assert encoder.model.attn_mask.shape == (CONTEXT, CONTEXT)
+    model: Any = encoder.model
+    assert model.positional_embedding.shape[0] == CONTEXT
+    assert model.attn_mask.shape == (CONTEXT, CONTEXT)
 
 
 def no_causal_mask(config: dict[str, Any]) -> None:
