@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # --help and wrong studies need none of it
     from schemas.study import Study
 
 DONE, FAILED, WRONG, REJECTED = 0, 1, 2, 3
-_AS_USUAL = {"until": None, "refresh": (), "device": "auto", "batch_size": None}
+_AS_USUAL = {"until": None, "refresh": (), "device": "auto", "batch_size": None, "ray": None}
 
 
 def app(arguments: Sequence[str] | None = None) -> None:
@@ -181,8 +181,8 @@ def _options(given: argparse.Namespace) -> "RunOptions":
         machine=Machine(
             device=given.device,
             batch_size=given.batch_size,
-            engine=given.engine,
-            ray_address=given.ray_address,
+            engine="local" if given.ray is None else "ray",
+            ray_address=given.ray or None,
         ),
     )
 
@@ -251,13 +251,13 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--batch-size", type=_positive, default=None, metavar="N", help="images encoded at once"
     )
-    engines = get_args(Machine.model_fields["engine"].annotation)
-    command.add_argument("--engine", choices=engines, default="local", help="what encodes images")
     command.add_argument(
-        "--ray-address",
+        "--ray",
+        nargs="?",
+        const="",
         default=None,
         metavar="HOST:PORT",
-        help="the Ray cluster of --engine ray; else one is started here",
+        help="encode images on this Ray cluster; without an address one is started here",
     )
     command.set_defaults(command=run)
 

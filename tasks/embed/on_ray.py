@@ -215,7 +215,7 @@ def _cluster(machine: Machine) -> Iterator[Any]:
             "the machine's engine is `ray`, but Ray is not installed. Install curette with its "
             "extra: curette[ray]; or use the engine `local`."
         ) from error
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if machine.ray_address is None:
             ray.init(

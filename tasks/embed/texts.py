@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 
 def text_lengths(
-    model: torch.nn.Module, tokens: Int[torch.Tensor, "text context"]
+    model: Any, tokens: Int[torch.Tensor, "text context"]
 ) -> Int[torch.Tensor, " text"]:
     """Return how many tokens of each text decide its vector: up to its end, or all.
 

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("bench_study", "bench_selection", "bench_probe", "bench_few_shots")
+NAMES = ("bench_study", "bench_embedding", "bench_selection", "bench_probe", "bench_few_shots")
 
 
 def main(names: list[str]) -> None:
