@@ -70,20 +70,20 @@ def embed_images(
         StudyError: an image is gone or cannot be decoded, or the encoder's vectors are not finite.
         CuretteError: whatever `read` says of an image that changed.
     """
-    pictures = pictures_of(dataset)
+    picture = picture_reader(dataset)
 
     def encode(rows: Int[np.ndarray, " row"]) -> Iterator[Float32[np.ndarray, "item dim"]]:
-        return encode_pictures((pictures[row] for row in rows), read, encoder, machine)
+        return encode_pictures(map(picture, rows), read, encoder, machine)
 
-    keys = [picture.sha256 for picture in pictures]
+    keys = dataset.images["sha256"].tolist()
     vectors = _recall_or_encode(keys, encode, encoder.identity, shelf, advance)
-    return ImageEmbeddings(tuple(p.image_id for p in pictures), vectors, encoder.identity)
+    return ImageEmbeddings(tuple(dataset.images["image_id"]), vectors, encoder.identity)
 
 
-def pictures_of(dataset: ImageDataset) -> list[Picture]:
-    """Return a dataset's images in the order of its rows."""
-    columns = dataset.images[list(Picture._fields)].itertuples(index=False, name=None)
-    return [Picture(*row) for row in columns]
+def picture_reader(dataset: ImageDataset) -> Callable[[int], Picture]:
+    """Return a function from a row's number to its image; a list would grow with the dataset."""
+    columns = [dataset.images[name].array for name in Picture._fields]
+    return lambda row: Picture(*(column[row] for column in columns))
 
 
 def encode_pictures(

@@ -6,6 +6,7 @@ same path; vectors come back and are put on the shelf here.
 
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,13 +25,14 @@ from tasks.embed.embedding import (
     Picture,
     Shelf,
     encode_pictures,
-    pictures_of,
+    picture_reader,
 )
 from tasks.embed.encoder import load_encoder
 from tasks.embed.precision import resolve_precision
 from tasks.threads import usual_threads
 
 _PROJECT = Path(__file__).parents[2]
+_PATIENCE_S = 10
 
 
 def embed_images_on_ray(
@@ -62,13 +64,13 @@ def embed_images_on_ray(
     spec = resolve_precision(spec, machine)
     # This machine may have no GPU although the cluster does; the identity is the same on both.
     identity = load_encoder(spec, machine.model_copy(update={"device": "cpu"})).identity
-    pictures = pictures_of(dataset)
-    gathering = Gathering([picture.sha256 for picture in pictures], identity, shelf)
+    gathering = Gathering(dataset.images["sha256"].tolist(), identity, shelf)
     rows = gathering.missing_rows
-    advance(len(pictures) - len(rows))
+    advance(len(dataset) - len(rows))
     if len(rows):
+        picture = picture_reader(dataset)
         shards = [
-            _Shard(start, [pictures[row] for row in rows[start : start + SHARD]])
+            _Shard(start, [picture(row) for row in rows[start : start + SHARD]])
             for start in range(0, len(rows), SHARD)
         ]
         with _cluster(machine) as ray:
@@ -76,7 +78,7 @@ def embed_images_on_ray(
                 gathering.fill(start, vectors)
                 gathering.keep(start, start + len(vectors))
                 advance(len(vectors))
-    return ImageEmbeddings(tuple(p.image_id for p in pictures), gathering.vectors, identity)
+    return ImageEmbeddings(tuple(dataset.images["image_id"]), gathering.vectors, identity)
 
 
 class _Shard(NamedTuple):
@@ -225,6 +227,7 @@ def _cluster(machine: Machine) -> Iterator[Any]:
                 **quiet,
             )
         else:
+            _knock(machine.ray_address)
             ray.init(address=machine.ray_address, **quiet)
     except Exception as error:  # Ray has many ways to say so
         said = " ".join(str(error).split())[:300] or type(error).__name__
@@ -237,3 +240,14 @@ def _cluster(machine: Machine) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Connect to `host:port` once; Ray itself would try for minutes where nobody answers.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()

@@ -34,7 +34,7 @@ from tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
 from tasks.threads import usual_threads
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000" / "images"
-IMAGES, TURNS = 256, 4
+IMAGES, KNOWN, TURNS = 128, 1000, 3
 MACHINE = Machine(device="cpu")
 
 
@@ -169,8 +169,8 @@ def _embed(dataset: ImageDataset, encoder: ClipEncoder) -> None:
 def compare_new_images(model: Path, paths: list[Path]) -> list[Row]:
     """Embed a dataset of which one image in a hundred is new, and one that was only renamed."""
     encoder = load_encoder(OpenClipEncoder(model=model, precision="bfloat16"), MACHINE)
-    known = [_small_jpeg(i) for i in range(2000)]
-    new = [_small_jpeg(i) for i in range(2000, 2020)]
+    known = [_small_jpeg(i) for i in range(KNOWN)]
+    new = [_small_jpeg(i) for i in range(KNOWN, KNOWN + KNOWN // 100)]
     with tempfile.TemporaryDirectory() as scratch:
         root, shelf = Path(scratch), VectorShelf(Path(scratch))
         cold, encoded = _embed_counting(known, root / "cold", encoder, shelf)
@@ -179,7 +179,7 @@ def compare_new_images(model: Path, paths: list[Path]) -> list[Row]:
     return [
         Row(
             f"1 % new images: {encoded_grown} of {len(known + new)} encoded; share of cold",
-            (len(known + new)) / grown,
+            len(known + new) / grown,
             encoded / cold,
             grown / cold,
             "<= 0.03",

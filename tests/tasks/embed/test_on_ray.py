@@ -20,6 +20,7 @@ from storage.images import ImageShelf, image_reader
 from storage.vectors import VectorShelf
 from tasks.embed.embedding import embed_images
 from tasks.embed.encoder import load_encoder
+from tasks.embed.on_ray import embed_images_on_ray
 from tests.tasks.embed.studies import dataset_of
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
@@ -74,8 +75,6 @@ def dataset(pngs: list[bytes], tmp_path: Path) -> ImageDataset:
 def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
     dataset: ImageDataset, save_clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.embed.on_ray import embed_images_on_ray
-
     for module in ("on_ray", "embedding"):
         monkeypatch.setattr(f"tasks.embed.{module}.SHARD", SHARD)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # two actors
@@ -120,8 +119,6 @@ def names(shelf: VectorShelf) -> list[str]:
 def test_nothing_is_started_where_every_vector_is_known(
     dataset: ImageDataset, save_clip: Any, tmp_path: Path
 ) -> None:
-    from tasks.embed.on_ray import embed_images_on_ray
-
     spec, shelf = OpenClipEncoder(model=save_clip()), VectorShelf(tmp_path / "store")
     read = image_reader(dataset, ImageShelf(tmp_path))
     encoder = load_encoder(spec, Machine(device="cpu"))
@@ -131,13 +128,12 @@ def test_nothing_is_started_where_every_vector_is_known(
     assert np.array_equal(again.vectors, local.vectors)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense://nowhere"])
 def test_a_cluster_that_cannot_be_reached_is_named(
-    dataset: ImageDataset, save_clip: Any, tmp_path: Path
+    dataset: ImageDataset, save_clip: Any, tmp_path: Path, address: str
 ) -> None:
-    from tasks.embed.on_ray import embed_images_on_ray
-
     spec, shelf = OpenClipEncoder(model=save_clip()), VectorShelf(tmp_path / "store")
     read = image_reader(dataset, ImageShelf(tmp_path))
-    machine = ray_machine(ray_address="nonsense://nowhere")
-    with pytest.raises(StudyError, match=r"nonsense://nowhere cannot be reached: .*ray_address"):
+    machine = ray_machine(ray_address=address)
+    with pytest.raises(StudyError, match=rf"{address} cannot be reached: .*ray_address"):
         embed_images_on_ray(dataset, read, spec, shelf, machine, lambda count: None)
