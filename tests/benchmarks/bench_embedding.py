@@ -125,7 +125,7 @@ def compare_loops(model: Path, paths: list[Path]) -> list[Row]:
     encoders["bfloat16"] = load_encoder(OpenClipEncoder(model=model, precision="bfloat16"), MACHINE)
     batch = DEFAULT_BATCH["cpu"]
     ready = [plain.prepare_image(path.read_bytes()) for path in paths]
-    tensors = [plain.stack(ready[i : i + batch]) for i in range(0, len(ready), batch)]
+    tensors = [torch.stack(ready[i : i + batch]) for i in range(0, len(ready), batch)]
     for turn in range(TURNS + 1):  # the first warms up
         contestants: dict[str, Callable[[], object]] = {"loop": lambda: _plain_loop(plain, paths)}
         for name, encoder in encoders.items():
