@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # --help and wrong studies need none of it
     from schemas.study import Study
 
 DONE, FAILED, WRONG, REJECTED = 0, 1, 2, 3
-_AS_USUAL = {"until": None, "refresh": (), "device": "auto", "batch_size": None}
+_AS_USUAL = {"until": None, "refresh": (), "device": "auto", "batch_size": None, "ray": None}
 
 
 def app(arguments: Sequence[str] | None = None) -> None:
@@ -169,7 +169,12 @@ def _options(given: argparse.Namespace) -> "RunOptions":
         store=given.store.resolve(),
         until=given.until,
         refresh=tuple(given.refresh),
-        machine=Machine(device=given.device, batch_size=given.batch_size),
+        machine=Machine(
+            device=given.device,
+            batch_size=given.batch_size,
+            engine="local" if given.ray is None else "ray",
+            ray_address=given.ray or None,
+        ),
     )
 
 
@@ -236,6 +241,14 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=devices, default="auto", help="of the encoder")
     command.add_argument(
         "--batch-size", type=_positive, default=None, metavar="N", help="images encoded at once"
+    )
+    command.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        default=None,
+        metavar="HOST:PORT",
+        help="encode images on this Ray cluster; without an address one is started here",
     )
     command.set_defaults(command=run)
 

@@ -11,6 +11,7 @@ from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
 from schemas.review import Decisions
 from schemas.study import Study
+from tasks.embed.precision import resolve_precision
 from tasks.embed.task import embed_images, embed_texts
 from tasks.index.task import build_index
 from tasks.ingest.task import ingest_dataset
@@ -31,9 +32,10 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     """
     run, store, machine = stages.run, stages.store, stages.options.machine
     llm = study.llm
+    encoder = resolve_precision(study.encoder, machine)
 
     dataset = run(ingest_dataset, study.dataset, store, machine)
-    images = run(embed_images, dataset, study.encoder, machine, store)
+    images = run(embed_images, dataset, encoder, machine, store)
     candidates = run(
         propose_concepts,
         dataset,
@@ -44,9 +46,7 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     )
     decided = current_decisions(study, store)
     reworded = reworded_texts(store.load(Decisions, decided))
-    embeddings = run(
-        embed_texts, dataset, images, candidates, reworded, study.encoder, machine, store
-    )
+    embeddings = run(embed_texts, dataset, images, candidates, reworded, encoder, machine, store)
     screened = run(
         screen_concepts,
         dataset,

@@ -1,8 +1,8 @@
 """Where a study runs: what changes a result by rounding at most is no part of a cache key."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 
 class Machine(BaseModel, frozen=True, extra="forbid"):
@@ -20,3 +20,17 @@ class Machine(BaseModel, frozen=True, extra="forbid"):
     threads: int | None = Field(
         default=None, gt=0, description="threads of torch and FAISS; empty: one per core"
     )
+    engine: Literal["local", "ray"] = Field(
+        default="local", description="what encodes images: this process, or a Ray cluster's actors"
+    )
+    ray_address: str | None = Field(
+        default=None,
+        description="a Ray cluster that this machine is part of, such as head:6379 or auto; "
+        "empty: one is started on this machine and stopped afterwards",
+    )
+
+    @model_validator(mode="after")
+    def _address_has_a_use(self) -> Self:
+        if self.ray_address is not None and self.engine != "ray":
+            raise ValueError("`ray_address` has a use only with `engine: ray`")
+        return self

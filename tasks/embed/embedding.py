@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -38,7 +38,9 @@ class Shelf(Protocol):
         """Keep vectors."""
 
 
-class _Picture(NamedTuple):
+class Picture(NamedTuple):
+    """What is needed of an image to read it and to name it."""
+
     image_id: str
     sha256: str
     location: str
@@ -68,23 +70,38 @@ def embed_images(
         StudyError: an image is gone or cannot be decoded, or the encoder's vectors are not finite.
         CuretteError: whatever `read` says of an image that changed.
     """
-    columns = dataset.images[list(_Picture._fields)].itertuples(index=False, name=None)
-    pictures = [_Picture(*row) for row in columns]
-    workers = os.cpu_count() if machine.workers is None else machine.workers
+    picture = picture_reader(dataset)
 
     def encode(rows: Int[np.ndarray, " row"]) -> Iterator[Float32[np.ndarray, "item dim"]]:
-        return encode_in_batches(
-            (pictures[row] for row in rows),
-            lambda picture: _prepare(picture, read, encoder),
-            encoder.stack,
-            encoder.encode_images,
-            machine.batch_size or DEFAULT_BATCH[encoder.device],
-            max(workers or 1, 1),
-        )
+        return encode_pictures(map(picture, rows), read, encoder, machine)
 
-    keys = [picture.sha256 for picture in pictures]
+    keys = dataset.images["sha256"].tolist()
     vectors = _recall_or_encode(keys, encode, encoder.identity, shelf, advance)
-    return ImageEmbeddings(tuple(p.image_id for p in pictures), vectors, encoder.identity)
+    return ImageEmbeddings(tuple(dataset.images["image_id"]), vectors, encoder.identity)
+
+
+def picture_reader(dataset: ImageDataset) -> Callable[[int], Picture]:
+    """Return a function from a row's number to its image; a list would grow with the dataset."""
+    columns = [dataset.images[name].array for name in Picture._fields]
+    return lambda row: Picture(*(column[row] for column in columns))
+
+
+def encode_pictures(
+    pictures: Iterable[Picture],
+    read: Callable[[str], bytes],
+    encoder: ClipEncoder,
+    machine: Machine,
+) -> Iterator[Float32[np.ndarray, "image dim"]]:
+    """Yield the vectors of images, one batch after another, reading ahead in threads."""
+    workers = os.cpu_count() if machine.workers is None else machine.workers
+    return encode_in_batches(
+        pictures,
+        lambda picture: _prepare(picture, read, encoder),
+        encoder.stack,
+        encoder.encode_images,
+        machine.batch_size or DEFAULT_BATCH[encoder.device],
+        max(workers or 1, 1),
+    )
 
 
 def embed_texts(
@@ -97,16 +114,18 @@ def embed_texts(
 ) -> TextEmbeddings:
     """Return one vector a text, put into the template, by the bare text.
 
-    A text is looked up on the shelf by its tokens, which is what the encoder sees of it.
+    A text is looked up on the shelf by its tokens, which is what the encoder sees of it. Texts are
+    encoded in the order of their lengths, so that a batch has little padding to compute.
 
     Raises:
         StudyError: the encoder's vectors are not finite.
     """
     tokens = encoder.tokenize(sentences(texts, template))
+    order = encoder.text_lengths(tokens).argsort(stable=True)
 
     def encode(rows: Int[np.ndarray, " row"]) -> Iterator[Float32[np.ndarray, "item dim"]]:
         return encode_in_batches(
-            (tokens[row] for row in rows),
+            (tokens[order[row]] for row in rows),
             lambda row: row,
             encoder.stack,
             encoder.encode_texts,
@@ -114,9 +133,13 @@ def embed_texts(
             workers=1,
         )
 
-    keys = [hashlib.sha256(b"tokens " + row.numpy().tobytes()).hexdigest() for row in tokens]
+    keys = [_token_key(tokens[row]) for row in order]
     vectors = _recall_or_encode(keys, encode, encoder.identity, shelf, advance)
-    return TextEmbeddings(tuple(texts), vectors, encoder.identity)
+    return TextEmbeddings(tuple(texts), vectors[order.argsort()], encoder.identity)
+
+
+def _token_key(tokens: Int[torch.Tensor, " context"]) -> str:
+    return hashlib.sha256(b"tokens " + tokens.numpy().tobytes()).hexdigest()
 
 
 def sentences(texts: Sequence[str], template: str) -> list[str]:
@@ -125,7 +148,7 @@ def sentences(texts: Sequence[str], template: str) -> list[str]:
 
 
 def _prepare(
-    picture: _Picture, read: Callable[[str], bytes], encoder: ClipEncoder
+    picture: Picture, read: Callable[[str], bytes], encoder: ClipEncoder
 ) -> Float[torch.Tensor, "channel height width"]:
     """Return an image ready for the encoder; name it where that fails."""
     name = f"the image {picture.image_id} ({picture.location})"
@@ -157,34 +180,62 @@ def _recall_or_encode(
     New vectors go to the shelf in shards while the encoder works, and the last ones also when it
     fails, so that the next run goes on from there.
     """
-    first_row: dict[str, int] = {}
-    for row, key in enumerate(keys):
-        first_row.setdefault(key, row)
-    once = list(first_row)
-    known, vectors = shelf.get(identity.digest, once, identity.dim)
-    missing = np.flatnonzero(~known)
+    gathering = Gathering(keys, identity, shelf)
+    missing = gathering.missing_rows
     advance(len(keys) - len(missing))
-
-    def keep(part: Int[np.ndarray, " part"]) -> None:
-        if len(part):
-            shelf.put(identity.digest, [once[i] for i in part], vectors[part])
-
     done = kept = 0
     try:
-        for batch in encode(np.array([first_row[once[i]] for i in missing], dtype=np.int64)):
-            _check_finite(batch, identity)
-            vectors[missing[done : done + len(batch)]] = batch
+        for batch in encode(missing):
+            gathering.fill(done, batch)
             done += len(batch)
             advance(len(batch))
             if done - kept >= SHARD:
-                keep(missing[kept:done])
+                gathering.keep(kept, done)
                 kept = done
     finally:
-        keep(missing[kept:done])
-    if len(once) == len(keys):
-        return vectors
-    place = {key: i for i, key in enumerate(once)}
-    return vectors[[place[key] for key in keys]]
+        gathering.keep(kept, done)
+    return gathering.vectors
+
+
+class Gathering:
+    """One vector a key: those that are on the shelf, and room for those that are not."""
+
+    missing_rows: Int[np.ndarray, " missing"]
+    """The first row of each key that has no vector yet; a `place` below counts along these."""
+
+    def __init__(self, keys: list[str], identity: EncoderIdentity, shelf: Shelf) -> None:
+        first_row: dict[str, int] = {}
+        for row, key in enumerate(keys):
+            first_row.setdefault(key, row)
+        self._keys, self._identity, self._shelf = keys, identity, shelf
+        self._once = list(first_row)
+        known, self._vectors = shelf.get(identity.digest, self._once, identity.dim)
+        self._missing = np.flatnonzero(~known)
+        self.missing_rows = np.fromiter(first_row.values(), dtype=np.int64)[self._missing]
+
+    def fill(self, start: int, vectors: Float32[np.ndarray, "item dim"]) -> None:
+        """Put the vectors of the missing keys from place `start` on into their room.
+
+        Raises:
+            StudyError: a vector is zero or not finite.
+        """
+        _check_finite(vectors, self._identity)
+        self._vectors[self._missing[start : start + len(vectors)]] = vectors
+
+    def keep(self, start: int, stop: int) -> None:
+        """Put the missing keys from place `start` to `stop` on the shelf, as one shard."""
+        places = self._missing[start:stop]
+        if len(places):
+            keys = [self._once[place] for place in places]
+            self._shelf.put(self._identity.digest, keys, self._vectors[places])
+
+    @property
+    def vectors(self) -> Float32[np.ndarray, "key dim"]:
+        """The vector of each key, in the order of the keys."""
+        if len(self._once) == len(self._keys):
+            return self._vectors
+        place = {key: i for i, key in enumerate(self._once)}
+        return self._vectors[[place[key] for key in self._keys]]
 
 
 def _check_finite(vectors: Float32[np.ndarray, "item dim"], identity: EncoderIdentity) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Literal
 
 import numpy as np
 import open_clip
@@ -21,9 +20,11 @@ from schemas.artifact import StudyError
 from schemas.embeddings import EncoderIdentity, OpenClipEncoder
 from schemas.machine import Machine
 from tasks.embed.pixels import READING, read_rgb
+from tasks.embed.precision import Device, choose_device, resolve_precision
+from tasks.embed.texts import encode_without_padding, text_lengths
+from tasks.threads import share_cores
 
 DEMO = Path(__file__).parent / "demo_clip"
-Device = Literal["cpu", "cuda"]
 DEFAULT_BATCH: dict[Device, int] = {"cpu": 32, "cuda": 256}
 
 
@@ -78,10 +79,15 @@ class ClipEncoder:
     def encode_texts(
         self, tokens: Int[torch.Tensor, "text context"]
     ) -> Float32[np.ndarray, "text dim"]:
-        """Return one unit vector a text."""
+        """Return one unit vector a text; quick where texts of one length come together."""
+        longest = int(self.text_lengths(tokens).max())
         with torch.inference_mode():
             tokens = tokens.to(self.device, non_blocking=True)
-            return _unit(self.model.encode_text(tokens))  # type: ignore[operator]
+            return _unit(encode_without_padding(self.model, tokens, longest))
+
+    def text_lengths(self, tokens: Int[torch.Tensor, "text context"]) -> Int[torch.Tensor, " text"]:
+        """Return how many tokens of each text decide its vector; the others are padding."""
+        return text_lengths(self.model, tokens)
 
 
 def load_encoder(spec: OpenClipEncoder, machine: Machine) -> ClipEncoder:
@@ -97,26 +103,10 @@ def load_encoder(spec: OpenClipEncoder, machine: Machine) -> ClipEncoder:
         StudyError: there is no such model, its weights cannot be had or are not safe to read, or
             there is no GPU.
     """
-    if machine.threads:
-        torch.set_num_threads(machine.threads)
+    share_cores(machine)
     name, tag = _name_and_tag(spec)
-    return _load(name, tag, spec.precision, choose_device(machine), _state(name))
-
-
-def choose_device(machine: Machine) -> Device:
-    """Return where encoders run on this machine.
-
-    Raises:
-        StudyError: CUDA is asked for and there is none.
-    """
-    if torch.cuda.is_available() and machine.device != "cpu":
-        return "cuda"
-    if machine.device == "cuda":
-        raise StudyError(
-            "the machine's device is `cuda`, but torch finds no GPU: there is none, its driver is "
-            "too old, or this is a torch built for CPUs. Use `auto` or `cpu` to go on without."
-        )
-    return "cpu"
+    precision = resolve_precision(spec, machine).precision
+    return _load(name, tag, precision, choose_device(machine), _state(name))
 
 
 _LOCAL = "local-dir:"
@@ -179,7 +169,7 @@ def _state(name: str) -> tuple[tuple[str, int, int], ...]:
 def _load(
     name: str,
     tag: str | None,
-    precision: Literal["float32", "bfloat16"],
+    precision: str,
     device: Device,
     state: tuple[tuple[str, int, int], ...],  # noqa: ARG001 - part of the cache's key
 ) -> ClipEncoder:

@@ -105,10 +105,15 @@ def _encode_images(
     from tasks.embed.embedding import embed_images
     from tasks.embed.encoder import load_encoder
 
+    read, shelf = image_reader(images, ImageShelf(store.root)), VectorShelf(store.root)
+    if machine.engine == "ray":
+        from tasks.embed.on_ray import embed_images_on_ray
+
+        with progress("embedding images on Ray", len(images)) as advance:
+            return embed_images_on_ray(images, read, spec, shelf, machine, advance)
     encoder = load_encoder(spec, machine)
-    read = image_reader(images, ImageShelf(store.root))
     with progress(f"embedding images with {encoder.identity.name}", len(images)) as advance:
-        return embed_images(images, read, encoder, VectorShelf(store.root), machine, advance)
+        return embed_images(images, read, encoder, shelf, machine, advance)
 
 
 def _encode_texts(

@@ -10,6 +10,7 @@ from schemas.index import ConceptIndex, IndexSpec
 from schemas.machine import Machine
 from storage.store import ArtifactStore
 from tasks.stage import Stage, leave_table
+from tasks.threads import share_cores
 
 STAGE = Stage(name="index")
 
@@ -24,12 +25,9 @@ def build_index(
     store: ArtifactStore,
 ) -> Ref[ConceptIndex]:
     """Index images and concepts; find each concept's images and the images that repeat."""
-    import faiss
-
     from tasks.index.retrieval import index_vectors
 
-    if machine.threads:
-        faiss.omp_set_num_threads(machine.threads)
+    share_cores(machine)
     images = store.load(ImageDataset, dataset)
     chosen = store.load(ConceptSet, concepts)
     vectors = store.load(StudyEmbeddings, embeddings)

@@ -19,13 +19,14 @@ from rich.table import Table
 
 NAMES = (
     "bench_study",
+    "bench_embedding",
     "bench_selection",
+    "bench_index",
     "bench_probe",
     "bench_few_shots",
     "bench_folds",
-    "bench_index",
 )
-LARGE = ("bench_large_selection",)
+LARGE = ("bench_memory", "bench_large_selection")
 
 
 def main(names: list[str]) -> None:

@@ -163,6 +163,24 @@ def test_shards_are_kept_while_the_encoder_works(
     assert counting.added == [40, 40]
 
 
+def test_a_broken_shard_is_reported_and_only_its_images_are_encoded_again(
+    dataset: ImageDataset,
+    encoder: ClipEncoder,
+    shelf: VectorShelf,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("tasks.embed.embedding.SHARD", 20)
+    first, _ = embed(dataset, encoder, shelf, batch_size=20)
+    spoilt = min(shelf.root.rglob("*.npy"))
+    spoilt.write_bytes(spoilt.read_bytes()[:-1] + b"?")
+    again, read = embed(dataset, encoder, shelf, batch_size=20)
+    assert len(read) == 20
+    assert np.array_equal(again.vectors, first.vectors)
+    assert f"{spoilt} changed after it was written; its vectors are made again" in caplog.text
+    assert embed(dataset, encoder, shelf)[1] == []
+
+
 # --- images that are not what they were -----------------------------------------------------------
 
 

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from schemas.artifact import StudyError
 from schemas.embeddings import OpenClipEncoder
 from schemas.machine import Machine
-from tasks.embed.encoder import DEMO, ClipEncoder, choose_device, load_encoder
+from tasks.embed.encoder import DEMO, ClipEncoder, load_encoder
+from tasks.embed.precision import choose_device
 
 CPU = Machine(device="cpu")
 

@@ -1,0 +1,251 @@
+"""How fast images are embedded, beside the encoder alone and the loop that others write.
+
+Run `python -m tests.benchmarks.bench_embedding`. A ViT-B/32 with random weights, since arithmetic
+does not care what it computes; HAM10000's JPEGs from ../shared/data where they are, else drawn
+noise of 600 x 450 pixels. Contestants take turns, several times; a ratio is that of the best times,
+which a busy machine disturbs least. The plain loop is that of LaBo (Yang et al. 2023) and KnoBo
+(Yang et al. 2024): PIL opens, open_clip preprocesses, a list is stacked, `encode_image` in float32.
+"""
+
+import hashlib
+import io
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import open_clip
+import pandas as pd
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from schemas.artifact import Ref
+from schemas.embeddings import OpenClipEncoder
+from schemas.images import ClassLabel, ImageDataset, TestLabels
+from schemas.machine import Machine
+from storage.images import ImageShelf, image_reader
+from storage.vectors import VectorShelf
+from tasks.embed.embedding import embed_images
+from tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
+from tasks.threads import usual_threads
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000" / "images"
+IMAGES, KNOWN, TURNS = 128, 1000, 3
+MACHINE = Machine(device="cpu")
+
+
+class Row(NamedTuple):
+    """One comparison; `target` is what the ratio should reach, or stay below for shares."""
+
+    name: str
+    ours_per_s: float
+    peer_per_s: float
+    ratio: float
+    target: str
+
+
+def main() -> list[Row]:
+    """Print and return one row for each comparison."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, images = save_model(Path(folder) / "ViT-B-32"), find_images(Path(folder) / "images")
+        rows = [*compare_loops(model, images), *compare_new_images(model, images)]
+        rows += [compare_texts(model)]
+    for row in rows:
+        print(", ".join(f"{k} {v:.4g}" if isinstance(v, float) else v for k, v in _items(row)))
+    return rows
+
+
+def _items(row: Row) -> list[tuple[str, Any]]:
+    return list(row._asdict().items())
+
+
+def save_model(folder: Path) -> Path:
+    """Write a ViT-B/32 with random weights as open_clip reads it from a folder."""
+    folder.mkdir(parents=True)
+    config = open_clip.get_model_config("ViT-B-32")
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**config)
+    about = {"model_cfg": config, "preprocess_cfg": {}}
+    (folder / "open_clip_config.json").write_text(json.dumps(about))
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / "open_clip_model.safetensors")
+    return folder
+
+
+def find_images(folder: Path) -> list[Path]:
+    """Return real dermatoscopic JPEGs, or noise of the same kind."""
+    if REAL.is_dir():
+        return sorted(REAL.glob("*.jpg"))[:IMAGES]
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    paths = [folder / f"{i:04d}.jpg" for i in range(IMAGES)]
+    for path in paths:
+        coarse = generator.integers(0, 256, (15, 20, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((600, 450), Image.Resampling.BICUBIC).save(path, quality=90)
+    return paths
+
+
+def dataset_of(paths: list[Path]) -> ImageDataset:
+    """Return the dataset that an ingest of these files would give."""
+    names = [path.name for path in paths]
+    columns: dict[str, Any] = {
+        "image_id": [path.stem for path in paths],
+        "sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths],
+        "location": names,
+        "split": "train",
+        "label": "a",
+        "subject": None,
+        "lesion": None,
+        "group": names,
+        "mask_location": "",
+    }
+    return ImageDataset(
+        images=pd.DataFrame(columns),
+        classes=(ClassLabel(key="a", name="a"), ClassLabel(key="b", name="b")),
+        rejected=(),
+        root=str(paths[0].parent),
+        source="a benchmark",
+        synthetic=True,
+        class_counts={},
+        test_labels=Ref(TestLabels.kind, "0" * 20),
+    )
+
+
+def compare_loops(model: Path, paths: list[Path]) -> list[Row]:
+    """Embed the same images by ours, by the encoder on ready tensors, and by the plain loop."""
+    dataset = dataset_of(paths)
+    plain = load_encoder(OpenClipEncoder(model=model), MACHINE)
+    seconds: dict[str, list[float]] = {}
+    encoders = {"float32": plain}
+    # Only the last encoder is remembered, so this is another one beside it.
+    encoders["bfloat16"] = load_encoder(OpenClipEncoder(model=model, precision="bfloat16"), MACHINE)
+    batch = DEFAULT_BATCH["cpu"]
+    ready = [plain.prepare_image(path.read_bytes()) for path in paths]
+    tensors = [torch.stack(ready[i : i + batch]) for i in range(0, len(ready), batch)]
+    for turn in range(TURNS + 1):  # the first warms up
+        contestants: dict[str, Callable[[], object]] = {"loop": lambda: _plain_loop(plain, paths)}
+        for name, encoder in encoders.items():
+            contestants[f"ours {name}"] = lambda encoder=encoder: _embed(dataset, encoder)  # type: ignore[misc]
+            contestants[f"alone {name}"] = lambda encoder=encoder: [  # type: ignore[misc]
+                encoder.encode_images(tensor) for tensor in tensors
+            ]
+        for name, work in contestants.items():
+            took = _seconds(work)
+            if turn:
+                seconds.setdefault(name, []).append(took)
+    rate = {name: len(paths) / min(times) for name, times in seconds.items()}
+    pairs = [
+        *((f"ours {p}", f"alone {p}", ">= 0.9") for p in encoders),
+        ("ours float32", "loop", ">= 5"),
+        ("ours bfloat16", "loop", ">= 5"),
+    ]
+    threads = f"{len(paths)} images, {usual_threads()} threads"
+    return [
+        Row(f"{ours} / {peer}, {threads}", rate[ours], rate[peer], rate[ours] / rate[peer], target)
+        for ours, peer, target in pairs
+    ]
+
+
+def _plain_loop(encoder: ClipEncoder, paths: list[Path]) -> None:
+    batch = DEFAULT_BATCH["cpu"]
+    model: Any = encoder.model
+    with torch.no_grad():
+        for start in range(0, len(paths), batch):
+            opened = [Image.open(path).convert("RGB") for path in paths[start : start + batch]]
+            model.encode_image(torch.stack([encoder.preprocess(image) for image in opened]))
+
+
+def _embed(dataset: ImageDataset, encoder: ClipEncoder) -> None:
+    """Embed into a shelf that is new, as a first run does."""
+    with tempfile.TemporaryDirectory() as store:
+        read = image_reader(dataset, ImageShelf(Path(store)))
+        embed_images(dataset, read, encoder, VectorShelf(Path(store)), MACHINE, lambda count: None)
+
+
+def compare_new_images(model: Path, paths: list[Path]) -> list[Row]:
+    """Embed a dataset of which one image in a hundred is new, and one that was only renamed."""
+    encoder = load_encoder(OpenClipEncoder(model=model, precision="bfloat16"), MACHINE)
+    known = [_small_jpeg(i) for i in range(KNOWN)]
+    new = [_small_jpeg(i) for i in range(KNOWN, KNOWN + KNOWN // 100)]
+    with tempfile.TemporaryDirectory() as scratch:
+        root, shelf = Path(scratch), VectorShelf(Path(scratch))
+        cold, encoded = _embed_counting(known, root / "cold", encoder, shelf)
+        grown, encoded_grown = _embed_counting(known + new, root / "grown", encoder, shelf)
+        renamed, encoded_renamed = _embed_counting(known[::-1], root / "moved", encoder, shelf)
+    return [
+        Row(
+            f"1 % new images: {encoded_grown} of {len(known + new)} encoded; share of cold",
+            len(known + new) / grown,
+            encoded / cold,
+            grown / cold,
+            "<= 0.03",
+        ),
+        Row(
+            f"all renamed and reordered: {encoded_renamed} encoded; share of cold",
+            len(known) / renamed,
+            encoded / cold,
+            renamed / cold,
+            "<= 0.03",
+        ),
+    ]
+
+
+def _small_jpeg(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize((200, 150), Image.Resampling.BICUBIC).save(file, "JPEG")
+    return file.getvalue()
+
+
+def _embed_counting(
+    contents: list[bytes], folder: Path, encoder: ClipEncoder, shelf: VectorShelf
+) -> tuple[float, int]:
+    """Return the seconds that embedding these images took, and how many were read for it."""
+    folder.mkdir()
+    paths = [folder / f"{folder.name}-{i:05d}.jpg" for i in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    dataset = dataset_of(paths)
+    read = image_reader(dataset, ImageShelf(shelf.root))
+    opened: list[str] = []
+
+    def counting(location: str) -> bytes:
+        opened.append(location)
+        return read(location)
+
+    took = _seconds(
+        lambda: embed_images(dataset, counting, encoder, shelf, MACHINE, lambda count: None)
+    )
+    return took, len(opened)
+
+
+def compare_texts(model: Path) -> Row:
+    """Encode short texts without their padding and with it."""
+    encoder = load_encoder(OpenClipEncoder(model=model), MACHINE)
+    tokens = encoder.tokenize([f"irregular brown globules at the border {i}" for i in range(32)])
+    whole: Any = encoder.model
+
+    def padded() -> None:
+        with torch.inference_mode():
+            whole.encode_text(tokens)
+
+    ours, peer = [], []
+    for _ in range(TURNS):
+        ours.append(_seconds(lambda: encoder.encode_texts(tokens)))
+        peer.append(_seconds(padded))
+    name = "texts of ten tokens, without padding / with it"
+    return Row(name, 32 / min(ours), 32 / min(peer), min(peer) / min(ours), "> 1")
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Peak memory of embedding ten times the images: it should not grow with them.
+
+Run `python -m tests.benchmarks.bench_memory [FEW MANY]`, by default with 10,000 and 100,000 small
+drawn JPEGs and the demo's encoder, each in a process of its own that only embeds. What grows by
+nature is the table of images and the vectors themselves, about a kilobyte an image.
+"""
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+PROJECT = Path(__file__).parents[2]
+FEW, MANY = 10_000, 100_000
+
+
+class Row(NamedTuple):
+    """Peak resident memory of one size, beside that of the smaller one."""
+
+    images: int
+    peak_mib: float
+    ratio: float
+    target: str
+    seconds: float
+
+
+def main(few: int = FEW, many: int = MANY) -> list[Row]:
+    """Print and return one row a size."""
+    measured = {count: _measure(count) for count in (few, many)}
+    smaller = measured[few][0]
+    rows = [
+        Row(count, peak, peak / smaller, "<= 1.1", seconds)
+        for count, (peak, seconds) in measured.items()
+    ]
+    for row in rows:
+        print(", ".join(f"{k} {v}" for k, v in row._asdict().items()))
+    return rows
+
+
+def _measure(count: int) -> tuple[float, float]:
+    """Return the peak in MiB and the seconds of a process that embeds this many images."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_images(Path(folder) / "images", count)
+        command = [sys.executable, "-m", "tests.benchmarks.bench_memory", "--embed", folder]
+        start = time.perf_counter()
+        done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
+        return float(json.loads(done.stdout)), time.perf_counter() - start
+
+
+def write_images(folder: Path, count: int) -> None:
+    """Write small JPEGs of which no two are equal."""
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for i in range(count):
+        pixels = generator.integers(0, 256, (3, 4, 3), dtype=np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(pixels).resize((64, 48), Image.Resampling.BILINEAR).save(file, "JPEG")
+        (folder / f"{i:06d}.jpg").write_bytes(file.getvalue() + str(i).encode())
+
+
+def embed(folder: Path) -> None:
+    """Embed the images of a folder and print the peak of this process in MiB."""
+    import resource
+
+    import pandas as pd
+
+    from schemas.artifact import Ref
+    from schemas.embeddings import OpenClipEncoder
+    from schemas.images import ClassLabel, ImageDataset, TestLabels
+    from schemas.machine import Machine
+    from storage.images import ImageShelf, image_reader
+    from storage.vectors import VectorShelf
+    from tasks.embed.embedding import embed_images
+    from tasks.embed.encoder import load_encoder
+
+    paths = sorted((folder / "images").iterdir())
+    names = pd.Series([path.name for path in paths])
+    table = pd.DataFrame(
+        {
+            "image_id": names,
+            "sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths],
+            "location": names,
+            "split": "train",
+            "label": "a",
+            "subject": None,
+            "lesion": None,
+            "group": names,
+            "mask_location": "",
+        }
+    )
+    del paths
+    dataset = ImageDataset(
+        images=table,
+        classes=(ClassLabel(key="a", name="a"), ClassLabel(key="b", name="b")),
+        rejected=(),
+        root=str(folder / "images"),
+        source="a benchmark",
+        synthetic=True,
+        class_counts={},
+        test_labels=Ref(TestLabels.kind, "0" * 20),
+    )
+    machine = Machine(device="cpu")
+    encoder = load_encoder(OpenClipEncoder(), machine)
+    read = image_reader(dataset, ImageShelf(folder))
+    embed_images(dataset, read, encoder, VectorShelf(folder), machine, lambda count: None)
+    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--embed"]:
+        embed(Path(sys.argv[2]))
+    else:
+        main(*map(int, sys.argv[1:]))

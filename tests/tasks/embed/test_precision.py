@@ -1,0 +1,75 @@
+"""`auto` is settled by what the machine multiplies quickly, before any stage is looked up."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from schemas.embeddings import OpenClipEncoder, PrecomputedEncoder
+from schemas.machine import Machine
+from tasks.embed.encoder import load_encoder
+from tasks.embed.precision import cpu_flags, resolve_precision
+from tasks.embed.task import IMAGES_STAGE
+from tasks.ingest.synthetic import generate_images
+
+AUTO = OpenClipEncoder(precision="auto")
+CPU = Machine(device="cpu")
+
+
+@pytest.fixture
+def flags(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """What the processor is said to be able to do."""
+    said: set[str] = set()
+    monkeypatch.setattr("tasks.embed.precision.cpu_flags", lambda: frozenset(said))
+    return said
+
+
+@pytest.mark.parametrize(
+    ("flag", "precision"),
+    [("avx512_bf16", "bfloat16"), ("amx_bf16", "bfloat16"), ("avx512f", "float32")],
+)
+def test_auto_is_bfloat16_where_the_processor_multiplies_it(
+    flags: set[str], flag: str, precision: str
+) -> None:
+    flags.add(flag)
+    assert resolve_precision(AUTO, CPU).precision == precision
+
+
+def test_what_is_named_outright_stays(flags: set[str]) -> None:
+    flags.add("avx512_bf16")
+    named = OpenClipEncoder(precision="float32")
+    ready_made = PrecomputedEncoder(kind="precomputed", path=Path("vectors.npz"))
+    assert resolve_precision(named, CPU) == named
+    assert resolve_precision(ready_made, CPU) == ready_made
+
+
+def test_flags_are_those_of_the_first_processor(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx512_bf16\n\nprocessor\t: 1\nflags\t\t:\n")
+    assert cpu_flags(cpuinfo) == {"fpu", "avx512_bf16"}
+    assert cpu_flags(tmp_path / "absent") == frozenset()
+
+
+def test_auto_is_in_no_identity_and_in_no_key(flags: set[str]) -> None:
+    """What it stands for is: vectors of two kinds of machine are never taken for each other."""
+
+    def key() -> str:
+        return IMAGES_STAGE.key({"spec": resolve_precision(AUTO, CPU)})
+
+    slow, plain = load_encoder(AUTO, CPU).identity, key()
+    flags.add("amx_bf16")
+    fast, rounded = load_encoder(AUTO, CPU).identity, key()
+    assert slow == load_encoder(OpenClipEncoder(precision="float32"), CPU).identity
+    assert fast == load_encoder(OpenClipEncoder(precision="bfloat16"), CPU).identity
+    assert slow.digest != fast.digest
+    assert plain != rounded
+    assert plain == IMAGES_STAGE.key({"spec": OpenClipEncoder(precision="float32")})
+
+
+def test_bfloat16_stays_within_a_thousandth_of_float32_for_every_image() -> None:
+    vectors = []
+    for precision in ("float32", "bfloat16"):
+        encoder = load_encoder(OpenClipEncoder(precision=precision), CPU)
+        rows = [encoder.prepare_image(image.png) for image in generate_images(24, seed=5)]
+        vectors.append(encoder.encode_images(encoder.stack(rows)))
+    assert np.einsum("id,id->i", *vectors).min() >= 0.999
