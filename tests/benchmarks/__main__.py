@@ -17,6 +17,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+import flows  # noqa: F401 - first of ours: how threads wait is settled before torch is imported
+
 NAMES = (
     "bench_study",
     "bench_embedding",
