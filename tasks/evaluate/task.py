@@ -11,6 +11,7 @@ from schemas.evaluation import EvaluateSpec, Evaluation, TestLook, tell_looks
 from schemas.few_shots import FewShotHeads
 from schemas.images import TestLabels
 from schemas.probe import Probe
+from schemas.shifts import ShiftHeads, ShiftTables
 from storage.ledger import TestLedger
 from storage.store import ArtifactStore
 from tasks.stage import Stage, leave_table
@@ -25,6 +26,7 @@ def evaluate_probe(
     few_shots: Ref[FewShotHeads] | None,
     spec: EvaluateSpec,
     store: ArtifactStore,
+    shifts: Ref[ShiftHeads] | None = None,
 ) -> Ref[Evaluation]:
     """Measure every head on the test split, with intervals and against its baselines."""
     from tasks.evaluate.evaluation import evaluate_heads
@@ -32,15 +34,19 @@ def evaluate_probe(
     dataset = store.load(ConceptDataset, published)
     heads = store.load(Probe, probe)
     few = store.load(FewShotHeads, few_shots) if few_shots else None
-    question = "\n".join(map(str, (published, probe, few_shots, spec.model_dump_json())))
+    shifted = store.load(ShiftHeads, shifts) if shifts else None
+    asked = (published, probe, few_shots, shifts, spec.model_dump_json())
+    question = "\n".join(map(str, asked))
     earlier = _record_look(dataset, heads, question, store)
     labels = store.load(TestLabels, dataset.test_labels_ref)
-    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier)
+    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier, shifted)
     leave_table("metrics", _rows(evaluation), _description(evaluation))
+    if evaluation.shifts:
+        leave_table("shift-metrics", _shift_rows(evaluation.shifts), "In and out of domain.")
     recipe = STAGE.recipe(spec, published=published, probe=probe)
-    if few_shots:
-        recipe = STAGE.recipe(spec, published=published, probe=probe, few_shots=few_shots)
-    return store.save(evaluation, recipe)
+    beside = {"few_shots": few_shots, "shifts": shifts}
+    inputs = recipe.inputs | {name: str(ref) for name, ref in beside.items() if ref}
+    return store.save(evaluation, recipe.model_copy(update={"inputs": inputs}))
 
 
 def _record_look(
@@ -84,4 +90,21 @@ def _rows(evaluation: Evaluation) -> list[dict[str, object]]:
             f"{evaluation.confidence:.0%} interval": f"{m.low:.4f} to {m.high:.4f}",
         }
         for m in evaluation.metrics
+    ]
+
+
+def _shift_rows(shifts: ShiftTables) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = [
+        {
+            "shift": result.plan.spec.title,
+            "head": v.head,
+            "metric": f"{v.name} {v.of}".replace("_", " "),
+            "value": round(v.value, 4),
+            f"{shifts.confidence:.0%} interval": f"{v.low:.4f} to {v.high:.4f}",
+        }
+        for result in shifts.results
+        for v in result.values
+    ]
+    return rows + [
+        {"shift": u.title, "head": f"not computable: {u.reason}"} for u in shifts.unusable
     ]

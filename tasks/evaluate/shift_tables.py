@@ -1,0 +1,298 @@
+"""What heads that were trained under a shift are worth in and out of domain.
+
+Test images are parted here, the one place where their labels are read: of a domain shift by the
+column alone, of a confounded one by label and column. Both parts are of the study's own test split,
+so nobody on them was trained on. Where one person has images in both, the bootstrap draws them
+together, so that the gap is paired as far as the data is.
+
+Means over classes compare only over the same classes, so images of a class that one part lacks are
+left out of both. Intervals are percentiles, and all heads see the same resamples.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isnan
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int, Shaped
+
+from schemas.concept_dataset import ConceptDataset
+from schemas.evaluation import EvaluateSpec
+from schemas.probe import Probe
+from schemas.shifts import (
+    ConfoundedShift,
+    ConfounderScore,
+    ShiftHeads,
+    ShiftMetricName,
+    ShiftPart,
+    ShiftPartName,
+    ShiftPlan,
+    ShiftResult,
+    ShiftTables,
+    ShiftValue,
+    UnusableShift,
+    WorstGroup,
+)
+from tasks.confounding import NoImages, describe_part, draw_confounded, reverse_pairing
+from tasks.evaluate.auroc import delong_binary
+from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates
+from tasks.evaluate.features import head_features
+from tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
+from tasks.evaluate.metrics import METRICS
+from tasks.evaluate.quality import is_defined
+from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accuracy
+from tasks.metadata import METADATA, name_values
+
+_LISTED_CONCEPTS = 10
+_METRICS: tuple[ShiftMetricName, ...] = ("balanced_accuracy", "macro_auroc")
+_COLUMNS = [METRICS.index(name) for name in _METRICS]
+
+
+class _Unusable(Exception):
+    """These test images cannot show the shift."""
+
+
+def measure_shifts(
+    published: ConceptDataset, heads: ShiftHeads, images: ExaminedImages, spec: EvaluateSpec
+) -> ShiftTables:
+    """Measure the heads of every shift; a shift that too few images are left for says so.
+
+    Args:
+        published: the whole dataset, whose test split `images` is.
+        heads: of every shift.
+        images: the test images with their labels.
+        spec: resamples, confidence, and how many groups are enough.
+    """
+    results: list[ShiftResult] = []
+    unusable: list[UnusableShift] = [*heads.unusable]
+    for plan, probe in zip(heads.plans, heads.probes, strict=True):
+        try:
+            results.append(_measure(published, plan, probe, images, spec))
+        except _Unusable as reason:
+            unusable.append(UnusableShift(title=plan.spec.title, reason=str(reason)))
+    return ShiftTables(
+        results=tuple(results),
+        unusable=tuple(unusable),
+        confidence=spec.confidence,
+        resamples=spec.resamples,
+        smallest=spec.smallest_subgroup,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Parted:
+    """The test images of a shift: in and out of domain, over the classes that both have."""
+
+    rows: Int[np.ndarray, " image"]  # of the examined images
+    labels: Int[np.ndarray, " image"]
+    groups: Shaped[np.ndarray, " image"]
+    levels: Int[np.ndarray, " image"]
+    outside: Bool[np.ndarray, " image"]
+    left_out: tuple[str, ...]
+
+    def part(self, plan: ShiftPlan, name: ShiftPartName) -> ShiftPart:
+        """Describe one of the two."""
+        here = self.outside == (name == "out_of_domain")
+        return describe_part(plan, name, self.labels[here], self.levels[here], self.groups[here])
+
+    def cells(self, smallest: int) -> Int[np.ndarray, " image"]:
+        """Return class x value of each image as one number, -1 where that has too few groups."""
+        cell = self.labels * (int(self.levels.max()) + 1) + self.levels
+        large = [c for c in np.unique(cell) if len(np.unique(self.groups[cell == c])) >= smallest]
+        return np.where(np.isin(cell, large), cell, -1)
+
+
+def _measure(
+    published: ConceptDataset,
+    plan: ShiftPlan,
+    probe: Probe,
+    images: ExaminedImages,
+    spec: EvaluateSpec,
+) -> ShiftResult:
+    parted = _part(plan, images)
+    parts = (parted.part(plan, "in_domain"), parted.part(plan, "out_of_domain"))
+    for part in parts:
+        if part.groups < spec.smallest_subgroup or part.classes < 2:
+            raise _Unusable(
+                f"{part.images} test images of {part.groups} independent groups and {part.classes} "
+                f"classes are {part.name.replace('_', ' ')}; {spec.smallest_subgroup} groups and 2 "
+                "classes are needed"
+            )
+    rows = published.rows("test")[parted.rows]
+    judged = tuple(
+        judge_heads(probe, lambda head: head.logits(head_features(published, head, rows)))
+    )
+    cells = parted.cells(spec.smallest_subgroup)
+    concepts, scores = _confounders(published, plan, probe, spec.confidence)
+    return ShiftResult(
+        plan=plan,
+        parts=parts,
+        left_out=parted.left_out,
+        values=tuple(_values(judged, parted, cells, spec)),
+        worst_groups=tuple(_worst_groups(judged, parted, cells, plan, images.class_keys)),
+        concepts=concepts,
+        confounders=scores,
+    )
+
+
+def _part(plan: ShiftPlan, images: ExaminedImages) -> _Parted:
+    shift = plan.spec
+    levels = plan.positions(
+        name_values(shift.column, images.metadata[shift.column], shift.below).tolist()
+    )
+    part = levels  # of a domain shift: 0 is trained on, 1 is not
+    if isinstance(shift, ConfoundedShift):
+        pairings = [plan.paired, reverse_pairing(plan.paired)]
+        try:
+            part = draw_confounded(images.labels, levels, pairings, shift.correlation, shift.seed)
+        except NoImages as none:
+            raise _Unusable(
+                f"no test image of {images.class_keys[none.label]} has {shift.column} "
+                f"{plan.values[none.level]}, so label and attribute cannot be taken apart"
+            ) from none
+    inside, outside = (np.unique(images.labels[part == side]) for side in (0, 1))
+    common = np.intersect1d(inside, outside)
+    rows = np.flatnonzero((part >= 0) & np.isin(images.labels, common))
+    lacking = np.setxor1d(inside, outside)
+    return _Parted(
+        rows=rows,
+        labels=images.labels[rows],
+        groups=images.groups[rows],
+        levels=levels[rows],
+        outside=part[rows] == 1,
+        left_out=tuple(images.class_keys[k] for k in lacking),
+    )
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+
+def _values(
+    judged: Sequence[Judged],
+    parted: _Parted,
+    cells: Int[np.ndarray, " image"],
+    spec: EvaluateSpec,
+) -> Iterator[ShiftValue]:
+    """Yield every defined number of every head with its lead over the linear probe."""
+
+    def statistic(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample statistic"]:
+        return np.concatenate([_numbers(j, parted, cells, weights) for j in judged], axis=1)
+
+    bootstrap = ClusterBootstrap.of(parted.groups, spec.resamples, spec.seed)
+    together = bootstrap.replicate(statistic, "percentile")
+    wide = len(SHIFT_VALUES) * len(_METRICS) + 1
+    of_head = [together.columns(slice(i * wide, (i + 1) * wide)) for i in range(len(judged))]
+    linear = of_head[next(i for i, j in enumerate(judged) if j.kind == "linear_probe")]
+    for head, replicates in zip(judged, of_head, strict=True):
+        lead = None if replicates is linear else replicates - linear
+        yield from _of_head(head, replicates, lead, spec.confidence)
+
+
+def _numbers(
+    head: Judged,
+    parted: _Parted,
+    cells: Int[np.ndarray, " image"],
+    weights: Float64[np.ndarray, "resample image"],
+) -> Float64[np.ndarray, "resample statistic"]:
+    """Return `SHIFT_VALUES` x `_METRICS` and the worst group's accuracy, means over draws."""
+    draws = []
+    for probabilities in head.draws:
+        metrics = shift_metrics(parted.labels, probabilities, parted.outside, weights)
+        worst = worst_group_accuracy(parted.labels, probabilities, cells, weights)
+        draws.append(np.column_stack([metrics[:, :, _COLUMNS].reshape(len(weights), -1), worst]))
+    return np.asarray(np.mean(draws, axis=0))
+
+
+def _of_head(
+    head: Judged, replicates: Replicates, lead: Replicates | None, confidence: float
+) -> Iterator[ShiftValue]:
+    names = [(of, name) for of in SHIFT_VALUES for name in _METRICS]
+    found = replicates.intervals("percentile", confidence)
+    ahead: Sequence[Interval | None] = [None] * len(found)
+    if lead:
+        ahead = lead.intervals("percentile", confidence)
+    for (of, name), interval, before in zip(
+        [*names, ("worst_group", "accuracy")], found, ahead, strict=True
+    ):
+        if is_defined(interval):
+            yield ShiftValue(
+                head=head.name,
+                head_kind=head.kind,
+                name=name,
+                of=of,
+                value=interval.value,
+                low=interval.low,
+                high=interval.high,
+                lead=before.value if before else None,
+                lead_low=before.low if before else None,
+                lead_high=before.high if before else None,
+            )
+
+
+def _worst_groups(
+    judged: Sequence[Judged],
+    parted: _Parted,
+    cells: Int[np.ndarray, " image"],
+    plan: ShiftPlan,
+    class_keys: tuple[str, ...],
+) -> Iterator[WorstGroup]:
+    large = np.unique(cells[cells >= 0])
+    if not len(large):
+        return
+    level_count = int(parted.levels.max()) + 1
+    for head in judged:
+        right = np.mean([draw.argmax(axis=1) == parted.labels for draw in head.draws], axis=0)
+        worst = min(large.tolist(), key=lambda cell: float(right[cells == cell].mean()))
+        yield WorstGroup(
+            head=head.name,
+            class_key=class_keys[worst // level_count],
+            value=plan.values[worst % level_count],
+            images=int((cells == worst).sum()),
+        )
+
+
+# --- do concepts know the confounder? ------------------------------------------------------------
+
+
+def _confounders(
+    published: ConceptDataset, plan: ShiftPlan, probe: Probe, confidence: float
+) -> tuple[int, tuple[ConfounderScore, ...]]:
+    """Return how many concepts the bottleneck has, and those that tell most of the column.
+
+    By training and validation images of the whole study, as its data has label and attribute go
+    together, and by the value that a concept tells best.
+    """
+    candidates = probe.head("concept_bottleneck").facts.candidates
+    place = {candidate.concept_id: i for i, candidate in enumerate(published.pool)}
+    table = published.images[METADATA + plan.spec.column]
+    rows = np.concatenate([published.rows("train"), published.rows("validation")])
+    named = name_values(plan.spec.column, table.iloc[rows], plan.spec.below)
+    levels = plan.positions(named.tolist())
+    rows, levels = rows[levels >= 0], levels[levels >= 0]
+    groups = published.images["group"].to_numpy()[rows]
+    chosen = published.pool_vectors[[place[c.concept_id] for c in candidates]]
+    scores = (published.vectors[rows] @ chosen.T).T.astype(np.float64)
+    counts = np.bincount(levels, minlength=len(plan.values))
+    told = [a for a, n in enumerate(counts) if min(n, len(levels) - n) >= 2]
+    if len(told) == 2 == len(plan.values):
+        told = told[:1]  # the other is the same turned round
+    areas = [delong_binary(scores, levels == a, groups) for a in told]
+    best: list[ConfounderScore] = []
+    for i, candidate in enumerate(candidates):
+        if areas:
+            a = max(range(len(areas)), key=lambda a: abs(areas[a].value[i] - 0.5))
+            low, high = areas[a].interval(i, confidence)
+            best.append(
+                ConfounderScore(
+                    concept_id=candidate.concept_id,
+                    text=candidate.text,
+                    value=plan.values[told[a]],
+                    auroc=float(areas[a].value[i]),
+                    low=None if isnan(low) else low,
+                    high=None if isnan(high) else high,
+                )
+            )
+    best.sort(key=lambda score: -abs(score.auroc - 0.5))
+    return len(candidates), tuple(best[:_LISTED_CONCEPTS])
