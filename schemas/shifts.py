@@ -70,7 +70,7 @@ class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
         description="class key -> the value it goes with in training; all classes, or none: then "
         "each goes with the value that it has more often than the other images",
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of drawing what is trained on")
 
     @property
     def title(self) -> str:
@@ -88,13 +88,17 @@ class ShiftPart(BaseModel, frozen=True):
 
     name: ShiftPartName
     images: int
+    effective_images: float = Field(
+        description="Kish's: as many of equal weight tell as much; test images of a confounded "
+        "shift are weighed"
+    )
     groups: int = Field(description="independent units")
     classes: int = Field(description="classes that have images")
     cramers_v: float | None = Field(
         default=None, description="reached; nothing where one of them is constant or not confounded"
     )
     paired_share: float | None = Field(
-        default=None, description="share of the images that have the value of their class's pair"
+        default=None, description="share of the images that have the value of their class"
     )
 
 

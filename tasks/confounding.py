@@ -1,25 +1,32 @@
-"""Choosing images so that label and attribute go together as declared, or the other way round.
+"""Letting label and attribute go together as declared, or the other way round.
 
 A head that reads sex or a ruler instead of the finding looks good wherever the two go together. A
 confounded test takes them apart (Yang et al., A textbook remedy for domain shifts, NeurIPS 2024,
-build theirs so).
+build theirs so). With p_k the share of class k in the data, a(k) the attribute's level that goes
+with it, q_a the share of classes whose level is a, and r the correlation, images are to have
 
-No stage: training parts are chosen before, test parts during the evaluation, both by this.
+    P(k, a) = p_k (r [a = a(k)] + (1 - r) q_a)
+
+whose Cramer's V is r for any p (for two classes and levels, phi = r). So classes keep their share;
+those of levels change as a(k) does, the more so the less balanced the classes are. What is trained
+on is drawn so. What is tested on is weighed so, which loses no image: a metric under these weights
+estimates the metric on images drawn so.
+
+No stage: training images are drawn before the evaluation, test images weighed in it, both by this.
 """
 
-from collections.abc import Sequence
 from math import isnan
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped
+from jaxtyping import Bool, Float64, Int, Shaped
 
 from schemas.shifts import ShiftPart, ShiftPartName, ShiftPlan
 
-LEFT_OUT = -1
-
 _Labels = Int[np.ndarray, " image"]
-_Pairing = Int[np.ndarray, " class"]
+_Levels = Int[np.ndarray, " image"]  # 0, 1, ...; -1 where it is not known
+_Pairing = Int[np.ndarray, " class"]  # the level that goes with each class
 _Table = Float64[np.ndarray, "class level"]
+_Weights = Float64[np.ndarray, " image"]
 
 
 class NoImages(ValueError):
@@ -32,65 +39,55 @@ class NoImages(ValueError):
 
 
 def draw_confounded(
-    labels: _Labels,
-    levels: _Labels,
-    pairings: Sequence[_Pairing],
-    correlation: float,
-    seed: int,
-) -> Int[np.ndarray, " image"]:
-    """Return the part of each image, one part a pairing; -1 for those that are left out.
+    labels: _Labels, levels: _Levels, pairing: _Pairing, correlation: float, seed: int
+) -> Bool[np.ndarray, " image"]:
+    """Return which images are drawn: as many as the scarcest class and level allows.
 
-    With p_k the share of class k in the data, a(k) its level by the part's pairing, q_a the share
-    of classes paired with level a, and r the correlation, a part holds
-
-        P(k, a) = p_k (r [a = a(k)] + (1 - r) q_a)
-
-    whose Cramer's V is r for any p (for two classes and levels, phi = r). So classes keep their
-    share in every part; those of levels change sides with the pairs, the more so the less balanced
-    the classes are. Parts are equally large, and as large as the scarcest class and level allows.
-
-    Single images are chosen, since an attribute such as a ruler differs between images of one
-    person. Whoever tests elsewhere than in training parts people beforehand, by the data's splits.
-
-    Args:
-        labels: classes, 0, 1, ...
-        levels: of the attribute, 0, 1, ...; -1 where it is not known.
-        pairings: for each part the level of each class.
-        correlation: r, 0 to 1.
-        seed: equal seeds choose equal images.
+    Single images are drawn, since an attribute such as a ruler differs between images of one
+    person; people are parted beforehand, by the splits that this draws within.
 
     Raises:
         NoImages: of a needed class and level.
     """
-    classes, level_count = len(pairings[0]), int(np.max(pairings)) + 1
-    level_count = max(level_count, int(levels.max(initial=0)) + 1)
-    available = label_table(labels, levels, classes, level_count)
-    class_shares = np.bincount(labels, minlength=classes) / max(len(labels), 1)
-    wanted = np.stack([_confounded(class_shares, a, correlation, level_count) for a in pairings])
-    needed = wanted.sum(0)
-    if (empty := np.argwhere((needed > 0) & (available == 0))).size:
-        raise NoImages(int(empty[0][0]), int(empty[0][1]))
-    scale = (available[needed > 0] / needed[needed > 0]).min(initial=np.inf)
-    room = np.floor(scale * wanted + 1e-9).astype(np.int64) if np.isfinite(scale) else wanted * 0
-    part = np.full(len(labels), LEFT_OUT)
+    available, wanted = _tables(labels, levels, pairing, correlation)
+    needed = wanted > 0
+    scale = (available[needed] / wanted[needed]).min(initial=np.inf)
+    room = np.rint(scale * wanted[needed]).astype(np.int64)
+    drawn = np.zeros(len(labels), dtype=bool)
     generator = np.random.default_rng(seed)
-    for k, level in np.ndindex(*available.shape):
-        chosen = generator.permutation(np.flatnonzero((labels == k) & (levels == level)))
-        ends = np.cumsum(room[:, k, level])
-        for number, (first, last) in enumerate(zip(np.append(0, ends[:-1]), ends, strict=True)):
-            part[chosen[first:last]] = number
-    return part
+    for (k, level), count in zip(np.argwhere(needed), room, strict=True):
+        cell = np.flatnonzero((labels == k) & (levels == level))
+        drawn[generator.permutation(cell)[:count]] = True
+    return drawn
 
 
-def _confounded(
-    class_shares: Float64[np.ndarray, " class"],
-    pairing: _Pairing,
-    correlation: float,
-    levels: int,
-) -> _Table:
-    level_shares = np.bincount(pairing, class_shares, minlength=levels)
-    paired = (pairing[:, None] == np.arange(levels)).astype(np.float64)
-    return class_shares[:, None] * (correlation * paired + (1 - correlation) * level_shares)
+def weigh_confounded(
+    labels: _Labels, levels: _Levels, pairing: _Pairing, correlation: float
+) -> _Weights:
+    """Return what each image counts: P(k, a) over its share of the images, 0 where that is unknown.
+
+    Raises:
+        NoImages: of a needed class and level.
+    """
+    available, wanted = _tables(labels, levels, pairing, correlation)
+    share = available / max(available.sum(), 1)
+    ratio = np.divide(wanted, share, out=np.zeros_like(wanted), where=share > 0)
+    return np.where(levels >= 0, ratio[labels, levels], 0.0)
+
+
+def _tables(
+    labels: _Labels, levels: _Levels, pairing: _Pairing, correlation: float
+) -> tuple[_Table, _Table]:
+    """Return how many images each class and level has, and which share of all it should have."""
+    level_count = max(int(pairing.max()), int(levels.max(initial=0))) + 1
+    available = label_table(labels, levels, len(pairing), level_count)
+    class_shares = available.sum(1) / max(available.sum(), 1)
+    level_shares = np.bincount(pairing, class_shares, minlength=level_count)
+    paired = (pairing[:, None] == np.arange(level_count)).astype(np.float64)
+    wanted = class_shares[:, None] * (correlation * paired + (1 - correlation) * level_shares)
+    if (empty := np.argwhere((wanted > 0) & (available == 0))).size:
+        raise NoImages(int(empty[0][0]), int(empty[0][1]))
+    return available, wanted
 
 
 def reverse_pairing(pairing: _Pairing) -> _Pairing:
@@ -112,31 +109,43 @@ def describe_part(
     plan: ShiftPlan,
     name: ShiftPartName,
     labels: _Labels,
-    levels: _Labels,
+    levels: _Levels,
     groups: Shaped[np.ndarray, " image"],
+    weights: _Weights,
 ) -> ShiftPart:
     """Return how many images a part has and, of a confounded shift, the correlation reached."""
+    here = weights > 0
+    labels, levels, weights = labels[here], levels[here], weights[here]
     association = share = None
     if plan.pairing and len(labels):
-        table = label_table(labels, levels, len(plan.pairing), len(plan.values))
+        table = label_table(labels, levels, len(plan.pairing), len(plan.values), weights)
         reached = cramers_v(table)
         association = None if isnan(reached) else reached
-        share = float((levels == plan.paired[labels]).mean())
+        share = float(np.average(levels == plan.paired[labels], weights=weights))
     return ShiftPart(
         name=name,
         images=len(labels),
-        groups=len(np.unique(groups)),
+        effective_images=float(weights.sum() ** 2 / max((weights**2).sum(), 1e-12)),
+        groups=len(np.unique(groups[here])),
         classes=len(np.unique(labels)),
         cramers_v=association,
         paired_share=share,
     )
 
 
-def label_table(labels: _Labels, levels: _Labels, classes: int, level_count: int) -> _Table:
-    """Return the number of images of each class and level; those of unknown level do not count."""
+def label_table(
+    labels: _Labels,
+    levels: _Levels,
+    classes: int,
+    level_count: int,
+    weights: _Weights | None = None,
+) -> _Table:
+    """Return the images, or their weight, of each class and level; unknown levels are left out."""
     known = levels >= 0
     cell = labels[known] * level_count + levels[known]
-    counts = np.bincount(cell, minlength=classes * level_count)
+    counts = np.bincount(
+        cell, None if weights is None else weights[known], minlength=classes * level_count
+    )
     return counts.reshape(classes, level_count).astype(np.float64)
 
 

@@ -6,7 +6,7 @@ For worst-group accuracy see Sagawa et al., Distributionally robust neural netwo
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int
+from jaxtyping import Float64, Int
 
 from tasks.evaluate.metrics import all_metrics
 
@@ -19,16 +19,21 @@ SHIFT_VALUES: tuple[ShiftValue, ...] = get_args(ShiftValue)
 def shift_metrics(
     labels: _Labels,
     probabilities: Float64[np.ndarray, "image class"],
-    out_of_domain: Bool[np.ndarray, " image"],
+    in_domain: Float64[np.ndarray, " image"],
+    out_of_domain: Float64[np.ndarray, " image"],
     weights: Float64[np.ndarray, "resample image"],
 ) -> Float64[np.ndarray, "resample value metric"]:
     """Return every metric in and out of domain, the gap (in minus out), and the mean of both.
 
     The gap keeps its sign, since the size of a difference has no unbiased interval around 0.
+
+    Args:
+        in_domain: what each image counts there; 0 where it does not.
+        out_of_domain: likewise.
     """
     inside, outside = (
-        all_metrics(labels[here], probabilities[here], weights[:, here])
-        for here in (~out_of_domain, out_of_domain)
+        all_metrics(labels[side > 0], probabilities[side > 0], (weights * side)[:, side > 0])
+        for side in (in_domain, out_of_domain)
     )
     return np.stack([inside, outside, inside - outside, (inside + outside) / 2], axis=1)
 

@@ -1,11 +1,12 @@
 """What heads that were trained under a shift are worth in and out of domain.
 
-Test images are parted here, the one place where their labels are read: of a domain shift by the
-column alone, of a confounded one by label and column. Both parts are of the study's own test split,
-so nobody on them was trained on. Where one person has images in both, the bootstrap draws them
-together, so that the gap is paired as far as the data is.
+Test images are sides here, the one place where their labels are read. In a domain shift the column
+parts them. In a confounded one every image counts on both sides, by weights under which label and
+attribute go together as in training, or the other way round (tasks/confounding.py). Either way
+they are the study's own test images, so nobody on them was trained on, and whole groups are drawn
+in the bootstrap, so that the gap is paired as far as the data is.
 
-Means over classes compare only over the same classes, so images of a class that one part lacks are
+Means over classes compare only over the same classes, so images of a class that one side lacks are
 left out of both. Intervals are percentiles, and all heads see the same resamples.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from math import isnan
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Shaped
+from jaxtyping import Float64, Int, Shaped
 
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import EvaluateSpec
@@ -25,7 +26,6 @@ from schemas.shifts import (
     ShiftHeads,
     ShiftMetricName,
     ShiftPart,
-    ShiftPartName,
     ShiftPlan,
     ShiftResult,
     ShiftTables,
@@ -33,7 +33,7 @@ from schemas.shifts import (
     UnusableShift,
     WorstGroup,
 )
-from tasks.confounding import NoImages, describe_part, draw_confounded, reverse_pairing
+from tasks.confounding import NoImages, describe_part, reverse_pairing, weigh_confounded
 from tasks.evaluate.auroc import delong_binary
 from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates
 from tasks.evaluate.features import head_features
@@ -80,20 +80,24 @@ def measure_shifts(
 
 
 @dataclass(frozen=True, eq=False)
-class _Parted:
-    """The test images of a shift: in and out of domain, over the classes that both have."""
+class _Sides:
+    """The test images of a shift, and what each counts in and out of domain."""
 
     rows: Int[np.ndarray, " image"]  # of the examined images
     labels: Int[np.ndarray, " image"]
     groups: Shaped[np.ndarray, " image"]
     levels: Int[np.ndarray, " image"]
-    outside: Bool[np.ndarray, " image"]
+    inside: Float64[np.ndarray, " image"]
+    outside: Float64[np.ndarray, " image"]
     left_out: tuple[str, ...]
 
-    def part(self, plan: ShiftPlan, name: ShiftPartName) -> ShiftPart:
-        """Describe one of the two."""
-        here = self.outside == (name == "out_of_domain")
-        return describe_part(plan, name, self.labels[here], self.levels[here], self.groups[here])
+    def describe(self, plan: ShiftPlan) -> tuple[ShiftPart, ShiftPart]:
+        """Return what the two sides have."""
+        images = self.labels, self.levels, self.groups
+        return (
+            describe_part(plan, "in_domain", *images, self.inside),
+            describe_part(plan, "out_of_domain", *images, self.outside),
+        )
 
     def cells(self, smallest: int) -> Int[np.ndarray, " image"]:
         """Return class x value of each image as one number, -1 where that has too few groups."""
@@ -109,58 +113,61 @@ def _measure(
     images: ExaminedImages,
     spec: EvaluateSpec,
 ) -> ShiftResult:
-    parted = _part(plan, images)
-    parts = (parted.part(plan, "in_domain"), parted.part(plan, "out_of_domain"))
+    sides = _part(plan, images)
+    parts = sides.describe(plan)
     for part in parts:
-        if part.groups < spec.smallest_subgroup or part.classes < 2:
+        enough = min(part.groups, part.effective_images) >= spec.smallest_subgroup
+        if not enough or part.classes < 2:
             raise _Unusable(
-                f"{part.images} test images of {part.groups} independent groups and {part.classes} "
-                f"classes are {part.name.replace('_', ' ')}; {spec.smallest_subgroup} groups and 2 "
-                "classes are needed"
+                f"{part.name.replace('_', ' ')} are {part.images} test images of {part.groups} "
+                f"independent groups and {part.classes} classes, worth "
+                f"{part.effective_images:.0f} of equal weight; {spec.smallest_subgroup} groups "
+                "and images and 2 classes are needed"
             )
-    rows = published.rows("test")[parted.rows]
+    rows = published.rows("test")[sides.rows]
     judged = tuple(
         judge_heads(probe, lambda head: head.logits(head_features(published, head, rows)))
     )
-    cells = parted.cells(spec.smallest_subgroup)
+    cells = sides.cells(spec.smallest_subgroup)
     concepts, scores = _confounders(published, plan, probe, spec.confidence)
     return ShiftResult(
         plan=plan,
         parts=parts,
-        left_out=parted.left_out,
-        values=tuple(_values(judged, parted, cells, spec)),
-        worst_groups=tuple(_worst_groups(judged, parted, cells, plan, images.class_keys)),
+        left_out=sides.left_out,
+        values=tuple(_values(judged, sides, cells, spec)),
+        worst_groups=tuple(_worst_groups(judged, sides, cells, plan, images.class_keys)),
         concepts=concepts,
         confounders=scores,
     )
 
 
-def _part(plan: ShiftPlan, images: ExaminedImages) -> _Parted:
-    shift = plan.spec
-    levels = plan.positions(
-        name_values(shift.column, images.metadata[shift.column], shift.below).tolist()
-    )
-    part = levels  # of a domain shift: 0 is trained on, 1 is not
+def _part(plan: ShiftPlan, images: ExaminedImages) -> _Sides:
+    shift, labels = plan.spec, images.labels
+    named = name_values(shift.column, images.metadata[shift.column], shift.below)
+    levels = plan.positions(named.tolist())
+    inside, outside = (levels == 0).astype(np.float64), (levels == 1).astype(np.float64)
     if isinstance(shift, ConfoundedShift):
-        pairings = [plan.paired, reverse_pairing(plan.paired)]
         try:
-            part = draw_confounded(images.labels, levels, pairings, shift.correlation, shift.seed)
+            inside, outside = (
+                weigh_confounded(labels, levels, pairing, shift.correlation)
+                for pairing in (plan.paired, reverse_pairing(plan.paired))
+            )
         except NoImages as none:
             raise _Unusable(
                 f"no test image of {images.class_keys[none.label]} has {shift.column} "
                 f"{plan.values[none.level]}, so label and attribute cannot be taken apart"
             ) from none
-    inside, outside = (np.unique(images.labels[part == side]) for side in (0, 1))
-    common = np.intersect1d(inside, outside)
-    rows = np.flatnonzero((part >= 0) & np.isin(images.labels, common))
-    lacking = np.setxor1d(inside, outside)
-    return _Parted(
+    has_inside, has_outside = np.unique(labels[inside > 0]), np.unique(labels[outside > 0])
+    common = np.intersect1d(has_inside, has_outside)
+    rows = np.flatnonzero((inside + outside > 0) & np.isin(labels, common))
+    return _Sides(
         rows=rows,
-        labels=images.labels[rows],
+        labels=labels[rows],
         groups=images.groups[rows],
         levels=levels[rows],
-        outside=part[rows] == 1,
-        left_out=tuple(images.class_keys[k] for k in lacking),
+        inside=inside[rows],
+        outside=outside[rows],
+        left_out=tuple(images.class_keys[k] for k in np.setxor1d(has_inside, has_outside)),
     )
 
 
@@ -169,7 +176,7 @@ def _part(plan: ShiftPlan, images: ExaminedImages) -> _Parted:
 
 def _values(
     judged: Sequence[Judged],
-    parted: _Parted,
+    sides: _Sides,
     cells: Int[np.ndarray, " image"],
     spec: EvaluateSpec,
 ) -> Iterator[ShiftValue]:
@@ -178,9 +185,9 @@ def _values(
     def statistic(
         weights: Float64[np.ndarray, "resample image"],
     ) -> Float64[np.ndarray, "resample statistic"]:
-        return np.concatenate([_numbers(j, parted, cells, weights) for j in judged], axis=1)
+        return np.concatenate([_numbers(j, sides, cells, weights) for j in judged], axis=1)
 
-    bootstrap = ClusterBootstrap.of(parted.groups, spec.resamples, spec.seed)
+    bootstrap = ClusterBootstrap.of(sides.groups, spec.resamples, spec.seed)
     together = bootstrap.replicate(statistic, "percentile")
     wide = len(SHIFT_VALUES) * len(_METRICS) + 1
     of_head = [together.columns(slice(i * wide, (i + 1) * wide)) for i in range(len(judged))]
@@ -192,15 +199,15 @@ def _values(
 
 def _numbers(
     head: Judged,
-    parted: _Parted,
+    sides: _Sides,
     cells: Int[np.ndarray, " image"],
     weights: Float64[np.ndarray, "resample image"],
 ) -> Float64[np.ndarray, "resample statistic"]:
     """Return `SHIFT_VALUES` x `_METRICS` and the worst group's accuracy, means over draws."""
     draws = []
     for probabilities in head.draws:
-        metrics = shift_metrics(parted.labels, probabilities, parted.outside, weights)
-        worst = worst_group_accuracy(parted.labels, probabilities, cells, weights)
+        metrics = shift_metrics(sides.labels, probabilities, sides.inside, sides.outside, weights)
+        worst = worst_group_accuracy(sides.labels, probabilities, cells, weights)
         draws.append(np.column_stack([metrics[:, :, _COLUMNS].reshape(len(weights), -1), worst]))
     return np.asarray(np.mean(draws, axis=0))
 
@@ -233,7 +240,7 @@ def _of_head(
 
 def _worst_groups(
     judged: Sequence[Judged],
-    parted: _Parted,
+    sides: _Sides,
     cells: Int[np.ndarray, " image"],
     plan: ShiftPlan,
     class_keys: tuple[str, ...],
@@ -241,9 +248,9 @@ def _worst_groups(
     large = np.unique(cells[cells >= 0])
     if not len(large):
         return
-    level_count = int(parted.levels.max()) + 1
+    level_count = int(sides.levels.max()) + 1
     for head in judged:
-        right = np.mean([draw.argmax(axis=1) == parted.labels for draw in head.draws], axis=0)
+        right = np.mean([draw.argmax(axis=1) == sides.labels for draw in head.draws], axis=0)
         worst = min(large.tolist(), key=lambda cell: float(right[cells == cell].mean()))
         yield WorstGroup(
             head=head.name,
@@ -277,7 +284,7 @@ def _confounders(
     counts = np.bincount(levels, minlength=len(plan.values))
     told = [a for a, n in enumerate(counts) if min(n, len(levels) - n) >= 2]
     if len(told) == 2 == len(plan.values):
-        told = told[:1]  # the other is the same turned round
+        told = told[1:]  # the other is the same turned round
     areas = [delong_binary(scores, levels == a, groups) for a in told]
     best: list[ConfounderScore] = []
     for i, candidate in enumerate(candidates):

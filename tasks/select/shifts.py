@@ -26,7 +26,6 @@ from schemas.shifts import (
     UnusableShift,
 )
 from tasks.confounding import (
-    LEFT_OUT,
     NoImages,
     describe_part,
     draw_confounded,
@@ -164,13 +163,12 @@ def _kept(
         return levels == 0
     labels, spec = published.labels(split), plan.spec
     try:
-        drawn = draw_confounded(labels, levels, [plan.paired], spec.correlation, spec.seed)
+        return draw_confounded(labels, levels, plan.paired, spec.correlation, spec.seed)
     except NoImages as none:
         raise _Unusable(
             f"no {split} image of {published.class_keys[none.label]} has {spec.column} "
             f"{plan.values[none.level]}, so label and attribute cannot be taken apart"
         ) from none
-    return drawn != LEFT_OUT
 
 
 def _check(published: ConceptDataset, kept: dict[_Split, Bool[np.ndarray, " image"]]) -> None:
@@ -197,7 +195,8 @@ def _describe(
     return describe_part(
         plan,
         "training" if split == "train" else split,
-        published.labels(split)[kept],
-        levels[kept],
-        groups[kept],
+        published.labels(split),
+        levels,
+        groups,
+        kept.astype(np.float64),
     )
