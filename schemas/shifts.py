@@ -48,7 +48,7 @@ class DomainShift(BaseModel, frozen=True, extra="forbid"):
     def title(self) -> str:
         """What the shift is called."""
         trained = ", ".join(self.train_on) if self.below is None else f"under {self.below:g}"
-        return f"{self.column}: trained on {trained}"
+        return f"{self.column}, trained on {trained}"
 
 
 class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
@@ -67,15 +67,15 @@ class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
     )
     pairing: dict[str, ValueName] = Field(
         default_factory=dict,
-        description="class key -> the value it goes with in training; all classes, or none: then "
-        "each goes with the value that it has more often than the other images",
+        description="class key -> the value it goes with in training; the other classes go with "
+        "the value that is left. Empty: each goes with the one it has more often than others do",
     )
     seed: int = Field(default=0, ge=0, description="of drawing what is trained on")
 
     @property
     def title(self) -> str:
         """What the shift is called."""
-        return f"{self.column}: confounded at {self.correlation:g}"
+        return f"{self.column}, confounded at {self.correlation:g}"
 
 
 ShiftSpec = Annotated[DomainShift | ConfoundedShift, Field(discriminator="kind")]

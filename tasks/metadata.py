@@ -123,23 +123,19 @@ def name_values(
     Raises:
         StudyError: the column names single images, or holds numbers without or text with `below`.
     """
-    read: Subgroups | UnusableColumn
-    try:
-        read = read_column(column, values, None if below is None else (below,))
-    except ValueError as error:
+    stated = values[~_is_missing(values)]
+    numbers = _is_numeric(stated)
+    if below is not None and not numbers:
         raise StudyError(
             f"the metadata column {column} is not of numbers, so nothing in it is below {below:g}; "
             "name its values instead of giving `below`"
-        ) from error
-    if isinstance(read, UnusableColumn):
-        raise StudyError(f"the metadata column {column} {read.reason}; choose another column")
-    if (
-        below is None
-        and len(read.names) > _MOST_NUMBERS + 1
-        and _is_numeric(values[~_is_missing(values)])
-    ):
+        )
+    if below is None and numbers and stated.nunique() > _MOST_NUMBERS:
         raise StudyError(
             f"the metadata column {column} is of numbers, each rare; part them with `below`"
         )
+    read = read_column(column, values, None if below is None else (below,))
+    if isinstance(read, UnusableColumn):
+        raise StudyError(f"the metadata column {column} {read.reason}; choose another column")
     named = np.array([*read.names[:-1], None], dtype=object)
     return np.asarray(named[read.of_image])

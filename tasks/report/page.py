@@ -26,6 +26,7 @@ from tasks.report.evaluation import evaluation_section
 from tasks.report.few_shots import few_shot_section
 from tasks.report.pictures import PictureBook
 from tasks.report.screening import screening_section
+from tasks.report.shifts import shift_section
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dic
         "charts": list(_training_curves(_shown_heads(m.probe))),
         "skipped_heads": m.probe.skipped,
         "few_shots": few_shot_section(m.evaluation.few_shots) if m.evaluation.few_shots else None,
+        "shift": shift_section(m.evaluation.shifts, m.published.facts.classes)
+        if m.evaluation.shifts
+        else None,
         **candidates_section(m.candidates, _spent(m)),
         **screening_section(m.screened),
         **priors_section(m.priors, m.published.pool, m.published.facts.classes),

@@ -113,8 +113,7 @@ def _plan(
     if isinstance(shift, DomainShift):
         _check_values(shift, shift.train_on, known)
         if shift.below is None:
-            trained = ", ".join(shift.train_on)
-            known = [trained, f"not {' or '.join(shift.train_on)}"]
+            known = [", ".join(shift.train_on), f"other than {' or '.join(shift.train_on)}"]
         return ShiftPlan(spec=shift, values=tuple(known), parts=())
     _check_values(shift, tuple(shift.pairing.values()), known)
     plan = ShiftPlan(spec=shift, values=tuple(known), parts=())
@@ -143,12 +142,15 @@ def _pair(
 ) -> tuple[str, ...]:
     keys = published.class_keys
     if shift.pairing:
-        if set(shift.pairing) != set(keys):
+        rest = [value for value in plan.values if value not in shift.pairing.values()]
+        missing = [key for key in keys if key not in shift.pairing]
+        if set(shift.pairing) - set(keys) or (missing and len(rest) != 1):
             raise StudyError(
-                f"shifts: the pairing of {shift.column} must name every class and no other: "
-                f"{', '.join(keys)}"
+                f"shifts: the pairing of {shift.column} names {', '.join(shift.pairing)}; it must "
+                f"name classes ({', '.join(keys)}), and all of them unless exactly one value is "
+                f"left for the others (left are: {', '.join(rest) or 'none'})"
             )
-        return tuple(shift.pairing[key] for key in keys)
+        return tuple(shift.pairing.get(key) or rest[0] for key in keys)
     table = label_table(
         published.labels("train"), plan.positions(named), len(keys), len(plan.values)
     )
