@@ -14,13 +14,16 @@ from schemas.few_shots import FewShotSpec
 from schemas.probe import ProbeSpec
 from schemas.report import Report
 from schemas.review import Decisions
+from schemas.shifts import DomainShift
 from schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 from storage.store import ArtifactStore
 from tasks.evaluate.evaluation import evaluate_heads
 from tasks.probe.few_shot_heads import train_few_shot_heads
 from tasks.probe.heads import train_heads
+from tasks.probe.shift_heads import train_shift_heads
 from tasks.select.few_shots import draw_few_shots
-from tests.tasks.published_study import published_study
+from tasks.select.shifts import restrict_to_shifts
+from tests.tasks.published_study import published_study, with_people
 from tests.tasks.small_study import ENCODER, small_study
 
 ROOT = Path(__file__).parent
@@ -33,6 +36,9 @@ def main() -> None:
     probe = train_heads(published, ProbeSpec(epochs=3, random_draws=1))
     few_shots = FewShotSpec(shots=(1,), seeds=1)
     draws = draw_few_shots(published, SelectSpec(per_class=2), few_shots)
+    people = with_people(published)
+    male = DomainShift(kind="domain", column="sex", train_on=("male",))
+    shifts = restrict_to_shifts(people, SelectSpec(per_class=2), (male,))
     check = Check(
         suite="images", expectation="ids are unique", severity="critical", outcome="passed"
     )
@@ -62,6 +68,8 @@ def main() -> None:
         published,
         draws,
         train_few_shot_heads(published, draws, few_shots),
+        shifts,
+        train_shift_heads(people, shifts, ProbeSpec(epochs=3, heads=(), random_draws=1)),
         probe,
         evaluate_heads(published, probe, None, test_labels, EvaluateSpec(resamples=100)),
         Report(html="<html></html>", data_docs="<html></html>"),

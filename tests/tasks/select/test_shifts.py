@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats.contingency import association
 
 from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
@@ -30,6 +31,19 @@ def _rows(published: ConceptDataset, ids: tuple[str, ...]) -> pd.DataFrame:
     return published.images[published.images["image_id"].isin(ids)]
 
 
+def _repeated(published: ConceptDataset, times: int) -> ConceptDataset:
+    copies = [
+        published.images.assign(image_id=published.images["image_id"] + f"-{i}")
+        for i in range(times)
+    ]
+    return replace(
+        published,
+        images=pd.concat(copies, ignore_index=True),
+        vectors=np.tile(published.vectors, (times, 1)),
+        scores=np.tile(published.scores, (times, 1)),
+    )
+
+
 @pytest.fixture(scope="module")
 def published() -> ConceptDataset:
     return with_people(published_study(noise=1.5)[0])
@@ -49,11 +63,15 @@ def test_a_domain_is_trained_on_whole_and_nothing_else_is(published: ConceptData
 def test_label_and_attribute_go_together_as_declared_in_both_parts(
     published: ConceptDataset,
 ) -> None:
-    split = _split(published, _RULER)
+    many = _repeated(published, 10)
+    split = _split(many, _RULER)
     assert split.plan.pairing == ("yes", "no", "no")
-    for part in split.plan.parts:
-        assert part.cramers_v == pytest.approx(0.8, abs=0.12)  # 20 to 40 images
-        assert part.images > 12
+    for ids, part in zip((split.train_ids, split.validation_ids), split.plan.parts, strict=True):
+        drawn = _rows(many, ids)
+        table = pd.crosstab(drawn["label"], drawn["meta.ruler"]).to_numpy()
+        assert association(table, method="cramer") == pytest.approx(0.8, abs=0.02)
+        assert part.cramers_v == pytest.approx(0.8, abs=0.02)
+        assert part.images == len(drawn) > 50
 
 
 def test_nobody_stands_in_two_parts(published: ConceptDataset) -> None:
@@ -135,8 +153,8 @@ def test_what_the_dataset_does_not_have_is_refused(published: ConceptDataset) ->
 def test_a_shift_says_which_side_is_trained_on() -> None:
     for said in ({}, {"train_on": ("male",), "below": 60}):
         with pytest.raises(ValueError, match="say either the values to `train_on`"):
-            DomainShift(kind="domain", column="sex", **said)
-    said = ConfoundedShift.model_validate(
+            DomainShift.model_validate({"kind": "domain", "column": "sex", **said})
+    confounded = ConfoundedShift.model_validate(
         {"kind": "confounded", "column": "ruler", "pairing": {"a": True, "b": False}}
     )
-    assert said.pairing == {"a": "yes", "b": "no"}
+    assert confounded.pairing == {"a": "yes", "b": "no"}
