@@ -233,7 +233,9 @@ class ShiftResult(BaseModel, frozen=True):
 
     plan: ShiftPlan
     parts: tuple[ShiftPart, ...] = Field(description="of the test split: in and out of domain")
-    left_out: tuple[str, ...] = Field(description="class keys that one of the two does not have")
+    left_out: tuple[str, ...] = Field(
+        description="class keys of which one of the two has too few images"
+    )
     values: tuple[ShiftValue, ...]
     worst_groups: tuple[WorstGroup, ...]
     concepts: int
@@ -249,4 +251,5 @@ class ShiftTables(BaseModel, frozen=True):
     unusable: tuple[UnusableShift, ...]
     confidence: float
     resamples: int
-    smallest: int = Field(description="independent groups that a part, or a worst group, needs")
+    smallest: int = Field(description="independent groups that a worst group needs")
+    fewest: int = Field(description="independent groups that a class needs on both sides")

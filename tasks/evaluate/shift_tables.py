@@ -6,8 +6,8 @@ attribute go together as in training, or the other way round (tasks/confounding.
 they are the study's own test images, so nobody on them was trained on, and whole groups are drawn
 in the bootstrap, so that the gap is paired as far as the data is.
 
-Means over classes compare only over the same classes, so images of a class that one side lacks are
-left out of both. Intervals are percentiles, and all heads see the same resamples.
+Means over classes compare only over the same classes, so a class of which one side has hardly any
+image is left out of both. Intervals are percentiles, and all heads see the same resamples.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ from schemas.shifts import (
     UnusableShift,
     WorstGroup,
 )
-from tasks.confounding import NoImages, describe_part, reverse_pairing, weigh_confounded
+from tasks.confounding import describe_part, reverse_pairing, weigh_confounded
 from tasks.evaluate.auroc import delong_binary
 from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates
 from tasks.evaluate.features import head_features
@@ -44,6 +44,7 @@ from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accura
 from tasks.metadata import METADATA, name_values
 
 _LISTED_CONCEPTS = 10
+_FEWEST_GROUPS = 5  # of a class on one side: a resample loses all five less than once in 100 times
 _METRICS: tuple[ShiftMetricName, ...] = ("balanced_accuracy", "macro_auroc")
 _COLUMNS = [METRICS.index(name) for name in _METRICS]
 
@@ -76,12 +77,13 @@ def measure_shifts(
         confidence=spec.confidence,
         resamples=spec.resamples,
         smallest=spec.smallest_subgroup,
+        fewest=min(_FEWEST_GROUPS, spec.smallest_subgroup),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Sides:
-    """The test images of a shift, and what each counts in and out of domain."""
+    """The test images whose value is known, and what each counts in and out of domain."""
 
     rows: Int[np.ndarray, " image"]  # of the examined images
     labels: Int[np.ndarray, " image"]
@@ -113,17 +115,14 @@ def _measure(
     images: ExaminedImages,
     spec: EvaluateSpec,
 ) -> ShiftResult:
-    sides = _part(plan, images)
+    fewest = min(_FEWEST_GROUPS, spec.smallest_subgroup)
+    sides = _part(plan, images, fewest)
     parts = sides.describe(plan)
-    for part in parts:
-        enough = min(part.groups, part.effective_images) >= spec.smallest_subgroup
-        if not enough or part.classes < 2:
-            raise _Unusable(
-                f"{part.name.replace('_', ' ')} are {part.images} test images of {part.groups} "
-                f"independent groups and {part.classes} classes, worth "
-                f"{part.effective_images:.0f} of equal weight; {spec.smallest_subgroup} groups "
-                "and images and 2 classes are needed"
-            )
+    if min(part.classes for part in parts) < 2 or (plan.pairing and parts[0].cramers_v is None):
+        raise _Unusable(
+            f"too few classes have test images of {fewest} independent groups on both sides; "
+            f"these do not: {', '.join(sides.left_out)}"
+        )
     rows = published.rows("test")[sides.rows]
     judged = tuple(
         judge_heads(probe, lambda head: head.logits(head_features(published, head, rows)))
@@ -141,33 +140,43 @@ def _measure(
     )
 
 
-def _part(plan: ShiftPlan, images: ExaminedImages) -> _Sides:
-    shift, labels = plan.spec, images.labels
+def _part(plan: ShiftPlan, images: ExaminedImages, fewest: int) -> _Sides:
+    """Return both sides over the classes that have `fewest` groups where each side mostly looks.
+
+    In a confounded shift that is at the value that goes with the class there: a class that one
+    image stands for would be a draw of luck that weighs as much as any other class.
+    """
+    shift = plan.spec
     named = name_values(shift.column, images.metadata[shift.column], shift.below)
     levels = plan.positions(named.tolist())
-    inside, outside = (levels == 0).astype(np.float64), (levels == 1).astype(np.float64)
+    pairings: list[Int[np.ndarray, " class"]] = [np.zeros(len(images.class_keys), dtype=np.int64)]
+    pairings.append(pairings[0] + 1)  # of a domain shift: 0 is trained on, 1 is not
     if isinstance(shift, ConfoundedShift):
-        try:
-            inside, outside = (
-                weigh_confounded(labels, levels, pairing, shift.correlation)
-                for pairing in (plan.paired, reverse_pairing(plan.paired))
-            )
-        except NoImages as none:
-            raise _Unusable(
-                f"no test image of {images.class_keys[none.label]} has {shift.column} "
-                f"{plan.values[none.level]}, so label and attribute cannot be taken apart"
-            ) from none
-    has_inside, has_outside = np.unique(labels[inside > 0]), np.unique(labels[outside > 0])
-    common = np.intersect1d(has_inside, has_outside)
-    rows = np.flatnonzero((inside + outside > 0) & np.isin(labels, common))
+        pairings = [plan.paired, reverse_pairing(plan.paired)]
+    groups = [
+        min(
+            len(np.unique(images.groups[(images.labels == k) & (levels == pairing[k])]))
+            for pairing in pairings
+        )
+        for k in range(len(images.class_keys))
+    ]
+    enough = np.array(groups) >= fewest
+    rows = np.flatnonzero(levels >= 0)
+    labels, levels = images.labels[rows], levels[rows]
+    counted = np.where(enough[labels], levels, -1)
+    inside, outside = (counted == 0).astype(np.float64), (counted == 1).astype(np.float64)
+    if isinstance(shift, ConfoundedShift):
+        inside, outside = (
+            weigh_confounded(labels, counted, pairing, shift.correlation) for pairing in pairings
+        )
     return _Sides(
         rows=rows,
-        labels=labels[rows],
+        labels=labels,
         groups=images.groups[rows],
-        levels=levels[rows],
-        inside=inside[rows],
-        outside=outside[rows],
-        left_out=tuple(images.class_keys[k] for k in np.setxor1d(has_inside, has_outside)),
+        levels=levels,
+        inside=inside,
+        outside=outside,
+        left_out=tuple(images.class_keys[k] for k in np.flatnonzero(~enough)),
     )
 
 

@@ -36,7 +36,8 @@ def shift_section(tables: ShiftTables, classes: Sequence[ClassLabel]) -> dict[st
     return {
         "note": "Heads trained on some of the training images and measured on test images like "
         "them (in domain) and unlike them (out of domain); concepts are selected anew from the "
-        "images trained on. Means over classes are of the classes that both sides have. The worst "
+        f"images trained on. A class of fewer than {tables.fewest} independent groups on one side "
+        "is left out of both. The worst "
         f"group is the class and value, of at least {tables.smallest} independent groups, at which "
         "a head is right least often; the lowest of several noisy numbers lies too low. Intervals "
         f"of {tables.confidence:.0%}, percentiles of {tables.resamples:,} resamples of whole "
@@ -86,6 +87,8 @@ def _about(result: ShiftResult, names: dict[str, str]) -> str:
     """Say what goes with what, or who is on which side."""
     plan, column = result.plan, result.plan.spec.column.replace("_", " ")
     inside, outside = result.parts
+    left_out = ", ".join(names[key] for key in result.left_out)
+    without = f" Left out, since one side has too few: {left_out}." * bool(left_out)
     if isinstance(plan.spec, ConfoundedShift):
         pairs = ", ".join(
             f"{name}: {value}" for name, value in zip(names.values(), plan.pairing, strict=True)
@@ -94,14 +97,11 @@ def _about(result: ShiftResult, names: dict[str, str]) -> str:
             f"Class and {column} go together in training and in domain ({pairs}), and the other "
             "way round out of domain. Test images count by weights that bring this about, so none "
             f"is lost: as much as {outside.effective_images:,.0f} of equal weight tell of the "
-            f"other way round, {inside.effective_images:,.0f} of the one in domain."
+            f"other way round, {inside.effective_images:,.0f} of the one in domain.{without}"
         )
-    left_out = ", ".join(names[key] for key in result.left_out)
     return (
         f"In domain is {column} {plan.values[0]} ({inside.images:,} test images), out of domain "
-        f"{plan.values[1]} ({outside.images:,})."
-        + f" Left out, since one side has none: {left_out}."
-        * bool(left_out)
+        f"{plan.values[1]} ({outside.images:,}).{without}"
     )
 
 

@@ -70,6 +70,7 @@ def _section(result: ShiftResult) -> dict[str, object]:
         confidence=0.9,
         resamples=500,
         smallest=10,
+        fewest=5,
     )
     section = shift_section(tables, _CLASSES)
     assert section["unusable"] == tables.unusable
@@ -94,7 +95,7 @@ def test_pairs_weights_and_left_out_classes_are_told() -> None:
     about = str(_section(_result(_DOMAIN))["about"])
     assert about == (
         "In domain is ruler no (1,100 test images), out of domain yes (1,100). Left out, since one "
-        "side has none: nevus."
+        "side has too few: nevus."
     )
 
 
