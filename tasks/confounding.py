@@ -50,6 +50,8 @@ def draw_confounded(
         NoImages: of a needed class and level.
     """
     available, wanted = _tables(labels, levels, pairing, correlation)
+    if (empty := np.argwhere((wanted > 0) & (available == 0))).size:
+        raise NoImages(int(empty[0][0]), int(empty[0][1]))
     needed = wanted > 0
     scale = (available[needed] / wanted[needed]).min(initial=np.inf)
     room = np.rint(scale * wanted[needed]).astype(np.int64)
@@ -66,8 +68,7 @@ def weigh_confounded(
 ) -> _Weights:
     """Return what each image counts: P(k, a) over its share of the images, 0 where that is unknown.
 
-    Raises:
-        NoImages: of a needed class and level.
+    What a class and level without images should count is lost; the correlation reached tells.
     """
     available, wanted = _tables(labels, levels, pairing, correlation)
     share = available / max(available.sum(), 1)
@@ -85,8 +86,6 @@ def _tables(
     level_shares = np.bincount(pairing, class_shares, minlength=level_count)
     paired = (pairing[:, None] == np.arange(level_count)).astype(np.float64)
     wanted = class_shares[:, None] * (correlation * paired + (1 - correlation) * level_shares)
-    if (empty := np.argwhere((wanted > 0) & (available == 0))).size:
-        raise NoImages(int(empty[0][0]), int(empty[0][1]))
     return available, wanted
 
 

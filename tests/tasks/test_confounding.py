@@ -91,8 +91,12 @@ def test_a_class_that_lacks_a_level_is_named() -> None:
     labels, levels = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
     with pytest.raises(NoImages, match="class 1 has no image of level 0"):
         draw_confounded(labels, levels, np.array([0, 1]), 0.5, seed=0)
-    with pytest.raises(NoImages, match="class 1 has no image of level 0"):
-        weigh_confounded(labels, levels, np.array([0, 1]), 0.5)
+
+
+def test_what_a_class_lacks_is_not_made_up_by_another() -> None:
+    labels, levels = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
+    weights = weigh_confounded(labels, levels, np.array([0, 1]), 0.5)
+    np.testing.assert_allclose(weights, [1.5, 0.5, 0.75, 0.75])  # 0.375, 0.125, 0.375 of all
 
 
 def test_each_class_is_paired_with_what_it_has_more_often_than_others() -> None:
