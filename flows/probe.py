@@ -14,8 +14,10 @@ from schemas.report import Report
 from schemas.study import Study
 from tasks.evaluate.task import evaluate_probe
 from tasks.probe.few_shot_task import train_few_shot_heads
+from tasks.probe.shift_task import train_shift_heads
 from tasks.probe.task import train_probe
 from tasks.report.task import write_report
+from tasks.select.shift_task import restrict_to_shifts
 from tasks.select.task import draw_few_shots
 
 
@@ -27,8 +29,14 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     if study.few_shots:
         draws = run(draw_few_shots, published, study.select, study.few_shots, store)
         few_shots = run(train_few_shot_heads, published, draws, study.few_shots, store)
+    shift_heads = None
+    if study.shifts:
+        shifts = run(restrict_to_shifts, published, study.select, study.shifts, store)
+        shift_heads = run(train_shift_heads, published, shifts, study.probe, store)
     probe = run(train_probe, published, study.probe, store)
-    evaluation = run(evaluate_probe, published, probe, few_shots, study.evaluate, store)
+    evaluation = run(
+        evaluate_probe, published, probe, few_shots, study.evaluate, store, shift_heads
+    )
     return run(write_report, published, probe, evaluation, study.report, store)
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 from schemas.artifact import JsonArtifact
 from schemas.few_shots import FewShotCurves
 from schemas.probe import HeadKind
+from schemas.shifts import ShiftTables
 
 MetricName = Literal[
     "accuracy",
@@ -349,6 +350,9 @@ class Evaluation(_OfTestImages, frozen=True):
     subgroups: SubgroupTables
     few_shots: FewShotCurves | None = Field(
         default=None, description="nothing where few shots were not measured"
+    )
+    shifts: ShiftTables | None = Field(
+        default=None, description="nothing where the study has no shift"
     )
     disagreement: Disagreement
     explanations: tuple[Explanation, ...]

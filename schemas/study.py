@@ -18,6 +18,7 @@ from schemas.probe import ProbeSpec
 from schemas.report import ReportSpec
 from schemas.review import ReviewSpec
 from schemas.screened import ScreenSpec
+from schemas.shifts import ShiftSpec
 from schemas.validation import ValidationSpec
 
 StageName = Literal[
@@ -34,6 +35,8 @@ StageName = Literal[
     "publish",
     "few_shots",
     "few_shot_heads",
+    "shifts",
+    "shift_heads",
     "probe",
     "evaluate",
     "report",
@@ -74,6 +77,9 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     few_shots: FewShotSpec | None = Field(
         default_factory=FewShotSpec,
         description="what heads are worth with few images a class; null: is not measured",
+    )
+    shifts: tuple[ShiftSpec, ...] = Field(
+        default=(), description="what heads are worth on other images than they were trained on"
     )
     probe: ProbeSpec = Field(default_factory=ProbeSpec, description="how heads are trained")
     evaluate: EvaluateSpec = Field(

@@ -10,6 +10,7 @@ from schemas.evaluation import EvaluateSpec, Evaluation, HeadCurves, Prediction,
 from schemas.few_shots import FewShotHeads
 from schemas.images import TestLabels
 from schemas.probe import Head, HeadKind, Probe
+from schemas.shifts import ShiftHeads
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.curves import draw_curves
 from tasks.evaluate.explanation import explain_decisions
@@ -18,6 +19,7 @@ from tasks.evaluate.few_shot_curves import few_shot_curves
 from tasks.evaluate.judging import ExaminedImages, join_test_labels, judge_heads
 from tasks.evaluate.quality import measure_quality
 from tasks.evaluate.quarrels import find_quarrels
+from tasks.evaluate.shift_tables import measure_shifts
 from tasks.evaluate.subgroup_tables import tabulate_subgroups
 
 _Said = Mapping[str, Float64[np.ndarray, "image class"]]
@@ -37,6 +39,7 @@ def evaluate_heads(
     test: TestLabels,
     spec: EvaluateSpec,
     earlier_looks: tuple[TestLook, ...] = (),
+    shifts: ShiftHeads | None = None,
 ) -> Evaluation:
     """Measure every head on the test images, with intervals and against its baselines.
 
@@ -73,6 +76,7 @@ def evaluate_heads(
         )
         if few_shots
         else None,
+        shifts=measure_shifts(published, shifts, images, spec) if shifts else None,
         disagreement=find_quarrels(images, bottleneck, linear),
         explanations=explain_decisions(
             explained, head_features(published, explained, rows), images, spec.explained_images

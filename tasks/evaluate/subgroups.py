@@ -8,10 +8,8 @@ Metrics over classes are means over the classes a subgroup has, so two subgroups
 far as they have the same ones: each line carries its number of classes.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from math import isnan
 
 import numpy as np
@@ -21,32 +19,11 @@ from jaxtyping import Float64, Int, Shaped
 from schemas.evaluation import IntervalMethod, MetricName
 from tasks.evaluate.bootstrap import ClusterBootstrap, Interval
 from tasks.evaluate.metrics import METRICS, all_metrics
+from tasks.metadata import MOST_VALUES, Subgroups, UnusableColumn, read_column
 
 SMALLEST_SUBGROUP = 10  # independent groups
-_MOST_SUBGROUPS = 12
-_MOST_NUMBERS = 10  # distinct numbers that are still categories, such as skin types 1 to 6
-_AGE_EDGES = (20.0, 40.0, 60.0, 80.0)
-_NOT_STATED, _OTHER = "not stated", "other"
-_MISSING = {"", "n/a", "na", "nan", "null", "unknown", _NOT_STATED}
+_OTHER = "other"
 _LOWER_IS_BETTER: tuple[MetricName, ...] = ("expected_calibration_error", "log_loss")
-
-
-@dataclass(frozen=True, eq=False)
-class Subgroups:
-    """The images of each value or bin of one metadata column."""
-
-    column: str
-    names: tuple[str, ...]
-    of_image: Int[np.ndarray, " image"]
-    """Index into `names`; -1 where the subgroup is too small to be shown."""
-
-
-@dataclass(frozen=True)
-class UnusableColumn:
-    """A column without subgroups, and why."""
-
-    column: str
-    reason: str
 
 
 # --- columns ---------------------------------------------------------------------------------
@@ -80,77 +57,13 @@ def find_subgroups(
     return tuple(used), tuple(unusable)
 
 
-def read_column(
-    column: str, values: pd.Series, edges: Sequence[float] | None
-) -> Subgroups | UnusableColumn:
-    """Return every value or bin of a column, however small; missing values are "not stated"."""
-    text = values.astype("string").str.strip()
-    missing = (values.isna() | text.str.casefold().isin(_MISSING)).to_numpy(dtype=bool)
-    stated = values[~missing]
-    if "id" in _words(column) or (
-        not _is_numeric(stated) and stated.nunique() > max(_MOST_SUBGROUPS, len(stated) / 2)
-    ):
-        return UnusableColumn(column, "names single images instead of groups of them")
-    if edges is not None or (_is_numeric(stated) and stated.nunique() > _MOST_NUMBERS):
-        names, of_stated = _binned(column, pd.to_numeric(stated).to_numpy(np.float64), edges)
-    else:
-        names, of_stated = _categories(stated)
-    of_image = np.full(len(values), len(names))
-    of_image[~missing] = of_stated
-    return Subgroups(column, (*names, _NOT_STATED), of_image)
-
-
-def _words(column: str) -> set[str]:
-    return set(re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1 \2", column).casefold()))
-
-
-def _is_numeric(stated: pd.Series) -> bool:
-    if pd.api.types.is_bool_dtype(stated):
-        return False
-    return bool(pd.to_numeric(stated, errors="coerce").notna().all())
-
-
-def _categories(stated: pd.Series) -> tuple[tuple[str, ...], Int[np.ndarray, " stated"]]:
-    if pd.api.types.is_bool_dtype(stated):
-        stated = stated.map({True: "yes", False: "no"})
-    elif _is_numeric(stated):
-        stated = pd.to_numeric(stated)
-    else:
-        stated = stated.astype("string").str.strip()
-    found, of_stated = np.unique(stated.to_numpy(), return_inverse=True)
-    names = tuple(f"{v:g}" if isinstance(v, int | float | np.number) else str(v) for v in found)
-    return names, of_stated.astype(np.int64)
-
-
-def _binned(
-    column: str, stated: Float64[np.ndarray, " stated"], edges: Sequence[float] | None
-) -> tuple[tuple[str, ...], Int[np.ndarray, " stated"]]:
-    if edges is None and "age" in _words(column):
-        edges = _AGE_EDGES
-    elif edges is None:
-        edges = sorted({float(f"{cut:.3g}") for cut in np.quantile(stated, [0.25, 0.5, 0.75])})
-    whole = bool((stated == np.rint(stated)).all() and (np.rint(edges) == edges).all())
-    names = (
-        f"under {edges[0]:g}",
-        *(_between(low, high, whole) for low, high in pairwise(edges)),
-        f"{edges[-1]:g} and over",
-    )
-    return names, np.searchsorted(np.asarray(edges), stated, side="right")
-
-
-def _between(low: float, high: float, whole: bool) -> str:
-    if whole:
-        return f"{low:g}" if high == low + 1 else f"{low:g} to {high - 1:g}"
-    return f"{low:g} to under {high:g}"
-
-
 def _merge_small(
     read: Subgroups, groups: Shaped[np.ndarray, " image"], smallest: int
 ) -> Subgroups | UnusableColumn:
     """Keep the largest subgroups, at most 12; merge the rest into "other" or hide it."""
     _, group_of = np.unique(groups, return_inverse=True)
     sizes = [len(np.unique(group_of[read.of_image == i])) for i in range(len(read.names))]
-    largest = sorted(range(len(sizes)), key=lambda i: -sizes[i])[:_MOST_SUBGROUPS]
+    largest = sorted(range(len(sizes)), key=lambda i: -sizes[i])[:MOST_VALUES]
     kept = [
         i for i in sorted(largest) if sizes[i] >= smallest and read.names[i].casefold() != _OTHER
     ]

@@ -18,6 +18,7 @@ from schemas.evaluation import (
 from schemas.few_shots import FewShotHeads
 from schemas.images import TestLabels
 from schemas.probe import Probe
+from schemas.shifts import ShiftHeads, ShiftTables
 from storage.ledger import TestLedger
 from storage.store import ArtifactStore
 from tasks.stage import Stage, leave_table
@@ -32,6 +33,7 @@ def evaluate_probe(
     few_shots: Ref[FewShotHeads] | None,
     spec: EvaluateSpec,
     store: ArtifactStore,
+    shifts: Ref[ShiftHeads] | None = None,
 ) -> Ref[Evaluation | GuardedEvaluation]:
     """Measure every head on the test split, with intervals and against its baselines."""
     from tasks.evaluate.evaluation import evaluate_heads
@@ -40,11 +42,14 @@ def evaluate_probe(
     dataset = store.load(ConceptDataset, published)
     heads = store.load(Probe, probe)
     few = store.load(FewShotHeads, few_shots) if few_shots else None
-    question = "\n".join(map(str, (published, probe, few_shots, spec.model_dump_json())))
-    asked = hashlib.sha256(question.encode()).hexdigest()
+    shifted = store.load(ShiftHeads, shifts) if shifts else None
+    question = (published, probe, few_shots, shifts, spec.model_dump_json())
+    asked = hashlib.sha256("\n".join(map(str, question)).encode()).hexdigest()
     earlier = _record_look(dataset, heads, asked, spec, store)
     labels = store.load(TestLabels, dataset.test_labels_ref)
-    recipe = STAGE.recipe(spec, published=published, probe=probe, few_shots=few_shots)
+    recipe = STAGE.recipe(
+        spec, published=published, probe=probe, few_shots=few_shots, shifts=shifts
+    )
     if spec.thresholdout:
         ask = partial(
             evaluate_through_holdout,
@@ -53,8 +58,10 @@ def evaluate_probe(
         guarded = TestLedger(store.root).charge(_digest(dataset, store), asked, ask)
         leave_table("metrics", _answers(guarded), _about_holdout(guarded))
         return store.save(guarded, recipe)
-    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier)
+    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier, shifted)
     leave_table("metrics", _rows(evaluation), _about(evaluation))
+    if evaluation.shifts:
+        leave_table("shift-metrics", _shift_rows(evaluation.shifts), "In and out of domain.")
     return store.save(evaluation, recipe)
 
 
@@ -124,4 +131,21 @@ def _answers(guarded: GuardedEvaluation) -> list[dict[str, object]]:
             "told of": a.source,
         }
         for a in guarded.answers
+    ]
+
+
+def _shift_rows(shifts: ShiftTables) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = [
+        {
+            "shift": result.plan.spec.title,
+            "head": v.head,
+            "metric": f"{v.name} {v.of}".replace("_", " "),
+            "value": round(v.value, 4),
+            f"{shifts.confidence:.0%} interval": f"{v.low:.4f} to {v.high:.4f}",
+        }
+        for result in shifts.results
+        for v in result.values
+    ]
+    return rows + [
+        {"shift": u.title, "head": f"not computable: {u.reason}"} for u in shifts.unusable
     ]

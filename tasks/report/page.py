@@ -26,6 +26,7 @@ from tasks.report.evaluation import evaluation_section, guarded_section
 from tasks.report.few_shots import few_shot_section
 from tasks.report.pictures import PictureBook
 from tasks.report.screening import screening_section
+from tasks.report.shifts import shift_section
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def _measured(m: Material, book: PictureBook) -> dict[str, Any]:
         "prediction, bars to the left against it; with what is not shown they add up to the logit.",
         "decisions": [_decision(x, m, book) for x in e.explanations],
         "few_shots": few_shot_section(e.few_shots) if e.few_shots else None,
+        "shift": shift_section(e.shifts, m.published.facts.classes) if e.shifts else None,
     }
 
 

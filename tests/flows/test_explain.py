@@ -22,7 +22,12 @@ from storage.images import ImageShelf
 from storage.store import ArtifactStore
 
 DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
-SMALL = ("dataset.source.images=240", "probe={epochs: 60, heads: []}", "few_shots=null")
+SMALL = (
+    "dataset.source.images=240",
+    "probe={epochs: 60, heads: []}",
+    "few_shots=null",
+    "shifts=[]",
+)
 
 
 @pytest.mark.slow

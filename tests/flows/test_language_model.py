@@ -33,6 +33,7 @@ STUDIES = Path(__file__).parents[2] / "flows" / "studies"
 SMALL = (
     "dataset.source.images=240",
     "few_shots=null",
+    "shifts=[]",
     "probe={epochs: 60, heads: []}",
     "evaluate.resamples=200",
     "propose.sources.0.sampling={max_rounds: 2}",

@@ -53,6 +53,7 @@ def test_ph2_runs_on_ready_made_vectors(shared_data: Path, tmp_path: Path) -> No
     result = study(
         load_study(STUDIES / "ph2.yaml", overrides), RunOptions(store=tmp_path / "store")
     )
-    assert len(result.stages) == len(get_args(StageName))
+    shifts = {"shifts", "shift_heads"}  # PH2's vectors bring no metadata that could shift
+    assert {s.name for s in result.stages} == set(get_args(StageName)) - shifts
     assert result.metrics["linear probe"]["macro_auroc"].value > 0.8
     assert result.metrics["majority class"]["macro_auroc"].value == 0.5

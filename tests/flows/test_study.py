@@ -15,11 +15,12 @@ from flows.runs import RunResult
 from flows.stages import RunOptions, StageRecord, Watcher, stage_watcher
 from flows.study import study
 from flows.study_file import load_study
-from schemas.artifact import StudyError
+from schemas.artifact import Ref, StudyError
+from schemas.evaluation import Evaluation
 from schemas.images import TestLabels
 from schemas.study import StageName
 from schemas.validation import ConceptDatasetRejected
-from storage.store import ArtifactMissing
+from storage.store import ArtifactMissing, ArtifactStore
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
@@ -28,7 +29,7 @@ SMALL = (
     "dataset.source.images=240",
     "few_shots={shots: [1], seeds: 1, heads: [prior]}",
     "probe={epochs: 60, nec: [5], random_draws: 2, heads: [sparse]}",
-    "evaluate.resamples=200",
+    "evaluate={resamples: 200, smallest_subgroup: 2}",
 )
 STAGES = list(get_args(StageName))
 
@@ -84,6 +85,29 @@ def test_the_same_study_does_nothing_the_second_time(done: tuple[Path, RunResult
     again = _run(store)
     assert _ran(again) == []
     assert [s.ref for s in again.stages] == [s.ref for s in first.stages]
+
+
+def test_a_shift_is_measured_from_the_draw_to_the_page(done: tuple[Path, RunResult]) -> None:
+    store, result = done
+    ref = next(s.ref for s in result.stages if s.name == "evaluate")
+    shifts = ArtifactStore(store).load(Evaluation, Ref.parse(ref)).shifts
+    assert shifts is not None
+    domain = shifts.results[0]
+    assert domain.plan.spec.column == "skin_tone"
+    assert {"in_domain", "out_of_domain", "gap", "mean"} <= {v.of for v in domain.values}
+    assert len(shifts.results) + len(shifts.unusable) == 3
+    assert result.report is not None
+    page = Path(result.report).read_text()
+    assert '<section id="shift">' in page
+    assert page.count("not computable") >= len(shifts.unusable)
+
+
+def test_a_study_without_shifts_skips_their_stages(done: tuple[Path, RunResult]) -> None:
+    store, _ = done
+    result = _run(store, "shifts=[]")
+    left = [s for s in STAGES if s not in ("shifts", "shift_heads")]
+    assert [s.name for s in result.stages] == left
+    assert _ran(result) == ["evaluate", "report"]
 
 
 def test_the_machine_changes_nothing(done: tuple[Path, RunResult]) -> None:

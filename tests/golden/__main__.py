@@ -9,18 +9,22 @@ import flows  # noqa: F401 - telemetry off
 from schemas.artifact import Artifact, Recipe, Ref
 from schemas.concepts import SelectSpec
 from schemas.embeddings import StudyEmbeddings
-from schemas.evaluation import EvaluateSpec
+from schemas.evaluation import EvaluateSpec, ThresholdoutSpec
 from schemas.few_shots import FewShotSpec
 from schemas.probe import ProbeSpec
 from schemas.report import Report
 from schemas.review import Decisions
+from schemas.shifts import DomainShift
 from schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 from storage.store import ArtifactStore
 from tasks.evaluate.evaluation import evaluate_heads
+from tasks.evaluate.guarded import evaluate_through_holdout
 from tasks.probe.few_shot_heads import train_few_shot_heads
 from tasks.probe.heads import train_heads
+from tasks.probe.shift_heads import train_shift_heads
 from tasks.select.few_shots import draw_few_shots
-from tests.tasks.published_study import published_study
+from tasks.select.shifts import restrict_to_shifts
+from tests.tasks.published_study import published_study, with_people
 from tests.tasks.small_study import ENCODER, small_study
 
 ROOT = Path(__file__).parent
@@ -33,6 +37,12 @@ def main() -> None:
     probe = train_heads(published, ProbeSpec(epochs=3, random_draws=1))
     few_shots = FewShotSpec(shots=(1,), seeds=1)
     draws = draw_few_shots(published, SelectSpec(per_class=2), few_shots)
+    people = with_people(published)
+    male = DomainShift(kind="domain", column="sex", train_on=("male",))
+    shifts = restrict_to_shifts(people, SelectSpec(per_class=2), (male,))
+    guarded, _ = evaluate_through_holdout(
+        *(published, probe, test_labels, EvaluateSpec(), ThresholdoutSpec(), "golden", (), 0, ())
+    )
     check = Check(
         suite="images", expectation="ids are unique", severity="critical", outcome="passed"
     )
@@ -62,8 +72,11 @@ def main() -> None:
         published,
         draws,
         train_few_shot_heads(published, draws, few_shots),
+        shifts,
+        train_shift_heads(people, shifts, ProbeSpec(epochs=3, heads=(), random_draws=1)),
         probe,
         evaluate_heads(published, probe, None, test_labels, EvaluateSpec(resamples=100)),
+        guarded,
         Report(html="<html></html>", data_docs="<html></html>"),
     ]
     store = ArtifactStore(ROOT)

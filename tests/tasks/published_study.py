@@ -1,5 +1,7 @@
 """A published concept dataset by hand: three classes that their concepts tell apart, mostly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -93,6 +95,16 @@ def published_study(
     )
     test = {i: str(k) for i, k, s in zip(ids, keys, split, strict=True) if s == "test"}
     return dataset, TestLabels(labels=test)
+
+
+def with_people(published: ConceptDataset) -> ConceptDataset:
+    """Give each subject a sex and an age, and some images a ruler, whatever their class."""
+    images = published.images.copy()
+    number = images["subject"].str[1:].astype(int)
+    images["meta.sex"] = np.where(number // 3 % 2 == 0, "female", "male")
+    images["meta.age"] = 20 + number * 7 % 60
+    images["meta.ruler"] = np.random.default_rng(0).random(len(images)) < 0.4
+    return replace(published, images=images)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -10,13 +10,11 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.metrics import METRICS
 from tasks.evaluate.subgroups import (
-    Subgroups,
-    UnusableColumn,
     find_subgroups,
     measure_subgroups,
     metrics_by_subgroup,
-    read_column,
 )
+from tasks.metadata import Subgroups, UnusableColumn, read_column
 
 
 def _found(

@@ -1,0 +1,255 @@
+"""Domain shift: where heads are trained, where they are tested, and what they are worth there."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+from jaxtyping import Int
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from schemas.artifact import Artifact, JsonArtifact, write_json
+from schemas.concepts import Concept
+from schemas.probe import HeadKind, Probe
+
+
+def _as_named(value: object) -> object:
+    """Return the name that a value of a metadata column goes by."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, int | float) else value
+
+
+ValueName = Annotated[str, BeforeValidator(_as_named)]
+"""A value of a metadata column; yes and no where the column is of truth values."""
+
+
+class DomainShift(BaseModel, frozen=True, extra="forbid"):
+    """Train on images of some values of a metadata column, test on the others.
+
+    A table of two sources with a column that tells them apart makes this a shift between datasets.
+    """
+
+    kind: Literal["domain"]
+    column: str = Field(description="a metadata column")
+    train_on: tuple[ValueName, ...] = Field(default=(), description="the values trained on")
+    below: float | None = Field(
+        default=None, description="trained on are numbers below this one, instead of `train_on`"
+    )
+
+    @model_validator(mode="after")
+    def _parts_the_column(self) -> Self:
+        if bool(self.train_on) == (self.below is not None):
+            raise ValueError("say either the values to `train_on` or the number to be `below`")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What the shift is called."""
+        trained = ", ".join(self.train_on) if self.below is None else f"under {self.below:g}"
+        return f"{self.column}, trained on {trained}"
+
+
+class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
+    """Train where label and attribute go together, test where they go the other way round."""
+
+    kind: Literal["confounded"]
+    column: str = Field(description="a metadata column, the attribute")
+    below: float | None = Field(
+        default=None, description="where the column is of numbers: parts them into two values"
+    )
+    correlation: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="Cramer's V of label and attribute; see tasks/confounding.py",
+    )
+    pairing: dict[str, ValueName] = Field(
+        default_factory=dict,
+        description="class key -> the value it goes with in training; the other classes go with "
+        "the value that is left. Empty: each goes with the one it has more often than others do",
+    )
+    seed: int = Field(default=0, ge=0, description="of drawing what is trained on")
+
+    @property
+    def title(self) -> str:
+        """What the shift is called."""
+        return f"{self.column}, confounded at {self.correlation:g}"
+
+
+ShiftSpec = Annotated[DomainShift | ConfoundedShift, Field(discriminator="kind")]
+
+ShiftPartName = Literal["training", "validation", "in_domain", "out_of_domain"]
+
+
+class ShiftPart(BaseModel, frozen=True):
+    """The images of one part of a shift, and how far label and attribute go together there."""
+
+    name: ShiftPartName
+    images: int
+    effective_images: float = Field(
+        description="Kish's: as many of equal weight tell as much; test images of a confounded "
+        "shift are weighed"
+    )
+    groups: int = Field(description="independent units")
+    classes: int = Field(description="classes that have images")
+    cramers_v: float | None = Field(
+        default=None, description="reached; nothing where one of them is constant or not confounded"
+    )
+    paired_share: float | None = Field(
+        default=None, description="share of the images that have the value of their class"
+    )
+
+
+class ShiftPlan(BaseModel, frozen=True):
+    """What a shift comes to on one dataset, as far as training and validation images say."""
+
+    spec: ShiftSpec
+    values: tuple[str, ...] = Field(
+        description="of the column; of a domain shift first those trained on, then all others"
+    )
+    pairing: tuple[str, ...] = Field(
+        default=(), description="the value of each class, in the order of the class keys"
+    )
+    parts: tuple[ShiftPart, ...] = Field(description="training and validation")
+
+    def positions(self, named: Iterable[str | None]) -> Int[np.ndarray, " image"]:
+        """Return which of `values` each image has; -1 where none is known."""
+        if self.spec.kind == "domain" and self.spec.below is None:
+            trained = self.spec.train_on
+            found = [-1 if name is None else int(name not in trained) for name in named]
+        else:
+            place: dict[str | None, int] = {value: i for i, value in enumerate(self.values)}
+            found = [place.get(name, -1) for name in named]
+        return np.array(found, dtype=np.int64)
+
+    @property
+    def paired(self) -> Int[np.ndarray, " class"]:
+        """Return the position of each class's value."""
+        return np.array([self.values.index(value) for value in self.pairing], dtype=np.int64)
+
+
+class UnusableShift(BaseModel, frozen=True):
+    """A shift that these images cannot show, and why."""
+
+    title: str
+    reason: str
+
+
+class ShiftSplit(BaseModel, frozen=True):
+    """The images that a shift trains and chooses on, and the concepts that they alone select."""
+
+    plan: ShiftPlan
+    train_ids: tuple[str, ...] = Field(min_length=1)
+    validation_ids: tuple[str, ...] = Field(min_length=1)
+    concepts: tuple[Concept, ...] = Field(min_length=1)
+
+
+class ShiftSplits(JsonArtifact, frozen=True):
+    """Every shift of a study; drawn before any test label is read."""
+
+    kind: ClassVar[str] = "shift-splits"
+
+    splits: tuple[ShiftSplit, ...]
+    unusable: tuple[UnusableShift, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShiftHeads(Artifact):
+    """The heads of every shift."""
+
+    kind: ClassVar[str] = "shift-heads"
+
+    plans: tuple[ShiftPlan, ...]
+    probes: tuple[Probe, ...]
+    """One a plan."""
+    unusable: tuple[UnusableShift, ...] = ()
+
+    def write(self, folder: Path) -> None:
+        """Write `shifts.json`, and each probe into a folder of its number."""
+        about = _HeadsFile(plans=self.plans, unusable=self.unusable)
+        write_json(folder / "shifts.json", about.model_dump(mode="json"))
+        for number, probe in enumerate(self.probes):
+            (folder / str(number)).mkdir()
+            probe.write(folder / str(number))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the heads back."""
+        about = _HeadsFile.model_validate_json((folder / "shifts.json").read_bytes())
+        probes = tuple(Probe.read(folder / str(number)) for number in range(len(about.plans)))
+        return cls(plans=about.plans, probes=probes, unusable=about.unusable)
+
+
+class _HeadsFile(BaseModel, frozen=True):
+    plans: tuple[ShiftPlan, ...]
+    unusable: tuple[UnusableShift, ...]
+
+
+# --- what they are worth -------------------------------------------------------------------------
+
+ShiftMetricName = Literal["balanced_accuracy", "macro_auroc"]
+ShiftValueName = Literal["in_domain", "out_of_domain", "gap", "mean", "worst_group"]
+
+
+class ShiftValue(BaseModel, frozen=True):
+    """One number of one head under a shift, and how far it is ahead of the linear probe's."""
+
+    head: str
+    head_kind: HeadKind
+    name: ShiftMetricName | Literal["accuracy"] = Field(description="accuracy: of the worst group")
+    of: ShiftValueName = Field(description="gap: in domain minus out of domain")
+    value: float
+    low: float
+    high: float
+    lead: float | None = Field(default=None, description="head minus linear probe; nothing: itself")
+    lead_low: float | None = None
+    lead_high: float | None = None
+
+
+class WorstGroup(BaseModel, frozen=True):
+    """The class and value at which a head is right least often."""
+
+    head: str
+    class_key: str
+    value: str = Field(description="of the column")
+    images: int
+
+
+class ConfounderScore(BaseModel, frozen=True):
+    """How well one concept's score tells the images of one value from the others."""
+
+    concept_id: str
+    text: str
+    value: str = Field(description="of the column")
+    auroc: float
+    low: float | None = Field(description="nothing where it is 0 or 1")
+    high: float | None
+
+
+class ShiftResult(BaseModel, frozen=True):
+    """One shift, measured."""
+
+    plan: ShiftPlan
+    parts: tuple[ShiftPart, ...] = Field(description="of the test split: in and out of domain")
+    left_out: tuple[str, ...] = Field(
+        description="class keys of which one of the two has too few images"
+    )
+    values: tuple[ShiftValue, ...]
+    worst_groups: tuple[WorstGroup, ...]
+    concepts: int
+    confounders: tuple[ConfounderScore, ...] = Field(
+        description="the concepts that tell most of the column, by training and validation images"
+    )
+
+
+class ShiftTables(BaseModel, frozen=True):
+    """All shifts of a study; tasks/evaluate/shift_tables.py."""
+
+    results: tuple[ShiftResult, ...]
+    unusable: tuple[UnusableShift, ...]
+    confidence: float
+    resamples: int
+    smallest: int = Field(description="independent groups that a worst group needs")
+    fewest: int = Field(description="independent groups that a class needs on both sides")

@@ -1,0 +1,313 @@
+"""What heads that were trained under a shift are worth in and out of domain.
+
+Test images are sides here, the one place where their labels are read. In a domain shift the column
+parts them. In a confounded one every image counts on both sides, by weights under which label and
+attribute go together as in training, or the other way round (tasks/confounding.py). Either way
+they are the study's own test images, so nobody on them was trained on, and whole groups are drawn
+in the bootstrap, so that the gap is paired as far as the data is.
+
+Means over classes compare only over the same classes, so a class of which one side has hardly any
+image is left out of both. Intervals are percentiles, and all heads see the same resamples.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isnan
+
+import numpy as np
+from jaxtyping import Float64, Int, Shaped
+
+from schemas.concept_dataset import ConceptDataset
+from schemas.evaluation import EvaluateSpec
+from schemas.probe import Probe
+from schemas.shifts import (
+    ConfoundedShift,
+    ConfounderScore,
+    ShiftHeads,
+    ShiftMetricName,
+    ShiftPart,
+    ShiftPlan,
+    ShiftResult,
+    ShiftTables,
+    ShiftValue,
+    UnusableShift,
+    WorstGroup,
+)
+from tasks.confounding import describe_part, reverse_pairing, weigh_confounded
+from tasks.evaluate.auroc import delong_binary
+from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates
+from tasks.evaluate.features import head_features
+from tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
+from tasks.evaluate.metrics import METRICS
+from tasks.evaluate.quality import is_defined
+from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accuracy
+from tasks.metadata import METADATA, name_values
+
+_LISTED_CONCEPTS = 10
+_FEWEST_GROUPS = 5  # of a class on one side: a resample loses all five less than once in 100 times
+_METRICS: tuple[ShiftMetricName, ...] = ("balanced_accuracy", "macro_auroc")
+_COLUMNS = [METRICS.index(name) for name in _METRICS]
+
+
+class _Unusable(Exception):
+    """These test images cannot show the shift."""
+
+
+def measure_shifts(
+    published: ConceptDataset, heads: ShiftHeads, images: ExaminedImages, spec: EvaluateSpec
+) -> ShiftTables:
+    """Measure the heads of every shift; a shift that too few images are left for says so.
+
+    Args:
+        published: the whole dataset, whose test split `images` is.
+        heads: of every shift.
+        images: the test images with their labels.
+        spec: resamples, confidence, and how many groups are enough.
+    """
+    results: list[ShiftResult] = []
+    unusable: list[UnusableShift] = [*heads.unusable]
+    for plan, probe in zip(heads.plans, heads.probes, strict=True):
+        try:
+            results.append(_measure(published, plan, probe, images, spec))
+        except _Unusable as reason:
+            unusable.append(UnusableShift(title=plan.spec.title, reason=str(reason)))
+    return ShiftTables(
+        results=tuple(results),
+        unusable=tuple(unusable),
+        confidence=spec.confidence,
+        resamples=spec.resamples,
+        smallest=spec.smallest_subgroup,
+        fewest=min(_FEWEST_GROUPS, spec.smallest_subgroup),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """The test images whose value is known, and what each counts in and out of domain."""
+
+    rows: Int[np.ndarray, " image"]  # of the examined images
+    labels: Int[np.ndarray, " image"]
+    groups: Shaped[np.ndarray, " image"]
+    levels: Int[np.ndarray, " image"]
+    inside: Float64[np.ndarray, " image"]
+    outside: Float64[np.ndarray, " image"]
+    left_out: tuple[str, ...]
+
+    def describe(self, plan: ShiftPlan) -> tuple[ShiftPart, ShiftPart]:
+        """Return what the two sides have."""
+        images = self.labels, self.levels, self.groups
+        return (
+            describe_part(plan, "in_domain", *images, self.inside),
+            describe_part(plan, "out_of_domain", *images, self.outside),
+        )
+
+    def cells(self, smallest: int) -> Int[np.ndarray, " image"]:
+        """Return class x value of each image as one number, -1 where that has too few groups."""
+        cell = self.labels * (int(self.levels.max()) + 1) + self.levels
+        large = [c for c in np.unique(cell) if len(np.unique(self.groups[cell == c])) >= smallest]
+        return np.where(np.isin(cell, large), cell, -1)
+
+
+def _measure(
+    published: ConceptDataset,
+    plan: ShiftPlan,
+    probe: Probe,
+    images: ExaminedImages,
+    spec: EvaluateSpec,
+) -> ShiftResult:
+    fewest = min(_FEWEST_GROUPS, spec.smallest_subgroup)
+    sides = _part(plan, images, fewest)
+    parts = sides.describe(plan)
+    if min(part.classes for part in parts) < 2 or (plan.pairing and parts[0].cramers_v is None):
+        raise _Unusable(
+            f"too few classes have test images of {fewest} independent groups on both sides; "
+            f"these do not: {', '.join(sides.left_out)}"
+        )
+    rows = published.rows("test")[sides.rows]
+    said = {h.facts.name: h.logits(head_features(published, h, rows)) for h in probe.heads}
+    judged = tuple(judge_heads(probe, said))
+    cells = sides.cells(spec.smallest_subgroup)
+    concepts, scores = _confounders(published, plan, probe, spec.confidence)
+    return ShiftResult(
+        plan=plan,
+        parts=parts,
+        left_out=sides.left_out,
+        values=tuple(_values(judged, sides, cells, spec)),
+        worst_groups=tuple(_worst_groups(judged, sides, cells, plan, images.class_keys)),
+        concepts=concepts,
+        confounders=scores,
+    )
+
+
+def _part(plan: ShiftPlan, images: ExaminedImages, fewest: int) -> _Sides:
+    """Return both sides over the classes that have `fewest` groups where each side mostly looks.
+
+    In a confounded shift that is at the value that goes with the class there: a class that one
+    image stands for would be a draw of luck that weighs as much as any other class.
+    """
+    shift = plan.spec
+    named = name_values(shift.column, images.metadata[shift.column], shift.below)
+    levels = plan.positions(named.tolist())
+    pairings: list[Int[np.ndarray, " class"]] = [np.zeros(len(images.class_keys), dtype=np.int64)]
+    pairings.append(pairings[0] + 1)  # of a domain shift: 0 is trained on, 1 is not
+    if isinstance(shift, ConfoundedShift):
+        pairings = [plan.paired, reverse_pairing(plan.paired)]
+    groups = [
+        min(
+            len(np.unique(images.groups[(images.labels == k) & (levels == pairing[k])]))
+            for pairing in pairings
+        )
+        for k in range(len(images.class_keys))
+    ]
+    enough = np.array(groups) >= fewest
+    rows = np.flatnonzero(levels >= 0)
+    labels, levels = images.labels[rows], levels[rows]
+    counted = np.where(enough[labels], levels, -1)
+    inside, outside = (counted == 0).astype(np.float64), (counted == 1).astype(np.float64)
+    if isinstance(shift, ConfoundedShift):
+        inside, outside = (
+            weigh_confounded(labels, counted, pairing, shift.correlation) for pairing in pairings
+        )
+    return _Sides(
+        rows=rows,
+        labels=labels,
+        groups=images.groups[rows],
+        levels=levels,
+        inside=inside,
+        outside=outside,
+        left_out=tuple(images.class_keys[k] for k in np.flatnonzero(~enough)),
+    )
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+
+def _values(
+    judged: Sequence[Judged],
+    sides: _Sides,
+    cells: Int[np.ndarray, " image"],
+    spec: EvaluateSpec,
+) -> Iterator[ShiftValue]:
+    """Yield every defined number of every head with its lead over the linear probe."""
+
+    def statistic(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample statistic"]:
+        return np.concatenate([_numbers(j, sides, cells, weights) for j in judged], axis=1)
+
+    bootstrap = ClusterBootstrap.of(sides.groups, spec.resamples, spec.seed)
+    together = bootstrap.replicate(statistic, "percentile")
+    wide = len(SHIFT_VALUES) * len(_METRICS) + 1
+    of_head = [together.columns(slice(i * wide, (i + 1) * wide)) for i in range(len(judged))]
+    linear = of_head[next(i for i, j in enumerate(judged) if j.kind == "linear_probe")]
+    for head, replicates in zip(judged, of_head, strict=True):
+        lead = None if replicates is linear else replicates - linear
+        yield from _of_head(head, replicates, lead, spec.confidence)
+
+
+def _numbers(
+    head: Judged,
+    sides: _Sides,
+    cells: Int[np.ndarray, " image"],
+    weights: Float64[np.ndarray, "resample image"],
+) -> Float64[np.ndarray, "resample statistic"]:
+    """Return `SHIFT_VALUES` x `_METRICS` and the worst group's accuracy, means over draws."""
+    draws = []
+    for probabilities in head.draws:
+        metrics = shift_metrics(sides.labels, probabilities, sides.inside, sides.outside, weights)
+        worst = worst_group_accuracy(sides.labels, probabilities, cells, weights)
+        draws.append(np.column_stack([metrics[:, :, _COLUMNS].reshape(len(weights), -1), worst]))
+    return np.asarray(np.mean(draws, axis=0))
+
+
+def _of_head(
+    head: Judged, replicates: Replicates, lead: Replicates | None, confidence: float
+) -> Iterator[ShiftValue]:
+    names = [(of, name) for of in SHIFT_VALUES for name in _METRICS]
+    found = replicates.intervals("percentile", confidence)
+    ahead: Sequence[Interval | None] = [None] * len(found)
+    if lead:
+        ahead = lead.intervals("percentile", confidence)
+    for (of, name), interval, before in zip(
+        [*names, ("worst_group", "accuracy")], found, ahead, strict=True
+    ):
+        if is_defined(interval):
+            yield ShiftValue(
+                head=head.name,
+                head_kind=head.kind,
+                name=name,
+                of=of,
+                value=interval.value,
+                low=interval.low,
+                high=interval.high,
+                lead=before.value if before else None,
+                lead_low=before.low if before else None,
+                lead_high=before.high if before else None,
+            )
+
+
+def _worst_groups(
+    judged: Sequence[Judged],
+    sides: _Sides,
+    cells: Int[np.ndarray, " image"],
+    plan: ShiftPlan,
+    class_keys: tuple[str, ...],
+) -> Iterator[WorstGroup]:
+    large = np.unique(cells[cells >= 0])
+    if not len(large):
+        return
+    level_count = int(sides.levels.max()) + 1
+    for head in judged:
+        right = np.mean([draw.argmax(axis=1) == sides.labels for draw in head.draws], axis=0)
+        worst = min(large.tolist(), key=lambda cell: float(right[cells == cell].mean()))
+        yield WorstGroup(
+            head=head.name,
+            class_key=class_keys[worst // level_count],
+            value=plan.values[worst % level_count],
+            images=int((cells == worst).sum()),
+        )
+
+
+# --- do concepts know the confounder? ------------------------------------------------------------
+
+
+def _confounders(
+    published: ConceptDataset, plan: ShiftPlan, probe: Probe, confidence: float
+) -> tuple[int, tuple[ConfounderScore, ...]]:
+    """Return how many concepts the bottleneck has, and those that tell most of the column.
+
+    By training and validation images of the whole study, as its data has label and attribute go
+    together, and by the value that a concept tells best.
+    """
+    candidates = probe.head("concept_bottleneck").facts.candidates
+    place = {candidate.concept_id: i for i, candidate in enumerate(published.pool)}
+    table = published.images[METADATA + plan.spec.column]
+    rows = np.concatenate([published.rows("train"), published.rows("validation")])
+    named = name_values(plan.spec.column, table.iloc[rows], plan.spec.below)
+    levels = plan.positions(named.tolist())
+    rows, levels = rows[levels >= 0], levels[levels >= 0]
+    groups = published.images["group"].to_numpy()[rows]
+    chosen = published.pool_vectors[[place[c.concept_id] for c in candidates]]
+    scores = (published.vectors[rows] @ chosen.T).T.astype(np.float64)
+    counts = np.bincount(levels, minlength=len(plan.values))
+    told = [a for a, n in enumerate(counts) if min(n, len(levels) - n) >= 2]
+    if len(told) == 2 == len(plan.values):
+        told = told[1:]  # the other is the same turned round
+    areas = [delong_binary(scores, levels == a, groups) for a in told]
+    best: list[ConfounderScore] = []
+    for i, candidate in enumerate(candidates):
+        if areas:
+            a = max(range(len(areas)), key=lambda a: abs(areas[a].value[i] - 0.5))
+            low, high = areas[a].interval(i, confidence)
+            best.append(
+                ConfounderScore(
+                    concept_id=candidate.concept_id,
+                    text=candidate.text,
+                    value=plan.values[told[a]],
+                    auroc=float(areas[a].value[i]),
+                    low=None if isnan(low) else low,
+                    high=None if isnan(high) else high,
+                )
+            )
+    best.sort(key=lambda score: -abs(score.auroc - 0.5))
+    return len(candidates), tuple(best[:_LISTED_CONCEPTS])

@@ -1,0 +1,50 @@
+"""Training heads on what a shift leaves of a dataset."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from schemas.concept_dataset import ConceptDataset
+from schemas.probe import ChosenHead, ProbeSpec
+from schemas.shifts import ShiftHeads, ShiftSplit, ShiftSplits
+from tasks.probe.heads import train_heads
+
+_HEADS: tuple[ChosenHead, ...] = ("sparse", "prior", "hybrid")
+_RANDOM_DRAWS = 2
+
+
+def train_shift_heads(
+    published: ConceptDataset, shifts: ShiftSplits, spec: ProbeSpec
+) -> ShiftHeads:
+    """Train heads on each shift's images by the study's own settings.
+
+    Those that the study wants of sparse, prior and hybrid, beside the linear probe, the bottleneck,
+    two draws of random concepts and the majority class; nothing at fixed numbers of effective
+    concepts. What needs no training image cannot suffer from which ones there are.
+    """
+    fewer = {
+        "heads": tuple(head for head in _HEADS if head in spec.heads),
+        "nec": (),
+        "random_draws": min(_RANDOM_DRAWS, spec.random_draws),
+    }
+    chosen = spec.model_copy(update=fewer)
+    return ShiftHeads(
+        plans=tuple(split.plan for split in shifts.splits),
+        probes=tuple(train_heads(restrict(published, split), chosen) for split in shifts.splits),
+        unusable=shifts.unusable,
+    )
+
+
+def restrict(published: ConceptDataset, split: ShiftSplit) -> ConceptDataset:
+    """Return the dataset as if it had the shift's images and concepts alone, and no test image."""
+    kept = published.images["image_id"].isin([*split.train_ids, *split.validation_ids]).to_numpy()
+    place = {candidate.concept_id: i for i, candidate in enumerate(published.pool)}
+    selected = np.array([place[concept.concept_id] for concept in split.concepts])
+    vectors = published.vectors[kept]
+    return replace(
+        published,
+        images=published.images[kept].reset_index(drop=True),
+        vectors=vectors,
+        scores=vectors @ published.pool_vectors[selected].T,
+        concepts=split.concepts,
+    )

@@ -1,0 +1,222 @@
+"""What the page says of shifts: each head in and out of domain, and which concepts know of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from schemas.images import ClassLabel
+from schemas.shifts import (
+    ConfoundedShift,
+    ShiftPart,
+    ShiftResult,
+    ShiftTables,
+    ShiftValue,
+    ShiftValueName,
+)
+from tasks.report.charts import COLOURS, Axis, svg_of
+
+_OF: dict[ShiftValueName, str] = {
+    "in_domain": "in domain",
+    "out_of_domain": "out of domain",
+    "gap": "gap",
+    "mean": "mean",
+    "worst_group": "worst group",
+}
+_PARTS = {
+    "training": "trained on",
+    "validation": "chosen on",
+    "in_domain": "tested in domain",
+    "out_of_domain": "tested out of domain",
+}
+
+
+def shift_section(tables: ShiftTables, classes: Sequence[ClassLabel]) -> dict[str, Any]:
+    """Return what the template shows: a chart, the numbers and the telling concepts of each."""
+    return {
+        "note": "Heads trained on some of the training images and measured on test images like "
+        "them (in domain) and unlike them (out of domain); concepts are selected anew from the "
+        f"images trained on. A class of fewer than {tables.fewest} independent groups on one side "
+        "is left out of both. The worst "
+        f"group is the class and value, of at least {tables.smallest} independent groups, at which "
+        "a head is right least often; the lowest of several noisy numbers lies too low. Intervals "
+        f"of {tables.confidence:.0%}, percentiles of {tables.resamples:,} resamples of whole "
+        "groups; leads are over the linear probe of the same shift.",
+        "shifts": [_shift(result, {c.key: c.name for c in classes}) for result in tables.results],
+        "unusable": tables.unusable,
+    }
+
+
+def _shift(result: ShiftResult, names: dict[str, str]) -> dict[str, Any]:
+    spec, heads = result.plan.spec, list(dict.fromkeys(v.head for v in result.values))
+    return {
+        "title": spec.title.replace("_", " "),
+        "column": spec.column.replace("_", " "),
+        "about": _about(result, names),
+        "verdict": _verdict(result),
+        "chart": dumbbell_chart(result.values),
+        "tables": [
+            {
+                "metric": label,
+                "columns": [_OF[of] for of in _OF if of != "worst_group" or worst],
+                "rows": [_row(result, head, metric, names, worst) for head in heads],
+            }
+            for metric, label, worst in (
+                ("balanced_accuracy", "balanced accuracy", True),
+                ("macro_auroc", "macro AUROC", False),
+            )
+        ],
+        "paired": bool(result.plan.pairing),
+        "parts": [_part(part) for part in (*result.plan.parts, *result.parts)],
+        "concepts": result.concepts,
+        "confounders": [
+            {
+                "text": c.text,
+                "value": c.value,
+                "auroc": f"{c.auroc:.3f}",
+                "interval": "" if c.low is None else f"{c.low:.3f}–{c.high:.3f}",
+                "width": 70 * abs(c.auroc - 0.5) * 2,
+                "raises": c.auroc > 0.5,
+            }
+            for c in result.confounders
+        ],
+    }
+
+
+def _about(result: ShiftResult, names: dict[str, str]) -> str:
+    """Say what goes with what, or who is on which side."""
+    plan, column = result.plan, result.plan.spec.column.replace("_", " ")
+    inside, outside = result.parts
+    left_out = ", ".join(names[key] for key in result.left_out)
+    without = f" Left out, since one side has too few: {left_out}." * bool(left_out)
+    if isinstance(plan.spec, ConfoundedShift):
+        pairs = ", ".join(
+            f"{name}: {value}" for name, value in zip(names.values(), plan.pairing, strict=True)
+        )
+        return (
+            f"Class and {column} go together in training and in domain ({pairs}), and the other "
+            "way round out of domain. Test images count by weights that bring this about, so none "
+            f"is lost: as much as {outside.effective_images:,.0f} of equal weight tell of the "
+            f"other way round, {inside.effective_images:,.0f} of the one in domain.{without}"
+        )
+    return (
+        f"In domain is {column} {plan.values[0]} ({inside.images:,} test images), out of domain "
+        f"{plan.values[1]} ({outside.images:,}).{without}"
+    )
+
+
+def _verdict(result: ShiftResult) -> str:
+    """Tell the two heads that every reader looks for in one sentence each."""
+    told = []
+    for kind in ("linear_probe", "concept_bottleneck"):
+        of = {v.of: v for v in result.values if v.head_kind == kind and v.name != "macro_auroc"}
+        if {"in_domain", "out_of_domain", "gap"} <= set(of):
+            gap = of["gap"]
+            turn = "falls" if gap.low > 0 else "rises" if gap.high < 0 else "goes"
+            doubt = "" if turn != "goes" else ", which may be chance"
+            told.append(
+                f"The {gap.head} {turn} from {of['in_domain'].value:.3f} in domain to "
+                f"{of['out_of_domain'].value:.3f} out of domain{doubt}."
+            )
+    return " ".join(told)
+
+
+def _row(
+    result: ShiftResult, head: str, metric: str, names: dict[str, str], worst: bool
+) -> dict[str, Any]:
+    found = {v.of: v for v in result.values if v.head == head and v.name in (metric, "accuracy")}
+    group = next((w for w in result.worst_groups if w.head == head), None)
+    return {
+        "head": head,
+        "kind": next(v.head_kind for v in result.values if v.head == head),
+        "cells": [_cell(found.get(of)) for of in _OF if of != "worst_group" or worst],
+        "worst": f"{names[group.class_key]}, {group.value}" if group and worst else "",
+    }
+
+
+def _cell(value: ShiftValue | None) -> dict[str, str] | None:
+    """Return a cell's texts; `verdict` says whether a lead's interval leaves zero out."""
+    if value is None:
+        return None
+    sign = "+" if value.of == "gap" else ""
+    lead = ""
+    verdict = ""
+    if value.lead is not None and value.lead_low is not None and value.lead_high is not None:
+        lead = f"{value.lead:+.3f}"
+        above, below = value.lead_low > 0, value.lead_high < 0
+        better, worse = (below, above) if value.of == "gap" else (above, below)
+        verdict = "good" if better else "bad" if worse else ""
+    return {
+        "value": f"{value.value:{sign}.3f}",
+        "interval": f"{value.low:{sign}.3f}{' to ' if sign else '–'}{value.high:{sign}.3f}",
+        "lead": lead,
+        "verdict": verdict,
+    }
+
+
+def _part(part: ShiftPart) -> dict[str, str]:
+    weighed = f" ({part.effective_images:,.0f})" * (part.effective_images < part.images - 0.5)
+    return {
+        "name": _PARTS[part.name],
+        "images": f"{part.images:,}{weighed}",
+        "groups": f"{part.groups:,}",
+        "classes": str(part.classes),
+        "cramers_v": "–" if part.cramers_v is None else f"{part.cramers_v:.2f}",
+        "paired_share": "–" if part.paired_share is None else f"{part.paired_share:.0%}",
+    }
+
+
+def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
+    """Draw each head's balanced accuracy in domain (full) and out of domain (hollow).
+
+    The majority class, which learns from no image, stands in the table alone.
+    """
+    left, width, row_height = 210, 900, 34
+    ends = [
+        v
+        for v in values
+        if v.name == "balanced_accuracy"
+        and v.of in ("in_domain", "out_of_domain")
+        and v.head_kind != "majority"
+    ]
+    low, high = min(v.low for v in ends), max(v.high for v in ends)
+    axis = Axis(max(0.0, low - 0.03), min(1.0, high + 0.03), left, width - 20)
+    heads = list(dict.fromkeys(v.head for v in ends))
+    bottom = row_height * len(heads) + 8
+    parts = [
+        f'<line x1="{axis.at(t):.1f}" y1="0" x2="{axis.at(t):.1f}" y2="{bottom}" stroke="#e5ebe9"/>'
+        f'<text x="{axis.at(t):.1f}" y="{bottom + 16}" text-anchor="middle">{t:g}</text>'
+        for t in axis.ticks()
+    ]
+    for i, head in enumerate(heads):
+        of = {v.of: v for v in ends if v.head == head}
+        y = row_height * i + row_height / 2
+        parts.append(
+            f'<text class="name" x="{left - 14}" y="{y + 4}" text-anchor="end">'
+            f"{escape(head)}</text>"
+        )
+        if len(of) == 2:
+            parts += _dumbbell(axis, of["in_domain"], of["out_of_domain"], y)
+    parts.append(
+        f'<text x="{(left + width - 20) / 2:.0f}" y="{bottom + 34}" text-anchor="middle">'
+        "balanced accuracy: full in domain, hollow out of domain</text>"
+    )
+    return svg_of(width, bottom + 42, parts)
+
+
+def _dumbbell(axis: Axis, inside: ShiftValue, outside: ShiftValue, y: float) -> list[str]:
+    """Draw both ends with their intervals, one a little above the other, and what joins them."""
+    colour = COLOURS[inside.head_kind]
+    parts = [
+        f'<line x1="{axis.at(inside.value):.1f}" y1="{y - 4}" x2="{axis.at(outside.value):.1f}" '
+        f'y2="{y + 4}" stroke="{colour}" stroke-width="1.5"/>'
+    ]
+    for end, at, fill in ((inside, y - 4, colour), (outside, y + 4, "#fff")):
+        parts.append(
+            f'<line x1="{axis.at(end.low):.1f}" y1="{at}" x2="{axis.at(end.high):.1f}" y2="{at}" '
+            f'stroke="{colour}" stroke-width="3" stroke-linecap="round" opacity=".3"/>'
+            f'<circle cx="{axis.at(end.value):.1f}" cy="{at}" r="5" fill="{fill}" '
+            f'stroke="{colour}" stroke-width="2"><title>{escape(end.head)}, {_OF[end.of]}: '
+            f"{end.value:.3f} ({end.low:.3f} to {end.high:.3f})</title></circle>"
+        )
+    return parts

@@ -1,0 +1,116 @@
+"""A shift's section tells both sides, and neither more nor less than the intervals do."""
+
+import re
+
+from schemas.images import ClassLabel
+from schemas.shifts import (
+    ConfoundedShift,
+    ConfounderScore,
+    DomainShift,
+    ShiftPart,
+    ShiftPartName,
+    ShiftPlan,
+    ShiftResult,
+    ShiftTables,
+    ShiftValue,
+    UnusableShift,
+    WorstGroup,
+)
+from tasks.report.shifts import dumbbell_chart, shift_section
+
+_CLASSES = (ClassLabel(key="mel", name="melanoma"), ClassLabel(key="nv", name="nevus"))
+
+
+def _value(head: str, of: str, value: float, low: float, high: float) -> ShiftValue:
+    lead = {} if head == "linear probe" else {"lead": 0.1, "lead_low": 0.02, "lead_high": 0.2}
+    kind = "majority" if head == "majority class" else head.replace(" ", "_")
+    name = "accuracy" if of == "worst_group" else "balanced_accuracy"
+    said = {"head": head, "head_kind": kind, "name": name, "of": of}
+    return ShiftValue.model_validate(said | {"value": value, "low": low, "high": high} | lead)
+
+
+def _part(name: ShiftPartName, images: int, effective: float) -> ShiftPart:
+    return ShiftPart(name=name, images=images, effective_images=effective, groups=9, classes=2)
+
+
+def _result(shift: DomainShift | ConfoundedShift, pairing: tuple[str, ...] = ()) -> ShiftResult:
+    values = [
+        _value("linear probe", "in_domain", 0.9, 0.85, 0.95),
+        _value("linear probe", "out_of_domain", 0.5, 0.4, 0.6),
+        _value("linear probe", "gap", 0.4, 0.3, 0.5),
+        _value("concept bottleneck", "in_domain", 0.8, 0.7, 0.9),
+        _value("concept bottleneck", "out_of_domain", 0.75, 0.6, 0.9),
+        _value("concept bottleneck", "gap", 0.05, -0.1, 0.2),
+        _value("concept bottleneck", "worst_group", 0.3, 0.1, 0.5),
+        _value("majority class", "in_domain", 0.5, 0.5, 0.5),
+    ]
+    return ShiftResult(
+        plan=ShiftPlan(
+            spec=shift, values=("no", "yes"), pairing=pairing, parts=(_part("training", 50, 50),)
+        ),
+        parts=(_part("in_domain", 1100, 900.4), _part("out_of_domain", 1100, 30)),
+        left_out=("nv",),
+        values=tuple(values),
+        worst_groups=(
+            WorstGroup(head="concept bottleneck", class_key="mel", value="no", images=12),
+        ),
+        concepts=40,
+        confounders=(
+            ConfounderScore(
+                concept_id="0", text="hair", value="yes", auroc=0.9, low=0.8, high=0.95
+            ),
+        ),
+    )
+
+
+def _section(result: ShiftResult) -> dict[str, object]:
+    tables = ShiftTables(
+        results=(result,),
+        unusable=(UnusableShift(title="site", reason="none is left"),),
+        confidence=0.9,
+        resamples=500,
+        smallest=10,
+        fewest=5,
+    )
+    section = shift_section(tables, _CLASSES)
+    assert section["unusable"] == tables.unusable
+    return dict(section["shifts"][0])
+
+
+_CONFOUNDED = ConfoundedShift(kind="confounded", column="ruler")
+_DOMAIN = DomainShift(kind="domain", column="ruler", train_on=("no",))
+
+
+def test_what_may_be_chance_is_said_to_be() -> None:
+    assert _section(_result(_CONFOUNDED, ("yes", "no")))["verdict"] == (
+        "The linear probe falls from 0.900 in domain to 0.500 out of domain. The concept "
+        "bottleneck goes from 0.800 in domain to 0.750 out of domain, which may be chance."
+    )
+
+
+def test_pairs_weights_and_left_out_classes_are_told() -> None:
+    about = str(_section(_result(_CONFOUNDED, ("yes", "no")))["about"])
+    assert "(melanoma: yes, nevus: no)" in about
+    assert "as much as 30 of equal weight" in about
+    about = str(_section(_result(_DOMAIN))["about"])
+    assert about == (
+        "In domain is ruler no (1,100 test images), out of domain yes (1,100). Left out, since one "
+        "side has too few: nevus."
+    )
+
+
+def test_a_smaller_gap_is_better_and_a_larger_value_is() -> None:
+    table = _section(_result(_DOMAIN))["tables"]
+    assert isinstance(table, list)
+    linear, bottleneck, _ = table[0]["rows"]
+    assert [c and c["lead"] for c in linear["cells"]] == ["", "", "", None, None]
+    verdicts = [c and c["verdict"] for c in bottleneck["cells"]]
+    assert verdicts == ["good", "good", "bad", None, "good"]
+    assert bottleneck["worst"] == "melanoma, no"
+
+
+def test_each_head_that_learns_is_a_full_and_a_hollow_dot() -> None:
+    chart = dumbbell_chart(_result(_DOMAIN).values)
+    assert len(re.findall('fill="#fff"', chart)) == 2
+    assert chart.count("<circle") == 4
+    assert "majority" not in chart
