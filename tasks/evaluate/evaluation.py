@@ -11,6 +11,8 @@ from schemas.few_shots import FewShotHeads
 from schemas.images import TestLabels
 from schemas.probe import Head, HeadKind, Probe
 from tasks.evaluate.bootstrap import ClusterBootstrap
+from tasks.evaluate.concept_interventions import measure_interventions
+from tasks.evaluate.concept_quality import measure_concepts
 from tasks.evaluate.curves import draw_curves
 from tasks.evaluate.explanation import explain_decisions
 from tasks.evaluate.features import head_features
@@ -23,6 +25,7 @@ from tasks.evaluate.subgroup_tables import tabulate_subgroups
 _WITHOUT_CURVES: tuple[HeadKind, ...] = (
     "random_concepts",
     "random_sparse",
+    "random_directions",
     "shuffled_labels",
     "majority",
 )
@@ -70,6 +73,8 @@ def evaluate_heads(
         )
         if few_shots
         else None,
+        concepts=measure_concepts(published, probe, images, bootstrap, spec),
+        interventions=measure_interventions(published, probe, images, bootstrap, spec),
         disagreement=find_quarrels(images, bottleneck, linear),
         explanations=explain_decisions(
             explained, head_features(published, explained, rows), images, spec.explained_images

@@ -13,6 +13,8 @@ COLOURS: dict[HeadKind, str] = {
     "sparse": "#15803d",
     "prior": "#7c3aed",
     "hybrid": "#0891b2",
+    "grounded": "#be185d",
+    "random_directions": "#94a3a0",
     "linear_probe": "#1d4ed8",
     "zero_shot": "#b45309",
     "concept_matrix": "#a16207",

@@ -7,11 +7,11 @@ from jaxtyping import Float32
 
 from schemas.artifact import StudyError
 from schemas.screened import Flag, ScreenSpec
+from tasks.average_precision import normalised_average_precision
 from tasks.screen.activation import centred_scores, present
 from tasks.screen.co_occurrence import Pair, indistinct_pairs
 from tasks.screen.duplicates import plain_form
 from tasks.screen.groundability import ground, why_not_groundable
-from tasks.screen.learnability import normalised_average_precision
 from tasks.screen.outcome import Candidates, Doubt, Finding, Gate, Outcome, doubt_about, drop
 from tasks.screen.training import TrainingImages
 
@@ -86,7 +86,9 @@ def learnability_gate(images: TrainingImages, vectors: Vectors, spec: ScreenSpec
             truth = truths[plain_form(candidate.text)]
             shown, known = truth.present[truth.known], truth.known
             usual = len(shown) / images.classes
-            precision = normalised_average_precision(score[known], shown, usual)
+            (precision,) = normalised_average_precision(
+                score[known], shown, usual, np.ones((1, len(shown)))
+            )
             if precision < spec.min_normalised_ap:
                 flags.append(
                     Flag(
@@ -96,7 +98,7 @@ def learnability_gate(images: TrainingImages, vectors: Vectors, spec: ScreenSpec
                         f"normalised average precision {precision:.2f}, below "
                         f"{spec.min_normalised_ap:.2f}",
                         evidence={
-                            "normalised_ap": round(precision, 4),
+                            "normalised_ap": round(float(precision), 4),
                             "share_shown": round(float(shown.mean()), 4),
                         },
                     )
