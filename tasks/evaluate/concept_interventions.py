@@ -98,11 +98,12 @@ def _curves(
     part: _Corrected, images: ExaminedImages, bootstrap: ClusterBootstrap, spec: EvaluateSpec
 ) -> Iterator[InterventionCurve]:
     corrected = part.reading.correct(part.scores, part.truth.present, part.truth.known)
+    image_count, concept_count = part.scores.shape
     orders: dict[InterventionOrder, list[Int[np.ndarray, "image labelled"]]] = {
         "most uncertain first": [most_uncertain_first(part.reading.probability(part.scores))],
         "most weighted first": [most_weighted_first(part.weights, part.logits.argmax(1))],
         "random": [
-            random_order(len(part.scores), part.scores.shape[1], spec.seed + draw)
+            random_order(image_count, concept_count, spec.seed + draw)
             for draw in range(_RANDOM_ORDERS)
         ],
     }

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from schemas.evaluation import CurvePoint, Metric, RiskPoint
+from schemas.evaluation import (
+    CurvePoint,
+    InterventionCurve,
+    InterventionOrder,
+    Metric,
+    RiskPoint,
+)
 from schemas.probe import HeadKind, TrainingStep
 
 COLOURS: dict[HeadKind, str] = {
@@ -22,6 +28,13 @@ COLOURS: dict[HeadKind, str] = {
     "random_sparse": "#94a3a0",
     "shuffled_labels": "#b8a9a4",
     "majority": "#cbd5d2",
+}
+
+
+ORDER_COLOURS: dict[InterventionOrder, str] = {
+    "most uncertain first": "#0f766e",
+    "most weighted first": "#b45309",
+    "random": "#94a3a0",
 }
 
 
@@ -137,6 +150,32 @@ def nec_chart(families: Sequence[tuple[str, str, Sequence[Metric]]], label: str)
             f'<circle cx="{at_x:.1f}" cy="{y.at(m.value):.1f}" r="4" fill="{colour}"/>'
             for at_x, m in places
         ]
+    return svg_of(width, height, parts)
+
+
+def intervention_chart(curves: Sequence[InterventionCurve]) -> Markup:
+    """Draw a head's accuracy over the concepts that were looked at, one line with a band an order.
+
+    Args:
+        curves: of one head.
+    """
+    width, height, pad = 420, 300, 44
+    points = [p for c in curves for p in c.accuracy]
+    x = Axis(0, max(len(c.accuracy) for c in curves) - 1, pad, width - 12)
+    y = Axis(min(p.low for p in points), max(p.high for p in points), height - pad, 12)
+    parts = [*_frame(x, y, height, pad, "concepts looked at in each image", "accuracy")]
+    for row, curve in enumerate(curves):
+        colour = ORDER_COLOURS[curve.order]
+        upper = [f"{x.at(i):.1f},{y.at(p.high):.1f}" for i, p in enumerate(curve.accuracy)]
+        lower = [f"{x.at(i):.1f},{y.at(p.low):.1f}" for i, p in enumerate(curve.accuracy)]
+        line = " ".join(f"{x.at(i):.1f},{y.at(p.value):.1f}" for i, p in enumerate(curve.accuracy))
+        at = height - pad - 14 - 18 * (len(curves) - 1 - row)
+        parts.append(
+            f'<polygon points="{" ".join([*upper, *reversed(lower)])}" fill="{colour}" '
+            f'opacity=".07"/><polyline points="{line}" fill="none" stroke="{colour}" '
+            f'stroke-width="2"/><circle cx="{width - 170}" cy="{at - 4}" r="4" fill="{colour}"/>'
+            f'<text class="name" x="{width - 158}" y="{at}">{escape(curve.order)}</text>'
+        )
     return svg_of(width, height, parts)
 
 

@@ -22,6 +22,7 @@ from schemas.screened import ScreenedSet
 from schemas.validation import Check, SuiteName, ValidationReport
 from tasks.report.candidates import candidates_section, origin_line, priors_section, quote_of
 from tasks.report.charts import COLOURS, training_curve
+from tasks.report.concept_truth import concept_truth_section
 from tasks.report.evaluation import evaluation_section
 from tasks.report.few_shots import few_shot_section
 from tasks.report.pictures import PictureBook
@@ -62,6 +63,12 @@ def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dic
             m.published.facts.classes,
             _units(m),
             book,
+        ),
+        **concept_truth_section(
+            m.evaluation.concepts,
+            m.evaluation.interventions,
+            m.probe.grounding,
+            m.published.facts.synthetic_images,
         ),
         "concepts_note": "Weights are what the concept bottleneck learned: how much a class's "
         "logit grows as the score of image and concept rises by one standard deviation of the "

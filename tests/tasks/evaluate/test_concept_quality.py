@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -13,7 +14,8 @@ from schemas.probe import Probe, ProbeSpec
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.concept_interventions import measure_interventions
 from tasks.evaluate.concept_quality import measure_concepts
-from tasks.evaluate.judging import join_test_labels
+from tasks.evaluate.intervention import read_concepts
+from tasks.evaluate.judging import ExaminedImages, join_test_labels
 from tasks.probe.heads import train_heads
 from tests.tasks.published_study import KEYS, published_study
 
@@ -36,7 +38,7 @@ def interventions(study: Study) -> Interventions:
     return measure_interventions(study[0], study[1], *_test_images(study), SPEC)
 
 
-def _test_images(study: Study):  # type: ignore[no-untyped-def]
+def _test_images(study: Study) -> tuple[ExaminedImages, ClusterBootstrap]:
     images = join_test_labels(study[0], study[2])
     return images, ClusterBootstrap.of(images.groups, SPEC.resamples, SPEC.seed)
 
@@ -45,10 +47,11 @@ def with_truth(study: Study, key: str, truth: np.ndarray) -> Study:
     """Say something else of the test images' attribute `key`; NaN is unknown."""
     published = study[0]
     images = published.images.copy()
-    column = images[f"attribute.{key}"].astype("boolean").copy()
-    column.iloc[published.rows("test")] = [None if np.isnan(t) else bool(t) for t in truth]
-    images[f"attribute.{key}"] = column
-    return replace(published, images=images), *study[1:]
+    said = images[f"attribute.{key}"].astype("boolean").to_numpy(dtype=float, na_value=np.nan)
+    said[published.rows("test")] = truth
+    values = [None if np.isnan(t) else bool(t) for t in said]
+    images[f"attribute.{key}"] = pd.array(values, dtype="boolean")
+    return replace(published, images=images), study[1], study[2]
 
 
 def finding(found: ConceptQuality, key: str) -> ConceptFinding:
@@ -109,8 +112,8 @@ def test_a_score_that_finds_the_class_alone_is_chance_within_it(study: Study) ->
     ids = published.images["image_id"].to_numpy()[rows]
     of_class = np.array([labels.labels[i] == "a" for i in ids])
     scores = published.scores.copy()
-    scores[np.ix_(rows, [place(published, "a")])] = of_class[:, None]
-    line = finding(quality((replace(published, scores=scores), *study[1:])), "a")
+    scores[rows, place(published, "a")] = of_class
+    line = finding(quality((replace(published, scores=scores), study[1], study[2])), "a")
     assert line.auroc is not None
     assert line.within_class_auroc is not None
     assert line.auroc.value > 0.8
@@ -146,7 +149,7 @@ def test_without_labels_it_says_why_nothing_is_there(study: Study) -> None:
     published = study[0]
     bare = published.facts.model_copy(update={"labelled": ()})
     for made in (quality, interventions):
-        assert made((replace(published, facts=bare), *study[1:])).not_computable == (
+        assert made((replace(published, facts=bare), study[1], study[2])).not_computable == (
             "no selected concept is decided by ground truth; name true/false columns, and the "
             "statements that claim them, under `dataset.attributes`"
         )
@@ -170,14 +173,23 @@ def test_curves_start_at_each_heads_accuracy_and_end_alike(study: Study) -> None
         np.testing.assert_allclose(ends, ends[0], rtol=1e-12)
 
 
-def test_the_truth_about_test_images_does_not_decide_how_scores_are_read(study: Study) -> None:
-    """With truth that is what was read nothing is corrected, so the reading is training's."""
-    published, probe, _ = study
-    made = interventions(study)
-    count = len(published.rows("test"))
-    unknown = study
-    for key in KEYS[1:]:
-        unknown = with_truth(unknown, key, np.full(count, np.nan))
-    fewer = interventions(unknown)
-    first = {c.head: c.accuracy[0].value for c in made.curves}
-    assert first == {c.head: c.accuracy[0].value for c in fewer.curves}
+def test_nothing_is_gained_where_truth_is_what_training_and_validation_let_one_read(
+    study: Study,
+) -> None:
+    published = study[0]
+    seen = np.concatenate([published.rows("train"), published.rows("validation")])
+    truths = [published.concept_truth(split) for split in ("train", "validation")]
+    reading = read_concepts(
+        published.scores[seen].astype(np.float64),
+        np.concatenate([t.present for t in truths]),
+        np.concatenate([t.known for t in truths]),
+    )
+    read = reading.probability(published.scores[published.rows("test")].astype(np.float64)) > 0.5
+    agreed = study
+    for key in KEYS:
+        agreed = with_truth(agreed, key, (read[:, place(published, key)] != (key == "c")) * 1.0)
+    made = interventions(agreed)
+    assert made.read_wrong == 0
+    for curve in made.curves:
+        if curve.head_kind == "concept_bottleneck":
+            assert {p.value for p in curve.accuracy} == {curve.accuracy[0].value}
