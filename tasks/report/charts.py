@@ -154,25 +154,32 @@ def nec_chart(families: Sequence[tuple[str, str, Sequence[Metric]]], label: str)
 
 
 def intervention_chart(curves: Sequence[InterventionCurve]) -> Markup:
-    """Draw a head's accuracy over the concepts that were looked at, one line with a band an order.
+    """Draw a head's accuracy over the concepts that were looked at, one line an order.
+
+    The band is the interval of the first; those of the others would hide it.
 
     Args:
         curves: of one head.
     """
     width, height, pad = 420, 300, 44
-    points = [p for c in curves for p in c.accuracy]
+    values = [p.value for c in curves for p in c.accuracy]
+    band = curves[0].accuracy
     x = Axis(0, max(len(c.accuracy) for c in curves) - 1, pad, width - 12)
-    y = Axis(min(p.low for p in points), max(p.high for p in points), height - pad, 12)
-    parts = [*_frame(x, y, height, pad, "concepts looked at in each image", "accuracy")]
+    low, high = min(p.low for p in band), max(p.high for p in band)
+    y = Axis(min(low, *values), max(high, *values), height - pad, 12)
+    upper = [f"{x.at(i):.1f},{y.at(p.high):.1f}" for i, p in enumerate(band)]
+    lower = [f"{x.at(i):.1f},{y.at(p.low):.1f}" for i, p in enumerate(band)]
+    parts = [
+        *_frame(x, y, height, pad, "concepts looked at in each image", "accuracy"),
+        f'<polygon points="{" ".join([*upper, *reversed(lower)])}" '
+        f'fill="{ORDER_COLOURS[curves[0].order]}" opacity=".08"/>',
+    ]
     for row, curve in enumerate(curves):
         colour = ORDER_COLOURS[curve.order]
-        upper = [f"{x.at(i):.1f},{y.at(p.high):.1f}" for i, p in enumerate(curve.accuracy)]
-        lower = [f"{x.at(i):.1f},{y.at(p.low):.1f}" for i, p in enumerate(curve.accuracy)]
         line = " ".join(f"{x.at(i):.1f},{y.at(p.value):.1f}" for i, p in enumerate(curve.accuracy))
         at = height - pad - 14 - 18 * (len(curves) - 1 - row)
         parts.append(
-            f'<polygon points="{" ".join([*upper, *reversed(lower)])}" fill="{colour}" '
-            f'opacity=".07"/><polyline points="{line}" fill="none" stroke="{colour}" '
+            f'<polyline points="{line}" fill="none" stroke="{colour}" '
             f'stroke-width="2"/><circle cx="{width - 170}" cy="{at - 4}" r="4" fill="{colour}"/>'
             f'<text class="name" x="{width - 158}" y="{at}">{escape(curve.order)}</text>'
         )

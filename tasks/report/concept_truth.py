@@ -190,7 +190,9 @@ def _interventions(made: Interventions) -> dict[str, Any] | None:
         "and validation images have it; where that is wrong, a person's correction sets the score "
         f"to the one typical of the truth. The concept bottleneck's scores are wrong "
         f"{made.read_wrong:.0%} of the time. Only the {made.concepts} labelled concepts can be "
-        "corrected; " + "; ".join(_gain(head, curves) for head, curves in by_head.items()) + ".",
+        "corrected; all of them take accuracy "
+        + ", ".join(_gain(head, curves) for head, curves in by_head.items())
+        + ". The band is the interval of the first order; the others' are about as wide.",
         "charts": [
             {"head": head, "svg": intervention_chart(curves)} for head, curves in by_head.items()
         ],
@@ -210,4 +212,4 @@ def _steps(curve: InterventionCurve) -> list[int]:
 
 def _gain(head: str, curves: Sequence[InterventionCurve]) -> str:
     first, last = curves[0].accuracy[0].value, curves[0].accuracy[-1].value
-    return f"all of them bring the {head} from {first:.3f} to {last:.3f}"
+    return f"from {first:.3f} to {last:.3f} ({head})"

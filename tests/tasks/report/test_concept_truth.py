@@ -81,8 +81,8 @@ def test_interventions_tell_where_each_head_starts_and_ends() -> None:
     quality = ConceptQuality(labelled=2, unlabelled=0, findings=(finding("veil", SURE, 0.01),))
     made = Interventions(concepts=2, read_wrong=0.25, curves=(curve,))
     section = concept_truth_section(quality, made, (), synthetic=False)["concept_truth"]
-    assert section["interventions"]["note"].endswith(
+    assert (
         "scores are wrong 25% of the time. Only the 2 labelled concepts can be corrected; all of "
-        "them bring the sparse from 0.550 to 0.900."
-    )
+        "them take accuracy from 0.550 to 0.900 (sparse). "
+    ) in section["interventions"]["note"]
     assert section["interventions"]["looked"] == [0, 1, 2]
