@@ -15,7 +15,13 @@ from PIL import Image
 from schemas.artifact import Manifest, Recipe, Ref
 from schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
 from schemas.concepts import ClassSelection, ConceptSet, Pick
-from schemas.evaluation import EvaluateSpec, TestLook, UnusableColumn
+from schemas.evaluation import (
+    ConceptQuality,
+    EvaluateSpec,
+    Interventions,
+    TestLook,
+    UnusableColumn,
+)
 from schemas.images import SPLITS, ImageDataset, Rejection, TestLabels
 from schemas.index import ConceptIndex, Hit
 from schemas.priors import Priors
@@ -351,3 +357,17 @@ def test_the_table_of_images_says_what_each_split_holds(material: Material) -> N
     page = compose_page(material, ReportSpec(), PictureBook(_png, 32))
     assert isinstance(material.dataset.images, pd.DataFrame)
     assert page["split_rows"][0]["counts"] == [20, 20, 20]
+
+
+def test_without_ground_truth_the_page_says_that_concepts_cannot_be_checked(
+    material: Material,
+) -> None:
+    nothing = ConceptQuality(labelled=0, unlabelled=6, not_computable="nobody looked")
+    unknown = Interventions(concepts=0, not_computable="nobody looked")
+    evaluation = material.evaluation.model_copy(
+        update={"concepts": nothing, "interventions": unknown}
+    )
+    changed = replace(material, evaluation=evaluation)
+    page = render_page(compose_page(changed, ReportSpec(), PictureBook(_png, 32)))
+    assert "Not computable: nobody looked." in page
+    assert "Is each concept found?" not in page
