@@ -1,6 +1,6 @@
 """The bottleneck on grounded scores: concepts with labels are found by classifiers, not by text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 
 import numpy as np
@@ -48,7 +48,7 @@ class Grounding:
         places = _groundable(truth, folds)
         if not len(places):
             return None
-        vectors = training.features(HeadPlan("", "linear_probe", "vectors"))
+        vectors = _vectors(training)
         scaling = global_standardisation(vectors.train)
         standard = Features(scaling.apply(vectors.train), scaling.apply(vectors.validation))
         functions = train_grounding_functions(
@@ -68,34 +68,35 @@ class Grounding:
 
     def head(self) -> Head:
         """Train the bottleneck on these functions, and on text where there is none."""
-        return self._train("concept bottleneck, grounded", "concept bottleneck, grounded", 0)
+        plan = HeadPlan(
+            "concept bottleneck, grounded", "grounded", "scores", self.training.selected
+        )
+        return self._train(plan, self.directions)
 
     def random_head(self, draw: int) -> Head:
         """Train it on random directions in their place, turned towards the concept.
 
         What is gained with these is owed to directions that look for nothing in particular.
         """
-        name = "random directions"
-        return self._train(f"{name} {draw}", name, draw)
+        plan = HeadPlan(
+            name=f"random directions {draw}",
+            kind="random_directions",
+            inputs="scores",
+            concepts=self.training.selected,
+            family="random directions",
+            draw=draw,
+        )
+        return self._train(plan, self._random(draw))
 
-    def _train(self, name: str, family: str, draw: int) -> Head:
+    def _train(self, plan: HeadPlan, directions: Float64[Tensor, "grounded dim"]) -> Head:
         training = self.training
-        directions = self._random(draw) if draw else self.directions
         text = torch.from_numpy(training.published.pool_vectors[training.selected]).double()
-        seen = training.features(HeadPlan("", "linear_probe", "vectors")).train
+        seen = _vectors(training).train
         chosen, offset = text.clone(), text.new_zeros(len(text))
         chosen[self.places], offset[self.places] = _like(
             seen @ text[self.places].T, seen @ directions.T, directions
         )
-        plan = HeadPlan(
-            name=name,
-            kind="random_directions" if draw else "grounded",
-            inputs="scores",
-            concepts=training.selected,
-            family=family,
-            draw=draw,
-            directions=chosen.numpy(),
-        )
+        plan = replace(plan, directions=chosen.numpy())
         features = training.features(plan)
         trained = fit_bottleneck(
             training,
@@ -113,11 +114,14 @@ class Grounding:
         training = self.training
         generator = torch.Generator().manual_seed(training.spec.seed + draw)
         drawn = torch.randn(self.directions.shape, generator=generator, dtype=torch.float64)
-        seen = training.features(HeadPlan("", "linear_probe", "vectors")).train
         truth = training.published.concept_truth("train")
         present, known = (torch.from_numpy(t[:, self.places]) for t in (truth.present, truth.known))
-        areas = concept_auc(seen @ drawn.T, present, known)
+        areas = concept_auc(_vectors(training).train @ drawn.T, present, known)
         return torch.where(areas[:, None] >= 0.5, drawn, -drawn)
+
+
+def _vectors(training: Training) -> Features:
+    return training.features(HeadPlan("", "linear_probe", "vectors"))
 
 
 def _deal_groups(training: Training) -> Int[np.ndarray, " train"]:
