@@ -20,7 +20,7 @@ from tasks.probe.grounding import (
 from tasks.probe.linear import LinearHead, global_standardisation
 from tasks.probe.training import Features, HeadPlan, Training
 
-_FOLDS = 5
+_FOLDS = 3
 _LEAST = 10
 """Training images with either answer that a function takes (KnoBo skips as many)."""
 _RANDOM = 200  # directions behind a p-value
@@ -56,7 +56,7 @@ class Grounding:
             torch.from_numpy(truth.present[:, places]),
             torch.from_numpy(truth.known[:, places]),
             torch.from_numpy(folds),
-            training.spec.l2_values,
+            training.spec.residual_l2_values,
         )
         folded = scaling.fold(LinearHead(functions.weights, functions.bias))
         return cls(
