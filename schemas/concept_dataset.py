@@ -16,9 +16,9 @@ from schemas.artifact import Artifact, Ref, write_json
 from schemas.candidates import Candidate
 from schemas.concepts import Concept
 from schemas.embeddings import EncoderIdentity
-from schemas.images import SPLITS, ClassLabel, Split, TestLabels
+from schemas.images import SPLITS, ClassLabel, Split, TestLabels, Truth
 from schemas.priors import Prior
-from schemas.screened import Drop
+from schemas.screened import Drop, LabelledConcept
 from schemas.validation import ValidatedConceptDataset
 
 
@@ -46,6 +46,9 @@ class ConceptDatasetFacts(BaseModel, frozen=True):
     priors_from: str = Field(description="who says which concept speaks for which class")
     synthetic_images: bool
     recorded_answers: bool
+    labelled: tuple[LabelledConcept, ...] = Field(
+        default=(), description="concepts of the pool that the images' ground truth decides"
+    )
     validated: str = Field(description="digest of what passed the gate: images, vectors, checks")
     test_labels: str = Field(description="digest of the test labels, read by the last evaluation")
 
@@ -133,6 +136,22 @@ class ConceptDataset(Artifact):
         order = {key: i for i, key in enumerate(self.class_keys)}
         keys = self.images["label"].to_numpy()[self.rows(split)]
         return np.array([order[k] for k in keys], dtype=np.int64)
+
+    def concept_truth(self, split: Split) -> Truth:
+        """Return whether each concept is true of the images of a split, as far as is known.
+
+        The truth about test images is for the evaluation alone.
+        """
+        rows = self.rows(split)
+        decided = {x.concept_id: x for x in self.facts.labelled}
+        present = np.zeros((len(rows), len(self.concepts)), dtype=bool)
+        known = present.copy()
+        for place, concept in enumerate(self.concepts):
+            if (by := decided.get(concept.concept_id)) is not None:
+                truth = Truth.of_column(self.images[f"attribute.{by.attribute}"].iloc[rows])
+                present[:, place] = (truth.present != by.denied) & truth.known
+                known[:, place] = truth.known
+        return Truth(present, known)
 
     def image_table(self) -> pa.Table:
         """Return the images with their vectors and scores, as they are published."""

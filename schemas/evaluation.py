@@ -59,6 +59,9 @@ class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
         default="percentile", description="of the bootstrap; see tasks/evaluate/bootstrap.py"
     )
     seed: int = Field(default=0, ge=0)
+    permutations: int = Field(
+        default=1000, ge=100, le=100_000, description="of the labels of concepts, for p-values"
+    )
     explained_images: int = Field(
         default=8, ge=0, le=100, description="test images taken apart in the report"
     )
@@ -323,6 +326,113 @@ class Prediction(BaseModel, frozen=True):
     predicted: dict[str, str] = Field(description="head -> class key")
 
 
+class Estimate(BaseModel, frozen=True):
+    """A value with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ConceptFinding(BaseModel, frozen=True):
+    """Whether a score finds its concept on the test images where its truth is known."""
+
+    concept_id: str
+    text: str
+    attribute: str
+    denied: bool = Field(description="whether it is true where the attribute is not")
+    score: Literal["text", "grounded"] = Field(
+        description="cosine with the concept's text vector, or its grounding function"
+    )
+    present: int = Field(description="images that show it")
+    absent: int
+    auroc: Estimate | None = Field(description="nothing where all images show it, or none")
+    within_class_auroc: Estimate | None = Field(
+        description="over pairs of one class: whether it finds the concept or only the class"
+    )
+    normalised_ap: Estimate | None = Field(description="tasks/average_precision.py")
+    chance_95: float | None = Field(description="AUROC that 1 in 20 permutations exceeds")
+    p_value: float | None = Field(description="by permutation of groups, of this concept alone")
+    family_p_value: float | None = Field(description="corrected for the number of concepts")
+    importance: float = Field(
+        description="share of what the concept bottleneck's logits move by when a score does"
+    )
+
+
+class ConceptPair(BaseModel, frozen=True):
+    """Two concepts that the test images could not tell apart."""
+
+    first: str
+    second: str
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+
+
+class ImportanceMatch(BaseModel, frozen=True):
+    """CGIM: a mean cosine over concepts between truth and a head, and with other concepts' truth.
+
+    Shares and scores are positive, so any two agree to a degree: what counts is the excess.
+    """
+
+    of: Literal["weights", "predicted", "product"]
+    value: float
+    of_others: float
+
+
+class Existence(BaseModel, frozen=True):
+    """CEM: of the concepts that speak most for each decision, the share that is there."""
+
+    reasons: int = Field(description="concepts looked at for each decision")
+    share: Estimate
+    chance: float = Field(description="what labelled concepts drawn at random would reach")
+
+
+class HeadConcepts(BaseModel, frozen=True):
+    """Whether a head weighs concepts as the truth would have it."""
+
+    head: str
+    head_kind: HeadKind
+    importance: tuple[ImportanceMatch, ...] = ()
+    existence: tuple[Existence, ...] = ()
+
+
+class ConceptQuality(BaseModel, frozen=True):
+    """What ground truth about the concepts says of their scores and of the heads on them."""
+
+    labelled: int = Field(description="selected concepts that ground truth decides")
+    unlabelled: int
+    not_computable: str = Field(default="", description="why nothing here could be computed")
+    findings: tuple[ConceptFinding, ...] = ()
+    pairs: tuple[ConceptPair, ...] = ()
+    pairs_found: int = 0
+    heads: tuple[HeadConcepts, ...] = ()
+
+
+InterventionOrder = Literal["most uncertain first", "most weighted first", "random"]
+
+
+class InterventionCurve(BaseModel, frozen=True):
+    """A head's accuracy after 0, 1, .. labelled concepts of each image were looked at."""
+
+    head: str
+    head_kind: HeadKind
+    order: InterventionOrder
+    accuracy: tuple[Estimate, ...]
+
+
+class Interventions(BaseModel, frozen=True):
+    """What correcting concepts that were read wrong would bring."""
+
+    concepts: int = Field(description="labelled ones; no other can be corrected")
+    not_computable: str = ""
+    read_wrong: float = Field(
+        default=0.0, description="share of known concepts of test images that scores get wrong"
+    )
+    curves: tuple[InterventionCurve, ...] = ()
+
+
 class _OfTestImages(JsonArtifact, frozen=True):
     """What stands beside every number of test images."""
 
@@ -353,6 +463,13 @@ class Evaluation(_OfTestImages, frozen=True):
     )
     shifts: ShiftTables | None = Field(
         default=None, description="nothing where the study has no shift"
+    )
+    concepts: ConceptQuality = Field(
+        default=ConceptQuality(labelled=0, unlabelled=0, not_computable="it was not measured yet"),
+        description="against ground truth about what is visible",
+    )
+    interventions: Interventions = Field(
+        default=Interventions(concepts=0, not_computable="it was not measured yet")
     )
     disagreement: Disagreement
     explanations: tuple[Explanation, ...]

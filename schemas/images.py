@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -115,6 +116,13 @@ class ClassSpec(BaseModel, frozen=True, extra="forbid"):
     )
 
 
+class AttributePhrases(BaseModel, frozen=True, extra="forbid"):
+    """The statements that a column of ground truth decides: all of them, and no other column's."""
+
+    claimed_by: tuple[str, ...] = Field(default=(), description="true where the column is")
+    denied_by: tuple[str, ...] = Field(default=(), description="true where the column is not")
+
+
 class SplitSpec(BaseModel, frozen=True, extra="forbid"):
     """How images are split where the data does not say.
 
@@ -149,8 +157,11 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
     split_column: str | None = Field(
         default=None, description="column that says train, validation or test; empty: we split"
     )
-    attribute_columns: tuple[str, ...] = Field(
-        default=(), description="true/false columns with ground truth about what is visible"
+    attributes: dict[str, AttributePhrases] = Field(
+        default_factory=dict,
+        description="true/false columns with ground truth about what is visible, empty where "
+        "nobody knows -> the statements that claim the column, or {claimed_by: [..], denied_by: "
+        "[..]}; a plain list of columns: each is claimed by its own name",
     )
     splits: SplitSpec = Field(default_factory=SplitSpec, description="used where none are given")
     max_rejected: float = Field(
@@ -167,6 +178,19 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         gt=0,
         description="use only about so many images: whole groups, drawn by the split's seed",
     )
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _phrases_alone(cls, value: object) -> object:
+        """Let `[veil]` and `veil: [blue-white veil]` stand for what they plainly mean."""
+        if isinstance(value, list | tuple):
+            value = {str(column): (str(column),) for column in value}
+        if not isinstance(value, dict):
+            return value
+        return {
+            str(k): {"claimed_by": v} if isinstance(v, list | tuple) else v
+            for k, v in value.items()
+        }
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -238,6 +262,23 @@ class TestLabels(JsonArtifact, frozen=True):
     labels: dict[str, str] = Field(description="image id -> class key")
 
 
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known to be visible; where it is not known, `present` is False and says nothing."""
+
+    present: Bool[np.ndarray, "*shape"]
+    known: Bool[np.ndarray, "*shape"]
+
+    @classmethod
+    def of_column(cls, column: "pd.Series[Any]") -> Self:
+        """Read a column of true, false and missing values."""
+        values = column.astype("boolean")
+        return cls(values.fillna(False).to_numpy(dtype=bool), values.notna().to_numpy(dtype=bool))
+
+    def __getitem__(self, rows: Int[np.ndarray, " row"]) -> Self:
+        return type(self)(self.present[rows], self.known[rows])
+
+
 REQUIRED_COLUMNS = ("image_id", "sha256", "location", "split", "label", "group")
 
 
@@ -259,7 +300,7 @@ class ImageDataset(Artifact):
     - `mask_location`: like `location`, of a lesion mask; `""` where there is none.
     - every metadata column of the source, its type kept, prefixed with `meta.`; where such a
       column only renames the classes it is empty on test rows too;
-    - every attribute column (bool), prefixed with `attribute.`.
+    - every attribute column (bool, missing where unknown), prefixed with `attribute.`.
     """
 
     kind: ClassVar[str] = "image-dataset"
@@ -278,6 +319,8 @@ class ImageDataset(Artifact):
     test_labels: Ref[TestLabels]
     notes: tuple[str, ...] = ()
     """What was decided on the reader's behalf, one sentence each, for cards and reports."""
+    phrases: Mapping[str, AttributePhrases] = field(default_factory=dict)
+    """Attribute -> the statements that it decides; one that is not here decides its own name."""
 
     def __post_init__(self) -> None:
         """Refuse a table that breaks the columns' promises."""
@@ -323,9 +366,17 @@ class ImageDataset(Artifact):
         prefix = "attribute."
         return tuple(c.removeprefix(prefix) for c in self.images.columns if c.startswith(prefix))
 
-    def attribute(self, name: str) -> Bool[np.ndarray, " image"]:
+    def attribute(self, name: str) -> Truth:
         """Return one ground-truth attribute of every image."""
-        return self.images[f"attribute.{name}"].to_numpy(dtype=bool)
+        return Truth.of_column(self.images[f"attribute.{name}"])
+
+    @property
+    def attribute_phrases(self) -> dict[str, AttributePhrases]:
+        """Return the statements that each attribute decides."""
+        return {
+            name: self.phrases.get(name, AttributePhrases(claimed_by=(name,)))
+            for name in self.attributes
+        }
 
     def write(self, folder: Path) -> None:
         """Write `images.parquet`, `rejected.json` and `dataset.json`."""
@@ -341,6 +392,7 @@ class ImageDataset(Artifact):
                 "class_counts": self.class_counts,
                 "test_labels": self.test_labels.digest,
                 "notes": list(self.notes),
+                "phrases": {k: v.model_dump() for k, v in self.phrases.items()},
             },
         )
 
@@ -361,6 +413,7 @@ class ImageDataset(Artifact):
             class_counts=about.class_counts,
             test_labels=Ref(TestLabels.kind, about.test_labels),
             notes=about.notes,
+            phrases=about.phrases,
         )
 
 
@@ -372,6 +425,7 @@ class _DatasetFile(BaseModel, frozen=True):
     class_counts: dict[str, dict[str, int]]
     test_labels: str
     notes: tuple[str, ...]
+    phrases: dict[str, AttributePhrases] = {}
 
 
 class _Rejections(BaseModel, frozen=True):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 from pydantic import BaseModel, Field, model_validator
 from safetensors.numpy import load_file, save_file
 
@@ -18,6 +18,8 @@ HeadKind = Literal[
     "sparse",
     "prior",
     "hybrid",
+    "grounded",
+    "random_directions",
     "zero_shot",
     "concept_matrix",
     "random_concepts",
@@ -25,7 +27,9 @@ HeadKind = Literal[
     "shuffled_labels",
     "majority",
 ]
-ChosenHead = Literal["sparse", "prior", "hybrid", "zero_shot", "concept_matrix", "shuffled_labels"]
+ChosenHead = Literal[
+    "sparse", "prior", "hybrid", "grounded", "zero_shot", "concept_matrix", "shuffled_labels"
+]
 Inputs = Literal["nothing", "vectors", "scores", "unit scores", "scores and vectors"]
 
 
@@ -51,7 +55,8 @@ class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
     residual_l2_values: tuple[float, ...] = Field(
         default=(1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3),
         min_length=1,
-        description="strengths tried for what images add to a prior, or to a hybrid's concepts",
+        description="strengths tried for what images add to a prior or to a hybrid's concepts, "
+        "and for grounding functions",
     )
     class_weight: Literal["none", "balanced"] = Field(
         default="balanced", description="balanced: every class counts the same in the loss"
@@ -111,7 +116,7 @@ class SkippedHead(BaseModel, frozen=True):
 def head_inputs(
     inputs: Inputs,
     vectors: Float32[np.ndarray, "image dim"],
-    concept_vectors: Float32[np.ndarray, "concept dim"],
+    concept_vectors: Float[np.ndarray, "concept dim"],
 ) -> Float64[np.ndarray, "image feature"]:
     """Return what a head looks at; its weights have one column for each of these.
 
@@ -120,7 +125,8 @@ def head_inputs(
     Args:
         inputs: which features.
         vectors: of the images, unit rows.
-        concept_vectors: of the head's concepts, unit rows; none for `nothing` and `vectors`.
+        concept_vectors: of the head's concepts, unit rows, or the directions that stand in for
+            them; none for `nothing` and `vectors`.
     """
     images = vectors.astype(np.float64)
     if inputs == "nothing":
@@ -145,6 +151,8 @@ class Head:
     bias: Float64[np.ndarray, " class"]
     center: Float64[np.ndarray, " feature"]
     """Mean of each feature over the training images; contributions are told relative to it."""
+    directions: Float64[np.ndarray, "concept dim"] | None = None
+    """What its scores are products of image vectors with; None: the concepts' text vectors."""
 
     def logits(
         self, features: Float64[np.ndarray, "image feature"]
@@ -168,6 +176,20 @@ class Head:
         return self.weights @ self.center + self.bias
 
 
+class GroundedConcept(BaseModel, frozen=True):
+    """A classifier that finds a concept on image vectors, as validation images see it."""
+
+    concept_id: str
+    text: str
+    present: int = Field(description="training images that show it")
+    absent: int
+    l2: float = Field(description="strength, chosen by folds of the training images")
+    auroc: float | None = Field(description="of validation images; nothing where it is undefined")
+    text_auroc: float | None = Field(description="the same of the text's score")
+    random_95: float | None = Field(description="AUROC that 1 in 20 random directions exceeds")
+    p_value: float | None = Field(description="share of random directions that are as good")
+
+
 @dataclass(frozen=True)
 class Probe(Artifact):
     """All heads that were trained on one concept dataset."""
@@ -177,6 +199,8 @@ class Probe(Artifact):
     class_keys: tuple[str, ...]
     heads: tuple[Head, ...]
     skipped: tuple[SkippedHead, ...] = ()
+    grounding: tuple[GroundedConcept, ...] = ()
+    """Selected concepts that have a grounding function, in their order."""
 
     def head(self, kind: HeadKind) -> Head:
         """Return the first head of a kind.
@@ -195,6 +219,8 @@ class Probe(Artifact):
         for i, head in enumerate(self.heads):
             for name in ("weights", "bias", "center"):
                 tensors[f"{i}.{name}"] = np.ascontiguousarray(getattr(head, name))
+            if head.directions is not None:
+                tensors[f"{i}.directions"] = np.ascontiguousarray(head.directions)
         save_file(tensors, folder / "heads.safetensors")
         write_json(
             folder / "probe.json",
@@ -202,6 +228,7 @@ class Probe(Artifact):
                 "class_keys": list(self.class_keys),
                 "heads": [h.facts.model_dump(mode="json") for h in self.heads],
                 "skipped": [s.model_dump(mode="json") for s in self.skipped],
+                "grounding": [g.model_dump(mode="json") for g in self.grounding],
             },
         )
 
@@ -211,13 +238,20 @@ class Probe(Artifact):
         about = _ProbeFile.model_validate_json((folder / "probe.json").read_bytes())
         tensors = load_file(folder / "heads.safetensors")
         heads = tuple(
-            Head(facts, tensors[f"{i}.weights"], tensors[f"{i}.bias"], tensors[f"{i}.center"])
+            Head(
+                facts,
+                tensors[f"{i}.weights"],
+                tensors[f"{i}.bias"],
+                tensors[f"{i}.center"],
+                tensors.get(f"{i}.directions"),
+            )
             for i, facts in enumerate(about.heads)
         )
-        return cls(class_keys=about.class_keys, heads=heads, skipped=about.skipped)
+        return cls(about.class_keys, heads, about.skipped, about.grounding)
 
 
 class _ProbeFile(BaseModel, frozen=True):
     class_keys: tuple[str, ...]
     heads: tuple[HeadFacts, ...]
     skipped: tuple[SkippedHead, ...]
+    grounding: tuple[GroundedConcept, ...] = ()

@@ -222,6 +222,14 @@ class JudgeReport(BaseModel, frozen=True):
     )
 
 
+class LabelledConcept(BaseModel, frozen=True):
+    """A concept whose truth is known of every image of which an attribute is known."""
+
+    concept_id: str
+    attribute: str = Field(description="column of ground truth, without its prefix")
+    denied: bool = Field(description="whether it is true where the attribute is not")
+
+
 class ScreenedSet(JsonArtifact, frozen=True):
     """Kept and dropped candidates; together those that came in, and what reviewers reworded."""
 
@@ -235,6 +243,9 @@ class ScreenedSet(JsonArtifact, frozen=True):
     )
     unsure: tuple[Unsure, ...] = Field(default=(), description="the least sure first")
     flags: tuple[Flag, ...] = ()
+    labelled: tuple[LabelledConcept, ...] = Field(
+        default=(), description="kept or dropped ones that the images' ground truth decides"
+    )
     judge: JudgeReport | None = None
     usage: Usage = Field(default=Usage(), description="what the judge has cost; nothing else")
     review: ReviewFacts | None = Field(

@@ -1,12 +1,11 @@
-"""Whether concepts are what they are called: found, learnable, important, present, in their place.
+"""Whether concepts are what they are called: found, important, present.
 
 Scores are what a head reads of each concept, `present` is ground truth about what is visible. NaN
 says "not computable": a concept that is on every image or on none, an image without a reason.
 
-Sources: nAP and learnability as in Ramaswamy et al., Overlooked factors in concept-based
-explanations, CVPR 2023, with Hoiem et al., ECCV 2012; CGIM, CEM and CLM as in Aysel, Cai and
-Prugel-Bennett, Concept-based explainable artificial intelligence: metrics and benchmarks, 2025;
-the test of co-occurrence as in Furby et al., Can we constrain concept bottleneck models, 2024.
+Sources: CGIM and CEM as in Aysel, Cai and Prugel-Bennett, Concept-based explainable artificial
+intelligence: metrics and benchmarks, 2025; the test of co-occurrence as in Furby et al., Can we
+constrain concept bottleneck models, 2024.
 """
 
 from dataclasses import dataclass
@@ -113,38 +112,6 @@ def _exchange_groups(
     return source
 
 
-# --- is it learnable? ------------------------------------------------------------------------
-
-
-def normalised_average_precision(
-    scores: Float64[np.ndarray, " image"],
-    present: Bool[np.ndarray, " image"],
-    expected: float,
-    weights: _Weights,
-) -> Float64[np.ndarray, " resample"]:
-    """Return nAP: average precision as if `expected` images showed the concept.
-
-    Going down the scores, with recall r and false positives f at each distinct one,
-
-        nAP = sum (increase of r) * r N0 / (r N0 + f),  N0 = `expected` * total weight / images
-
-    so that frequent and rare concepts compare; with as many images as show it, it is the average
-    precision. N0 is the same for all, such as images / classes. NaN where none shows it.
-    """
-    order = np.argsort(-scores, kind="stable")
-    last_of_tie = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    columns, shown = weights[:, order], present[order]
-    true = np.cumsum(columns * shown, axis=1)[:, last_of_tie]
-    false = np.cumsum(columns * ~shown, axis=1)[:, last_of_tie]
-    wanted = expected * weights.sum(1, keepdims=True) / len(scores)
-    with np.errstate(invalid="ignore"):
-        recall = true / true[:, -1:]
-        precision = recall * wanted / (recall * wanted + false)
-    gained = np.diff(recall, axis=1, prepend=0.0)
-    value = (gained * np.where(gained > 0, precision, 0.0)).sum(1)
-    return np.where(true[:, -1] > 0, value, np.nan)
-
-
 # --- is it important, and rightly so? --------------------------------------------------------
 
 
@@ -229,7 +196,7 @@ def _column_cosines(
     return GlobalImportanceMatch(value, of_others)
 
 
-# --- is it there, and there? -----------------------------------------------------------------
+# --- is it there? -----------------------------------------------------------------
 
 
 def reasons(contributions: _Scores, count: int) -> Int[np.ndarray, "image reason"]:
@@ -254,58 +221,6 @@ def concept_existence(
     given = reason >= 0
     there = np.take_along_axis(present, np.maximum(reason, 0), axis=1) & given
     return _share(there, given)
-
-
-def concept_location(
-    reason: Int[np.ndarray, "image reason"],
-    heat: Float64[np.ndarray, "image reason row column"],
-    point: Float64[np.ndarray, "image reason 2"],
-    area: float,
-) -> Float64[np.ndarray, " image"]:
-    """Return CLM_l of each image: the share of its reasons whose true point is among the hottest.
-
-    Args:
-        heat: map of each reason, such as its cosine with patch tokens.
-        point: true row and column of each reason in the map's pixels, NaN where it has none.
-        area: the share of pixels that counts as hottest; the source takes multiples of 1/12. It is
-            also what a point drawn at random would reach.
-
-    Returns:
-        NaN for an image without a reason that has a point. A point on a map of ties counts as far
-        as the ties fit into the area.
-    """
-    given = (reason >= 0) & ~np.isnan(point).any(2)
-    rows, columns = (np.nan_to_num(point[..., axis]).astype(np.int64) for axis in (0, 1))
-    image, place = np.indices(reason.shape)
-    there = heat[image, place, rows, columns][..., None, None]
-    hotter = (heat > there).sum((2, 3))
-    tied = (heat == there).sum((2, 3))
-    room = area * heat.shape[2] * heat.shape[3] - hotter
-    return _share(np.clip(room / tied, 0, 1) * given, given)
-
-
-def pointing_distance(
-    heat: Float64[np.ndarray, "image row column"], point: Float64[np.ndarray, "image 2"]
-) -> Float64[np.ndarray, " image"]:
-    """Return the distance from the hottest pixel to the true point, in diagonals of the map.
-
-    Equally hot pixels count with their mean position; NaN where the map is constant or there is no
-    point.
-    """
-    hottest = heat == heat.max((1, 2), keepdims=True)
-    rows, columns = np.indices(heat.shape[1:])
-    count = hottest.sum((1, 2))
-    at = np.stack([(hottest * axis).sum((1, 2)) / count for axis in (rows, columns)], axis=1)
-    distance = np.linalg.norm(at - point, axis=1) / np.hypot(*heat.shape[1:])
-    return np.where(count == rows.size, np.nan, distance)
-
-
-def mask_centre(mask: Bool[np.ndarray, "row column"]) -> Float64[np.ndarray, " 2"]:
-    """Return the pixel of a mask that is nearest to its centre of mass; NaN if it is empty."""
-    inside = np.argwhere(mask).astype(np.float64)
-    if not len(inside):
-        return np.full(2, np.nan)
-    return inside[np.linalg.norm(inside - inside.mean(0), axis=1).argmin()]
 
 
 def weighted_mean(

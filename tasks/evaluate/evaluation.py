@@ -12,6 +12,8 @@ from schemas.images import TestLabels
 from schemas.probe import Head, HeadKind, Probe
 from schemas.shifts import ShiftHeads
 from tasks.evaluate.bootstrap import ClusterBootstrap
+from tasks.evaluate.concept_interventions import measure_interventions
+from tasks.evaluate.concept_quality import measure_concepts
 from tasks.evaluate.curves import draw_curves
 from tasks.evaluate.explanation import explain_decisions
 from tasks.evaluate.features import head_features
@@ -27,6 +29,7 @@ _Said = Mapping[str, Float64[np.ndarray, "image class"]]
 _WITHOUT_CURVES: tuple[HeadKind, ...] = (
     "random_concepts",
     "random_sparse",
+    "random_directions",
     "shuffled_labels",
     "majority",
 )
@@ -77,6 +80,8 @@ def evaluate_heads(
         if few_shots
         else None,
         shifts=measure_shifts(published, shifts, images, spec) if shifts else None,
+        concepts=measure_concepts(published, probe, images, bootstrap, spec),
+        interventions=measure_interventions(published, probe, images, bootstrap, spec),
         disagreement=find_quarrels(images, bottleneck, linear),
         explanations=explain_decisions(
             explained, head_features(published, explained, rows), images, spec.explained_images

@@ -19,4 +19,6 @@ def head_features(
     """
     place = {c.concept_id: i for i, c in enumerate(published.pool)}
     concepts = np.array([place[c.concept_id] for c in head.facts.candidates], dtype=np.int64)
-    return head_inputs(head.facts.inputs, published.vectors[rows], published.pool_vectors[concepts])
+    of_text = published.pool_vectors[concepts]
+    directions = of_text if head.directions is None else head.directions
+    return head_inputs(head.facts.inputs, published.vectors[rows], directions)

@@ -36,26 +36,31 @@ class ConceptReading:
             logit = (scores - middle) * step / self.variance + self.log_odds
         return np.nan_to_num(1 / (1 + np.exp(-logit.clip(-500, 500))), nan=0.5)
 
-    def correct(self, scores: _Scores, present: _Present) -> _Scores:
+    def wrong(self, scores: _Scores, present: _Present, known: _Present) -> _Present:
+        """Return which concepts are read wrong, as far as their truth is known."""
+        return ((self.probability(scores) > 0.5) != present) & known
+
+    def correct(self, scores: _Scores, present: _Present, known: _Present) -> _Scores:
         """Return the scores with every concept that was read wrong set to its true typical value.
 
-        A concept without typical values is left as it is.
+        A concept without typical values, or of unknown truth, is left as it is.
         """
-        wrong = (self.probability(scores) > 0.5) != present
+        wrong = self.wrong(scores, present, known)
         typical = np.where(present, self.present, self.absent)
         return np.where(wrong & ~np.isnan(self.present + self.absent), typical, scores)
 
 
-def read_concepts(scores: _Scores, present: _Present) -> ConceptReading:
+def read_concepts(scores: _Scores, present: _Present, known: _Present) -> ConceptReading:
     """Learn from training images how each concept's score looks where it is present or absent."""
-    shown = present.astype(np.float64)
-    count, rest = shown.sum(0), (1 - shown).sum(0)
+    shown, hidden = (part.astype(np.float64) for part in (present & known, ~present & known))
+    count, rest = shown.sum(0), hidden.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_present = (scores * shown).sum(0) / count
-        mean_absent = (scores * (1 - shown)).sum(0) / rest
+        mean_absent = (scores * hidden).sum(0) / rest
         log_odds = np.log(count / rest)
-    deviation = scores - np.where(present, mean_present, mean_absent)
-    return ConceptReading(mean_present, mean_absent, (deviation**2).mean(0), log_odds)
+        deviation = scores - np.where(present, mean_present, mean_absent)
+        variance = np.where(known, deviation**2, 0.0).sum(0) / known.sum(0)
+    return ConceptReading(mean_present, mean_absent, variance, log_odds)
 
 
 def most_uncertain_first(probability: _Scores) -> _Order:

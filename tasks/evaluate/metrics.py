@@ -15,6 +15,7 @@ A mean over no class, or no image, is NaN. The predicted class is the most proba
 of equals.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -105,19 +106,46 @@ def macro_auroc(labels: _Labels, probabilities: _Probabilities, weights: _Weight
     of j. Where the negatives fall between the sorted positives is the same for all weightings.
     """
     columns = np.ascontiguousarray(weights.T)  # so that an image's weights lie together
-    total = weights.sum(1)
     per_class = [
-        _auroc(scores, labels == k, columns, total) for k, scores in enumerate(probabilities.T)
+        _share_in_order(*_misordered(scores, labels == k, columns))
+        for k, scores in enumerate(probabilities.T)
     ]
     return _mean_of_defined(np.stack(per_class, axis=1))
 
 
-def _auroc(
+def stratified_auroc(
+    scores: Float64[np.ndarray, " image"],
+    positive: Bool[np.ndarray, " image"],
+    strata: Sequence[Int[np.ndarray, " _"]],
+    columns: Float64[np.ndarray, "image resample"],
+) -> _Values:
+    """Return the AUROC over all pairs of a positive and a negative image of one stratum.
+
+    Args:
+        scores: of the images.
+        positive: which of them are.
+        strata: the image numbers of each; one stratum of all images gives the plain AUROC.
+        columns: the weight of each image in each resample.
+
+    Returns:
+        NaN where no stratum has both.
+    """
+    parts = [_misordered(scores[rows], positive[rows], columns[rows]) for rows in strata]
+    lost, pairs = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+    return _share_in_order(lost, pairs)
+
+
+def _share_in_order(lost: _Values, pairs: _Values) -> _Values:
+    return 1 - _ratio(lost, pairs)
+
+
+def _misordered(
     scores: Float64[np.ndarray, " image"],
     positive: Bool[np.ndarray, " image"],
     columns: Float64[np.ndarray, "image resample"],
-    total: _Values,
-) -> _Values:
+) -> tuple[_Values, _Values]:
+    """Return the weight of the pairs in which the negative image scores higher, and of all."""
+    total = columns.sum(0)
     order = np.flatnonzero(positive)[np.argsort(scores[positive])]
     reached = np.zeros((len(order) + 1, columns.shape[1]))  # weight of the 0, 1, 2 .. lowest
     np.cumsum(columns[order], axis=0, out=reached[1:])
@@ -130,7 +158,7 @@ def _auroc(
         shape=(len(reached), len(scores)),
     )
     lost = np.einsum("pr,pr->r", reached, between @ columns)
-    return 1 - _ratio(lost, reached[-1] * (total - reached[-1]))
+    return lost, reached[-1] * (total - reached[-1])
 
 
 def expected_calibration_error(

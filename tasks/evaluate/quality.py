@@ -31,6 +31,7 @@ _BASELINES: dict[HeadKind, tuple[HeadKind, ...]] = {
     "sparse": ("linear_probe", "random_sparse"),
     "prior": ("linear_probe", "random_concepts"),
     "hybrid": ("linear_probe", "concept_bottleneck"),
+    "grounded": ("linear_probe", "concept_bottleneck", "random_directions"),
     "concept_matrix": ("zero_shot", "majority"),
     "zero_shot": ("majority",),
 }

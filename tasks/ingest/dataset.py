@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from schemas.artifact import Ref, StudyError
 from schemas.images import (
     SPLITS,
+    AttributePhrases,
     ClassLabel,
     DatasetSpec,
     ImageDataset,
@@ -68,6 +69,7 @@ class LabelledImages:
     root: str
     source: str
     synthetic: bool
+    phrases: Mapping[str, AttributePhrases]
     notes: tuple[str, ...]
 
     def without_classes_in_ids(self) -> LabelledImages:
@@ -113,6 +115,7 @@ class LabelledImages:
             synthetic=self.synthetic,
             class_counts=self.class_counts,
             test_labels=test_labels,
+            phrases=self.phrases,
             notes=(
                 *self.notes,
                 *(f"{quoted(n)} tells the class, so it is empty on test rows." for n in telling),
@@ -178,6 +181,7 @@ def read_dataset(
         root=str(listing.root.resolve()) if is_file.any() else "",
         source=listing.source,
         synthetic=listing.synthetic,
+        phrases=listing.columns.attributes,
         notes=(*notes, *_missing_keys(images, listing), *how, *_left_out(listing)),
     )
 
@@ -308,7 +312,7 @@ def _check_splits(
 
 def _describe(listing: Listing, rows: Int[np.ndarray, " image"]) -> pd.DataFrame:
     """Return the metadata and the attributes of some rows, under their prefixes."""
-    names, truths = _metadata(listing), listing.columns.attributes
+    names, truths = _metadata(listing), list(listing.columns.attributes)
     table = listing.table.select([*names, *truths]).take(pa.array(rows))
     metadata = table.select(names).to_pandas().add_prefix("meta.")
     attributes = {f"attribute.{name}": _truth(table, name) for name in truths}
@@ -326,23 +330,23 @@ def _is_bulky(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in kinds)
 
 
-def _truth(table: pa.Table, name: str) -> Bool[np.ndarray, " image"]:
-    """Return a true/false column.
+def _truth(table: pa.Table, name: str) -> pd.Series[Any]:
+    """Return a true/false column; an unknown attribute is not an absent one and stays missing.
 
     Raises:
-        StudyError: a value is missing or is neither true nor false. An unknown attribute is not
-            an absent one, so nothing is filled in.
+        StudyError: a value is neither true nor false nor missing.
     """
     values = text(table, name)
-    if strange := sorted({v or "" for v in values if (v or "").lower() not in _TRUTHS}):
-        count = sum((v or "").lower() not in _TRUTHS for v in values)
+    strange = [v for v in values if v is not None and v.lower() not in _TRUTHS]
+    if strange:
+        examples = ", ".join(quoted(v) for v in sorted(set(strange))[:5])
         raise StudyError(
-            f"the attribute column {quoted(name)} has {count:,} values that are missing or "
-            f"neither true nor false, such as {', '.join(quoted(v) for v in strange[:5])}. It "
-            "must hold true/false, yes/no or 1/0 for every image: correct it, or leave it out of "
-            "`dataset.attribute_columns`."
+            f"the attribute column {quoted(name)} has {len(strange):,} values that are neither "
+            f"true nor false, such as {examples}. It must hold true/false, yes/no, 1/0 or nothing: "
+            "correct it, or leave it out of `dataset.attributes`."
         )
-    return np.array([_TRUTHS[(v or "").lower()] for v in values], dtype=bool)
+    truths = [None if v is None else _TRUTHS[v.lower()] for v in values]
+    return pd.Series(truths, dtype="boolean" if None in truths else "bool")
 
 
 def _tells_the_class(values: pd.Series[Any], labels: pd.Series[str]) -> bool:

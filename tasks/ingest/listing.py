@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from jaxtyping import Int
 
 from schemas.artifact import StudyError
-from schemas.images import DatasetSpec, RejectionReason, Split
+from schemas.images import AttributePhrases, DatasetSpec, RejectionReason, Split
 
 _MISSING = frozenset({None, "", "NA", "N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"})
 _LONGEST_QUOTE = 200
@@ -71,7 +71,7 @@ class Columns:
     subject: str | None = None
     lesion: str | None = None
     split: str | None = None
-    attributes: tuple[str, ...] = ()
+    attributes: Mapping[str, AttributePhrases] = field(default_factory=dict)
 
     @classmethod
     def named_by(cls, spec: DatasetSpec) -> Columns:
@@ -82,7 +82,7 @@ class Columns:
             subject=spec.subject_column,
             lesion=spec.lesion_column,
             split=spec.split_column,
-            attributes=spec.attribute_columns,
+            attributes=spec.attributes,
         )
 
     @property

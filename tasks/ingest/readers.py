@@ -23,6 +23,7 @@ from PIL import Image
 from schemas.artifact import StudyError
 from schemas.images import (
     ArchiveSource,
+    AttributePhrases,
     DatasetSpec,
     FolderSource,
     HubSource,
@@ -121,7 +122,7 @@ def list_synthetic(
             subject=spec.subject_column or "subject",
             lesion=spec.lesion_column or "lesion",
             split=spec.split_column,
-            attributes=spec.attribute_columns or synthetic.ATTRIBUTES,
+            attributes=spec.attributes or synthetic.ATTRIBUTE_STATEMENTS,
         ),
         contents=lambda rows: (content(int(row)) for row in rows),
         root=workshop,
@@ -277,8 +278,13 @@ def list_vectors(source: VectorSource, spec: DatasetSpec) -> Listing:
         if array.ndim == 1 and len(array) == len(names) and name not in _VECTOR_KEYS
     }
     attributes = _concept_columns(arrays, len(names), source.path)
-    table = {**columns, **attributes, "label": pa.array(labels, pa.string())}
-    visible = [name for name, values in attributes.items() if np.isin(values, (0, 1)).all()]
+    truths = {name: pa.array(values, from_pandas=True) for name, values in attributes.items()}
+    table = {**columns, **truths, "label": pa.array(labels, pa.string())}
+    visible = {
+        name: AttributePhrases(claimed_by=(name,))
+        for name, values in attributes.items()
+        if np.isin(values[~np.isnan(values)], (0, 1)).all()
+    }
     files, note = _image_files(source, names)
 
     def content(row: int) -> Content:
@@ -290,7 +296,7 @@ def list_vectors(source: VectorSource, spec: DatasetSpec) -> Listing:
     return Listing(
         table=pa.table(table),
         names=names,
-        columns=replace(named, attributes=named.attributes or tuple(visible)),
+        columns=replace(named, attributes=named.attributes or visible),
         contents=lambda rows: (content(int(row)) for row in rows),
         root=source.image_folder or source.path.parent,
         source=f"the vectors {source.path.name}",

@@ -19,6 +19,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw, ImageFilter
 
+from schemas.images import AttributePhrases
+
 IMAGE_PX: Final = 96
 
 CLASSES: Final[tuple[tuple[str, str], ...]] = (
@@ -54,6 +56,92 @@ _ATTRIBUTES: Final[Mapping[str, tuple[str, tuple[float, float, float, float, flo
 ATTRIBUTES: Final[tuple[str, ...]] = tuple(_ATTRIBUTES)
 ATTRIBUTE_PHRASES: Final[Mapping[str, str]] = MappingProxyType(
     {name: phrase for name, (phrase, _) in _ATTRIBUTES.items()}
+)
+
+# Statements that one attribute alone decides, besides its phrase, and what denies it. A statement
+# that claims two of them ("blue-grey spots on pink"), or more than is drawn ("in the centre"), is
+# not here: what is drawn does not decide it.
+_WORDINGS: Final[Mapping[str, tuple[str, str]]] = {
+    "asymmetric_shape": (
+        "asymmetrical shape; asymmetric contour; lopsided outline; one half unlike the other half",
+        "symmetric shape; symmetrical shape; both halves match",
+    ),
+    "irregular_border": (
+        "irregular edges with several indentations; notched margin; "
+        "uneven border with small notches",
+        "smooth border; even border; regular outline",
+    ),
+    "sharp_edge": (
+        "well-circumscribed margin; well-circumscribed lesion; well-defined border; "
+        "crisp margin all around",
+        "ill-defined border; pigment that fades at the border; soft edge that blends into the skin",
+    ),
+    "dark_brown": ("dark brown pigmentation", "lack of dark brown pigment"),
+    "pink": ("reddish background; pink to red background", "no pink background"),
+    "black_blotch": (
+        "irregular black blotch; off-centre black blotch; blotches of black pigment; "
+        "jet-black area",
+        "absence of black areas",
+    ),
+    "blue_white_veil": (
+        "structureless blue-white area; confluent blue pigment with a whitish film; "
+        "bluish-white haze over part of the lesion",
+        "no blue-white veil",
+    ),
+    "white_scar": ("white, scar-like patch", "no white scar-like area"),
+    "pigment_network": (
+        "grid of thin brown lines; honeycomb pattern of brown lines; "
+        "honeycomb-like pattern of brown lines; lattice of lines with small holes; "
+        "delicate mesh of brown lines",
+        "no pigment network; no reticular lines; absence of reticular lines",
+    ),
+    "globules": (
+        "globular pattern; scattered brown globules; brown globules spread evenly; "
+        "evenly distributed globules",
+        "no brown globules",
+    ),
+    "streaks": (
+        "radial streaming at the periphery; short dark lines radiating from the border",
+        "no radial streaks; no streaks; no streaks at the margin; no streaks at the edge; "
+        "no finger-like projections at the margin",
+    ),
+    "milia_like_cysts": (
+        "multiple milia-like cysts; milia-like cysts scattered over the lesion; "
+        "many small white dots",
+        "no milia-like cysts",
+    ),
+    "fissures": (
+        "fissures with ridges; surface with furrows and ridges; winding dark grooves; "
+        "deep grooves between thick ridges; gyri and sulci; cerebriform pattern",
+        "",
+    ),
+    "arborizing_vessels": (
+        "branching telangiectasia; bright red tree-like vessels; "
+        "tree-like vessels crossing the lesion; vessels that split into ever finer branches; "
+        "thick vessels with fine side branches",
+        "no visible blood vessels",
+    ),
+    "blue_grey_nests": (
+        "large blue-grey ovoid nests; blue-grey round blobs of different size; "
+        "multiple blue-grey globules",
+        "",
+    ),
+    "ulceration": ("", "no ulceration"),
+    "red_lacunae": (
+        "well-defined red lacunae; purple lacunae; red globules; scattered red blobs; "
+        "clusters of red-purple clods; red clods filling the whole lesion; maroon lagoons; "
+        "purple-red round areas; round red blood-filled spaces; red lagoons packed side by side",
+        "",
+    ),
+}
+ATTRIBUTE_STATEMENTS: Final[Mapping[str, AttributePhrases]] = MappingProxyType(
+    {
+        name: AttributePhrases(
+            claimed_by=(ATTRIBUTE_PHRASES[name], *filter(None, claims.split("; "))),
+            denied_by=tuple(filter(None, denials.split("; "))),
+        )
+        for name, (claims, denials) in _WORDINGS.items()
+    }
 )
 
 UNCONFOUNDED_RATE: Final = 0.25

@@ -54,7 +54,7 @@ def train_on_shuffled_labels(training: Training, draw: int) -> Head:
         )
     )
     features, links = training.features(plan), training.links(plan.concepts)
-    trained = _fit(training, features, torch.zeros_like(links), train, validation)
+    trained = fit_bottleneck(training, features, torch.zeros_like(links), train, validation)
     return training.finish(plan, features, trained.head, {"epoch": trained.chosen_epoch})
 
 
@@ -124,7 +124,9 @@ def shuffle_labels(
 
 def _associate(training: Training, plan: HeadPlan) -> Head:
     features, links = training.features(plan), training.links(plan.concepts)
-    trained = _fit(training, features, links, training.train_labels, training.validation_labels)
+    trained = fit_bottleneck(
+        training, features, links, training.train_labels, training.validation_labels
+    )
     history = trained.history
     curve = training_steps(
         range(len(history)),
@@ -135,7 +137,7 @@ def _associate(training: Training, plan: HeadPlan) -> Head:
     return training.finish(plan, features, trained.head, {"epoch": trained.chosen_epoch}, curve)
 
 
-def _fit(
+def fit_bottleneck(
     training: Training,
     features: Features,
     links: Bool[Tensor, "class concept"],

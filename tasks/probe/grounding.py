@@ -24,17 +24,15 @@ _BLOCK = 2**23  # logits held at a time
 
 @dataclass(frozen=True)
 class GroundingFunctions:
-    """`probabilities = sigmoid(vectors @ weights.T + bias)`."""
+    """`log_odds = vectors @ weights.T + bias`."""
 
     weights: Float64[Tensor, "concept dim"]
     bias: Float64[Tensor, " concept"]
     l2: tuple[float, ...]  # chosen for each concept
 
-    def probabilities(
-        self, vectors: Float[Tensor, "image dim"]
-    ) -> Float64[Tensor, "image concept"]:
-        """Return the concept scores of images."""
-        return (vectors.double() @ self.weights.T + self.bias).sigmoid()
+    def log_odds(self, vectors: Float[Tensor, "image dim"]) -> Float64[Tensor, "image concept"]:
+        """Return how surely images show each concept."""
+        return vectors.double() @ self.weights.T + self.bias
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from tasks.probe.concept_heads import (
     train_prior,
     train_random_concepts,
 )
+from tasks.probe.grounded_heads import Grounding
 from tasks.probe.sparse_heads import train_random_sparse, train_sparse
 from tasks.probe.training import Training
 from tasks.probe.vector_heads import (
@@ -18,6 +19,13 @@ from tasks.probe.vector_heads import (
     majority,
     train_hybrid_of,
     train_linear_probe,
+)
+
+_NOT_GROUNDED = SkippedHead(
+    name="concept bottleneck, grounded",
+    kind="grounded",
+    reason="no selected concept has labels of both kinds on enough training images. Name "
+    "true/false columns, and the statements that claim them, under `dataset.attributes`.",
 )
 
 
@@ -31,17 +39,20 @@ def train_heads(published: ConceptDataset, spec: ProbeSpec) -> Probe:
     Raises:
         StudyError: a split is empty.
     """
-    made = list(_train(Training.of(published, spec)))
+    training = Training.of(published, spec)
+    grounding = Grounding.of(training) if "grounded" in spec.heads else None
+    made = list(_train(training, grounding))
     skipped = {head.name: head for head in made if isinstance(head, SkippedHead)}
     return Probe(
         class_keys=published.class_keys,
         heads=tuple(head for head in made if isinstance(head, Head)),
         skipped=tuple(skipped.values()),
+        grounding=grounding.concepts if grounding else (),
     )
 
 
-def _train(training: Training) -> Iterator[Head | SkippedHead]:
-    wanted, draws = training.spec.heads, range(1, training.spec.random_draws + 1)
+def _train(training: Training, grounding: Grounding | None) -> Iterator[Head | SkippedHead]:
+    wanted = training.spec.heads
     yield train_linear_probe(training)
     yield train_concept_bottleneck(training)
     if "sparse" in wanted or "hybrid" in wanted:
@@ -53,16 +64,29 @@ def _train(training: Training) -> Iterator[Head | SkippedHead]:
             yield train_hybrid_of(training, chosen)
     if "prior" in wanted:
         yield train_prior(training)
+    if "grounded" in wanted:
+        yield grounding.head() if grounding else _NOT_GROUNDED
     if "zero_shot" in wanted:
         yield class_prompts(training)
     if "concept_matrix" in wanted:
         yield concept_matrix(training)
+    yield from _train_baselines(training, grounding)
+    yield majority(training)
+
+
+def _train_baselines(
+    training: Training, grounding: Grounding | None
+) -> Iterator[Head | SkippedHead]:
+    """Yield the baselines that chance has a part in, each drawn several times."""
+    wanted, draws = training.spec.heads, range(1, training.spec.random_draws + 1)
     for draw in draws:
         yield train_random_concepts(training, draw)
     if "sparse" in wanted or "hybrid" in wanted:
         for draw in draws:
             yield from train_random_sparse(training, draw).at_each_nec()
+    if grounding:
+        for draw in draws:
+            yield grounding.random_head(draw)
     if "shuffled_labels" in wanted:
         for draw in draws:
             yield train_on_shuffled_labels(training, draw)
-    yield majority(training)

@@ -28,6 +28,8 @@ class HeadPlan:
     family: str = ""
     """Empty: the name."""
     draw: int = 0
+    directions: Float64[np.ndarray, "concept dim"] | None = None
+    """What scores are products of image vectors with; None: the concepts' text vectors."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ class Training:
 
     def features(self, plan: HeadPlan) -> Features:
         """Return what the head looks at, of training and of validation images."""
-        concepts = self.published.pool_vectors[plan.concepts]
+        concepts = plan.directions
+        if concepts is None:
+            concepts = self.published.pool_vectors[plan.concepts]
         train, validation = (
             torch.from_numpy(head_inputs(plan.inputs, self.published.vectors[rows], concepts))
             for rows in (self.train, self.validation)
@@ -123,7 +127,7 @@ class Training:
             curve=tuple(curve),
         )
         center = features.train.mean(0)
-        return Head(facts, head.weights.numpy(), head.bias.numpy(), center.numpy())
+        return Head(facts, head.weights.numpy(), head.bias.numpy(), center.numpy(), plan.directions)
 
 
 def training_steps(

@@ -16,6 +16,7 @@ def assemble_concept_dataset(
     this machine is not published, what makes them findable here (the digests) is.
     """
     dataset, concepts, kept = parts.dataset, parts.concepts, parts.screened.kept
+    pool = {c.concept_id for c in kept}
     locations = [c for c in ("location", "mask_location") if c in dataset.images]
     without_card = ConceptDataset(
         facts=ConceptDatasetFacts(
@@ -29,6 +30,7 @@ def assemble_concept_dataset(
             synthetic_images=dataset.synthetic,
             priors_from=parts.priors.source,
             recorded_answers=parts.candidates.recorded,
+            labelled=tuple(x for x in parts.screened.labelled if x.concept_id in pool),
             validated=parts.validated_ref.digest,
             test_labels=dataset.test_labels.digest,
         ),

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from schemas.evaluation import CurvePoint, Metric, RiskPoint
+from schemas.evaluation import (
+    CurvePoint,
+    InterventionCurve,
+    InterventionOrder,
+    Metric,
+    RiskPoint,
+)
 from schemas.probe import HeadKind, TrainingStep
 
 COLOURS: dict[HeadKind, str] = {
@@ -13,6 +19,8 @@ COLOURS: dict[HeadKind, str] = {
     "sparse": "#15803d",
     "prior": "#7c3aed",
     "hybrid": "#0891b2",
+    "grounded": "#be185d",
+    "random_directions": "#94a3a0",
     "linear_probe": "#1d4ed8",
     "zero_shot": "#b45309",
     "concept_matrix": "#a16207",
@@ -20,6 +28,13 @@ COLOURS: dict[HeadKind, str] = {
     "random_sparse": "#94a3a0",
     "shuffled_labels": "#b8a9a4",
     "majority": "#cbd5d2",
+}
+
+
+ORDER_COLOURS: dict[InterventionOrder, str] = {
+    "most uncertain first": "#0f766e",
+    "most weighted first": "#b45309",
+    "random": "#94a3a0",
 }
 
 
@@ -135,6 +150,39 @@ def nec_chart(families: Sequence[tuple[str, str, Sequence[Metric]]], label: str)
             f'<circle cx="{at_x:.1f}" cy="{y.at(m.value):.1f}" r="4" fill="{colour}"/>'
             for at_x, m in places
         ]
+    return svg_of(width, height, parts)
+
+
+def intervention_chart(curves: Sequence[InterventionCurve]) -> Markup:
+    """Draw a head's accuracy over the concepts that were looked at, one line an order.
+
+    The band is the interval of the first; those of the others would hide it.
+
+    Args:
+        curves: of one head.
+    """
+    width, height, pad = 420, 300, 44
+    values = [p.value for c in curves for p in c.accuracy]
+    band = curves[0].accuracy
+    x = Axis(0, max(len(c.accuracy) for c in curves) - 1, pad, width - 12)
+    low, high = min(p.low for p in band), max(p.high for p in band)
+    y = Axis(min(low, *values), max(high, *values), height - pad, 12)
+    upper = [f"{x.at(i):.1f},{y.at(p.high):.1f}" for i, p in enumerate(band)]
+    lower = [f"{x.at(i):.1f},{y.at(p.low):.1f}" for i, p in enumerate(band)]
+    parts = [
+        *_frame(x, y, height, pad, "concepts looked at in each image", "accuracy"),
+        f'<polygon points="{" ".join([*upper, *reversed(lower)])}" '
+        f'fill="{ORDER_COLOURS[curves[0].order]}" opacity=".08"/>',
+    ]
+    for row, curve in enumerate(curves):
+        colour = ORDER_COLOURS[curve.order]
+        line = " ".join(f"{x.at(i):.1f},{y.at(p.value):.1f}" for i, p in enumerate(curve.accuracy))
+        at = height - pad - 14 - 18 * (len(curves) - 1 - row)
+        parts.append(
+            f'<polyline points="{line}" fill="none" stroke="{colour}" '
+            f'stroke-width="2"/><circle cx="{width - 170}" cy="{at - 4}" r="4" fill="{colour}"/>'
+            f'<text class="name" x="{width - 158}" y="{at}">{escape(curve.order)}</text>'
+        )
     return svg_of(width, height, parts)
 
 

@@ -22,6 +22,7 @@ from schemas.screened import ScreenedSet
 from schemas.validation import Check, SuiteName, ValidationReport
 from tasks.report.candidates import candidates_section, origin_line, priors_section, quote_of
 from tasks.report.charts import COLOURS, training_curve
+from tasks.report.concept_truth import concept_truth_section
 from tasks.report.evaluation import evaluation_section, guarded_section
 from tasks.report.few_shots import few_shot_section
 from tasks.report.pictures import PictureBook
@@ -84,6 +85,9 @@ def _measured(m: Material, book: PictureBook) -> dict[str, Any]:
     return {
         "guarded": None,
         **evaluation_section(e, facts, m.published.facts.classes, _units(m), book),
+        **concept_truth_section(
+            e.concepts, e.interventions, m.probe.grounding, m.published.facts.synthetic_images
+        ),
         "decisions_note": "Test images, and what each concept added to the logit of the predicted "
         "class, compared with the average training image. Bars to the right speak for the "
         "prediction, bars to the left against it; with what is not shown they add up to the logit.",

@@ -6,8 +6,8 @@ rule; others compare them all, look at the training images or ask a language mod
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from schemas.artifact import Ref, StudyError
 from schemas.candidates import Candidate, CandidateSet
 from schemas.embeddings import TextEmbeddings
-from schemas.images import ClassLabel
+from schemas.images import AttributePhrases, ClassLabel
 from schemas.llm import Usage
 from schemas.screened import (
     Drop,
@@ -33,6 +33,7 @@ from tasks.screen.contradiction import Contradiction, find_contradictions, loser
 from tasks.screen.duplicates import Twin, exact_twins, merge_twins, near_twins
 from tasks.screen.form import why_malformed
 from tasks.screen.judge import Asking, hold_vote
+from tasks.screen.labelling import label_concepts
 from tasks.screen.outcome import (
     Candidates,
     Doubt,
@@ -66,6 +67,8 @@ class Circumstances:
     """Needed by the gates of `NEEDS_IMAGES`."""
     ask: Asking | None = None
     """Needed where the spec has a judge."""
+    attributes: Mapping[str, AttributePhrases] = field(default_factory=dict)
+    """Which statements the images' ground truth decides."""
 
 
 def screen(candidates: CandidateSet, circumstances: Circumstances, spec: ScreenSpec) -> ScreenedSet:
@@ -98,6 +101,7 @@ def screen(candidates: CandidateSet, circumstances: Circumstances, spec: ScreenS
         flags=tuple(flag for outcome in outcomes for flag in outcome.flags),
         judge=next((o.judge for o in outcomes if o.judge), None),
         usage=sum((o.usage for o in outcomes), Usage()),
+        labelled=label_concepts(candidates.candidates, circumstances.attributes),
     )
 
 

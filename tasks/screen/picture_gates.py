@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 
 from schemas.artifact import StudyError
 from schemas.screened import Flag, ScreenSpec
+from tasks.average_precision import normalised_average_precision
 from tasks.screen.activation import centred_scores, present
 from tasks.screen.co_occurrence import Pair, indistinct_pairs
 from tasks.screen.duplicates import plain_form
 from tasks.screen.groundability import ground, why_not_groundable
-from tasks.screen.learnability import normalised_average_precision
 from tasks.screen.outcome import Candidates, Doubt, Finding, Gate, Outcome, doubt_about, drop
 from tasks.screen.training import TrainingImages
 
@@ -74,18 +74,21 @@ def groundability_gate(
 
 def learnability_gate(images: TrainingImages, vectors: Vectors, spec: ScreenSpec) -> Gate:
     """Return the gate that flags concepts that rank the attribute of their own name badly."""
-    attributes = _by_form(images)
+    truths = {form: truth for form, truth in images.truths.items() if truth.present.any()}
 
     def decide(left: Candidates) -> Outcome:
-        named = tuple(c for c in left if plain_form(c.text) in attributes)
+        named = tuple(c for c in left if plain_form(c.text) in truths)
         if not named:
             return Outcome(left)
         flags = []
         scores = images.vectors @ vectors(named).T
-        usual = len(images.vectors) / images.classes
         for candidate, score in zip(named, scores.T, strict=True):
-            name, shown = attributes[plain_form(candidate.text)]
-            precision = normalised_average_precision(score, shown, usual)
+            truth = truths[plain_form(candidate.text)]
+            shown, known = truth.present[truth.known], truth.known
+            usual = len(shown) / images.classes
+            (precision,) = normalised_average_precision(
+                score[known], shown, usual, np.ones((1, len(shown)))
+            )
             if precision < spec.min_normalised_ap:
                 flags.append(
                     Flag(
@@ -95,8 +98,7 @@ def learnability_gate(images: TrainingImages, vectors: Vectors, spec: ScreenSpec
                         f"normalised average precision {precision:.2f}, below "
                         f"{spec.min_normalised_ap:.2f}",
                         evidence={
-                            "attribute": name,
-                            "normalised_ap": round(precision, 4),
+                            "normalised_ap": round(float(precision), 4),
                             "share_shown": round(float(shown.mean()), 4),
                         },
                     )
@@ -117,7 +119,6 @@ def co_occurrence_gate(
     Where an attribute has a concept's name it says on which images the concept is present;
     elsewhere its scores do.
     """
-    attributes = _by_form(images)
 
     def decide(left: Candidates) -> Outcome:
         if len(left) < 2 or not len(images.vectors):
@@ -130,8 +131,8 @@ def co_occurrence_gate(
             )
         on = present(centred_scores(images.vectors, vectors(left), pool))
         for place, candidate in enumerate(left):
-            if known := attributes.get(plain_form(candidate.text)):
-                on[:, place] = known[1]
+            if truth := images.truths.get(plain_form(candidate.text)):
+                on[:, place] = np.where(truth.known, truth.present, on[:, place])
         pairs = sorted(
             indistinct_pairs(on, spec.max_jaccard),
             key=lambda p: (-p.jaccard, p.first, p.second),
@@ -154,15 +155,6 @@ def co_occurrence_gate(
         )
 
     return decide
-
-
-def _by_form(
-    images: TrainingImages,
-) -> dict[tuple[str, ...], tuple[str, Bool[np.ndarray, " image"]]]:
-    """Return the attributes that some training image has, by the form that a concept has."""
-    return {
-        plain_form(name): (name, shown) for name, shown in images.attributes.items() if shown.any()
-    }
 
 
 def _warning(first: str, second: str, pair: Pair, spec: ScreenSpec) -> str:

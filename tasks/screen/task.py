@@ -48,6 +48,7 @@ def screen_concepts(
         if needs_images
         else None,
         ask=_asking(spec, llm, proposed.usage, store),
+        attributes=images.attribute_phrases,
     )
     screened = screen(proposed, known, spec)
     recipe = STAGE.recipe(

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 
 from schemas.embeddings import ImageEmbeddings
-from schemas.images import ImageDataset
+from schemas.images import ImageDataset, Truth
+from tasks.screen.labelling import Form, decided_statements
 
 MOST_IMAGES = 20_000
 """Of a larger split every so manieth image is looked at; shares need no more."""
@@ -18,8 +19,8 @@ class TrainingImages:
     """Training images without their labels."""
 
     vectors: Float32[np.ndarray, "image dim"]
-    attributes: Mapping[str, Bool[np.ndarray, " image"]]
-    """Name -> whether each image has it."""
+    truths: Mapping[Form, Truth]
+    """Form of a statement that some ground truth decides -> on which images it is true."""
     classes: int
     """How many classes the study has."""
 
@@ -31,6 +32,9 @@ def training_images(dataset: ImageDataset, vectors: ImageEmbeddings) -> Training
     ids = dataset.images["image_id"].to_numpy()[rows]
     return TrainingImages(
         vectors=np.asarray(vectors.take(list(ids)), dtype=np.float32),
-        attributes={name: dataset.attribute(name)[rows] for name in dataset.attributes},
+        truths={
+            form: decided.truth(dataset.attribute(decided.attribute))[rows]
+            for form, decided in decided_statements(dataset.attribute_phrases).items()
+        },
         classes=len(dataset.classes),
     )

@@ -79,7 +79,9 @@ def test_labels_are_numbers_in_the_order_of_the_classes() -> None:
     assert found.labels("train").tolist() == [1, 0]
     assert found.labels("validation").tolist() == [0]
     assert found.attributes == ("veil",)
-    assert found.attribute("veil").tolist() == [True, False, True, False]
+    truth = found.attribute("veil")
+    assert truth.present.tolist() == [True, False, True, False]
+    assert truth.known.all()
 
 
 @pytest.mark.parametrize(

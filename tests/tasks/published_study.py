@@ -10,6 +10,7 @@ from schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
 from schemas.concepts import Concept
 from schemas.embeddings import EncoderIdentity
 from schemas.images import SPLITS, ClassLabel, TestLabels
+from schemas.screened import LabelledConcept
 from tests.tasks.small_study import link_priors
 
 KEYS = ("a", "b", "c")
@@ -22,8 +23,10 @@ def published_study(
     """Return a dataset of 180 images of 90 subjects, and its test labels.
 
     Each class has a direction; images scatter around theirs, concepts too: two a class are
-    selected, four more a class are in the pool, half of them pointing nowhere. With `shuffled`
-    the labels are dealt at random, so that nothing can be learned.
+    selected, four more a class are in the pool, half of them pointing nowhere. The first concept of
+    a class is labelled: true on nine in ten images of the class and one in ten others, unknown of
+    some; that of the last class denies its attribute. With `shuffled` the labels are dealt at
+    random, so that nothing can be learned.
     """
     generator = np.random.default_rng(seed)
     directions = _unit(generator.normal(size=(3, DIM)))
@@ -44,6 +47,11 @@ def published_study(
             "group": [f"s{i // 2}" for i in range(180)],
         }
     )
+    for number, key in enumerate(KEYS):
+        shown = (truth == number) ^ (np.random.default_rng((seed, number)).random(180) < 0.1)
+        images[f"attribute.{key}"] = pd.array(
+            [None if i % 30 == 7 else bool(s) for i, s in enumerate(shown)], dtype="boolean"
+        )
     pool, pool_vectors = [], []
     for number, key in enumerate(KEYS):
         for j in range(6):
@@ -69,6 +77,12 @@ def published_study(
             priors_from="signs.txt",
             synthetic_images=True,
             recorded_answers=False,
+            labelled=tuple(
+                LabelledConcept(
+                    concept_id=pool[6 * number].concept_id, attribute=key, denied=key == "c"
+                )
+                for number, key in enumerate(KEYS)
+            ),
             validated="0" * 20,
             test_labels="0" * 20,
         ),

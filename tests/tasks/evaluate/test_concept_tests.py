@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from tasks.evaluate.concept_tests import (
     CoOccurrence,
@@ -10,12 +10,8 @@ from tasks.evaluate.concept_tests import (
     concept_aurocs,
     concept_existence,
     concept_global_importance,
-    concept_location,
     find_concepts,
     global_importance,
-    mask_centre,
-    normalised_average_precision,
-    pointing_distance,
     predict_attribute,
     reasons,
     weighted_mean,
@@ -83,42 +79,6 @@ def test_a_concept_without_both_values_has_no_p_value() -> None:
     assert found.p_value[0] <= found.family_p_value[0] <= 1
 
 
-def test_average_precision_at_its_own_prevalence_is_scikit_learns() -> None:
-    scores, present = _draw(80, 3, 1.0)
-    weights = np.random.default_rng(1).poisson(1.0, (4, 80)).astype(float)
-    for j in range(3):
-        for row in weights:
-            kept = np.repeat(np.arange(80), row.astype(int))
-            shown = present[kept, j]
-            value = normalised_average_precision(
-                scores[:, j], present[:, j], shown.sum() * 80 / len(kept), row[None]
-            )
-            expected = average_precision_score(shown, scores[kept, j])
-            assert value[0] == pytest.approx(expected)
-
-
-def test_normalised_average_precision_worked_by_hand() -> None:
-    scores, present = np.array([4.0, 3, 2, 1]), np.array([True, False, True, False])
-    value = normalised_average_precision(scores, present, 1.0, np.ones((1, 4)))
-    # recall 1/2 without a false one: precision 1; recall 1 after one: 1 / (1 + 1)
-    assert value[0] == pytest.approx((1 + 1 / 2) / 2)
-    none = normalised_average_precision(scores, np.zeros(4, dtype=bool), 1.0, np.ones((1, 4)))
-    assert np.isnan(none[0])
-
-
-def test_normalising_makes_rare_concepts_comparable() -> None:
-    generator = np.random.default_rng(0)
-    values, usual = [], []
-    for shown in (10_000, 500):  # equal detectors among equally many images without the concept
-        present = np.arange(10_000 + shown) < shown
-        scores = 1.5 * present + generator.normal(size=len(present))
-        once = np.ones((1, len(present)))
-        values.append(normalised_average_precision(scores, present, 5000, once)[0])
-        usual.append(average_precision_score(present, scores))
-    assert usual[0] > usual[1] + 0.3
-    assert values[0] == pytest.approx(values[1], abs=0.02)
-
-
 def test_importance_ignores_what_all_classes_share() -> None:
     weights = np.array([[1.0, 2.0], [3.0, 2.0]])
     scores = np.array([[0.0, 0], [2, 8]])
@@ -171,48 +131,6 @@ def test_existence_is_the_share_of_reasons_that_is_there() -> None:
     np.testing.assert_allclose(value, [0.5, 1, np.nan])
     weights = np.array([[1.0, 1, 1], [3, 1, 9], [0, 0, 2]])
     np.testing.assert_allclose(weighted_mean(value, weights), [0.75, 2.5 / 4, np.nan])
-
-
-def test_location_asks_whether_the_true_point_is_among_the_hottest() -> None:
-    heat = np.array([[[9.0, 8], [7, 6]], [[1, 1], [1, 0]]])[None]  # one image, two reasons
-    reason = np.array([[4, 2]])
-
-    def value(points: list[list[float]], area: float) -> float:
-        return float(concept_location(reason, heat, np.array([points], dtype=float), area)[0])
-
-    nowhere = [np.nan, np.nan]
-    assert value([[0, 0], nowhere], 0.25) == 1
-    assert value([[0, 1], nowhere], 0.25) == 0
-    assert value([[0, 1], nowhere], 0.5) == 1
-    assert value([nowhere, [0, 1]], 0.5) == pytest.approx(2 / 3)  # three pixels tie for two places
-    assert value([[0, 0], [1, 1]], 0.5) == 0.5
-    assert np.isnan(value([nowhere, nowhere], 0.5))
-
-
-def test_a_random_map_hits_as_often_as_its_area() -> None:
-    generator = np.random.default_rng(0)
-    heat = generator.random((500, 2, 6, 6))
-    points = generator.integers(0, 6, (500, 2, 2)).astype(float)
-    hits = concept_location(np.zeros((500, 2), dtype=int), heat, points, 1 / 4)
-    assert hits.mean() == pytest.approx(1 / 4, abs=0.05)
-
-
-def test_pointing_distance_worked_by_hand() -> None:
-    heat = np.zeros((3, 3, 4))
-    heat[0, 2, 3] = 1
-    heat[1, 0, [0, 2]] = 1
-    points = np.array([[2.0, 0], [0, 1], [0, 0]])
-    np.testing.assert_allclose(pointing_distance(heat, points), [3 / 5, 0, np.nan])
-    assert np.isnan(pointing_distance(heat[:1], np.full((1, 2), np.nan))[0])
-
-
-def test_the_centre_of_a_ring_lies_on_it() -> None:
-    ring = np.ones((3, 3), dtype=bool)
-    ring[1, 1] = False
-    row, column = mask_centre(ring)
-    assert ring[int(row), int(column)]
-    np.testing.assert_array_equal(mask_centre(np.array([[False, True, True, True]])), [0, 2])
-    assert np.isnan(mask_centre(~ring & ring)).all()
 
 
 def test_pairs_that_never_part_are_inseparable() -> None:

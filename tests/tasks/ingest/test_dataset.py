@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from schemas.artifact import StudyError
-from schemas.images import ClassLabel, SplitSpec
+from schemas.images import ClassLabel, SplitSpec, Truth
 from tasks.ingest.claims import TooManyRejected
 from tasks.ingest.dataset import LabelledImages, choose_splits
 from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, set_apart, write_images
@@ -321,24 +321,30 @@ def test_a_group_that_unbalances_the_splits_is_said() -> None:
 def test_attributes_are_read_from_every_way_of_saying_true(
     read_table: ReadTable, values: list[Any]
 ) -> None:
-    found = read_table({"label": ["x", "y"] * 4, "veil": values * 4}, attribute_columns=["veil"])
+    found = read_table({"label": ["x", "y"] * 4, "veil": values * 4}, attributes=["veil"])
     assert found.images["attribute.veil"].dtype == bool
     ids = found.images["image_id"].str.removeprefix("row-").astype(int)
     assert found.images["attribute.veil"].tolist() == [i % 2 == 0 for i in ids]
     assert "meta.veil" not in found.images
 
 
-@pytest.mark.parametrize("strange", [None, "perhaps"])
-def test_an_unknown_attribute_is_not_taken_for_an_absent_one(
-    read_table: ReadTable, strange: str | None
-) -> None:
-    columns = {"label": ["x", "y"] * 4, "veil": ["yes"] * 7 + [strange]}
+def test_an_unknown_attribute_is_not_taken_for_an_absent_one(read_table: ReadTable) -> None:
+    columns = {"label": ["x", "y"] * 4, "veil": ["yes", "no", None, "", "yes", "no", "no", "no"]}
+    found = read_table(columns, attributes=["veil"])
+    truth = Truth.of_column(found.images["attribute.veil"])
+    ids = found.images["image_id"].str.removeprefix("row-").astype(int)
+    assert ids[~truth.known].tolist() == [2, 3]
+    assert ids[truth.present].tolist() == [0, 4]
+
+
+def test_an_attribute_that_is_neither_true_nor_false_is_refused(read_table: ReadTable) -> None:
+    columns = {"label": ["x", "y"] * 4, "veil": ["yes"] * 7 + ["perhaps"]}
     with pytest.raises(StudyError) as error:
-        read_table(columns, attribute_columns=["veil"])
+        read_table(columns, attributes=["veil"])
     assert str(error.value) == (
-        "the attribute column `veil` has 1 values that are missing or neither true nor false, "
-        f"such as `{strange or ''}`. It must hold true/false, yes/no or 1/0 for every image: "
-        "correct it, or leave it out of `dataset.attribute_columns`."
+        "the attribute column `veil` has 1 values that are neither true nor false, such as "
+        "`perhaps`. It must hold true/false, yes/no, 1/0 or nothing: correct it, or leave it out "
+        "of `dataset.attributes`."
     )
 
 

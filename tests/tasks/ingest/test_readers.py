@@ -176,7 +176,7 @@ def test_a_csv_table_keeps_leading_zeros_and_types(tmp_path: Path, read: Read, d
         label_column="dx",
         id_column="file",
         subject_column="patient",
-        attribute_columns=["seen"],
+        attributes=["seen"],
     )
     images = found.images
     assert images["image_id"].tolist() == [f"00{i}" for i in range(9)]

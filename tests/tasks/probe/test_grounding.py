@@ -37,7 +37,7 @@ def _draw(
 def test_shown_concepts_are_found_and_others_are_not() -> None:
     functions = train_grounding_functions(*_draw(120, 0), _FOLDS, _STRENGTHS)
     vectors, present, known = _draw(2000, 1)
-    auc = concept_auc(functions.probabilities(vectors), present, known)
+    auc = concept_auc(functions.log_odds(vectors), present, known)
     assert auc[:2].min() > 0.9
     assert abs(float(auc[2]) - 0.5) < 0.08
 
@@ -60,7 +60,7 @@ def test_a_function_is_scikit_learns_at_the_strength_that_folds_chose() -> None:
         assert functions.l2[j] == _STRENGTHS[int(np.argmin(losses))]
         model = _balanced(functions.l2[j], len(y)).fit(x, y)
         theirs = model.predict_proba(vectors.numpy())[:, 1]
-        np.testing.assert_allclose(functions.probabilities(vectors)[:, j], theirs, atol=2e-3)
+        np.testing.assert_allclose(functions.log_odds(vectors).sigmoid()[:, j], theirs, atol=2e-3)
 
 
 def _balanced(l2: float, images: int) -> LogisticRegression:
@@ -96,7 +96,7 @@ def test_random_directions_find_concepts_less_often_than_trained_ones() -> None:
     train, validation = _draw(120, 0), _draw(300, 1)
     baseline = random_direction_auc(*train, *validation, directions=100, seed=0)
     functions = train_grounding_functions(*train, _FOLDS, _STRENGTHS)
-    auc = concept_auc(functions.probabilities(validation[0]), *validation[1:])
+    auc = concept_auc(functions.log_odds(validation[0]), *validation[1:])
     chance = baseline.share_at_least(auc)
     assert float(chance[:2].max()) < 0.05 < float(chance[2])
     assert (

@@ -46,6 +46,7 @@ def test_every_head_is_there_once(probe: Probe) -> None:
         "sparse, NEC 2",
         "hybrid",
         "prior",
+        "concept bottleneck, grounded",
         "zero-shot",
         "concept matrix search",
         "random concepts 1",
@@ -54,6 +55,8 @@ def test_every_head_is_there_once(probe: Probe) -> None:
         "random sparse 1, NEC 2",
         "random sparse 2, NEC 1",
         "random sparse 2, NEC 2",
+        "random directions 1",
+        "random directions 2",
         "shuffled labels 1",
         "shuffled labels 2",
         "majority class",
@@ -68,6 +71,7 @@ def test_draws_share_a_family_and_nothing_else_does(probe: Probe) -> None:
         "random concepts",
         "random sparse, NEC 1",
         "random sparse, NEC 2",
+        "random directions",
         "shuffled labels",
     }
     assert all(of in ([0], [1, 2]) for of in draws.values())

@@ -16,10 +16,12 @@ from schemas.artifact import Manifest, Recipe, Ref
 from schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
 from schemas.concepts import ClassSelection, ConceptSet, Pick
 from schemas.evaluation import (
+    ConceptQuality,
     EvaluateSpec,
     Evaluation,
     GuardedAnswer,
     GuardedEvaluation,
+    Interventions,
     TestLook,
     ThresholdoutSpec,
     UnusableColumn,
@@ -422,7 +424,28 @@ def test_what_the_reusable_holdout_keeps_is_not_on_the_page(material: Material) 
     assert "<td><b>0.812</b></td><td>test images, with noise: they differ</td>" in page
     assert "<td><b>–</b></td><td>the budget is spent</td>" in page
     assert "7 answers from the test images, of which 6 are left" in page
-    for section in ("confidence", "subgroups", "dispute", "few-shots", "decisions", "errors"):
+    for section in (
+        "confidence",
+        "subgroups",
+        "dispute",
+        "few-shots",
+        "concept-truth",
+        "decisions",
+    ):
         assert f'id="{section}"' not in page
         assert f'href="#{section}"' not in page
     assert 'id="concepts"' in page
+
+
+def test_without_ground_truth_the_page_says_that_concepts_cannot_be_checked(
+    material: Material,
+) -> None:
+    nothing = ConceptQuality(labelled=0, unlabelled=6, not_computable="nobody looked")
+    unknown = Interventions(concepts=0, not_computable="nobody looked")
+    evaluation = _in_full(material).model_copy(
+        update={"concepts": nothing, "interventions": unknown}
+    )
+    changed = replace(material, evaluation=evaluation)
+    page = render_page(compose_page(changed, ReportSpec(), PictureBook(_png, 32)))
+    assert "Not computable: nobody looked." in page
+    assert "Is each concept found?" not in page

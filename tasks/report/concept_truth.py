@@ -1,0 +1,215 @@
+"""What the page says of concepts where the truth about them is known."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from schemas.evaluation import (
+    ConceptFinding,
+    ConceptQuality,
+    HeadConcepts,
+    InterventionCurve,
+    Interventions,
+)
+from schemas.probe import GroundedConcept
+from tasks.report.charts import intervention_chart
+
+_SURE = 0.05
+_MATCHES = {
+    "weights": "CGIM, weights",
+    "predicted": "CGIM, scores",
+    "product": "CGIM, their product",
+}
+_FOUND_NOTE = (
+    "AUROC is the chance that an image which shows the concept scores higher than one which does "
+    "not; within a class only pairs of the same class count, so a score that knows the class alone "
+    "reads one half there. Chance is what one in twenty permutations of the truth exceeds, groups "
+    "kept whole; found means p < 0.05 after correction for the number of concepts. Normalised "
+    "average precision is as if every concept were equally frequent. The weight is the share of "
+    "what the bottleneck's logits move by."
+)
+_HEADS_NOTE = (
+    "CEM: of the labelled concepts that speak most for a decision because their score lies above "
+    "the average image's, the share that is there; beside it what labelled concepts drawn at "
+    "random reach. CGIM: the mean cosine, over classes, of how often a class shows a concept with "
+    "the head's weights, with its mean score, and with both; beside it the same with other "
+    "concepts' truth, since positive numbers always agree to a degree."
+)
+_FUNCTIONS_NOTE = (
+    "Each takes the place of the text's score in the head “concept bottleneck, grounded”, at the "
+    "text score's mean and spread. A direction that finds a concept must beat random ones, whose "
+    "sign alone is learned."
+)
+
+
+def concept_truth_section(
+    quality: ConceptQuality,
+    interventions: Interventions,
+    grounding: Sequence[GroundedConcept],
+    synthetic: bool,
+) -> dict[str, Any]:
+    """Return what ground truth says of scores and heads, or why it says nothing."""
+    if quality.not_computable:
+        return {
+            "concept_truth": {
+                "overview": [
+                    f"Not computable: {quality.not_computable}. Neither whether a score finds its "
+                    "concept, nor what correcting concepts would bring, can be said without."
+                ]
+            }
+        }
+    text = sorted(
+        (f for f in quality.findings if f.score == "text"),
+        key=lambda f: -(f.auroc.value if f.auroc else 0.0),
+    )
+    grounded = {f.concept_id: f for f in quality.findings if f.score == "grounded"}
+    columns = _head_columns(quality.heads)
+    return {
+        "concept_truth": {
+            "overview": _overview(quality, text, grounded, synthetic),
+            "interventions": _interventions(interventions),
+            "found_note": _FOUND_NOTE,
+            "grounded": bool(grounded),
+            "concepts": [_concept(f, grounded.get(f.concept_id)) for f in text],
+            "heads_note": _HEADS_NOTE,
+            "head_columns": columns,
+            "heads": [_head(h, columns) for h in quality.heads],
+            "pairs": quality.pairs,
+            "pairs_found": quality.pairs_found,
+            "functions_note": _FUNCTIONS_NOTE,
+            "functions": [_function(g) for g in grounding],
+        }
+    }
+
+
+def _overview(
+    quality: ConceptQuality,
+    text: Sequence[ConceptFinding],
+    grounded: dict[str, ConceptFinding],
+    synthetic: bool,
+) -> list[str]:
+    truth = "what was drawn" if synthetic else "the data's own columns"
+    lines = [
+        f"Of {quality.labelled + quality.unlabelled} selected concepts, {truth} "
+        f"decide{'s' if synthetic else ''} {quality.labelled}; of the others nothing here is "
+        f"known. {_found('The text finds', text)}"
+    ]
+    if grounded:
+        lines[0] += f" {_found('Grounding functions find', list(grounded.values()))}"
+    if synthetic:
+        lines.append("The images are synthetic: this tells of the drawing, not of skin.")
+    return lines
+
+
+def _found(who: str, findings: Sequence[ConceptFinding]) -> str:
+    areas = [f.auroc.value for f in findings if f.auroc]
+    if not areas:
+        return f"{who} none that varies among the test images."
+    found = sum(_is_found(f) for f in findings)
+    within = [f.within_class_auroc.value for f in findings if f.within_class_auroc]
+    apart = f", within classes {median(within):.3f}" if within else ""
+    return f"{who} {found} of {len(areas)} (median AUROC {median(areas):.3f}{apart})."
+
+
+def _is_found(finding: ConceptFinding) -> bool:
+    return finding.family_p_value is not None and finding.family_p_value < _SURE
+
+
+def _concept(text: ConceptFinding, grounded: ConceptFinding | None) -> dict[str, Any]:
+    return {
+        "text": text.text,
+        "decided_by": f"{'not ' if text.denied else ''}{text.attribute.replace('_', ' ')}",
+        "shown": f"{text.present:,} of {text.present + text.absent:,}",
+        "auroc": text.auroc,
+        "is_found": _is_found(text),
+        "p_value": "" if text.family_p_value is None else f", p = {text.family_p_value:.3f}",
+        "chance": _told(text.chance_95),
+        "within": text.within_class_auroc,
+        "precision": text.normalised_ap,
+        "grounded": grounded.auroc if grounded else None,
+        "grounded_within": grounded.within_class_auroc if grounded else None,
+        "importance": f"{text.importance:.1%}",
+    }
+
+
+def _told(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _head_columns(heads: Sequence[HeadConcepts]) -> list[str]:
+    counts = sorted({e.reasons for h in heads for e in h.existence})
+    return [
+        *(f"CEM, {n} strongest" if n > 1 else "CEM, strongest" for n in counts),
+        *dict.fromkeys(_MATCHES[m.of] for h in heads for m in h.importance),
+    ]
+
+
+def _head(head: HeadConcepts, columns: Sequence[str]) -> dict[str, Any]:
+    cells = {
+        f"CEM, {e.reasons} strongest" if e.reasons > 1 else "CEM, strongest": {
+            "value": f"{e.share.value:.3f}",
+            "span": f"{e.share.low:.3f}–{e.share.high:.3f}",
+            "beside": f"at random {e.chance:.3f}",
+        }
+        for e in head.existence
+    }
+    cells |= {
+        _MATCHES[m.of]: {
+            "value": f"{m.value:.3f}",
+            "span": "",
+            "beside": f"others' truth {m.of_others:.3f}",
+        }
+        for m in head.importance
+    }
+    return {"head": head.head, "cells": [cells.get(c) for c in columns]}
+
+
+def _function(grounded: GroundedConcept) -> dict[str, Any]:
+    return {
+        "text": grounded.text,
+        "present": f"{grounded.present:,}",
+        "absent": f"{grounded.absent:,}",
+        "auroc": _told(grounded.auroc),
+        "text_auroc": _told(grounded.text_auroc),
+        "random_95": _told(grounded.random_95),
+        "p_value": _told(grounded.p_value),
+    }
+
+
+# --- interventions -------------------------------------------------------------------------------
+
+
+def _interventions(made: Interventions) -> dict[str, Any] | None:
+    if not made.curves:
+        return None
+    heads = list(dict.fromkeys(c.head for c in made.curves))
+    by_head = {head: [c for c in made.curves if c.head == head] for head in heads}
+    steps = _steps(made.curves[0])
+    return {
+        "note": "A concept is read as present where its score makes that the likelier, as training "
+        "and validation images have it; where that is wrong, a person's correction sets the score "
+        f"to the one typical of the truth. The concept bottleneck's scores are wrong "
+        f"{made.read_wrong:.0%} of the time. Only the {made.concepts} labelled concepts can be "
+        "corrected; all of them take accuracy "
+        + ", ".join(_gain(head, curves) for head, curves in by_head.items())
+        + ". The band is the interval of the first order; the others' are about as wide.",
+        "charts": [
+            {"head": head, "svg": intervention_chart(curves)} for head, curves in by_head.items()
+        ],
+        "looked": steps,
+        "rows": [
+            {"head": c.head, "order": c.order, "cells": [c.accuracy[i] for i in steps]}
+            for c in made.curves
+        ],
+    }
+
+
+def _steps(curve: InterventionCurve) -> list[int]:
+    """Return some numbers of concepts, the first and the last among them."""
+    last = len(curve.accuracy) - 1
+    return sorted({round(last * share) for share in (0, 0.1, 0.25, 0.5, 0.75, 1)})
+
+
+def _gain(head: str, curves: Sequence[InterventionCurve]) -> str:
+    first, last = curves[0].accuracy[0].value, curves[0].accuracy[-1].value
+    return f"from {first:.3f} to {last:.3f} ({head})"

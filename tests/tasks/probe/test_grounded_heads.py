@@ -1,0 +1,94 @@
+"""Grounding takes the place of text scores, on training images alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from schemas.concept_dataset import ConceptDataset
+from schemas.probe import Head, Probe, ProbeSpec, head_inputs
+from tasks.probe.grounded_heads import Grounding
+from tasks.probe.heads import train_heads
+from tasks.probe.training import Training
+from tests.tasks.published_study import KEYS, published_study
+
+SPEC = ProbeSpec(heads=("grounded",), epochs=80, random_draws=2)
+
+
+@pytest.fixture(scope="module")
+def published() -> ConceptDataset:
+    return published_study()[0]
+
+
+@pytest.fixture(scope="module")
+def probe(published: ConceptDataset) -> Probe:
+    return train_heads(published, SPEC)
+
+
+def _features(published: ConceptDataset, head: Head) -> np.ndarray:
+    assert head.directions is not None
+    return head_inputs("scores", published.vectors[published.rows("train")], head.directions)
+
+
+def test_only_labelled_concepts_are_grounded_and_the_others_keep_their_text(
+    published: ConceptDataset, probe: Probe
+) -> None:
+    labelled = {x.concept_id for x in published.facts.labelled}
+    assert {g.concept_id for g in probe.grounding} == labelled
+    head = probe.head("grounded")
+    assert head.directions is not None
+    place = {c.concept_id: i for i, c in enumerate(published.pool)}
+    for i, candidate in enumerate(head.facts.candidates):
+        text = published.pool_vectors[place[candidate.concept_id]]
+        assert np.allclose(head.directions[i], text) != (candidate.concept_id in labelled)
+
+
+def test_grounded_scores_vary_as_the_scores_of_text_do(
+    published: ConceptDataset, probe: Probe
+) -> None:
+    text = published.scores[published.rows("train")].std(axis=0)
+    for head in probe.heads:
+        if head.directions is not None:
+            np.testing.assert_allclose(_features(published, head).std(axis=0), text, rtol=1e-4)
+
+
+def test_functions_find_what_the_vectors_show_better_than_most_random_directions(
+    probe: Probe,
+) -> None:
+    for grounded in probe.grounding:
+        assert grounded.auroc is not None
+        assert grounded.p_value is not None
+        assert grounded.auroc > 0.7
+        assert grounded.p_value < 0.25  # of 12 dimensions one in four leans towards the class
+
+
+def test_counts_are_of_training_images_whose_truth_is_known(
+    published: ConceptDataset, probe: Probe
+) -> None:
+    attributes = published.images.iloc[published.rows("train")]
+    for grounded, key in zip(probe.grounding, KEYS, strict=True):
+        shown = attributes[f"attribute.{key}"].dropna() != (key == "c")
+        assert (grounded.present, grounded.absent) == (int(shown.sum()), int((~shown).sum()))
+
+
+def test_no_other_split_trains_a_function(published: ConceptDataset, probe: Probe) -> None:
+    images = published.images.copy()
+    unseen = images["split"] != "train"
+    for key in KEYS:
+        images[f"attribute.{key}"] = images[f"attribute.{key}"].where(~unseen)
+    blind = Grounding.of(Training.of(replace(published, images=images), SPEC))
+    assert blind is not None
+    assert {g.auroc for g in blind.concepts} == {None}
+    np.testing.assert_array_equal(blind.head().weights, probe.head("grounded").weights)
+
+
+def test_without_labels_the_head_is_skipped_with_its_reason(published: ConceptDataset) -> None:
+    facts = published.facts.model_copy(update={"labelled": ()})
+    probe = train_heads(replace(published, facts=facts), SPEC)
+    assert probe.grounding == ()
+    assert not any(h.facts.kind in ("grounded", "random_directions") for h in probe.heads)
+    (skipped,) = probe.skipped
+    assert skipped.reason == (
+        "no selected concept has labels of both kinds on enough training images. Name true/false "
+        "columns, and the statements that claim them, under `dataset.attributes`."
+    )

@@ -1,0 +1,88 @@
+"""The page says what ground truth says of concepts, or why it says nothing."""
+
+from schemas.evaluation import (
+    ConceptFinding,
+    ConceptQuality,
+    Estimate,
+    InterventionCurve,
+    Interventions,
+)
+from tasks.report.concept_truth import concept_truth_section
+
+SURE = Estimate(value=0.9, low=0.8, high=1.0)
+UNSURE = Estimate(value=0.55, low=0.4, high=0.7)
+
+
+def finding(text: str, auroc: Estimate | None, p: float | None) -> ConceptFinding:
+    return ConceptFinding(
+        concept_id=text,
+        text=text,
+        attribute="blue_veil",
+        denied=True,
+        score="text",
+        present=1200,
+        absent=300,
+        auroc=auroc,
+        within_class_auroc=None,
+        normalised_ap=None,
+        chance_95=None,
+        p_value=p,
+        family_p_value=p,
+        importance=0.125,
+    )
+
+
+def test_the_overview_counts_what_is_found_among_what_varies() -> None:
+    quality = ConceptQuality(
+        labelled=3,
+        unlabelled=7,
+        findings=(
+            finding("none", None, None),
+            finding("luck", UNSURE, 0.3),
+            finding("veil", SURE, 0.01),
+        ),
+    )
+    nothing = Interventions(concepts=3)
+    section = concept_truth_section(quality, nothing, (), synthetic=True)["concept_truth"]
+    assert section["overview"] == [
+        "Of 10 selected concepts, what was drawn decides 3; of the others nothing here is known. "
+        "The text finds 1 of 2 (median AUROC 0.725).",
+        "The images are synthetic: this tells of the drawing, not of skin.",
+    ]
+    assert [c["text"] for c in section["concepts"]] == ["veil", "luck", "none"]
+    assert [c["is_found"] for c in section["concepts"]] == [True, False, False]
+    assert section["concepts"][0]["shown"] == "1,200 of 1,500"
+    assert section["concepts"][0]["decided_by"] == "not blue veil"
+    assert section["interventions"] is None
+
+
+def test_without_ground_truth_the_section_says_why() -> None:
+    section = concept_truth_section(
+        ConceptQuality(labelled=0, unlabelled=7, not_computable="nobody looked"),
+        Interventions(concepts=0, not_computable="nobody looked"),
+        (),
+        synthetic=False,
+    )["concept_truth"]
+    assert section == {
+        "overview": [
+            "Not computable: nobody looked. Neither whether a score finds its concept, nor what "
+            "correcting concepts would bring, can be said without."
+        ]
+    }
+
+
+def test_interventions_tell_where_each_head_starts_and_ends() -> None:
+    curve = InterventionCurve(
+        head="sparse",
+        head_kind="sparse",
+        order="random",
+        accuracy=(UNSURE, UNSURE, SURE),
+    )
+    quality = ConceptQuality(labelled=2, unlabelled=0, findings=(finding("veil", SURE, 0.01),))
+    made = Interventions(concepts=2, read_wrong=0.25, curves=(curve,))
+    section = concept_truth_section(quality, made, (), synthetic=False)["concept_truth"]
+    assert (
+        "scores are wrong 25% of the time. Only the 2 labelled concepts can be corrected; all of "
+        "them take accuracy from 0.550 to 0.900 (sparse). "
+    ) in section["interventions"]["note"]
+    assert section["interventions"]["looked"] == [0, 1, 2]
