@@ -19,7 +19,7 @@ from jaxtyping import Float64, Int, Shaped
 from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
 
-from tasks.evaluate.metrics import ReliabilityCurve, check_predictions
+from tasks.evaluate.metrics import check_predictions
 
 _COOLEST, _HOTTEST = 0.01, 100.0
 
@@ -66,6 +66,15 @@ def debiased_calibration_error(
     with np.errstate(invalid="ignore"):
         mean_square = (share * product / np.where(known, pairs, 1)).sum(1) / share.sum(1)
     return np.sqrt(np.maximum(mean_square, 0))
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """One point for each bin; NaN where it has no image."""
+
+    confidence: Float64[np.ndarray, " bin"]  # mean
+    accuracy: Float64[np.ndarray, " bin"]
+    images: Int[np.ndarray, " bin"]
 
 
 def equal_mass_reliability(

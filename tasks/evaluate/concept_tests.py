@@ -15,8 +15,6 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 from scipy.stats import rankdata
 
-from tasks.evaluate.metrics import macro_auroc
-
 _Scores = Float64[np.ndarray, "image concept"]
 _Present = Bool[np.ndarray, "image concept"]
 _Weights = Float64[np.ndarray, "resample image"]
@@ -287,69 +285,3 @@ def co_occurrences(present: _Present) -> tuple[CoOccurrence, ...]:
         for j in range(i + 1, len(total))
     ]
     return tuple(sorted(pairs, key=lambda pair: -np.nan_to_num(pair.jaccard)))
-
-
-@dataclass(frozen=True, eq=False)
-class CrossFit:
-    """Probabilities of an attribute's levels, from models that never saw the image's group."""
-
-    probabilities: Float64[np.ndarray, "image level"]
-    fold: Int[np.ndarray, " image"]
-
-    def auroc(self, levels: _Labels, weights: _Weights) -> Float64[np.ndarray, " resample"]:
-        """Return the macro AUROC within each fold, averaged over folds that define it.
-
-        Probabilities of different folds come from different models and do not compare; pooled they
-        would read below one half where there is nothing to find.
-        """
-        of_fold = np.stack(
-            [
-                macro_auroc(levels[here], self.probabilities[here], weights[:, here])
-                for here in (self.fold == f for f in np.unique(self.fold))
-            ]
-        )
-        defined = ~np.isnan(of_fold)
-        with np.errstate(invalid="ignore"):
-            return np.where(defined, of_fold, 0.0).sum(0) / defined.sum(0)
-
-
-def predict_attribute(
-    scores: _Scores,
-    levels: _Labels,
-    groups: Shaped[np.ndarray, " image"],
-    seed: int,
-    folds: int = 5,
-) -> CrossFit:
-    """Predict sex, age bin or site from the concept vector, by cross-fitted logistic regression.
-
-    A concept vector that knows the scanner lets a head use it. Scores are standardised on the
-    images fitted, the penalty is scikit-learn's default (C = 1), and folds keep groups whole and
-    levels in proportion.
-
-    Raises:
-        ValueError: the attribute has one level, or fewer groups than folds.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    names = np.unique(levels)
-    if len(names) < 2 or len(np.unique(groups)) < folds:
-        raise ValueError(
-            f"an attribute of {len(names)} levels on {len(np.unique(groups))} groups cannot be "
-            f"predicted in {folds} folds; usually the column is constant among these images. "
-            "Choose another column, or fewer folds."
-        )
-    probabilities = np.zeros((len(levels), int(names[-1]) + 1))
-    fold = np.zeros(len(levels), dtype=np.int64)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    for number, (seen, unseen) in enumerate(splitter.split(scores, levels, groups)):
-        fold[unseen] = number
-        if len(np.unique(levels[seen])) == 1:
-            probabilities[unseen, levels[seen][0]] = 1
-            continue
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        model.fit(scores[seen], levels[seen])
-        probabilities[np.ix_(unseen, model[-1].classes_)] = model.predict_proba(scores[unseen])
-    return CrossFit(probabilities, fold)

@@ -16,7 +16,6 @@ of equals.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -174,27 +173,6 @@ def expected_calibration_error(
     confidence, right = _confidence(labels, probabilities)
     gaps = _one_hot(_bin_of(confidence), CALIBRATION_BINS) * (right - confidence)[:, None]
     return _ratio(np.abs(weights @ gaps).sum(1), weights.sum(1))
-
-
-@dataclass(frozen=True)
-class ReliabilityCurve:
-    """One point for each bin of the calibration error; NaN where a bin has no image."""
-
-    confidence: Float64[np.ndarray, " bin"]  # mean
-    accuracy: Float64[np.ndarray, " bin"]
-    images: Int[np.ndarray, " bin"]
-
-
-def reliability_curve(labels: _Labels, probabilities: _Probabilities) -> ReliabilityCurve:
-    """Return how often each level of confidence is right (bins as in the calibration error)."""
-    confidence, right = _confidence(labels, probabilities)
-    members = _one_hot(_bin_of(confidence), CALIBRATION_BINS)
-    images = members.sum(0)
-    return ReliabilityCurve(
-        confidence=_ratio(confidence @ members, images),
-        accuracy=_ratio(right @ members, images),
-        images=images.astype(np.int64),
-    )
 
 
 def check_predictions(labels: _Labels, probabilities: _Probabilities) -> None:

@@ -12,7 +12,6 @@ from tasks.evaluate.concept_tests import (
     concept_global_importance,
     find_concepts,
     global_importance,
-    predict_attribute,
     reasons,
     weighted_mean,
 )
@@ -145,38 +144,3 @@ def test_pairs_that_never_part_are_inseparable() -> None:
     assert not third.inseparable
     assert CoOccurrence(0, 1, both=96, only_first=1, only_second=1, neither=2).inseparable
     assert np.isnan(CoOccurrence(0, 1, 0, 0, 0, 5).jaccard)
-
-
-def test_an_attribute_in_the_scores_is_found_and_one_that_is_not_reads_one_half() -> None:
-    generator = np.random.default_rng(0)
-    groups = np.repeat(np.arange(150), 2)
-    sex = (generator.random(150) < 0.4).astype(int)[groups]
-    scores = generator.normal(size=(300, 8))
-    once = np.ones((1, 300))
-    nothing = np.mean(
-        [predict_attribute(scores, sex, groups, seed).auroc(sex, once)[0] for seed in range(5)]
-    )
-    assert nothing == pytest.approx(0.5, abs=0.07)
-    scores[:, 3] += 1.5 * sex
-    fit = predict_attribute(scores, sex, groups, seed=0)
-    assert 0.8 < fit.auroc(sex, once)[0] < 0.9  # normal with a step of 1.5: .856
-    np.testing.assert_allclose(fit.probabilities.sum(1), 1)
-    assert set(fit.fold) == set(range(5))
-    for group in range(150):
-        assert np.ptp(fit.fold[groups == group]) == 0
-
-
-def test_what_belongs_to_a_person_alone_is_not_found() -> None:
-    generator = np.random.default_rng(0)
-    person = np.repeat(np.arange(40), 10)
-    site = (generator.random(40) < 0.5).astype(int)[person]
-    scores = generator.normal(size=(40, 60))[person]  # the person, and nothing about the site
-    fit = predict_attribute(scores, site, person, seed=0)
-    assert fit.auroc(site, np.ones((1, 400)))[0] < 0.7
-    leaking = predict_attribute(scores, site, np.arange(400), seed=0)
-    assert leaking.auroc(site, np.ones((1, 400)))[0] > 0.95
-
-
-def test_a_constant_attribute_says_what_to_do() -> None:
-    with pytest.raises(ValueError, match=r"1 levels.*the column is constant.*another column"):
-        predict_attribute(np.zeros((10, 2)), np.ones(10, dtype=int), np.arange(10), seed=0)

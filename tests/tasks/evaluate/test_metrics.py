@@ -18,7 +18,6 @@ from tasks.evaluate.metrics import (
     log_loss,
     macro_auroc,
     macro_f1,
-    reliability_curve,
 )
 
 
@@ -155,26 +154,6 @@ def test_calibration_error_of_a_sample_worked_by_hand() -> None:
     assert expected_calibration_error(labels, probabilities, _once(labels)) == pytest.approx(
         expected
     )
-
-
-def test_reliability_curve_of_a_sample_worked_by_hand() -> None:
-    confidence = np.array([0.6, 0.61, 0.65, 1.0])
-    labels = np.array([0, 0, 1, 0])
-    curve = reliability_curve(labels, np.stack([confidence, 1 - confidence], axis=1))
-    # 0.6 = 9/15 closes the ninth bin, 1 closes the last
-    np.testing.assert_array_equal(curve.images, [0] * 8 + [1, 2] + [0] * 4 + [1])
-    np.testing.assert_allclose(curve.confidence[[8, 9, 14]], [0.6, 0.63, 1.0])
-    np.testing.assert_allclose(curve.accuracy[[8, 9, 14]], [1.0, 0.5, 1.0])
-    assert np.isnan(curve.accuracy[0])
-    assert np.isnan(curve.confidence[0])
-
-
-def test_reliability_curve_adds_up_to_the_calibration_error() -> None:
-    labels, probabilities = _draw(80, 4)
-    curve = reliability_curve(labels, probabilities)
-    gaps = np.nan_to_num(np.abs(curve.accuracy - curve.confidence)) * curve.images / 80
-    error = expected_calibration_error(labels, probabilities, _once(labels))
-    assert gaps.sum() == pytest.approx(float(error[0]))
 
 
 def test_log_loss_of_an_image_that_was_ruled_out_is_large_but_finite() -> None:
