@@ -32,13 +32,34 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
 
     Within the context, once waited for, Prefect talks to that server.
     """
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    if PREFECT_API_URL.value():
+    if os.environ.get("PREFECT_API_URL"):
         yield lambda: None
         return
     port = _free_port()
     api = f"http://127.0.0.1:{port}/api"
+    server = _start(port)
+    try:
+        # Takes seconds, in which the server comes up; in vain where a profile names another one.
+        from prefect.settings import (
+            PREFECT_API_URL,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+            temporary_settings,
+        )
+
+        if PREFECT_API_URL.value():
+            server.terminate()
+            yield lambda: None
+        else:
+            # A flow waits up to a second for its last heartbeat, and nobody listens to any here.
+            ours = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+            with temporary_settings(ours):
+                yield lambda: _wait_for(api, server)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _start(port: int) -> subprocess.Popen[bytes]:
     # The flags are those with which Prefect starts its own temporary server: no UI.
     flags = {
         "PREFECT_UI_ENABLED": "0",
@@ -46,18 +67,12 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
         "PREFECT__SERVER_EPHEMERAL": "1",
         "PREFECT__SERVER_FINAL": "1",
     }
-    server = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-P", "-m", "flows.server", str(port)],
         env=os.environ | flags,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    try:
-        with temporary_settings({PREFECT_API_URL: api}):
-            yield lambda: _wait_for(api, server)
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def _free_port() -> int:
