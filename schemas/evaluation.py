@@ -37,8 +37,8 @@ class ThresholdoutSpec(BaseModel, frozen=True, extra="forbid"):
     """Answers that survive many looks at the same test labels; tasks/evaluate/holdout.py.
 
     Only the balanced accuracy of each head is told: that of the validation images as long as the
-    test's agrees with it, else the test's with noise, until the budget of the test labels, which
-    all studies in a store share, is spent.
+    test's agrees with it, else the test's with noise, until the budget of the test labels is spent.
+    All studies in a store share it, and must ask with the settings of the first.
     """
 
     threshold: float = Field(
@@ -119,6 +119,8 @@ class HoldoutCharge(BaseModel, frozen=True):
     """What one question to the reusable holdout has cost."""
 
     question: str = Field(description="digest of the heads and settings")
+    study: str
+    settings: ThresholdoutSpec = Field(description="the same in every charge of these labels")
     asked: int = Field(ge=0, description="how many values were asked for")
     spent: int = Field(ge=0, description="how many of them were found apart")
 
@@ -482,5 +484,9 @@ class GuardedEvaluation(_OfTestImages, frozen=True):
     kind: ClassVar[str] = "guarded-evaluation"
 
     settings: ThresholdoutSpec
+    one_image: float = Field(
+        description="how far one test image can move a balanced accuracy: 1 / (classes x images of "
+        "the rarest one); what is told protects little where that is more than the noise"
+    )
     remaining: int = Field(description="of the budget, when these answers were given")
     answers: tuple[GuardedAnswer, ...]

@@ -30,25 +30,34 @@ class TestLedger:
 
     root: Path
 
-    def record(self, look: TestLook) -> None:
-        """Add a look.
+    def record(self, look: TestLook) -> tuple[TestLook, ...]:
+        """Add a look; return those that were there before its question was asked first.
+
+        Written first and looked up then, so that of two studies that start together the later
+        line knows of the other.
 
         Raises:
             StoreError: the disk is full or read-only, so the labels must not be read.
         """
         with explained(self.root):
             _append(self._place(look.labels), look)
+        looks = self.looks(look.labels)
+        own = [i for i, other in enumerate(looks) if other.question == look.question]
+        return looks[: own[0] if look.question else own[-1]]
 
     def looks(self, labels: str) -> tuple[TestLook, ...]:
-        """Return all looks at these labels, in the order in which they were recorded.
+        """Return the looks at these labels, in the order in which they were first recorded.
 
-        A line that a crash tore is left out: its writer did not live to read the labels.
+        A question that was asked again is one look. A line that a crash tore is left out: its
+        writer did not live to read the labels.
 
         Raises:
             ArtifactCorrupt: a whole line says nothing; a look is not passed over in silence.
         """
         place = self._place(labels)
-        return tuple(_read(place, line, TestLook) for line in _lines(place))
+        looks = [_read(place, line, TestLook) for line in _lines(place)]
+        first = {look.question or str(i): i for i, look in reversed(list(enumerate(looks)))}
+        return tuple(looks[i] for i in sorted(first.values()))
 
     def charge(
         self,

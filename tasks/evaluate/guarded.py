@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Int
 
+from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import (
     EvaluateSpec,
@@ -42,8 +43,10 @@ def evaluate_through_holdout(
         charges: for earlier questions about the same labels.
 
     Raises:
-        StudyError: the test split is empty, or all its images are of one group.
+        StudyError: the test split is empty, all its images are of one group, or an earlier study
+            asked with other settings.
     """
+    _check_settings(guard, charges)
     before = holdout = Thresholdout(
         threshold=guard.threshold,
         noise=guard.noise,
@@ -82,6 +85,7 @@ def evaluate_through_holdout(
                 source=told.source,
             )
         )
+    counts = np.bincount(images.labels)
     evaluation = GuardedEvaluation(
         class_keys=published.class_keys,
         images=len(rows["test"]),
@@ -90,13 +94,29 @@ def evaluate_through_holdout(
         pretraining=spec.pretraining,
         pretraining_covers_test=spec.pretraining_covers_test,
         settings=guard,
+        one_image=1 / (len(published.class_keys) * int(counts[counts > 0].min())),
         remaining=max(holdout.remaining, 0),
         answers=tuple(answers),
     )
     charge = HoldoutCharge(
-        question=question, asked=holdout.asked - before.asked, spent=holdout.spent - before.spent
+        question=question,
+        study=published.facts.name,
+        settings=guard,
+        asked=holdout.asked - before.asked,
+        spent=holdout.spent - before.spent,
     )
     return evaluation, charge
+
+
+def _check_settings(guard: ThresholdoutSpec, charges: tuple[HoldoutCharge, ...]) -> None:
+    """Refuse settings other than the first study's: looser ones would tell what those keep."""
+    if charges and charges[0].settings != guard:
+        first = charges[0]
+        raise StudyError(
+            f"evaluate.thresholdout: the study {first.study} asked these test labels first, with "
+            f"threshold {first.settings.threshold:g}, noise {first.settings.noise:g} and budget "
+            f"{first.settings.budget}. They hold for every study in this store: set the same."
+        )
 
 
 def _balanced_accuracy(

@@ -60,7 +60,8 @@ class Thresholdout:
         With Lap(b) Laplace noise of scale b and gamma ~ Lap(2 sigma), drawn anew whenever the
         budget is charged, and eta ~ Lap(4 sigma), xi ~ Lap(sigma), drawn for each question:
 
-            |test - validation| > threshold + gamma + eta:  test + xi, at the cost of one unit
+            |test - validation| > threshold + gamma + eta:  test + xi, at the cost of one unit,
+                                                            cut to 0 .. 1
             otherwise:                                      validation, free
 
         Raises:
@@ -79,6 +80,6 @@ class Thresholdout:
         )
         if abs(test - validation) > self.threshold + gamma + eta:
             after = replace(self, asked=self.asked + 1, spent=self.spent + 1)
-            return HoldoutAnswer(float(test + xi), "test", after.remaining), after
+            return HoldoutAnswer(float(np.clip(test + xi, 0, 1)), "test", after.remaining), after
         after = replace(self, asked=self.asked + 1)
         return HoldoutAnswer(validation, "validation", after.remaining), after

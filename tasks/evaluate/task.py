@@ -43,7 +43,8 @@ def evaluate_probe(
     heads = store.load(Probe, probe)
     few = store.load(FewShotHeads, few_shots) if few_shots else None
     shifted = store.load(ShiftHeads, shifts) if shifts else None
-    question = (published, probe, few_shots, shifts, spec.model_dump_json())
+    # What a holdout keeps, no other setting can change, so asking it so would be the same question.
+    question = (published, probe, spec.thresholdout or (few_shots, shifts, spec.model_dump_json()))
     asked = hashlib.sha256("\n".join(map(str, question)).encode()).hexdigest()
     earlier = _record_look(dataset, heads, asked, spec, store)
     labels = store.load(TestLabels, dataset.test_labels_ref)
@@ -73,20 +74,16 @@ def _record_look(
     The same question asked again, or by two runs at a time, is one look: its answer is the same.
     """
     labels = _digest(dataset, store)
-    ledger = TestLedger(store.root)
-    earlier = tuple(look for look in ledger.looks(labels) if look.question != asked)
     families = {h.facts.family for h in heads.heads}
     what = "through the reusable holdout, one metric" if spec.thresholdout else "every metric"
-    ledger.record(
-        TestLook(
-            labels=labels,
-            study=dataset.facts.name,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            asked=f"{what} of {len(families)} heads",
-            question=asked,
-        )
+    look = TestLook(
+        labels=labels,
+        study=dataset.facts.name,
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        asked=f"{what} of {len(families)} heads",
+        question=asked,
     )
-    return earlier
+    return TestLedger(store.root).record(look)
 
 
 def _digest(dataset: ConceptDataset, store: ArtifactStore) -> str:

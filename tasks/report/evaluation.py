@@ -97,13 +97,14 @@ def guarded_section(evaluation: GuardedEvaluation) -> dict[str, Any]:
     }
     return {
         "guarded": {
-            "note": "The test labels were asked through a reusable holdout (Dwork et al., 2015): "
-            "many studies can ask, and none is fitted to the answers. It tells of each head "
-            "the balanced accuracy on the validation images, unless that on the "
+            "note": "The test labels were asked through a reusable holdout (Dwork et al., 2015), "
+            "which makes it hard to fit to them what is chosen by its answers. It tells of each "
+            "head the balanced accuracy on the validation images, unless that on the "
             f"{evaluation.images:,} test images differs by more than about {settings.threshold:g}: "
             f"then it tells that, with noise of scale {settings.noise:g}, and spends one of its "
             f"{settings.budget} answers from the test images, of which {evaluation.remaining} are "
-            "left. No interval, subgroup, curve or single decision is told.",
+            "left. No interval, subgroup, curve or single decision is told, and few shots and "
+            "shifts are not measured." + _how_well_guarded(evaluation),
             "rows": [
                 {
                     "head": a.head,
@@ -117,6 +118,16 @@ def guarded_section(evaluation: GuardedEvaluation) -> dict[str, Any]:
         "caveats": _caveats(evaluation),
         "few_shots": None,
     }
+
+
+def _how_well_guarded(evaluation: GuardedEvaluation) -> str:
+    """Return a warning where the rarest class is so small that one image shows through."""
+    if evaluation.one_image <= evaluation.settings.noise:
+        return ""
+    return (
+        f" One image of the rarest class moves a balanced accuracy by {evaluation.one_image:.3f}, "
+        "more than the noise, so the holdout protects these test images but weakly."
+    )
 
 
 def _caveats(evaluation: Evaluation | GuardedEvaluation) -> list[str]:

@@ -29,6 +29,37 @@ def test_looks_are_kept_in_order_and_by_labels(tmp_path: Path) -> None:
     assert TestLedger(tmp_path).looks(OTHERS) == (_look("moles", OTHERS),)
 
 
+def test_a_question_asked_again_is_one_look_and_knows_what_stood_before_it_first(
+    tmp_path: Path,
+) -> None:
+    ledger = TestLedger(tmp_path)
+    first, second = (_look(s).model_copy(update={"question": s}) for s in ("skin", "moles"))
+    assert ledger.record(first) == ()
+    assert ledger.record(second) == (first,)
+    assert ledger.record(first) == ()
+    assert ledger.record(second) == (first,)
+    assert ledger.looks(LABELS) == (first, second)
+
+
+def test_of_studies_that_look_at_a_time_one_knows_of_the_other(tmp_path: Path) -> None:
+    """Whoever looked up first and wrote then would let both believe that they are the first."""
+    told: list[tuple[TestLook, ...]] = []
+    ready = threading.Barrier(2)
+
+    def work(study: str) -> None:
+        ready.wait()
+        told.append(
+            TestLedger(tmp_path).record(_look(study).model_copy(update={"question": study}))
+        )
+
+    threads = [threading.Thread(target=work, args=(s,)) for s in ("skin", "moles")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(len, told)) == [0, 1]
+
+
 def test_a_torn_last_line_is_no_look_and_spoils_none(tmp_path: Path) -> None:
     """Its writer died before it read the labels; the next look begins a line of its own."""
     ledger = TestLedger(tmp_path)

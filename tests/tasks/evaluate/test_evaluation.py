@@ -328,8 +328,9 @@ def test_a_look_is_recorded_before_the_labels_are_read_and_told_from_the_second_
     assert first.asked == "every metric of 4 heads"
 
     (store.path(labels) / "test-labels.json").unlink()
+    another = SPEC.model_copy(update={"seed": 5})
     with pytest.raises(ArtifactCorrupt):
-        evaluate_probe.fn(named, heads, None, SPEC, store)
+        evaluate_probe.fn(named, heads, None, another, store)
     assert len(TestLedger(tmp_path).looks(first.labels)) == 3
 
 

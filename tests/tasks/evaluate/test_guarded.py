@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import EvaluateSpec, GuardedEvaluation, HoldoutCharge, ThresholdoutSpec
 from schemas.images import TestLabels
@@ -89,12 +90,31 @@ def test_the_same_question_costs_once_and_others_share_the_budget(
     assert len(charges) == 2
 
 
+def test_a_study_with_looser_settings_is_refused(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe
+) -> None:
+    _, charge = _ask(study, probe, WIDE, study[1])
+    larger = WIDE.model_copy(update={"budget": 999})
+    with pytest.raises(StudyError, match=r"by-hand asked these .* first, with threshold 0\.9"):
+        evaluate_through_holdout(study[0], probe, study[1], SPEC, larger, "other", (), 1, (charge,))
+
+
+def test_how_much_one_image_shows_is_told(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe
+) -> None:
+    told, _ = _ask(study, probe, WIDE, study[1])
+    rarest = min(list(study[1].labels.values()).count(key) for key in KEYS)
+    assert told.one_image == pytest.approx(1 / (len(KEYS) * rarest))
+
+
 def test_the_noise_is_a_secret_of_the_store(tmp_path: Path) -> None:
     seeds: list[int] = []
 
     def ask(seed: int, charges: tuple[HoldoutCharge, ...]) -> tuple[None, HoldoutCharge]:
         seeds.append(seed)
-        return None, HoldoutCharge(question=str(len(charges)), asked=1, spent=0)
+        return None, HoldoutCharge(
+            question=str(len(charges)), study="skin", settings=WIDE, asked=1, spent=0
+        )
 
     for root, question in (("a", "1"), ("a", "2"), ("b", "1")):
         TestLedger(tmp_path / root).charge(LABELS, question, ask)

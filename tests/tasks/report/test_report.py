@@ -406,6 +406,7 @@ def test_what_the_reusable_holdout_keeps_is_not_on_the_page(material: Material) 
         pretraining="",
         pretraining_covers_test="unknown",
         settings=ThresholdoutSpec(budget=7),
+        one_image=0.02,
         remaining=6,
         answers=(
             GuardedAnswer(
@@ -424,6 +425,7 @@ def test_what_the_reusable_holdout_keeps_is_not_on_the_page(material: Material) 
     assert "<td><b>0.812</b></td><td>test images, with noise: they differ</td>" in page
     assert "<td><b>–</b></td><td>the budget is spent</td>" in page
     assert "7 answers from the test images, of which 6 are left" in page
+    assert "moves a balanced accuracy by 0.020, more than the noise" in page
     for section in (
         "confidence",
         "subgroups",
