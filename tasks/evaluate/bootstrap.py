@@ -81,19 +81,22 @@ class ClusterBootstrap:
         )
 
     def _drawn(self) -> Iterator[Float64[np.ndarray, "resample image"]]:
-        """Yield blocks of resamples: how often each image was drawn."""
+        """Yield blocks of resamples: how often each image was drawn.
+
+        An image's weights lie together in memory, as what sums along sorted images wants them.
+        """
         generator = np.random.default_rng(self.seed)
         for first, last in self._blocks(self.resamples):
             drawn = generator.integers(self.groups, size=(last - first, self.groups))
             drawn += self.groups * np.arange(last - first)[:, None]
             counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-            yield counts.astype(np.float64)[:, self.membership]
+            yield counts.T.astype(np.float64)[self.membership].T
 
     def _without(self) -> Iterator[Float64[np.ndarray, "group image"]]:
         """Yield blocks of the jackknife: the sample without one group each."""
         for first, last in self._blocks(self.groups):
-            left_out = np.arange(first, last)[:, None]
-            yield (self.membership != left_out).astype(np.float64)
+            left_out = np.arange(first, last)
+            yield (self.membership[:, None] != left_out).astype(np.float64).T
 
     def _blocks(self, rows: int) -> Iterator[tuple[int, int]]:
         step = max(1, _BLOCK // len(self.membership))

@@ -105,8 +105,9 @@ def macro_auroc(labels: _Labels, probabilities: _Probabilities, weights: _Weight
     of j. Where the negatives fall between the sorted positives is the same for all weightings.
     """
     columns = np.ascontiguousarray(weights.T)  # so that an image's weights lie together
+    total = weights.sum(1)
     per_class = [
-        _share_in_order(*_misordered(scores, labels == k, columns))
+        _share_in_order(*_misordered(scores, labels == k, columns, total))
         for k, scores in enumerate(probabilities.T)
     ]
     return _mean_of_defined(np.stack(per_class, axis=1))
@@ -129,7 +130,11 @@ def stratified_auroc(
     Returns:
         NaN where no stratum has both.
     """
-    parts = [_misordered(scores[rows], positive[rows], columns[rows]) for rows in strata]
+    parts = [
+        _misordered(scores[rows], positive[rows], inside, inside.sum(0))
+        for rows in strata
+        for inside in [columns[rows]]
+    ]
     lost, pairs = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
     return _share_in_order(lost, pairs)
 
@@ -142,18 +147,23 @@ def _misordered(
     scores: Float64[np.ndarray, " image"],
     positive: Bool[np.ndarray, " image"],
     columns: Float64[np.ndarray, "image resample"],
+    total: _Values,
 ) -> tuple[_Values, _Values]:
     """Return the weight of the pairs in which the negative image scores higher, and of all."""
-    total = columns.sum(0)
     order = np.flatnonzero(positive)[np.argsort(scores[positive])]
     reached = np.zeros((len(order) + 1, columns.shape[1]))  # weight of the 0, 1, 2 .. lowest
     np.cumsum(columns[order], axis=0, out=reached[1:])
     negative = np.flatnonzero(~positive)
     below = np.searchsorted(scores[order], scores[negative], side="left")
     not_above = np.searchsorted(scores[order], scores[negative], side="right")
-    halves = np.full(2 * len(negative), 0.5)
+    tied = np.flatnonzero(below != not_above)
+    share = np.ones(len(negative) + len(tied))
+    share[tied] = share[len(negative) :] = 0.5
     between = csr_array(
-        (halves, (np.concatenate([below, not_above]), np.tile(negative, 2))),
+        (
+            share,
+            (np.concatenate([below, not_above[tied]]), np.concatenate([negative, negative[tied]])),
+        ),
         shape=(len(reached), len(scores)),
     )
     lost = np.einsum("pr,pr->r", reached, between @ columns)

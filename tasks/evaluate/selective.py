@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int
+from scipy.sparse import csr_array
 
 from tasks.evaluate.metrics import check_predictions
 
@@ -47,7 +48,7 @@ def area_under_risk_coverage(
 
         W AURC = E H(W) - sum_ties e / (b - a) (G(b) - G(a)),  G(n) = sum_{k<n} H(k) = n H(n) - n
 
-    where E is the sum of all e. Only ties with a wrong answer are visited. Excess AURC subtracts
+    where E is the sum of all e. Excess AURC subtracts
     what an order of all right answers before all wrong ones would reach,
 
         W best = E - (W - E) (H(W) - H(W - E))
@@ -60,21 +61,67 @@ def area_under_risk_coverage(
             "the area under the risk-coverage curve counts images, so weights must be whole "
             "numbers; usually they were normalised. Pass how often each image was drawn."
         )
-    images, losses = _by_confidence(labels, probabilities, weights)
-    reached = _sums_from_0(images)
-    total, wrong = reached[-1], losses.sum(0)
+    runs = _runs(labels, probabilities)
+    columns = np.ascontiguousarray(weights.T)
+    reached = _sums_from_0(runs.all @ columns)
+    lost = runs.wrong @ columns
+    total, wrong = reached[-1], lost.sum(0)
     count = np.arange(total.max(initial=0) + 1)
     harmonic = np.concatenate([[0.0], np.cumsum(1 / count[1:])])
-    before = count * harmonic - count
-    hit = np.flatnonzero(losses.any(1))
-    share = np.divide(losses[hit], images[hit], out=losses[hit], where=images[hit] > 0)
-    above, below = (before[reached[place].astype(np.int64)] for place in (hit, hit + 1))
+    before = (count * harmonic - count)[reached.astype(np.int64)]
+    passed = before[runs.hit + 1] - before[runs.hit]
+    tie = runs.hit[runs.mixed]
+    passed[runs.mixed] *= _shares(lost[runs.mixed], reached[tie + 1] - reached[tie])
     at_end = harmonic[total.astype(np.int64)]
-    area = wrong * at_end - np.einsum("sr,sr->r", share, below - above)
+    area = wrong * at_end - passed.sum(0)
     right = total - wrong
     best = wrong - right * (at_end - harmonic[right.astype(np.int64)])
     with np.errstate(invalid="ignore"):
         return np.stack([area, area - best], axis=1) / total[:, None]
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Answers from the most confident down, in runs of right ones, of wrong ones, and mixed ties.
+
+    Within a run of wrong answers the sum over its ties telescopes, so few places are visited.
+    """
+
+    all: csr_array
+    """Run x image: 1 where the image is in the run."""
+    wrong: csr_array
+    """The same for wrong answers, in the runs `hit` alone."""
+    hit: Int[np.ndarray, " hit"]
+    """Runs with a wrong answer."""
+    mixed: Int[np.ndarray, " mixed"]
+    """Which of `hit` are ties of right and wrong answers."""
+
+
+def _runs(labels: _Labels, probabilities: _Probabilities) -> _Runs:
+    check_predictions(labels, probabilities)
+    confidence = probabilities.max(1)
+    order = np.argsort(-confidence, kind="stable")
+    is_wrong = probabilities.argmax(1) != labels
+    tie = np.cumsum(np.diff(confidence[order], prepend=np.inf) != 0) - 1
+    share = np.bincount(tie, is_wrong[order]) / np.bincount(tie)
+    mixed = (share > 0) & (share < 1)
+    new = np.ones(len(share), dtype=bool)
+    new[1:] = (share[1:] != share[:-1]) | mixed[1:]
+    run = (np.cumsum(new) - 1)[tie]
+    first = np.flatnonzero(np.diff(run, prepend=-1))
+    of_run = share[tie[first]]
+    hit = np.flatnonzero(of_run > 0)
+    shape = len(first), len(labels)
+    everyone = csr_array((np.ones(len(labels)), (run, order)), shape=shape)
+    wrong = csr_array((is_wrong[order].astype(np.float64), (run, order)), shape=shape)
+    return _Runs(everyone, wrong[hit], hit, np.flatnonzero(of_run[hit] < 1))
+
+
+def _shares(
+    some: Float64[np.ndarray, "tie resample"], of: Float64[np.ndarray, "tie resample"]
+) -> Float64[np.ndarray, "tie resample"]:
+    """Return the ratio, 0 where there is nothing to share."""
+    return np.divide(some, of, out=np.zeros_like(some), where=of > 0)
 
 
 @dataclass(frozen=True)
