@@ -18,6 +18,7 @@ from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
+from threadpoolctl import threadpool_limits
 
 from schemas.evaluation import IntervalMethod
 
@@ -191,10 +192,11 @@ def _in_threads(
 ) -> Iterator[Float64[np.ndarray, "resample statistic"]]:
     """Yield the statistics of each block in their order, as many blocks at a time as cores.
 
-    Nearly all of the work is in NumPy and SciPy, which let other threads run meanwhile.
+    Nearly all of the work is in NumPy and SciPy, which let other threads run meanwhile. BLAS keeps
+    to one thread each, or the cores would be asked for twice.
     """
     cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as threads:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as threads:
         while some := list(islice(blocks, cores)):
             yield from threads.map(statistic, some)
 
