@@ -30,7 +30,7 @@ class ValidationSpec(BaseModel, frozen=True, extra="forbid"):
         "more is a warning",
     )
     min_concepts_per_class: int = Field(
-        default=1, ge=1, description="a class with fewer concepts rejects"
+        default=1, ge=1, description="a class for which fewer concepts were picked rejects"
     )
     max_concept_characters: int = Field(
         default=300, ge=3, description="a concept with a longer text rejects"

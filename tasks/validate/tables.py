@@ -62,13 +62,17 @@ def image_table(
 
 
 def class_table(dataset: ImageDataset, concepts: ConceptSet) -> pd.DataFrame:
-    """Return one row a class: its images as counted by `ingest`, as seen here, and its concepts."""
+    """Return one row a class: its images as counted by `ingest`, as seen here, and its concepts.
+
+    Concepts are those that took up its quota: one chosen for another class counts for that alone.
+    """
     counts = {
         split: [dataset.class_counts.get(key, {}).get(split, 0) for key in dataset.class_keys]
         for split in ("train", "validation", "test")
     }
     seen = dataset.images.groupby(["split", "label"]).size().to_dict()
     largest = max(counts["train"], default=0)
+    picks = {selection.class_key: len(selection.picks) for selection in concepts.selections}
     return pd.DataFrame(
         {
             "class": dataset.class_keys,
@@ -78,10 +82,7 @@ def class_table(dataset: ImageDataset, concepts: ConceptSet) -> pd.DataFrame:
                 for split in ("train", "validation")
             },
             "times rarer": [largest / n if n else float("nan") for n in counts["train"]],
-            "concepts": [
-                sum(key in concept.selected_for for concept in concepts.concepts)
-                for key in dataset.class_keys
-            ],
+            "concepts": [picks.get(key, 0) for key in dataset.class_keys],
         }
     )
 

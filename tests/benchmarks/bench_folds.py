@@ -19,6 +19,7 @@ from tasks.evaluate.metrics import balanced_accuracy, confusion_matrices, macro_
 from tasks.ingest.splits import deal_groups
 from tasks.probe.heads import train_heads
 from tests.benchmarks.bench_few_shots import DATA, ph2
+from tests.benchmarks.measuring import print_rows
 
 FOLDS = 5
 
@@ -29,10 +30,10 @@ class Row(NamedTuple):
     encoder: str
     head: str
     auroc: float
-    auroc_low: float
-    auroc_high: float
+    low: float
+    high: float
     balanced_accuracy: float
-    behind_linear_probe: float  # AUROC of the linear probe minus the head's
+    behind: float  # AUROC of the linear probe minus the head's
 
 
 class _Numbers(NamedTuple):
@@ -95,6 +96,4 @@ def _one_fold(file: Path, fold: int) -> dict[str, _Numbers]:
 
 
 if __name__ == "__main__":
-    for line in main():
-        values = (f"{v:.3f}" if isinstance(v, float) else v for v in line)
-        print(", ".join(f"{k} {v}" for k, v in zip(line._fields, values, strict=True)))
+    print_rows("folds", main())

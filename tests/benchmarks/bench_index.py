@@ -5,10 +5,9 @@ share an offset, as CLIP's do. Queries come one by one, as a person's do. HNSW s
 was weighed against the inverted file, see docs/decisions/011.
 """
 
-import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import faiss
 import numpy as np
@@ -18,8 +17,8 @@ from tasks.index.duplicates import find_pairs, stars
 from tasks.index.faiss_index import build_flat, build_ivf, search
 from tasks.index.image_index import EXACT_NUMBERS, MIN_RECALL, list_count
 from tasks.index.recall import recall_at_10, spread_rows
+from tests.benchmarks.measuring import print_rows, timed
 
-T = TypeVar("T")
 Effort = Callable[[faiss.Index, int], None]
 
 DIM, CLUSTERS, QUERIES = 512, 500, 100
@@ -32,19 +31,17 @@ class Row(NamedTuple):
     name: str
     seconds: float
     ms_query: float
-    times_faster_query: float  # than exact search
+    faster: float  # times, a query, than exact search
     recall_at_10: float
     target: str
     met: bool
 
 
 def main() -> list[Row]:
-    """Print and return one row for each index and size, and one for the duplicates."""
+    """Return one row for each index and size, and one for the duplicates."""
     rows = [find_duplicates(10_000)]
     for count in (10_000, 60_000, CROSSOVER):
         rows += compare_indices(count)
-    for row in rows:
-        print(", ".join(f"{k} {v}" if k != "name" else v for k, v in row._asdict().items()))
     return rows
 
 
@@ -67,7 +64,7 @@ def compare_indices(count: int) -> list[Row]:
     vectors = clustered(count)
     asking = spread_rows(count, QUERIES)
     at_size = f"{count:,} x {DIM}"
-    flat_s, flat = _timed(lambda: build_flat(vectors))
+    flat_s, flat = timed(lambda: build_flat(vectors))
     flat_ms = _ms_query(flat, vectors[asking])
     lists = list_count(count)
     ivf = partial(build_ivf, vectors, lists)
@@ -76,7 +73,7 @@ def compare_indices(count: int) -> list[Row]:
         others.append(("hnsw", partial(_build_hnsw, vectors), _set_ef))
     rows = [Row(f"flat, {at_size}", flat_s, flat_ms, 1, 1, "at most 50 ms", flat_ms <= 50)]
     for kind, build, set_effort in others:
-        seconds, index = _timed(build)
+        seconds, index = timed(build)
         effort, recall = _effort_needed(index, vectors, asking, set_effort)
         ms = _ms_query(index, vectors[asking])
         rows.append(
@@ -84,7 +81,7 @@ def compare_indices(count: int) -> list[Row]:
                 name=f"{kind} with effort {effort}, {at_size}",
                 seconds=seconds,
                 ms_query=ms,
-                times_faster_query=flat_ms / ms,
+                faster=flat_ms / ms,
                 recall_at_10=recall,
                 target=f"recall {MIN_RECALL}, 5 times faster",
                 met=recall >= MIN_RECALL and flat_ms / ms >= 5,
@@ -125,14 +122,14 @@ def find_duplicates(count: int) -> Row:
     vectors[twins[:, 1]] = vectors[twins[:, 0]]
     part = rng.choice(3, size=count, p=[0.6, 0.2, 0.2])
     apart = twins[part[twins[:, 0]] != part[twins[:, 1]]]
-    seconds, found = _timed(lambda: stars(find_pairs(vectors, part, 0.995)))
+    seconds, found = timed(lambda: stars(find_pairs(vectors, part, 0.995)))
     told = {frozenset((star.center, int(row))) for star in found for row in star.rows}
     share = len(told & {frozenset(pair) for pair in apart.tolist()}) / len(apart)
     return Row(
         name=f"duplicates among {count:,} x {DIM}",
         seconds=seconds,
         ms_query=np.nan,
-        times_faster_query=np.nan,
+        faster=np.nan,
         recall_at_10=share,
         target="every planted copy, at most 5 s",
         met=share == 1 and seconds <= 5,
@@ -148,15 +145,9 @@ def _build_hnsw(vectors: Float32[np.ndarray, "row dim"]) -> faiss.IndexHNSWFlat:
 
 def _ms_query(index: faiss.Index, queries: Float32[np.ndarray, "query dim"]) -> float:
     """Return the median time of one query."""
-    times = [_timed(partial(search, index, query[None], 10))[0] for query in queries]
+    times = [timed(partial(search, index, query[None], 10))[0] for query in queries]
     return 1000 * float(np.median(times))
 
 
-def _timed(work: Callable[[], T]) -> tuple[float, T]:
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
-
-
 if __name__ == "__main__":
-    main()
+    print_rows("index", main())

@@ -18,8 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from tests.benchmarks.measuring import Target, print_rows
+
 PROJECT = Path(__file__).parents[2]
 FEW, MANY = 10_000, 100_000
+GROWTH = Target("<=", 1.1)
 
 
 class Row(NamedTuple):
@@ -28,21 +31,19 @@ class Row(NamedTuple):
     images: int
     peak_mib: float
     ratio: float
-    target: str
     seconds: float
+    target: str
+    met: bool | None
 
 
 def main(few: int = FEW, many: int = MANY) -> list[Row]:
-    """Print and return one row a size."""
+    """Return one row a size."""
     measured = {count: _measure(count) for count in (few, many)}
     smaller = measured[few][0]
-    rows = [
-        Row(count, peak, peak / smaller, "<= 1.1", seconds)
+    return [
+        Row(count, peak, peak / smaller, seconds, str(GROWTH), GROWTH.is_met_by(peak / smaller))
         for count, (peak, seconds) in measured.items()
     ]
-    for row in rows:
-        print(", ".join(f"{k} {v}" for k, v in row._asdict().items()))
-    return rows
 
 
 def _measure(count: int) -> tuple[float, float]:
@@ -118,4 +119,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--embed"]:
         embed(Path(sys.argv[2]))
     else:
-        main(*map(int, sys.argv[1:]))
+        print_rows("memory", main(*map(int, sys.argv[1:])))

@@ -423,6 +423,43 @@ def test_shared_candidates_are_picked_as_naive_greedy_over_all_allowed_sets_pick
     assert tighten_upper_bound(problem, selection).upper_bound >= optimum - 1e-12
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_the_largest_sum_of_an_allowed_set_counts_a_shared_candidate_once(
+    seed: int, groups: int
+) -> None:
+    """Against all sets of seven candidates: this is U, and the last sum of the bound."""
+    rng = np.random.default_rng(seed)
+    membership = rng.random((7, groups)) < rng.choice([0.2, 0.5, 0.9])
+    membership[:groups] |= np.eye(groups, dtype=bool)
+    quotas = np.array([rng.integers(1, size + 1) for size in membership.sum(axis=0)])
+    utility = rng.choice([0.0, 1.0, 2.0, 3.5], size=7)
+    largest = max(
+        sum(utility[list(picks)])
+        for size in range(8)
+        for picks in combinations(range(7), size)
+        if fits(picks, membership, quotas)
+    )
+    problem = SelectionProblem.with_quotas(np.eye(7), utility, membership, quotas, 0.5)
+    np.testing.assert_allclose(problem.utility * largest, utility * (largest > 0), rtol=1e-12)
+    best = problem.best(utility)
+    assert fits(best, membership, quotas)
+    assert utility[best].sum() == pytest.approx(largest)
+
+
+def test_what_is_best_for_shared_groups_is_proven_to_be_so() -> None:
+    """All of three candidates fit into two classes: nothing better exists, the bound says so."""
+    membership = np.array([[True, True], [True, False], [False, True]])
+    for weight in (0.0, 0.5):
+        problem = SelectionProblem.with_quotas(
+            np.eye(3), np.ones(3), membership, np.array([2, 2]), weight
+        )
+        selection = select_greedily(problem)
+        assert sorted(selection.indices.tolist()) == [0, 1, 2]
+        assert selection.value == pytest.approx(1.0), "useful and covering are both at their most"
+        assert selection.certificate == pytest.approx(1.0)
+
+
 def test_groups_that_share_all_they_have_get_what_there_is() -> None:
     membership = np.ones((3, 2), dtype=bool)
     problem = SelectionProblem.with_quotas(np.eye(3), np.ones(3), membership, np.array([3, 3]), 0.5)

@@ -106,10 +106,18 @@ def image_blind_encoder(study: SmallStudy) -> None:
 
 
 def select_only_for_melanoma(study: SmallStudy) -> None:
+    """As joint selection may leave it: concepts of all classes, which took up one class's quota."""
     concepts = tuple(
-        c.model_copy(update={"selected_for": ("mel",)}) for c in study.concepts.concepts
+        c.model_copy(update={"selected_for": study.dataset.class_keys})
+        for c in study.concepts.concepts
     )
-    study.concepts = study.concepts.model_copy(update={"concepts": concepts})
+    selections = tuple(
+        s if s.class_key == "mel" else s.model_copy(update={"picks": ()})
+        for s in study.concepts.selections
+    )
+    study.concepts = study.concepts.model_copy(
+        update={"concepts": concepts, "selections": selections}
+    )
 
 
 def keep_nothing(study: SmallStudy) -> None:
