@@ -133,13 +133,14 @@ def embed_texts(
             workers=1,
         )
 
-    keys = [_token_key(tokens[row]) for row in order]
+    keys = [_token_key(tokens[row], encoder.rounding) for row in order]
     vectors = _recall_or_encode(keys, encode, encoder.identity, shelf, advance)
     return TextEmbeddings(tuple(texts), vectors[order.argsort()], encoder.identity)
 
 
-def _token_key(tokens: Int[torch.Tensor, " context"]) -> str:
-    return hashlib.sha256(b"tokens " + tokens.numpy().tobytes()).hexdigest()
+def _token_key(tokens: Int[torch.Tensor, " context"], rounding: str) -> str:
+    """Return a text's key; beside a Ray cluster texts may be rounded otherwise than images."""
+    return hashlib.sha256(f"tokens {rounding} ".encode() + tokens.numpy().tobytes()).hexdigest()
 
 
 def sentences(texts: Sequence[str], template: str) -> list[str]:

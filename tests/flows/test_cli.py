@@ -117,7 +117,7 @@ def test_every_command_runs_stages_on_the_machine_that_it_is_told(command: list[
     usual = _options(_parser().parse_args(command))
     assert usual.machine == Machine()
     assert (usual.until, usual.refresh) == (None, ())
-    said = "--device cpu --batch-size 7 --threads 3 --workers 2 --ray head:6379".split()
+    said = ["--device=cpu", "--batch-size=7", "--threads=3", "--workers=2", "--ray=head:6379"]
     assert _options(_parser().parse_args([*command, *said])).machine == Machine(
         device="cpu", batch_size=7, threads=3, workers=2, engine="ray", ray_address="head:6379"
     )
