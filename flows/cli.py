@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # --help and wrong studies need none of it
     from schemas.study import Study
 
 DONE, FAILED, WRONG, REJECTED = 0, 1, 2, 3
-_AS_USUAL = {"until": None, "refresh": (), "device": "auto", "batch_size": None, "ray": None}
+_WHOLE = {"until": None, "refresh": ()}
 
 
 def app(arguments: Sequence[str] | None = None) -> None:
@@ -172,6 +172,8 @@ def _options(given: argparse.Namespace) -> "RunOptions":
         machine=Machine(
             device=given.device,
             batch_size=given.batch_size,
+            workers=given.workers,
+            threads=given.threads,
             engine="local" if given.ray is None else "ray",
             ray_address=given.ray or None,
         ),
@@ -204,12 +206,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_study(asking)
     _add_json(asking)
-    asking.set_defaults(command=estimate, **_AS_USUAL)
+    _add_machine(asking)
+    asking.set_defaults(command=estimate, **_WHOLE)
     why = commands.add_parser("explain", help="say what is decided about one image, and why")
     _add_study(why)
     why.add_argument("image", metavar="IMAGE_OR_ID", help="an image id of the dataset, or a file")
     why.add_argument("--out", type=Path, metavar="FILE.png", help="the picture to write")
-    why.set_defaults(command=explain, **_AS_USUAL)
+    _add_machine(why)
+    why.set_defaults(command=explain, **_WHOLE)
     person = commands.add_parser("review", help="let a person decide about the screened concepts")
     directions = person.add_subparsers(required=True, dest="direction", metavar="export|import")
     for direction, does in (
@@ -219,7 +223,8 @@ def _parser() -> argparse.ArgumentParser:
         sheet = directions.add_parser(direction, help=does)
         _add_study(sheet)
         sheet.add_argument("sheet", type=Path, metavar="SHEET.csv", help="the sheet")
-        sheet.set_defaults(command=review, **_AS_USUAL)
+        _add_machine(sheet)
+        sheet.set_defaults(command=review, **_WHOLE)
     return parser
 
 
@@ -237,11 +242,20 @@ def _add_run(command: argparse.ArgumentParser) -> None:
         metavar="STAGE",
         help=f"repeat these stages even where nothing changed: {', '.join(stages)}",
     )
+    _add_machine(command)
+    command.set_defaults(command=run)
+
+
+def _add_machine(command: argparse.ArgumentParser) -> None:
+    """Add what every command that runs stages takes, so that all of them mean the same study."""
     devices = get_args(Machine.model_fields["device"].annotation)
     command.add_argument("--device", choices=devices, default="auto", help="of the encoder")
-    command.add_argument(
-        "--batch-size", type=_positive, default=None, metavar="N", help="images encoded at once"
-    )
+    for name, what in (
+        ("--batch-size", "images encoded at once"),
+        ("--threads", "threads that compute, in every stage"),
+        ("--workers", "threads that decode images"),
+    ):
+        command.add_argument(name, type=_positive, default=None, metavar="N", help=what)
     command.add_argument(
         "--ray",
         nargs="?",
@@ -250,7 +264,6 @@ def _add_run(command: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="encode images on this Ray cluster; without an address one is started here",
     )
-    command.set_defaults(command=run)
 
 
 def _add_study(command: argparse.ArgumentParser) -> None:

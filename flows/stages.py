@@ -15,6 +15,7 @@ from schemas.artifact import Artifact, Ref
 from schemas.machine import Machine
 from schemas.study import StageName
 from storage.store import DISK_REMEDIES, ArtifactStore, explained
+from tasks.threads import cores_shared
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)
@@ -111,7 +112,8 @@ class Stages:
             answers.mkdir(parents=True, exist_ok=True)
             _distrust(answers, stage.name)
         wanted = stage.with_options(result_storage=answers, refresh_cache=anew)
-        with explained(self.store.root, DISK_REMEDIES):
+        machine = self.options.machine
+        with explained(self.store.root, DISK_REMEDIES), cores_shared(machine):
             state = wanted(*args, **kwargs, return_state=True)
             ref: Ref[A] = state.result()
         return ref, "cached" if state.name == "Cached" else "ran"

@@ -26,7 +26,8 @@ class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
     precision: Literal["float32", "bfloat16", "auto"] = Field(
         default="float32",
         description="changes numbers, so what is used is part of the encoder's identity; auto: "
-        "bfloat16 on CUDA and on CPUs that multiply it (AVX512-BF16, AMX), else float32",
+        "bfloat16 on GPUs and CPUs that multiply it (CUDA's from Ampere on; AVX512-BF16, AMX), "
+        "else float32",
     )
     text_template: str = Field(
         default="{concept}",

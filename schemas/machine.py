@@ -12,13 +12,19 @@ class Machine(BaseModel, frozen=True, extra="forbid"):
         default="auto", description="where the encoder runs; auto takes CUDA where there is any"
     )
     batch_size: int | None = Field(
-        default=None, gt=0, description="images encoded at once; empty: found by itself"
+        default=None,
+        gt=0,
+        description="images encoded at once, halved where memory runs out; empty: 32 on a CPU, "
+        "256 on CUDA",
     )
     workers: int | None = Field(
-        default=None, ge=0, description="threads that decode images; empty: one per core"
+        default=None, ge=0, description="threads that decode images; empty: as many as `threads`"
     )
     threads: int | None = Field(
-        default=None, gt=0, description="threads of torch and FAISS; empty: one per core"
+        default=None,
+        gt=0,
+        description="threads that compute, in every stage; empty: OMP_NUM_THREADS where it is set, "
+        "else one for each core that this process may use",
     )
     engine: Literal["local", "ray"] = Field(
         default="local", description="what encodes images: this process, or a Ray cluster's actors"

@@ -54,20 +54,35 @@ def image_reader(dataset: ImageDataset, shelf: ImageShelf) -> Callable[[str], by
         ValueError: the location leaves the dataset's folder, or is none of the dataset's.
         ArtifactCorrupt: the image changed after it was ingested.
     """
-    root = Path(dataset.root).resolve()
+    files = ImageFiles(Path(dataset.root).resolve(), shelf)
     digests = dict(zip(dataset.images["location"], dataset.images["sha256"], strict=True))
 
     def read(location: str) -> bytes:
-        if location.startswith(SHELF):
-            return shelf.get(location.removeprefix(SHELF))
-        if not location:
-            raise FileNotFoundError("only this image's vector is known, not its pixels")
-        path = (root / location).resolve()
-        if location not in digests or not path.is_relative_to(root):
-            raise ValueError(f"{location} is no image of the dataset in {root}")
-        return _unchanged(path, digests[location])
+        if location not in digests and not location.startswith(SHELF):
+            raise ValueError(f"{location} is no image of the dataset in {files.root}")
+        return files.read(location, digests.get(location, ""))
 
     return read
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Where a dataset's images are, and nothing of what they are: small enough to be sent."""
+
+    root: Path
+    """The dataset's folder, resolved."""
+    shelf: ImageShelf
+
+    def read(self, location: str, sha256: str) -> bytes:
+        """Return an image's bytes; raises what the function of `image_reader` does."""
+        if location.startswith(SHELF):
+            return self.shelf.get(location.removeprefix(SHELF))
+        if not location:
+            raise FileNotFoundError("only this image's vector is known, not its pixels")
+        path = (self.root / location).resolve()
+        if not path.is_relative_to(self.root):
+            raise ValueError(f"{location} is no image of the dataset in {self.root}")
+        return _unchanged(path, sha256)
 
 
 def _unchanged(path: Path, sha256: str) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 class VectorShelf:
     """Vectors under `root/vectors/<encoder digest>/<sha256 of the shard>.npy`.
 
+    Those of texts lie one folder deeper, in `texts`, so that one new text reads no image's.
+
     A shard is a structured array of (key, vector) and never changes. It is renamed into place
     when it is complete, so a run that is killed loses at most the shard it was filling, and two
     processes may write at a time: the same shard has the same name, another one another name,
@@ -29,13 +32,14 @@ class VectorShelf:
     """
 
     root: Path
+    of: Literal["images", "texts"] = "images"
 
     def get(
         self, encoder_digest: str, keys: Sequence[str], dim: int
     ) -> tuple[Bool[np.ndarray, " key"], Float32[np.ndarray, "key dim"]]:
         """Return which keys have a vector, and the vectors; the rows of the others are zero.
 
-        Every shard of the encoder is read and checked until all keys are found.
+        Every shard of the encoder and the kind is read and checked until all keys are found.
 
         Args:
             encoder_digest: the encoder's identity.
@@ -52,7 +56,7 @@ class VectorShelf:
             raise ValueError("a key stands twice; ask for each vector once")
         found = np.zeros(len(keys), dtype=bool)
         vectors = np.zeros((len(keys), dim), dtype=np.float32)
-        for path in sorted((self.root / "vectors" / encoder_digest).glob("*.npy")):
+        for path in sorted(self._folder(encoder_digest).glob("*.npy")):
             if found.all():
                 break
             shard = _read(path)
@@ -79,7 +83,7 @@ class VectorShelf:
         file = io.BytesIO()
         np.save(file, shard, allow_pickle=False)
         content = file.getvalue()
-        folder = self.root / "vectors" / encoder_digest
+        folder = self._folder(encoder_digest)
         with explained(self.root):
             folder.mkdir(parents=True, exist_ok=True)
             bench = folder / f".{uuid.uuid4().hex}"
@@ -88,6 +92,10 @@ class VectorShelf:
                 bench.replace(folder / f"{hashlib.sha256(content).hexdigest()}.npy")
             finally:
                 bench.unlink(missing_ok=True)
+
+    def _folder(self, encoder_digest: str) -> Path:
+        folder = self.root / "vectors" / encoder_digest
+        return folder / "texts" if self.of == "texts" else folder
 
 
 def _packed(keys: Sequence[str]) -> Shaped[np.ndarray, " key"]:

@@ -1,17 +1,47 @@
-"""How many cores torch and FAISS take; set here and nowhere else."""
+"""How many threads compute; set here and nowhere else."""
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from schemas.machine import Machine
+
+_VARIABLE = "OMP_NUM_THREADS"
+"""Read by torch, FAISS and NumPy's BLAS, each once: when it is imported."""
+
+
+@contextmanager
+def cores_shared(machine: Machine) -> Iterator[int]:
+    """Compute with the machine's threads as long as this lasts; yield how many those are.
+
+    What is imported is told; what is imported meanwhile reads the variable; and what starts
+    threads of its own asks `usual_threads`. Where the machine says nothing, nothing changes but
+    that torch and FAISS agree.
+    """
+    if machine.threads is None:
+        yield share_cores(machine)
+        return
+    from threadpoolctl import threadpool_limits  # scikit-learn's own dependency
+
+    said = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = str(machine.threads)
+    try:
+        with threadpool_limits(machine.threads):  # NumPy's BLAS, and scikit-learn's OpenMP
+            yield share_cores(machine)
+    finally:
+        if said is None:
+            del os.environ[_VARIABLE]
+        else:
+            os.environ[_VARIABLE] = said
 
 
 def share_cores(machine: Machine) -> int:
     """Give those of torch and FAISS that are imported the machine's threads; return how many.
 
     Both are told outright: each brings an OpenMP library of its own, and what is said to one
-    reaches the other or not depending on which was imported first. A stage calls this once it has
-    imported what it uses; what is not imported is not, which would take seconds.
+    reaches the other or not depending on which was imported first. What is not imported is not,
+    which would take seconds.
     """
     count = machine.threads or usual_threads()
     if "torch" in sys.modules:
@@ -23,7 +53,7 @@ def share_cores(machine: Machine) -> int:
 
 def usual_threads() -> int:
     """Return OMP_NUM_THREADS where it is set, else one for each core that this process may use."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
+    said = os.environ.get(_VARIABLE, "")
     if said.isdecimal() and int(said) > 0:
         return int(said)
     if hasattr(os, "sched_getaffinity"):

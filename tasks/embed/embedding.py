@@ -1,7 +1,6 @@
 """The vectors of a study's images and texts: from the shelf where they are, else encoded."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -15,6 +14,7 @@ from schemas.images import ImageDataset
 from schemas.machine import Machine
 from tasks.embed.batching import encode_in_batches
 from tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder
+from tasks.threads import usual_threads
 
 SHARD = 1024
 """Vectors put on the shelf at a time: what a run that is killed loses at most, and a batch."""
@@ -93,14 +93,14 @@ def encode_pictures(
     machine: Machine,
 ) -> Iterator[Float32[np.ndarray, "image dim"]]:
     """Yield the vectors of images, one batch after another, reading ahead in threads."""
-    workers = os.cpu_count() if machine.workers is None else machine.workers
+    workers = usual_threads() if machine.workers is None else machine.workers
     return encode_in_batches(
         pictures,
         lambda picture: _prepare(picture, read, encoder),
         encoder.stack,
         encoder.encode_images,
         machine.batch_size or DEFAULT_BATCH[encoder.device],
-        max(workers or 1, 1),
+        max(workers, 1),
     )
 
 
@@ -133,13 +133,14 @@ def embed_texts(
             workers=1,
         )
 
-    keys = [_token_key(tokens[row]) for row in order]
+    keys = [_token_key(tokens[row], encoder.rounding) for row in order]
     vectors = _recall_or_encode(keys, encode, encoder.identity, shelf, advance)
     return TextEmbeddings(tuple(texts), vectors[order.argsort()], encoder.identity)
 
 
-def _token_key(tokens: Int[torch.Tensor, " context"]) -> str:
-    return hashlib.sha256(b"tokens " + tokens.numpy().tobytes()).hexdigest()
+def _token_key(tokens: Int[torch.Tensor, " context"], rounding: str) -> str:
+    """Return a text's key; beside a Ray cluster texts may be rounded otherwise than images."""
+    return hashlib.sha256(f"tokens {rounding} ".encode() + tokens.numpy().tobytes()).hexdigest()
 
 
 def sentences(texts: Sequence[str], template: str) -> list[str]:

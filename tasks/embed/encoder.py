@@ -20,7 +20,7 @@ from schemas.artifact import StudyError
 from schemas.embeddings import EncoderIdentity, OpenClipEncoder
 from schemas.machine import Machine
 from tasks.embed.pixels import READING, read_rgb
-from tasks.embed.precision import Device, choose_device, resolve_precision
+from tasks.embed.precision import Device, choose_device, image_device, resolve_precision
 from tasks.embed.texts import encode_without_padding, text_lengths
 from tasks.threads import share_cores
 
@@ -42,6 +42,8 @@ class ClipEncoder:
     preprocess: Callable[[Image.Image], torch.Tensor]
     tokenizer: Callable[[list[str]], torch.Tensor]
     device: Device
+    rounding: str
+    """How numbers are rounded on this device; the identity says how those of images are."""
 
     def prepare_image(self, content: bytes) -> Float[torch.Tensor, "channel height width"]:
         """Decode and preprocess one image; may run in any thread.
@@ -104,9 +106,22 @@ def load_encoder(spec: OpenClipEncoder, machine: Machine) -> ClipEncoder:
             there is no GPU.
     """
     share_cores(machine)
+    return _load_on(choose_device(machine), spec, machine)
+
+
+def identify_encoder(spec: OpenClipEncoder, machine: Machine) -> EncoderIdentity:
+    """Return the identity of `load_encoder`'s encoder without taking a GPU's memory for it.
+
+    Raises:
+        StudyError: as of `load_encoder`.
+    """
+    return _load_on("cpu", spec, machine).identity
+
+
+def _load_on(device: Device, spec: OpenClipEncoder, machine: Machine) -> ClipEncoder:
     name, tag = _name_and_tag(spec)
     precision = resolve_precision(spec, machine).precision
-    return _load(name, tag, precision, choose_device(machine), _state(name))
+    return _load(name, tag, precision, device, image_device(machine), _state(name))
 
 
 _LOCAL = "local-dir:"
@@ -171,6 +186,7 @@ def _load(
     tag: str | None,
     precision: str,
     device: Device,
+    images_on: Device,
     state: tuple[tuple[str, int, int], ...],  # noqa: ARG001 - part of the cache's key
 ) -> ClipEncoder:
     # float32 means float32: TensorFloat-32 would round the mantissa to 10 bits on some devices.
@@ -180,31 +196,40 @@ def _load(
         model, preprocess = open_clip.create_model_from_pretrained(name, tag, weights_only=True)
         tokenizer = open_clip.get_tokenizer(name)
         config = open_clip.get_model_config(name)
-        digest = encoder_digest(model, config, precision)
+        digest = encoder_digest(model, config, _rounding(precision, images_on))
         model.eval().to(device, getattr(torch, precision))
     except Exception as error:  # whatever open_clip says of files that are not ours
         raise StudyError(_why_not_loaded(name, error)) from error
     identity = EncoderIdentity(
-        name=_title(name, tag),
+        name=_title(name, tag, _rounding(precision, images_on)),
         digest=digest,
         dim=config["embed_dim"],
         demo=name == f"{_LOCAL}{DEMO}",
     )
-    return ClipEncoder(identity, model, preprocess, tokenizer, device)
+    rounding = _rounding(precision, device)
+    return ClipEncoder(identity, model, preprocess, tokenizer, device, rounding)
 
 
-def encoder_digest(model: torch.nn.Module, config: dict[str, object], precision: str) -> str:
+def _rounding(precision: str, device: Device) -> str:
+    """Return the precision, and of bfloat16 the device, whose kernels add up in another order.
+
+    In float32 that changes the last digits only, and the vectors of all devices are kept as one.
+    """
+    return precision if precision == "float32" else f"{precision} on {device.upper()}"
+
+
+def encoder_digest(model: torch.nn.Module, config: dict[str, object], rounding: str) -> str:
     """Return sha256 over what decides a vector besides the pixels' bytes or the tokens.
 
     That is every number of the state dict in the order of its names, the model's and the
-    preprocessing's configuration, how bytes become pixels, the precision, and the version of
-    open_clip, whose code gives the configuration its meaning.
+    preprocessing's configuration, how bytes become pixels, how numbers are rounded, and the
+    version of open_clip, whose code gives the configuration its meaning.
     """
     about = {
         "model": config,
         "preprocessing": model.visual.preprocess_cfg,  # type: ignore[union-attr]
         "reading": READING,
-        "precision": precision,
+        "precision": rounding,
         "open_clip": open_clip.__version__,
     }
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
@@ -214,12 +239,14 @@ def encoder_digest(model: torch.nn.Module, config: dict[str, object], precision:
     return digest.hexdigest()
 
 
-def _title(name: str, tag: str | None) -> str:
+def _title(name: str, tag: str | None, rounding: str) -> str:
     if name == f"{_LOCAL}{DEMO}":
-        return "demo CLIP"
-    if name.startswith(_LOCAL):
-        return Path(name).name
-    return f"{name.removeprefix(_HUB)} {tag or ''}".rstrip()
+        title = "demo CLIP"
+    elif name.startswith(_LOCAL):
+        title = Path(name).name
+    else:
+        title = f"{name.removeprefix(_HUB)} {tag or ''}".rstrip()
+    return title if rounding == "float32" else f"{title} ({rounding})"
 
 
 def _why_not_loaded(name: str, error: Exception) -> str:

@@ -7,13 +7,13 @@ same path; vectors come back and are put on the shelf here.
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from schemas.artifact import CuretteError, StudyError
 from schemas.embeddings import EncoderIdentity, ImageEmbeddings, OpenClipEncoder
@@ -25,19 +25,21 @@ from tasks.embed.embedding import (
     Picture,
     Shelf,
     encode_pictures,
-    picture_reader,
 )
-from tasks.embed.encoder import load_encoder
+from tasks.embed.encoder import identify_encoder, load_encoder
 from tasks.embed.precision import resolve_precision
 from tasks.threads import usual_threads
 
 _PROJECT = Path(__file__).parents[2]
 _PATIENCE_S = 10
 
+Read = Callable[[str, str], bytes]
+"""From an image's `location` and sha256 to its bytes, on any machine of the cluster."""
+
 
 def embed_images_on_ray(
     dataset: ImageDataset,
-    read: Callable[[str], bytes],
+    read: Read,
     spec: OpenClipEncoder,
     shelf: Shelf,
     machine: Machine,
@@ -51,40 +53,45 @@ def embed_images_on_ray(
 
     Args:
         dataset: the images.
-        read: from a `location` of the dataset to the image's bytes, on any machine of the cluster.
+        read: reads an image and refuses a changed one; it goes to every actor, so it is small.
         spec: the encoder, which every actor loads once.
         shelf: where vectors are looked up and kept.
         machine: the cluster's address; batch size and threads of an actor.
         advance: told how many more images have their vector.
 
     Raises:
-        StudyError: Ray is not installed, its cluster cannot be reached or has another encoder; or
-            whatever an actor says of an image.
+        StudyError: Ray is not installed, its cluster cannot be reached, fails or has no such
+            encoder or another one; or whatever an actor says of an image.
     """
     spec = resolve_precision(spec, machine)
-    # This machine may have no GPU although the cluster does; the identity is the same on both.
-    identity = load_encoder(spec, machine.model_copy(update={"device": "cpu"})).identity
+    identity = identify_encoder(spec, machine)
     gathering = Gathering(dataset.images["sha256"].tolist(), identity, shelf)
     rows = gathering.missing_rows
     advance(len(dataset) - len(rows))
     if len(rows):
-        picture = picture_reader(dataset)
-        shards = [
-            _Shard(start, [picture(row) for row in rows[start : start + SHARD]])
-            for start in range(0, len(rows), SHARD)
-        ]
         with _cluster(machine) as ray:
-            for start, vectors in _encode_shards(ray, shards, read, spec, identity, machine):
+            pool = _size_pool(_nodes(ray), machine, -(-len(rows) // SHARD))
+            data = ray.data.from_items(_shards(dataset, rows), override_num_blocks=pool.shards)
+            for start, vectors in _encode_shards(ray, data, read, spec, identity, pool):
                 gathering.fill(start, vectors)
                 gathering.keep(start, start + len(vectors))
                 advance(len(vectors))
     return ImageEmbeddings(tuple(dataset.images["image_id"]), gathering.vectors, identity)
 
 
-class _Shard(NamedTuple):
-    start: int
-    """Its first image's place among the missing ones."""
-    pictures: list[Picture]
+def _shards(dataset: ImageDataset, rows: Int[np.ndarray, " missing"]) -> list[dict[str, Any]]:
+    """Return the missing images in shards: a `start` among them, and a column each of a Picture.
+
+    Ray keeps a copy of its own; who calls this need not keep the list.
+    """
+    columns = {name: dataset.images[name].array for name in Picture._fields}
+    return [
+        {
+            "start": start,
+            **{name: list(c[rows[start : start + SHARD]]) for name, c in columns.items()},
+        }
+        for start in range(0, len(rows), SHARD)
+    ]
 
 
 class _Answer(TypedDict):
@@ -104,11 +111,16 @@ class _ShardEncoder:
         spec: OpenClipEncoder,
         machine: Machine,
         identity: EncoderIdentity,
-        read: Callable[[str], bytes],
+        read: Read,
     ) -> None:
-        self._machine, self._read = machine, read
-        self._encoder = load_encoder(spec, machine)
-        self._fault = "" if self._encoder.identity == identity else _OTHER_ENCODER
+        self._machine, self._read, self._fault = machine, read, ""
+        try:
+            self._encoder = load_encoder(spec, machine)
+        except StudyError as mistake:  # as data: Ray would start the actor again and again
+            self._fault = f"on the Ray worker {socket.gethostname()}: {mistake}"
+            return
+        if self._encoder.identity != identity:
+            self._fault = _OTHER_ENCODER
 
     def __call__(self, batch: dict[str, Any]) -> _Answer:
         """Encode the one shard of a batch."""
@@ -118,11 +130,27 @@ class _ShardEncoder:
         vectors, error = b"", self._fault
         if not error:
             try:
-                parts = encode_pictures(pictures, self._read, self._encoder, self._machine)
+                read = self._reader(pictures)
+                parts = encode_pictures(pictures, read, self._encoder, self._machine)
                 vectors = np.concatenate(list(parts)).astype("<f4").tobytes()
             except CuretteError as mistake:  # as data: Ray would wrap it and try again
                 error = str(mistake)
         return {"start": [start], "vectors": [vectors], "error": [error]}
+
+    def _reader(self, pictures: Sequence[Picture]) -> Callable[[str], bytes]:
+        """Return what reads a shard's images by their location."""
+        digests = {p.location: p.sha256 for p in pictures}
+
+        def read(location: str) -> bytes:
+            try:
+                return self._read(location, digests[location])
+            except OSError as error:
+                raise OSError(
+                    f"{error} on the Ray worker {socket.gethostname()}, which must see the file "
+                    "under the same path as the machine that took the images in"
+                ) from error
+
+        return read
 
 
 _OTHER_ENCODER = (
@@ -133,20 +161,17 @@ _OTHER_ENCODER = (
 
 def _encode_shards(
     ray: Any,
-    shards: list[_Shard],
-    read: Callable[[str], bytes],
+    data: Any,
+    read: Read,
     spec: OpenClipEncoder,
     identity: EncoderIdentity,
-    machine: Machine,
+    pool: "_Pool",
 ) -> Iterator[tuple[int, Float32[np.ndarray, "image dim"]]]:
-    """Yield `(start, vectors)` of each shard as it is done, in any order."""
-    pool = _size_pool(ray.cluster_resources(), machine, len(shards))
-    items = [
-        {"start": shard.start, **dict(zip(Picture._fields, _columns(shard), strict=True))}
-        for shard in shards
-    ]
-    # A block a shard: what is handed to an actor, and handed out again where it dies.
-    answers = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+    """Yield `(start, vectors)` of each shard as it is done, in any order.
+
+    A block of `data` is a shard: what is handed to an actor, and handed out again where it dies.
+    """
+    answers = data.map_batches(
         _ShardEncoder,
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=pool.actors, max_tasks_in_flight_per_actor=2),
@@ -154,17 +179,33 @@ def _encode_shards(
         num_gpus=pool.gpus_each,
         fn_constructor_args=(spec, pool.machine, identity, read),
     )
-    for answer in answers.iter_rows():
-        if answer["error"]:
-            raise StudyError(answer["error"])
-        yield answer["start"], np.frombuffer(answer["vectors"], "<f4").reshape(-1, identity.dim)
+    try:
+        for answer in answers.iter_rows():
+            if answer["error"]:
+                raise StudyError(answer["error"])
+            vectors = np.frombuffer(answer["vectors"], "<f4").reshape(-1, identity.dim)
+            yield answer["start"], vectors
+    except ray.exceptions.RayError as error:
+        said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise StudyError(
+            f"the Ray cluster failed to encode images: {said[0][:300]} All its machines need the "
+            "same versions of Python, Ray and curette; what was done is kept."
+        ) from error
 
 
-def _columns(shard: _Shard) -> Iterator[list[str]]:
-    return (list(column) for column in zip(*shard.pictures, strict=True))
+class _Node(NamedTuple):
+    cpus: int
+    gpus: int
+
+
+def _nodes(ray: Any) -> list[_Node]:
+    """Return what each living machine of the cluster offers."""
+    offered = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [_Node(int(has.get("CPU", 0)), int(has.get("GPU", 0))) for has in offered]
 
 
 class _Pool(NamedTuple):
+    shards: int
     actors: int
     cpus_each: float
     gpus_each: int
@@ -172,30 +213,38 @@ class _Pool(NamedTuple):
     """An actor's own settings."""
 
 
-def _size_pool(resources: dict[str, float], machine: Machine, shards: int) -> _Pool:
+def _size_pool(nodes: Sequence[_Node], machine: Machine, shards: int) -> _Pool:
     """Return how many actors there are and what each takes: one a GPU, else one a CPU.
 
-    A CPU is left over, since Ray Data's own tasks wait for ever where actors hold all of them.
+    An actor lives on one node. Where there are fewer shards than actors would fit, they take as
+    many CPUs each as leave all of them room. A CPU of the largest node is left over, since Ray
+    Data's own tasks wait for ever where actors hold all of them.
     """
-    cpus = int(resources.get("CPU", 1))
-    gpus = int(resources.get("GPU", 0)) if machine.device != "cpu" else 0
-    if machine.device == "cuda" and not gpus:
+    on_gpus = machine.device != "cpu" and any(node.gpus for node in nodes)
+    if machine.device == "cuda" and not on_gpus:
         raise StudyError(
             "the machine's device is `cuda`, but the Ray cluster has no GPU. Start its workers "
             "with --num-gpus, or use `auto` or `cpu`."
         )
-    actors = max(1, min(shards, gpus or cpus - 1))
-    cores = max(1, (cpus - 1) // actors)
+    largest = max(range(len(nodes)), key=lambda i: nodes[i].cpus)
+    free = [_Node(n.cpus - (i == largest), n.gpus) for i, n in enumerate(nodes)]
+
+    def room(cpus_each: int) -> int:
+        fits = (node.cpus // cpus_each for node in free)
+        return sum(min(n, node.gpus) if on_gpus else n for n, node in zip(fits, free, strict=True))
+
+    actors = max(1, min(shards, room(1)))
+    cores = max((c for c in range(1, nodes[largest].cpus + 1) if room(c) >= actors), default=0)
     own = machine.model_copy(
         update={
-            "device": "cuda" if gpus else "cpu",
-            "threads": machine.threads or cores,
-            "workers": cores if machine.workers is None else machine.workers,
+            "device": "cuda" if on_gpus else "cpu",
+            "threads": machine.threads or max(cores, 1),
+            "workers": max(cores, 1) if machine.workers is None else machine.workers,
             "engine": "local",
             "ray_address": None,
         }
     )
-    return _Pool(actors, cores if cpus > 1 else 0.5, 1 if gpus else 0, own)
+    return _Pool(shards, actors, cores or 0.5, int(on_gpus), own)
 
 
 @contextmanager
@@ -235,7 +284,9 @@ def _cluster(machine: Machine) -> Iterator[Any]:
             f"the Ray cluster {machine.ray_address or 'of this machine'} cannot be reached: {said} "
             "Check the machine's ray_address, or leave it out to start one here."
         ) from error
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_no_progress_timeout_s = -1  # a shard of a large encoder may take an hour
     try:
         yield ray
     finally:

@@ -17,24 +17,67 @@ _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 def resolve_precision(spec: Spec, machine: Machine) -> Spec:
     """Return the encoder's settings with the precision that `auto` stands for on this machine.
 
-    That is bfloat16 on CUDA and on CPUs with AVX512-BF16 or AMX, else float32. A study resolves
-    it before any stage is looked up, so that stages' keys and recipes hold what was used, and a
-    run on another kind of machine makes its own vectors rather than mixing them with these.
+    That is bfloat16 on GPUs that have it natively and on CPUs with AVX512-BF16 or AMX, else
+    float32. A study resolves it before any stage is looked up, so that stages' keys and recipes
+    hold what was used, and a run on another kind of machine makes its own vectors rather than
+    mixing them with these.
 
     Raises:
-        StudyError: CUDA is asked for and there is none.
+        StudyError: CUDA is asked for and there is none; or a Ray cluster encodes the images, and
+            this machine cannot tell what that multiplies fast, or on what.
     """
-    if not isinstance(spec, OpenClipEncoder) or spec.precision != "auto":
+    if not isinstance(spec, OpenClipEncoder):
         return spec
-    fast = choose_device(machine) == "cuda" or bool(_BFLOAT16_FLAGS & cpu_flags())
+    if machine.ray_address is not None:
+        _require_named(spec, machine)
+    if spec.precision != "auto":
+        return spec
+    fast = _has_bfloat16(choose_device(machine))
     return spec.model_copy(update={"precision": "bfloat16" if fast else "float32"})
+
+
+def _require_named(spec: OpenClipEncoder, machine: Machine) -> None:
+    if spec.precision == "auto":
+        raise StudyError(
+            f"the encoder's precision is `auto`, but the Ray cluster {machine.ray_address} encodes "
+            "the images, and what its workers multiply fast is not known here. Name `bfloat16` or "
+            "`float32`."
+        )
+    if spec.precision == "bfloat16" and machine.device == "auto":
+        raise StudyError(
+            f"the machine's device is `auto`, but the Ray cluster {machine.ray_address} encodes "
+            "the images, and bfloat16 rounds otherwise on a CPU than on a GPU. Name `cuda` or "
+            "`cpu`."
+        )
+
+
+def _has_bfloat16(device: Device) -> bool:
+    if device == "cpu":
+        return bool(_BFLOAT16_FLAGS & cpu_flags())
+    import torch
+
+    # Older GPUs emulate it, slower than they multiply float32.
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def image_device(machine: Machine) -> Device:
+    """Return where a study's images are encoded: by the workers of a Ray cluster, or here.
+
+    Raises:
+        StudyError: CUDA is asked for here and there is none.
+    """
+    if machine.ray_address is not None and machine.device != "auto":
+        return machine.device
+    return choose_device(machine)
 
 
 def choose_device(machine: Machine) -> Device:
     """Return where encoders run on this machine.
 
+    Beside a Ray cluster of GPUs this machine may have none: then it encodes texts on its CPU.
+
     Raises:
-        StudyError: CUDA is asked for and there is none.
+        StudyError: CUDA is asked for here and there is none.
     """
     if machine.device == "cpu":
         return "cpu"
@@ -42,7 +85,7 @@ def choose_device(machine: Machine) -> Device:
 
     if torch.cuda.is_available():
         return "cuda"
-    if machine.device == "cuda":
+    if machine.device == "cuda" and machine.ray_address is None:
         raise StudyError(
             "the machine's device is `cuda`, but torch finds no GPU: there is none, its driver is "
             "too old, or this is a torch built for CPUs. Use `auto` or `cpu` to go on without."

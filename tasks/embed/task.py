@@ -4,6 +4,8 @@ Images come first, before any concept is asked for: which classes look alike, an
 apart in words, is in their vectors.
 """
 
+from pathlib import Path
+
 from prefect import task
 
 from schemas.artifact import Ref, StudyError
@@ -19,7 +21,7 @@ from schemas.embeddings import (
 )
 from schemas.images import ImageDataset
 from schemas.machine import Machine
-from storage.images import ImageShelf, image_reader
+from storage.images import ImageFiles, ImageShelf, image_reader
 from storage.store import ArtifactStore
 from storage.vectors import VectorShelf
 from tasks.stage import Stage, leave_markdown, leave_table, progress
@@ -105,13 +107,15 @@ def _encode_images(
     from tasks.embed.embedding import embed_images
     from tasks.embed.encoder import load_encoder
 
-    read, shelf = image_reader(images, ImageShelf(store.root)), VectorShelf(store.root)
+    shelf = VectorShelf(store.root)
     if machine.engine == "ray":
         from tasks.embed.on_ray import embed_images_on_ray
 
         with progress("embedding images on Ray", len(images)) as advance:
-            return embed_images_on_ray(images, read, spec, shelf, machine, advance)
+            files = ImageFiles(Path(images.root).resolve(), ImageShelf(store.root.resolve()))
+            return embed_images_on_ray(images, files.read, spec, shelf, machine, advance)
     encoder = load_encoder(spec, machine)
+    read = image_reader(images, ImageShelf(store.root))
     with progress(f"embedding images with {encoder.identity.name}", len(images)) as advance:
         return embed_images(images, read, encoder, shelf, machine, advance)
 
@@ -123,7 +127,7 @@ def _encode_texts(
     from tasks.embed.encoder import load_encoder
 
     encoder = load_encoder(spec, machine)
-    shelf = VectorShelf(store.root)
+    shelf = VectorShelf(store.root, of="texts")
     with progress("embedding texts", len(texts)) as advance:
         vectors = embed_texts(texts, spec.text_template, encoder, shelf, machine, advance)
     too_long = encoder.filling(sentences(texts, spec.text_template))

@@ -9,7 +9,6 @@ the share of each class vary between resamples as they would between samples: no
 Two heads are compared by their difference in each resample, so that what both find hard cancels.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from jaxtyping import Float64, Int, Shaped
 from threadpoolctl import threadpool_limits
 
 from schemas.evaluation import IntervalMethod
+from tasks.threads import usual_threads
 
 Statistic = Callable[
     [Float64[np.ndarray, "resample image"]], Float64[np.ndarray, "resample statistic"]
@@ -190,14 +190,14 @@ class Replicates:
 def _in_threads(
     statistic: Statistic, blocks: Iterator[Float64[np.ndarray, "resample image"]]
 ) -> Iterator[Float64[np.ndarray, "resample statistic"]]:
-    """Yield the statistics of each block in their order, as many blocks at a time as cores.
+    """Yield the statistics of each block in their order, as many blocks at a time as threads.
 
     Nearly all of the work is in NumPy and SciPy, which let other threads run meanwhile. BLAS keeps
     to one thread each, or the cores would be asked for twice.
     """
-    cores = os.cpu_count() or 1
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as threads:
-        while some := list(islice(blocks, cores)):
+    count = usual_threads()
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(count) as threads:
+        while some := list(islice(blocks, count)):
             yield from threads.map(statistic, some)
 
 

@@ -1,6 +1,5 @@
 """The stage `ingest`: read the source, check every image, set the test labels apart."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from storage.store import ArtifactStore, explained
 from tasks.ingest.claims import TooManyRejected
 from tasks.ingest.dataset import read_dataset
 from tasks.stage import Stage, leave_table, progress
+from tasks.threads import usual_threads
 
 STAGE = Stage(name="ingest")
 _SHOWN_REJECTIONS = 1000
@@ -25,7 +25,7 @@ _SHOWN_REJECTIONS = 1000
 @task(name="ingest", cache_policy=STAGE, persist_result=True, result_serializer="json")
 def ingest_dataset(spec: DatasetSpec, store: ArtifactStore, machine: Machine) -> Ref[ImageDataset]:
     """Read a labelled image dataset; keep its test labels apart."""
-    workers = machine.workers if machine.workers is not None else os.cpu_count() or 1
+    workers = usual_threads() if machine.workers is None else machine.workers
     keep = ImageShelf(store.root).put
     try:
         with _workshop(store.root) as workshop:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from flows.cli import _options, _parser, main
+from schemas.machine import Machine
 
 PROJECT = Path(__file__).parents[2]
 DEMO = PROJECT / "flows" / "studies" / "demo.yaml"
@@ -100,3 +101,23 @@ def test_two_runs_on_one_store_both_end_well(tmp_path: Path) -> None:
         results.append(json.loads(out))
     refs = [[s["ref"] for s in r["stages"]] for r in results]
     assert refs[0] == refs[1]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "s.yaml"],
+        ["estimate", "s.yaml"],
+        ["explain", "s.yaml", "image"],
+        ["review", "export", "s.yaml", "sheet.csv"],
+        ["review", "import", "s.yaml", "sheet.csv"],
+    ],
+)
+def test_every_command_runs_stages_on_the_machine_that_it_is_told(command: list[str]) -> None:
+    usual = _options(_parser().parse_args(command))
+    assert usual.machine == Machine()
+    assert (usual.until, usual.refresh) == (None, ())
+    said = ["--device=cpu", "--batch-size=7", "--threads=3", "--workers=2", "--ray=head:6379"]
+    assert _options(_parser().parse_args([*command, *said])).machine == Machine(
+        device="cpu", batch_size=7, threads=3, workers=2, engine="ray", ray_address="head:6379"
+    )

@@ -180,3 +180,16 @@ def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="choose a folder with --store"):
         put(VectorShelf(tmp_path / "file" / "store"), 1)
+
+
+def test_texts_and_images_never_read_each_others_shards(tmp_path: Path) -> None:
+    images, texts = VectorShelf(tmp_path), VectorShelf(tmp_path, of="texts")
+    put(images, 1, 2)
+    put(texts, 3)
+    [of_texts] = (tmp_path / "vectors" / ENCODER / "texts").glob("*.npy")
+    assert len(shards(images)) == 1, "images lie where they always lay"
+    for shelf, found in ((images, [True, False]), (texts, [False, True])):
+        assert shelf.get(ENCODER, [key(1), key(3)], DIM)[0].tolist() == found
+    of_texts.write_bytes(b"broken")
+    assert images.get(ENCODER, [key(3)], DIM)[0].tolist() == [False]
+    assert of_texts.exists(), "it was not read, or it would have been put aside"

@@ -1,14 +1,16 @@
-"""torch and FAISS are told the same number of threads, in whichever order they were imported."""
+"""Everything that computes takes the same number of threads, whenever it was imported."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np  # noqa: F401 - brings the BLAS that is asked for its threads
 import pytest
+from threadpoolctl import threadpool_info
 
 from schemas.machine import Machine
-from tasks.threads import usual_threads
+from tasks.threads import cores_shared, usual_threads
 
 SCRIPT = """
 import {first}
@@ -45,3 +47,48 @@ def test_openmps_own_variable_is_heeded_where_the_machine_says_nothing(
     for nothing in ("", "0", "4,2"):
         monkeypatch.setenv("OMP_NUM_THREADS", nothing)
         assert usual_threads() == len(os.sched_getaffinity(0))
+
+
+LATE = """
+from schemas.machine import Machine
+from tasks.threads import cores_shared, usual_threads
+
+with cores_shared(Machine(threads=1)) as said:  # MKL takes no more than there are cores
+    import faiss
+    import torch
+
+    print(said, usual_threads(), torch.get_num_threads(), faiss.omp_get_max_threads())
+with cores_shared(Machine()) as said:
+    print(said, usual_threads(), torch.get_num_threads(), faiss.omp_get_max_threads())
+"""
+
+
+@pytest.mark.parametrize("usual", ["2", None])
+def test_what_is_imported_later_takes_the_machines_threads_until_they_end(
+    usual: str | None,
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    if usual:
+        environment["OMP_NUM_THREADS"] = usual
+    done = subprocess.run(
+        [sys.executable, "-c", LATE],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    after = usual or str(len(os.sched_getaffinity(0)))
+    assert done.stdout.splitlines() == ["1 1 1 1", " ".join([after] * 4)]
+
+
+def test_numpys_own_threads_are_the_machines_and_come_back() -> None:
+    def blas() -> set[int]:
+        libraries = threadpool_info()
+        return {x["num_threads"] for x in libraries if x["user_api"] == "blas"}
+
+    before = blas()
+    with cores_shared(Machine(threads=3)):
+        assert blas() == {3}
+    assert blas() == before
+    assert before != {3}, "or the test could not fail"

@@ -15,12 +15,13 @@ from PIL import Image
 from pydantic import ValidationError
 
 from schemas.artifact import StudyError
-from schemas.embeddings import OpenClipEncoder
+from schemas.embeddings import EncoderIdentity, OpenClipEncoder
 from schemas.machine import Machine
-from tasks.embed.encoder import DEMO, ClipEncoder, load_encoder
+from tasks.embed.encoder import DEMO, ClipEncoder, identify_encoder, load_encoder
 from tasks.embed.precision import choose_device
 
 CPU = Machine(device="cpu")
+CLUSTER: dict[str, Any] = {"engine": "ray", "ray_address": "head:6379"}
 
 
 def load(model: Path | str, **settings: Any) -> ClipEncoder:
@@ -126,6 +127,29 @@ def test_another_precision_is_another_encoder(save_clip: Any) -> None:
     folder = save_clip()
     exact, rounded = load(folder), load(folder, precision="bfloat16")
     assert exact.identity.digest != rounded.identity.digest
+    assert exact.identity.name == "small-clip"
+    assert rounded.identity.name == "small-clip (bfloat16 on CPU)", "reports name it so"
+
+
+def test_bfloat16_of_cpus_and_of_gpus_are_two_encoders_and_float32_is_one(save_clip: Any) -> None:
+    """A head without a GPU knows what its Ray cluster's GPUs will say of themselves."""
+    folder = save_clip()
+
+    def identities(precision: Any) -> list[EncoderIdentity]:
+        spec = OpenClipEncoder(model=folder, precision=precision)
+        machines = [CPU, *(Machine(device=d, **CLUSTER) for d in ("cpu", "cuda"))]
+        found = [load_encoder(spec, machine) for machine in machines]
+        assert [e.identity for e in found] == [identify_encoder(spec, m) for m in machines]
+        if not torch.cuda.is_available():
+            assert [e.device for e in found] == ["cpu"] * 3, "texts are encoded here all the same"
+        return [e.identity for e in found]
+
+    here, on_cpus, on_gpus = identities("float32")
+    assert here == on_cpus == on_gpus
+    here, on_cpus, on_gpus = identities("bfloat16")
+    assert here == on_cpus
+    assert here.digest != on_gpus.digest
+    assert on_gpus.name == "small-clip (bfloat16 on CUDA)"
 
 
 def test_the_same_weights_are_the_same_encoder_wherever_they_lie_and_whatever_the_template(

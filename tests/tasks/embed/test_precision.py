@@ -1,10 +1,13 @@
 """`auto` is settled by what the machine multiplies quickly, before any stage is looked up."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from schemas.artifact import StudyError
 from schemas.embeddings import OpenClipEncoder, PrecomputedEncoder
 from schemas.machine import Machine
 from tasks.embed.encoder import load_encoder
@@ -33,6 +36,43 @@ def test_auto_is_bfloat16_where_the_processor_multiplies_it(
 ) -> None:
     flags.add(flag)
     assert resolve_precision(AUTO, CPU).precision == precision
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_on_cuda_auto_is_bfloat16_only_where_it_is_not_emulated(
+    flags: set[str], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_supported(including_emulation: bool = True) -> bool:
+        return including_emulation or native
+
+    flags.add("amx_bf16")  # the CPU's word does not count
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    made = resolve_precision(AUTO, Machine(device="cuda"))
+    assert made.precision == ("bfloat16" if native else "float32")
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "wrong"),
+    [
+        ("auto", "cuda", "precision is `auto`.*head:6379.*Name `bfloat16` or"),
+        ("auto", "cpu", "precision is `auto`"),
+        ("bfloat16", "auto", "device is `auto`.*head:6379.*Name `cuda` or `cpu`"),
+        ("bfloat16", "cuda", None),
+        ("float32", "auto", None),
+        ("float32", "cuda", None),
+    ],
+)
+def test_what_a_ray_cluster_does_is_named_and_never_taken_from_this_machine(
+    flags: set[str], precision: Any, device: Any, wrong: str | None
+) -> None:
+    spec = OpenClipEncoder(precision=precision)
+    machine = Machine(device=device, engine="ray", ray_address="head:6379")
+    if wrong:
+        with pytest.raises(StudyError, match=wrong):
+            resolve_precision(spec, machine)
+    else:
+        assert resolve_precision(spec, machine) == spec
 
 
 def test_what_is_named_outright_stays(flags: set[str]) -> None:

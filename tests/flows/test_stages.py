@@ -1,0 +1,27 @@
+"""What the machine's settings mean is told to every stage, also where a stage does not take it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from prefect import task
+
+from flows.stages import RunOptions, Stages
+from schemas.artifact import Artifact, Ref
+from schemas.machine import Machine
+from tasks.threads import usual_threads
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def test_every_stage_computes_with_the_machines_threads(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    @task(name="probe")
+    def look() -> Ref[Artifact]:
+        seen.append((usual_threads(), torch.get_num_threads()))
+        return Ref("nothing", "0" * 20)
+
+    for threads in (3, 2, 5):
+        Stages(RunOptions(store=tmp_path, machine=Machine(threads=threads))).run(look)
+    assert seen == [(3, 3), (2, 2), (5, 5)]
