@@ -14,11 +14,15 @@ from schemas.concepts import Concept
 from schemas.probe import HeadKind, Probe
 
 
-def _as_named(value: object) -> object:
-    """Return the name that a value of a metadata column goes by."""
-    if isinstance(value, bool):
+def value_name(value: object) -> str:
+    """Return the name that a value of a metadata column goes by; of numbers all digits."""
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, int | float) else value
+    return f"{value:.15g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _as_named(value: object) -> object:
+    return value_name(value) if isinstance(value, bool | int | float) else value
 
 
 ValueName = Annotated[str, BeforeValidator(_as_named)]

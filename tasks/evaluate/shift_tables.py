@@ -17,6 +17,7 @@ from math import isnan
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
 
+from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import EvaluateSpec
 from schemas.probe import Probe
@@ -69,7 +70,7 @@ def measure_shifts(
     for plan, probe in zip(heads.plans, heads.probes, strict=True):
         try:
             results.append(_measure(published, plan, probe, images, spec))
-        except _Unusable as reason:
+        except (_Unusable, StudyError) as reason:
             unusable.append(UnusableShift(title=plan.spec.title, reason=str(reason)))
     return ShiftTables(
         results=tuple(results),
@@ -116,7 +117,8 @@ def _measure(
     spec: EvaluateSpec,
 ) -> ShiftResult:
     fewest = min(_FEWEST_GROUPS, spec.smallest_subgroup)
-    sides = _part(plan, images, fewest)
+    levels = _levels(published, plan)
+    sides = _part(plan, images, levels[published.rows("test")], fewest)
     parts = sides.describe(plan)
     if min(part.classes for part in parts) < 2 or (plan.pairing and parts[0].cramers_v is None):
         raise _Unusable(
@@ -127,7 +129,7 @@ def _measure(
     said = {h.facts.name: h.logits(head_features(published, h, rows)) for h in probe.heads}
     judged = tuple(judge_heads(probe, said))
     cells = sides.cells(spec.smallest_subgroup)
-    concepts, scores = _confounders(published, plan, probe, spec.confidence)
+    concepts, scores = _confounders(published, plan, probe, levels, spec.confidence)
     return ShiftResult(
         plan=plan,
         parts=parts,
@@ -139,15 +141,21 @@ def _measure(
     )
 
 
-def _part(plan: ShiftPlan, images: ExaminedImages, fewest: int) -> _Sides:
+def _levels(published: ConceptDataset, plan: ShiftPlan) -> Int[np.ndarray, " image"]:
+    """Return which value of the plan every image of the study has; -1 where none is known."""
+    column = published.images[METADATA + plan.spec.column]
+    return plan.positions(name_values(plan.spec.column, column, plan.spec.below).tolist())
+
+
+def _part(
+    plan: ShiftPlan, images: ExaminedImages, levels: Int[np.ndarray, " image"], fewest: int
+) -> _Sides:
     """Return both sides over the classes that have `fewest` groups where each side mostly looks.
 
     In a confounded shift that is at the value that goes with the class there: a class that one
     image stands for would be a draw of luck that weighs as much as any other class.
     """
     shift = plan.spec
-    named = name_values(shift.column, images.metadata[shift.column], shift.below)
-    levels = plan.positions(named.tolist())
     pairings: list[Int[np.ndarray, " class"]] = [np.zeros(len(images.class_keys), dtype=np.int64)]
     pairings.append(pairings[0] + 1)  # of a domain shift: 0 is trained on, 1 is not
     if isinstance(shift, ConfoundedShift):
@@ -272,7 +280,11 @@ def _worst_groups(
 
 
 def _confounders(
-    published: ConceptDataset, plan: ShiftPlan, probe: Probe, confidence: float
+    published: ConceptDataset,
+    plan: ShiftPlan,
+    probe: Probe,
+    levels: Int[np.ndarray, " image"],
+    confidence: float,
 ) -> tuple[int, tuple[ConfounderScore, ...]]:
     """Return how many concepts the bottleneck has, and those that tell most of the column.
 
@@ -281,11 +293,9 @@ def _confounders(
     """
     candidates = probe.head("concept_bottleneck").facts.candidates
     place = {candidate.concept_id: i for i, candidate in enumerate(published.pool)}
-    table = published.images[METADATA + plan.spec.column]
     rows = np.concatenate([published.rows("train"), published.rows("validation")])
-    named = name_values(plan.spec.column, table.iloc[rows], plan.spec.below)
-    levels = plan.positions(named.tolist())
-    rows, levels = rows[levels >= 0], levels[levels >= 0]
+    rows = rows[levels[rows] >= 0]
+    levels = levels[rows]
     groups = published.images["group"].to_numpy()[rows]
     chosen = published.pool_vectors[[place[c.concept_id] for c in candidates]]
     scores = (published.vectors[rows] @ chosen.T).T.astype(np.float64)

@@ -32,7 +32,7 @@ from tasks.confounding import (
     label_table,
     pair_by_majority,
 )
-from tasks.metadata import METADATA, name_values
+from tasks.metadata import METADATA, MOST_VALUES, name_values
 from tasks.select.selection import choose_concepts
 
 _Split = Literal["train", "validation"]
@@ -62,7 +62,8 @@ def restrict_to_shifts(
 
 
 def _restrict(published: ConceptDataset, select: SelectSpec, shift: ShiftSpec) -> ShiftSplit:
-    named = {split: _named(published, shift, split) for split in _SPLITS}
+    said = _named(published, shift)
+    named = {split: said[published.rows(split)] for split in _SPLITS}
     plan = _plan(published, shift, named)
     levels = {split: plan.positions(named[split]) for split in _SPLITS}
     kept = {split: _kept(published, plan, split, levels[split]) for split in _SPLITS}
@@ -88,10 +89,8 @@ def _restrict(published: ConceptDataset, select: SelectSpec, shift: ShiftSpec) -
     )
 
 
-def _named(
-    published: ConceptDataset, shift: ShiftSpec, split: _Split
-) -> Shaped[np.ndarray, " image"]:
-    """Return what the shift's column says of each image of a split."""
+def _named(published: ConceptDataset, shift: ShiftSpec) -> Shaped[np.ndarray, " image"]:
+    """Return what the shift's column says of every image; of the test it is no label."""
     columns = [str(c) for c in published.images.columns]
     known = sorted(c.removeprefix(METADATA) for c in columns if c.startswith(METADATA))
     if shift.column not in known:
@@ -100,8 +99,7 @@ def _named(
             f"have {', '.join(known) or 'none'}. Columns that are read as labels, ids, subjects or "
             "attributes are not among them."
         )
-    values = published.images[METADATA + shift.column].iloc[published.rows(split)]
-    return name_values(shift.column, values, shift.below)
+    return name_values(shift.column, published.images[METADATA + shift.column], shift.below)
 
 
 def _plan(
@@ -116,6 +114,11 @@ def _plan(
             known = [", ".join(shift.train_on), f"other than {' or '.join(shift.train_on)}"]
         return ShiftPlan(spec=shift, values=tuple(known), parts=())
     _check_values(shift, tuple(shift.pairing.values()), known)
+    if not shift.pairing and len(known) > MOST_VALUES:
+        raise StudyError(
+            f"shifts: the metadata column {shift.column} has {len(known)} values, each rare; "
+            "declare a `pairing`, or part numbers with `below`"
+        )
     plan = ShiftPlan(spec=shift, values=tuple(known), parts=())
     pairing = _pair(published, shift, plan, named["train"])
     if len(set(pairing)) < 2:
@@ -128,9 +131,11 @@ def _plan(
 
 def _check_values(shift: ShiftSpec, said: tuple[str, ...], known: Sequence[str]) -> None:
     if strange := sorted(set(said) - set(known)):
+        more = f" and {len(known) - MOST_VALUES} more" * (len(known) > MOST_VALUES)
         raise StudyError(
             f"shifts: no training or validation image has {shift.column} {', '.join(strange)}; "
-            f"the column says {', '.join(known)}"
+            f"the column says {', '.join(known[:MOST_VALUES])}{more}. Numbers can be parted with "
+            "`below`."
         )
 
 

@@ -74,6 +74,13 @@ def _values(result: ShiftResult, head: str, name: str) -> dict[str, float]:
     return {v.of: v.value for v in result.values if (v.head, v.name) == (head, name)}
 
 
+def _with_test_metadata(published: ConceptDataset, **columns: np.ndarray) -> ConceptDataset:
+    images, rows = published.images.copy(), published.rows("test")
+    for column, values in columns.items():
+        images.loc[rows, f"meta.{column}"] = values
+    return replace(published, images=images)
+
+
 def test_a_domain_is_measured_where_it_was_trained_on_and_where_not(
     study: tuple[ConceptDataset, TestLabels],
     heads: ShiftHeads,
@@ -164,8 +171,8 @@ def test_a_class_that_one_side_lacks_is_left_out_of_both(
     study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
 ) -> None:
     sexes = np.where(images.labels == 2, "male", images.metadata["sex"])
-    changed = replace(images, metadata=images.metadata.assign(sex=sexes))
-    result = measure_shifts(study[0], heads, changed, _SPEC).results[0]
+    changed = _with_test_metadata(study[0], sex=sexes)
+    result = measure_shifts(changed, heads, images, _SPEC).results[0]
     assert result.left_out == ("c",)
     assert [p.classes for p in result.parts] == [2, 2]
     said = _probabilities(study[0], heads, 0).argmax(1)
@@ -178,16 +185,55 @@ def test_a_class_that_one_side_lacks_is_left_out_of_both(
 def test_too_few_images_are_said_to_be_too_few(
     study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
 ) -> None:
-    nobody = images.metadata.assign(sex="male", ruler=images.labels == 0)
-    spoken = UnusableShift(title="site", reason="before")
-    found = measure_shifts(
-        study[0], replace(heads, unusable=(spoken,)), replace(images, metadata=nobody), _SPEC
+    nobody = _with_test_metadata(
+        study[0], sex=np.full(len(images.ids), "male"), ruler=images.labels == 0
     )
+    spoken = UnusableShift(title="site", reason="before")
+    found = measure_shifts(nobody, replace(heads, unusable=(spoken,)), images, _SPEC)
     assert found.results == ()
     assert found.unusable[0] == spoken
     for unusable in found.unusable[1:]:
         assert "test images of 2 independent groups on both sides" in unusable.reason
         assert "these do not: a, b, c" in unusable.reason
+
+
+def test_what_is_wrong_with_a_column_costs_its_shift_alone(
+    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+) -> None:
+    plan = heads.plans[0]
+    aged = DomainShift(kind="domain", column="sex", below=60)
+    spoiled = replace(heads, plans=(plan.model_copy(update={"spec": aged}), heads.plans[1]))
+    found = measure_shifts(study[0], spoiled, images, _SPEC)
+    assert len(found.results) == 1
+    assert "column sex is not of numbers" in found.unusable[0].reason
+
+
+def test_sides_are_named_by_the_whole_column_not_by_the_test(
+    study: tuple[ConceptDataset, TestLabels], images: ExaminedImages
+) -> None:
+    """A truth value that only the test misses, and a number that only the test pads with zeros."""
+    from tasks.probe.shift_heads import train_shift_heads
+    from tasks.select.shifts import restrict_to_shifts
+
+    published = study[0]
+    number = published.images["subject"].str[1:].astype(int) // 3 % 2
+    test = (published.images["split"] == "test").to_numpy()
+    sites = np.where(test, number.astype(str).str.zfill(2), number.astype(str))
+    here = (
+        published.images["meta.ruler"].astype(object).where(published.images["meta.age"] < 75, None)
+    )
+    columns = published.images.assign(**{"meta.site_id": sites}).assign(**{"meta.here": here})
+    changed = replace(published, images=columns)
+    shifts = tuple(
+        DomainShift.model_validate({"kind": "domain", "column": column, "train_on": [value]})
+        for column, value in (("site_id", 1), ("here", True))
+    )
+    spec = ProbeSpec(epochs=2, heads=(), random_draws=1)
+    splits = restrict_to_shifts(changed, SelectSpec(per_class=2), shifts)
+    found = measure_shifts(changed, train_shift_heads(changed, splits, spec), images, _SPEC)
+    assert found.unusable == ()
+    inside = [result.parts[0].images for result in found.results]
+    assert inside == [(sites[test] == "01").sum(), (here[test] == True).sum()]  # noqa: E712
 
 
 def test_a_concept_that_shows_the_attribute_leads_the_list(

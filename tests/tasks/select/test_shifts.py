@@ -142,12 +142,30 @@ def test_what_the_dataset_does_not_have_is_refused(published: ConceptDataset) ->
     assert "the column says female, male" in refused(
         _MALE.model_copy(update={"train_on": ("men",)})
     )
-    assert "part them with `below`" in refused(_MALE.model_copy(update={"column": "age"}))
+    refusal = refused(_MALE.model_copy(update={"column": "age"}))
+    assert "and 31 more. Numbers can be parted with `below`" in refusal
+    rare = _RULER.model_copy(update={"column": "age", "pairing": {}})
+    assert "has 43 values, each rare; declare a `pairing`" in refused(rare)
     assert "not of numbers" in refused(_YOUNG.model_copy(update={"column": "sex"}))
     wrong = _RULER.model_copy(update={"pairing": {"d": "yes"}})
     assert "it must name classes (a, b, c)" in refused(wrong)
     incomplete = _RULER.model_copy(update={"pairing": {"a": "yes", "b": "no"}})
     assert "left are: none" in refused(incomplete)
+
+
+def test_a_site_is_trained_on_by_its_identifier_though_a_split_has_few(
+    published: ConceptDataset,
+) -> None:
+    """Sites are numbers in most splits, and "01" is "1" only because no split says otherwise."""
+    number = published.images["subject"].str[1:].astype(int) % 30
+    test = published.images["split"] == "test"
+    sites = np.where(test, number.astype(str).str.zfill(2), number.astype(str))
+    named = replace(published, images=published.images.assign(**{"meta.site_id": sites}))
+    sites_of_all = tuple(str(i) for i in range(0, 30, 2))
+    split = _split(named, DomainShift(kind="domain", column="site_id", train_on=sites_of_all))
+    rows = _rows(named, split.train_ids)
+    assert set(rows["meta.site_id"]) <= set(sites_of_all)
+    assert len(rows) > 20
 
 
 def test_a_shift_says_which_side_is_trained_on() -> None:
