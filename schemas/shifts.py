@@ -227,9 +227,12 @@ class ConfounderScore(BaseModel, frozen=True):
     concept_id: str
     text: str
     value: str = Field(description="of the column")
-    auroc: float
-    low: float | None = Field(description="nothing where it is 0 or 1")
-    high: float | None
+    within_class_auroc: float | None = Field(
+        description="over pairs of one class; nothing where no class has images of both kinds"
+    )
+    auroc: float = Field(
+        description="over all pairs; a concept that tells only the class tells of what goes with it"
+    )
 
 
 class ShiftResult(BaseModel, frozen=True):
@@ -242,9 +245,9 @@ class ShiftResult(BaseModel, frozen=True):
     )
     values: tuple[ShiftValue, ...]
     worst_groups: tuple[WorstGroup, ...]
-    concepts: int
     confounders: tuple[ConfounderScore, ...] = Field(
-        description="the concepts that tell most of the column, by training and validation images"
+        description="every concept of the bottleneck, those first that tell most of the column "
+        "within classes, by training and validation images"
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import isnan
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped
+from jaxtyping import Bool, Float64, Int, Shaped
 
 from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
@@ -35,16 +35,14 @@ from schemas.shifts import (
     WorstGroup,
 )
 from tasks.confounding import describe_part, reverse_pairing, weigh_confounded
-from tasks.evaluate.auroc import delong_binary
 from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates
 from tasks.evaluate.features import head_features
 from tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
-from tasks.evaluate.metrics import METRICS
+from tasks.evaluate.metrics import METRICS, stratified_auroc
 from tasks.evaluate.quality import is_defined
 from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accuracy
 from tasks.metadata import METADATA, name_values
 
-_LISTED_CONCEPTS = 10
 _FEWEST_GROUPS = 5  # of a class on one side: a resample loses all five less than once in 100 times
 _METRICS: tuple[ShiftMetricName, ...] = ("balanced_accuracy", "macro_auroc")
 _COLUMNS = [METRICS.index(name) for name in _METRICS]
@@ -129,15 +127,13 @@ def _measure(
     said = {h.facts.name: h.logits(head_features(published, h, rows)) for h in probe.heads}
     judged = tuple(judge_heads(probe, said))
     cells = sides.cells(spec.smallest_subgroup)
-    concepts, scores = _confounders(published, plan, probe, levels, spec.confidence)
     return ShiftResult(
         plan=plan,
         parts=parts,
         left_out=sides.left_out,
         values=tuple(_values(judged, sides, cells, spec)),
         worst_groups=tuple(_worst_groups(judged, sides, cells, plan, images.class_keys)),
-        concepts=concepts,
-        confounders=scores,
+        confounders=_confounders(published, plan, probe, levels),
     )
 
 
@@ -284,40 +280,53 @@ def _confounders(
     plan: ShiftPlan,
     probe: Probe,
     levels: Int[np.ndarray, " image"],
-    confidence: float,
-) -> tuple[int, tuple[ConfounderScore, ...]]:
-    """Return how many concepts the bottleneck has, and those that tell most of the column.
+) -> tuple[ConfounderScore, ...]:
+    """Return every concept of the bottleneck with the value that it tells best, the best first.
 
-    By training and validation images of the whole study, as its data has label and attribute go
-    together, and by the value that a concept tells best.
+    By training and validation images of the whole study. As the data has label and attribute go
+    together, a concept that tells the class tells of the attribute too; within classes it does not.
     """
+    rows = np.concatenate([published.rows("train"), published.rows("validation")])
+    labels = np.concatenate([published.labels("train"), published.labels("validation")])
+    known = levels[rows] >= 0
+    rows, labels = rows[known], labels[known]
     candidates = probe.head("concept_bottleneck").facts.candidates
     place = {candidate.concept_id: i for i, candidate in enumerate(published.pool)}
-    rows = np.concatenate([published.rows("train"), published.rows("validation")])
-    rows = rows[levels[rows] >= 0]
-    levels = levels[rows]
-    groups = published.images["group"].to_numpy()[rows]
     chosen = published.pool_vectors[[place[c.concept_id] for c in candidates]]
-    scores = (published.vectors[rows] @ chosen.T).T.astype(np.float64)
-    counts = np.bincount(levels, minlength=len(plan.values))
-    told = [a for a, n in enumerate(counts) if min(n, len(levels) - n) >= 2]
+    scores = (published.vectors[rows] @ chosen.T).astype(np.float64)
+    told = [a for a in range(len(plan.values)) if 0 < (levels[rows] == a).sum() < len(rows)]
     if len(told) == 2 == len(plan.values):
         told = told[1:]  # the other is the same turned round
-    areas = [delong_binary(scores, levels == a, groups) for a in told]
-    best: list[ConfounderScore] = []
-    for i, candidate in enumerate(candidates):
-        if areas:
-            a = max(range(len(areas)), key=lambda a: abs(areas[a].value[i] - 0.5))
-            low, high = areas[a].interval(i, confidence)
-            best.append(
-                ConfounderScore(
-                    concept_id=candidate.concept_id,
-                    text=candidate.text,
-                    value=plan.values[told[a]],
-                    auroc=float(areas[a].value[i]),
-                    low=None if isnan(low) else low,
-                    high=None if isnan(high) else high,
-                )
-            )
-    best.sort(key=lambda score: -abs(score.auroc - 0.5))
-    return len(candidates), tuple(best[:_LISTED_CONCEPTS])
+    found = [
+        _telling(scores, levels[rows] == a, strata)
+        for strata in (
+            [np.flatnonzero(labels == k) for k in np.unique(labels)],
+            [np.arange(len(rows))],
+        )
+        for a in told
+    ]
+    if not told:
+        return ()
+    within, over_all = np.array(found).reshape(2, len(told), len(candidates))
+    ranked = over_all if np.isnan(within).all() else np.nan_to_num(within, nan=0.5)
+    strength = np.abs(ranked - 0.5)
+    best = strength.argmax(0)
+    return tuple(
+        ConfounderScore(
+            concept_id=candidates[i].concept_id,
+            text=candidates[i].text,
+            value=plan.values[told[best[i]]],
+            within_class_auroc=None if isnan(within[best[i], i]) else float(within[best[i], i]),
+            auroc=float(over_all[best[i], i]),
+        )
+        for i in np.argsort(-strength.max(0), kind="stable")
+    )
+
+
+def _telling(
+    scores: Float64[np.ndarray, "image concept"],
+    positive: Bool[np.ndarray, " image"],
+    strata: Sequence[Int[np.ndarray, " _"]],
+) -> list[float]:
+    once = np.ones((len(scores), 1))
+    return [float(stratified_auroc(of, positive, strata, once)[0]) for of in scores.T]

@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 from schemas.images import ClassLabel
 from schemas.shifts import (
     ConfoundedShift,
+    ConfounderScore,
     ShiftPart,
     ShiftResult,
     ShiftTables,
@@ -16,6 +17,7 @@ from schemas.shifts import (
 )
 from tasks.report.charts import COLOURS, Axis, svg_of
 
+_LISTED_CONCEPTS = 10
 _OF: dict[ShiftValueName, str] = {
     "in_domain": "in domain",
     "out_of_domain": "out of domain",
@@ -68,18 +70,22 @@ def _shift(result: ShiftResult, names: dict[str, str]) -> dict[str, Any]:
         ],
         "paired": bool(result.plan.pairing),
         "parts": [_part(part) for part in (*result.plan.parts, *result.parts)],
-        "concepts": result.concepts,
-        "confounders": [
-            {
-                "text": c.text,
-                "value": c.value,
-                "auroc": f"{c.auroc:.3f}",
-                "interval": "" if c.low is None else f"{c.low:.3f}–{c.high:.3f}",
-                "width": 70 * abs(c.auroc - 0.5) * 2,
-                "raises": c.auroc > 0.5,
-            }
-            for c in result.confounders
-        ],
+        "concepts": len(result.confounders),
+        "confounders": [_confounder(c) for c in result.confounders[:_LISTED_CONCEPTS]],
+    }
+
+
+def _confounder(score: ConfounderScore) -> dict[str, Any]:
+    """Return a row: how well a concept tells of the column, within classes where that is known."""
+    within = score.within_class_auroc
+    told = score.auroc if within is None else within
+    return {
+        "text": score.text,
+        "value": score.value,
+        "within": "–" if within is None else f"{within:.3f}",
+        "auroc": f"{score.auroc:.3f}",
+        "width": 70 * abs(told - 0.5) * 2,
+        "raises": told > 0.5,
     }
 
 

@@ -236,20 +236,50 @@ def test_sides_are_named_by_the_whole_column_not_by_the_test(
     assert inside == [(sites[test] == "01").sum(), (here[test] == True).sum()]  # noqa: E712
 
 
-def test_a_concept_that_shows_the_attribute_leads_the_list(
+def _pair_share(scores: np.ndarray, positive: np.ndarray, labels: np.ndarray) -> float:
+    """Return how often, over pairs of one label, the positive scores higher; by counting."""
+    pairs = [
+        float(a > b) + 0.5 * float(a == b)
+        for k in np.unique(labels)
+        for a in scores[positive & (labels == k)]
+        for b in scores[~positive & (labels == k)]
+    ]
+    return float(np.mean(pairs))
+
+
+def test_a_concept_that_shows_the_attribute_leads_all_others(
     study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
 ) -> None:
     published = study[0]
     ruler = published.images["meta.ruler"].to_numpy()
-    concept = heads.probes[1].head("concept_bottleneck").facts.candidates[0]
+    candidates = heads.probes[1].head("concept_bottleneck").facts.candidates
+    concept = candidates[0]
     place = [c.concept_id for c in published.pool].index(concept.concept_id)
     vectors = published.vectors + ruler[:, None] * published.pool_vectors[place]
     shown = replace(published, vectors=vectors)
-    first = measure_shifts(shown, heads, images, _SPEC).results[1].confounders[0]
+    told = measure_shifts(shown, heads, images, _SPEC).results[1].confounders
+    assert {c.concept_id for c in told} == {c.concept_id for c in candidates}
+    first = told[0]
     assert (first.concept_id, first.value) == (concept.concept_id, "yes")
     known = np.concatenate([published.rows("train"), published.rows("validation")])
     scores = vectors[known] @ published.pool_vectors[place]
     assert first.auroc == pytest.approx(roc_auc_score(ruler[known], scores))
+    labels = published.images["label"].to_numpy()[known]
+    assert first.within_class_auroc == pytest.approx(_pair_share(scores, ruler[known], labels))
+
+
+def test_a_concept_that_tells_only_the_class_does_not_tell_of_what_goes_with_it(
+    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+) -> None:
+    """Rulers lie on nearly all images of one class, and its concepts know nothing else of them."""
+    published = study[0]
+    own = (published.images["label"] == "a").to_numpy()
+    ruler = own ^ (np.random.default_rng(3).random(len(own)) < 0.1)
+    columns = published.images.assign(**{"meta.ruler": ruler})
+    told = measure_shifts(replace(published, images=columns), heads, images, _SPEC)
+    of_class = [c for c in told.results[-1].confounders if c.text.endswith("of a")]
+    assert max(c.auroc for c in of_class) > 0.7
+    assert all(c.within_class_auroc and abs(c.within_class_auroc - 0.5) < 0.2 for c in of_class)
 
 
 def test_shifts_are_part_of_the_question_and_of_the_recipe(

@@ -54,11 +54,11 @@ def _result(shift: DomainShift | ConfoundedShift, pairing: tuple[str, ...] = ())
         worst_groups=(
             WorstGroup(head="concept bottleneck", class_key="mel", value="no", images=12),
         ),
-        concepts=40,
-        confounders=(
+        confounders=tuple(
             ConfounderScore(
-                concept_id="0", text="hair", value="yes", auroc=0.9, low=0.8, high=0.95
-            ),
+                concept_id=str(i), text=f"hair {i}", value="yes", within_class_auroc=w, auroc=0.9
+            )
+            for i, w in enumerate((0.8, 0.3, None, *[0.5] * 37))
         ),
     )
 
@@ -114,3 +114,18 @@ def test_each_head_that_learns_is_a_full_and_a_hollow_dot() -> None:
     assert len(re.findall('fill="#fff"', chart)) == 2
     assert chart.count("<circle") == 4
     assert "majority" not in chart
+
+
+def test_ten_concepts_are_listed_by_what_they_tell_within_classes() -> None:
+    section = _section(_result(_DOMAIN))
+    assert section["concepts"] == 40
+    rows = section["confounders"]
+    assert isinstance(rows, list)
+    assert len(rows) == 10
+    assert [(r["within"], r["raises"]) for r in rows[:3]] == [
+        ("0.800", True),
+        ("0.300", False),
+        ("–", True),
+    ]
+    assert rows[0]["width"] == 70 * 2 * (0.8 - 0.5)
+    assert {r["auroc"] for r in rows} == {"0.900"}
