@@ -116,6 +116,11 @@ class ShiftPlan(BaseModel, frozen=True):
     pairing: tuple[str, ...] = Field(
         default=(), description="the value of each class, in the order of the class keys"
     )
+    left_out: tuple[str, ...] = Field(
+        default=(),
+        description="class keys without training images of a value that they need: their images "
+        "are trained on as they are, and not measured",
+    )
     parts: tuple[ShiftPart, ...] = Field(description="training and validation")
 
     def positions(self, named: Iterable[str | None]) -> Int[np.ndarray, " image"]:
@@ -241,7 +246,7 @@ class ShiftResult(BaseModel, frozen=True):
     plan: ShiftPlan
     parts: tuple[ShiftPart, ...] = Field(description="of the test split: in and out of domain")
     left_out: tuple[str, ...] = Field(
-        description="class keys of which one of the two has too few images"
+        description="class keys of which one of the two, or training, has too few images"
     )
     values: tuple[ShiftValue, ...]
     worst_groups: tuple[WorstGroup, ...]

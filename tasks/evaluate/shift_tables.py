@@ -163,7 +163,7 @@ def _part(
         )
         for k in range(len(images.class_keys))
     ]
-    enough = np.array(groups) >= fewest
+    enough = (np.array(groups) >= fewest) & ~np.isin(images.class_keys, plan.left_out)
     rows = np.flatnonzero(levels >= 0)
     labels, levels = images.labels[rows], levels[rows]
     counted = np.where(enough[labels], levels, -1)

@@ -26,10 +26,10 @@ from schemas.shifts import (
     UnusableShift,
 )
 from tasks.confounding import (
-    NoImages,
     describe_part,
     draw_confounded,
     label_table,
+    lacking_cells,
     pair_by_majority,
 )
 from tasks.metadata import METADATA, MOST_VALUES, name_values
@@ -66,6 +66,7 @@ def _restrict(published: ConceptDataset, select: SelectSpec, shift: ShiftSpec) -
     named = {split: said[published.rows(split)] for split in _SPLITS}
     plan = _plan(published, shift, named)
     levels = {split: plan.positions(named[split]) for split in _SPLITS}
+    plan = _leave_out(published, plan, levels["train"])
     kept = {split: _kept(published, plan, split, levels[split]) for split in _SPLITS}
     rows = {split: published.rows(split)[kept[split]] for split in _SPLITS}
     _check(published, kept)
@@ -162,6 +163,25 @@ def _pair(
     return tuple(plan.values[level] for level in pair_by_majority(table))
 
 
+def _leave_out(
+    published: ConceptDataset, plan: ShiftPlan, levels: Int[np.ndarray, " image"]
+) -> ShiftPlan:
+    """Return the plan without the classes of which no training image has a value that they need."""
+    if not isinstance(plan.spec, ConfoundedShift):
+        return plan
+    labels, keys = published.labels("train"), published.class_keys
+    lacking = lacking_cells(labels, levels, plan.paired, plan.spec.correlation)
+    left_out = {int(k) for k, _ in lacking}
+    left = {value for k, value in enumerate(plan.pairing) if k not in left_out}
+    if len(left) < 2:
+        cells = ", ".join(f"{keys[k]} with {plan.spec.column} {plan.values[a]}" for k, a in lacking)
+        raise _Unusable(
+            f"there is no training image of {cells}, and the other classes do not go with two "
+            "different values, so label and attribute cannot be taken apart"
+        )
+    return plan.model_copy(update={"left_out": tuple(keys[k] for k in sorted(left_out))})
+
+
 def _kept(
     published: ConceptDataset, plan: ShiftPlan, split: _Split, levels: Int[np.ndarray, " image"]
 ) -> Bool[np.ndarray, " image"]:
@@ -169,13 +189,8 @@ def _kept(
     if not isinstance(plan.spec, ConfoundedShift):
         return levels == 0
     labels, spec = published.labels(split), plan.spec
-    try:
-        return draw_confounded(labels, levels, plan.paired, spec.correlation, spec.seed)
-    except NoImages as none:
-        raise _Unusable(
-            f"no {split} image of {published.class_keys[none.label]} has {spec.column} "
-            f"{plan.values[none.level]}, so label and attribute cannot be taken apart"
-        ) from none
+    aside = np.isin(published.class_keys, plan.left_out)
+    return draw_confounded(labels, levels, plan.paired, spec.correlation, spec.seed, aside)
 
 
 def _check(published: ConceptDataset, kept: dict[_Split, Bool[np.ndarray, " image"]]) -> None:
@@ -199,11 +214,13 @@ def _describe(
     levels: Int[np.ndarray, " image"],
 ) -> ShiftPart:
     groups = published.images["group"].to_numpy()[published.rows(split)]
+    labels = published.labels(split)
+    aside = np.isin(published.class_keys, plan.left_out)
     return describe_part(
         plan,
         "training" if split == "train" else split,
-        published.labels(split),
-        levels,
+        labels,
+        np.where(aside[labels], -1, levels),
         groups,
         kept.astype(np.float64),
     )

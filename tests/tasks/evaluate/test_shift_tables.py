@@ -182,6 +182,18 @@ def test_a_class_that_one_side_lacks_is_left_out_of_both(
     assert found["in_domain"] == pytest.approx(np.mean(right))
 
 
+def test_a_class_that_training_left_out_is_not_measured(
+    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+) -> None:
+    plan = heads.plans[1].model_copy(update={"left_out": ("c",)})
+    result = measure_shifts(
+        study[0], replace(heads, plans=(heads.plans[0], plan)), images, _SPEC
+    ).results[1]
+    assert result.left_out == ("c",)
+    assert [p.classes for p in result.parts] == [2, 2]
+    assert result.parts[0].cramers_v == pytest.approx(0.8)
+
+
 def test_too_few_images_are_said_to_be_too_few(
     study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
 ) -> None:

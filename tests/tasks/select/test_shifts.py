@@ -121,7 +121,39 @@ def test_a_shift_that_leaves_a_class_without_images_says_so(published: ConceptDa
     made = restrict_to_shifts(replace(published, images=images), _SELECT, (_MALE, confounded))
     assert made.splits == ()
     assert made.unusable[0].reason == "no training image of b is left"
-    assert "no train image of a has sex female" in made.unusable[1].reason
+    assert "no training image of a with sex female, b with sex male, c" in made.unusable[1].reason
+
+
+def test_a_class_without_training_images_of_a_value_is_left_out_and_trained_as_it_is(
+    published: ConceptDataset,
+) -> None:
+    images = published.images.copy()
+    images.loc[(images["label"] == "c") & (images["split"] == "train"), "meta.ruler"] = False
+    many = _repeated(replace(published, images=images), 10)
+    split = _split(many, _RULER)
+    assert split.plan.left_out == ("c",)
+    rows = _rows(many, split.train_ids)
+    assert set(rows["label"]) == set(KEYS)
+    assert not rows["meta.ruler"][rows["label"] == "c"].any()
+    two = rows[rows["label"] != "c"]
+    table = pd.crosstab(two["label"], two["meta.ruler"]).to_numpy()
+    assert association(table, method="cramer") == pytest.approx(0.8, abs=0.02)
+    assert split.plan.parts[0].cramers_v == pytest.approx(0.8, abs=0.02)
+    assert split.plan.parts[0].images == len(rows)
+
+
+def test_a_class_without_validation_images_of_a_value_costs_nothing_else(
+    published: ConceptDataset,
+) -> None:
+    images = published.images.copy()
+    images.loc[(images["label"] == "c") & (images["split"] == "validation"), "meta.ruler"] = False
+    split = _split(replace(published, images=images), _RULER)
+    whole = _split(published, _RULER)
+    assert split.plan.left_out == ()
+    assert split.train_ids == whole.train_ids
+    drawn = _rows(published, split.validation_ids)
+    assert set(drawn["label"]) == set(KEYS)
+    assert len(drawn) == split.plan.parts[1].images
 
 
 def test_undeclared_pairs_follow_the_data(published: ConceptDataset) -> None:
