@@ -248,6 +248,10 @@ class ShiftResult(BaseModel, frozen=True):
     left_out: tuple[str, ...] = Field(
         description="class keys of which one of the two, or training, has too few images"
     )
+    thinnest: int = Field(
+        description="independent groups of the measured class that has fewest where a side mostly "
+        "looks; how far intervals can be relied on"
+    )
     values: tuple[ShiftValue, ...]
     worst_groups: tuple[WorstGroup, ...]
     confounders: tuple[ConfounderScore, ...] = Field(
@@ -263,5 +267,6 @@ class ShiftTables(BaseModel, frozen=True):
     unusable: tuple[UnusableShift, ...]
     confidence: float
     resamples: int
-    smallest: int = Field(description="independent groups that a worst group needs")
-    fewest: int = Field(description="independent groups that a class needs on both sides")
+    smallest: int = Field(
+        description="independent groups that a worst group needs, and a class on both sides"
+    )

@@ -43,7 +43,6 @@ from tasks.evaluate.quality import is_defined
 from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accuracy
 from tasks.metadata import METADATA, name_values
 
-_FEWEST_GROUPS = 5  # of a class on one side: a resample loses all five less than once in 100 times
 _METRICS: tuple[ShiftMetricName, ...] = ("balanced_accuracy", "macro_auroc")
 _COLUMNS = [METRICS.index(name) for name in _METRICS]
 
@@ -76,7 +75,6 @@ def measure_shifts(
         confidence=spec.confidence,
         resamples=spec.resamples,
         smallest=spec.smallest_subgroup,
-        fewest=min(_FEWEST_GROUPS, spec.smallest_subgroup),
     )
 
 
@@ -91,6 +89,7 @@ class _Sides:
     inside: Float64[np.ndarray, " image"]
     outside: Float64[np.ndarray, " image"]
     left_out: tuple[str, ...]
+    thinnest: int  # groups of the class that has fewest where a side mostly looks
 
     def describe(self, plan: ShiftPlan) -> tuple[ShiftPart, ShiftPart]:
         """Return what the two sides have."""
@@ -114,7 +113,7 @@ def _measure(
     images: ExaminedImages,
     spec: EvaluateSpec,
 ) -> ShiftResult:
-    fewest = min(_FEWEST_GROUPS, spec.smallest_subgroup)
+    fewest = spec.smallest_subgroup
     levels = _levels(published, plan)
     sides = _part(plan, images, levels[published.rows("test")], fewest)
     parts = sides.describe(plan)
@@ -126,11 +125,12 @@ def _measure(
     rows = published.rows("test")[sides.rows]
     said = {h.facts.name: h.logits(head_features(published, h, rows)) for h in probe.heads}
     judged = tuple(judge_heads(probe, said))
-    cells = sides.cells(spec.smallest_subgroup)
+    cells = sides.cells(fewest)
     return ShiftResult(
         plan=plan,
         parts=parts,
         left_out=sides.left_out,
+        thinnest=sides.thinnest,
         values=tuple(_values(judged, sides, cells, spec)),
         worst_groups=tuple(_worst_groups(judged, sides, cells, plan, images.class_keys)),
         confounders=_confounders(published, plan, probe, levels),
@@ -163,7 +163,8 @@ def _part(
         )
         for k in range(len(images.class_keys))
     ]
-    enough = (np.array(groups) >= fewest) & ~np.isin(images.class_keys, plan.left_out)
+    of_class = np.array(groups)
+    enough = (of_class >= fewest) & ~np.isin(images.class_keys, plan.left_out)
     rows = np.flatnonzero(levels >= 0)
     labels, levels = images.labels[rows], levels[rows]
     counted = np.where(enough[labels], levels, -1)
@@ -180,6 +181,7 @@ def _part(
         inside=inside,
         outside=outside,
         left_out=tuple(images.class_keys[k] for k in np.flatnonzero(~enough)),
+        thinnest=int(of_class[enough].min(initial=len(images.groups))),
     )
 
 
@@ -215,13 +217,19 @@ def _numbers(
     cells: Int[np.ndarray, " image"],
     weights: Float64[np.ndarray, "resample image"],
 ) -> Float64[np.ndarray, "resample statistic"]:
-    """Return `SHIFT_VALUES` x `_METRICS` and the worst group's accuracy, means over draws."""
+    """Return `SHIFT_VALUES` x `_METRICS`, means over draws, and the worst mean accuracy."""
     draws = []
     for probabilities in head.draws:
         metrics = shift_metrics(sides.labels, probabilities, sides.inside, sides.outside, weights)
-        worst = worst_group_accuracy(sides.labels, probabilities, cells, weights)
-        draws.append(np.column_stack([metrics[:, :, _COLUMNS].reshape(len(weights), -1), worst]))
-    return np.asarray(np.mean(draws, axis=0))
+        draws.append(metrics[:, :, _COLUMNS].reshape(len(weights), -1))
+    worst = worst_group_accuracy(_rights(head, sides), cells, weights)
+    return np.column_stack([np.mean(draws, axis=0), worst])
+
+
+def _rights(head: Judged, sides: _Sides) -> Float64[np.ndarray, " image"]:
+    """Return in which share of its draws a head is right of each image."""
+    rights = [draw.argmax(axis=1) == sides.labels for draw in head.draws]
+    return np.asarray(np.mean(rights, axis=0))
 
 
 def _of_head(
@@ -262,7 +270,7 @@ def _worst_groups(
         return
     level_count = int(sides.levels.max()) + 1
     for head in judged:
-        right = np.mean([draw.argmax(axis=1) == sides.labels for draw in head.draws], axis=0)
+        right = _rights(head, sides)
         worst = min(large.tolist(), key=lambda cell: float(right[cells == cell].mean()))
         yield WorstGroup(
             head=head.name,

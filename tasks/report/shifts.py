@@ -18,6 +18,7 @@ from schemas.shifts import (
 from tasks.report.charts import COLOURS, Axis, svg_of
 
 _LISTED_CONCEPTS = 10
+_FEW = 20  # groups; below, percentiles hold the truth less often than they say
 _OF: dict[ShiftValueName, str] = {
     "in_domain": "in domain",
     "out_of_domain": "out of domain",
@@ -38,10 +39,11 @@ def shift_section(tables: ShiftTables, classes: Sequence[ClassLabel]) -> dict[st
     return {
         "note": "Heads trained on some of the training images and measured on test images like "
         "them (in domain) and unlike them (out of domain); concepts are selected anew from the "
-        f"images trained on. A class of fewer than {tables.fewest} independent groups on one side "
-        "is left out of both. The worst "
+        f"images trained on. A class of fewer than {tables.smallest} independent groups on one "
+        "side is left out of both. The worst "
         f"group is the class and value, of at least {tables.smallest} independent groups, at which "
-        "a head is right least often; the lowest of several noisy numbers lies too low. Intervals "
+        "a head is right least often; the lowest of several noisy numbers lies too low. The gap of "
+        "the zero-shot head, which no image trains, is that of the test images alone. Intervals "
         f"of {tables.confidence:.0%}, percentiles of {tables.resamples:,} resamples of whole "
         "groups; leads are over the linear probe of the same shift.",
         "shifts": [_shift(result, {c.key: c.name for c in classes}) for result in tables.results],
@@ -93,8 +95,15 @@ def _about(result: ShiftResult, names: dict[str, str]) -> str:
     """Say what goes with what, or who is on which side."""
     plan, column = result.plan, result.plan.spec.column.replace("_", " ")
     inside, outside = result.parts
-    left_out = ", ".join(names[key] for key in result.left_out)
-    without = f" Left out, since one side has too few: {left_out}." * bool(left_out)
+    thin = ", ".join(names[k] for k in result.left_out if k not in plan.left_out)
+    untaught = ", ".join(names[key] for key in plan.left_out)
+    without = f" Left out, since one side has too few: {thin}." * bool(thin)
+    without += (
+        f" Left out, and trained on as it is, since training lacks one of its values: {untaught}."
+        * bool(untaught)
+    )
+    without += f" The thinnest class has {result.thinnest:,} independent groups on one side"
+    without += ", too few to rely on an interval's ends." if result.thinnest < _FEW else "."
     if isinstance(plan.spec, ConfoundedShift):
         pairs = ", ".join(
             f"{name}: {value}" for name, value in zip(names.values(), plan.pairing, strict=True)

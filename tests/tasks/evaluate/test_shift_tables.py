@@ -158,6 +158,39 @@ def test_the_worst_group_is_the_class_and_value_that_is_right_least_often(
     assert right[worst.class_key, worst.value] == pytest.approx(found)
 
 
+def test_of_several_draws_the_worst_group_is_that_of_their_mean(
+    study: tuple[ConceptDataset, TestLabels],
+    heads: ShiftHeads,
+    images: ExaminedImages,
+    tables: ShiftTables,
+) -> None:
+    published, probe = study[0], heads.probes[0]
+    draws = [h for h in probe.heads if h.facts.kind == "random_concepts"]
+    assert len(draws) == 2
+    rows = published.rows("test")
+    right = np.mean(
+        [h.logits(head_features(published, h, rows)).argmax(1) == images.labels for h in draws], 0
+    )
+    worst = next(w for w in tables.results[0].worst_groups if w.head.startswith("random"))
+    here = (images.labels == KEYS.index(worst.class_key)) & (
+        (images.metadata["sex"] == "male") == (worst.value == "male")
+    ).to_numpy()
+    found = _values(tables.results[0], worst.head, "accuracy")["worst_group"]
+    assert found == pytest.approx(right[here].mean())
+
+
+def test_the_thinnest_class_tells_on_how_few_groups_a_number_rests(
+    images: ExaminedImages, tables: ShiftTables
+) -> None:
+    male = (images.metadata["sex"] == "male").to_numpy()
+    groups = [
+        len(np.unique(images.groups[(images.labels == k) & here]))
+        for k in range(3)
+        for here in (male, ~male)
+    ]
+    assert tables.results[0].thinnest == min(groups)
+
+
 def test_leads_are_differences_to_the_linear_probe(tables: ShiftTables) -> None:
     for result in tables.results:
         linear = {(v.of, v.name): v for v in result.values if v.head == "linear probe"}

@@ -50,6 +50,7 @@ def _result(shift: DomainShift | ConfoundedShift, pairing: tuple[str, ...] = ())
         ),
         parts=(_part("in_domain", 1100, 900.4), _part("out_of_domain", 1100, 30)),
         left_out=("nv",),
+        thinnest=12,
         values=tuple(values),
         worst_groups=(
             WorstGroup(head="concept bottleneck", class_key="mel", value="no", images=12),
@@ -70,7 +71,6 @@ def _section(result: ShiftResult) -> dict[str, object]:
         confidence=0.9,
         resamples=500,
         smallest=10,
-        fewest=5,
     )
     section = shift_section(tables, _CLASSES)
     assert section["unusable"] == tables.unusable
@@ -95,8 +95,19 @@ def test_pairs_weights_and_left_out_classes_are_told() -> None:
     about = str(_section(_result(_DOMAIN))["about"])
     assert about == (
         "In domain is ruler no (1,100 test images), out of domain yes (1,100). Left out, since one "
-        "side has too few: nevus."
+        "side has too few: nevus. The thinnest class has 12 independent groups on one side, too "
+        "few to rely on an interval's ends."
     )
+
+
+def test_a_class_that_training_lacks_is_told_apart_from_one_that_a_side_lacks() -> None:
+    result = _result(_DOMAIN)
+    plan = result.plan.model_copy(update={"left_out": ("nv",)})
+    told = result.model_copy(update={"plan": plan, "thinnest": 30})
+    about = str(_section(told)["about"])
+    assert "since training lacks one of its values: nevus. The thinnest class has 30" in about
+    assert "one side has too few" not in about
+    assert about.endswith("groups on one side.")
 
 
 def test_a_smaller_gap_is_better_and_a_larger_value_is() -> None:
