@@ -78,8 +78,12 @@ class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def title(self) -> str:
-        """What the shift is called."""
-        return f"{self.column}, confounded at {self.correlation:g}"
+        """What the shift is called: by all of its settings, so that no other is called so."""
+        parted = "" if self.below is None else f" under {self.below:g}"
+        pairs = ", ".join(f"{key}: {value}" for key, value in self.pairing.items())
+        paired = f" ({pairs})" if pairs else ""
+        drawn = f", seed {self.seed}" if self.seed else ""
+        return f"{self.column}{parted}, confounded at {self.correlation:g}{paired}{drawn}"
 
 
 ShiftSpec = Annotated[DomainShift | ConfoundedShift, Field(discriminator="kind")]
