@@ -32,11 +32,11 @@ def _draw(times: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 def _out_and_gap(
     labels: np.ndarray, levels: np.ndarray, probabilities: np.ndarray, drawn: np.ndarray
 ) -> np.ndarray:
-    sides = (
+    inside, outside = (
         weigh_confounded(labels, levels, pairing, 0.9)
         for pairing in (_PAIRING, reverse_pairing(_PAIRING))
     )
-    values = shift_metrics(labels, probabilities, *sides, drawn)
+    values = shift_metrics(labels, probabilities, inside, outside, drawn)
     return values[:, 1:3, METRICS.index("balanced_accuracy")]
 
 
