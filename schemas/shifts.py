@@ -252,9 +252,9 @@ class ShiftResult(BaseModel, frozen=True):
     left_out: tuple[str, ...] = Field(
         description="class keys of which one of the two, or training, has too few images"
     )
-    thinnest: int = Field(
-        description="independent groups of the measured class that has fewest where a side mostly "
-        "looks; how far intervals can be relied on"
+    thinner_groups: dict[str, int] = Field(
+        description="class key -> independent groups where the thinner side mostly looks; of the "
+        "measured classes. How far intervals can be relied on"
     )
     values: tuple[ShiftValue, ...]
     worst_groups: tuple[WorstGroup, ...]
@@ -271,6 +271,5 @@ class ShiftTables(BaseModel, frozen=True):
     unusable: tuple[UnusableShift, ...]
     confidence: float
     resamples: int
-    smallest: int = Field(
-        description="independent groups that a worst group needs, and a class on both sides"
-    )
+    smallest: int = Field(description="independent groups that a worst group needs")
+    fewest: int = Field(description="independent groups that a class needs on both sides")

@@ -44,6 +44,7 @@ from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accura
 from tasks.metadata import METADATA, name_values
 
 _METRICS: tuple[ShiftMetricName, ...] = ("balanced_accuracy", "macro_auroc")
+_FEWEST_GROUPS = 5  # of a class on one side; what they leave to say stands beside the numbers
 _COLUMNS = [METRICS.index(name) for name in _METRICS]
 
 
@@ -75,6 +76,7 @@ def measure_shifts(
         confidence=spec.confidence,
         resamples=spec.resamples,
         smallest=spec.smallest_subgroup,
+        fewest=min(_FEWEST_GROUPS, spec.smallest_subgroup),
     )
 
 
@@ -89,7 +91,7 @@ class _Sides:
     inside: Float64[np.ndarray, " image"]
     outside: Float64[np.ndarray, " image"]
     left_out: tuple[str, ...]
-    thinnest: int  # groups of the class that has fewest where a side mostly looks
+    thinner_groups: dict[str, int]  # of the measured classes, where the thinner side mostly looks
 
     def describe(self, plan: ShiftPlan) -> tuple[ShiftPart, ShiftPart]:
         """Return what the two sides have."""
@@ -113,24 +115,24 @@ def _measure(
     images: ExaminedImages,
     spec: EvaluateSpec,
 ) -> ShiftResult:
-    fewest = spec.smallest_subgroup
+    fewest = min(_FEWEST_GROUPS, spec.smallest_subgroup)
     levels = _levels(published, plan)
     sides = _part(plan, images, levels[published.rows("test")], fewest)
     parts = sides.describe(plan)
     if min(part.classes for part in parts) < 2 or (plan.pairing and parts[0].cramers_v is None):
         raise _Unusable(
             f"too few classes have test images of {fewest} independent groups on both sides; "
-            f"these do not: {', '.join(sides.left_out)}"
+            f"left out are: {', '.join(sides.left_out)}"
         )
     rows = published.rows("test")[sides.rows]
     said = {h.facts.name: h.logits(head_features(published, h, rows)) for h in probe.heads}
     judged = tuple(judge_heads(probe, said))
-    cells = sides.cells(fewest)
+    cells = sides.cells(spec.smallest_subgroup)
     return ShiftResult(
         plan=plan,
         parts=parts,
         left_out=sides.left_out,
-        thinnest=sides.thinnest,
+        thinner_groups=sides.thinner_groups,
         values=tuple(_values(judged, sides, cells, spec)),
         worst_groups=tuple(_worst_groups(judged, sides, cells, plan, images.class_keys)),
         confounders=_confounders(published, plan, probe, levels),
@@ -163,8 +165,7 @@ def _part(
         )
         for k in range(len(images.class_keys))
     ]
-    of_class = np.array(groups)
-    enough = (of_class >= fewest) & ~np.isin(images.class_keys, plan.left_out)
+    enough = (np.array(groups) >= fewest) & ~np.isin(images.class_keys, plan.left_out)
     rows = np.flatnonzero(levels >= 0)
     labels, levels = images.labels[rows], levels[rows]
     counted = np.where(enough[labels], levels, -1)
@@ -181,7 +182,7 @@ def _part(
         inside=inside,
         outside=outside,
         left_out=tuple(images.class_keys[k] for k in np.flatnonzero(~enough)),
-        thinnest=int(of_class[enough].min(initial=len(images.groups))),
+        thinner_groups={images.class_keys[k]: groups[k] for k in np.flatnonzero(enough)},
     )
 
 

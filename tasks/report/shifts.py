@@ -39,7 +39,7 @@ def shift_section(tables: ShiftTables, classes: Sequence[ClassLabel]) -> dict[st
     return {
         "note": "Heads trained on some of the training images and measured on test images like "
         "them (in domain) and unlike them (out of domain); concepts are selected anew from the "
-        f"images trained on. A class of fewer than {tables.smallest} independent groups on one "
+        f"images trained on. A class of fewer than {tables.fewest} independent groups on one "
         "side is left out of both. The worst "
         f"group is the class and value, of at least {tables.smallest} independent groups, at which "
         "a head is right least often; the lowest of several noisy numbers lies too low. The gap of "
@@ -102,8 +102,8 @@ def _about(result: ShiftResult, names: dict[str, str]) -> str:
         f" Left out, and trained on as it is, since training lacks one of its values: {untaught}."
         * bool(untaught)
     )
-    without += f" The thinnest class has {result.thinnest:,} independent groups on one side"
-    without += ", too few to rely on an interval's ends." if result.thinnest < _FEW else "."
+    thinner = ", ".join(f"{names[k]} {n:,}" for k, n in result.thinner_groups.items())
+    without += f" Independent groups on the thinner side: {thinner}."
     if isinstance(plan.spec, ConfoundedShift):
         pairs = ", ".join(
             f"{name}: {value}" for name, value in zip(names.values(), plan.pairing, strict=True)
@@ -133,6 +133,11 @@ def _verdict(result: ShiftResult) -> str:
                 f"The {gap.head} {turn} from {of['in_domain'].value:.3f} in domain to "
                 f"{of['out_of_domain'].value:.3f} out of domain{doubt}."
             )
+    if (thinnest := min(result.thinner_groups.values())) < _FEW:
+        told.append(
+            f"The thinnest class rests on {thinnest} independent groups: intervals of so few are "
+            "too narrow, so what they only just tell from zero may be chance too."
+        )
     return " ".join(told)
 
 

@@ -50,7 +50,7 @@ def _result(shift: DomainShift | ConfoundedShift, pairing: tuple[str, ...] = ())
         ),
         parts=(_part("in_domain", 1100, 900.4), _part("out_of_domain", 1100, 30)),
         left_out=("nv",),
-        thinnest=12,
+        thinner_groups={"mel": 30},
         values=tuple(values),
         worst_groups=(
             WorstGroup(head="concept bottleneck", class_key="mel", value="no", images=12),
@@ -71,6 +71,7 @@ def _section(result: ShiftResult) -> dict[str, object]:
         confidence=0.9,
         resamples=500,
         smallest=10,
+        fewest=5,
     )
     section = shift_section(tables, _CLASSES)
     assert section["unusable"] == tables.unusable
@@ -88,6 +89,15 @@ def test_what_may_be_chance_is_said_to_be() -> None:
     )
 
 
+def test_few_groups_are_said_to_make_intervals_too_narrow() -> None:
+    thin = _result(_DOMAIN).model_copy(update={"thinner_groups": {"mel": 30, "nv": 7}})
+    verdict = str(_section(thin)["verdict"])
+    assert verdict.endswith(
+        "The thinnest class rests on 7 independent groups: intervals of so few are too narrow, so "
+        "what they only just tell from zero may be chance too."
+    )
+
+
 def test_pairs_weights_and_left_out_classes_are_told() -> None:
     about = str(_section(_result(_CONFOUNDED, ("yes", "no")))["about"])
     assert "(melanoma: yes, nevus: no)" in about
@@ -95,19 +105,17 @@ def test_pairs_weights_and_left_out_classes_are_told() -> None:
     about = str(_section(_result(_DOMAIN))["about"])
     assert about == (
         "In domain is ruler no (1,100 test images), out of domain yes (1,100). Left out, since one "
-        "side has too few: nevus. The thinnest class has 12 independent groups on one side, too "
-        "few to rely on an interval's ends."
+        "side has too few: nevus. Independent groups on the thinner side: melanoma 30."
     )
 
 
 def test_a_class_that_training_lacks_is_told_apart_from_one_that_a_side_lacks() -> None:
     result = _result(_DOMAIN)
     plan = result.plan.model_copy(update={"left_out": ("nv",)})
-    told = result.model_copy(update={"plan": plan, "thinnest": 30})
+    told = result.model_copy(update={"plan": plan})
     about = str(_section(told)["about"])
-    assert "since training lacks one of its values: nevus. The thinnest class has 30" in about
+    assert "since training lacks one of its values: nevus. Independent groups" in about
     assert "one side has too few" not in about
-    assert about.endswith("groups on one side.")
 
 
 def test_a_smaller_gap_is_better_and_a_larger_value_is() -> None:
