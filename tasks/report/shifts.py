@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from schemas.images import ClassLabel
+from schemas.probe import HeadKind
 from schemas.shifts import (
     ConfoundedShift,
     ConfounderScore,
@@ -19,6 +20,7 @@ from tasks.report.charts import COLOURS, Axis, svg_of
 
 _LISTED_CONCEPTS = 10
 _FEW = 20  # groups; below, percentiles hold the truth less often than they say
+_UNTAUGHT: tuple[HeadKind, ...] = ("majority", "shuffled_labels")
 _OF: dict[ShiftValueName, str] = {
     "in_domain": "in domain",
     "out_of_domain": "out of domain",
@@ -189,7 +191,7 @@ def _part(part: ShiftPart) -> dict[str, str]:
 def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
     """Draw each head's balanced accuracy in domain (full) and out of domain (hollow).
 
-    The majority class, which learns from no image, stands in the table alone.
+    The majority class and shuffled labels, which teach nothing, stand in the table alone.
     """
     left, width, row_height = 210, 900, 34
     ends = [
@@ -197,7 +199,7 @@ def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
         for v in values
         if v.name == "balanced_accuracy"
         and v.of in ("in_domain", "out_of_domain")
-        and v.head_kind != "majority"
+        and v.head_kind not in _UNTAUGHT
     ]
     low, high = min(v.low for v in ends), max(v.high for v in ends)
     axis = Axis(max(0.0, low - 0.03), min(1.0, high + 0.03), left, width - 20)
