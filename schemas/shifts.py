@@ -14,11 +14,15 @@ from schemas.concepts import Concept
 from schemas.probe import HeadKind, Probe
 
 
-def _as_named(value: object) -> object:
-    """Return the name that a value of a metadata column goes by."""
-    if isinstance(value, bool):
+def value_name(value: object) -> str:
+    """Return the name that a value of a metadata column goes by; of numbers all digits."""
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, int | float) else value
+    return f"{value:.15g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _as_named(value: object) -> object:
+    return value_name(value) if isinstance(value, bool | int | float) else value
 
 
 ValueName = Annotated[str, BeforeValidator(_as_named)]
@@ -74,8 +78,12 @@ class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def title(self) -> str:
-        """What the shift is called."""
-        return f"{self.column}, confounded at {self.correlation:g}"
+        """What the shift is called: by all of its settings, so that no other is called so."""
+        parted = "" if self.below is None else f" under {self.below:g}"
+        pairs = ", ".join(f"{key}: {value}" for key, value in self.pairing.items())
+        paired = f" ({pairs})" if pairs else ""
+        drawn = f", seed {self.seed}" if self.seed else ""
+        return f"{self.column}{parted}, confounded at {self.correlation:g}{paired}{drawn}"
 
 
 ShiftSpec = Annotated[DomainShift | ConfoundedShift, Field(discriminator="kind")]
@@ -111,6 +119,11 @@ class ShiftPlan(BaseModel, frozen=True):
     )
     pairing: tuple[str, ...] = Field(
         default=(), description="the value of each class, in the order of the class keys"
+    )
+    left_out: tuple[str, ...] = Field(
+        default=(),
+        description="class keys without training images of a value that they need: their images "
+        "are trained on as they are, and not measured",
     )
     parts: tuple[ShiftPart, ...] = Field(description="training and validation")
 
@@ -223,9 +236,12 @@ class ConfounderScore(BaseModel, frozen=True):
     concept_id: str
     text: str
     value: str = Field(description="of the column")
-    auroc: float
-    low: float | None = Field(description="nothing where it is 0 or 1")
-    high: float | None
+    within_class_auroc: float | None = Field(
+        description="over pairs of one class; nothing where no class has images of both kinds"
+    )
+    auroc: float = Field(
+        description="over all pairs; a concept that tells only the class tells of what goes with it"
+    )
 
 
 class ShiftResult(BaseModel, frozen=True):
@@ -234,13 +250,17 @@ class ShiftResult(BaseModel, frozen=True):
     plan: ShiftPlan
     parts: tuple[ShiftPart, ...] = Field(description="of the test split: in and out of domain")
     left_out: tuple[str, ...] = Field(
-        description="class keys of which one of the two has too few images"
+        description="class keys of which one of the two, or training, has too few images"
+    )
+    thinner_groups: dict[str, int] = Field(
+        description="class key -> independent groups where the thinner side mostly looks; of the "
+        "measured classes. How far intervals can be relied on"
     )
     values: tuple[ShiftValue, ...]
     worst_groups: tuple[WorstGroup, ...]
-    concepts: int
     confounders: tuple[ConfounderScore, ...] = Field(
-        description="the concepts that tell most of the column, by training and validation images"
+        description="every concept of the bottleneck, those first that tell most of the column "
+        "within classes, by training and validation images"
     )
 
 

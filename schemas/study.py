@@ -96,6 +96,16 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         return self
 
     @model_validator(mode="after")
+    def _names_each_shift_once(self) -> Self:
+        titles = [shift.title for shift in self.shifts]
+        if twice := sorted({title for title in titles if titles.count(title) > 1}):
+            raise ValueError(
+                f"shifts: the same shift stands there twice: {'; '.join(twice)}. Its numbers would "
+                "be the same; usually a line was copied and not changed. Remove one."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_a_model_where_it_asks_one(self) -> Self:
         asking: list[str] = [s.kind for s in self.propose.sources if s.asks]
         asking += ["priors"] if self.priors.kind == "llm" else []

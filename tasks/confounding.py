@@ -29,37 +29,46 @@ _Table = Float64[np.ndarray, "class level"]
 _Weights = Float64[np.ndarray, " image"]
 
 
-class NoImages(ValueError):
-    """A class has no image of a level that it needs."""
-
-    def __init__(self, label: int, level: int) -> None:
-        super().__init__(f"class {label} has no image of level {level}")
-        self.label = label
-        self.level = level
+def lacking_cells(
+    labels: _Labels, levels: _Levels, pairing: _Pairing, correlation: float
+) -> Int[np.ndarray, "cell 2"]:
+    """Return class and level of what is needed and has no image."""
+    available, wanted = _tables(labels, levels, pairing, correlation)
+    return np.argwhere((wanted > 0) & (available == 0))
 
 
 def draw_confounded(
-    labels: _Labels, levels: _Levels, pairing: _Pairing, correlation: float, seed: int
+    labels: _Labels,
+    levels: _Levels,
+    pairing: _Pairing,
+    correlation: float,
+    seed: int,
+    aside: Bool[np.ndarray, " class"],
 ) -> Bool[np.ndarray, " image"]:
     """Return which images are drawn: as many as the scarcest class and level allows.
 
     Single images are drawn, since an attribute such as a ruler differs between images of one
-    person; people are parted beforehand, by the splits that this draws within.
+    person; people are parted beforehand, by the splits that this draws within. A class and level
+    without images stay empty; the correlation reached tells.
 
-    Raises:
-        NoImages: of a needed class and level.
+    Args:
+        aside: classes that take no part: drawn in their share, whatever their level is.
     """
-    available, wanted = _tables(labels, levels, pairing, correlation)
-    if (empty := np.argwhere((wanted > 0) & (available == 0))).size:
-        raise NoImages(int(empty[0][0]), int(empty[0][1]))
-    needed = wanted > 0
+    part = np.where(aside[labels], -1, levels)
+    available, wanted = _tables(labels, part, pairing, correlation)
+    needed = (wanted > 0) & (available > 0)
     scale = (available[needed] / wanted[needed]).min(initial=np.inf)
-    room = np.rint(scale * wanted[needed]).astype(np.int64)
     drawn = np.zeros(len(labels), dtype=bool)
+    if not needed.any():
+        return drawn
     generator = np.random.default_rng(seed)
-    for (k, level), count in zip(np.argwhere(needed), room, strict=True):
-        cell = np.flatnonzero((labels == k) & (levels == level))
-        drawn[generator.permutation(cell)[:count]] = True
+    for k, level in np.argwhere(needed):
+        cell = np.flatnonzero((labels == k) & (part == level))
+        drawn[generator.permutation(cell)[: round(scale * wanted[k, level])]] = True
+    for k in np.flatnonzero(aside):
+        cell = np.flatnonzero(labels == k)
+        share = len(cell) / available.sum()
+        drawn[generator.permutation(cell)[: round(scale * share)]] = True
     return drawn
 
 
@@ -112,15 +121,19 @@ def describe_part(
     groups: Shaped[np.ndarray, " image"],
     weights: _Weights,
 ) -> ShiftPart:
-    """Return how many images a part has and, of a confounded shift, the correlation reached."""
-    here = weights > 0
-    labels, levels, weights = labels[here], levels[here], weights[here]
+    """Return how many images a part has and, of a confounded shift, the correlation reached.
+
+    Images of an unknown level, or of a class that takes no part, are counted without it: level -1.
+    """
+    here, part = weights > 0, (weights > 0) & (levels >= 0)
     association = share = None
-    if plan.pairing and len(labels):
-        table = label_table(labels, levels, len(plan.pairing), len(plan.values), weights)
+    if plan.pairing and part.any():
+        of_part = labels[part], levels[part]
+        table = label_table(*of_part, len(plan.pairing), len(plan.values), weights[part])
         reached = cramers_v(table)
         association = None if isnan(reached) else reached
-        share = float(np.average(levels == plan.paired[labels], weights=weights))
+        share = float(np.average(of_part[1] == plan.paired[of_part[0]], weights=weights[part]))
+    labels, weights = labels[here], weights[here]
     return ShiftPart(
         name=name,
         images=len(labels),

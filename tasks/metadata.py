@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Bool, Float64, Int, Shaped
 
 from schemas.artifact import StudyError
+from schemas.shifts import value_name
 
 METADATA = "meta."
 """What the names of metadata columns start with in tables of images."""
@@ -41,17 +42,24 @@ class UnusableColumn:
     reason: str
 
 
+def names_single_images(column: str, values: pd.Series) -> bool:
+    """Return whether a column that nobody asked for looks like one of identifiers."""
+    stated = values[~_is_missing(values)]
+    return _is_of_ids(column) or (
+        not _is_numeric(stated) and stated.nunique() > max(MOST_VALUES, len(stated) / 2)
+    )
+
+
 def read_column(
     column: str, values: pd.Series, edges: Sequence[float] | None
 ) -> Subgroups | UnusableColumn:
     """Return every value or bin of a column, however small; missing values are "not stated"."""
     missing = _is_missing(values)
     stated = values[~missing]
-    if "id" in _words(column) or (
-        not _is_numeric(stated) and stated.nunique() > max(MOST_VALUES, len(stated) / 2)
-    ):
-        return UnusableColumn(column, "names single images instead of groups of them")
-    if edges is not None or (_is_numeric(stated) and stated.nunique() > _MOST_NUMBERS):
+    many_numbers = _is_numeric(stated) and stated.nunique() > _MOST_NUMBERS
+    if edges is not None and not _is_numeric(stated):
+        return UnusableColumn(column, "is not of numbers, so that no edge parts it")
+    if edges is not None or (many_numbers and not _is_of_ids(column)):
         names, of_stated = _binned(column, pd.to_numeric(stated).to_numpy(np.float64), edges)
     else:
         names, of_stated = _categories(stated)
@@ -60,31 +68,73 @@ def read_column(
     return Subgroups(column, (*names, NOT_STATED), of_image)
 
 
+def name_values(
+    column: str, values: pd.Series, below: float | None
+) -> Shaped[np.ndarray, " image"]:
+    """Return what a column that a study names says of each image, `None` where it says nothing.
+
+    Args:
+        column: its name.
+        values: one an image, of all images of the study: whether "01" is a number is told by all.
+        below: where given, the column is of numbers, and each becomes the half that it lies in,
+            such as "under 60" and "60 and over".
+
+    Raises:
+        StudyError: the column holds text, and `below` is given.
+    """
+    missing = _is_missing(values)
+    stated = values[~missing]
+    if below is None:
+        names, of_stated = _categories(stated)
+    elif _is_numeric(stated):
+        numbers = pd.to_numeric(stated).to_numpy(np.float64)
+        names, of_stated = _binned(column, numbers, (below,))
+    else:
+        raise StudyError(
+            f"the metadata column {column} is not of numbers, so nothing in it is below {below:g}; "
+            "name its values instead of giving `below`"
+        )
+    named = np.full(len(values), None, dtype=object)
+    named[~missing] = np.array(names, dtype=object)[of_stated]
+    return named
+
+
 def _is_missing(values: pd.Series) -> Bool[np.ndarray, " image"]:
-    text = values.astype("string").str.strip()
-    return (values.isna() | text.str.casefold().isin(_MISSING)).to_numpy(dtype=bool)
+    return (values.isna() | _folded(values).isin(_MISSING)).to_numpy(dtype=bool)
 
 
 def _words(column: str) -> set[str]:
     return set(re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1 \2", column).casefold()))
 
 
+def _is_of_ids(column: str) -> bool:
+    return "id" in _words(column)
+
+
+def _is_of_truth_values(stated: pd.Series) -> bool:
+    """Return whether all are true or false, also where missing ones made them objects or text."""
+    return bool(_folded(stated).isin(["true", "false"]).all())
+
+
+def _folded(values: pd.Series) -> pd.Series:
+    return values.astype("string").str.strip().str.casefold()
+
+
 def _is_numeric(stated: pd.Series) -> bool:
-    if pd.api.types.is_bool_dtype(stated):
+    if _is_of_truth_values(stated):
         return False
     return bool(pd.to_numeric(stated, errors="coerce").notna().all())
 
 
 def _categories(stated: pd.Series) -> tuple[tuple[str, ...], Int[np.ndarray, " stated"]]:
-    if pd.api.types.is_bool_dtype(stated):
-        stated = stated.map({True: "yes", False: "no"})
+    if _is_of_truth_values(stated):
+        stated = _folded(stated).map({"true": "yes", "false": "no"})
     elif _is_numeric(stated):
         stated = pd.to_numeric(stated)
     else:
         stated = stated.astype("string").str.strip()
     found, of_stated = np.unique(stated.to_numpy(), return_inverse=True)
-    names = tuple(f"{v:g}" if isinstance(v, int | float | np.number) else str(v) for v in found)
-    return names, of_stated.astype(np.int64)
+    return tuple(value_name(v) for v in found), of_stated.astype(np.int64)
 
 
 def _binned(
@@ -107,35 +157,3 @@ def _between(low: float, high: float, whole: bool) -> str:
     if whole:
         return f"{low:g}" if high == low + 1 else f"{low:g} to {high - 1:g}"
     return f"{low:g} to under {high:g}"
-
-
-def name_values(
-    column: str, values: pd.Series, below: float | None
-) -> Shaped[np.ndarray, " image"]:
-    """Return what a column says of each image, `None` where it says nothing.
-
-    Args:
-        column: its name.
-        values: one an image.
-        below: where given, the column is of numbers, and each becomes the half that it lies in,
-            such as "under 60" and "60 and over".
-
-    Raises:
-        StudyError: the column names single images, or holds numbers without or text with `below`.
-    """
-    stated = values[~_is_missing(values)]
-    numbers = _is_numeric(stated)
-    if below is not None and not numbers:
-        raise StudyError(
-            f"the metadata column {column} is not of numbers, so nothing in it is below {below:g}; "
-            "name its values instead of giving `below`"
-        )
-    if below is None and numbers and stated.nunique() > _MOST_NUMBERS:
-        raise StudyError(
-            f"the metadata column {column} is of numbers, each rare; part them with `below`"
-        )
-    read = read_column(column, values, None if below is None else (below,))
-    if isinstance(read, UnusableColumn):
-        raise StudyError(f"the metadata column {column} {read.reason}; choose another column")
-    named = np.array([*read.names[:-1], None], dtype=object)
-    return np.asarray(named[read.of_image])

@@ -12,8 +12,7 @@ from schemas.concept_dataset import ConceptDataset
 from schemas.images import TestLabels
 from schemas.probe import HeadKind, Probe
 from tasks.evaluate.calibration import at_temperature
-
-_METADATA = "meta."
+from tasks.metadata import METADATA
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +55,12 @@ def join_test_labels(published: ConceptDataset, test: TestLabels) -> ExaminedIma
             f"{len(np.unique(groups))} independent groups, so no interval can be given; usually "
             "the test share is too small. Change dataset.splits."
         )
-    metadata = images[[c for c in images.columns if c.startswith(_METADATA)]]
+    metadata = images[[c for c in images.columns if c.startswith(METADATA)]]
     return ExaminedImages(
         ids=ids,
         labels=np.array([order[test.labels[i]] for i in ids], dtype=np.int64),
         groups=groups,
-        metadata=metadata.rename(columns=lambda name: name.removeprefix(_METADATA)),
+        metadata=metadata.rename(columns=lambda name: name.removeprefix(METADATA)),
         class_keys=published.class_keys,
     )
 

@@ -39,21 +39,20 @@ def shift_metrics(
 
 
 def worst_group_accuracy(
-    labels: _Labels,
-    probabilities: Float64[np.ndarray, "image class"],
+    right: Float64[np.ndarray, " image"],
     cell: Int[np.ndarray, " image"],
     weights: Float64[np.ndarray, "resample image"],
 ) -> Float64[np.ndarray, " resample"]:
     """Return the lowest accuracy over cells such as class x attribute; NaN where all are empty.
 
     Args:
+        right: 1 where an image is predicted right, or the share of several draws that do.
         cell: 0, 1, ...; -1 for images that count in none, such as those of a cell that is too small
             to be judged.
     """
     member = (cell[:, None] == np.arange(int(cell.max()) + 1)).astype(np.float64)
-    right = (probabilities.argmax(1) == labels)[:, None]
     images = weights @ member
     with np.errstate(invalid="ignore"):
-        of_cell = (weights @ (member * right)) / images
+        of_cell = (weights @ (member * right[:, None])) / images
     lowest = np.where(images > 0, of_cell, np.inf).min(1, initial=np.inf)
     return np.where(np.isinf(lowest), np.nan, lowest)

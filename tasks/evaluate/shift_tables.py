@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from math import isnan
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped
+from jaxtyping import Bool, Float64, Int, Shaped
 
+from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import EvaluateSpec
 from schemas.probe import Probe
@@ -34,18 +35,16 @@ from schemas.shifts import (
     WorstGroup,
 )
 from tasks.confounding import describe_part, reverse_pairing, weigh_confounded
-from tasks.evaluate.auroc import delong_binary
 from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates
 from tasks.evaluate.features import head_features
 from tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
-from tasks.evaluate.metrics import METRICS
+from tasks.evaluate.metrics import METRICS, stratified_auroc
 from tasks.evaluate.quality import is_defined
 from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accuracy
 from tasks.metadata import METADATA, name_values
 
-_LISTED_CONCEPTS = 10
-_FEWEST_GROUPS = 5  # of a class on one side: a resample loses all five less than once in 100 times
 _METRICS: tuple[ShiftMetricName, ...] = ("balanced_accuracy", "macro_auroc")
+_FEWEST_GROUPS = 5  # of a class on one side; what they leave to say stands beside the numbers
 _COLUMNS = [METRICS.index(name) for name in _METRICS]
 
 
@@ -69,7 +68,7 @@ def measure_shifts(
     for plan, probe in zip(heads.plans, heads.probes, strict=True):
         try:
             results.append(_measure(published, plan, probe, images, spec))
-        except _Unusable as reason:
+        except (_Unusable, StudyError) as reason:
             unusable.append(UnusableShift(title=plan.spec.title, reason=str(reason)))
     return ShiftTables(
         results=tuple(results),
@@ -92,6 +91,7 @@ class _Sides:
     inside: Float64[np.ndarray, " image"]
     outside: Float64[np.ndarray, " image"]
     left_out: tuple[str, ...]
+    thinner_groups: dict[str, int]  # of the measured classes, where the thinner side mostly looks
 
     def describe(self, plan: ShiftPlan) -> tuple[ShiftPart, ShiftPart]:
         """Return what the two sides have."""
@@ -116,38 +116,44 @@ def _measure(
     spec: EvaluateSpec,
 ) -> ShiftResult:
     fewest = min(_FEWEST_GROUPS, spec.smallest_subgroup)
-    sides = _part(plan, images, fewest)
+    levels = _levels(published, plan)
+    sides = _part(plan, images, levels[published.rows("test")], fewest)
     parts = sides.describe(plan)
     if min(part.classes for part in parts) < 2 or (plan.pairing and parts[0].cramers_v is None):
         raise _Unusable(
             f"too few classes have test images of {fewest} independent groups on both sides; "
-            f"these do not: {', '.join(sides.left_out)}"
+            f"left out are: {', '.join(sides.left_out)}"
         )
     rows = published.rows("test")[sides.rows]
     said = {h.facts.name: h.logits(head_features(published, h, rows)) for h in probe.heads}
     judged = tuple(judge_heads(probe, said))
     cells = sides.cells(spec.smallest_subgroup)
-    concepts, scores = _confounders(published, plan, probe, spec.confidence)
     return ShiftResult(
         plan=plan,
         parts=parts,
         left_out=sides.left_out,
+        thinner_groups=sides.thinner_groups,
         values=tuple(_values(judged, sides, cells, spec)),
         worst_groups=tuple(_worst_groups(judged, sides, cells, plan, images.class_keys)),
-        concepts=concepts,
-        confounders=scores,
+        confounders=_confounders(published, plan, probe, levels),
     )
 
 
-def _part(plan: ShiftPlan, images: ExaminedImages, fewest: int) -> _Sides:
+def _levels(published: ConceptDataset, plan: ShiftPlan) -> Int[np.ndarray, " image"]:
+    """Return which value of the plan every image of the study has; -1 where none is known."""
+    column = published.images[METADATA + plan.spec.column]
+    return plan.positions(name_values(plan.spec.column, column, plan.spec.below).tolist())
+
+
+def _part(
+    plan: ShiftPlan, images: ExaminedImages, levels: Int[np.ndarray, " image"], fewest: int
+) -> _Sides:
     """Return both sides over the classes that have `fewest` groups where each side mostly looks.
 
     In a confounded shift that is at the value that goes with the class there: a class that one
     image stands for would be a draw of luck that weighs as much as any other class.
     """
     shift = plan.spec
-    named = name_values(shift.column, images.metadata[shift.column], shift.below)
-    levels = plan.positions(named.tolist())
     pairings: list[Int[np.ndarray, " class"]] = [np.zeros(len(images.class_keys), dtype=np.int64)]
     pairings.append(pairings[0] + 1)  # of a domain shift: 0 is trained on, 1 is not
     if isinstance(shift, ConfoundedShift):
@@ -159,7 +165,7 @@ def _part(plan: ShiftPlan, images: ExaminedImages, fewest: int) -> _Sides:
         )
         for k in range(len(images.class_keys))
     ]
-    enough = np.array(groups) >= fewest
+    enough = (np.array(groups) >= fewest) & ~np.isin(images.class_keys, plan.left_out)
     rows = np.flatnonzero(levels >= 0)
     labels, levels = images.labels[rows], levels[rows]
     counted = np.where(enough[labels], levels, -1)
@@ -176,6 +182,7 @@ def _part(plan: ShiftPlan, images: ExaminedImages, fewest: int) -> _Sides:
         inside=inside,
         outside=outside,
         left_out=tuple(images.class_keys[k] for k in np.flatnonzero(~enough)),
+        thinner_groups={images.class_keys[k]: groups[k] for k in np.flatnonzero(enough)},
     )
 
 
@@ -211,13 +218,19 @@ def _numbers(
     cells: Int[np.ndarray, " image"],
     weights: Float64[np.ndarray, "resample image"],
 ) -> Float64[np.ndarray, "resample statistic"]:
-    """Return `SHIFT_VALUES` x `_METRICS` and the worst group's accuracy, means over draws."""
+    """Return `SHIFT_VALUES` x `_METRICS`, means over draws, and the worst mean accuracy."""
     draws = []
     for probabilities in head.draws:
         metrics = shift_metrics(sides.labels, probabilities, sides.inside, sides.outside, weights)
-        worst = worst_group_accuracy(sides.labels, probabilities, cells, weights)
-        draws.append(np.column_stack([metrics[:, :, _COLUMNS].reshape(len(weights), -1), worst]))
-    return np.asarray(np.mean(draws, axis=0))
+        draws.append(metrics[:, :, _COLUMNS].reshape(len(weights), -1))
+    worst = worst_group_accuracy(_rights(head, sides), cells, weights)
+    return np.column_stack([np.mean(draws, axis=0), worst])
+
+
+def _rights(head: Judged, sides: _Sides) -> Float64[np.ndarray, " image"]:
+    """Return in which share of its draws a head is right of each image."""
+    rights = [draw.argmax(axis=1) == sides.labels for draw in head.draws]
+    return np.asarray(np.mean(rights, axis=0))
 
 
 def _of_head(
@@ -258,7 +271,7 @@ def _worst_groups(
         return
     level_count = int(sides.levels.max()) + 1
     for head in judged:
-        right = np.mean([draw.argmax(axis=1) == sides.labels for draw in head.draws], axis=0)
+        right = _rights(head, sides)
         worst = min(large.tolist(), key=lambda cell: float(right[cells == cell].mean()))
         yield WorstGroup(
             head=head.name,
@@ -272,42 +285,57 @@ def _worst_groups(
 
 
 def _confounders(
-    published: ConceptDataset, plan: ShiftPlan, probe: Probe, confidence: float
-) -> tuple[int, tuple[ConfounderScore, ...]]:
-    """Return how many concepts the bottleneck has, and those that tell most of the column.
+    published: ConceptDataset,
+    plan: ShiftPlan,
+    probe: Probe,
+    levels: Int[np.ndarray, " image"],
+) -> tuple[ConfounderScore, ...]:
+    """Return every concept of the bottleneck with the value that it tells best, the best first.
 
-    By training and validation images of the whole study, as its data has label and attribute go
-    together, and by the value that a concept tells best.
+    By training and validation images of the whole study. As the data has label and attribute go
+    together, a concept that tells the class tells of the attribute too; within classes it does not.
     """
+    rows = np.concatenate([published.rows("train"), published.rows("validation")])
+    labels = np.concatenate([published.labels("train"), published.labels("validation")])
+    known = levels[rows] >= 0
+    rows, labels = rows[known], labels[known]
     candidates = probe.head("concept_bottleneck").facts.candidates
     place = {candidate.concept_id: i for i, candidate in enumerate(published.pool)}
-    table = published.images[METADATA + plan.spec.column]
-    rows = np.concatenate([published.rows("train"), published.rows("validation")])
-    named = name_values(plan.spec.column, table.iloc[rows], plan.spec.below)
-    levels = plan.positions(named.tolist())
-    rows, levels = rows[levels >= 0], levels[levels >= 0]
-    groups = published.images["group"].to_numpy()[rows]
     chosen = published.pool_vectors[[place[c.concept_id] for c in candidates]]
-    scores = (published.vectors[rows] @ chosen.T).T.astype(np.float64)
-    counts = np.bincount(levels, minlength=len(plan.values))
-    told = [a for a, n in enumerate(counts) if min(n, len(levels) - n) >= 2]
+    scores = (published.vectors[rows] @ chosen.T).astype(np.float64)
+    told = [a for a in range(len(plan.values)) if 0 < (levels[rows] == a).sum() < len(rows)]
     if len(told) == 2 == len(plan.values):
         told = told[1:]  # the other is the same turned round
-    areas = [delong_binary(scores, levels == a, groups) for a in told]
-    best: list[ConfounderScore] = []
-    for i, candidate in enumerate(candidates):
-        if areas:
-            a = max(range(len(areas)), key=lambda a: abs(areas[a].value[i] - 0.5))
-            low, high = areas[a].interval(i, confidence)
-            best.append(
-                ConfounderScore(
-                    concept_id=candidate.concept_id,
-                    text=candidate.text,
-                    value=plan.values[told[a]],
-                    auroc=float(areas[a].value[i]),
-                    low=None if isnan(low) else low,
-                    high=None if isnan(high) else high,
-                )
-            )
-    best.sort(key=lambda score: -abs(score.auroc - 0.5))
-    return len(candidates), tuple(best[:_LISTED_CONCEPTS])
+    found = [
+        _telling(scores, levels[rows] == a, strata)
+        for strata in (
+            [np.flatnonzero(labels == k) for k in np.unique(labels)],
+            [np.arange(len(rows))],
+        )
+        for a in told
+    ]
+    if not told:
+        return ()
+    within, over_all = np.array(found).reshape(2, len(told), len(candidates))
+    ranked = over_all if np.isnan(within).all() else np.nan_to_num(within, nan=0.5)
+    strength = np.abs(ranked - 0.5)
+    best = strength.argmax(0)
+    return tuple(
+        ConfounderScore(
+            concept_id=candidates[i].concept_id,
+            text=candidates[i].text,
+            value=plan.values[told[best[i]]],
+            within_class_auroc=None if isnan(within[best[i], i]) else float(within[best[i], i]),
+            auroc=float(over_all[best[i], i]),
+        )
+        for i in np.argsort(-strength.max(0), kind="stable")
+    )
+
+
+def _telling(
+    scores: Float64[np.ndarray, "image concept"],
+    positive: Bool[np.ndarray, " image"],
+    strata: Sequence[Int[np.ndarray, " _"]],
+) -> list[float]:
+    once = np.ones((len(scores), 1))
+    return [float(stratified_auroc(of, positive, strata, once)[0]) for of in scores.T]

@@ -40,7 +40,11 @@ def tabulate_subgroups(
                 "as labels, ids, subjects or attributes are not among them."
             )
     used, unusable = subgroups.find_subgroups(
-        images.metadata[wanted], images.groups, spec.subgroup_edges, spec.smallest_subgroup
+        images.metadata[wanted],
+        images.groups,
+        spec.subgroup_edges,
+        spec.smallest_subgroup,
+        {*(spec.subgroup_columns or ()), *spec.subgroup_edges},
     )
     metrics: list[SubgroupMetric] = []
     worst: list[WorstSubgroup] = []

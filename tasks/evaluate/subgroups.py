@@ -2,13 +2,14 @@
 
 Nobody may be recognised in a table: a value is named only if at least 10 independent groups
 (people, lesions) carry it. Smaller ones are merged into "other", and hidden where that is still
-too small. A column that names images instead of grouping them is not used, and says why.
+too small. A column that names images instead of grouping them is not used, and says why, unless
+the study asks for it by name.
 
 Metrics over classes are means over the classes a subgroup has, so two subgroups compare only as
 far as they have the same ones: each line carries its number of classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 
@@ -19,7 +20,13 @@ from jaxtyping import Float64, Int, Shaped
 from schemas.evaluation import IntervalMethod, MetricName
 from tasks.evaluate.bootstrap import ClusterBootstrap, Interval
 from tasks.evaluate.metrics import METRICS, all_metrics
-from tasks.metadata import MOST_VALUES, Subgroups, UnusableColumn, read_column
+from tasks.metadata import (
+    MOST_VALUES,
+    Subgroups,
+    UnusableColumn,
+    names_single_images,
+    read_column,
+)
 
 SMALLEST_SUBGROUP = 10  # independent groups
 _OTHER = "other"
@@ -34,6 +41,7 @@ def find_subgroups(
     groups: Shaped[np.ndarray, " image"],
     edges: Mapping[str, Sequence[float]],
     smallest: int = SMALLEST_SUBGROUP,
+    asked_for: Collection[str] = (),
 ) -> tuple[tuple[Subgroups, ...], tuple[UnusableColumn, ...]]:
     """Return the subgroups of every usable column, and the columns that are not.
 
@@ -44,9 +52,14 @@ def find_subgroups(
             Without them an age is cut at 20, 40, 60 and 80, and any other column of more than 10
             different numbers at its quartiles, to three digits.
         smallest: how many groups a subgroup needs to be shown.
+        asked_for: columns that are used even if they look like identifiers, such as `site_id`.
     """
     used, unusable = [], []
     for column in table.columns:
+        if str(column) not in asked_for and names_single_images(str(column), table[column]):
+            reason = "names single images instead of groups of them"
+            unusable.append(UnusableColumn(str(column), reason))
+            continue
         read = read_column(str(column), table[column], edges.get(str(column)))
         if isinstance(read, Subgroups):
             read = _merge_small(read, groups, smallest)

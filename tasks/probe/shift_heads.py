@@ -9,7 +9,7 @@ from schemas.probe import ChosenHead, ProbeSpec
 from schemas.shifts import ShiftHeads, ShiftSplit, ShiftSplits
 from tasks.probe.heads import train_heads
 
-_HEADS: tuple[ChosenHead, ...] = ("sparse", "prior", "hybrid")
+_HEADS: tuple[ChosenHead, ...] = ("sparse", "prior", "hybrid", "zero_shot", "shuffled_labels")
 _RANDOM_DRAWS = 2
 
 
@@ -18,9 +18,9 @@ def train_shift_heads(
 ) -> ShiftHeads:
     """Train heads on each shift's images by the study's own settings.
 
-    Those that the study wants of sparse, prior and hybrid, beside the linear probe, the bottleneck,
-    two draws of random concepts and the majority class; nothing at fixed numbers of effective
-    concepts. What needs no training image cannot suffer from which ones there are.
+    Those that the study wants of sparse, prior and hybrid, and as baselines zero-shot, shuffled
+    labels, random concepts (two draws of each) and the majority class; nothing at fixed numbers of
+    effective concepts. No image trains the zero-shot head, so its gap is that of the test images.
     """
     fewer = {
         "heads": tuple(head for head in _HEADS if head in spec.heads),

@@ -6,8 +6,10 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from schemas.images import ClassLabel
+from schemas.probe import HeadKind
 from schemas.shifts import (
     ConfoundedShift,
+    ConfounderScore,
     ShiftPart,
     ShiftResult,
     ShiftTables,
@@ -16,6 +18,9 @@ from schemas.shifts import (
 )
 from tasks.report.charts import COLOURS, Axis, svg_of
 
+_LISTED_CONCEPTS = 10
+_FEW = 20  # groups; below, percentiles hold the truth less often than they say
+_UNTAUGHT: tuple[HeadKind, ...] = ("majority", "shuffled_labels")
 _OF: dict[ShiftValueName, str] = {
     "in_domain": "in domain",
     "out_of_domain": "out of domain",
@@ -36,10 +41,11 @@ def shift_section(tables: ShiftTables, classes: Sequence[ClassLabel]) -> dict[st
     return {
         "note": "Heads trained on some of the training images and measured on test images like "
         "them (in domain) and unlike them (out of domain); concepts are selected anew from the "
-        f"images trained on. A class of fewer than {tables.fewest} independent groups on one side "
-        "is left out of both. The worst "
+        f"images trained on. A class of fewer than {tables.fewest} independent groups on one "
+        "side is left out of both. The worst "
         f"group is the class and value, of at least {tables.smallest} independent groups, at which "
-        "a head is right least often; the lowest of several noisy numbers lies too low. Intervals "
+        "a head is right least often; the lowest of several noisy numbers lies too low. The gap of "
+        "the zero-shot head, which no image trains, is that of the test images alone. Intervals "
         f"of {tables.confidence:.0%}, percentiles of {tables.resamples:,} resamples of whole "
         "groups; leads are over the linear probe of the same shift.",
         "shifts": [_shift(result, {c.key: c.name for c in classes}) for result in tables.results],
@@ -68,18 +74,22 @@ def _shift(result: ShiftResult, names: dict[str, str]) -> dict[str, Any]:
         ],
         "paired": bool(result.plan.pairing),
         "parts": [_part(part) for part in (*result.plan.parts, *result.parts)],
-        "concepts": result.concepts,
-        "confounders": [
-            {
-                "text": c.text,
-                "value": c.value,
-                "auroc": f"{c.auroc:.3f}",
-                "interval": "" if c.low is None else f"{c.low:.3f}–{c.high:.3f}",
-                "width": 70 * abs(c.auroc - 0.5) * 2,
-                "raises": c.auroc > 0.5,
-            }
-            for c in result.confounders
-        ],
+        "concepts": len(result.confounders),
+        "confounders": [_confounder(c) for c in result.confounders[:_LISTED_CONCEPTS]],
+    }
+
+
+def _confounder(score: ConfounderScore) -> dict[str, Any]:
+    """Return a row: how well a concept tells of the column, within classes where that is known."""
+    within = score.within_class_auroc
+    told = score.auroc if within is None else within
+    return {
+        "text": score.text,
+        "value": score.value,
+        "within": "–" if within is None else f"{within:.3f}",
+        "auroc": f"{score.auroc:.3f}",
+        "width": 70 * abs(told - 0.5) * 2,
+        "raises": told > 0.5,
     }
 
 
@@ -87,8 +97,15 @@ def _about(result: ShiftResult, names: dict[str, str]) -> str:
     """Say what goes with what, or who is on which side."""
     plan, column = result.plan, result.plan.spec.column.replace("_", " ")
     inside, outside = result.parts
-    left_out = ", ".join(names[key] for key in result.left_out)
-    without = f" Left out, since one side has too few: {left_out}." * bool(left_out)
+    thin = ", ".join(names[k] for k in result.left_out if k not in plan.left_out)
+    untaught = ", ".join(names[key] for key in plan.left_out)
+    without = f" Left out, since one side has too few: {thin}." * bool(thin)
+    without += (
+        f" Left out, and trained on as it is, since training lacks one of its values: {untaught}."
+        * bool(untaught)
+    )
+    thinner = ", ".join(f"{names[k]} {n:,}" for k, n in result.thinner_groups.items())
+    without += f" Independent groups on the thinner side: {thinner}."
     if isinstance(plan.spec, ConfoundedShift):
         pairs = ", ".join(
             f"{name}: {value}" for name, value in zip(names.values(), plan.pairing, strict=True)
@@ -118,6 +135,11 @@ def _verdict(result: ShiftResult) -> str:
                 f"The {gap.head} {turn} from {of['in_domain'].value:.3f} in domain to "
                 f"{of['out_of_domain'].value:.3f} out of domain{doubt}."
             )
+    if (thinnest := min(result.thinner_groups.values())) < _FEW:
+        told.append(
+            f"The thinnest class rests on {thinnest} independent groups: intervals of so few are "
+            "too narrow, so what they only just tell from zero may be chance too."
+        )
     return " ".join(told)
 
 
@@ -169,7 +191,7 @@ def _part(part: ShiftPart) -> dict[str, str]:
 def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
     """Draw each head's balanced accuracy in domain (full) and out of domain (hollow).
 
-    The majority class, which learns from no image, stands in the table alone.
+    The majority class and shuffled labels, which teach nothing, stand in the table alone.
     """
     left, width, row_height = 210, 900, 34
     ends = [
@@ -177,7 +199,7 @@ def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
         for v in values
         if v.name == "balanced_accuracy"
         and v.of in ("in_domain", "out_of_domain")
-        and v.head_kind != "majority"
+        and v.head_kind not in _UNTAUGHT
     ]
     low, high = min(v.low for v in ends), max(v.high for v in ends)
     axis = Axis(max(0.0, low - 0.03), min(1.0, high + 0.03), left, width - 20)

@@ -26,13 +26,13 @@ from schemas.shifts import (
     UnusableShift,
 )
 from tasks.confounding import (
-    NoImages,
     describe_part,
     draw_confounded,
     label_table,
+    lacking_cells,
     pair_by_majority,
 )
-from tasks.metadata import METADATA, name_values
+from tasks.metadata import METADATA, MOST_VALUES, name_values
 from tasks.select.selection import choose_concepts
 
 _Split = Literal["train", "validation"]
@@ -62,9 +62,11 @@ def restrict_to_shifts(
 
 
 def _restrict(published: ConceptDataset, select: SelectSpec, shift: ShiftSpec) -> ShiftSplit:
-    named = {split: _named(published, shift, split) for split in _SPLITS}
+    said = _named(published, shift)
+    named = {split: said[published.rows(split)] for split in _SPLITS}
     plan = _plan(published, shift, named)
     levels = {split: plan.positions(named[split]) for split in _SPLITS}
+    plan = _leave_out(published, plan, levels["train"])
     kept = {split: _kept(published, plan, split, levels[split]) for split in _SPLITS}
     rows = {split: published.rows(split)[kept[split]] for split in _SPLITS}
     _check(published, kept)
@@ -88,10 +90,8 @@ def _restrict(published: ConceptDataset, select: SelectSpec, shift: ShiftSpec) -
     )
 
 
-def _named(
-    published: ConceptDataset, shift: ShiftSpec, split: _Split
-) -> Shaped[np.ndarray, " image"]:
-    """Return what the shift's column says of each image of a split."""
+def _named(published: ConceptDataset, shift: ShiftSpec) -> Shaped[np.ndarray, " image"]:
+    """Return what the shift's column says of every image; of the test it is no label."""
     columns = [str(c) for c in published.images.columns]
     known = sorted(c.removeprefix(METADATA) for c in columns if c.startswith(METADATA))
     if shift.column not in known:
@@ -100,8 +100,7 @@ def _named(
             f"have {', '.join(known) or 'none'}. Columns that are read as labels, ids, subjects or "
             "attributes are not among them."
         )
-    values = published.images[METADATA + shift.column].iloc[published.rows(split)]
-    return name_values(shift.column, values, shift.below)
+    return name_values(shift.column, published.images[METADATA + shift.column], shift.below)
 
 
 def _plan(
@@ -116,6 +115,11 @@ def _plan(
             known = [", ".join(shift.train_on), f"other than {' or '.join(shift.train_on)}"]
         return ShiftPlan(spec=shift, values=tuple(known), parts=())
     _check_values(shift, tuple(shift.pairing.values()), known)
+    if not shift.pairing and len(known) > MOST_VALUES:
+        raise StudyError(
+            f"shifts: the metadata column {shift.column} has {len(known)} values, each rare; "
+            "declare a `pairing`, or part numbers with `below`"
+        )
     plan = ShiftPlan(spec=shift, values=tuple(known), parts=())
     pairing = _pair(published, shift, plan, named["train"])
     if len(set(pairing)) < 2:
@@ -128,9 +132,11 @@ def _plan(
 
 def _check_values(shift: ShiftSpec, said: tuple[str, ...], known: Sequence[str]) -> None:
     if strange := sorted(set(said) - set(known)):
+        more = f" and {len(known) - MOST_VALUES} more" * (len(known) > MOST_VALUES)
         raise StudyError(
             f"shifts: no training or validation image has {shift.column} {', '.join(strange)}; "
-            f"the column says {', '.join(known)}"
+            f"the column says {', '.join(known[:MOST_VALUES])}{more}. Numbers can be parted with "
+            "`below`."
         )
 
 
@@ -157,6 +163,25 @@ def _pair(
     return tuple(plan.values[level] for level in pair_by_majority(table))
 
 
+def _leave_out(
+    published: ConceptDataset, plan: ShiftPlan, levels: Int[np.ndarray, " image"]
+) -> ShiftPlan:
+    """Return the plan without the classes of which no training image has a value that they need."""
+    if not isinstance(plan.spec, ConfoundedShift):
+        return plan
+    labels, keys = published.labels("train"), published.class_keys
+    lacking = lacking_cells(labels, levels, plan.paired, plan.spec.correlation)
+    left_out = {int(k) for k, _ in lacking}
+    left = {value for k, value in enumerate(plan.pairing) if k not in left_out}
+    if len(left) < 2:
+        cells = ", ".join(f"{keys[k]} with {plan.spec.column} {plan.values[a]}" for k, a in lacking)
+        raise _Unusable(
+            f"there is no training image of {cells}, and the other classes do not go with two "
+            "different values, so label and attribute cannot be taken apart"
+        )
+    return plan.model_copy(update={"left_out": tuple(keys[k] for k in sorted(left_out))})
+
+
 def _kept(
     published: ConceptDataset, plan: ShiftPlan, split: _Split, levels: Int[np.ndarray, " image"]
 ) -> Bool[np.ndarray, " image"]:
@@ -164,13 +189,8 @@ def _kept(
     if not isinstance(plan.spec, ConfoundedShift):
         return levels == 0
     labels, spec = published.labels(split), plan.spec
-    try:
-        return draw_confounded(labels, levels, plan.paired, spec.correlation, spec.seed)
-    except NoImages as none:
-        raise _Unusable(
-            f"no {split} image of {published.class_keys[none.label]} has {spec.column} "
-            f"{plan.values[none.level]}, so label and attribute cannot be taken apart"
-        ) from none
+    aside = np.isin(published.class_keys, plan.left_out)
+    return draw_confounded(labels, levels, plan.paired, spec.correlation, spec.seed, aside)
 
 
 def _check(published: ConceptDataset, kept: dict[_Split, Bool[np.ndarray, " image"]]) -> None:
@@ -194,11 +214,13 @@ def _describe(
     levels: Int[np.ndarray, " image"],
 ) -> ShiftPart:
     groups = published.images["group"].to_numpy()[published.rows(split)]
+    labels = published.labels(split)
+    aside = np.isin(published.class_keys, plan.left_out)
     return describe_part(
         plan,
         "training" if split == "train" else split,
-        published.labels(split),
-        levels,
+        labels,
+        np.where(aside[labels], -1, levels),
         groups,
         kept.astype(np.float64),
     )

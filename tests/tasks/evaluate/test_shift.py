@@ -34,14 +34,15 @@ def test_the_worst_group_is_that_of_each_weighting() -> None:
     weights = np.random.default_rng(1).poisson(1.0, (5, 90)).astype(float)
     weights[0] = 1
     said = probabilities.argmax(1)
-    values = worst_group_accuracy(labels, probabilities, cell, weights)
+    right = (said == labels).astype(float)
+    values = worst_group_accuracy(right, cell, weights)
     for value, row in zip(values, weights, strict=True):
         expected = min(
             accuracy_score(labels[cell == c], said[cell == c], sample_weight=row[cell == c])
             for c in range(4)
         )
         assert value == pytest.approx(expected)
-    nothing = worst_group_accuracy(labels, probabilities, cell, (cell < 0).astype(float)[None])
+    nothing = worst_group_accuracy(right, cell, (cell < 0).astype(float)[None])
     assert np.isnan(nothing[0])
 
 
@@ -55,7 +56,7 @@ def test_a_gap_worked_by_hand() -> None:
     of_balanced = values[:, METRICS.index("balanced_accuracy")]
     np.testing.assert_allclose(of_balanced, [0.75, 0.25, 0.5, 0.5])
     cell = labels * 2 + outside.astype(int)
-    assert worst_group_accuracy(labels, probabilities, cell, np.ones((1, 6)))[0] == 0
+    assert worst_group_accuracy((said == labels) * 1.0, cell, np.ones((1, 6)))[0] == 0
 
 
 def test_images_that_count_on_both_sides_count_by_their_weights() -> None:

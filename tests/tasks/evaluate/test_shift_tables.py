@@ -74,6 +74,13 @@ def _values(result: ShiftResult, head: str, name: str) -> dict[str, float]:
     return {v.of: v.value for v in result.values if (v.head, v.name) == (head, name)}
 
 
+def _with_test_metadata(published: ConceptDataset, **columns: np.ndarray) -> ConceptDataset:
+    images, rows = published.images.copy(), published.rows("test")
+    for column, values in columns.items():
+        images.loc[rows, f"meta.{column}"] = values
+    return replace(published, images=images)
+
+
 def test_a_domain_is_measured_where_it_was_trained_on_and_where_not(
     study: tuple[ConceptDataset, TestLabels],
     heads: ShiftHeads,
@@ -151,6 +158,40 @@ def test_the_worst_group_is_the_class_and_value_that_is_right_least_often(
     assert right[worst.class_key, worst.value] == pytest.approx(found)
 
 
+def test_of_several_draws_the_worst_group_is_that_of_their_mean(
+    study: tuple[ConceptDataset, TestLabels],
+    heads: ShiftHeads,
+    images: ExaminedImages,
+    tables: ShiftTables,
+) -> None:
+    published, probe = study[0], heads.probes[0]
+    draws = [h for h in probe.heads if h.facts.kind == "random_concepts"]
+    assert len(draws) == 2
+    rows = published.rows("test")
+    right = np.mean(
+        [h.logits(head_features(published, h, rows)).argmax(1) == images.labels for h in draws], 0
+    )
+    worst = next(w for w in tables.results[0].worst_groups if w.head.startswith("random"))
+    here = (images.labels == KEYS.index(worst.class_key)) & (
+        (images.metadata["sex"] == "male") == (worst.value == "male")
+    ).to_numpy()
+    found = _values(tables.results[0], worst.head, "accuracy")["worst_group"]
+    assert found == pytest.approx(right[here].mean())
+
+
+def test_each_class_tells_on_how_few_groups_its_numbers_rest(
+    images: ExaminedImages, tables: ShiftTables
+) -> None:
+    male = (images.metadata["sex"] == "male").to_numpy()
+    groups = {
+        key: min(
+            len(np.unique(images.groups[(images.labels == k) & here])) for here in (male, ~male)
+        )
+        for k, key in enumerate(KEYS)
+    }
+    assert tables.results[0].thinner_groups == groups
+
+
 def test_leads_are_differences_to_the_linear_probe(tables: ShiftTables) -> None:
     for result in tables.results:
         linear = {(v.of, v.name): v for v in result.values if v.head == "linear probe"}
@@ -164,8 +205,8 @@ def test_a_class_that_one_side_lacks_is_left_out_of_both(
     study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
 ) -> None:
     sexes = np.where(images.labels == 2, "male", images.metadata["sex"])
-    changed = replace(images, metadata=images.metadata.assign(sex=sexes))
-    result = measure_shifts(study[0], heads, changed, _SPEC).results[0]
+    changed = _with_test_metadata(study[0], sex=sexes)
+    result = measure_shifts(changed, heads, images, _SPEC).results[0]
     assert result.left_out == ("c",)
     assert [p.classes for p in result.parts] == [2, 2]
     said = _probabilities(study[0], heads, 0).argmax(1)
@@ -175,35 +216,116 @@ def test_a_class_that_one_side_lacks_is_left_out_of_both(
     assert found["in_domain"] == pytest.approx(np.mean(right))
 
 
+def test_a_class_that_training_left_out_is_not_measured(
+    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+) -> None:
+    plan = heads.plans[1].model_copy(update={"left_out": ("c",)})
+    result = measure_shifts(
+        study[0], replace(heads, plans=(heads.plans[0], plan)), images, _SPEC
+    ).results[1]
+    assert result.left_out == ("c",)
+    assert [p.classes for p in result.parts] == [2, 2]
+    assert result.parts[0].cramers_v == pytest.approx(0.8)
+
+
 def test_too_few_images_are_said_to_be_too_few(
     study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
 ) -> None:
-    nobody = images.metadata.assign(sex="male", ruler=images.labels == 0)
-    spoken = UnusableShift(title="site", reason="before")
-    found = measure_shifts(
-        study[0], replace(heads, unusable=(spoken,)), replace(images, metadata=nobody), _SPEC
+    nobody = _with_test_metadata(
+        study[0], sex=np.full(len(images.ids), "male"), ruler=images.labels == 0
     )
+    spoken = UnusableShift(title="site", reason="before")
+    found = measure_shifts(nobody, replace(heads, unusable=(spoken,)), images, _SPEC)
     assert found.results == ()
     assert found.unusable[0] == spoken
     for unusable in found.unusable[1:]:
         assert "test images of 2 independent groups on both sides" in unusable.reason
-        assert "these do not: a, b, c" in unusable.reason
+        assert "left out are: a, b, c" in unusable.reason
 
 
-def test_a_concept_that_shows_the_attribute_leads_the_list(
+def test_what_is_wrong_with_a_column_costs_its_shift_alone(
+    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+) -> None:
+    plan = heads.plans[0]
+    aged = DomainShift(kind="domain", column="sex", below=60)
+    spoiled = replace(heads, plans=(plan.model_copy(update={"spec": aged}), heads.plans[1]))
+    found = measure_shifts(study[0], spoiled, images, _SPEC)
+    assert len(found.results) == 1
+    assert "column sex is not of numbers" in found.unusable[0].reason
+
+
+def test_sides_are_named_by_the_whole_column_not_by_the_test(
+    study: tuple[ConceptDataset, TestLabels], images: ExaminedImages
+) -> None:
+    """A truth value that only the test misses, and a number that only the test pads with zeros."""
+    from tasks.probe.shift_heads import train_shift_heads
+    from tasks.select.shifts import restrict_to_shifts
+
+    published = study[0]
+    number = published.images["subject"].str[1:].astype(int) // 3 % 2
+    test = (published.images["split"] == "test").to_numpy()
+    sites = np.where(test, number.astype(str).str.zfill(2), number.astype(str))
+    here = (
+        published.images["meta.ruler"].astype(object).where(published.images["meta.age"] < 75, None)
+    )
+    columns = published.images.assign(**{"meta.site_id": sites}).assign(**{"meta.here": here})
+    changed = replace(published, images=columns)
+    shifts = tuple(
+        DomainShift.model_validate({"kind": "domain", "column": column, "train_on": [value]})
+        for column, value in (("site_id", 1), ("here", True))
+    )
+    spec = ProbeSpec(epochs=2, heads=(), random_draws=1)
+    splits = restrict_to_shifts(changed, SelectSpec(per_class=2), shifts)
+    found = measure_shifts(changed, train_shift_heads(changed, splits, spec), images, _SPEC)
+    assert found.unusable == ()
+    inside = [result.parts[0].images for result in found.results]
+    assert inside == [(sites[test] == "01").sum(), (here[test] == True).sum()]  # noqa: E712
+
+
+def _pair_share(scores: np.ndarray, positive: np.ndarray, labels: np.ndarray) -> float:
+    """Return how often, over pairs of one label, the positive scores higher; by counting."""
+    pairs = [
+        float(a > b) + 0.5 * float(a == b)
+        for k in np.unique(labels)
+        for a in scores[positive & (labels == k)]
+        for b in scores[~positive & (labels == k)]
+    ]
+    return float(np.mean(pairs))
+
+
+def test_a_concept_that_shows_the_attribute_leads_all_others(
     study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
 ) -> None:
     published = study[0]
     ruler = published.images["meta.ruler"].to_numpy()
-    concept = heads.probes[1].head("concept_bottleneck").facts.candidates[0]
+    candidates = heads.probes[1].head("concept_bottleneck").facts.candidates
+    concept = candidates[0]
     place = [c.concept_id for c in published.pool].index(concept.concept_id)
     vectors = published.vectors + ruler[:, None] * published.pool_vectors[place]
     shown = replace(published, vectors=vectors)
-    first = measure_shifts(shown, heads, images, _SPEC).results[1].confounders[0]
+    told = measure_shifts(shown, heads, images, _SPEC).results[1].confounders
+    assert {c.concept_id for c in told} == {c.concept_id for c in candidates}
+    first = told[0]
     assert (first.concept_id, first.value) == (concept.concept_id, "yes")
     known = np.concatenate([published.rows("train"), published.rows("validation")])
     scores = vectors[known] @ published.pool_vectors[place]
     assert first.auroc == pytest.approx(roc_auc_score(ruler[known], scores))
+    labels = published.images["label"].to_numpy()[known]
+    assert first.within_class_auroc == pytest.approx(_pair_share(scores, ruler[known], labels))
+
+
+def test_a_concept_that_tells_only_the_class_does_not_tell_of_what_goes_with_it(
+    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+) -> None:
+    """Rulers lie on nearly all images of one class, and its concepts know nothing else of them."""
+    published = study[0]
+    own = (published.images["label"] == "a").to_numpy()
+    ruler = own ^ (np.random.default_rng(3).random(len(own)) < 0.1)
+    columns = published.images.assign(**{"meta.ruler": ruler})
+    told = measure_shifts(replace(published, images=columns), heads, images, _SPEC)
+    of_class = [c for c in told.results[-1].confounders if c.text.endswith("of a")]
+    assert max(c.auroc for c in of_class) > 0.7
+    assert all(c.within_class_auroc and abs(c.within_class_auroc - 0.5) < 0.2 for c in of_class)
 
 
 def test_shifts_are_part_of_the_question_and_of_the_recipe(

@@ -14,7 +14,7 @@ from tasks.evaluate.subgroups import (
     measure_subgroups,
     metrics_by_subgroup,
 )
-from tasks.metadata import Subgroups, UnusableColumn, read_column
+from tasks.metadata import Subgroups, read_column
 
 
 def _found(
@@ -94,6 +94,14 @@ def test_a_column_of_identifiers_is_not_used(column: str) -> None:
 def test_texts_that_are_nearly_all_different_are_not_used() -> None:
     assert "names single images" in _refused([f"p{i}" for i in range(100)])
     assert "names single images" in _refused([f"2020-{i}" for i in range(40)] + ["2020-1"] * 20)
+
+
+def test_an_identifier_that_is_asked_for_is_used() -> None:
+    sites = [i % 4 for i in range(60)] + list(range(4, 20))
+    found, _ = find_subgroups(
+        pd.DataFrame({"site_id": sites}), np.arange(76), {}, asked_for=("site_id",)
+    )
+    assert found[0].names == ("0", "1", "2", "3", "other")
 
 
 def test_a_column_with_one_value_that_can_be_shown_is_not_used() -> None:
@@ -183,9 +191,3 @@ def test_a_subgroup_that_a_resample_lost_or_that_has_one_class_is_undefined_ther
     lines, _ = measure_subgroups(labels, [probabilities], alike, bootstrap, "percentile", 0.95)
     assert {x.metric for x in lines if x.subgroup == "zero"} == set(METRICS) - {"macro_auroc"}
     assert {x.classes for x in lines} == {1, 2}
-
-
-def test_why_a_column_is_unusable_is_a_value() -> None:
-    assert read_column("file_id", pd.Series(["a"]), None) == UnusableColumn(
-        "file_id", "names single images instead of groups of them"
-    )

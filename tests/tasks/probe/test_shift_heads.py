@@ -23,7 +23,12 @@ from tasks.probe.shift_heads import restrict, train_shift_heads
 from tasks.probe.shift_task import train_shift_heads as stage
 from tests.tasks.published_study import KEYS, published_study, with_people
 
-_SPEC = ProbeSpec(epochs=20, heads=("sparse", "prior", "zero_shot"), random_draws=3, nec=(1,))
+_SPEC = ProbeSpec(
+    epochs=20,
+    heads=("sparse", "zero_shot", "shuffled_labels", "grounded"),
+    random_draws=3,
+    nec=(1,),
+)
 _UNUSABLE = UnusableShift(title="age, trained on under 3", reason="no training image of a is left")
 
 
@@ -82,11 +87,20 @@ def test_heads_are_those_of_a_dataset_without_the_other_images(
     assert not np.allclose(whole.weights, heads.probes[0].head("linear_probe").weights)
 
 
-def test_only_what_training_images_decide_is_trained(heads: ShiftHeads) -> None:
+def test_what_is_trained_stands_beside_its_baselines(heads: ShiftHeads) -> None:
     kinds = [head.facts.kind for head in heads.probes[0].heads]
     assert sorted(set(kinds)) == sorted(
-        ["linear_probe", "concept_bottleneck", "sparse", "prior", "random_concepts", "majority"]
+        [
+            "linear_probe",
+            "concept_bottleneck",
+            "sparse",
+            "zero_shot",
+            "random_concepts",
+            "shuffled_labels",
+            "majority",
+        ]
     )
+    assert kinds.count("shuffled_labels") == 2
     assert kinds.count("random_concepts") == 2
     assert kinds.count("sparse") == 1
 

@@ -50,15 +50,16 @@ def _result(shift: DomainShift | ConfoundedShift, pairing: tuple[str, ...] = ())
         ),
         parts=(_part("in_domain", 1100, 900.4), _part("out_of_domain", 1100, 30)),
         left_out=("nv",),
+        thinner_groups={"mel": 30},
         values=tuple(values),
         worst_groups=(
             WorstGroup(head="concept bottleneck", class_key="mel", value="no", images=12),
         ),
-        concepts=40,
-        confounders=(
+        confounders=tuple(
             ConfounderScore(
-                concept_id="0", text="hair", value="yes", auroc=0.9, low=0.8, high=0.95
-            ),
+                concept_id=str(i), text=f"hair {i}", value="yes", within_class_auroc=w, auroc=0.9
+            )
+            for i, w in enumerate((0.8, 0.3, None, *[0.5] * 37))
         ),
     )
 
@@ -88,6 +89,15 @@ def test_what_may_be_chance_is_said_to_be() -> None:
     )
 
 
+def test_few_groups_are_said_to_make_intervals_too_narrow() -> None:
+    thin = _result(_DOMAIN).model_copy(update={"thinner_groups": {"mel": 30, "nv": 7}})
+    verdict = str(_section(thin)["verdict"])
+    assert verdict.endswith(
+        "The thinnest class rests on 7 independent groups: intervals of so few are too narrow, so "
+        "what they only just tell from zero may be chance too."
+    )
+
+
 def test_pairs_weights_and_left_out_classes_are_told() -> None:
     about = str(_section(_result(_CONFOUNDED, ("yes", "no")))["about"])
     assert "(melanoma: yes, nevus: no)" in about
@@ -95,8 +105,17 @@ def test_pairs_weights_and_left_out_classes_are_told() -> None:
     about = str(_section(_result(_DOMAIN))["about"])
     assert about == (
         "In domain is ruler no (1,100 test images), out of domain yes (1,100). Left out, since one "
-        "side has too few: nevus."
+        "side has too few: nevus. Independent groups on the thinner side: melanoma 30."
     )
+
+
+def test_a_class_that_training_lacks_is_told_apart_from_one_that_a_side_lacks() -> None:
+    result = _result(_DOMAIN)
+    plan = result.plan.model_copy(update={"left_out": ("nv",)})
+    told = result.model_copy(update={"plan": plan})
+    about = str(_section(told)["about"])
+    assert "since training lacks one of its values: nevus. Independent groups" in about
+    assert "one side has too few" not in about
 
 
 def test_a_smaller_gap_is_better_and_a_larger_value_is() -> None:
@@ -114,3 +133,18 @@ def test_each_head_that_learns_is_a_full_and_a_hollow_dot() -> None:
     assert len(re.findall('fill="#fff"', chart)) == 2
     assert chart.count("<circle") == 4
     assert "majority" not in chart
+
+
+def test_ten_concepts_are_listed_by_what_they_tell_within_classes() -> None:
+    section = _section(_result(_DOMAIN))
+    assert section["concepts"] == 40
+    rows = section["confounders"]
+    assert isinstance(rows, list)
+    assert len(rows) == 10
+    assert [(r["within"], r["raises"]) for r in rows[:3]] == [
+        ("0.800", True),
+        ("0.300", False),
+        ("–", True),
+    ]
+    assert rows[0]["width"] == 70 * 2 * (0.8 - 0.5)
+    assert {r["auroc"] for r in rows} == {"0.900"}

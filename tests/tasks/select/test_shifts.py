@@ -121,7 +121,39 @@ def test_a_shift_that_leaves_a_class_without_images_says_so(published: ConceptDa
     made = restrict_to_shifts(replace(published, images=images), _SELECT, (_MALE, confounded))
     assert made.splits == ()
     assert made.unusable[0].reason == "no training image of b is left"
-    assert "no train image of a has sex female" in made.unusable[1].reason
+    assert "no training image of a with sex female, b with sex male, c" in made.unusable[1].reason
+
+
+def test_a_class_without_training_images_of_a_value_is_left_out_and_trained_as_it_is(
+    published: ConceptDataset,
+) -> None:
+    images = published.images.copy()
+    images.loc[(images["label"] == "c") & (images["split"] == "train"), "meta.ruler"] = False
+    many = _repeated(replace(published, images=images), 10)
+    split = _split(many, _RULER)
+    assert split.plan.left_out == ("c",)
+    rows = _rows(many, split.train_ids)
+    assert set(rows["label"]) == set(KEYS)
+    assert not rows["meta.ruler"][rows["label"] == "c"].any()
+    two = rows[rows["label"] != "c"]
+    table = pd.crosstab(two["label"], two["meta.ruler"]).to_numpy()
+    assert association(table, method="cramer") == pytest.approx(0.8, abs=0.02)
+    assert split.plan.parts[0].cramers_v == pytest.approx(0.8, abs=0.02)
+    assert split.plan.parts[0].images == len(rows)
+
+
+def test_a_class_without_validation_images_of_a_value_costs_nothing_else(
+    published: ConceptDataset,
+) -> None:
+    images = published.images.copy()
+    images.loc[(images["label"] == "c") & (images["split"] == "validation"), "meta.ruler"] = False
+    split = _split(replace(published, images=images), _RULER)
+    whole = _split(published, _RULER)
+    assert split.plan.left_out == ()
+    assert split.train_ids == whole.train_ids
+    drawn = _rows(published, split.validation_ids)
+    assert set(drawn["label"]) == set(KEYS)
+    assert len(drawn) == split.plan.parts[1].images
 
 
 def test_undeclared_pairs_follow_the_data(published: ConceptDataset) -> None:
@@ -142,12 +174,30 @@ def test_what_the_dataset_does_not_have_is_refused(published: ConceptDataset) ->
     assert "the column says female, male" in refused(
         _MALE.model_copy(update={"train_on": ("men",)})
     )
-    assert "part them with `below`" in refused(_MALE.model_copy(update={"column": "age"}))
+    refusal = refused(_MALE.model_copy(update={"column": "age"}))
+    assert "and 31 more. Numbers can be parted with `below`" in refusal
+    rare = _RULER.model_copy(update={"column": "age", "pairing": {}})
+    assert "has 43 values, each rare; declare a `pairing`" in refused(rare)
     assert "not of numbers" in refused(_YOUNG.model_copy(update={"column": "sex"}))
     wrong = _RULER.model_copy(update={"pairing": {"d": "yes"}})
     assert "it must name classes (a, b, c)" in refused(wrong)
     incomplete = _RULER.model_copy(update={"pairing": {"a": "yes", "b": "no"}})
     assert "left are: none" in refused(incomplete)
+
+
+def test_a_site_is_trained_on_by_its_identifier_though_a_split_has_few(
+    published: ConceptDataset,
+) -> None:
+    """Sites are numbers in most splits, and "01" is "1" only because no split says otherwise."""
+    number = published.images["subject"].str[1:].astype(int) % 30
+    test = published.images["split"] == "test"
+    sites = np.where(test, number.astype(str).str.zfill(2), number.astype(str))
+    named = replace(published, images=published.images.assign(**{"meta.site_id": sites}))
+    sites_of_all = tuple(str(i) for i in range(0, 30, 2))
+    split = _split(named, DomainShift(kind="domain", column="site_id", train_on=sites_of_all))
+    rows = _rows(named, split.train_ids)
+    assert set(rows["meta.site_id"]) <= set(sites_of_all)
+    assert len(rows) > 20
 
 
 def test_a_shift_says_which_side_is_trained_on() -> None:
