@@ -13,7 +13,7 @@ from schemas.images import Truth
 from schemas.probe import Head, HeadKind, Probe
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.concept_quality import LabelledConcepts, estimate
-from tasks.evaluate.features import head_features
+from tasks.evaluate.features import head_features, known_features
 from tasks.evaluate.intervention import (
     ConceptReading,
     intervene,
@@ -38,7 +38,8 @@ def measure_interventions(
     """Return accuracy as labelled concepts are corrected, one after another.
 
     How a score looks where its concept is there, and where not, is learned from training and
-    validation images; concepts that these show on all images, or on none, are left as they are.
+    validation images, never by a function that was trained on the image; concepts that these show
+    on all images, or on none, are left as they are.
     """
     labelled = LabelledConcepts.of(published)
     made = Interventions(concepts=len(labelled.labels), not_computable=labelled.why_not)
@@ -70,9 +71,8 @@ class _Corrected:
     @classmethod
     def of(cls, head: Head, published: ConceptDataset, labelled: LabelledConcepts) -> "_Corrected":
         seen = [published.concept_truth(split) for split in ("train", "validation")]
-        rows = np.concatenate([published.rows("train"), published.rows("validation")])
         reading = read_concepts(
-            head_features(published, head, rows)[:, labelled.places],
+            known_features(published, head)[:, labelled.places],
             np.concatenate([t.present for t in seen])[:, labelled.places],
             np.concatenate([t.known for t in seen])[:, labelled.places],
         )

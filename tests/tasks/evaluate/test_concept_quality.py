@@ -14,6 +14,7 @@ from schemas.probe import Probe, ProbeSpec
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.concept_interventions import measure_interventions
 from tasks.evaluate.concept_quality import measure_concepts
+from tasks.evaluate.features import head_features, known_features
 from tasks.evaluate.intervention import read_concepts
 from tasks.evaluate.judging import ExaminedImages, join_test_labels
 from tasks.probe.heads import train_heads
@@ -158,6 +159,20 @@ def test_without_labels_it_says_why_nothing_is_there(study: Study) -> None:
     for key in KEYS:
         blank = with_truth(blank, key, nothing)
     assert quality(blank).not_computable == interventions(blank).not_computable != ""
+
+
+def test_a_grounded_head_is_read_by_what_it_was_trained_on(study: Study) -> None:
+    published, probe, _ = study
+    train, validation = (published.rows(split) for split in ("train", "validation"))
+    for kind in ("grounded", "concept_bottleneck"):
+        head = probe.head(kind)
+        seen = known_features(published, head)
+        own = head_features(published, head, np.concatenate([train, validation]))
+        np.testing.assert_allclose(seen[: len(train)].mean(0), head.center, rtol=1e-9)
+        np.testing.assert_array_equal(seen[len(train) :], own[len(train) :])
+        grounded = [place(published, key) for key in KEYS] if kind == "grounded" else []
+        differs = ~np.isclose(seen, own).all(0)
+        assert np.flatnonzero(differs).tolist() == sorted(grounded)
 
 
 def test_curves_start_at_each_heads_accuracy_and_end_alike(study: Study) -> None:
