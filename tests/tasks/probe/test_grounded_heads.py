@@ -1,6 +1,7 @@
 """Grounding takes the place of text scores, on training images alone."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +107,17 @@ def test_what_trains_the_head_knows_nothing_of_labels_that_are_luck(
     assert head.train_features is not None
     assert roc_auc_score(shown, head.train_features[:, column]) < 0.6
     np.testing.assert_allclose(head.center, head.train_features.mean(axis=0))
+
+
+def test_what_trained_the_head_is_kept_with_it(probe: Probe, tmp_path: Path) -> None:
+    probe.write(tmp_path)
+    again = Probe.read(tmp_path)
+    for before, after in zip(probe.heads, again.heads, strict=True):
+        if before.facts.kind == "grounded":
+            assert after.train_features is not None
+            np.testing.assert_array_equal(after.train_features, before.train_features)
+        else:
+            assert before.train_features is after.train_features is None
 
 
 def test_images_of_one_subject_are_held_out_together(published: ConceptDataset) -> None:
