@@ -153,6 +153,9 @@ class Head:
     """Mean of each feature over the training images; contributions are told relative to it."""
     directions: Float64[np.ndarray, "concept dim"] | None = None
     """What its scores are products of image vectors with; None: the concepts' text vectors."""
+    train_features: Float64[np.ndarray, "train feature"] | None = None
+    """What it was trained on where its directions learned from the same images: their features by
+    directions that did not. None: `head_inputs` of the training images."""
 
     def logits(
         self, features: Float64[np.ndarray, "image feature"]
@@ -219,8 +222,9 @@ class Probe(Artifact):
         for i, head in enumerate(self.heads):
             for name in ("weights", "bias", "center"):
                 tensors[f"{i}.{name}"] = np.ascontiguousarray(getattr(head, name))
-            if head.directions is not None:
-                tensors[f"{i}.directions"] = np.ascontiguousarray(head.directions)
+            for name in ("directions", "train_features"):
+                if (tensor := getattr(head, name)) is not None:
+                    tensors[f"{i}.{name}"] = np.ascontiguousarray(tensor)
         save_file(tensors, folder / "heads.safetensors")
         write_json(
             folder / "probe.json",
@@ -244,6 +248,7 @@ class Probe(Artifact):
                 tensors[f"{i}.bias"],
                 tensors[f"{i}.center"],
                 tensors.get(f"{i}.directions"),
+                tensors.get(f"{i}.train_features"),
             )
             for i, facts in enumerate(about.heads)
         )

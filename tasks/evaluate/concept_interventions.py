@@ -1,8 +1,9 @@
 """What heads gain where a person corrects the concepts that were read wrong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -10,10 +11,10 @@ from jaxtyping import Float64, Int
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import EvaluateSpec, InterventionCurve, InterventionOrder, Interventions
 from schemas.images import Truth
-from schemas.probe import Head, HeadKind, Probe
+from schemas.probe import Head, Probe
 from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.concept_quality import LabelledConcepts, estimate
-from tasks.evaluate.features import head_features
+from tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, estimate
+from tasks.evaluate.features import head_features, known_features
 from tasks.evaluate.intervention import (
     ConceptReading,
     intervene,
@@ -24,7 +25,7 @@ from tasks.evaluate.intervention import (
 )
 from tasks.evaluate.judging import ExaminedImages
 
-_HEADS: tuple[HeadKind, ...] = ("concept_bottleneck", "grounded", "sparse")
+_ORDERS: tuple[InterventionOrder, ...] = get_args(InterventionOrder)
 _RANDOM_ORDERS = 5  # averaged
 
 
@@ -38,20 +39,19 @@ def measure_interventions(
     """Return accuracy as labelled concepts are corrected, one after another.
 
     How a score looks where its concept is there, and where not, is learned from training and
-    validation images; concepts that these show on all images, or on none, are left as they are.
+    validation images, never by a function that was trained on the image; concepts that these show
+    on all images, or on none, are left as they are.
     """
     labelled = LabelledConcepts.of(published)
     made = Interventions(concepts=len(labelled.labels), not_computable=labelled.why_not)
     if labelled.why_not:
         return made
-    heads = [probe.head(k) for k in _HEADS if any(h.facts.kind == k for h in probe.heads)]
+    heads = concept_heads(probe)
     parts = [_Corrected.of(head, published, labelled) for head in heads]
     return made.model_copy(
         update={
             "read_wrong": parts[0].read_wrong,
-            "curves": tuple(
-                curve for part in parts for curve in _curves(part, images, bootstrap, spec)
-            ),
+            "curves": tuple(_curves(parts, images, bootstrap, spec)),
         }
     )
 
@@ -70,9 +70,8 @@ class _Corrected:
     @classmethod
     def of(cls, head: Head, published: ConceptDataset, labelled: LabelledConcepts) -> "_Corrected":
         seen = [published.concept_truth(split) for split in ("train", "validation")]
-        rows = np.concatenate([published.rows("train"), published.rows("validation")])
         reading = read_concepts(
-            head_features(published, head, rows)[:, labelled.places],
+            known_features(published, head)[:, labelled.places],
             np.concatenate([t.present for t in seen])[:, labelled.places],
             np.concatenate([t.known for t in seen])[:, labelled.places],
         )
@@ -95,38 +94,55 @@ class _Corrected:
 
 
 def _curves(
-    part: _Corrected, images: ExaminedImages, bootstrap: ClusterBootstrap, spec: EvaluateSpec
+    parts: Sequence[_Corrected],
+    images: ExaminedImages,
+    bootstrap: ClusterBootstrap,
+    spec: EvaluateSpec,
 ) -> Iterator[InterventionCurve]:
-    corrected = part.reading.correct(part.scores, part.truth.present, part.truth.known)
-    image_count, concept_count = part.scores.shape
-    orders: dict[InterventionOrder, list[Int[np.ndarray, "image labelled"]]] = {
-        "most uncertain first": [most_uncertain_first(part.reading.probability(part.scores))],
-        "most weighted first": [most_weighted_first(part.weights, part.logits.argmax(1))],
-        "random": [
-            random_order(image_count, concept_count, spec.seed + draw)
-            for draw in range(_RANDOM_ORDERS)
-        ],
-    }
-    for name, some in orders.items():
-        right = np.mean(
-            [
-                intervene(part.logits, part.weights, part.scores, corrected, order, images.labels)
-                for order in some
-            ],
-            axis=0,
-        )
-        accuracy: Callable[[np.ndarray], np.ndarray] = partial(_weighted_mean, right)
-        made = bootstrap.replicate(accuracy, spec.interval)
-        points = [estimate(x) for x in made.intervals(spec.interval, spec.confidence)]
+    """Yield a curve for each head and order; all of them see the same resamples."""
+    drawn = [
+        (part, order, _right(part, order, images, spec)) for part in parts for order in _ORDERS
+    ]
+    right = np.hstack([steps for _, _, steps in drawn])
+
+    def accuracy(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample step"]:
+        return np.asarray(weights @ right / weights.sum(1, keepdims=True))
+
+    made = bootstrap.replicate(accuracy, spec.interval)
+    points = (estimate(x) for x in made.intervals(spec.interval, spec.confidence))
+    for part, order, steps in drawn:
+        of_curve = islice(points, steps.shape[1])
         yield InterventionCurve(
             head=part.head.facts.name,
             head_kind=part.head.facts.kind,
-            order=name,
-            accuracy=tuple(p for p in points if p is not None),
+            order=order,
+            accuracy=tuple(p for p in of_curve if p is not None),
         )
 
 
-def _weighted_mean(
-    right: Float64[np.ndarray, "image step"], weights: Float64[np.ndarray, "resample image"]
-) -> Float64[np.ndarray, "resample step"]:
-    return np.asarray(weights @ right / weights.sum(1, keepdims=True))
+def _right(
+    part: _Corrected, order: InterventionOrder, images: ExaminedImages, spec: EvaluateSpec
+) -> Float64[np.ndarray, "image step"]:
+    """Return how surely each image is decided right after 0, 1, .. of its concepts."""
+    corrected = part.reading.correct(part.scores, part.truth.present, part.truth.known)
+    return np.mean(
+        [
+            intervene(part.logits, part.weights, part.scores, corrected, looked, images.labels)
+            for looked in _looked(part, order, spec)
+        ],
+        axis=0,
+    )
+
+
+def _looked(
+    part: _Corrected, order: InterventionOrder, spec: EvaluateSpec
+) -> list[Int[np.ndarray, "image labelled"]]:
+    """Return in which order concepts are looked at, several times where chance has a part in it."""
+    if order == "most uncertain first":
+        return [most_uncertain_first(part.reading.probability(part.scores))]
+    if order == "most weighted first":
+        return [most_weighted_first(part.weights, part.logits.argmax(1))]
+    images, concepts = part.scores.shape
+    return [random_order(images, concepts, spec.seed + draw) for draw in range(_RANDOM_ORDERS)]

@@ -1,6 +1,6 @@
 """What ground truth about concepts says of their scores, and of the heads that weigh them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from math import isnan
 from typing import Literal, get_args
@@ -30,8 +30,7 @@ from tasks.evaluate.judging import ExaminedImages
 from tasks.evaluate.metrics import stratified_auroc
 from tasks.evaluate.quality import is_defined
 
-CONCEPT_HEADS: tuple[HeadKind, ...] = ("concept_bottleneck", "grounded", "sparse", "prior")
-"""Heads with one weight a selected concept; the first of each kind is looked at."""
+_HEADS: tuple[HeadKind, ...] = ("concept_bottleneck", "grounded", "sparse", "prior")
 MOST_PAIRS = 20
 _REASONS = (1, 3, 5)  # l of CEM
 
@@ -60,6 +59,19 @@ class LabelledConcepts:
             truth=Truth(truth.present[:, places], truth.known[:, places]),
         )
 
+    def among(self, published: ConceptDataset, concept_ids: Set[str]) -> "LabelledConcepts":
+        """Return those of them that have one of these ids."""
+        kept = [
+            j
+            for j, place in enumerate(self.places)
+            if published.concepts[place].concept_id in concept_ids
+        ]
+        return LabelledConcepts(
+            places=self.places[kept],
+            labels=tuple(self.labels[j] for j in kept),
+            truth=Truth(self.truth.present[:, kept], self.truth.known[:, kept]),
+        )
+
     @property
     def why_not(self) -> str:
         """Why nothing can be computed; empty where something can."""
@@ -71,6 +83,12 @@ class LabelledConcepts:
         if not self.truth.known.any():
             return "the ground truth about every labelled concept is missing on all test images"
         return ""
+
+
+def concept_heads(probe: Probe) -> tuple[Head, ...]:
+    """Return the heads with one weight a selected concept, the first of each kind."""
+    kinds = {h.facts.kind for h in probe.heads}
+    return tuple(probe.head(kind) for kind in _HEADS if kind in kinds)
 
 
 def measure_concepts(
@@ -93,19 +111,19 @@ def measure_concepts(
     )
     if labelled.why_not:
         return quality
-    heads = [probe.head(k) for k in CONCEPT_HEADS if any(h.facts.kind == k for h in probe.heads)]
+    heads = concept_heads(probe)
     pairs = _pairs(published, labelled)
     return quality.model_copy(
         update={
             "findings": tuple(
                 finding
-                for name, scores in _scores(published, heads, labelled).items()
+                for name, scores, concepts in _scores(published, probe, heads, labelled)
                 for finding in _findings(
                     name,
                     scores,
                     _importance(published, heads[0]),
                     published,
-                    labelled,
+                    concepts,
                     images,
                     bootstrap,
                     spec,
@@ -124,17 +142,18 @@ def measure_concepts(
 
 
 def _scores(
-    published: ConceptDataset, heads: Sequence[Head], labelled: LabelledConcepts
-) -> dict[ScoreName, Float64[np.ndarray, "image labelled"]]:
-    """Return what is told of the labelled concepts: by their text and, where trained, grounded."""
+    published: ConceptDataset, probe: Probe, heads: Sequence[Head], labelled: LabelledConcepts
+) -> Iterator[tuple[ScoreName, Float64[np.ndarray, "image _"], LabelledConcepts]]:
+    """Yield what is told of the labelled concepts by their text, and of those grounded by that."""
     rows = published.rows("test")
-    found: dict[ScoreName, Float64[np.ndarray, "image labelled"]] = {
-        "text": published.scores[rows][:, labelled.places].astype(np.float64)
-    }
+    of_text = published.scores[rows].astype(np.float64)
+    yield "text", of_text[:, labelled.places], labelled
+    grounded = labelled.among(published, {g.concept_id for g in probe.grounding})
     for head in heads:
-        if head.facts.kind == "grounded":
-            found["grounded"] = head_features(published, head, rows)[:, labelled.places]
-    return found
+        if head.facts.kind != "grounded":
+            continue
+        scores = head_features(published, head, rows)
+        yield "grounded", scores[:, grounded.places], grounded
 
 
 def _importance(published: ConceptDataset, head: Head) -> Float64[np.ndarray, " concept"]:
@@ -155,15 +174,15 @@ def _findings(
     spec: EvaluateSpec,
 ) -> Iterator[ConceptFinding]:
     """Yield one line a concept."""
-    by_chance = _against_chance(scores, labelled.truth, images, spec)
+    truth = labelled.truth
+    tested = concept_tests.find_concepts(
+        scores, truth.present, truth.known, images.groups, spec.permutations, spec.seed
+    )
+    intervals = _intervals(scores, truth, images, bootstrap, spec)
     for j, label in enumerate(labelled.labels):
-        known = np.flatnonzero(labelled.truth.known[:, j])
-        present = labelled.truth.present[known, j]
+        present = truth.present[truth.known[:, j], j]
         concept = published.concepts[labelled.places[j]]
-        auroc, within, precision = _intervals(
-            scores[known, j], present, known, images, bootstrap, spec
-        )
-        tested = by_chance.get(j)
+        auroc, within, precision = intervals[3 * j : 3 * j + 3]
         yield ConceptFinding(
             concept_id=concept.concept_id,
             text=concept.text,
@@ -175,42 +194,46 @@ def _findings(
             auroc=auroc,
             within_class_auroc=within,
             normalised_ap=precision,
-            chance_95=tested.chance_95 if tested else None,
-            p_value=tested.p_value if tested else None,
-            family_p_value=tested.family_p_value if tested else None,
+            chance_95=_defined(tested.chance_95[j]),
+            p_value=_defined(tested.p_value[j]),
+            family_p_value=_defined(tested.family_p_value[j]),
             importance=float(importance[labelled.places[j]]),
         )
 
 
 def _intervals(
-    scores: Float64[np.ndarray, " known"],
-    present: np.ndarray,
-    known: Int[np.ndarray, " known"],
+    scores: Float64[np.ndarray, "image labelled"],
+    truth: Truth,
     images: ExaminedImages,
     bootstrap: ClusterBootstrap,
     spec: EvaluateSpec,
 ) -> list[Estimate | None]:
-    """Return AUROC, AUROC within classes, and normalised average precision."""
-    labels = images.labels[known]
-    strata = [np.flatnonzero(labels == k) for k in np.unique(labels)]
-    everything = [np.arange(len(known))]
-    expected = len(known) / len(images.class_keys)
+    """Return each concept's AUROC, AUROC within classes, and normalised average precision."""
 
     def statistic(
         weights: Float64[np.ndarray, "resample image"],
     ) -> Float64[np.ndarray, "resample statistic"]:
-        here = weights[:, known]
-        columns = np.ascontiguousarray(here.T)
-        return np.column_stack(
-            [
-                stratified_auroc(scores, present, everything, columns),
-                stratified_auroc(scores, present, strata, columns),
-                normalised_average_precision(scores, present, expected, here),
+        columns = np.ascontiguousarray(weights.T)
+        values = []
+        for j in range(scores.shape[1]):
+            known = np.flatnonzero(truth.known[:, j])
+            told, present, here = scores[known, j], truth.present[known, j], columns[known]
+            labels = images.labels[known]
+            strata = [np.flatnonzero(labels == k) for k in np.unique(labels)]
+            expected = len(known) / len(images.class_keys)
+            values += [
+                stratified_auroc(told, present, [np.arange(len(known))], here),
+                stratified_auroc(told, present, strata, here),
+                normalised_average_precision(told, present, expected, weights[:, known]),
             ]
-        )
+        return np.column_stack(values)
 
     made = bootstrap.replicate(statistic, spec.interval)
     return [estimate(x) for x in made.intervals(spec.interval, spec.confidence)]
+
+
+def _defined(value: float) -> float | None:
+    return None if isnan(value) else float(value)
 
 
 def estimate(interval: Interval) -> Estimate | None:
@@ -218,48 +241,6 @@ def estimate(interval: Interval) -> Estimate | None:
     if not is_defined(interval):
         return None
     return Estimate(value=interval.value, low=interval.low, high=interval.high)
-
-
-@dataclass(frozen=True)
-class _Chance:
-    chance_95: float
-    p_value: float
-    family_p_value: float
-
-
-def _against_chance(
-    scores: Float64[np.ndarray, "image labelled"],
-    truth: Truth,
-    images: ExaminedImages,
-    spec: EvaluateSpec,
-) -> dict[int, _Chance]:
-    """Return the permutation test of each concept that has both values.
-
-    Concepts that are known of the same images are tested together; between such families the
-    corrected p-value is multiplied by their number (Bonferroni).
-    """
-    families: dict[bytes, list[int]] = {}
-    for j in range(scores.shape[1]):
-        if truth.known[:, j].any():
-            families.setdefault(truth.known[:, j].tobytes(), []).append(j)
-    chances = {}
-    for members in families.values():
-        known = np.flatnonzero(truth.known[:, members[0]])
-        found = concept_tests.find_concepts(
-            scores[known][:, members],
-            truth.present[known][:, members],
-            images.groups[known],
-            spec.permutations,
-            spec.seed,
-        )
-        for i, j in enumerate(members):
-            if not isnan(found.auroc[i]):
-                chances[j] = _Chance(
-                    float(found.chance_95[i]),
-                    float(found.p_value[i]),
-                    min(1.0, float(found.family_p_value[i]) * len(families)),
-                )
-    return chances
 
 
 def _pairs(published: ConceptDataset, labelled: LabelledConcepts) -> tuple[ConceptPair, ...]:
@@ -275,7 +256,7 @@ def _pairs(published: ConceptDataset, labelled: LabelledConcepts) -> tuple[Conce
             shown = truth.present[both][:, [i, j]]
             varies = shown.any(0) & ~shown.all(0)
             if len(shown) and varies.all():
-                (table,) = concept_tests.co_occurrences(shown)
+                table = concept_tests.co_occurrence(shown[:, 0], shown[:, 1])
                 if table.inseparable:
                     found.append((i, j, table))
     found.sort(key=lambda x: -x[2].jaccard)
@@ -358,20 +339,18 @@ def _existence(
     said = head.weights[predicted][:, labelled.places] * above
     said = np.where((above > 0) & labelled.truth.known, said, 0.0)
     chance = labelled.truth.present.sum(1) / np.maximum(labelled.truth.known.sum(1), 1)
-    for count in _REASONS:
-        reasons = concept_tests.reasons(said, count)
-        there = concept_tests.concept_existence(reasons, labelled.truth.present)
-        by_chance = np.where(np.isnan(there), np.nan, chance)
+    there = [
+        concept_tests.concept_existence(concept_tests.reasons(said, count), labelled.truth.present)
+        for count in _REASONS
+    ]
 
-        def statistic(
-            weights: Float64[np.ndarray, "resample image"],
-            there: Float64[np.ndarray, " image"] = there,
-        ) -> Float64[np.ndarray, "resample statistic"]:
-            return concept_tests.weighted_mean(there, weights)[:, None]
+    def statistic(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample statistic"]:
+        return np.column_stack([concept_tests.weighted_mean(part, weights) for part in there])
 
-        (interval,) = bootstrap.replicate(statistic, spec.interval).intervals(
-            spec.interval, spec.confidence
-        )
+    shares = bootstrap.replicate(statistic, spec.interval).intervals(spec.interval, spec.confidence)
+    for count, part, interval in zip(_REASONS, there, shares, strict=True):
         if (share := estimate(interval)) is not None:
-            (mean,) = concept_tests.weighted_mean(by_chance, np.ones((1, len(there))))
-            yield Existence(reasons=count, share=share, chance=float(mean))
+            by_chance = float(chance[~np.isnan(part)].mean())
+            yield Existence(reasons=count, share=share, chance=by_chance)

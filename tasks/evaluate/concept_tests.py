@@ -9,33 +9,27 @@ constrain concept bottleneck models, 2024.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
-from scipy.stats import rankdata
 
 _Scores = Float64[np.ndarray, "image concept"]
 _Present = Bool[np.ndarray, "image concept"]
 _Weights = Float64[np.ndarray, "resample image"]
 _Labels = Int[np.ndarray, " image"]
+_CLOSE = 1e-9  # sums of equal numbers may differ in the last digits
+_BLOCK = 2**20  # numbers held at a time
 
 
 # --- is the concept found? -------------------------------------------------------------------
 
 
-def concept_aurocs(scores: _Scores, present: _Present) -> Float64[np.ndarray, " concept"]:
-    """Return for each concept the chance that its score is higher where it is present.
-
-    From the rank sum R of the m images that show it, of m + n: (R - m (m + 1) / 2) / (m n). Ties
-    count one half; NaN where all images or none show it.
-    """
-    return _areas(rankdata(scores, axis=0), present)
-
-
 @dataclass(frozen=True, eq=False)
 class ConceptsFound:
-    """Each concept's AUROC beside what labels that were dealt anew reach; NaN where undefined."""
+    """Each concept's AUROC beside what truth that was dealt anew reaches; NaN where undefined.
+
+    AUROC is the chance that an image which shows the concept scores higher than one which does not.
+    """
 
     auroc: Float64[np.ndarray, " concept"]
     chance_95: Float64[np.ndarray, " concept"]
@@ -49,48 +43,69 @@ class ConceptsFound:
 def find_concepts(
     scores: _Scores,
     present: _Present,
+    known: _Present,
     groups: Shaped[np.ndarray, " image"],
     permutations: int,
     seed: int,
 ) -> ConceptsFound:
-    """Test each concept's score against its labels by permutation, all concepts at once.
+    """Test each concept's score against its truth by permutation, all concepts at once.
 
-    The labels of whole groups are exchanged between groups of equal size, so that images of one
-    person stay alike; a size that one group alone has keeps its labels, which only makes the test
-    more careful. p = (1 + permutations at least as high) / (1 + permutations) (Phipson and Smyth,
-    2010). The family's p compares with the best concept of each permutation, each measured in its
-    own standard error sqrt((m + n + 1) / (12 m n)) (Westfall and Young, 1993), so that it holds
-    whatever concepts have in common.
+    What is true and known of an image goes to another, whole groups to groups of equal size, so
+    that images of one person stay alike; a size that one group alone has keeps its own, which only
+    makes the test more careful. Each concept is judged on the images of which it is then known, so
+    that one permutation serves all, whatever is missing where. p = (1 + permutations at least as
+    high) / (1 + permutations) (Phipson and Smyth, 2010). The family's p compares with the best
+    concept of each permutation (Westfall and Young, 1993: it holds whatever concepts have in
+    common), each measured in standard deviations of its own permutations, so that concepts known of
+    few images, or of few people, do not hide the others.
     """
-    ranks = rankdata(scores, axis=0)
-    observed = _areas(ranks, present)
     generator = np.random.default_rng(seed)
-    deal = partial(_exchange_groups, _groups_by_size(groups), generator)
-    chance = np.stack([_areas(ranks, present[deal()]) for _ in range(permutations)])
-    m = present.sum(0).astype(np.float64)
-    n = len(present) - m
-    with np.errstate(divide="ignore"):
-        spread = np.sqrt((m + n + 1) / (12 * m * n))  # infinite, as is no evidence, where undefined
-    best = np.nan_to_num((chance - 0.5) / spread).max(axis=1, keepdims=True)
-    defined = ~np.isnan(observed)
-    close = 1e-12  # sums of equal ranks may differ in the last digit
+    by_size = _groups_by_size(groups)
+    deals = [np.arange(len(scores))]  # first as it is
+    deals += [_exchange_groups(by_size, generator) for _ in range(permutations)]
+    areas = _areas(scores, present & known, ~present & known, np.array(deals))
+    spread = areas.std(axis=0)
+    moves = spread > _CLOSE  # not where nothing can be exchanged, nor where the area is NaN
+    steps = np.where(moves, (areas - areas.mean(axis=0)) / np.where(moves, spread, 1.0), 0.0)
+    best = steps[1:].max(axis=1, keepdims=True)
+    defined = ~np.isnan(areas[0])
 
     def share(at_least: Bool[np.ndarray, "permutation concept"]) -> Float64[np.ndarray, " concept"]:
         return np.where(defined, (1 + at_least.sum(0)) / (1 + permutations), np.nan)
 
     return ConceptsFound(
-        auroc=observed,
-        chance_95=np.quantile(chance, 0.95, axis=0),
-        p_value=share(chance >= observed - close),
-        family_p_value=share(best >= (observed - 0.5) / spread - close),
+        auroc=areas[0],
+        chance_95=np.quantile(areas[1:], 0.95, axis=0),
+        p_value=share(areas[1:] >= areas[0] - _CLOSE),
+        family_p_value=share(best >= steps[0] - _CLOSE),
     )
 
 
-def _areas(ranks: _Scores, present: _Present) -> Float64[np.ndarray, " concept"]:
-    m = present.sum(0).astype(np.float64)
-    n = len(present) - m
-    above = np.einsum("ij,ij->j", ranks, present) - m * (m + 1) / 2
-    return np.divide(above, m * n, out=np.full_like(m, np.nan), where=m * n > 0)
+def _areas(
+    scores: _Scores,
+    present: _Present,
+    absent: _Present,
+    deals: Int[np.ndarray, "deal image"],
+) -> Float64[np.ndarray, "deal concept"]:
+    """Return AUROCs, ties counting half, as each deal hands truth from image to image.
+
+    Going up the scores, each image that shows a concept wins against those without it below.
+    """
+    areas = np.full((len(deals), scores.shape[1]), np.nan)
+    for j in range(scores.shape[1]):
+        pairs = present[:, j].sum() * absent[:, j].sum()
+        if not pairs:
+            continue
+        order = np.argsort(scores[:, j])
+        ascending = scores[order, j]
+        lower, upper = (np.searchsorted(ascending, ascending, side=s) for s in ("left", "right"))
+        for some in np.array_split(np.arange(len(deals)), -(-deals.size // _BLOCK)):
+            dealt = deals[some][:, order]
+            below = np.zeros((len(some), len(order) + 1))
+            np.cumsum(absent[:, j][dealt], axis=1, out=below[:, 1:])
+            lost = below[:, lower] + below[:, upper]
+            areas[some, j] = (lost * present[:, j][dealt]).sum(1) / (2 * pairs)
+    return areas
 
 
 def _groups_by_size(groups: Shaped[np.ndarray, " image"]) -> list[Int[np.ndarray, "_ _"]]:
@@ -244,8 +259,6 @@ def _share(
 class CoOccurrence:
     """The 2 x 2 table of two concepts."""
 
-    first: int
-    second: int
     both: int
     only_first: int
     only_second: int
@@ -258,30 +271,19 @@ class CoOccurrence:
         return self.both / either if either else float("nan")
 
     @property
-    def empty_cells(self) -> int:
-        """How many of the four combinations never occur."""
-        return (self.both, self.only_first, self.only_second, self.neither).count(0)
-
-    @property
     def inseparable(self) -> bool:
         """Whether no data here could tell the two apart: an empty cell, or Jaccard above 0.95."""
-        return self.empty_cells > 0 or self.jaccard > 0.95
+        empty = 0 in (self.both, self.only_first, self.only_second, self.neither)
+        return empty or self.jaccard > 0.95
 
 
-def co_occurrences(present: _Present) -> tuple[CoOccurrence, ...]:
-    """Return the table of every pair of concepts, the most alike first."""
-    shown = present.astype(np.int64)
-    both, total = shown.T @ shown, shown.sum(0)
-    pairs = [
-        CoOccurrence(
-            first=i,
-            second=j,
-            both=int(both[i, j]),
-            only_first=int(total[i] - both[i, j]),
-            only_second=int(total[j] - both[i, j]),
-            neither=int(len(present) - total[i] - total[j] + both[i, j]),
-        )
-        for i in range(len(total))
-        for j in range(i + 1, len(total))
-    ]
-    return tuple(sorted(pairs, key=lambda pair: -np.nan_to_num(pair.jaccard)))
+def co_occurrence(
+    first: Bool[np.ndarray, " image"], second: Bool[np.ndarray, " image"]
+) -> CoOccurrence:
+    """Count the images that show both concepts, one of them, or neither."""
+    return CoOccurrence(
+        both=int((first & second).sum()),
+        only_first=int((first & ~second).sum()),
+        only_second=int((~first & second).sum()),
+        neither=int((~first & ~second).sum()),
+    )

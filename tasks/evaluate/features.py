@@ -1,4 +1,4 @@
-"""What each head looks at."""
+"""What each head looks at, and what it looked at in training."""
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -22,3 +22,17 @@ def head_features(
     of_text = published.pool_vectors[concepts]
     directions = of_text if head.directions is None else head.directions
     return head_inputs(head.facts.inputs, published.vectors[rows], directions)
+
+
+def known_features(
+    published: ConceptDataset, head: Head
+) -> Float64[np.ndarray, "train_and_validation feature"]:
+    """Return what a head looks at of the training images, then of the validation images.
+
+    Where its directions learned from the training images these are the features of images held
+    out, as all later images are: those it was trained on.
+    """
+    train = head.train_features
+    if train is None:
+        train = head_features(published, head, published.rows("train"))
+    return np.concatenate([train, head_features(published, head, published.rows("validation"))])

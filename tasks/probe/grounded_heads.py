@@ -33,7 +33,10 @@ class Grounding:
     training: Training
     places: Int[np.ndarray, " grounded"]
     """Among the selected concepts; no other has a function."""
-    directions: Float64[Tensor, "grounded dim"]
+    functions: LinearHead
+    """Log-odds of each concept from raw vectors."""
+    held_out: Float64[Tensor, "train grounded"]
+    """The same of each training image, by functions that were trained without its fold."""
     concepts: tuple[GroundedConcept, ...]
 
     @classmethod
@@ -44,7 +47,7 @@ class Grounding:
         of them that keep groups whole. Validation images only say how well it finds its concept.
         """
         truth = training.published.concept_truth("train")
-        folds = _deal_groups(training)
+        folds = deal_groups(training)
         places = _groundable(truth, folds)
         if not len(places):
             return None
@@ -58,20 +61,25 @@ class Grounding:
             torch.from_numpy(folds),
             training.spec.residual_l2_values,
         )
-        folded = scaling.fold(LinearHead(functions.weights, functions.bias))
         return cls(
             training,
             places,
-            folded.weights,
+            scaling.fold(LinearHead(functions.weights, functions.bias)),
+            functions.held_out,
             _describe(training, truth, places, functions, standard),
         )
 
     def head(self) -> Head:
-        """Train the bottleneck on these functions, and on text where there is none."""
+        """Train the bottleneck on these functions, and on text where there is none.
+
+        It learns from what functions say of images held out of their training: of its own images a
+        function is surer than of any other, and a head that believed it would believe too much.
+        """
         plan = HeadPlan(
             "concept bottleneck, grounded", "grounded", "scores", self.training.selected
         )
-        return self._train(plan, self.directions)
+        head, features = self._train(plan, self.functions, self.held_out)
+        return replace(head, train_features=features.train.numpy())
 
     def random_head(self, draw: int) -> Head:
         """Train it on random directions in their place, turned towards the concept.
@@ -86,18 +94,28 @@ class Grounding:
             family="random directions",
             draw=draw,
         )
-        return self._train(plan, self._random(draw))
+        directions = self._random(draw)
+        scores = _vectors(self.training).train @ directions.T
+        functions = LinearHead(directions, directions.new_zeros(len(directions)))
+        return self._train(plan, functions, scores)[0]
 
-    def _train(self, plan: HeadPlan, directions: Float64[Tensor, "grounded dim"]) -> Head:
+    def _train(
+        self, plan: HeadPlan, functions: LinearHead, scores: Float64[Tensor, "train grounded"]
+    ) -> tuple[Head, Features]:
+        """Train on `scores` of the training images, and on the functions' of validation images.
+
+        The functions' constants are no part of a head's features, and end in its bias.
+        """
         training = self.training
         text = torch.from_numpy(training.published.pool_vectors[training.selected]).double()
-        seen = _vectors(training).train
+        wanted = _vectors(training).train @ text[self.places].T
+        scale, shift = _scale_and_shift(scores, wanted)
         chosen, offset = text.clone(), text.new_zeros(len(text))
-        chosen[self.places], offset[self.places] = _like(
-            seen @ text[self.places].T, seen @ directions.T, directions
-        )
+        chosen[self.places] = functions.weights * scale[:, None]
+        offset[self.places] = functions.bias * scale + shift
         plan = replace(plan, directions=chosen.numpy())
         features = training.features(plan)
+        features.train[:, self.places] = (scores - functions.bias) * scale
         trained = fit_bottleneck(
             training,
             Features(features.train + offset, features.validation + offset),
@@ -107,13 +125,14 @@ class Grounding:
         )
         weights = trained.head.weights.double()
         head = LinearHead(weights, trained.head.bias.double() + weights @ offset)
-        return training.finish(plan, features, head, {"epoch": trained.chosen_epoch})
+        made = training.finish(plan, features, head, {"epoch": trained.chosen_epoch})
+        return made, features
 
     def _random(self, draw: int) -> Float64[Tensor, "grounded dim"]:
         """Return random directions in which the training images that show the concept are ahead."""
         training = self.training
         generator = torch.Generator().manual_seed(training.spec.seed + draw)
-        drawn = torch.randn(self.directions.shape, generator=generator, dtype=torch.float64)
+        drawn = torch.randn(self.functions.weights.shape, generator=generator, dtype=torch.float64)
         truth = training.published.concept_truth("train")
         present, known = (torch.from_numpy(t[:, self.places]) for t in (truth.present, truth.known))
         areas = concept_auc(_vectors(training).train @ drawn.T, present, known)
@@ -124,7 +143,7 @@ def _vectors(training: Training) -> Features:
     return training.features(HeadPlan("", "linear_probe", "vectors"))
 
 
-def _deal_groups(training: Training) -> Int[np.ndarray, " train"]:
+def deal_groups(training: Training) -> Int[np.ndarray, " train"]:
     """Return a fold for each training image; images of one group share it."""
     groups = training.published.images["group"].to_numpy()[training.train]
     names, group = np.unique(groups, return_inverse=True)
@@ -193,18 +212,16 @@ def _describe(
     )
 
 
-def _like(
-    wanted: Float64[Tensor, "train grounded"],
-    scores: Float64[Tensor, "train grounded"],
-    directions: Float64[Tensor, "grounded dim"],
-) -> tuple[Float64[Tensor, "grounded dim"], Float64[Tensor, " grounded"]]:
-    """Return directions and offset with which scores have the mean and spread of the text's.
+def _scale_and_shift(
+    scores: Float64[Tensor, "train grounded"], wanted: Float64[Tensor, "train grounded"]
+) -> tuple[Float64[Tensor, " grounded"], Float64[Tensor, " grounded"]]:
+    """Return with what scores have the mean and spread of those that are wanted, the text's.
 
     The bottleneck's scale is made for cosines, and a score that varies more would count for more.
     """
     spread = scores.std(0)
     scale = torch.where(spread > 0, wanted.std(0) / spread, 0.0)
-    return directions * scale[:, None], wanted.mean(0) - scores.mean(0) * scale
+    return scale, wanted.mean(0) - scores.mean(0) * scale
 
 
 def _defined(value: Tensor) -> float | None:

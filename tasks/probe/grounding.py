@@ -4,7 +4,8 @@ A grounding function is the probability that a concept is there, from the image 
 regression with both answers weighing the same (KnoBo: Yang et al., NeurIPS 2024, section 3.2; the
 direction is that of a concept activation vector, Kim et al., ICML 2018). All concepts are one
 batch of problems. Each has its own strength, chosen by the log loss of folds of the training
-images, so that validation images are left to say how well the concept is found.
+images, so that validation images are left to say how well the concept is found. What is trained on
+the scores takes those that the folds give to images held out of them (stacking: Wolpert, 1992).
 
 A direction that finds a concept must beat directions that look for nothing: random ones, whose
 sign alone is learned from the training images.
@@ -29,6 +30,12 @@ class GroundingFunctions:
     weights: Float64[Tensor, "concept dim"]
     bias: Float64[Tensor, " concept"]
     l2: tuple[float, ...]  # chosen for each concept
+    held_out: Float64[Tensor, "image concept"]
+    """Log-odds of each training image by functions, at that strength, of the other folds.
+
+    The functions' own flatter the images they were trained on, so only these may train a head,
+    or say how a concept's score looks where it is there.
+    """
 
     def log_odds(self, vectors: Float[Tensor, "image dim"]) -> Float64[Tensor, "image concept"]:
         """Return how surely images show each concept."""
@@ -74,16 +81,16 @@ def train_grounding_functions(
     if count < 2:
         raise ValueError("choosing a strength takes at least 2 folds of training images.")
     strengths = sorted(set(l2_values), reverse=True)
-    inside = torch.stack([folds != fold for fold in range(count)])
     step = max(1, _BLOCK // (len(vectors) * len(strengths) * count * 2))
     parts = [
-        _train_block(vectors, present.T[i : i + step], known.T[i : i + step], inside, strengths)
+        _train_block(vectors, present.T[i : i + step], known.T[i : i + step], folds, strengths)
         for i in range(0, present.shape[1], step)
     ]
     return GroundingFunctions(
         torch.cat([part.weights for part in parts]),
         torch.cat([part.bias for part in parts]),
         sum((part.l2 for part in parts), ()),
+        torch.cat([part.held_out for part in parts], 1),
     )
 
 
@@ -91,24 +98,27 @@ def _train_block(
     vectors: Float[Tensor, "image dim"],
     present: Bool[Tensor, "concept image"],
     known: Bool[Tensor, "concept image"],
-    inside: Bool[Tensor, "fold image"],
+    folds: Int[Tensor, " image"],
     strengths: Sequence[float],
 ) -> GroundingFunctions:
     """Train all folds and all strengths of some concepts, then the chosen strengths on all."""
-    concepts, folds = len(present), len(inside)
+    concepts, count = len(present), int(folds.max()) + 1
+    inside = torch.stack([folds != fold for fold in range(count)])
     trained_on = (known[:, None] & inside).flatten(0, 1)
-    answers = present.repeat_interleave(folds, 0)
+    answers = present.repeat_interleave(count, 0)
     solved = solve_binary_batch(vectors, answers, trained_on, strengths)
     weights, bias = _differences(solved.weights, solved.bias)
     logits = weights @ vectors.double().T + bias[..., None]
-    held_out = known.repeat_interleave(folds, 0) & ~trained_on
-    losses = _balanced_losses(logits, answers, held_out).reshape(concepts, folds, -1)
+    unseen = known.repeat_interleave(count, 0) & ~trained_on
+    losses = _balanced_losses(logits, answers, unseen).reshape(concepts, count, -1)
     best = losses.nanmean(1).argmin(1)
+    by_fold = logits.reshape(concepts, count, *logits.shape[1:])[torch.arange(concepts), :, best]
+    held_out = by_fold[:, folds, torch.arange(len(folds))].T
     whole = solve_binary_batch(vectors, present, known, strengths)
     weights, bias = _differences(whole.weights, whole.bias)
     rows = torch.arange(concepts)
     return GroundingFunctions(
-        weights[rows, best], bias[rows, best], tuple(strengths[i] for i in best.tolist())
+        weights[rows, best], bias[rows, best], tuple(strengths[i] for i in best.tolist()), held_out
     )
 
 

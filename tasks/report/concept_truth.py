@@ -37,7 +37,8 @@ _HEADS_NOTE = (
 )
 _FUNCTIONS_NOTE = (
     "Each takes the place of the text's score in the head “concept bottleneck, grounded”, at the "
-    "text score's mean and spread. A direction that finds a concept must beat random ones, whose "
+    "text score's mean and spread. The head learns from what functions say of training images that "
+    "they were not trained on. A direction that finds a concept must beat random ones, whose "
     "sign alone is learned."
 )
 
@@ -96,6 +97,12 @@ def _overview(
     ]
     if grounded:
         lines[0] += f" {_found('Grounding functions find', list(grounded.values()))}"
+        if left := quality.labelled - len(grounded):
+            they = "concept has" if left == 1 else "concepts have"
+            lines[0] += (
+                f" {left} labelled {they} too few answers among the training images for a function "
+                "and only the text's score."
+            )
     if synthetic:
         lines.append("The images are synthetic: this tells of the drawing, not of skin.")
     return lines
@@ -187,7 +194,8 @@ def _interventions(made: Interventions) -> dict[str, Any] | None:
     steps = _steps(made.curves[0])
     return {
         "note": "A concept is read as present where its score makes that the likelier, as training "
-        "and validation images have it; where that is wrong, a person's correction sets the score "
+        "and validation images have it, never by a function trained on the image; where that is "
+        "wrong, a person's correction sets the score "
         f"to the one typical of the truth. The concept bottleneck's scores are wrong "
         f"{made.read_wrong:.0%} of the time. Only the {made.concepts} labelled concepts can be "
         "corrected; all of them take accuracy "

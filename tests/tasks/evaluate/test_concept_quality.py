@@ -14,6 +14,7 @@ from schemas.probe import Probe, ProbeSpec
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.concept_interventions import measure_interventions
 from tasks.evaluate.concept_quality import measure_concepts
+from tasks.evaluate.features import head_features, known_features
 from tasks.evaluate.intervention import read_concepts
 from tasks.evaluate.judging import ExaminedImages, join_test_labels
 from tasks.probe.heads import train_heads
@@ -26,7 +27,7 @@ Study = tuple[ConceptDataset, Probe, TestLabels]
 @pytest.fixture(scope="module")
 def study() -> Study:
     published, labels = published_study()
-    heads = ("sparse", "grounded")
+    heads = ("sparse", "grounded", "prior")
     return published, train_heads(published, ProbeSpec(heads=heads, epochs=60)), labels
 
 
@@ -70,6 +71,17 @@ def test_every_labelled_concept_has_a_line_for_each_score_it_has(study: Study) -
         (key, score) for score in ("text", "grounded") for key in KEYS
     ]
     assert [f.denied for f in found.findings] == [False, False, True] * 2
+
+
+def test_a_labelled_concept_without_a_function_has_no_grounded_line(study: Study) -> None:
+    published, probe, labels = study
+    some = replace(probe, grounding=probe.grounding[1:])
+    found = quality((published, some, labels))
+    assert [f.attribute for f in found.findings if f.score == "grounded"] == ["b", "c"]
+    whole = {(f.attribute, f.score): f for f in quality(study).findings}
+    for line in found.findings:
+        other = whole[line.attribute, line.score]
+        assert (line.text, line.auroc, line.p_value) == (other.text, other.auroc, other.p_value)
 
 
 def test_areas_are_scikit_learns_on_what_is_known(study: Study) -> None:
@@ -160,11 +172,26 @@ def test_without_labels_it_says_why_nothing_is_there(study: Study) -> None:
     assert quality(blank).not_computable == interventions(blank).not_computable != ""
 
 
+def test_a_grounded_head_is_read_by_what_it_was_trained_on(study: Study) -> None:
+    published, probe, _ = study
+    train, validation = (published.rows(split) for split in ("train", "validation"))
+    for kind in ("grounded", "concept_bottleneck"):
+        head = probe.head(kind)
+        seen = known_features(published, head)
+        own = head_features(published, head, np.concatenate([train, validation]))
+        np.testing.assert_allclose(seen[: len(train)].mean(0), head.center, rtol=1e-9)
+        np.testing.assert_array_equal(seen[len(train) :], own[len(train) :])
+        grounded = [place(published, key) for key in KEYS] if kind == "grounded" else []
+        differs = ~np.isclose(seen, own).all(0)
+        assert np.flatnonzero(differs).tolist() == sorted(grounded)
+
+
 def test_curves_start_at_each_heads_accuracy_and_end_alike(study: Study) -> None:
     made = interventions(study)
     assert 0 < made.read_wrong < 0.5
-    assert {c.head_kind for c in made.curves} == {"concept_bottleneck", "grounded", "sparse"}
-    for kind in ("concept_bottleneck", "grounded", "sparse"):
+    kinds = ("concept_bottleneck", "grounded", "sparse", "prior")
+    assert tuple(dict.fromkeys(c.head_kind for c in made.curves)) == kinds
+    for kind in kinds:
         curves = [c for c in made.curves if c.head_kind == kind]
         assert len(curves) == 3
         assert all(len(c.accuracy) == made.concepts + 1 for c in curves)

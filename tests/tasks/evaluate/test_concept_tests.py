@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tasks.evaluate.concept_tests import (
+    ConceptsFound,
     CoOccurrence,
-    co_occurrences,
-    concept_aurocs,
+    co_occurrence,
     concept_existence,
     concept_global_importance,
     find_concepts,
@@ -23,29 +23,92 @@ def _draw(images: int, concepts: int, signal: float) -> tuple[np.ndarray, np.nda
     return (signal * present + generator.normal(size=present.shape)).round(1), present
 
 
-def test_areas_are_scikit_learns_and_missing_where_nothing_varies() -> None:
+def _find(
+    scores: np.ndarray, present: np.ndarray, groups: np.ndarray, permutations: int
+) -> ConceptsFound:
+    """Test concepts of which everything is known."""
+    known = np.ones_like(present)
+    return find_concepts(scores, present, known, groups, permutations, seed=0)
+
+
+def test_areas_are_scikit_learns_of_what_is_known_and_missing_where_nothing_varies() -> None:
     scores, present = _draw(60, 4, 1.0)
     present[:, 2], present[:, 3] = True, False
-    areas = concept_aurocs(scores, present)
-    expected = [roc_auc_score(present[:, j], scores[:, j]) for j in (0, 1)]
-    np.testing.assert_allclose(areas[:2], expected)
-    assert np.isnan(areas[2:]).all()
+    known = np.random.default_rng(1).random(present.shape) < 0.7
+    found = find_concepts(scores, present, known, np.arange(60), permutations=20, seed=0)
+    for j in (0, 1):
+        rows = known[:, j]
+        assert found.auroc[j] == pytest.approx(roc_auc_score(present[rows, j], scores[rows, j]))
+    for values in (found.auroc, found.p_value, found.family_p_value, found.chance_95):
+        assert np.isnan(values[2:]).all()
+    assert (found.p_value[:2] <= found.family_p_value[:2]).all()
+    assert (found.family_p_value[:2] <= 1).all()
+
+
+def test_permuted_areas_are_scikit_learns_under_each_permutation() -> None:
+    """Two images that change places: half of the permutations turn the area over."""
+    scores = np.array([[2.0], [1.0]])
+    found = _find(scores, np.array([[True], [False]]), np.arange(2), 1000)
+    assert found.auroc[0] == found.chance_95[0] == 1
+    assert found.p_value[0] == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_score_that_finds_its_concept_beats_every_permutation() -> None:
     scores, present = _draw(200, 5, 2.0)
     scores[:, 4] = np.random.default_rng(1).normal(size=200)
-    found = find_concepts(scores, present, np.arange(200), permutations=199, seed=0)
-    np.testing.assert_allclose(found.auroc, concept_aurocs(scores, present))
+    found = _find(scores, present, np.arange(200), 199)
     np.testing.assert_allclose(found.p_value[:4], 1 / 200)
     np.testing.assert_allclose(found.family_p_value[:4], 1 / 200)
     assert found.p_value[4] > 0.05
     assert ((found.chance_95 > 0.5) & (found.chance_95 < 0.65)).all()
 
 
+def test_scattered_unknowns_do_not_hide_what_is_found() -> None:
+    _, present = _draw(200, 60, 0.0)
+    known = np.random.default_rng(1).random(present.shape) > 0.02
+    assert len(np.unique(known, axis=1).T) > 50
+    found = find_concepts(present * 1.0, present, known, np.arange(200), permutations=99, seed=0)
+    np.testing.assert_allclose(found.family_p_value, 1 / 100)
+
+
+def test_concepts_known_of_few_images_do_not_hide_the_others() -> None:
+    """Areas of four images are often 1 by luck, which says little; one of 200 hardly ever is."""
+    scores, present = _draw(200, 40, 0.0)
+    scores[:, 0] += present[:, 0]
+    known = np.zeros_like(present)
+    known[:, 0] = True
+    for j in range(1, 40):
+        known[[*np.flatnonzero(present[:, j])[:2], *np.flatnonzero(~present[:, j])[:2]], j] = True
+    found = find_concepts(scores, present, known, np.arange(200), permutations=199, seed=0)
+    assert found.auroc[1:].max() == 1 > found.auroc[0]
+    assert found.family_p_value[0] < 0.05
+    assert found.family_p_value[1:].min() > 0.05
+
+
+def test_unknown_truth_is_never_looked_at() -> None:
+    scores, present = _draw(80, 3, 1.0)
+    known = np.random.default_rng(1).random(present.shape) < 0.6
+    groups = np.arange(80) // 2
+    first = find_concepts(scores, present, known, groups, permutations=50, seed=0)
+    second = find_concepts(scores, present ^ ~known, known, groups, permutations=50, seed=0)
+    np.testing.assert_array_equal(first.p_value, second.p_value)
+    np.testing.assert_array_equal(first.family_p_value, second.family_p_value)
+
+
+def test_unknowns_that_follow_the_score_find_nothing() -> None:
+    """The upper half of the scores is unknown, mostly; the truth of the rest is luck."""
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=(100, 300))
+    known = (scores < 0) | (generator.random(scores.shape) < 0.2)
+    present = generator.random(scores.shape) < 0.4
+    found = find_concepts(scores, present, known, np.arange(100), permutations=199, seed=0)
+    assert 0.02 < (found.p_value <= 0.05).mean() < 0.085
+    assert (found.family_p_value <= 0.05).sum() <= 1
+
+
 def test_chance_passes_as_often_as_it_says_and_the_family_hardly_ever() -> None:
     scores, present = _draw(100, 300, 0.0)
-    found = find_concepts(scores, present, np.arange(100), permutations=199, seed=0)
+    found = _find(scores, present, np.arange(100), 199)
     assert 0.02 < (found.p_value <= 0.05).mean() < 0.085
     assert (found.family_p_value >= found.p_value).all()
     assert (found.family_p_value <= 0.05).sum() <= 1
@@ -56,8 +119,8 @@ def test_images_of_one_person_find_nothing_if_they_are_exchanged_together() -> N
     person = np.repeat(np.arange(20), 10)
     present = (generator.random((20, 200)) < 0.5)[person]
     scores = generator.normal(size=(20, 200))[person] + 0.1 * generator.normal(size=(200, 200))
-    together = find_concepts(scores, present, person, permutations=99, seed=0).p_value
-    apart = find_concepts(scores, present, np.arange(200), permutations=99, seed=0).p_value
+    together = _find(scores, present, person, 99).p_value
+    apart = _find(scores, present, np.arange(200), 99).p_value
     assert (together <= 0.05).mean() < 0.1
     assert (apart <= 0.05).mean() > 0.25
 
@@ -65,17 +128,9 @@ def test_images_of_one_person_find_nothing_if_they_are_exchanged_together() -> N
 def test_labels_are_exchanged_between_groups_of_equal_size_only() -> None:
     groups = np.array(["a", "a", "a", "b"])
     present = np.array([[True], [True], [False], [False]])
-    found = find_concepts(np.array([[3.0], [2], [1], [0]]), present, groups, 50, seed=0)
+    found = _find(np.array([[3.0], [2], [1], [0]]), present, groups, 50)
     assert found.p_value[0] == 1  # nothing can be exchanged
     assert found.chance_95[0] == found.auroc[0] == 1
-
-
-def test_a_concept_without_both_values_has_no_p_value() -> None:
-    scores, present = _draw(30, 2, 1.0)
-    present[:, 1] = False
-    found = find_concepts(scores, present, np.arange(30), permutations=20, seed=0)
-    assert np.isnan([found.auroc[1], found.p_value[1], found.family_p_value[1]]).all()
-    assert found.p_value[0] <= found.family_p_value[0] <= 1
 
 
 def test_importance_ignores_what_all_classes_share() -> None:
@@ -136,11 +191,10 @@ def test_pairs_that_never_part_are_inseparable() -> None:
     a = np.array([1, 1, 1, 0, 0, 0, 0, 0], dtype=bool)
     b = np.array([1, 1, 0, 1, 0, 0, 0, 0], dtype=bool)
     c = np.array([1, 1, 0, 0, 0, 0, 0, 0], dtype=bool)
-    first, second, third = co_occurrences(np.stack([a, b, c], axis=1))
-    assert (first.jaccard, second.jaccard, third.jaccard) == pytest.approx((2 / 3, 2 / 3, 2 / 4))
-    assert third == CoOccurrence(0, 1, both=2, only_first=1, only_second=1, neither=4)
-    assert (first.empty_cells, second.empty_cells, third.empty_cells) == (1, 1, 0)
-    assert first.inseparable
-    assert not third.inseparable
-    assert CoOccurrence(0, 1, both=96, only_first=1, only_second=1, neither=2).inseparable
-    assert np.isnan(CoOccurrence(0, 1, 0, 0, 0, 5).jaccard)
+    assert co_occurrence(a, b) == CoOccurrence(both=2, only_first=1, only_second=1, neither=4)
+    assert co_occurrence(a, c) == CoOccurrence(both=2, only_first=1, only_second=0, neither=5)
+    assert (co_occurrence(a, b).jaccard, co_occurrence(a, c).jaccard) == (2 / 4, 2 / 3)
+    assert not co_occurrence(a, b).inseparable
+    assert co_occurrence(a, c).inseparable
+    assert CoOccurrence(both=96, only_first=1, only_second=1, neither=2).inseparable
+    assert np.isnan(CoOccurrence(0, 0, 0, 5).jaccard)

@@ -297,11 +297,13 @@ def test_an_evaluation_can_be_saved_whatever_is_undefined(
     """Two images of two subjects: classes are missing and bins have one group."""
     published, _ = study
     rows = published.rows("test")[[0, 2]]
-    split = published.images["split"].replace("test", "train").to_numpy(dtype=object)
-    split[rows] = "test"
-    keys = published.images["label"].fillna("a").to_numpy(dtype=object)
-    keys[rows] = None
-    few = replace(published, images=published.images.assign(split=split, label=keys))
+    kept = np.sort([*np.flatnonzero(published.images["split"] != "test"), *rows])
+    few = replace(
+        published,
+        images=published.images.iloc[kept].reset_index(drop=True),
+        vectors=published.vectors[kept],
+        scores=published.scores[kept],
+    )
     ids = published.images["image_id"].iloc[rows]
     evaluation = evaluate_heads(few, probe, None, TestLabels(labels=dict.fromkeys(ids, "a")), SPEC)
     evaluation.write(tmp_path)

@@ -1,13 +1,15 @@
 """Grounding takes the place of text scores, on training images alone."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from schemas.concept_dataset import ConceptDataset
 from schemas.probe import Head, Probe, ProbeSpec, head_inputs
-from tasks.probe.grounded_heads import Grounding
+from tasks.probe.grounded_heads import Grounding, deal_groups
 from tasks.probe.heads import train_heads
 from tasks.probe.training import Training
 from tests.tasks.published_study import KEYS, published_study
@@ -25,7 +27,9 @@ def probe(published: ConceptDataset) -> Probe:
     return train_heads(published, SPEC)
 
 
-def _features(published: ConceptDataset, head: Head) -> np.ndarray:
+def _train_features(published: ConceptDataset, head: Head) -> np.ndarray:
+    if head.train_features is not None:
+        return head.train_features
     assert head.directions is not None
     return head_inputs("scores", published.vectors[published.rows("train")], head.directions)
 
@@ -49,7 +53,9 @@ def test_grounded_scores_vary_as_the_scores_of_text_do(
     text = published.scores[published.rows("train")].std(axis=0)
     for head in probe.heads:
         if head.directions is not None:
-            np.testing.assert_allclose(_features(published, head).std(axis=0), text, rtol=1e-4)
+            np.testing.assert_allclose(
+                _train_features(published, head).std(axis=0), text, rtol=1e-4
+            )
 
 
 def test_functions_find_what_the_vectors_show_better_than_most_random_directions(
@@ -80,6 +86,46 @@ def test_no_other_split_trains_a_function(published: ConceptDataset, probe: Prob
     assert blind is not None
     assert {g.auroc for g in blind.concepts} == {None}
     np.testing.assert_array_equal(blind.head().weights, probe.head("grounded").weights)
+
+
+def test_what_trains_the_head_knows_nothing_of_labels_that_are_luck(
+    published: ConceptDataset,
+) -> None:
+    images = published.images.copy()
+    subjects = images["subject"].str[1:].astype(int)
+    images["attribute.a"] = (np.random.default_rng(1).random(90) < 0.5)[subjects]
+    lucky = replace(published, images=images)
+    grounding = Grounding.of(Training.of(lucky, SPEC))
+    assert grounding is not None
+    head = grounding.head()
+    rows = lucky.rows("train")
+    shown = images["attribute.a"].to_numpy()[rows]
+    column = [c.text for c in head.facts.candidates].index("sign 0 of a")
+    assert head.directions is not None
+    own = head_inputs("scores", lucky.vectors[rows], head.directions)
+    assert roc_auc_score(shown, own[:, column]) > 0.6
+    assert head.train_features is not None
+    assert roc_auc_score(shown, head.train_features[:, column]) < 0.6
+    np.testing.assert_allclose(head.center, head.train_features.mean(axis=0))
+
+
+def test_what_trained_the_head_is_kept_with_it(probe: Probe, tmp_path: Path) -> None:
+    probe.write(tmp_path)
+    again = Probe.read(tmp_path)
+    for before, after in zip(probe.heads, again.heads, strict=True):
+        if before.facts.kind == "grounded":
+            assert after.train_features is not None
+            np.testing.assert_array_equal(after.train_features, before.train_features)
+        else:
+            assert before.train_features is after.train_features is None
+
+
+def test_images_of_one_subject_are_held_out_together(published: ConceptDataset) -> None:
+    folds = deal_groups(Training.of(published, SPEC))
+    groups = published.images["group"].to_numpy()[published.rows("train")]
+    assert len(np.unique(folds)) == 3
+    for group in np.unique(groups):
+        assert len(np.unique(folds[groups == group])) == 1
 
 
 def test_without_labels_the_head_is_skipped_with_its_reason(published: ConceptDataset) -> None:

@@ -63,6 +63,20 @@ def test_a_function_is_scikit_learns_at_the_strength_that_folds_chose() -> None:
         np.testing.assert_allclose(functions.log_odds(vectors).sigmoid()[:, j], theirs, atol=2e-3)
 
 
+def test_held_out_log_odds_are_scikit_learns_of_the_other_folds() -> None:
+    vectors, present, known = _draw(120, 0)
+    functions = train_grounding_functions(vectors, present, known, _FOLDS, _STRENGTHS)
+    x = vectors.numpy()
+    for j in range(3):
+        for fold in range(4):
+            inside = (known[:, j] & _FOLDS.ne(fold)).numpy()
+            model = _balanced(functions.l2[j], int(inside.sum()))
+            model.fit(x[inside], present[inside, j].numpy())
+            out = _FOLDS.eq(fold).numpy()  # also where the answer is not known
+            theirs = model.decision_function(x[out])
+            np.testing.assert_allclose(functions.held_out[out, j], theirs, atol=1e-2)
+
+
 def _balanced(l2: float, images: int) -> LogisticRegression:
     return LogisticRegression(
         C=2 / (images * l2), class_weight="balanced", solver="newton-cholesky", tol=1e-10

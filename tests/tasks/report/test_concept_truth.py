@@ -56,6 +56,21 @@ def test_the_overview_counts_what_is_found_among_what_varies() -> None:
     assert section["interventions"] is None
 
 
+def test_labelled_concepts_without_a_function_are_counted() -> None:
+    lines = (finding("veil", SURE, 0.01), finding("rare", UNSURE, 0.3), finding("dots", SURE, 0.01))
+    grounded = lines[0].model_copy(update={"score": "grounded"})
+    for texts, says in (
+        (lines[:1], "(median AUROC 0.900)."),
+        (lines[:2], "1 labelled concept has too few answers among the training images for a"),
+        (lines, "2 labelled concepts have too few answers among the training images for a"),
+    ):
+        quality = ConceptQuality(labelled=len(texts), unlabelled=0, findings=(*texts, grounded))
+        page = concept_truth_section(quality, Interventions(concepts=1), (), synthetic=False)
+        (overview,) = page["concept_truth"]["overview"]
+        assert says in overview
+        assert ("too few" in overview) == (len(texts) > 1)
+
+
 def test_without_ground_truth_the_section_says_why() -> None:
     section = concept_truth_section(
         ConceptQuality(labelled=0, unlabelled=7, not_computable="nobody looked"),
