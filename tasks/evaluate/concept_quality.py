@@ -217,6 +217,9 @@ def _intervals(
         values = []
         for j in range(scores.shape[1]):
             known = np.flatnonzero(truth.known[:, j])
+            if not len(known):
+                values += [np.full(len(weights), np.nan)] * 3
+                continue
             told, present, here = scores[known, j], truth.present[known, j], columns[known]
             labels = images.labels[known]
             strata = [np.flatnonzero(labels == k) for k in np.unique(labels)]

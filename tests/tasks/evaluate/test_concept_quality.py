@@ -141,6 +141,13 @@ def test_what_all_images_show_or_none_has_no_area_and_unknown_is_not_absent(stud
     assert line.p_value is None
 
 
+def test_a_concept_unknown_on_all_test_images_has_no_numbers(study: Study) -> None:
+    nothing = np.full(len(study[0].rows("test")), np.nan)
+    line = finding(quality(with_truth(study, "b", nothing)), "b")
+    assert (line.present, line.absent) == (0, 0)
+    assert line.auroc is line.within_class_auroc is line.normalised_ap is line.p_value is None
+
+
 def test_concepts_that_never_part_are_named(study: Study) -> None:
     count = len(study[0].rows("test"))
     shown = (np.arange(count) % 3 == 0).astype(float)
