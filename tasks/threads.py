@@ -51,6 +51,19 @@ def share_cores(machine: Machine) -> int:
     return count
 
 
+@contextmanager
+def one_thread_of_torch() -> Iterator[None]:
+    """Keep torch to one thread: many small problems wait for a second one longer than they gain."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def usual_threads() -> int:
     """Return OMP_NUM_THREADS where it is set, else one for each core that this process may use."""
     said = os.environ.get(_VARIABLE, "")

@@ -34,6 +34,7 @@ from tasks.probe.prior import (
     train_pulled_heads,
 )
 from tasks.probe.zero_shot import class_prompt_head
+from tasks.threads import one_thread_of_torch
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class _Space:
         return HeadBatch(raw.weights @ self.axes.T, raw.bias)
 
 
+@one_thread_of_torch()
 def train_few_shot_heads(
     published: ConceptDataset, draws: FewShotDraws, spec: FewShotSpec
 ) -> FewShotHeads:
