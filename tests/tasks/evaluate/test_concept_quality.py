@@ -145,7 +145,8 @@ def test_a_concept_unknown_on_all_test_images_has_no_numbers(study: Study) -> No
     nothing = np.full(len(study[0].rows("test")), np.nan)
     line = finding(quality(with_truth(study, "b", nothing)), "b")
     assert (line.present, line.absent) == (0, 0)
-    assert line.auroc is line.within_class_auroc is line.normalised_ap is line.p_value is None
+    numbers = (line.auroc, line.within_class_auroc, line.normalised_ap, line.p_value)
+    assert all(number is None for number in numbers)
 
 
 def test_concepts_that_never_part_are_named(study: Study) -> None:
