@@ -69,7 +69,7 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
         store,
     )
     concepts = run(select_concepts, dataset, screened, embeddings, study.select, store)
-    index = run(build_index, dataset, concepts, embeddings, study.index, machine, store)
+    index = run(build_index, dataset, concepts, embeddings, study.index, store)
     validated = run(
         validate_concept_dataset,
         dataset,

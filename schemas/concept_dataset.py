@@ -1,6 +1,6 @@
 """The published concept dataset: a Hugging Face `DatasetDict` on disk, complete in itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeVar
@@ -136,6 +136,11 @@ class ConceptDataset(Artifact):
         order = {key: i for i, key in enumerate(self.class_keys)}
         keys = self.images["label"].to_numpy()[self.rows(split)]
         return np.array([order[k] for k in keys], dtype=np.int64)
+
+    def pool_rows(self, concept_ids: Iterable[str]) -> Int[np.ndarray, " concept"]:
+        """Return where concepts stand in the pool, and so in `pool_vectors` and `prior_signs`."""
+        place = {c.concept_id: i for i, c in enumerate(self.pool)}
+        return np.array([place[concept_id] for concept_id in concept_ids], dtype=np.int64)
 
     def concept_truth(self, split: Split) -> Truth:
         """Return whether each concept is true of the images of a split, as far as is known.

@@ -16,6 +16,8 @@ from schemas.artifact import Artifact, JsonArtifact, Ref, write_json
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+METADATA = "meta."
+"""What the names of metadata columns start with in tables of images."""
 
 
 # --- the spec -------------------------------------------------------------------------------

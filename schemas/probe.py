@@ -216,6 +216,12 @@ class Probe(Artifact):
                 return head
         raise KeyError(kind)
 
+    @property
+    def families(self) -> dict[str, tuple[Head, ...]]:
+        """The heads of each family, in the order in which the families first stand here."""
+        names = dict.fromkeys(h.facts.family for h in self.heads)
+        return {name: tuple(h for h in self.heads if h.facts.family == name) for name in names}
+
     def write(self, folder: Path) -> None:
         """Write `heads.safetensors` and `probe.json`."""
         tensors = {}

@@ -15,8 +15,6 @@ from jaxtyping import Bool, Float64, Int, Shaped
 from schemas.artifact import StudyError
 from schemas.shifts import value_name
 
-METADATA = "meta."
-"""What the names of metadata columns start with in tables of images."""
 MOST_VALUES = 12
 NOT_STATED = "not stated"
 _MOST_NUMBERS = 10  # distinct numbers that are still categories, such as skin types 1 to 6

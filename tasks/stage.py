@@ -83,12 +83,12 @@ class Stage(CachePolicy):
 
     def recipe(
         self,
-        spec: BaseModel | None = None,
+        spec: BaseModel | dict[str, Any] | None = None,
         llm: LlmSpec | None = None,
         **inputs: Ref[Artifact] | None,
     ) -> Recipe:
         """Return what goes into the manifest of what this stage makes; absent inputs are not."""
-        settings = spec.model_dump(mode="json") if spec else {}
+        settings = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else spec or {}
         return Recipe(
             stage=self.name,
             code=self.code,

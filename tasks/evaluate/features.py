@@ -17,9 +17,9 @@ def head_features(
         head: any head of the probe.
         rows: of the images.
     """
-    place = {c.concept_id: i for i, c in enumerate(published.pool)}
-    concepts = np.array([place[c.concept_id] for c in head.facts.candidates], dtype=np.int64)
-    of_text = published.pool_vectors[concepts]
+    of_text = published.pool_vectors[
+        published.pool_rows(c.concept_id for c in head.facts.candidates)
+    ]
     directions = of_text if head.directions is None else head.directions
     return head_inputs(head.facts.inputs, published.vectors[rows], directions)
 

@@ -60,8 +60,7 @@ def evaluate_through_holdout(
     rows = {split: published.rows(split) for split in splits}
     labels = {"validation": published.labels("validation"), "test": images.labels}
     answers = []
-    for family in dict.fromkeys(h.facts.family for h in probe.heads):
-        heads = [h for h in probe.heads if h.facts.family == family]
+    for family, heads in probe.families.items():
         reached = {
             split: float(
                 np.mean(

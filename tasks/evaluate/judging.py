@@ -9,10 +9,9 @@ from jaxtyping import Float64, Int, Shaped
 
 from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
-from schemas.images import TestLabels
+from schemas.images import METADATA, TestLabels
 from schemas.probe import HeadKind, Probe
 from tasks.evaluate.calibration import at_temperature
-from tasks.metadata import METADATA
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +68,7 @@ def judge_heads(
     probe: Probe, logits: Mapping[str, Float64[np.ndarray, "image class"]]
 ) -> Iterator[Judged]:
     """Yield one entry a family of heads, in the order in which the probe names them."""
-    for family in dict.fromkeys(h.facts.family for h in probe.heads):
-        heads = [h for h in probe.heads if h.facts.family == family]
+    for family, heads in probe.families.items():
         yield Judged(
             name=family if len(heads) == 1 else f"{family} (mean of {len(heads)})",
             kind=heads[0].facts.kind,

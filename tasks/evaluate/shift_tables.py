@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float64, Int, Shaped
 from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import EvaluateSpec
+from schemas.images import METADATA
 from schemas.probe import Probe
 from schemas.shifts import (
     ConfoundedShift,
@@ -41,7 +42,7 @@ from tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
 from tasks.evaluate.metrics import METRICS, stratified_auroc
 from tasks.evaluate.quality import is_defined
 from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accuracy
-from tasks.metadata import METADATA, name_values
+from tasks.metadata import name_values
 
 _METRICS: tuple[ShiftMetricName, ...] = ("balanced_accuracy", "macro_auroc")
 _FEWEST_GROUPS = 5  # of a class on one side; what they leave to say stands beside the numbers
@@ -300,8 +301,7 @@ def _confounders(
     known = levels[rows] >= 0
     rows, labels = rows[known], labels[known]
     candidates = probe.head("concept_bottleneck").facts.candidates
-    place = {candidate.concept_id: i for i, candidate in enumerate(published.pool)}
-    chosen = published.pool_vectors[[place[c.concept_id] for c in candidates]]
+    chosen = published.pool_vectors[published.pool_rows(c.concept_id for c in candidates)]
     scores = (published.vectors[rows] @ chosen.T).astype(np.float64)
     told = [a for a in range(len(plan.values)) if 0 < (levels[rows] == a).sum() < len(rows)]
     if len(told) == 2 == len(plan.values):

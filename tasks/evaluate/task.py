@@ -74,13 +74,12 @@ def _record_look(
     The same question asked again, or by two runs at a time, is one look: its answer is the same.
     """
     labels = _digest(dataset, store)
-    families = {h.facts.family for h in heads.heads}
     what = "through the reusable holdout, one metric" if spec.thresholdout else "every metric"
     look = TestLook(
         labels=labels,
         study=dataset.facts.name,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        asked=f"{what} of {len(families)} heads",
+        asked=f"{what} of {len(heads.families)} heads",
         question=asked,
     )
     return TestLedger(store.root).record(look)

@@ -7,10 +7,8 @@ from schemas.concepts import ConceptSet
 from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from schemas.images import ImageDataset
 from schemas.index import ConceptIndex, IndexSpec
-from schemas.machine import Machine
 from storage.store import ArtifactStore
 from tasks.stage import Stage, leave_table
-from tasks.threads import share_cores
 
 STAGE = Stage(name="index")
 
@@ -21,13 +19,11 @@ def build_index(
     concepts: Ref[ConceptSet],
     embeddings: Ref[StudyEmbeddings],
     spec: IndexSpec,
-    machine: Machine,
     store: ArtifactStore,
 ) -> Ref[ConceptIndex]:
     """Index images and concepts; find each concept's images and the images that repeat."""
     from tasks.index.retrieval import index_vectors
 
-    share_cores(machine)
     images = store.load(ImageDataset, dataset)
     chosen = store.load(ConceptSet, concepts)
     vectors = store.load(StudyEmbeddings, embeddings)

@@ -15,6 +15,7 @@ from jaxtyping import Int
 
 from schemas.artifact import Ref, StudyError
 from schemas.images import (
+    METADATA,
     SPLITS,
     AttributePhrases,
     ClassLabel,
@@ -102,7 +103,7 @@ class LabelledImages:
         """Return the dataset without its test labels, whatever column repeats them."""
         images, labels = self.images.copy(), self.images["label"]
         held_out = images["split"] == "test"
-        metadata = [name for name in images.columns if name.startswith("meta.")]
+        metadata = [name for name in images.columns if name.startswith(METADATA)]
         telling = [name for name in metadata if _tells_the_class(images[name], labels)]
         for name in ("label", *telling):
             images[name] = images[name].where(~held_out)
@@ -314,7 +315,7 @@ def _describe(listing: Listing, rows: Int[np.ndarray, " image"]) -> pd.DataFrame
     """Return the metadata and the attributes of some rows, under their prefixes."""
     names, truths = _metadata(listing), list(listing.columns.attributes)
     table = listing.table.select([*names, *truths]).take(pa.array(rows))
-    metadata = table.select(names).to_pandas().add_prefix("meta.")
+    metadata = table.select(names).to_pandas().add_prefix(METADATA)
     attributes = {f"attribute.{name}": _truth(table, name) for name in truths}
     return pd.concat([metadata, pd.DataFrame(attributes, index=metadata.index)], axis=1)
 

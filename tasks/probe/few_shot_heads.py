@@ -68,10 +68,9 @@ class _Draws:
         """Look up images and concepts by their ids."""
         ids = published.images["image_id"].to_numpy()[published.rows("train")].tolist()
         row = {image_id: i for i, image_id in enumerate(ids)}
-        place = {c.concept_id: i for i, c in enumerate(published.pool)}
         vectors = torch.from_numpy(published.pool_vectors).double()
         signs = torch.from_numpy(published.prior_signs).double()
-        selected = [[place[c] for c in draw.concept_ids] for draw in draws]
+        selected = [published.pool_rows(draw.concept_ids) for draw in draws]
         return cls(
             rows=torch.tensor([[row[i] for i in draw.image_ids] for draw in draws]),
             concepts=tuple(_Concepts(vectors[s], signs[:, s]) for s in selected),

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from schemas.concept_dataset import ConceptDataset
 from schemas.probe import ChosenHead, ProbeSpec
 from schemas.shifts import ShiftHeads, ShiftSplit, ShiftSplits
@@ -38,8 +36,7 @@ def train_shift_heads(
 def restrict(published: ConceptDataset, split: ShiftSplit) -> ConceptDataset:
     """Return the dataset as if it had the shift's images and concepts alone, and no test image."""
     kept = published.images["image_id"].isin([*split.train_ids, *split.validation_ids]).to_numpy()
-    place = {candidate.concept_id: i for i, candidate in enumerate(published.pool)}
-    selected = np.array([place[concept.concept_id] for concept in split.concepts])
+    selected = published.pool_rows(concept.concept_id for concept in split.concepts)
     vectors = published.vectors[kept]
     return replace(
         published,

@@ -107,8 +107,8 @@ def explain_image(
         vector: of the image, of unit length, by the dataset's encoder.
         group: of the image, where it is the dataset's own; images of its group are no examples.
     """
-    place = {c.concept_id: i for i, c in enumerate(published.pool)}
-    concepts = published.pool_vectors[[place[c.concept_id] for c in head.facts.candidates]]
+    rows = published.pool_rows(c.concept_id for c in head.facts.candidates)
+    concepts = published.pool_vectors[rows]
     train = published.rows("train")
     known = head_inputs(head.facts.inputs, published.vectors[train], concepts)
     scores = head_inputs(head.facts.inputs, vector[None], concepts)[0]

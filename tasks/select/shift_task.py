@@ -24,9 +24,11 @@ def restrict_to_shifts(
 
     made = restrict_to_shifts(store.load(ConceptDataset, published), select, shifts)
     leave_table("shifts", _rows(made), "What each shift trains and chooses on.")
-    recipe = STAGE.recipe(select, published=published)
-    settings = {"select": recipe.spec, "shifts": [s.model_dump(mode="json") for s in shifts]}
-    return store.save(made, recipe.model_copy(update={"spec": settings}))
+    settings = {
+        "select": select.model_dump(mode="json"),
+        "shifts": [s.model_dump(mode="json") for s in shifts],
+    }
+    return store.save(made, STAGE.recipe(settings, published=published))
 
 
 def _rows(made: ShiftSplits) -> list[dict[str, object]]:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Int, Shaped
 from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
 from schemas.concepts import SelectSpec
+from schemas.images import METADATA
 from schemas.shifts import (
     ConfoundedShift,
     DomainShift,
@@ -32,7 +33,7 @@ from tasks.confounding import (
     lacking_cells,
     pair_by_majority,
 )
-from tasks.metadata import METADATA, MOST_VALUES, name_values
+from tasks.metadata import MOST_VALUES, name_values
 from tasks.select.selection import choose_concepts
 
 _Split = Literal["train", "validation"]

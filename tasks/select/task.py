@@ -60,9 +60,8 @@ def draw_few_shots(
 
     drawn = draw_few_shots(store.load(ConceptDataset, published), select, spec)
     leave_table("few-shot-draws", _draw_rows(drawn), "Few-shot draws and the concepts of each.")
-    recipe = FEW_SHOTS_STAGE.recipe(spec, published=published)
-    settings = recipe.spec | {"select": select.model_dump(mode="json")}
-    return store.save(drawn, recipe.model_copy(update={"spec": settings}))
+    settings = spec.model_dump(mode="json") | {"select": select.model_dump(mode="json")}
+    return store.save(drawn, FEW_SHOTS_STAGE.recipe(settings, published=published))
 
 
 def _rows(chosen: ConceptSet) -> list[dict[str, object]]:

@@ -102,8 +102,7 @@ def test_the_stage_saves_an_index_that_loads_and_is_refused_once_changed(
 ) -> None:
     store = ArtifactStore(tmp_path)
     dataset, _, _, concepts, _, embeddings, _ = study.save(store)
-    machine = Machine(threads=1)
-    ref = build_index.fn(dataset, concepts, embeddings, IndexSpec(), machine, store)
+    ref = build_index.fn(dataset, concepts, embeddings, IndexSpec(), store)
     loaded = store.load(ConceptIndex, ref)
     expected = index_of(study)
     assert loaded.top_images == expected.top_images
