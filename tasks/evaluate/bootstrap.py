@@ -26,7 +26,7 @@ Statistic = Callable[
     [Float64[np.ndarray, "resample image"]], Float64[np.ndarray, "resample statistic"]
 ]
 
-_BLOCK = 2**20  # weights at a time: 8 MiB, so that a resample costs arithmetic and not memory
+_BLOCK = 2**19  # weights at a time: 4 MiB, so that a resample costs arithmetic and not memory
 _NORMAL = NormalDist()
 
 

@@ -12,11 +12,13 @@ which the sweep over bin counts (Roelofs et al., AISTATS 2022) does not claim.
 The confidence is the probability of the predicted class, the most probable one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
 from scipy.optimize import brentq
+from scipy.sparse import csr_array
 from scipy.special import log_softmax, softmax
 
 from tasks.evaluate.metrics import check_predictions
@@ -47,25 +49,41 @@ def debiased_calibration_error(
     Args:
         groups: weights must be equal within a group, as those of a cluster bootstrap are.
     """
+    return debiased_calibration_error_of(labels, probabilities, groups, bins)(weights)
+
+
+def debiased_calibration_error_of(
+    labels: Int[np.ndarray, " image"],
+    probabilities: Float64[np.ndarray, "image class"],
+    groups: Shaped[np.ndarray, " image"],
+    bins: int = 15,
+) -> Callable[[Float64[np.ndarray, "resample image"]], Float64[np.ndarray, " resample"]]:
+    """Return what computes `debiased_calibration_error` for any weighting; bins are found once."""
     check_predictions(labels, probabilities)
     confidence = probabilities.max(1)
     gap = (probabilities.argmax(1) == labels) - confidence
-    bin_of = _equal_mass_bins(confidence, bins)
     _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
-    shape = (len(first), bins)
-    cell = group_of * bins + bin_of
-    gaps = np.bincount(cell, gap, minlength=shape[0] * bins).reshape(shape)
-    images = np.bincount(cell, minlength=shape[0] * bins).reshape(shape).astype(np.float64)
-    of_group = weights[:, first]
-    squared = of_group**2
-    mass = of_group @ images
-    pairs = mass**2 - squared @ images**2
-    product = (of_group @ gaps) ** 2 - squared @ gaps**2
-    known = pairs > 1e-9 * mass**2  # beyond rounding
-    share = np.where(known, mass, 0.0)
-    with np.errstate(invalid="ignore"):
-        mean_square = (share * product / np.where(known, pairs, 1)).sum(1) / share.sum(1)
-    return np.sqrt(np.maximum(mean_square, 0))
+    # Bin x image: what a group has in a bin stands at its first image, which has its weight.
+    at = _equal_mass_bins(confidence, bins), first[group_of]
+    gaps = csr_array((gap, at), shape=(bins, len(labels)))
+    images = csr_array((np.ones(len(labels)), at), shape=gaps.shape)
+    squared_gaps, squared_images = gaps.power(2), images.power(2)
+
+    def measure(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, " resample"]:
+        columns = np.ascontiguousarray(weights.T)
+        squared = columns**2
+        mass = images @ columns
+        pairs = mass**2 - squared_images @ squared
+        product = (gaps @ columns) ** 2 - squared_gaps @ squared
+        known = pairs > 1e-9 * mass**2  # beyond rounding
+        share = np.where(known, mass, 0.0)
+        with np.errstate(invalid="ignore"):
+            mean_square = (share * product / np.where(known, pairs, 1)).sum(0) / share.sum(0)
+        return np.sqrt(np.maximum(mean_square, 0))
+
+    return measure
 
 
 @dataclass(frozen=True)

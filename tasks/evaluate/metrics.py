@@ -15,7 +15,8 @@ A mean over no class, or no image, is NaN. The predicted class is the most proba
 of equals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -23,6 +24,7 @@ from jaxtyping import Bool, Float64, Int
 from scipy.sparse import csr_array
 
 from schemas.evaluation import MetricName
+from tasks.evaluate.sums import sums_from_0, sums_in_cells
 
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
 
@@ -35,25 +37,34 @@ _Values = Float64[np.ndarray, " resample"]
 _Confusion = Float64[np.ndarray, "resample class class"]
 
 
-def all_metrics(
-    labels: _Labels, probabilities: _Probabilities, weights: _Weights
-) -> Float64[np.ndarray, "resample metric"]:
-    """Return every metric of `METRICS`, in that order, for every weighting.
+def metrics_of(
+    labels: _Labels, probabilities: _Probabilities
+) -> Callable[[_Weights], Float64[np.ndarray, "resample metric"]]:
+    """Return what computes every metric of `METRICS`, in that order, for every weighting.
+
+    What does not depend on the weights, such as the order of the images, is found out once.
 
     Raises:
         ValueError: labels are no class of `probabilities`, or rows of these do not sum to 1.
     """
     check_predictions(labels, probabilities)
-    confusion = confusion_matrices(labels, probabilities, weights)
-    columns: dict[MetricName, _Values] = {
-        "accuracy": accuracy(confusion),
-        "balanced_accuracy": balanced_accuracy(confusion),
-        "macro_f1": macro_f1(confusion),
-        "macro_auroc": macro_auroc(labels, probabilities, weights),
-        "expected_calibration_error": expected_calibration_error(labels, probabilities, weights),
-        "log_loss": log_loss(labels, probabilities, weights),
-    }
-    return np.stack([columns[name] for name in METRICS], axis=1)
+    rankings = _rank_by_class(labels, probabilities)
+
+    def measure(weights: _Weights) -> Float64[np.ndarray, "resample metric"]:
+        confusion = confusion_matrices(labels, probabilities, weights)
+        columns: dict[MetricName, _Values] = {
+            "accuracy": accuracy(confusion),
+            "balanced_accuracy": balanced_accuracy(confusion),
+            "macro_f1": macro_f1(confusion),
+            "macro_auroc": _mean_over_classes(rankings, weights),
+            "expected_calibration_error": expected_calibration_error(
+                labels, probabilities, weights
+            ),
+            "log_loss": log_loss(labels, probabilities, weights),
+        }
+        return np.stack([columns[name] for name in METRICS], axis=1)
+
+    return measure
 
 
 def confusion_matrices(
@@ -62,8 +73,8 @@ def confusion_matrices(
     """Return the weight of each pair of true class (row) and predicted class (column)."""
     class_count = probabilities.shape[1]
     cell = labels * class_count + probabilities.argmax(1)
-    counts = weights @ _one_hot(cell, class_count**2)
-    return counts.reshape(len(weights), class_count, class_count)
+    counts = sums_in_cells(cell, class_count**2, weights.T)
+    return counts.T.reshape(len(weights), class_count, class_count)
 
 
 def accuracy(confusion: _Confusion) -> _Values:
@@ -104,13 +115,7 @@ def macro_auroc(labels: _Labels, probabilities: _Probabilities, weights: _Weight
     where P_<(j) and P_<=(j) are the weights of the positives whose p_k is below, or not above, that
     of j. Where the negatives fall between the sorted positives is the same for all weightings.
     """
-    columns = np.ascontiguousarray(weights.T)  # so that an image's weights lie together
-    total = weights.sum(1)
-    per_class = [
-        _share_in_order(*_misordered(scores, labels == k, columns, total))
-        for k, scores in enumerate(probabilities.T)
-    ]
-    return _mean_of_defined(np.stack(per_class, axis=1))
+    return _mean_over_classes(_rank_by_class(labels, probabilities), weights)
 
 
 def stratified_auroc(
@@ -131,7 +136,7 @@ def stratified_auroc(
         NaN where no stratum has both.
     """
     parts = [
-        _misordered(scores[rows], positive[rows], inside, inside.sum(0))
+        _Ranking.of(scores[rows], positive[rows]).misordered(inside, inside.sum(0))
         for rows in strata
         for inside in [columns[rows]]
     ]
@@ -139,35 +144,53 @@ def stratified_auroc(
     return _share_in_order(lost, pairs)
 
 
+def _rank_by_class(labels: _Labels, probabilities: _Probabilities) -> list["_Ranking"]:
+    return [_Ranking.of(scores, labels == k) for k, scores in enumerate(probabilities.T)]
+
+
+def _mean_over_classes(rankings: Sequence["_Ranking"], weights: _Weights) -> _Values:
+    columns = np.ascontiguousarray(weights.T)  # so that an image's weights lie together
+    total = columns.sum(0)
+    areas = [_share_in_order(*ranking.misordered(columns, total)) for ranking in rankings]
+    return _mean_of_defined(np.stack(areas, axis=1))
+
+
 def _share_in_order(lost: _Values, pairs: _Values) -> _Values:
     return 1 - _ratio(lost, pairs)
 
 
-def _misordered(
-    scores: Float64[np.ndarray, " image"],
-    positive: Bool[np.ndarray, " image"],
-    columns: Float64[np.ndarray, "image resample"],
-    total: _Values,
-) -> tuple[_Values, _Values]:
-    """Return the weight of the pairs in which the negative image scores higher, and of all."""
-    order = np.flatnonzero(positive)[np.argsort(scores[positive])]
-    reached = np.zeros((len(order) + 1, columns.shape[1]))  # weight of the 0, 1, 2 .. lowest
-    np.cumsum(columns[order], axis=0, out=reached[1:])
-    negative = np.flatnonzero(~positive)
-    below = np.searchsorted(scores[order], scores[negative], side="left")
-    not_above = np.searchsorted(scores[order], scores[negative], side="right")
-    tied = np.flatnonzero(below != not_above)
-    share = np.ones(len(negative) + len(tied))
-    share[tied] = share[len(negative) :] = 0.5
-    between = csr_array(
-        (
-            share,
-            (np.concatenate([below, not_above[tied]]), np.concatenate([negative, negative[tied]])),
-        ),
-        shape=(len(reached), len(scores)),
-    )
-    lost = np.einsum("pr,pr->r", reached, between @ columns)
-    return lost, reached[-1] * (total - reached[-1])
+@dataclass(frozen=True, eq=False)
+class _Ranking:
+    """Where the negative images fall between the sorted positive ones; the same for all weights."""
+
+    order: Int[np.ndarray, " positive"]
+    """Positive images, the lowest score first."""
+    between: csr_array
+    """Positives passed (0, 1 .. all) x image: 1 for a negative, or 1/2 at both ends of its ties."""
+
+    @classmethod
+    def of(
+        cls, scores: Float64[np.ndarray, " image"], positive: Bool[np.ndarray, " image"]
+    ) -> "_Ranking":
+        """Sort the images."""
+        order = np.flatnonzero(positive)[np.argsort(scores[positive])]
+        negative = np.flatnonzero(~positive)
+        below = np.searchsorted(scores[order], scores[negative], side="left")
+        not_above = np.searchsorted(scores[order], scores[negative], side="right")
+        tied = np.flatnonzero(below != not_above)
+        share = np.ones(len(negative) + len(tied))
+        share[tied] = share[len(negative) :] = 0.5
+        place = np.concatenate([below, not_above[tied]])
+        image = np.concatenate([negative, negative[tied]])
+        return cls(order, csr_array((share, (place, image)), shape=(len(order) + 1, len(scores))))
+
+    def misordered(
+        self, columns: Float64[np.ndarray, "image resample"], total: _Values
+    ) -> tuple[_Values, _Values]:
+        """Return the weight of the pairs in which the negative image scores higher, and of all."""
+        reached = sums_from_0(columns[self.order])
+        lost = np.einsum("pr,pr->r", reached, self.between @ columns)
+        return lost, reached[-1] * (total - reached[-1])
 
 
 def expected_calibration_error(
@@ -181,8 +204,8 @@ def expected_calibration_error(
     small samples, and more so in a resample, which repeats images: its interval may lie above it.
     """
     confidence, right = _confidence(labels, probabilities)
-    gaps = _one_hot(_bin_of(confidence), CALIBRATION_BINS) * (right - confidence)[:, None]
-    return _ratio(np.abs(weights @ gaps).sum(1), weights.sum(1))
+    gaps = sums_in_cells(_bin_of(confidence), CALIBRATION_BINS, weights.T, right - confidence)
+    return _ratio(np.abs(gaps).sum(0), weights.sum(1))
 
 
 def check_predictions(labels: _Labels, probabilities: _Probabilities) -> None:
@@ -210,10 +233,6 @@ def _confidence(
 def _bin_of(confidence: Float64[np.ndarray, " image"]) -> Int[np.ndarray, " image"]:
     inner_edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
     return np.searchsorted(inner_edges, confidence, side="left")
-
-
-def _one_hot(index: Int[np.ndarray, " image"], count: int) -> Float64[np.ndarray, "image count"]:
-    return (index[:, None] == np.arange(count)).astype(np.float64)
 
 
 def _ratio(

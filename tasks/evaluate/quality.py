@@ -17,11 +17,11 @@ from schemas.evaluation import (
 )
 from schemas.probe import HeadKind
 from tasks.evaluate.auroc import DeLong, delong_macro
-from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates
-from tasks.evaluate.calibration import debiased_calibration_error
+from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates, Statistic
+from tasks.evaluate.calibration import debiased_calibration_error_of
 from tasks.evaluate.judging import ExaminedImages, Judged
-from tasks.evaluate.metrics import METRICS, all_metrics
-from tasks.evaluate.selective import area_under_risk_coverage
+from tasks.evaluate.metrics import METRICS, metrics_of
+from tasks.evaluate.selective import area_under_risk_coverage_of
 
 HEAD_METRICS: tuple[HeadMetricName, ...] = (*METRICS, *get_args(ConfidenceMetricName))
 _COMPARED: tuple[HeadMetricName, ...] = ("balanced_accuracy", "macro_auroc")
@@ -49,11 +49,13 @@ def measure_quality(
     random draws, its metric is the mean over them within each resample, so that the interval is of
     what an arbitrary draw reaches on average.
     """
+    measures = [[_measure(images, draw) for draw in j.draws] for j in judged]
 
     def statistic(
         weights: Float64[np.ndarray, "resample image"],
     ) -> Float64[np.ndarray, "resample statistic"]:
-        return np.concatenate([_measure(images, j, weights) for j in judged], axis=1)
+        means = [np.mean([measure(weights) for measure in draws], axis=0) for draws in measures]
+        return np.concatenate(means, axis=1)
 
     together = bootstrap.replicate(statistic, spec.interval)
     wide = len(HEAD_METRICS)
@@ -69,23 +71,14 @@ def is_defined(interval: Interval) -> bool:
     return not any(isnan(v) for v in (interval.value, interval.low, interval.high))
 
 
-def _measure(
-    images: ExaminedImages, judged: Judged, weights: Float64[np.ndarray, "resample image"]
-) -> Float64[np.ndarray, "resample metric"]:
-    """Return `HEAD_METRICS`, in that order, for every weighting."""
-    return np.mean(
-        [
-            np.column_stack(
-                [
-                    all_metrics(images.labels, draw, weights),
-                    debiased_calibration_error(images.labels, draw, images.groups, weights),
-                    area_under_risk_coverage(images.labels, draw, weights),
-                ]
-            )
-            for draw in judged.draws
-        ],
-        axis=0,
+def _measure(images: ExaminedImages, draw: Float64[np.ndarray, "image class"]) -> Statistic:
+    """Return what computes `HEAD_METRICS`, in that order, for every weighting."""
+    parts = (
+        metrics_of(images.labels, draw),
+        debiased_calibration_error_of(images.labels, draw, images.groups),
+        area_under_risk_coverage_of(images.labels, draw),
     )
+    return lambda weights: np.column_stack([part(weights) for part in parts])
 
 
 def _metrics(judged: Judged, replicates: Replicates, spec: EvaluateSpec) -> Iterator[Metric]:

@@ -10,6 +10,7 @@ Sources: Geifman and El-Yaniv, Selective classification for deep neural networks
 neural classifiers, ICLR 2019 (AURC and E-AURC).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from jaxtyping import Float64, Int
 from scipy.sparse import csr_array
 
 from tasks.evaluate.metrics import check_predictions
+from tasks.evaluate.sums import sums_from_0
 
 _Labels = Int[np.ndarray, " image"]
 _Probabilities = Float64[np.ndarray, "image class"]
@@ -30,7 +32,7 @@ def risk_at_coverage(
     coverage: Float64[np.ndarray, " coverage"],
 ) -> Float64[np.ndarray, "resample coverage"]:
     """Return the risk at each coverage in (0, 1]; NaN for a weighting of no image."""
-    reached, lost = map(_sums_from_0, _by_confidence(labels, probabilities, weights))
+    reached, lost = map(sums_from_0, _by_confidence(labels, probabilities, weights))
     answered = coverage * reached[-1][:, None]
     lost_there = [np.interp(*row) for row in zip(answered, reached.T, lost.T, strict=True)]
     with np.errstate(invalid="ignore"):
@@ -56,28 +58,39 @@ def area_under_risk_coverage(
     Raises:
         ValueError: a weight is no whole number, so there is no count of images.
     """
-    if (weights != np.rint(weights)).any():
-        raise ValueError(
-            "the area under the risk-coverage curve counts images, so weights must be whole "
-            "numbers; usually they were normalised. Pass how often each image was drawn."
-        )
+    return area_under_risk_coverage_of(labels, probabilities)(weights)
+
+
+def area_under_risk_coverage_of(
+    labels: _Labels, probabilities: _Probabilities
+) -> Callable[[_Weights], Float64[np.ndarray, "resample 2"]]:
+    """Return what computes `area_under_risk_coverage` for any weighting; images are sorted once."""
     runs = _runs(labels, probabilities)
-    columns = np.ascontiguousarray(weights.T)
-    reached = _sums_from_0(runs.all @ columns)
-    lost = runs.wrong @ columns
-    total, wrong = reached[-1], lost.sum(0)
-    count = np.arange(total.max(initial=0) + 1)
-    harmonic = np.concatenate([[0.0], np.cumsum(1 / count[1:])])
-    before = (count * harmonic - count)[reached.astype(np.int64)]
-    passed = before[runs.hit + 1] - before[runs.hit]
-    tie = runs.hit[runs.mixed]
-    passed[runs.mixed] *= _shares(lost[runs.mixed], reached[tie + 1] - reached[tie])
-    at_end = harmonic[total.astype(np.int64)]
-    area = wrong * at_end - passed.sum(0)
-    right = total - wrong
-    best = wrong - right * (at_end - harmonic[right.astype(np.int64)])
-    with np.errstate(invalid="ignore"):
-        return np.stack([area, area - best], axis=1) / total[:, None]
+
+    def measure(weights: _Weights) -> Float64[np.ndarray, "resample 2"]:
+        columns = np.ascontiguousarray(weights.T)
+        reached = sums_from_0(runs.all @ columns)
+        if (reached != np.rint(reached)).any():
+            raise ValueError(
+                "the area under the risk-coverage curve counts images, so weights must be whole "
+                "numbers; usually they were normalised. Pass how often each image was drawn."
+            )
+        lost = runs.wrong @ columns
+        total, wrong = reached[-1], lost.sum(0)
+        count = np.arange(total.max(initial=0) + 1)
+        harmonic = np.concatenate([[0.0], np.cumsum(1 / count[1:])])
+        before = (count * harmonic - count)[reached.astype(np.int64)]
+        passed = before[runs.hit + 1] - before[runs.hit]
+        tie = runs.hit[runs.mixed]
+        passed[runs.mixed] *= _shares(lost[runs.mixed], reached[tie + 1] - reached[tie])
+        at_end = harmonic[total.astype(np.int64)]
+        area = wrong * at_end - passed.sum(0)
+        right = total - wrong
+        best = wrong - right * (at_end - harmonic[right.astype(np.int64)])
+        with np.errstate(invalid="ignore"):
+            return np.stack([area, area - best], axis=1) / total[:, None]
+
+    return measure
 
 
 @dataclass(frozen=True)
@@ -136,7 +149,7 @@ class RiskCoverage:
 def risk_coverage_curve(labels: _Labels, probabilities: _Probabilities) -> RiskCoverage:
     """Return risk and coverage if images below a threshold of confidence are left to people."""
     once = np.ones((1, len(labels)))
-    reached, lost = map(_sums_from_0, _by_confidence(labels, probabilities, once))
+    reached, lost = map(sums_from_0, _by_confidence(labels, probabilities, once))
     return RiskCoverage(
         threshold=np.unique(probabilities.max(1))[::-1],
         coverage=reached[1:, 0] / len(labels),
@@ -158,10 +171,3 @@ def _by_confidence(
     if len(first_of_tie) == len(order):
         return images, losses
     return np.add.reduceat(images, first_of_tie), np.add.reduceat(losses, first_of_tie)
-
-
-def _sums_from_0(values: Float64[np.ndarray, "tie resample"]) -> Float64[np.ndarray, "_ resample"]:
-    """Return the sums of the first 0, 1 .. all rows."""
-    sums = np.zeros((len(values) + 1, values.shape[1]))
-    np.cumsum(values, axis=0, out=sums[1:])
-    return sums

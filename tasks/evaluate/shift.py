@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float64, Int
 
-from tasks.evaluate.metrics import all_metrics
+from tasks.evaluate.metrics import metrics_of
 
 _Labels = Int[np.ndarray, " image"]
 
@@ -32,8 +32,9 @@ def shift_metrics(
         out_of_domain: likewise.
     """
     inside, outside = (
-        all_metrics(labels[side > 0], probabilities[side > 0], (weights * side)[:, side > 0])
+        metrics_of(labels[here], probabilities[here])((weights.T[here] * side[here, None]).T)
         for side in (in_domain, out_of_domain)
+        for here in [side > 0]
     )
     return np.stack([inside, outside, inside - outside, (inside + outside) / 2], axis=1)
 

@@ -19,7 +19,7 @@ from jaxtyping import Float64, Int, Shaped
 
 from schemas.evaluation import IntervalMethod, MetricName
 from tasks.evaluate.bootstrap import ClusterBootstrap, Interval
-from tasks.evaluate.metrics import METRICS, all_metrics
+from tasks.evaluate.metrics import METRICS, metrics_of
 from tasks.metadata import (
     MOST_VALUES,
     Subgroups,
@@ -196,7 +196,7 @@ def metrics_by_subgroup(
     values = np.full((len(weights), count, len(METRICS)), np.nan)
     for i in np.unique(of_image[of_image >= 0]):
         here = of_image == i
-        values[:, i] = all_metrics(labels[here], probabilities[here], weights[:, here])
+        values[:, i] = metrics_of(labels[here], probabilities[here])(weights.T[here].T)
     return values
 
 

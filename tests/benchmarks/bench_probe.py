@@ -22,7 +22,7 @@ from schemas.evaluation import EvaluateSpec
 from schemas.probe import HeadKind, ProbeSpec
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.judging import ExaminedImages, Judged
-from tasks.evaluate.metrics import all_metrics
+from tasks.evaluate.metrics import metrics_of
 from tasks.evaluate.quality import HEAD_METRICS, measure_quality
 from tasks.probe.linear import RegularisationPath, global_standardisation, regularisation_path
 from tests.benchmarks.measuring import Target, all_met, print_rows, timed
@@ -126,7 +126,7 @@ def compare_bootstraps() -> Row:
     probabilities = rng.dirichlet(np.ones(CLASSES), TEST_IMAGES)
     groups = rng.integers(TEST_GROUPS, size=TEST_IMAGES)
     bootstrap = ClusterBootstrap.of(groups, RESAMPLES, seed=0)
-    ours, _ = timed(lambda: bootstrap.replicate(partial(all_metrics, labels, probabilities)))
+    ours, _ = timed(lambda: bootstrap.replicate(metrics_of(labels, probabilities)))
     few = [rng.integers(TEST_IMAGES, size=TEST_IMAGES) for _ in range(20)]
     theirs, _ = timed(lambda: [_scikit_learn_values(labels[i], probabilities[i]) for i in few])
     theirs *= RESAMPLES / len(few)

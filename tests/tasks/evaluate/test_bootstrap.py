@@ -1,7 +1,6 @@
 """Intervals cover what they say when groups are kept whole, and too little when they are not."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from scipy import stats
 
 from schemas.evaluation import IntervalMethod
 from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Statistic
-from tasks.evaluate.metrics import METRICS, all_metrics
+from tasks.evaluate.metrics import METRICS, metrics_of
 
 
 def mean_of(values: np.ndarray) -> Statistic:
@@ -110,7 +109,7 @@ def test_resamples_without_a_value_are_left_out_and_not_counted() -> None:
     labels = np.array([0, 0, 0, 1])
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.5, 0.5]])
     bootstrap = ClusterBootstrap.of(np.arange(4), 1000, 0)
-    replicates = bootstrap.replicate(partial(all_metrics, labels, probabilities))
+    replicates = bootstrap.replicate(metrics_of(labels, probabilities))
     auroc = replicates.intervals("percentile", 0.95)[METRICS.index("macro_auroc")]
     lost = np.isnan(replicates.resampled[:, METRICS.index("macro_auroc")]).sum()
     assert auroc.value == pytest.approx(2 / 3)

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.calibration import debiased_calibration_error
-from tasks.evaluate.metrics import METRICS, all_metrics
+from tasks.evaluate.metrics import METRICS, metrics_of
 from tasks.evaluate.selective import area_under_risk_coverage
 
 _NAMES = (*METRICS, "calibration", "aurc")
@@ -30,7 +30,7 @@ def _values(
     calibration = debiased_calibration_error(labels, probabilities, group, weights, bins=5)
     area = area_under_risk_coverage(labels, probabilities, weights)[:, :1]
     return np.concatenate(
-        [all_metrics(labels, probabilities, weights), calibration[:, None], area], axis=1
+        [metrics_of(labels, probabilities)(weights), calibration[:, None], area], axis=1
     )
 
 

@@ -11,13 +11,13 @@ from schemas.evaluation import MetricName
 from tasks.evaluate.metrics import (
     METRICS,
     accuracy,
-    all_metrics,
     balanced_accuracy,
     confusion_matrices,
     expected_calibration_error,
     log_loss,
     macro_auroc,
     macro_f1,
+    metrics_of,
 )
 
 
@@ -68,7 +68,7 @@ def test_each_metric_at_integer_weights_is_that_of_the_repeated_images(
     labels, probabilities = _draw(60, classes)
     weights = np.random.default_rng(1).poisson(1.0, (20, 60)).astype(float)
     weights[0] = 1
-    values = all_metrics(labels, probabilities, weights)[:, METRICS.index(name)]
+    values = metrics_of(labels, probabilities)(weights)[:, METRICS.index(name)]
     for value, counts in zip(values, weights.astype(int), strict=True):
         repeated = np.repeat(np.arange(60), counts)
         with warnings.catch_warnings():
@@ -104,11 +104,11 @@ def test_many_weightings_at_once_are_each_alone_and_image_order_is_nothing() -> 
     labels, probabilities = _draw(50, 4)
     generator = np.random.default_rng(2)
     weights = generator.poisson(1.0, (6, 50)).astype(float)
-    together = all_metrics(labels, probabilities, weights)
-    alone = [all_metrics(labels, probabilities, row[None]) for row in weights]
+    together = metrics_of(labels, probabilities)(weights)
+    alone = [metrics_of(labels, probabilities)(row[None]) for row in weights]
     np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-14)
     order = generator.permutation(50)
-    shuffled = all_metrics(labels[order], probabilities[order], weights[:, order])
+    shuffled = metrics_of(labels[order], probabilities[order])(weights[:, order])
     np.testing.assert_allclose(together, shuffled, atol=1e-14)
 
 
@@ -135,7 +135,7 @@ def test_a_class_without_images_is_left_out_of_macro_auroc() -> None:
 def test_a_weighting_of_one_class_has_no_auroc_and_of_no_image_nothing() -> None:
     labels, probabilities = _draw(30, 3)
     one_class, no_image = (labels == 0).astype(float), np.zeros(30)
-    values = all_metrics(labels, probabilities, np.stack([one_class, no_image]))
+    values = metrics_of(labels, probabilities)(np.stack([one_class, no_image]))
     assert np.isnan(values[0]).tolist() == [name == "macro_auroc" for name in METRICS]
     assert np.isnan(values[1]).all()
 
@@ -163,11 +163,11 @@ def test_log_loss_of_an_image_that_was_ruled_out_is_large_but_finite() -> None:
 
 def test_logits_instead_of_probabilities_say_how_to_fix_it() -> None:
     with pytest.raises(ValueError, match=r"usually these are logits\. Pass their softmax"):
-        all_metrics(np.array([0, 1]), np.array([[2.0, -1.0], [0.5, 0.1]]), np.ones((1, 2)))
+        metrics_of(np.array([0, 1]), np.array([[2.0, -1.0], [0.5, 0.1]]))
 
 
 def test_a_label_beyond_the_classes_says_what_to_compare() -> None:
     with pytest.raises(
         ValueError, match=r"heads were trained on another class list\. Compare both"
     ):
-        all_metrics(np.array([0, 2]), np.array([[0.5, 0.5], [0.5, 0.5]]), np.ones((1, 2)))
+        metrics_of(np.array([0, 2]), np.array([[0.5, 0.5], [0.5, 0.5]]))
