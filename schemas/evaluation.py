@@ -113,6 +113,9 @@ class TestLook(BaseModel, frozen=True):
         default="",
         description="digest of the heads and settings; who asks the same again learns nothing new",
     )
+    shared: float = Field(
+        default=1.0, description="share of the images asked about whose labels this look read"
+    )
 
 
 class HoldoutCharge(BaseModel, frozen=True):
@@ -129,12 +132,28 @@ def tell_looks(earlier: tuple[TestLook, ...]) -> str | None:
     """Return the report's sentence from the second look on; None for the first."""
     if not earlier:
         return None
-    studies = sorted({look.study for look in earlier})
+    same = tuple(look for look in earlier if look.shared == 1)
+    other = tuple(look for look in earlier if look.shared < 1)
+    told = [f"These test labels have been read {_times(same)}."] if same else []
+    if other:
+        most = max(look.shared for look in other)
+        share = "less than 1 %" if most < 0.01 else f"{most:.0%}".replace("%", " %")
+        told.append(
+            f"As part of other test splits the labels of {'up to ' if len(other) > 1 else ''}"
+            f"{share} of these images have been read {_times(other)}."
+        )
+    told.append(
+        "What was chosen after that may be fitted to them, so the numbers here are likely too good."
+    )
+    return " ".join(told)
+
+
+def _times(looks: tuple[TestLook, ...]) -> str:
+    studies = sorted({look.study for look in looks})
+    first = min(look.at for look in looks)
     return (
-        f"These test labels have been read {len(earlier)} "
-        f"{'time' if len(earlier) == 1 else 'times'} before, first on {earlier[0].at[:10]}, by "
-        f"{', '.join(studies)}. What was chosen after that may be fitted to them, so the numbers "
-        "here are likely too good."
+        f"{len(looks)} {'time' if len(looks) == 1 else 'times'} before, first on {first[:10]}, by "
+        f"{', '.join(studies)}"
     )
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -22,28 +22,46 @@ class TestLedger:
     """One file a set of test labels, `root/test-looks/<digest>.jsonl`, a JSON line a look.
 
     The digest is of the labels' content: whoever splits the same images alike again, under
-    whatever settings, adds to the same file. Lines are added by one write each, so studies that
-    look at a time lose none; and before the labels are loaded, so no look goes unrecorded.
+    whatever settings, adds to the same file. Beside it `<digest>.images` names the images by their
+    content, so that looks at another split with some of the same images are found. Lines are added
+    by one write each, so studies that look at a time lose none; and before the labels are loaded,
+    so no look goes unrecorded.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 
     root: Path
 
-    def record(self, look: TestLook) -> tuple[TestLook, ...]:
+    def record(self, look: TestLook, images: Iterable[str]) -> tuple[TestLook, ...]:
         """Add a look; return those that were there before its question was asked first.
 
         Written first and looked up then, so that of two studies that start together the later
         line knows of the other.
 
+        Args:
+            look: that is about to be taken.
+            images: the sha256 of every image whose label it reads.
+
         Raises:
             StoreError: the disk is full or read-only, so the labels must not be read.
         """
+        place, contents = self._place(look.labels), frozenset(images)
         with explained(self.root):
-            _append(self._place(look.labels), look)
+            _name_images(place, contents)
+            _append(place, look)
         looks = self.looks(look.labels)
         own = [i for i, other in enumerate(looks) if other.question == look.question]
-        return looks[: own[0] if look.question else own[-1]]
+        first = own[0] if look.question else own[-1]
+        elsewhere = (o for o in self._elsewhere(place, contents) if o.at <= looks[first].at)
+        return (*looks[:first], *elsewhere)
+
+    def _elsewhere(self, place: Path, images: frozenset[str]) -> Iterator[TestLook]:
+        """Yield the looks at other splits with some of these images, with the share they have."""
+        for other in sorted(place.parent.glob("*.images")):
+            shared = len(images.intersection(other.read_text(encoding="ascii").split()))
+            if shared and other.stem != place.stem:
+                for look in self.looks(other.stem):
+                    yield look.model_copy(update={"shared": shared / len(images)})
 
     def looks(self, labels: str) -> tuple[TestLook, ...]:
         """Return the looks at these labels, in the order in which they were first recorded.
@@ -92,6 +110,15 @@ class TestLedger:
         if not re.fullmatch(r"[0-9a-f]{8,64}", labels):
             raise ValueError(f"{labels!r} is no digest of test labels")
         return self.root / "test-looks" / f"{labels}.jsonl"
+
+
+def _name_images(place: Path, images: frozenset[str]) -> None:
+    names = place.with_suffix(".images")
+    if not names.is_file():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        bench = names.with_suffix(f".{secrets.token_hex(4)}")
+        bench.write_text("\n".join(sorted(images)), encoding="ascii")
+        bench.replace(names)
 
 
 def _append(place: Path, entry: BaseModel) -> None:

@@ -46,9 +46,7 @@ def evaluate_heads(
 ) -> Evaluation:
     """Measure every head on the test images, with intervals and against its baselines.
 
-    Raises:
-        StudyError: the test split is empty, all its images are of one group, or the settings name
-            metadata that the images do not have.
+    Whether all of it can be answered, `check_askable` says before the labels are read.
     """
     images = join_test_labels(published, test)
     rows = published.rows("test")

@@ -43,8 +43,7 @@ def evaluate_through_holdout(
         charges: for earlier questions about the same labels.
 
     Raises:
-        StudyError: the test split is empty, all its images are of one group, or an earlier study
-            asked with other settings.
+        StudyError: an earlier study asked with other settings.
     """
     _check_settings(guard, charges)
     before = holdout = Thresholdout(

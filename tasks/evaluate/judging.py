@@ -9,6 +9,7 @@ from jaxtyping import Float64, Int, Shaped
 
 from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
+from schemas.evaluation import EvaluateSpec
 from schemas.images import METADATA, TestLabels
 from schemas.probe import HeadKind, Probe
 from tasks.evaluate.calibration import at_temperature
@@ -38,27 +39,41 @@ class Judged:
     draws: tuple[Float64[np.ndarray, "image class"], ...]
 
 
-def join_test_labels(published: ConceptDataset, test: TestLabels) -> ExaminedImages:
-    """Return the test images with their labels.
+def check_askable(published: ConceptDataset, spec: EvaluateSpec) -> None:
+    """Refuse what cannot be answered, before test labels are read and the look is counted.
 
     Raises:
-        StudyError: the test split is empty, or all its images are of one group.
+        StudyError: the test split is empty, all its images are of one group, or the settings name
+            a column that the images do not have.
     """
+    images = published.images.iloc[published.rows("test")]
+    if (groups := images["group"].nunique()) < 2:
+        raise StudyError(
+            f"the test split of {published.facts.name} has {len(images)} images of {groups} "
+            "independent groups, so no interval can be given; usually the test share is too small. "
+            "Change dataset.splits."
+        )
+    known = {c.removeprefix(METADATA) for c in images.columns if c.startswith(METADATA)}
+    named = {"columns": spec.subgroup_columns or (), "edges": spec.subgroup_edges}
+    for name, columns in named.items():
+        if strange := sorted(set(columns) - known):
+            raise StudyError(
+                f"evaluate.subgroup_{name} names {', '.join(strange)}, and the images have no such "
+                f"metadata; they have {', '.join(sorted(known)) or 'none'}. Columns that are read "
+                "as labels, ids, subjects or attributes are not among them."
+            )
+
+
+def join_test_labels(published: ConceptDataset, test: TestLabels) -> ExaminedImages:
+    """Return the test images with their labels."""
     images = published.images.iloc[published.rows("test")]
     order = {key: i for i, key in enumerate(published.class_keys)}
     ids = tuple(str(i) for i in images["image_id"])
-    groups = images["group"].to_numpy()
-    if len(np.unique(groups)) < 2:
-        raise StudyError(
-            f"the test split of {published.facts.name} has {len(ids)} images of "
-            f"{len(np.unique(groups))} independent groups, so no interval can be given; usually "
-            "the test share is too small. Change dataset.splits."
-        )
     metadata = images[[c for c in images.columns if c.startswith(METADATA)]]
     return ExaminedImages(
         ids=ids,
         labels=np.array([order[test.labels[i]] for i in ids], dtype=np.int64),
-        groups=groups,
+        groups=images["group"].to_numpy(),
         metadata=metadata.rename(columns=lambda name: name.removeprefix(METADATA)),
         class_keys=published.class_keys,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from schemas.artifact import StudyError
 from schemas.evaluation import (
     EvaluateSpec,
     MetricName,
@@ -25,20 +24,9 @@ def tabulate_subgroups(
     bootstrap: ClusterBootstrap,
     spec: EvaluateSpec,
 ) -> SubgroupTables:
-    """Return three metrics of these heads on every subgroup, and where each is worst.
-
-    Raises:
-        StudyError: the settings name a column that the images do not have.
-    """
+    """Return three metrics of these heads on every subgroup, and where each is worst."""
     known = [str(c) for c in images.metadata.columns]
     wanted = known if spec.subgroup_columns is None else list(spec.subgroup_columns)
-    for name, columns in (("columns", wanted), ("edges", list(spec.subgroup_edges))):
-        if strange := sorted(set(columns) - set(known)):
-            raise StudyError(
-                f"evaluate.subgroup_{name} names {', '.join(strange)}, and the images have no such "
-                f"metadata; they have {', '.join(sorted(known)) or 'none'}. Columns that are read "
-                "as labels, ids, subjects or attributes are not among them."
-            )
     used, unusable = subgroups.find_subgroups(
         images.metadata[wanted],
         images.groups,

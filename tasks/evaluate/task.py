@@ -38,6 +38,7 @@ def evaluate_probe(
     """Measure every head on the test split, with intervals and against its baselines."""
     from tasks.evaluate.evaluation import evaluate_heads
     from tasks.evaluate.guarded import evaluate_through_holdout
+    from tasks.evaluate.judging import check_askable
 
     dataset = store.load(ConceptDataset, published)
     heads = store.load(Probe, probe)
@@ -46,6 +47,7 @@ def evaluate_probe(
     # What a holdout keeps, no other setting can change, so asking it so would be the same question.
     question = (published, probe, spec.thresholdout or (few_shots, shifts, spec.model_dump_json()))
     asked = hashlib.sha256("\n".join(map(str, question)).encode()).hexdigest()
+    check_askable(dataset, spec)
     earlier = _record_look(dataset, heads, asked, spec, store)
     labels = store.load(TestLabels, dataset.test_labels_ref)
     recipe = STAGE.recipe(
@@ -82,7 +84,7 @@ def _record_look(
         asked=f"{what} of {len(heads.families)} heads",
         question=asked,
     )
-    return TestLedger(store.root).record(look)
+    return TestLedger(store.root).record(look, dataset.images["sha256"].iloc[dataset.rows("test")])
 
 
 def _digest(dataset: ConceptDataset, store: ArtifactStore) -> str:

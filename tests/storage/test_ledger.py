@@ -10,6 +10,7 @@ from storage.ledger import TestLedger
 from storage.store import ArtifactCorrupt, StoreError
 
 LABELS, OTHERS = "a" * 64, "b" * 64
+IMAGES = [f"{i:064x}" for i in range(10)]
 
 
 def _look(study: str, labels: str = LABELS, at: str = "2026-01-05T09:00:00+00:00") -> TestLook:
@@ -24,7 +25,7 @@ def test_looks_are_kept_in_order_and_by_labels(tmp_path: Path) -> None:
     ledger = TestLedger(tmp_path)
     assert ledger.looks(LABELS) == ()
     for look in (_look("skin"), _look("moles", OTHERS), _look("again")):
-        ledger.record(look)
+        ledger.record(look, IMAGES)
     assert ledger.looks(LABELS) == (_look("skin"), _look("again"))
     assert TestLedger(tmp_path).looks(OTHERS) == (_look("moles", OTHERS),)
 
@@ -34,10 +35,10 @@ def test_a_question_asked_again_is_one_look_and_knows_what_stood_before_it_first
 ) -> None:
     ledger = TestLedger(tmp_path)
     first, second = (_look(s).model_copy(update={"question": s}) for s in ("skin", "moles"))
-    assert ledger.record(first) == ()
-    assert ledger.record(second) == (first,)
-    assert ledger.record(first) == ()
-    assert ledger.record(second) == (first,)
+    assert ledger.record(first, IMAGES) == ()
+    assert ledger.record(second, IMAGES) == (first,)
+    assert ledger.record(first, IMAGES) == ()
+    assert ledger.record(second, IMAGES) == (first,)
     assert ledger.looks(LABELS) == (first, second)
 
 
@@ -49,7 +50,7 @@ def test_of_studies_that_look_at_a_time_one_knows_of_the_other(tmp_path: Path) -
     def work(study: str) -> None:
         ready.wait()
         told.append(
-            TestLedger(tmp_path).record(_look(study).model_copy(update={"question": study}))
+            TestLedger(tmp_path).record(_look(study).model_copy(update={"question": study}), IMAGES)
         )
 
     threads = [threading.Thread(target=work, args=(s,)) for s in ("skin", "moles")]
@@ -60,20 +61,41 @@ def test_of_studies_that_look_at_a_time_one_knows_of_the_other(tmp_path: Path) -
     assert sorted(map(len, told)) == [0, 1]
 
 
+def test_a_look_at_another_split_with_some_of_the_images_is_told_with_their_share(
+    tmp_path: Path,
+) -> None:
+    """One image more or less is nearly the same test; other images are none."""
+    ledger = TestLedger(tmp_path)
+    skin, moles, later = (
+        _look(study, labels, at=f"2026-0{month}-05T09:00:00+00:00").model_copy(
+            update={"question": study}
+        )
+        for month, (study, labels) in enumerate(
+            (("skin", LABELS), ("moles", OTHERS), ("later", "c" * 64)), start=1
+        )
+    )
+    ledger.record(skin, IMAGES[:9])
+    (told,) = ledger.record(moles, IMAGES)
+    assert told == skin.model_copy(update={"shared": 0.9})
+    assert ledger.record(later, ["f" * 64]) == ()
+    assert ledger.record(skin, IMAGES[:9]) == ()  # what came after it, it was not fitted to
+    assert ledger.looks(LABELS) == (skin,)
+
+
 def test_a_torn_last_line_is_no_look_and_spoils_none(tmp_path: Path) -> None:
     """Its writer died before it read the labels; the next look begins a line of its own."""
     ledger = TestLedger(tmp_path)
-    ledger.record(_look("skin"))
+    ledger.record(_look("skin"), IMAGES)
     with _file(tmp_path).open("a") as file:
         file.write('\n{"labels":"aaaa","study":"mo')
     assert ledger.looks(LABELS) == (_look("skin"),)
-    ledger.record(_look("again"))
+    ledger.record(_look("again"), IMAGES)
     assert ledger.looks(LABELS) == (_look("skin"), _look("again"))
 
 
 def test_a_line_that_was_changed_is_not_passed_over(tmp_path: Path) -> None:
     ledger = TestLedger(tmp_path)
-    ledger.record(_look("skin"))
+    ledger.record(_look("skin"), IMAGES)
     _file(tmp_path).write_text('{"study":"skin"}\n')
     with pytest.raises(ArtifactCorrupt, match=r"tells of no look.*Put the file back"):
         ledger.looks(LABELS)
@@ -82,7 +104,7 @@ def test_a_line_that_was_changed_is_not_passed_over(tmp_path: Path) -> None:
 def test_looks_at_a_time_lose_none(tmp_path: Path) -> None:
     def work(number: int) -> None:
         for i in range(20):
-            TestLedger(tmp_path).record(_look(f"study-{number}-{i}"))
+            TestLedger(tmp_path).record(_look(f"study-{number}-{i}"), IMAGES)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
     for thread in threads:
@@ -101,7 +123,7 @@ def test_a_name_that_is_no_digest_reaches_no_file(tmp_path: Path) -> None:
 def test_without_a_place_to_write_there_is_no_look(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file stands in the way")
     with pytest.raises(StoreError, match="a part of the path is a file"):
-        TestLedger(tmp_path / "store").record(_look("skin"))
+        TestLedger(tmp_path / "store").record(_look("skin"), IMAGES)
 
 
 def test_readers_are_told_from_the_second_look_on() -> None:
@@ -115,3 +137,7 @@ def test_readers_are_told_from_the_second_look_on() -> None:
     twice = tell_looks((_look("skin"), later, later))
     assert twice is not None
     assert "3 times before, first on 2026-01-05, by moles, skin." in twice
+    partly = tell_looks((_look("skin"), later.model_copy(update={"shared": 0.98})))
+    assert partly is not None
+    assert "1 time before, first on 2026-01-05, by skin. As part of other test splits " in partly
+    assert "98 % of these images have been read 1 time before, first on 2026-02-05" in partly

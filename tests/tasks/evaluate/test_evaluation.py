@@ -19,9 +19,8 @@ from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.calibration import at_temperature, fit_temperature
 from tasks.evaluate.evaluation import evaluate_heads
 from tasks.evaluate.features import head_features
-from tasks.evaluate.judging import join_test_labels, judge_heads
+from tasks.evaluate.judging import check_askable, join_test_labels, judge_heads
 from tasks.evaluate.quality import HEAD_METRICS, measure_quality
-from tasks.evaluate.subgroup_tables import tabulate_subgroups
 from tasks.evaluate.task import evaluate_probe
 from tests.tasks.published_study import KEYS, published_study
 
@@ -210,17 +209,22 @@ def test_columns_that_cannot_be_used_are_named(evaluation: Evaluation) -> None:
     assert unusable == {"file_id": "names single images instead of groups of them"}
 
 
-def test_a_column_that_is_not_there_is_refused(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe
+def test_a_column_that_is_not_there_is_refused_before_the_look_is_counted(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe, tmp_path: Path
 ) -> None:
+    published, test = study
+    store = ArtifactStore(tmp_path)
+    labels = store.save(test, Recipe(stage="ingest", code=""))
+    facts = published.facts.model_copy(update={"test_labels": labels.digest})
+    named = store.save(replace(published, facts=facts), Recipe(stage="publish", code=""))
+    heads = store.save(probe, Recipe(stage="probe", code=""))
     for wrong in (
         SPEC.model_copy(update={"subgroup_columns": ("sexx",)}),
         SPEC.model_copy(update={"subgroup_edges": {"sexx": (1.0,)}}),
     ):
         with pytest.raises(StudyError, match=r"sexx, and the images have no such.*file_id, sex"):
-            tabulate_subgroups(
-                join_test_labels(*study), (), ClusterBootstrap.of(np.arange(2), 1, 0), wrong
-            )
+            evaluate_probe.fn(named, heads, None, wrong, store)
+    assert not (tmp_path / "test-looks").exists()
 
 
 def test_edges_that_do_not_rise_are_refused() -> None:
@@ -381,9 +385,9 @@ def test_intervals_resample_subjects(
     assert evaluation.groups == published.images["subject"].iloc[rows].nunique()
 
 
-def test_one_group_has_no_interval(study: tuple[ConceptDataset, TestLabels], probe: Probe) -> None:
-    published, test = study
+def test_one_group_has_no_interval(study: tuple[ConceptDataset, TestLabels]) -> None:
+    published, _ = study
     images = published.images.assign(group="the same")
     one = ConceptDataset(**{**vars(published), "images": images})
     with pytest.raises(StudyError, match=r"1 independent groups.*dataset\.splits"):
-        evaluate_heads(one, probe, None, test, SPEC)
+        check_askable(one, SPEC)
