@@ -46,7 +46,9 @@ def measure_interventions(
     made = Interventions(concepts=len(labelled.labels), not_computable=labelled.why_not)
     if labelled.why_not:
         return made
-    heads = concept_heads(probe)
+    # A hybrid's residual sees the image and not its concepts: corrections leave it as it is.
+    hybrid = [h for h in probe.heads if h.facts.kind == "hybrid"][:1]
+    heads = (*concept_heads(probe), *hybrid)
     parts = [_Corrected.of(head, published, labelled) for head in heads]
     return made.model_copy(
         update={

@@ -27,7 +27,7 @@ Study = tuple[ConceptDataset, Probe, TestLabels]
 @pytest.fixture(scope="module")
 def study() -> Study:
     published, labels = published_study()
-    heads = ("sparse", "grounded", "prior")
+    heads = ("sparse", "grounded", "prior", "hybrid")
     return published, train_heads(published, ProbeSpec(heads=heads, epochs=60)), labels
 
 
@@ -197,7 +197,7 @@ def test_a_grounded_head_is_read_by_what_it_was_trained_on(study: Study) -> None
 def test_curves_start_at_each_heads_accuracy_and_end_alike(study: Study) -> None:
     made = interventions(study)
     assert 0 < made.read_wrong < 0.5
-    kinds = ("concept_bottleneck", "grounded", "sparse", "prior")
+    kinds = ("concept_bottleneck", "grounded", "sparse", "prior", "hybrid")
     assert tuple(dict.fromkeys(c.head_kind for c in made.curves)) == kinds
     for kind in kinds:
         curves = [c for c in made.curves if c.head_kind == kind]
