@@ -133,13 +133,16 @@ def halves(labels: np.ndarray) -> np.ndarray:
 
 
 def ph2(
-    file: Path, split: Callable[[np.ndarray], np.ndarray] = halves
+    file: Path,
+    split: Callable[[np.ndarray], np.ndarray] = halves,
+    select: SelectSpec = SELECT,
 ) -> tuple[ConceptDataset, np.ndarray]:
     """Return PH2 as a concept dataset of one encoder's vectors, and all labels.
 
     Args:
         file: the vectors.
         split: from labels to the name of each image's split.
+        select: how many of the file's statements.
     """
     arrays = np.load(file)
     texts = dict(zip(arrays["text_prompts"], arrays["text_embeddings"], strict=True))
@@ -161,7 +164,7 @@ def ph2(
     vectors = _unit(arrays["image_embeddings"])
     pool_vectors = _unit(np.stack([texts[c.text] for c in pool]))
     train = part == "train"
-    chosen = choose_concepts(pool, pool_vectors, vectors[train], labels[train], KEYS, SELECT)
+    chosen = choose_concepts(pool, pool_vectors, vectors[train], labels[train], KEYS, select)
     place = {c.concept_id: i for i, c in enumerate(pool)}
     selected = [place[c] for c in chosen.ids]
     keys = np.array(KEYS, dtype=object)[labels]

@@ -1,9 +1,10 @@
 """What every head reaches on PH2 when each image is tested once: 5-fold cross-validation.
 
 Run `python -m tests.benchmarks.bench_folds`. Concepts are selected and heads trained anew in each
-fold, on the 4 others, of which a fifth are validation images. The interval is of the mean over
-folds (t distribution, 4 degrees of freedom): it tells how much folds differ, not how much other
-patients would.
+fold, on the 4 others, of which a fifth are validation images; once with as many concepts as the
+study selects, once with every statement of the file. The interval is of the mean over folds
+(t distribution, 4 degrees of freedom): it tells how much folds differ, not how much other patients
+would.
 """
 
 from pathlib import Path
@@ -13,21 +14,24 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import t
 
+from schemas.concepts import SelectSpec
 from schemas.probe import Head, ProbeSpec
 from tasks.evaluate.features import head_features
 from tasks.evaluate.metrics import balanced_accuracy, confusion_matrices, macro_auroc
 from tasks.ingest.splits import deal_groups
 from tasks.probe.heads import train_heads
-from tests.benchmarks.bench_few_shots import DATA, ph2
+from tests.benchmarks.bench_few_shots import DATA, SELECT, ph2
 from tests.benchmarks.measuring import print_rows
 
 FOLDS = 5
+EVERY_STATEMENT = SelectSpec(per_class=1000)
 
 
 class Row(NamedTuple):
     """One head on the vectors of one encoder: means over folds."""
 
     encoder: str
+    concepts: str
     head: str
     auroc: float
     low: float
@@ -45,14 +49,19 @@ def main() -> list[Row]:
     """Return a row for each encoder and head; none where PH2 is absent."""
     if not DATA.is_dir():
         print("PH2 is not here: ../shared/data/ph2-clip is absent")
-    return [row for file in sorted(DATA.glob("*.npz")) for row in cross_validate(file)]
+    return [
+        row
+        for file in sorted(DATA.glob("*.npz"))
+        for select in (SELECT, EVERY_STATEMENT)
+        for row in cross_validate(file, select)
+    ]
 
 
-def cross_validate(file: Path) -> list[Row]:
+def cross_validate(file: Path, select: SelectSpec) -> list[Row]:
     """Train and test on every fold."""
     reached: dict[str, list[_Numbers]] = {}
     for fold in range(FOLDS):
-        for head, numbers in _one_fold(file, fold).items():
+        for head, numbers in _one_fold(file, fold, select).items():
             reached.setdefault(head, []).append(numbers)
     linear = float(np.mean([n.auroc for n in reached["linear probe"]]))
     rows = []
@@ -63,11 +72,22 @@ def cross_validate(file: Path) -> list[Row]:
         half = t.ppf(0.975, FOLDS - 1) * aurocs.std(ddof=1) / np.sqrt(FOLDS)
         mean = float(aurocs.mean())
         accuracy = float(np.mean([n.balanced_accuracy for n in of_folds]))
-        rows.append(Row(file.stem, head, mean, mean - half, mean + half, accuracy, linear - mean))
+        rows.append(
+            Row(
+                encoder=file.stem,
+                concepts="all" if select is EVERY_STATEMENT else f"{select.per_class} a class",
+                head=head,
+                auroc=mean,
+                low=mean - half,
+                high=mean + half,
+                balanced_accuracy=accuracy,
+                behind=linear - mean,
+            )
+        )
     return rows
 
 
-def _one_fold(file: Path, fold: int) -> dict[str, _Numbers]:
+def _one_fold(file: Path, fold: int, select: SelectSpec) -> dict[str, _Numbers]:
     """Return family -> what it reaches on the fold, the mean over its draws."""
 
     def split(labels: np.ndarray) -> np.ndarray:
@@ -79,7 +99,7 @@ def _one_fold(file: Path, fold: int) -> dict[str, _Numbers]:
         names[rest] = np.array(["train", "validation"])[held]
         return names
 
-    published, labels = ph2(file, split)
+    published, labels = ph2(file, split, select)
     rows = published.rows("test")
     once = np.ones((1, len(rows)))
 
