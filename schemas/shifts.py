@@ -234,7 +234,7 @@ class _HeadsFile(BaseModel, frozen=True):
 
 # --- what they are worth -------------------------------------------------------------------------
 
-ShiftMetricName = Literal["balanced_accuracy", "macro_auroc", "expected_calibration_error"]
+ShiftMetricName = Literal["balanced_accuracy", "macro_auroc", "debiased_calibration_error"]
 ShiftValueName = Literal["in_domain", "out_of_domain", "gap", "mean", "worst_group"]
 
 

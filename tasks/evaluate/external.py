@@ -16,7 +16,7 @@ from schemas.images import ImageDataset, Split, TestLabels
 from schemas.shifts import DatasetShift, ShiftPart, ShiftPartName, ShiftPlan
 from tasks.evaluate.judging import ExaminedImages
 
-OWN = "the study’s own"
+OWN = "own"
 _ROUNDING = 1e-6
 """What float32 may take from the inner product of two equal unit vectors."""
 _BLOCK = 1024

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
 from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec
+from schemas.evaluation import EvaluateSpec, MetricName
 from schemas.images import METADATA
 from schemas.probe import Probe
 from schemas.shifts import (
@@ -43,6 +43,7 @@ from schemas.shifts import (
 )
 from tasks.confounding import describe_part, reverse_pairing, weigh_confounded
 from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates
+from tasks.evaluate.calibration import debiased_calibration_error
 from tasks.evaluate.external import ExternalTest, join_external, plan_external
 from tasks.evaluate.features import features_of
 from tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
@@ -52,8 +53,9 @@ from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accura
 from tasks.metadata import name_values
 
 _METRICS: tuple[ShiftMetricName, ...] = get_args(ShiftMetricName)
+_OF_IMAGES: tuple[MetricName, ...] = ("balanced_accuracy", "macro_auroc")
 _FEWEST_GROUPS = 5  # of a class on one side; what they leave to say stands beside the numbers
-_COLUMNS = [METRICS.index(name) for name in _METRICS]
+_COLUMNS = [METRICS.index(name) for name in _OF_IMAGES]
 
 
 class _Unusable(Exception):
@@ -307,9 +309,30 @@ def _numbers(
     draws = []
     for probabilities in head.draws:
         metrics = shift_metrics(sides.labels, probabilities, sides.inside, sides.outside, weights)
-        draws.append(metrics[:, :, _COLUMNS].reshape(len(weights), -1))
+        metrics = np.dstack([metrics[:, :, _COLUMNS], _calibration(probabilities, sides, weights)])
+        draws.append(metrics.reshape(len(weights), -1))
     worst = worst_group_accuracy(_rights(head, sides), cells, weights)
     return np.column_stack([np.mean(draws, axis=0), worst])
+
+
+def _calibration(
+    probabilities: Float64[np.ndarray, "image class"],
+    sides: _Sides,
+    weights: Float64[np.ndarray, "resample image"],
+) -> Float64[np.ndarray, "resample value"]:
+    """Return the debiased calibration error as `SHIFT_VALUES`.
+
+    NaN where sides weigh images, since its pairs are of groups that count as wholes.
+    """
+    if not np.isin([sides.inside, sides.outside], (0, 1)).all():
+        return np.full((len(weights), len(SHIFT_VALUES)), np.nan)
+    inside, outside = (
+        debiased_calibration_error(
+            sides.labels[side], probabilities[side], sides.groups[side], weights[:, side]
+        )
+        for side in (sides.inside > 0, sides.outside > 0)
+    )
+    return np.column_stack([inside, outside, inside - outside, (inside + outside) / 2])
 
 
 def _rights(head: Judged, sides: _Sides) -> Float64[np.ndarray, " image"]:
@@ -325,7 +348,7 @@ def _of_head(
     found = replicates.intervals("percentile", confidence)
     ahead: Sequence[Interval | None] = [None] * len(found)
     if lead:
-        ahead = lead.intervals("percentile", confidence)
+        ahead = [i if is_defined(i) else None for i in lead.intervals("percentile", confidence)]
     for (of, name), interval, before in zip(
         [*names, ("worst_group", "accuracy")], found, ahead, strict=True
     ):

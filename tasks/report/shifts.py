@@ -25,7 +25,7 @@ _FEW = 20  # groups; below, percentiles hold the truth less often than they say
 _METRICS: tuple[tuple[ShiftMetricName, str], ...] = (
     ("balanced_accuracy", "balanced accuracy"),
     ("macro_auroc", "macro AUROC"),
-    ("expected_calibration_error", "calibration error"),
+    ("debiased_calibration_error", "calibration error"),
 )
 _REJECTED: dict[str, str] = {
     "other-class": "of no class of the study",
@@ -64,7 +64,7 @@ def shift_section(tables: ShiftTables, classes: Sequence[ClassLabel]) -> dict[st
         f"group is the class and value, of at least {tables.smallest} independent groups, at which "
         "a head is right least often; the lowest of several noisy numbers lies too low. The gap of "
         "the zero-shot head, which no image trains, is that of the test images alone. Calibration "
-        "errors are of 15 bins, lower is better; of few images they lie above the truth. Intervals "
+        "errors are debiased, lower is better; there is none where images are weighed. Intervals "
         f"of {tables.confidence:.0%}, percentiles of {tables.resamples:,} resamples of whole "
         "groups; leads are over the linear probe of the same shift.",
         "shifts": [_shift(result, {c.key: c.name for c in classes}) for result in tables.results],
@@ -89,6 +89,7 @@ def _shift(result: ShiftResult, names: dict[str, str]) -> dict[str, Any]:
                 "rows": [_row(result, head, metric, names, worst) for head in heads],
             }
             for metric, label in _METRICS
+            if any(v.name == metric for v in result.values)
             for worst in [metric == "balanced_accuracy"]
         ],
         "paired": bool(result.plan.pairing),
@@ -223,7 +224,7 @@ def _cell(value: ShiftValue | None) -> dict[str, str] | None:
     if value.lead is not None and value.lead_low is not None and value.lead_high is not None:
         lead = f"{value.lead:+.3f}"
         above, below = value.lead_low > 0, value.lead_high < 0
-        falls = (value.of == "gap") != (value.name == "expected_calibration_error")
+        falls = (value.of == "gap") != (value.name == "debiased_calibration_error")
         better, worse = (below, above) if falls else (above, below)
         verdict = "good" if better else "bad" if worse else ""
     return {
@@ -251,7 +252,7 @@ def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
 
     The majority class and shuffled labels, which teach nothing, stand in the table alone.
     """
-    left, width, row_height = 210, 900, 34
+    left, width, row_height = 250, 900, 34
     ends = [
         v
         for v in values
