@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from schemas.artifact import StudyError
+from schemas.artifact import Ref, StudyError
 from schemas.images import DatasetSpec, ImageDataset, TestLabels
 from schemas.machine import Machine
 from storage.store import ArtifactStore
@@ -103,8 +103,8 @@ def test_the_same_dataset_is_no_other(read: Read) -> None:
 def test_strangers_are_told_how_to_say_what_is_what(read: Read) -> None:
     with pytest.raises(
         StudyError,
-        match="no class in common with the study, .* Its labels are: `Melanoma`, `Nevus`; the "
-        "study's class keys are: `bcc`, `mel`, `nv`. .* say under `labels`",
+        match=r"no class in common with the study, .* Its labels are: `Melanoma`, `Nevus`; the "
+        r"study's class keys are: `bcc`, `mel`, `nv`. .* say under `labels`",
     ):
         read(_columns(["Melanoma", "Nevus"]))
     with pytest.raises(StudyError, match="only the class `nv` in common"):
@@ -117,7 +117,7 @@ def test_a_label_renamed_to_no_class_is_named(read: Read) -> None:
 
 
 def test_what_is_wrong_still_counts_as_wrong(read: Read) -> None:
-    with pytest.raises(TooManyRejected, match="1 of 4 rows were rejected .*: 1 missing-label"):
+    with pytest.raises(TooManyRejected, match=r"1 of 4 rows were rejected .*: 1 missing-label"):
         read(_columns(["nv", "mel", "scc", None]))
 
 
@@ -142,12 +142,10 @@ def test_its_own_splits_are_not_used_and_its_subjects_stay_together(
 
 
 def test_the_studys_images_are_part_of_the_key_of_another_dataset(store: ArtifactStore) -> None:
-    from schemas.artifact import Ref
-
     spec = DatasetSpec(source={"kind": "synthetic", "images": 60})
+    studies: list[Ref[ImageDataset]] = [Ref("image-dataset", d * 20) for d in "ab"]
     keys = {
-        STAGE.key({"spec": spec, "store": store, "beside": beside})
-        for beside in (None, Ref("image-dataset", "a" * 20), Ref("image-dataset", "b" * 20))
+        STAGE.key({"spec": spec, "store": store, "beside": beside}) for beside in (None, *studies)
     }
     assert len(keys) == 3
 
