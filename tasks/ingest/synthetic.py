@@ -171,7 +171,7 @@ Canvas = Float[np.ndarray, "canvas canvas"]
 Colour = tuple[float | int, ...]  # red, green, blue: 0..255, or shares 0..1
 
 FLASH: Final[Colour] = (1.0, 1.0, 1.0)
-LAMP: Final[Colour] = (0.86, 0.74, 0.58)
+LAMP: Final[Colour] = (0.84, 0.69, 0.51)
 
 
 @dataclass(frozen=True)

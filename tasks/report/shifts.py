@@ -57,10 +57,8 @@ def shift_section(tables: ShiftTables, classes: Sequence[ClassLabel]) -> dict[st
     return {
         "note": "Heads trained on some of the training images and measured on test images like "
         "them (in domain) and unlike them (out of domain); concepts are selected anew from the "
-        "images trained on. Of another dataset all images are out of domain, the study's own test "
-        "images are in domain, and the heads are those of the results above. Heads may answer with "
-        f"any class. A class of fewer than {tables.fewest} independent groups on one "
-        "side is left out of both. The worst "
+        "images trained on. Heads may answer with any class. A class of fewer than "
+        f"{tables.fewest} independent groups on one side is left out of both. The worst "
         f"group is the class and value, of at least {tables.smallest} independent groups, at which "
         "a head is right least often; the lowest of several noisy numbers lies too low. The gap of "
         "the zero-shot head, which no image trains, is that of the test images alone. Calibration "
@@ -76,7 +74,9 @@ def _shift(result: ShiftResult, names: dict[str, str]) -> dict[str, Any]:
     spec, heads = result.plan.spec, list(dict.fromkeys(v.head for v in result.values))
     return {
         "title": spec.title.replace("_", " "),
-        "column": spec.column.replace("_", " "),
+        "column": "the dataset"
+        if isinstance(spec, DatasetShift)
+        else spec.column.replace("_", " "),
         "about": _about_dataset(result, spec, names)
         if isinstance(spec, DatasetShift)
         else _about(result, names),
@@ -154,9 +154,9 @@ def _about_dataset(result: ShiftResult, shift: DatasetShift, names: dict[str, st
     """Say what the other dataset is, what of it is measured, and what speaks against it."""
     inside, outside = result.parts
     said = [
-        f"Out of domain are {outside.images:,} images of {shift.name}: {shift.source}; in domain "
-        f"are {inside.images:,} test images of the study. No image of {shift.name} was trained on "
-        "or chosen by."
+        f"Out of domain are {outside.images:,} images of {shift.name} ({shift.source}), by which "
+        f"nothing was trained or chosen; in domain are {inside.images:,} test images of the study. "
+        "Heads and concepts are those of the results above, as they are."
     ]
     if shift.synthetic:
         said.append("They were drawn by the project itself, and say nothing about medicine.")
@@ -165,8 +165,8 @@ def _about_dataset(result: ShiftResult, shift: DatasetShift, names: dict[str, st
         counts = (f"{n:,} {_REJECTED.get(why, why)}" for why, n in shift.rejected.items())
         said.append(f"Rejected were {', '.join(counts)}.")
     said.append(
-        f"{shift.near_copies:,} look almost like an image that was trained or chosen on (cosine of "
-        f"at least {shift.near_copy_cosine:g})"
+        f"Images that look almost like one that was trained or chosen on (cosine of at least "
+        f"{shift.near_copy_cosine:g}): {shift.near_copies:,}"
         + (
             "; where they are the same picture, the numbers out of domain are too good."
             if shift.near_copies

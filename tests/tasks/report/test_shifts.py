@@ -101,12 +101,13 @@ def test_another_dataset_says_what_it_is_and_what_speaks_against_it() -> None:
     assert section["title"] == "another dataset: clinic"
     assert section["told_by"] == "the test images of both datasets"
     assert section["about"] == (
-        "Out of domain are 1,100 images of clinic: 12 images in /data; in domain are 1,100 test "
-        "images of the study. No image of clinic was trained on or chosen by. Whether the encoder "
-        "was pretrained on them is not known. Rejected were 3 of no class of the study, 2 which "
-        "are images of the study byte for byte, 1 broken-image. 0 look almost like an image that "
-        "was trained or chosen on (cosine of at least 0.995). Left out, since one side has too "
-        "few: nevus. Independent groups on the thinner side: melanoma 30."
+        "Out of domain are 1,100 images of clinic (12 images in /data), by which nothing was "
+        "trained or chosen; in domain are 1,100 test images of the study. Heads and concepts are "
+        "those of the results above, as they are. Whether the encoder was pretrained on them is "
+        "not known. Rejected were 3 of no class of the study, 2 which are images of the study byte "
+        "for byte, 1 broken-image. Images that look almost like one that was trained or chosen on "
+        "(cosine of at least 0.995): 0. Left out, since one side has too few: nevus. Independent "
+        "groups on the thinner side: melanoma 30."
     )
 
 
