@@ -131,9 +131,17 @@ class _Sides:
         )
 
     def cells(self, smallest: int) -> Int[np.ndarray, " image"]:
-        """Return class x value of each image as one number, -1 where that has too few groups."""
+        """Return class x value of each image as one number.
+
+        -1 where that has too few groups, or where the class is left out of both sides.
+        """
         cell = self.labels * (int(self.levels.max()) + 1) + self.levels
-        large = [c for c in np.unique(cell) if len(np.unique(self.groups[cell == c])) >= smallest]
+        cell = np.where(self.inside + self.outside > 0, cell, -1)
+        large = [
+            c
+            for c in np.unique(cell[cell >= 0])
+            if len(np.unique(self.groups[cell == c])) >= smallest
+        ]
         return np.where(np.isin(cell, large), cell, -1)
 
 

@@ -265,6 +265,10 @@ def test_a_class_that_the_other_dataset_lacks_is_left_out_of_both(
     found = _values(result, "balanced_accuracy")
     assert (found["in_domain"], found["out_of_domain"]) == pytest.approx((here, there))
     assert [p.images for p in result.parts] == [common.sum(), 80]
+    assert {w.class_key for w in result.worst_groups} <= {"a", "b"}
+    never = _measured(study, probe, _external(study[0], np.arange(80) // 2 % 2 + 1)).results[0]
+    majority = next(w for w in never.worst_groups if w.head == "majority class")
+    assert majority.class_key in ("b", "c"), "the others are left out, however wrong it is there"
 
 
 def test_too_few_images_elsewhere_are_said_to_be_too_few(
