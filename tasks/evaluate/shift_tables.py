@@ -137,11 +137,7 @@ class _Sides:
         """
         cell = self.labels * (int(self.levels.max()) + 1) + self.levels
         cell = np.where(self.inside + self.outside > 0, cell, -1)
-        large = [
-            c
-            for c in np.unique(cell[cell >= 0])
-            if len(np.unique(self.groups[cell == c])) >= smallest
-        ]
+        large = [c for c in np.unique(cell) if len(np.unique(self.groups[cell == c])) >= smallest]
         return np.where(np.isin(cell, large), cell, -1)
 
 
