@@ -21,7 +21,7 @@ def live_display(console: Console) -> Iterator[None]:
     """Show each stage as it starts, goes on and ends; plain lines where there is no terminal."""
     with Progress(
         SpinnerColumn(finished_text=" "),
-        TextColumn("{task.fields[stage]:<14}"),
+        TextColumn("{task.fields[stage]:<18}"),
         TextColumn("{task.fields[state]:<7}", style="green"),
         _Seconds(),
         BarColumn(bar_width=24),
@@ -32,14 +32,14 @@ def live_display(console: Console) -> Iterator[None]:
         lines: dict[str, int] = {}
         now = ""
 
-        def start(name: StageName) -> None:
+        def start(title: str) -> None:
             nonlocal now
-            now = name
-            lines[name] = bars.add_task("", total=None, stage=name, state="running")
+            now = title
+            lines[title] = bars.add_task("", total=None, stage=title, state="running")
 
         def end(record: StageRecord) -> None:
             bars.update(
-                lines[record.name],  # type: ignore[arg-type] # rich's TaskID is an int
+                lines[record.title],  # type: ignore[arg-type] # rich's TaskID is an int
                 description="",
                 state=record.state,
                 total=1,
@@ -47,7 +47,7 @@ def live_display(console: Console) -> Iterator[None]:
             )
             if not console.is_terminal:
                 console.print(
-                    f"{record.name:<14} {record.state:<7} {record.seconds:7.1f} s", highlight=False
+                    f"{record.title:<18} {record.state:<7} {record.seconds:7.1f} s", highlight=False
                 )
 
         def advance(description: str, done: int, total: int) -> None:
@@ -80,9 +80,12 @@ class _Seconds(ProgressColumn):
 def print_summary(console: Console, result: RunResult, started: float) -> None:
     """Print how it went, the headline numbers, and where the results are."""
     ran = sum(r.state == "ran" for r in result.stages)
+    elsewhere = sum(bool(r.external) for r in result.stages)
+    more = f" and {elsewhere} of other datasets" if elsewhere else ""
     console.print(
-        f"\n{result.study}: {len(result.stages)} of {len(get_args(StageName))} stages, {ran} ran, "
-        f"{len(result.stages) - ran} cached, {time.monotonic() - started:.0f} s in all",
+        f"\n{result.study}: {len(result.stages) - elsewhere} of {len(get_args(StageName))} stages"
+        f"{more}, {ran} ran, {len(result.stages) - ran} cached, "
+        f"{time.monotonic() - started:.0f} s in all",
         highlight=False,
     )
     for head, metrics in result.metrics.items():

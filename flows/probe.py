@@ -8,11 +8,16 @@ from pydantic import Field
 
 from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
 from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
-from schemas.artifact import Ref
+from schemas.artifact import Ref, StudyError
 from schemas.concept_dataset import ConceptDataset
+from schemas.external import ExternalImages
 from schemas.report import Report
 from schemas.study import Study
+from schemas.validation import ValidatedConceptDataset
+from tasks.embed.precision import resolve_precision
+from tasks.embed.task import embed_images
 from tasks.evaluate.task import evaluate_probe
+from tasks.ingest.task import ingest_dataset
 from tasks.probe.few_shot_task import train_few_shot_heads
 from tasks.probe.shift_task import train_shift_heads
 from tasks.probe.task import train_probe
@@ -26,6 +31,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     run, store = stages.run, stages.store
 
     guarded = study.evaluate.thresholdout is not None  # then nothing of these would be told
+    external = () if guarded else take_in_external(study, published, stages)
     few_shots = None
     if study.few_shots and not guarded:
         draws = run(draw_few_shots, published, study.select, study.few_shots, store)
@@ -36,9 +42,43 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         shift_heads = run(train_shift_heads, published, shifts, study.probe, store)
     probe = run(train_probe, published, study.probe, store)
     evaluation = run(
-        evaluate_probe, published, probe, few_shots, study.evaluate, store, shift_heads
+        evaluate_probe, published, probe, few_shots, study.evaluate, store, shift_heads, external
     )
     return run(write_report, published, probe, evaluation, study.report, store)
+
+
+def take_in_external(
+    study: Study, published: Ref[ConceptDataset], stages: Stages
+) -> tuple[ExternalImages, ...]:
+    """Take in and embed the images of every other dataset, as the study's own were.
+
+    Raises:
+        StudyError: naming the dataset that something is wrong with.
+    """
+    if not study.external:
+        return ()
+    store, machine = stages.store, stages.options.machine
+    validated = Ref.parse(store.manifest(published).recipe.inputs["validated"])
+    own = store.load(ValidatedConceptDataset, validated).dataset_ref
+    encoder = resolve_precision(study.encoder, machine)
+    taken = []
+    for external in study.external:
+        run = stages.on(external.name).run
+        try:
+            dataset = run(ingest_dataset, external.dataset, store, machine, own)
+            vectors = run(embed_images, dataset, encoder, machine, store)
+        except StudyError as error:
+            raise StudyError(f"the external dataset {external.name}: {error}") from error
+        taken.append(
+            ExternalImages(
+                name=external.name,
+                dataset=dataset,
+                vectors=vectors,
+                pretraining_covers=external.pretraining_covers,
+                near_duplicate_cosine=study.index.near_duplicate_cosine,
+            )
+        )
+    return tuple(taken)
 
 
 @flow(name="probe", flow_run_name=run_name)

@@ -42,7 +42,7 @@ class RunResult(BaseModel, frozen=True):
 
     @property
     def made(self) -> dict[str, Ref[Any]]:
-        """Return kind -> the last of that kind that the run made or found."""
+        """Return kind -> the last of that kind that the run made or found of the study's own."""
         return _made(self.stages)
 
 
@@ -86,5 +86,5 @@ def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None =
 
 
 def _made(stages: Iterable[StageRecord]) -> dict[str, Ref[Any]]:
-    refs = [Ref.parse(record.ref) for record in stages]
+    refs = [Ref.parse(record.ref) for record in stages if not record.external]
     return {ref.kind: ref for ref in refs}

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
@@ -29,7 +29,8 @@ class RunOptions(BaseModel, frozen=True, extra="forbid"):
     )
     until: StageName | None = Field(default=None, description="end the run after this stage")
     refresh: tuple[StageName, ...] = Field(
-        default=(), description="repeat these stages even where nothing changed"
+        default=(),
+        description="repeat these stages even where nothing changed, on other datasets too",
     )
     machine: Machine = Field(default_factory=Machine, description="device, batch size, threads")
 
@@ -41,9 +42,21 @@ class StageRecord(BaseModel, frozen=True):
     """What became of one stage in one run."""
 
     name: StageName
+    external: str = Field(
+        default="", description="the other dataset that it was run on; empty: the study's own"
+    )
     state: Literal["ran", "cached"]
     seconds: float
     ref: str = Field(description="`kind/digest` of what it made")
+
+    @property
+    def title(self) -> str:
+        """The stage, and the dataset where it is not the study's own."""
+        return _title(self.name, self.external)
+
+
+def _title(name: str, external: str) -> str:
+    return f"{name} ({external})" if external else name
 
 
 class Reached(Exception):
@@ -54,7 +67,8 @@ class Reached(Exception):
 class Watcher:
     """Told of every stage as it starts and ends; the command line's display."""
 
-    on_start: Callable[[StageName], None]
+    on_start: Callable[[str], None]
+    """Is given the title."""
     on_end: Callable[[StageRecord], None]
 
 
@@ -71,6 +85,12 @@ class Stages:
 
     options: RunOptions
     records: list[StageRecord] = field(default_factory=list)
+    external: str = ""
+    """The other dataset that they are run on; empty: the study's own."""
+
+    def on(self, external: str) -> "Stages":
+        """Return stages of the same run for another dataset; no run ends with one of these."""
+        return replace(self, external=external)
 
     @property
     def store(self) -> ArtifactStore:
@@ -89,18 +109,22 @@ class Stages:
         name: StageName = stage.name  # type: ignore[assignment] # stages carry stage names
         watcher = stage_watcher.get()
         if watcher:
-            watcher.on_start(name)
+            watcher.on_start(_title(name, self.external))
         start = time.perf_counter()
         ref, state = self._ask(stage, name in self.options.refresh, *args, **kwargs)
         if state == "cached" and not self.store.is_whole(ref):
             ref, state = self._ask(stage, True, *args, **kwargs)
         record = StageRecord(
-            name=name, state=state, seconds=round(time.perf_counter() - start, 3), ref=str(ref)
+            name=name,
+            external=self.external,
+            state=state,
+            seconds=round(time.perf_counter() - start, 3),
+            ref=str(ref),
         )
         self.records.append(record)
         if watcher:
             watcher.on_end(record)
-        if name == self.options.until:
+        if name == self.options.until and not self.external:
             raise Reached
         return ref
 
@@ -111,7 +135,11 @@ class Stages:
         with explained(self.store.root):
             answers.mkdir(parents=True, exist_ok=True)
             _distrust(answers, stage.name)
-        wanted = stage.with_options(result_storage=answers, refresh_cache=anew)
+        wanted = stage.with_options(
+            result_storage=answers,
+            refresh_cache=anew,
+            task_run_name=_title(stage.name, self.external) if self.external else None,
+        )
         machine = self.options.machine
         with explained(self.store.root, DISK_REMEDIES), cores_shared(machine):
             state = wanted(*args, **kwargs, return_state=True)

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -29,6 +29,11 @@ class SyntheticSource(BaseModel, frozen=True, extra="forbid"):
     kind: Literal["synthetic"] = "synthetic"
     images: int = Field(default=2000, ge=50, le=100_000, description="how many images to draw")
     seed: int = Field(default=0, ge=0, description="another seed gives other subjects")
+    light: Literal["flash", "lamp"] = Field(
+        default="flash",
+        description="lamp: dimmer and yellower, as if photographed in another place; it shows what "
+        "another camera does to heads, and no more",
+    )
 
 
 class FolderSource(BaseModel, frozen=True, extra="forbid"):
@@ -153,6 +158,11 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         default_factory=dict,
         description="label in the data -> its name and synonyms; empty: every label, as it stands",
     )
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="label in the data -> the class key it stands for; several may stand for one. "
+        "A label that is not here is a class key as it is",
+    )
     id_column: str | None = Field(default=None, description="column with a unique image id")
     subject_column: str | None = Field(default=None, description="column with the patient")
     lesion_column: str | None = Field(default=None, description="column with the lesion")
@@ -200,9 +210,22 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         """Let `mel: melanoma` stand for `mel: {name: melanoma}`."""
         if not isinstance(value, dict):
             return value
-        if any(isinstance(k, bool) for k in value):
-            raise ValueError("quote yes, no, on and off: YAML reads them as true and false")
+        _refuse_truths(value)
         return {str(k): {"name": v} if isinstance(v, str) else v for k, v in value.items()}
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _numbers_are_labels(cls, value: object) -> object:
+        """Let `0: nv` stand for `"0": nv`."""
+        if not isinstance(value, dict):
+            return value
+        _refuse_truths([*value, *value.values()])
+        return {str(k): str(v) if isinstance(v, int) else v for k, v in value.items()}
+
+
+def _refuse_truths(labels: Iterable[object]) -> None:
+    if any(isinstance(label, bool) for label in labels):
+        raise ValueError("quote yes, no, on and off: YAML reads them as true and false")
 
 
 # --- the artifacts ---------------------------------------------------------------------------
@@ -240,6 +263,8 @@ RejectionReason = Literal[
     "outside-folder",
     "missing-label",
     "unknown-label",
+    "other-class",
+    "study-image",
     "unknown-split",
     "missing-id",
     "duplicate-id",

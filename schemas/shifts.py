@@ -88,6 +88,37 @@ class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
 
 ShiftSpec = Annotated[DomainShift | ConfoundedShift, Field(discriminator="kind")]
 
+
+class DatasetShift(BaseModel, frozen=True, extra="forbid"):
+    """Train on the study's own images, test on all of another dataset; what is said of that."""
+
+    kind: Literal["dataset"] = "dataset"
+    name: str
+    source: str = Field(description="one line about where its images come from")
+    synthetic: bool = Field(description="true where the project drew them")
+    rejected: dict[str, int] = Field(description="reason -> rows that became no test images")
+    near_copies: int = Field(
+        description="images that look almost like one that was trained or chosen on"
+    )
+    near_copy_cosine: float = Field(description="from which on two images count as that")
+    pretraining_covers: Literal["yes", "no", "unknown"] = Field(
+        description="whether the encoder was pretrained on them"
+    )
+    looks: str = Field(default="", description="what the ledger says of earlier looks at them")
+
+    @property
+    def column(self) -> str:
+        """What tells the two sides apart."""
+        return "dataset"
+
+    @property
+    def title(self) -> str:
+        """What the shift is called."""
+        return f"another dataset: {self.name}"
+
+
+PlannedShift = Annotated[DomainShift | ConfoundedShift | DatasetShift, Field(discriminator="kind")]
+
 ShiftPartName = Literal["training", "validation", "in_domain", "out_of_domain"]
 
 
@@ -113,9 +144,10 @@ class ShiftPart(BaseModel, frozen=True):
 class ShiftPlan(BaseModel, frozen=True):
     """What a shift comes to on one dataset, as far as training and validation images say."""
 
-    spec: ShiftSpec
+    spec: PlannedShift
     values: tuple[str, ...] = Field(
-        description="of the column; of a domain shift first those trained on, then all others"
+        description="of the column; of a domain shift first those trained on, then all others; of "
+        "datasets first the study's own"
     )
     pairing: tuple[str, ...] = Field(
         default=(), description="the value of each class, in the order of the class keys"
@@ -202,7 +234,7 @@ class _HeadsFile(BaseModel, frozen=True):
 
 # --- what they are worth -------------------------------------------------------------------------
 
-ShiftMetricName = Literal["balanced_accuracy", "macro_auroc"]
+ShiftMetricName = Literal["balanced_accuracy", "macro_auroc", "debiased_calibration_error"]
 ShiftValueName = Literal["in_domain", "out_of_domain", "gap", "mean", "worst_group"]
 
 

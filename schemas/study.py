@@ -9,6 +9,7 @@ from schemas.concept_dataset import PublishSpec
 from schemas.concepts import SelectSpec
 from schemas.embeddings import EncoderSpec, OpenClipEncoder
 from schemas.evaluation import EvaluateSpec
+from schemas.external import ExternalSpec
 from schemas.few_shots import FewShotSpec
 from schemas.images import DatasetSpec
 from schemas.index import IndexSpec
@@ -81,6 +82,10 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     shifts: tuple[ShiftSpec, ...] = Field(
         default=(), description="what heads are worth on other images than they were trained on"
     )
+    external: tuple[ExternalSpec, ...] = Field(
+        default=(),
+        description="other datasets, on all of whose images the heads are measured as they are",
+    )
     probe: ProbeSpec = Field(default_factory=ProbeSpec, description="how heads are trained")
     evaluate: EvaluateSpec = Field(
         default_factory=EvaluateSpec, description="how heads are measured"
@@ -93,6 +98,12 @@ class Study(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(
                 "dataset.source is `vectors`, so encoder must be `precomputed` with the same file"
             )
+        for external in self.external:
+            if external.dataset.source.kind == "vectors" and self.encoder.kind != "precomputed":
+                raise ValueError(
+                    f"the external dataset {external.name} is of `vectors`, so encoder must be "
+                    "`precomputed`, of one file with the vectors of both datasets"
+                )
         return self
 
     @model_validator(mode="after")
@@ -103,6 +114,13 @@ class Study(BaseModel, frozen=True, extra="forbid"):
                 f"shifts: the same shift stands there twice: {'; '.join(twice)}. Its numbers would "
                 "be the same; usually a line was copied and not changed. Remove one."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _names_each_external_dataset_once(self) -> Self:
+        names = [external.name for external in self.external]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"external: {', '.join(twice)} stands there twice; rename one")
         return self
 
     @model_validator(mode="after")

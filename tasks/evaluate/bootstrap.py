@@ -4,7 +4,8 @@ Images of one person or lesion resemble each other, so n of them tell less than 
 A resample therefore draws as many groups as there are, with replacement and equal chance, and takes
 all images of each (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section
 3.8). It is kept as a weight for each image: how often its group was drawn. The number of images and
-the share of each class vary between resamples as they would between samples: nothing is stratified.
+the share of each class vary between resamples as they would between samples: nothing is stratified
+but by the sample, where there are several.
 
 Two heads are compared by their difference in each resample, so that what both find hard cancels.
 """
@@ -12,7 +13,7 @@ Two heads are compared by their difference in each resample, so that what both f
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import accumulate, islice
 from statistics import NormalDist
 
 import numpy as np
@@ -50,24 +51,42 @@ class ClusterBootstrap:
     groups: int
     resamples: int
     seed: int
+    parts: tuple[int, ...]  # groups of each part, which are drawn among themselves
 
     @classmethod
     def of(
-        cls, groups: Shaped[np.ndarray, " image"], resamples: int, seed: int
+        cls,
+        groups: Shaped[np.ndarray, " image"],
+        resamples: int,
+        seed: int,
+        parts: Int[np.ndarray, " image"] | None = None,
     ) -> "ClusterBootstrap":
         """Resample images by the name of their group.
+
+        Args:
+            groups: the group of each image.
+            resamples: how many.
+            seed: equal ones give equal resamples.
+            parts: which sample each image is of, 0, 1, ..., where there are several that were
+                collected apart, so that each has as many groups in every resample as it has. A
+                group is of one part.
 
         Raises:
             ValueError: there are fewer than two groups or there is no resample.
         """
-        names, membership = np.unique(groups, return_inverse=True)
+        names, first, membership = np.unique(groups, return_index=True, return_inverse=True)
         if len(names) < 2 or resamples < 1:
             raise ValueError(
                 f"{len(names)} groups cannot be resampled {resamples} times: an interval needs at "
                 "least 2 groups; usually all images carry the same subject id. Check the group "
                 "column, or give each image its own group if they are independent."
             )
-        return cls(membership, len(names), resamples, seed)
+        if parts is None:
+            return cls(membership, len(names), resamples, seed, (len(names),))
+        order = np.argsort(parts[first], kind="stable")  # of the groups: part by part
+        membership = np.argsort(order)[membership]
+        sizes = np.bincount(parts[first])
+        return cls(membership, len(names), resamples, seed, tuple(sizes[sizes > 0].tolist()))
 
     def replicate(self, statistic: Statistic, method: IntervalMethod = "bca") -> "Replicates":
         """Compute statistics on the sample, on each resample and, for BCa, without each group."""
@@ -88,7 +107,13 @@ class ClusterBootstrap:
         """
         generator = np.random.default_rng(self.seed)
         for first, last in self._blocks(self.resamples):
-            drawn = generator.integers(self.groups, size=(last - first, self.groups))
+            drawn = np.concatenate(
+                [
+                    generator.integers(start, start + count, size=(last - first, count))
+                    for start, count in zip(accumulate((0, *self.parts)), self.parts, strict=False)
+                ],
+                axis=1,
+            )
             drawn += self.groups * np.arange(last - first)[:, None]
             counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
             yield counts.T.astype(np.float64)[self.membership].T

@@ -16,6 +16,7 @@ from tasks.evaluate.concept_interventions import measure_interventions
 from tasks.evaluate.concept_quality import measure_concepts
 from tasks.evaluate.curves import draw_curves
 from tasks.evaluate.explanation import explain_decisions
+from tasks.evaluate.external import ExternalTest
 from tasks.evaluate.features import head_features
 from tasks.evaluate.few_shot_curves import few_shot_curves
 from tasks.evaluate.judging import ExaminedImages, join_test_labels, judge_heads
@@ -43,6 +44,7 @@ def evaluate_heads(
     spec: EvaluateSpec,
     earlier_looks: tuple[TestLook, ...] = (),
     shifts: ShiftHeads | None = None,
+    external: tuple[ExternalTest, ...] = (),
 ) -> Evaluation:
     """Measure every head on the test images, with intervals and against its baselines.
 
@@ -77,7 +79,11 @@ def evaluate_heads(
         )
         if few_shots
         else None,
-        shifts=measure_shifts(published, shifts, images, spec) if shifts else None,
+        shifts=measure_shifts(
+            published, shifts or ShiftHeads((), ()), images, spec, probe, external
+        )
+        if shifts or external
+        else None,
         concepts=measure_concepts(published, probe, images, bootstrap, spec),
         interventions=measure_interventions(published, probe, images, bootstrap, spec),
         disagreement=find_quarrels(images, bottleneck, linear),

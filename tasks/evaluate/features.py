@@ -1,7 +1,7 @@
 """What each head looks at, and what it looked at in training."""
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float32, Float64, Int
 
 from schemas.concept_dataset import ConceptDataset
 from schemas.probe import Head, head_inputs
@@ -17,11 +17,18 @@ def head_features(
         head: any head of the probe.
         rows: of the images.
     """
+    return features_of(published, head, published.vectors[rows])
+
+
+def features_of(
+    published: ConceptDataset, head: Head, vectors: Float32[np.ndarray, "image dim"]
+) -> Float64[np.ndarray, "image feature"]:
+    """Return the same of any images, such as another dataset's, by their vectors."""
     of_text = published.pool_vectors[
         published.pool_rows(c.concept_id for c in head.facts.candidates)
     ]
     directions = of_text if head.directions is None else head.directions
-    return head_inputs(head.facts.inputs, published.vectors[rows], directions)
+    return head_inputs(head.facts.inputs, vectors, directions)
 
 
 def known_features(

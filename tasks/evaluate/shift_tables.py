@@ -6,20 +6,25 @@ attribute go together as in training, or the other way round (tasks/confounding.
 they are the study's own test images, so nobody on them was trained on, and whole groups are drawn
 in the bootstrap, so that the gap is paired as far as the data is.
 
+Another dataset is out of domain as a whole: the heads are the study's own, and the two datasets
+were collected apart, so that in the bootstrap the groups of each are drawn among themselves.
+
 Means over classes compare only over the same classes, so a class of which one side has hardly any
 image is left out of both. Intervals are percentiles, and all heads see the same resamples.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isnan
+from typing import cast, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Shaped
+from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
 from schemas.artifact import StudyError
 from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec
+from schemas.evaluation import EvaluateSpec, MetricName
 from schemas.images import METADATA
 from schemas.probe import Probe
 from schemas.shifts import (
@@ -30,6 +35,7 @@ from schemas.shifts import (
     ShiftPart,
     ShiftPlan,
     ShiftResult,
+    ShiftSpec,
     ShiftTables,
     ShiftValue,
     UnusableShift,
@@ -37,16 +43,19 @@ from schemas.shifts import (
 )
 from tasks.confounding import describe_part, reverse_pairing, weigh_confounded
 from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates
-from tasks.evaluate.features import head_features
+from tasks.evaluate.calibration import debiased_calibration_error
+from tasks.evaluate.external import ExternalTest, join_external, plan_external
+from tasks.evaluate.features import features_of
 from tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
 from tasks.evaluate.metrics import METRICS, stratified_auroc
 from tasks.evaluate.quality import is_defined
 from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accuracy
 from tasks.metadata import name_values
 
-_METRICS: tuple[ShiftMetricName, ...] = ("balanced_accuracy", "macro_auroc")
+_METRICS: tuple[ShiftMetricName, ...] = get_args(ShiftMetricName)
+_OF_IMAGES: tuple[MetricName, ...] = ("balanced_accuracy", "macro_auroc")
 _FEWEST_GROUPS = 5  # of a class on one side; what they leave to say stands beside the numbers
-_COLUMNS = [METRICS.index(name) for name in _METRICS]
+_COLUMNS = [METRICS.index(name) for name in _OF_IMAGES]
 
 
 class _Unusable(Exception):
@@ -54,7 +63,12 @@ class _Unusable(Exception):
 
 
 def measure_shifts(
-    published: ConceptDataset, heads: ShiftHeads, images: ExaminedImages, spec: EvaluateSpec
+    published: ConceptDataset,
+    heads: ShiftHeads,
+    images: ExaminedImages,
+    spec: EvaluateSpec,
+    probe: Probe | None = None,
+    external: Sequence[ExternalTest] = (),
 ) -> ShiftTables:
     """Measure the heads of every shift; a shift that too few images are left for says so.
 
@@ -63,21 +77,35 @@ def measure_shifts(
         heads: of every shift.
         images: the test images with their labels.
         spec: resamples, confidence, and how many groups are enough.
+        probe: the heads of the whole training split, which other datasets are asked.
+        external: the other datasets.
     """
+    measurements: list[tuple[str, Callable[[], ShiftResult]]] = [
+        (plan.spec.title, partial(_measure, published, plan, shifted, images, spec))
+        for plan, shifted in zip(heads.plans, heads.probes, strict=True)
+    ]
+    if probe:
+        measurements += [
+            (
+                other.images.shift.title,
+                partial(_measure_external, published, probe, images, other, spec),
+            )
+            for other in external
+        ]
     results: list[ShiftResult] = []
     unusable: list[UnusableShift] = [*heads.unusable]
-    for plan, probe in zip(heads.plans, heads.probes, strict=True):
+    for title, measure in measurements:
         try:
-            results.append(_measure(published, plan, probe, images, spec))
+            results.append(measure())
         except (_Unusable, StudyError) as reason:
-            unusable.append(UnusableShift(title=plan.spec.title, reason=str(reason)))
+            unusable.append(UnusableShift(title=title, reason=str(reason)))
     return ShiftTables(
         results=tuple(results),
         unusable=tuple(unusable),
         confidence=spec.confidence,
         resamples=spec.resamples,
         smallest=spec.smallest_subgroup,
-        fewest=min(_FEWEST_GROUPS, spec.smallest_subgroup),
+        fewest=_fewest(spec),
     )
 
 
@@ -103,10 +131,23 @@ class _Sides:
         )
 
     def cells(self, smallest: int) -> Int[np.ndarray, " image"]:
-        """Return class x value of each image as one number, -1 where that has too few groups."""
+        """Return class x value of each image as one number.
+
+        -1 where that has too few groups, or where the class is left out of both sides.
+        """
         cell = self.labels * (int(self.levels.max()) + 1) + self.levels
+        cell = np.where(self.inside + self.outside > 0, cell, -1)
         large = [c for c in np.unique(cell) if len(np.unique(self.groups[cell == c])) >= smallest]
         return np.where(np.isin(cell, large), cell, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The images by which concepts are told to know of the column."""
+
+    vectors: Float32[np.ndarray, "image dim"]
+    labels: Int[np.ndarray, " image"]
+    levels: Int[np.ndarray, " image"]
 
 
 def _measure(
@@ -116,34 +157,83 @@ def _measure(
     images: ExaminedImages,
     spec: EvaluateSpec,
 ) -> ShiftResult:
-    fewest = min(_FEWEST_GROUPS, spec.smallest_subgroup)
-    levels = _levels(published, plan)
-    sides = _part(plan, images, levels[published.rows("test")], fewest)
+    levels, test = _levels(published, plan), published.rows("test")
+    rows = np.concatenate([published.rows("train"), published.rows("validation")])
+    labels = np.concatenate([published.labels("train"), published.labels("validation")])
+    known = levels[rows] >= 0
+    seen = _Seen(published.vectors[rows[known]], labels[known], levels[rows[known]])
+    return _tabulate(
+        published, plan, probe, images, published.vectors[test], levels[test], seen, spec
+    )
+
+
+def _measure_external(
+    published: ConceptDataset,
+    probe: Probe,
+    images: ExaminedImages,
+    external: ExternalTest,
+    spec: EvaluateSpec,
+) -> ShiftResult:
+    """Measure the study's own heads on its test images and on another dataset's."""
+    plan = plan_external(published, external.images.shift)
+    together, levels = join_external(images, external)
+    vectors = np.concatenate([published.vectors[published.rows("test")], external.images.vectors])
+    return _tabulate(
+        published,
+        plan,
+        probe,
+        together,
+        vectors,
+        levels,
+        _Seen(vectors, together.labels, levels),
+        spec,
+    )
+
+
+def _tabulate(
+    published: ConceptDataset,
+    plan: ShiftPlan,
+    probe: Probe,
+    images: ExaminedImages,
+    vectors: Float32[np.ndarray, "image dim"],
+    levels: Int[np.ndarray, " image"],
+    seen: _Seen,
+    spec: EvaluateSpec,
+) -> ShiftResult:
+    """Measure heads on images whose value, if it is known, says in or out of domain."""
+    sides = _part(plan, images, levels, _fewest(spec))
     parts = sides.describe(plan)
     if min(part.classes for part in parts) < 2 or (plan.pairing and parts[0].cramers_v is None):
         raise _Unusable(
-            f"too few classes have test images of {fewest} independent groups on both sides; "
-            f"left out are: {', '.join(sides.left_out)}"
+            f"too few classes have test images of {_fewest(spec)} independent groups on both "
+            f"sides; left out are: {', '.join(sides.left_out)}"
         )
-    rows = published.rows("test")[sides.rows]
-    said = {h.facts.name: h.logits(head_features(published, h, rows)) for h in probe.heads}
+    looked_at = vectors[sides.rows]
+    said = {h.facts.name: h.logits(features_of(published, h, looked_at)) for h in probe.heads}
     judged = tuple(judge_heads(probe, said))
     cells = sides.cells(spec.smallest_subgroup)
+    apart = sides.levels if plan.spec.kind == "dataset" else None
+    bootstrap = ClusterBootstrap.of(sides.groups, spec.resamples, spec.seed, apart)
     return ShiftResult(
         plan=plan,
         parts=parts,
         left_out=sides.left_out,
         thinner_groups=sides.thinner_groups,
-        values=tuple(_values(judged, sides, cells, spec)),
+        values=tuple(_values(judged, sides, cells, bootstrap, spec.confidence)),
         worst_groups=tuple(_worst_groups(judged, sides, cells, plan, images.class_keys)),
-        confounders=_confounders(published, plan, probe, levels),
+        confounders=_confounders(published, plan, probe, seen),
     )
+
+
+def _fewest(spec: EvaluateSpec) -> int:
+    return min(_FEWEST_GROUPS, spec.smallest_subgroup)
 
 
 def _levels(published: ConceptDataset, plan: ShiftPlan) -> Int[np.ndarray, " image"]:
     """Return which value of the plan every image of the study has; -1 where none is known."""
-    column = published.images[METADATA + plan.spec.column]
-    return plan.positions(name_values(plan.spec.column, column, plan.spec.below).tolist())
+    shift = cast(ShiftSpec, plan.spec)  # another dataset is no column
+    named = name_values(shift.column, published.images[METADATA + shift.column], shift.below)
+    return plan.positions(named.tolist())
 
 
 def _part(
@@ -194,7 +284,8 @@ def _values(
     judged: Sequence[Judged],
     sides: _Sides,
     cells: Int[np.ndarray, " image"],
-    spec: EvaluateSpec,
+    bootstrap: ClusterBootstrap,
+    confidence: float,
 ) -> Iterator[ShiftValue]:
     """Yield every defined number of every head with its lead over the linear probe."""
 
@@ -203,14 +294,13 @@ def _values(
     ) -> Float64[np.ndarray, "resample statistic"]:
         return np.concatenate([_numbers(j, sides, cells, weights) for j in judged], axis=1)
 
-    bootstrap = ClusterBootstrap.of(sides.groups, spec.resamples, spec.seed)
     together = bootstrap.replicate(statistic, "percentile")
     wide = len(SHIFT_VALUES) * len(_METRICS) + 1
     of_head = [together.columns(slice(i * wide, (i + 1) * wide)) for i in range(len(judged))]
     linear = of_head[next(i for i, j in enumerate(judged) if j.kind == "linear_probe")]
     for head, replicates in zip(judged, of_head, strict=True):
         lead = None if replicates is linear else replicates - linear
-        yield from _of_head(head, replicates, lead, spec.confidence)
+        yield from _of_head(head, replicates, lead, confidence)
 
 
 def _numbers(
@@ -223,9 +313,30 @@ def _numbers(
     draws = []
     for probabilities in head.draws:
         metrics = shift_metrics(sides.labels, probabilities, sides.inside, sides.outside, weights)
-        draws.append(metrics[:, :, _COLUMNS].reshape(len(weights), -1))
+        metrics = np.dstack([metrics[:, :, _COLUMNS], _calibration(probabilities, sides, weights)])
+        draws.append(metrics.reshape(len(weights), -1))
     worst = worst_group_accuracy(_rights(head, sides), cells, weights)
     return np.column_stack([np.mean(draws, axis=0), worst])
+
+
+def _calibration(
+    probabilities: Float64[np.ndarray, "image class"],
+    sides: _Sides,
+    weights: Float64[np.ndarray, "resample image"],
+) -> Float64[np.ndarray, "resample value"]:
+    """Return the debiased calibration error as `SHIFT_VALUES`.
+
+    NaN where sides weigh images, since its pairs are of groups that count as wholes.
+    """
+    if not np.isin([sides.inside, sides.outside], (0, 1)).all():
+        return np.full((len(weights), len(SHIFT_VALUES)), np.nan)
+    inside, outside = (
+        debiased_calibration_error(
+            sides.labels[side], probabilities[side], sides.groups[side], weights.T[side].T
+        )
+        for side in (sides.inside > 0, sides.outside > 0)
+    )
+    return np.column_stack([inside, outside, inside - outside, (inside + outside) / 2])
 
 
 def _rights(head: Judged, sides: _Sides) -> Float64[np.ndarray, " image"]:
@@ -241,7 +352,7 @@ def _of_head(
     found = replicates.intervals("percentile", confidence)
     ahead: Sequence[Interval | None] = [None] * len(found)
     if lead:
-        ahead = lead.intervals("percentile", confidence)
+        ahead = [i if is_defined(i) else None for i in lead.intervals("percentile", confidence)]
     for (of, name), interval, before in zip(
         [*names, ("worst_group", "accuracy")], found, ahead, strict=True
     ):
@@ -289,28 +400,26 @@ def _confounders(
     published: ConceptDataset,
     plan: ShiftPlan,
     probe: Probe,
-    levels: Int[np.ndarray, " image"],
+    seen: _Seen,
 ) -> tuple[ConfounderScore, ...]:
     """Return every concept of the bottleneck with the value that it tells best, the best first.
 
-    By training and validation images of the whole study. As the data has label and attribute go
-    together, a concept that tells the class tells of the attribute too; within classes it does not.
+    By training and validation images of the whole study; of two datasets by their test images. As
+    the data has label and attribute go together, a concept that tells the class tells of the
+    attribute too; within classes it does not.
     """
-    rows = np.concatenate([published.rows("train"), published.rows("validation")])
-    labels = np.concatenate([published.labels("train"), published.labels("validation")])
-    known = levels[rows] >= 0
-    rows, labels = rows[known], labels[known]
+    labels, levels = seen.labels, seen.levels
     candidates = probe.head("concept_bottleneck").facts.candidates
     chosen = published.pool_vectors[published.pool_rows(c.concept_id for c in candidates)]
-    scores = (published.vectors[rows] @ chosen.T).astype(np.float64)
-    told = [a for a in range(len(plan.values)) if 0 < (levels[rows] == a).sum() < len(rows)]
+    scores = (seen.vectors @ chosen.T).astype(np.float64)
+    told = [a for a in range(len(plan.values)) if 0 < (levels == a).sum() < len(levels)]
     if len(told) == 2 == len(plan.values):
         told = told[1:]  # the other is the same turned round
     found = [
-        _telling(scores, levels[rows] == a, strata)
+        _telling(scores, levels == a, strata)
         for strata in (
             [np.flatnonzero(labels == k) for k in np.unique(labels)],
-            [np.arange(len(rows))],
+            [np.arange(len(levels))],
         )
         for a in told
     ]

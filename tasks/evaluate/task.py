@@ -3,11 +3,14 @@
 import hashlib
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from prefect import task
 
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
+from schemas.embeddings import ImageEmbeddings
 from schemas.evaluation import (
     EvaluateSpec,
     Evaluation,
@@ -15,13 +18,17 @@ from schemas.evaluation import (
     TestLook,
     tell_looks,
 )
+from schemas.external import ExternalImages
 from schemas.few_shots import FewShotHeads
-from schemas.images import TestLabels
+from schemas.images import ImageDataset, TestLabels
 from schemas.probe import Probe
 from schemas.shifts import ShiftHeads, ShiftTables
 from storage.ledger import TestLedger
 from storage.store import ArtifactStore
 from tasks.stage import Stage, leave_table
+
+if TYPE_CHECKING:  # cached runs need none of it
+    from tasks.evaluate.external import ExternalTest, OtherImages
 
 STAGE = Stage(name="evaluate")
 
@@ -34,8 +41,12 @@ def evaluate_probe(
     spec: EvaluateSpec,
     store: ArtifactStore,
     shifts: Ref[ShiftHeads] | None = None,
+    external: tuple[ExternalImages, ...] = (),
 ) -> Ref[Evaluation | GuardedEvaluation]:
-    """Measure every head on the test split, with intervals and against its baselines."""
+    """Measure every head on the test split, with intervals and against its baselines.
+
+    Other datasets are test images too, whose labels are read here alone.
+    """
     from tasks.evaluate.evaluation import evaluate_heads
     from tasks.evaluate.guarded import evaluate_through_holdout
     from tasks.evaluate.judging import check_askable
@@ -46,36 +57,87 @@ def evaluate_probe(
     shifted = store.load(ShiftHeads, shifts) if shifts else None
     # What a holdout keeps, no other setting can change, so asking it so would be the same question.
     question = (published, probe, spec.thresholdout or (few_shots, shifts, spec.model_dump_json()))
-    asked = hashlib.sha256("\n".join(map(str, question)).encode()).hexdigest()
+    asked = _digest_of(question)
     check_askable(dataset, spec)
-    earlier = _record_look(dataset, heads, asked, spec, store)
+    external = () if spec.thresholdout else external  # it would tell more of the test than one may
+    others = tuple(_describe(dataset, e, store) for e in external)
+    own = dataset.images.iloc[dataset.rows("test")]
+    earlier = _record_look(dataset.test_labels_ref, own, dataset, heads, asked, spec, store)
     labels = store.load(TestLabels, dataset.test_labels_ref)
+    inputs: dict[str, Any] = {f"external {e.name}": e.vectors for e in external}
     recipe = STAGE.recipe(
-        spec, published=published, probe=probe, few_shots=few_shots, shifts=shifts
+        spec, published=published, probe=probe, few_shots=few_shots, shifts=shifts, **inputs
     )
     if spec.thresholdout:
         ask = partial(
             evaluate_through_holdout,
             *(dataset, heads, labels, spec, spec.thresholdout, asked, earlier),
         )
-        guarded = TestLedger(store.root).charge(_digest(dataset, store), asked, ask)
+        digest = _digest(dataset.test_labels_ref, store)
+        guarded = TestLedger(store.root).charge(digest, asked, ask)
         leave_table("metrics", _answers(guarded), _about_holdout(guarded))
         return store.save(guarded, recipe)
-    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier, shifted)
+    asked_elsewhere = (published, probe, spec.model_dump_json())
+    read = tuple(
+        _read_external(other, e, dataset, heads, asked_elsewhere, spec, store)
+        for other, e in zip(others, external, strict=True)
+    )
+    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier, shifted, read)
     leave_table("metrics", _rows(evaluation), _about(evaluation))
     if evaluation.shifts:
         leave_table("shift-metrics", _shift_rows(evaluation.shifts), "In and out of domain.")
     return store.save(evaluation, recipe)
 
 
+def _describe(
+    dataset: ConceptDataset, external: ExternalImages, store: ArtifactStore
+) -> "OtherImages":
+    """Return what is known of another dataset before any test label is read."""
+    from tasks.evaluate.external import describe_external
+
+    images = store.load(ImageDataset, external.dataset)
+    return describe_external(
+        dataset, external, images, store.load(ImageEmbeddings, external.vectors)
+    )
+
+
+def _read_external(
+    images: "OtherImages",
+    external: ExternalImages,
+    dataset: ConceptDataset,
+    heads: Probe,
+    asked: tuple[object, ...],
+    spec: EvaluateSpec,
+    store: ArtifactStore,
+) -> "ExternalTest":
+    """Read another dataset's labels, which is a look of its own at them."""
+    from tasks.evaluate.external import ExternalTest
+
+    other = store.load(ImageDataset, external.dataset)
+    question = _digest_of((*asked, external.dataset, external.vectors))
+    looks = _record_look(other.test_labels, other.images, dataset, heads, question, spec, store)
+    told = tell_looks(looks) or ""
+    return ExternalTest(images.with_looks(told), store.load(TestLabels, other.test_labels))
+
+
+def _digest_of(question: tuple[object, ...]) -> str:
+    return hashlib.sha256("\n".join(map(str, question)).encode()).hexdigest()
+
+
 def _record_look(
-    dataset: ConceptDataset, heads: Probe, asked: str, spec: EvaluateSpec, store: ArtifactStore
+    test: Ref[TestLabels],
+    images: pd.DataFrame,
+    dataset: ConceptDataset,
+    heads: Probe,
+    asked: str,
+    spec: EvaluateSpec,
+    store: ArtifactStore,
 ) -> tuple[TestLook, ...]:
     """Record that the test labels are about to be read; return the earlier looks at them.
 
     The same question asked again, or by two runs at a time, is one look: its answer is the same.
     """
-    labels = _digest(dataset, store)
+    labels = _digest(test, store)
     what = "through the reusable holdout, one metric" if spec.thresholdout else "every metric"
     look = TestLook(
         labels=labels,
@@ -84,16 +146,16 @@ def _record_look(
         asked=f"{what} of {len(heads.families)} heads",
         question=asked,
     )
-    return TestLedger(store.root).record(look, dataset.images["sha256"].iloc[dataset.rows("test")])
+    return TestLedger(store.root).record(look, images["sha256"])
 
 
-def _digest(dataset: ConceptDataset, store: ArtifactStore) -> str:
+def _digest(test: Ref[TestLabels], store: ArtifactStore) -> str:
     """Return the digest by which test labels are known: of their content, not read but listed.
 
     Their address would not do: equal labels that were set apart under other settings are the same
     test.
     """
-    files = store.manifest(dataset.test_labels_ref).files.values()
+    files = store.manifest(test).files.values()
     return "".join(file.sha256 for file in files)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from tasks.ingest.splits import connected_groups, deal_groups
 from tasks.ingest.verify import Verified
 
 _EXAMPLES = 5
+_EXPECTED: tuple[RejectionReason, ...] = ("other-class", "study-image")
+"""Why images of an external dataset are left out although nothing is wrong with them."""
 _REMEDIES: dict[RejectionReason, str] = {
     "missing-file": "check the image column, `image_folder` and `image_suffix`",
     "unlisted-file": "move such files away, or read the metadata as a `table` source",
@@ -39,11 +41,12 @@ class TooManyRejected(StudyError):
 
 
 def check_rejected(rejected: Sequence[Rejection], rows: int, allowed: float) -> None:
-    """Stop if more than the allowed share of the rows was rejected.
+    """Stop if more than the allowed share of the rows was rejected because something is wrong.
 
     Raises:
         TooManyRejected: saying how many, for which reasons, some of them, and what to do.
     """
+    rejected = [r for r in rejected if r.reason not in _EXPECTED]
     if len(rejected) <= allowed * rows:
         return
     reasons = Counter(r.reason for r in rejected).most_common()
@@ -59,8 +62,12 @@ def check_rejected(rejected: Sequence[Rejection], rows: int, allowed: float) -> 
     raise TooManyRejected("\n  ".join(lines), tuple(rejected))
 
 
-def read_claims(listing: Listing) -> pd.DataFrame:
+def read_claims(listing: Listing, renamed: Mapping[str, str]) -> pd.DataFrame:
     """Return what the rows say about themselves, in the listing's order.
+
+    Args:
+        listing: the rows.
+        renamed: label -> the class key that it stands for; other labels stand as they are.
 
     Returns:
         The columns row, image_id, label, part, subject and lesion: row numbers, and text or
@@ -75,7 +82,7 @@ def read_claims(listing: Listing) -> pd.DataFrame:
     claims = {
         "row": range(len(listing)),
         "image_id": column(columns.image_id, listing.names),
-        "label": column(columns.label, nothing),
+        "label": [label and renamed.get(label, label) for label in column(columns.label, nothing)],
         "part": column(columns.split, parts or nothing),
         "subject": column(columns.subject, nothing),
         "lesion": column(columns.lesion, nothing),
@@ -94,9 +101,16 @@ def draw_claims(claims: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
 
 
 def claimed_contents(
-    listing: Listing, claims: pd.DataFrame, spec: DatasetSpec
+    listing: Listing, claims: pd.DataFrame, spec: DatasetSpec, of_study: Collection[str] = ()
 ) -> Iterator[Content]:
-    """Yield the claims' images, refused at once where the claim itself is no good."""
+    """Yield the claims' images, refused at once where the claim itself is no good.
+
+    Args:
+        listing: the rows.
+        claims: some of them, and what they say.
+        spec: the classes, where they are named, and whether there is a split.
+        of_study: class keys of the study, where this is another dataset.
+    """
     is_split = spec.split_column is not None or bool(claims["part"].notna().any())
     contents = listing.contents(claims["row"].to_numpy(dtype=np.int64))
     rows = zip(contents, claims["image_id"], claims["label"], claims["part"], strict=True)
@@ -107,6 +121,8 @@ def claimed_contents(
             yield Refusal("missing-id", "its id is empty")
         elif label is None:
             yield Refusal("missing-label", "its label is empty, or NA or the like")
+        elif of_study and label not in of_study:
+            yield Refusal("other-class", f"its label {quoted(label)} is no class of the study")
         elif spec.classes and label not in spec.classes:
             known = ", ".join(spec.classes)
             yield Refusal("unknown-label", f"its label {quoted(label)} is none of {known}")

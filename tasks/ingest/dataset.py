@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from tasks.ingest.claims import (
     read_claims,
     sort_out,
 )
+from tasks.ingest.external import check_common_classes, without_study_images
 from tasks.ingest.listing import Listing, quoted, split_name, text
 from tasks.ingest.readers import Watch, list_images
 from tasks.ingest.splits import connected_groups, deal_groups
@@ -73,15 +74,18 @@ class LabelledImages:
     phrases: Mapping[str, AttributePhrases]
     notes: tuple[str, ...]
 
-    def without_classes_in_ids(self) -> LabelledImages:
+    def without_classes_in_ids(self, renamed: Collection[str] = ()) -> LabelledImages:
         """Return the images under ids that are no paths through a folder named like their class.
 
         Ids are published, so where one would tell a class all are replaced by digests of
         themselves; rows stay sorted by them.
+
+        Args:
+            renamed: labels in the data that stand for classes.
         """
         ids = self.images["image_id"]
         pairs = zip(ids, self.images["label"], strict=True)
-        if not any(label in id_.split("/")[:-1] for id_, label in pairs):
+        if not any({label, *renamed} & set(id_.split("/")[:-1]) for id_, label in pairs):
             return self
         digests = {i: hashlib.sha256(i.encode()).hexdigest()[:16] for i in ids}
         images = self.images.assign(
@@ -134,9 +138,14 @@ class LabelledImages:
 
 
 def read_dataset(
-    spec: DatasetSpec, workshop: Path, keep: Callable[[bytes], str], workers: int, watch: Watch
+    spec: DatasetSpec,
+    workshop: Path,
+    keep: Callable[[bytes], str],
+    workers: int,
+    watch: Watch,
+    own: ImageDataset | None = None,
 ) -> LabelledImages:
-    """Read a study's source, decode every image once, and split what is left.
+    """Read a source, decode every image once, and split what is left.
 
     Args:
         spec: the source and what its columns mean.
@@ -144,21 +153,28 @@ def read_dataset(
         keep: keeps the bytes of images without a file of their own; returns their sha256.
         workers: threads that decode.
         watch: told how far it is.
+        own: the study's own images, where the source is another dataset: its classes are theirs,
+            no image is one of them, and all are test images.
 
     Raises:
         StudyError: the source is not there or lacks a column, a class is missing, or a split
-            would be empty.
+            would be empty; or another dataset has no two classes of the study, or no image that
+            the study has not.
         TooManyRejected: too large a share of the rows are no images.
     """
     listing = list_images(spec, workshop, watch)
-    claims = read_claims(listing)
+    claims = read_claims(listing, spec.labels)
     notes = list(listing.notes)
+    if own:
+        check_common_classes(claims["label"].tolist(), spec.labels, own.classes)
+        notes += ["The data's own splits are not used."] * bool(claims["part"].notna().any())
+        claims = claims.assign(part=None)
     if spec.limit is not None and spec.limit < len(listing):
         claims = draw_claims(claims, spec.limit, spec.splits.seed)
         notes.append(f"{len(claims):,} of {len(listing):,} listed images were drawn.")
     with watch("checking images", len(claims)) as advance:
         found = verify_images(
-            claimed_contents(listing, claims, spec),
+            claimed_contents(listing, claims, spec, own.class_keys if own else ()),
             root=listing.root,
             keep=keep,
             max_pixels=spec.max_pixels,
@@ -167,11 +183,17 @@ def read_dataset(
         )
         images, rejected = sort_out(claims, listing.names, found)
     check_rejected(rejected, len(claims), spec.max_rejected)
-    classes = find_classes(images["label"].tolist(), listing, spec)
+    if own:
+        images, rejected = without_study_images(images, rejected, own)
     group = connected_groups(*(codes(images[c]) for c in ("subject", "lesion", "sha256")))
-    order = {c.key: i for i, c in enumerate(classes)}
-    label = np.array([order[key] for key in images["label"]], dtype=np.int64)
-    splits, how = choose_splits(images["part"].tolist(), group, label, classes, spec.splits)
+    if own:
+        classes, how = own.classes, ["All images are test images."]
+        splits: list[Split] = ["test"] * len(images)
+    else:
+        classes = find_classes(images["label"].tolist(), listing, spec)
+        order = {c.key: i for i, c in enumerate(classes)}
+        label = np.array([order[key] for key in images["label"]], dtype=np.int64)
+        splits, how = choose_splits(images["part"].tolist(), group, label, classes, spec.splits)
     images = images.assign(group=images["image_id"].to_numpy()[group], split=splits)
     described = _describe(listing, images["row"].to_numpy(dtype=np.int64))
     is_file = ~images["location"].str.startswith("shelf:") & (images["location"] != "")

@@ -87,8 +87,9 @@ def list_synthetic(
     """Draw the synthetic dataset into the workshop and list it."""
     rows: list[dict[str, object]] = []
     names: list[str] = []
+    light = synthetic.LAMP if source.light == "lamp" else synthetic.FLASH
     with watch("drawing synthetic images", source.images) as advance:
-        for image in synthetic.generate_images(source.images, source.seed):
+        for image in synthetic.generate_images(source.images, source.seed, light=light):
             (workshop / f"{len(names)}.png").write_bytes(image.png)
             (workshop / f"{len(names)}-mask.png").write_bytes(image.mask_png)
             names.append(image.image_id)
@@ -109,6 +110,8 @@ def list_synthetic(
             )
             advance(1)
 
+    lit = ", under a lamp" if source.light == "lamp" else ""
+
     def content(row: int) -> Content:
         image, mask = workshop / f"{row}.png", workshop / f"{row}-mask.png"
         return ImageBytes(image.read_bytes, mask.read_bytes)
@@ -126,7 +129,7 @@ def list_synthetic(
         ),
         contents=lambda rows: (content(int(row)) for row in rows),
         root=workshop,
-        source=f"synthetic dermoscopy drawn by curette (seed {source.seed})",
+        source=f"synthetic dermoscopy drawn by curette (seed {source.seed}{lit})",
         class_names=dict(synthetic.CLASSES),
         synthetic=True,
     )

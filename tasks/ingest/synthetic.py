@@ -170,6 +170,9 @@ _OVERSAMPLE: Final = 3
 Canvas = Float[np.ndarray, "canvas canvas"]
 Colour = tuple[float | int, ...]  # red, green, blue: 0..255, or shares 0..1
 
+FLASH: Final[Colour] = (1.0, 1.0, 1.0)
+LAMP: Final[Colour] = (0.84, 0.69, 0.51)
+
 
 @dataclass(frozen=True)
 class SyntheticImage:
@@ -224,6 +227,7 @@ def generate_images(
     seed: int,
     case: Callable[[np.random.Generator], Case] = draw_case,
     ruler_rates: Mapping[str, float] = MappingProxyType({}),
+    light: Colour = FLASH,
 ) -> Iterator[SyntheticImage]:
     """Draw the first `count` images of the endless dataset that `seed` names.
 
@@ -237,6 +241,7 @@ def generate_images(
             `draw_unconfounded_case`.
         ruler_rates: probability of a ruler by class key, to plant a confounder on purpose;
             `RULER_RATE` for classes left out.
+        light: what red, green and blue are multiplied with; `FLASH` or `LAMP`.
 
     Raises:
         ValueError: `ruler_rates` names an unknown class.
@@ -247,7 +252,7 @@ def generate_images(
             f"ruler_rates names unknown classes {unknown}; the synthetic classes are {labels}."
         )
     rates = {label: ruler_rates.get(label, RULER_RATE) for label in labels}
-    subjects = (_draw_subject(index, seed, case, rates) for index in itertools.count())
+    subjects = (_draw_subject(index, seed, case, rates, light) for index in itertools.count())
     return itertools.islice(itertools.chain.from_iterable(subjects), count)
 
 
@@ -272,6 +277,7 @@ def _draw_subject(
     seed: int,
     draw: Callable[[np.random.Generator], Case],
     ruler_rates: Mapping[str, float],
+    light: Colour,
 ) -> Iterator[SyntheticImage]:
     rng = np.random.default_rng((seed, index))
     subject = f"subject_{index:05d}"
@@ -287,7 +293,7 @@ def _draw_subject(
         for view in range(int(rng.integers(1, 5))):
             marks = rng.random(3) < (HAIR_RATE, ruler_rates[case.label], INK_RATE)
             hair, ruler, ink = (bool(mark) for mark in marks)
-            png, mask_png = _photograph(canvas, skin, rng, hair=hair, ruler=ruler, ink=ink)
+            png, mask_png = _photograph(canvas, skin, light, rng, hair=hair, ruler=ruler, ink=ink)
             yield SyntheticImage(
                 image_id=f"{lesion}_view_{view}",
                 png=png,
@@ -506,6 +512,7 @@ def _draw_streaks(outline: _Outline, rng: np.random.Generator) -> Canvas:
 def _photograph(
     lesion: _LesionCanvas,
     skin: Colour,
+    light: Colour,
     rng: np.random.Generator,
     *,
     hair: bool,
@@ -528,10 +535,12 @@ def _photograph(
     if hair:
         image = _blend(image, _draw_hair(rng) * 0.85, (44, 30, 24))
     tilt = rng.uniform(0, 2 * np.pi)
-    light = rng.uniform(0.9, 1.07) * (1 + 0.06 * (x * np.cos(tilt) + y * np.sin(tilt)))
+    brightness = rng.uniform(0.9, 1.07) * (1 + 0.06 * (x * np.cos(tilt) + y * np.sin(tilt)))
     vignette = 1 - rng.uniform(0.18, 0.32) * np.hypot(x, y) ** 3 / 2
-    warmth = 1 + rng.uniform(-0.03, 0.03) * np.array([1, 0, -1])
-    image = image * (light * vignette)[..., None] * warmth + rng.normal(0, 2.0, x.shape)[..., None]
+    warmth = np.array(light) * (1 + rng.uniform(-0.03, 0.03) * np.array([1, 0, -1]))
+    image = (
+        image * (brightness * vignette)[..., None] * warmth + rng.normal(0, 2.0, x.shape)[..., None]
+    )
     return _png(image), _png(np.where(inside[..., 0] > 127, 255.0, 0.0))
 
 

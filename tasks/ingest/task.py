@@ -23,27 +23,36 @@ _SHOWN_REJECTIONS = 1000
 
 
 @task(name="ingest", cache_policy=STAGE, persist_result=True, result_serializer="json")
-def ingest_dataset(spec: DatasetSpec, store: ArtifactStore, machine: Machine) -> Ref[ImageDataset]:
-    """Read a labelled image dataset; keep its test labels apart."""
+def ingest_dataset(
+    spec: DatasetSpec,
+    store: ArtifactStore,
+    machine: Machine,
+    beside: Ref[ImageDataset] | None = None,
+) -> Ref[ImageDataset]:
+    """Read a labelled image dataset; keep its test labels apart.
+
+    Beside the study's own images another dataset is read: all of it is test.
+    """
     workers = usual_threads() if machine.workers is None else machine.workers
     keep = ImageShelf(store.root).put
+    own = store.load(ImageDataset, beside) if beside else None
     try:
         with _workshop(store.root) as workshop:
-            labelled = read_dataset(spec, workshop, keep, workers, progress)
-        labelled = labelled.without_classes_in_ids()
+            labelled = read_dataset(spec, workshop, keep, workers, progress, own)
+        labelled = labelled.without_classes_in_ids(spec.labels)
     except TooManyRejected as error:
         _leave_rejections(error.rejected)
         raise
-    held_out = store.save(labelled.test_labels(), STAGE.recipe(spec))
+    held_out = store.save(labelled.test_labels(), STAGE.recipe(spec, beside=beside))
     dataset = labelled.set_apart(held_out)
     _leave_rejections(dataset.rejected)
     counts = dataset.class_counts
     leave_table(
-        "ingest-classes",
+        "external-classes" if beside else "ingest-classes",
         [{"class": c.name, "key": c.key, **counts[c.key]} for c in dataset.classes],
         f"{len(dataset):,} images of {dataset.source}. " + " ".join(dataset.notes),
     )
-    return store.save(dataset, STAGE.recipe(spec, test_labels=held_out))
+    return store.save(dataset, STAGE.recipe(spec, beside=beside, test_labels=held_out))
 
 
 @contextmanager

@@ -103,8 +103,8 @@ def guarded_section(evaluation: GuardedEvaluation) -> dict[str, Any]:
             f"{evaluation.images:,} test images differs by more than about {settings.threshold:g}: "
             f"then it tells that, with noise of scale {settings.noise:g}, and spends one of its "
             f"{settings.budget} answers from the test images, of which {evaluation.remaining} are "
-            "left. No interval, subgroup, curve or single decision is told, and few shots and "
-            "shifts are not measured." + _how_well_guarded(evaluation),
+            "left. No interval, subgroup, curve or single decision is told, and few shots, "
+            "shifts and other datasets are not measured." + _how_well_guarded(evaluation),
             "rows": [
                 {
                     "head": a.head,

@@ -10,6 +10,8 @@ from schemas.probe import HeadKind
 from schemas.shifts import (
     ConfoundedShift,
     ConfounderScore,
+    DatasetShift,
+    ShiftMetricName,
     ShiftPart,
     ShiftResult,
     ShiftTables,
@@ -20,6 +22,20 @@ from tasks.report.charts import COLOURS, Axis, svg_of
 
 _LISTED_CONCEPTS = 10
 _FEW = 20  # groups; below, percentiles hold the truth less often than they say
+_METRICS: tuple[tuple[ShiftMetricName, str], ...] = (
+    ("balanced_accuracy", "balanced accuracy"),
+    ("macro_auroc", "macro AUROC"),
+    ("debiased_calibration_error", "calibration error"),
+)
+_REJECTED: dict[str, str] = {
+    "other-class": "of no class of the study",
+    "study-image": "which are images of the study byte for byte",
+}
+_COVERED = {
+    "yes": "The encoder was pretrained on them, so that what is told of them is likely too good.",
+    "no": "The encoder was not pretrained on them.",
+    "unknown": "Whether the encoder was pretrained on them is not known.",
+}
 _UNTAUGHT: tuple[HeadKind, ...] = ("majority", "shuffled_labels")
 _OF: dict[ShiftValueName, str] = {
     "in_domain": "in domain",
@@ -41,11 +57,12 @@ def shift_section(tables: ShiftTables, classes: Sequence[ClassLabel]) -> dict[st
     return {
         "note": "Heads trained on some of the training images and measured on test images like "
         "them (in domain) and unlike them (out of domain); concepts are selected anew from the "
-        f"images trained on. A class of fewer than {tables.fewest} independent groups on one "
-        "side is left out of both. The worst "
+        "images trained on. Heads may answer with any class. A class of fewer than "
+        f"{tables.fewest} independent groups on one side is left out of both. The worst "
         f"group is the class and value, of at least {tables.smallest} independent groups, at which "
         "a head is right least often; the lowest of several noisy numbers lies too low. The gap of "
-        "the zero-shot head, which no image trains, is that of the test images alone. Intervals "
+        "the zero-shot head, which no image trains, is that of the test images alone. Calibration "
+        "errors are debiased, lower is better; there is none where images are weighed. Intervals "
         f"of {tables.confidence:.0%}, percentiles of {tables.resamples:,} resamples of whole "
         "groups; leads are over the linear probe of the same shift.",
         "shifts": [_shift(result, {c.key: c.name for c in classes}) for result in tables.results],
@@ -57,8 +74,12 @@ def _shift(result: ShiftResult, names: dict[str, str]) -> dict[str, Any]:
     spec, heads = result.plan.spec, list(dict.fromkeys(v.head for v in result.values))
     return {
         "title": spec.title.replace("_", " "),
-        "column": spec.column.replace("_", " "),
-        "about": _about(result, names),
+        "column": "the dataset"
+        if isinstance(spec, DatasetShift)
+        else spec.column.replace("_", " "),
+        "about": _about_dataset(result, spec, names)
+        if isinstance(spec, DatasetShift)
+        else _about(result, names),
         "verdict": _verdict(result),
         "chart": dumbbell_chart(result.values),
         "tables": [
@@ -67,14 +88,16 @@ def _shift(result: ShiftResult, names: dict[str, str]) -> dict[str, Any]:
                 "columns": [_OF[of] for of in _OF if of != "worst_group" or worst],
                 "rows": [_row(result, head, metric, names, worst) for head in heads],
             }
-            for metric, label, worst in (
-                ("balanced_accuracy", "balanced accuracy", True),
-                ("macro_auroc", "macro AUROC", False),
-            )
+            for metric, label in _METRICS
+            if any(v.name == metric for v in result.values)
+            for worst in [metric == "balanced_accuracy"]
         ],
         "paired": bool(result.plan.pairing),
         "parts": [_part(part) for part in (*result.plan.parts, *result.parts)],
         "concepts": len(result.confounders),
+        "told_by": "the test images of both datasets"
+        if isinstance(spec, DatasetShift)
+        else "the study’s training and validation images as they are",
         "confounders": [_confounder(c) for c in result.confounders[:_LISTED_CONCEPTS]],
     }
 
@@ -97,15 +120,7 @@ def _about(result: ShiftResult, names: dict[str, str]) -> str:
     """Say what goes with what, or who is on which side."""
     plan, column = result.plan, result.plan.spec.column.replace("_", " ")
     inside, outside = result.parts
-    thin = ", ".join(names[k] for k in result.left_out if k not in plan.left_out)
-    untaught = ", ".join(names[key] for key in plan.left_out)
-    without = f" Left out, since one side has too few: {thin}." * bool(thin)
-    without += (
-        f" Left out, and trained on as it is, since training lacks one of its values: {untaught}."
-        * bool(untaught)
-    )
-    thinner = ", ".join(f"{names[k]} {n:,}" for k, n in result.thinner_groups.items())
-    without += f" Independent groups on the thinner side: {thinner}."
+    without = _left_out(result, names)
     if isinstance(plan.spec, ConfoundedShift):
         pairs = ", ".join(
             f"{name}: {value}" for name, value in zip(names.values(), plan.pairing, strict=True)
@@ -122,11 +137,54 @@ def _about(result: ShiftResult, names: dict[str, str]) -> str:
     )
 
 
+def _left_out(result: ShiftResult, names: dict[str, str]) -> str:
+    """Say which classes are not measured, and how little the others have."""
+    thin = ", ".join(names[k] for k in result.left_out if k not in result.plan.left_out)
+    untaught = ", ".join(names[key] for key in result.plan.left_out)
+    without = f" Left out, since one side has too few: {thin}." * bool(thin)
+    without += (
+        f" Left out, and trained on as it is, since training lacks one of its values: {untaught}."
+        * bool(untaught)
+    )
+    thinner = ", ".join(f"{names[k]} {n:,}" for k, n in result.thinner_groups.items())
+    return f"{without} Independent groups on the thinner side: {thinner}."
+
+
+def _about_dataset(result: ShiftResult, shift: DatasetShift, names: dict[str, str]) -> str:
+    """Say what the other dataset is, what of it is measured, and what speaks against it."""
+    inside, outside = result.parts
+    said = [
+        f"Out of domain are {outside.images:,} images of {shift.name} ({shift.source}), by which "
+        f"nothing was trained or chosen; in domain are {inside.images:,} test images of the study. "
+        "Heads and concepts are those of the results above, as they are."
+    ]
+    if shift.synthetic:
+        said.append("They were drawn by the project itself, and say nothing about medicine.")
+    said.append(_COVERED[shift.pretraining_covers])
+    if shift.rejected:
+        counts = (f"{n:,} {_REJECTED.get(why, why)}" for why, n in shift.rejected.items())
+        said.append(f"Rejected were {', '.join(counts)}.")
+    said.append(
+        f"Images that look almost like one that was trained or chosen on (cosine of at least "
+        f"{shift.near_copy_cosine:g}): {shift.near_copies:,}"
+        + (
+            "; where they are the same picture, the numbers out of domain are too good."
+            if shift.near_copies
+            else "."
+        )
+    )
+    return " ".join([*said, shift.looks]).strip() + _left_out(result, names)
+
+
 def _verdict(result: ShiftResult) -> str:
     """Tell the two heads that every reader looks for in one sentence each."""
     told = []
     for kind in ("linear_probe", "concept_bottleneck"):
-        of = {v.of: v for v in result.values if v.head_kind == kind and v.name != "macro_auroc"}
+        of = {
+            v.of: v
+            for v in result.values
+            if v.head_kind == kind and v.name in ("balanced_accuracy", "accuracy")
+        }
         if {"in_domain", "out_of_domain", "gap"} <= set(of):
             gap = of["gap"]
             turn = "falls" if gap.low > 0 else "rises" if gap.high < 0 else "goes"
@@ -166,7 +224,8 @@ def _cell(value: ShiftValue | None) -> dict[str, str] | None:
     if value.lead is not None and value.lead_low is not None and value.lead_high is not None:
         lead = f"{value.lead:+.3f}"
         above, below = value.lead_low > 0, value.lead_high < 0
-        better, worse = (below, above) if value.of == "gap" else (above, below)
+        falls = (value.of == "gap") != (value.name == "debiased_calibration_error")
+        better, worse = (below, above) if falls else (above, below)
         verdict = "good" if better else "bad" if worse else ""
     return {
         "value": f"{value.value:{sign}.3f}",
@@ -193,7 +252,7 @@ def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
 
     The majority class and shuffled labels, which teach nothing, stand in the table alone.
     """
-    left, width, row_height = 210, 900, 34
+    left, width, row_height = 250, 900, 34
     ends = [
         v
         for v in values

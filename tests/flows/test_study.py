@@ -17,9 +17,10 @@ from flows.study import study
 from flows.study_file import load_study
 from schemas.artifact import Ref, StudyError
 from schemas.evaluation import Evaluation
-from schemas.images import TestLabels
+from schemas.images import ImageDataset, TestLabels
 from schemas.study import StageName
 from schemas.validation import ConceptDatasetRejected
+from storage.ledger import TestLedger
 from storage.store import ArtifactMissing, ArtifactStore
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
@@ -31,8 +32,11 @@ SMALL = (
     "probe={epochs: 60, nec: [5], random_draws: 2, heads: [sparse]}",
     "shifts=[{kind: domain, column: hair, train_on: [no]}, {kind: confounded, column: ruler}]",
     "evaluate={resamples: 200, smallest_subgroup: 2}",
+    "external.0.dataset.source.images=60",
 )
 STAGES = list(get_args(StageName))
+EXTERNAL = ["ingest (lamp)", "embed (lamp)"]
+ALL = [*STAGES[:11], *EXTERNAL, *STAGES[11:]]  # once the concept dataset is published
 
 
 def _run(store: Path, *overrides: str, **options: Any) -> RunResult:
@@ -50,7 +54,7 @@ class _Trap:
 
 
 def _ran(result: RunResult) -> list[str]:
-    return [s.name for s in result.stages if s.state == "ran"]
+    return [s.title for s in result.stages if s.state == "ran"]
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +74,8 @@ def test_a_study_runs_every_stage_and_says_where_its_results_are(
     done: tuple[Path, RunResult],
 ) -> None:
     _, result = done
-    assert [s.name for s in result.stages] == STAGES
-    assert _ran(result) == STAGES
+    assert [s.title for s in result.stages] == ALL
+    assert _ran(result) == ALL
     assert result.report is not None
     assert "<html" in Path(result.report).read_text()
     assert result.concept_dataset is not None
@@ -96,7 +100,7 @@ def test_a_shift_is_measured_from_the_draw_to_the_page(done: tuple[Path, RunResu
     domain = shifts.results[0]
     assert domain.plan.spec.column == "hair"
     assert {"in_domain", "out_of_domain", "gap", "mean"} <= {v.of for v in domain.values}
-    assert len(shifts.results) + len(shifts.unusable) == 2
+    assert len(shifts.results) + len(shifts.unusable) == 3
     assert result.report is not None
     page = Path(result.report).read_text()
     assert '<section id="shift">' in page
@@ -106,9 +110,93 @@ def test_a_shift_is_measured_from_the_draw_to_the_page(done: tuple[Path, RunResu
 def test_a_study_without_shifts_skips_their_stages(done: tuple[Path, RunResult]) -> None:
     store, _ = done
     result = _run(store, "shifts=[]")
-    left = [s for s in STAGES if s not in ("shifts", "shift_heads")]
-    assert [s.name for s in result.stages] == left
+    left = [s for s in ALL if s not in ("shifts", "shift_heads")]
+    assert [s.title for s in result.stages] == left
     assert _ran(result) == ["evaluate", "report"]
+
+
+def test_another_dataset_is_measured_from_its_images_to_the_page(
+    done: tuple[Path, RunResult],
+) -> None:
+    store, result = done
+    ref = next(s.ref for s in result.stages if s.name == "evaluate")
+    shifts = ArtifactStore(store).load(Evaluation, Ref.parse(ref)).shifts
+    assert shifts is not None
+    found = next(r for r in shifts.results if r.plan.spec.kind == "dataset")
+    assert {"in_domain", "out_of_domain", "gap", "mean"} <= {v.of for v in found.values}
+    assert {v.head for v in found.values} == set(result.metrics)
+    assert found.parts[1].images <= 60
+    assert result.report is not None
+    page = Path(result.report).read_text()
+    assert "another dataset: lamp" in page
+    assert "They were drawn by the project itself" in page
+
+
+def test_another_dataset_trains_nothing_again(done: tuple[Path, RunResult]) -> None:
+    store, first = done
+    without = _run(store, "external=[]")
+    assert _ran(without) == ["evaluate", "report"]
+    assert [s.title for s in without.stages] == STAGES
+    changed = _run(store, "external.0.dataset.source.seed=8")
+    assert _ran(changed) == [*EXTERNAL, "evaluate", "report"]
+    own = {s.name: s.ref for s in first.stages if not s.external}
+    kept = [s for s in changed.stages if not s.external and s.name not in ("evaluate", "report")]
+    assert all(s.ref == own[s.name] for s in kept)
+
+
+def test_another_dataset_is_looked_at_on_its_own_account(done: tuple[Path, RunResult]) -> None:
+    """Adding one is no second look at the study's own test labels: no new head is asked."""
+    store, result = done
+    seen = {s.external: Ref.parse(s.ref) for s in result.stages if s.name == "ingest"}
+    shelf = ArtifactStore(store)
+    looks = {}
+    for name, ref in seen.items():
+        labels = shelf.load(ImageDataset, ref).test_labels
+        digest = shelf.manifest(labels).files["test-labels.json"].sha256
+        looks[name] = TestLedger(store).looks(digest)
+    _run(store, "external=[]")
+    assert looks["lamp"]
+    assert looks["lamp"][0].labels != looks[""][0].labels
+    assert TestLedger(store).looks(looks[""][0].labels) == looks[""]
+
+
+def test_the_reusable_holdout_leaves_other_datasets_alone(done: tuple[Path, RunResult]) -> None:
+    store, _ = done
+    guarded = _run(store, "evaluate.thresholdout={budget: 5}")
+    assert not any(s.external for s in guarded.stages)
+    assert guarded.report is not None
+    assert "other datasets are not measured" in Path(guarded.report).read_text()
+
+
+def test_a_run_never_ends_with_a_stage_of_another_dataset(done: tuple[Path, RunResult]) -> None:
+    store, first = done
+    published = next(s.ref for s in first.stages if s.name == "publish")
+    chosen = load_study(DEMO, SMALL)
+    probed = probe(published, chosen, RunOptions(store=store, until="embed"))
+    assert probed.stages[-1].name == "report"
+    assert "image-dataset" not in probed.made
+
+
+def test_what_is_wrong_with_another_dataset_names_it(
+    done: tuple[Path, RunResult], tmp_path: Path
+) -> None:
+    store, _ = done
+    with pytest.raises(StudyError, match="external dataset lamp: nothing is left of its 240"):
+        _run(
+            store,
+            "external.0.dataset.source={kind: synthetic, images: 240}",
+        )
+    with pytest.raises(StudyError, match=r"lamp: `labels` names `melanomas`, which is no class"):
+        _run(store, "external.0.dataset.labels={melanoma: melanomas}")
+    looked = {p.name for p in (store / "test-looks").iterdir()}
+    table = tmp_path / "labels.csv"
+    table.write_text("image,label\n" + "".join(f"{i}.png,class {i % 2}\n" for i in range(4)))
+    with pytest.raises(StudyError, match="lamp: it has no class in common with the study"):
+        _run(
+            store,
+            f"external.0.dataset.source={{kind: table, path: {table}, image_column: image}}",
+        )
+    assert {p.name for p in (store / "test-looks").iterdir()} == looked
 
 
 def test_the_machine_changes_nothing(done: tuple[Path, RunResult]) -> None:
@@ -122,7 +210,7 @@ def test_a_change_reruns_exactly_what_depends_on_it(done: tuple[Path, RunResult]
     changed = _run(store, "evaluate.seed=1")
     assert _ran(changed) == ["evaluate", "report"]
     changed = _run(store, "select.per_class=5")
-    assert _ran(changed) == STAGES[STAGES.index("select") :]
+    assert _ran(changed) == [s for s in ALL[ALL.index("select") :] if s not in EXTERNAL]
 
 
 def test_a_stage_can_be_repeated_and_the_same_answer_stops_there(
@@ -190,22 +278,29 @@ def test_another_store_starts_anew(done: tuple[Path, RunResult], store: Path) ->
 
 
 def test_nothing_before_the_evaluation_can_read_test_labels(store: Path) -> None:
-    """The labels are gone from the moment they are set apart until the evaluation starts."""
-    labels, away = store / TestLabels.kind, store / "away"
+    """The labels are gone from the moment they are set apart until the evaluation starts.
 
-    def start(name: StageName) -> None:
-        if name == "evaluate":
+    Those of the other dataset too.
+    """
+    labels, away = store / TestLabels.kind, store / "away"
+    away.mkdir(parents=True)
+
+    def start(title: str) -> None:
+        if title == "evaluate":
             away.rename(labels)
 
     def end(record: StageRecord) -> None:
         if record.name == "ingest":
-            labels.rename(away)
+            for artifact in list(labels.iterdir()):
+                artifact.rename(away / artifact.name)
+            labels.rmdir()
 
     token = stage_watcher.set(Watcher(start, end))
     try:
-        assert _ran(_run(store)) == STAGES
+        assert _ran(_run(store)) == ALL
     finally:
         stage_watcher.reset(token)
+    assert len(list(labels.iterdir())) == 2
 
 
 def test_the_evaluation_cannot_do_without_test_labels(
@@ -214,8 +309,8 @@ def test_the_evaluation_cannot_do_without_test_labels(
     store, _ = done
     labels = store / TestLabels.kind
 
-    def start(name: StageName) -> None:
-        if name == "evaluate":
+    def start(title: str) -> None:
+        if title == "evaluate":
             labels.rename(tmp_path / "away")
 
     token = stage_watcher.set(Watcher(start, lambda record: None))

@@ -8,7 +8,7 @@ from flows.study_file import load_study
 from schemas.artifact import StudyError
 from schemas.candidates import FileSource, RecordedSource
 from schemas.embeddings import OpenClipEncoder
-from schemas.images import TableSource
+from schemas.images import FolderSource, TableSource
 
 STUDIES = Path(__file__).parents[2] / "flows" / "studies"
 
@@ -19,6 +19,7 @@ dataset:
 propose:
   sources: [{kind: recorded}]
 """
+_OTHER = "{name: clinic, dataset: {source: {kind: synthetic}}}"
 
 
 def _write(folder: Path, text: str) -> Path:
@@ -126,6 +127,20 @@ def test_relative_paths_start_at_the_study(tmp_path: Path) -> None:
     assert study.encoder.model == tmp_path / "model"
 
 
+def test_so_do_those_of_another_dataset_and_its_labels_may_be_numbers(tmp_path: Path) -> None:
+    study = load_study(
+        _write(
+            tmp_path,
+            GOOD + "external:\n- name: clinic\n  dataset:\n    source: {kind: folder, path: b}\n"
+            "    labels: {0: nevus, 1: 1}\n",
+        )
+    )
+    source = study.external[0].dataset.source
+    assert isinstance(source, FolderSource)
+    assert source.path == tmp_path / "b"
+    assert study.external[0].dataset.labels == {"0": "nevus", "1": "1"}
+
+
 def test_a_model_name_stays_a_name(tmp_path: Path) -> None:
     (tmp_path / "ViT-B-32").mkdir()
     study = load_study(_write(tmp_path, GOOD + "encoder: {kind: open_clip, model: ViT-B-32}\n"))
@@ -139,6 +154,25 @@ def test_a_model_name_stays_a_name(tmp_path: Path) -> None:
         ("screen.gates=[form, form]", "a gate stands twice"),
         ("screen.min_words=20", "a smallest length is above the largest"),
         ("dataset.classes={yes: ill, no: well}", "quote yes, no, on and off"),
+        ("dataset.labels={ill: yes}", "quote yes, no, on and off"),
+        (f"external=[{_OTHER}, {_OTHER}]", "external: clinic stands there twice; rename one"),
+        (
+            "external=[{name: clinic, dataset: {source: {kind: synthetic}, split_column: part}}]",
+            "all images of an external dataset are test images",
+        ),
+        (
+            "external=[{name: clinic, dataset: {source: {kind: synthetic}, splits: {train: 0.1, "
+            "validation: 0.1, test: 0.8}}}]",
+            "all images of an external dataset are test images",
+        ),
+        (
+            "external=[{name: clinic, dataset: {source: {kind: synthetic}, classes: {a: b}}}]",
+            "the classes are those of the study; leave `classes` out",
+        ),
+        (
+            "external=[{name: clinic, dataset: {source: {kind: vectors, path: v.npz}}}]",
+            "the external dataset clinic is of `vectors`, so encoder must be `precomputed`",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, override: str, message: str) -> None:

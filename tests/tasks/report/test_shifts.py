@@ -6,6 +6,7 @@ from schemas.images import ClassLabel
 from schemas.shifts import (
     ConfoundedShift,
     ConfounderScore,
+    DatasetShift,
     DomainShift,
     ShiftPart,
     ShiftPartName,
@@ -33,7 +34,9 @@ def _part(name: ShiftPartName, images: int, effective: float) -> ShiftPart:
     return ShiftPart(name=name, images=images, effective_images=effective, groups=9, classes=2)
 
 
-def _result(shift: DomainShift | ConfoundedShift, pairing: tuple[str, ...] = ()) -> ShiftResult:
+def _result(
+    shift: DomainShift | ConfoundedShift | DatasetShift, pairing: tuple[str, ...] = ()
+) -> ShiftResult:
     values = [
         _value("linear probe", "in_domain", 0.9, 0.85, 0.95),
         _value("linear probe", "out_of_domain", 0.5, 0.4, 0.6),
@@ -80,6 +83,63 @@ def _section(result: ShiftResult) -> dict[str, object]:
 
 _CONFOUNDED = ConfoundedShift(kind="confounded", column="ruler")
 _DOMAIN = DomainShift(kind="domain", column="ruler", train_on=("no",))
+
+
+_DATASET = DatasetShift(
+    name="clinic",
+    source="12 images in /data",
+    synthetic=False,
+    rejected={"other-class": 3, "study-image": 2, "broken-image": 1},
+    near_copies=0,
+    near_copy_cosine=0.995,
+    pretraining_covers="unknown",
+)
+
+
+def test_another_dataset_says_what_it_is_and_what_speaks_against_it() -> None:
+    section = _section(_result(_DATASET))
+    assert section["title"] == "another dataset: clinic"
+    assert section["told_by"] == "the test images of both datasets"
+    assert section["about"] == (
+        "Out of domain are 1,100 images of clinic (12 images in /data), by which nothing was "
+        "trained or chosen; in domain are 1,100 test images of the study. Heads and concepts are "
+        "those of the results above, as they are. Whether the encoder was pretrained on them is "
+        "not known. Rejected were 3 of no class of the study, 2 which are images of the study byte "
+        "for byte, 1 broken-image. Images that look almost like one that was trained or chosen on "
+        "(cosine of at least 0.995): 0. Left out, since one side has too few: nevus. Independent "
+        "groups on the thinner side: melanoma 30."
+    )
+
+
+def test_drawn_pretrained_copied_and_worn_out_images_are_said_to_be() -> None:
+    spoiled = _DATASET.model_copy(
+        update={
+            "synthetic": True,
+            "pretraining_covers": "yes",
+            "near_copies": 4,
+            "looks": "These test labels have been read 2 times before.",
+        }
+    )
+    about = str(_section(_result(spoiled))["about"])
+    assert "They were drawn by the project itself, and say nothing about medicine." in about
+    assert "The encoder was pretrained on them, so that what is told of them is likely" in about
+    assert "same picture, the numbers out of domain are too good. These test labels have" in about
+
+
+def test_a_smaller_calibration_error_is_better_and_a_larger_gap_of_it_is() -> None:
+    values = [
+        _value("concept bottleneck", of, 0.1, 0.05, 0.2).model_copy(
+            update={"name": "debiased_calibration_error"}
+        )
+        for of in ("in_domain", "out_of_domain", "gap", "mean")
+    ]
+    result = _result(_DATASET)
+    tables = _section(result.model_copy(update={"values": (*result.values, *values)}))["tables"]
+    assert isinstance(tables, list)
+    [table] = [t for t in tables if t["metric"] == "calibration error"]
+    [row] = table["rows"][1:2]
+    assert [c and c["verdict"] for c in row["cells"]] == ["bad", "bad", "good", "bad"]
+    assert "macro AUROC" not in [t["metric"] for t in tables], "nothing was measured"
 
 
 def test_what_may_be_chance_is_said_to_be() -> None:

@@ -1,0 +1,56 @@
+"""A second dataset: heads are trained on the study's own images and measured on these as well."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from schemas.artifact import Ref
+from schemas.embeddings import ImageEmbeddings
+from schemas.evaluation import Answer
+from schemas.images import DatasetSpec, ImageDataset, SplitSpec
+
+
+class ExternalSpec(BaseModel, frozen=True, extra="forbid"):
+    """A dataset that nothing is trained on or chosen by: all of its images are test images."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
+        description="lower-case letters, digits and dashes; it names the dataset's stages and "
+        "numbers",
+    )
+    dataset: DatasetSpec = Field(
+        description="its images; `labels` says which of its labels is which class of the study"
+    )
+    pretraining_covers: Answer = Field(
+        default="unknown", description="whether the encoder was pretrained on these images"
+    )
+
+    @model_validator(mode="after")
+    def _is_all_test(self) -> Self:
+        if self.dataset.split_column or self.dataset.splits != SplitSpec(
+            seed=self.dataset.splits.seed
+        ):
+            raise ValueError(
+                "all images of an external dataset are test images; leave `split_column` and the "
+                "shares of `splits` out"
+            )
+        if self.dataset.classes:
+            raise ValueError(
+                "the classes are those of the study; leave `classes` out, and say under `labels` "
+                "which of its labels is which of them"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class ExternalImages:
+    """What the evaluation is given of an external dataset."""
+
+    name: str
+    dataset: Ref[ImageDataset]
+    """Taken in beside the study's own, whose classes it has."""
+    vectors: Ref[ImageEmbeddings]
+    pretraining_covers: Answer
+    near_duplicate_cosine: float
+    """From which on two images count as near-duplicates."""
