@@ -11,11 +11,12 @@ from sklearn.metrics import balanced_accuracy_score
 from schemas.concept_dataset import ConceptDataset
 from schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeadKind, FewShotHeads, FewShotSpec
 from schemas.images import TestLabels
+from schemas.probe import ProbeSpec
 from tasks.probe.few_shot_heads import train_few_shot_heads
 from tasks.probe.prior import concept_metric, train_prior_heads
 from tests.tasks.published_study import KEYS, published_study
 
-_SPEC = FewShotSpec(l2_values=(10.0, 0.1, 1e-3))
+_SPEC, _PROBE = FewShotSpec(l2_values=(10.0, 0.1, 1e-3)), ProbeSpec()
 
 
 def _draw(published: ConceptDataset, shots: int | None, seeds: int = 8) -> FewShotDraws:
@@ -56,9 +57,11 @@ def _logits(
 
 def test_a_prior_helps_at_one_shot_and_does_no_harm_at_many() -> None:
     published, test = published_study(noise=2.2, seed=3)
-    one = _accuracies(published, test, train_few_shot_heads(published, _draw(published, 1), _SPEC))
+    one = _accuracies(
+        published, test, train_few_shot_heads(published, _draw(published, 1), _SPEC, _PROBE)
+    )
     every = _accuracies(
-        published, test, train_few_shot_heads(published, _draw(published, None, 1), _SPEC)
+        published, test, train_few_shot_heads(published, _draw(published, None, 1), _SPEC, _PROBE)
     )
     for head in ("prior", "pulled_hybrid"):
         assert one[head] > one["linear_probe"] + 0.2
@@ -70,7 +73,7 @@ def test_a_prior_helps_at_one_shot_and_does_no_harm_at_many() -> None:
 def test_a_concept_head_on_image_vectors_says_what_it_says_on_scores() -> None:
     published, _ = published_study()
     draws = _draw(published, 2, seeds=3)
-    heads = train_few_shot_heads(published, draws, _SPEC)
+    heads = train_few_shot_heads(published, draws, _SPEC, _PROBE)
     place = {c.concept_id: i for i, c in enumerate(published.pool)}
     selected = [place[c] for c in draws.draws[0].concept_ids]
     concepts = torch.from_numpy(published.pool_vectors[selected]).double()
@@ -102,8 +105,8 @@ def test_labels_outside_a_draw_are_not_looked_at() -> None:
     images.loc[outside, "label"] = images.loc[outside, "label"].map(
         dict(zip(KEYS, (*KEYS[1:], KEYS[0]), strict=True))
     )
-    first = train_few_shot_heads(published, draws, _SPEC)
-    again = train_few_shot_heads(replace(published, images=images), draws, _SPEC)
+    first = train_few_shot_heads(published, draws, _SPEC, _PROBE)
+    again = train_few_shot_heads(replace(published, images=images), draws, _SPEC, _PROBE)
     np.testing.assert_array_equal(first.weights, again.weights)
     np.testing.assert_array_equal(first.bias, again.bias)
 
@@ -111,8 +114,8 @@ def test_labels_outside_a_draw_are_not_looked_at() -> None:
 def test_draws_of_one_size_are_trained_as_each_would_be_alone() -> None:
     published, _ = published_study()
     draws = _draw(published, 3, seeds=3)
-    together = train_few_shot_heads(published, draws, _SPEC)
-    alone = train_few_shot_heads(published, FewShotDraws(draws=draws.draws[1:2]), _SPEC)
+    together = train_few_shot_heads(published, draws, _SPEC, _PROBE)
+    alone = train_few_shot_heads(published, FewShotDraws(draws=draws.draws[1:2]), _SPEC, _PROBE)
     test = published.vectors[published.rows("test")]
     np.testing.assert_allclose(
         _logits(together, test)[1], _logits(alone, test)[0], rtol=5e-2, atol=5e-2
@@ -123,7 +126,7 @@ def test_a_prior_that_says_nothing_leaves_the_averaged_linear_probe() -> None:
     published, _ = published_study()
     neutral = tuple(p.model_copy(update={"answer": "neutral"}) for p in published.priors)
     heads = train_few_shot_heads(
-        replace(published, priors=neutral), _draw(published, 2, seeds=2), _SPEC
+        replace(published, priors=neutral), _draw(published, 2, seeds=2), _SPEC, _PROBE
     )
     kinds = heads.heads.index("pulled_hybrid"), heads.heads.index("averaged_linear_probe")
     hybrid, averaged = (_logits(heads, published.vectors)[:, kind] for kind in kinds)
@@ -133,7 +136,7 @@ def test_a_prior_that_says_nothing_leaves_the_averaged_linear_probe() -> None:
 def test_the_zero_shot_head_is_the_class_names_own() -> None:
     published, _ = published_study()
     assert published.class_vectors is not None
-    heads = train_few_shot_heads(published, _draw(published, 1, seeds=2), _SPEC)
+    heads = train_few_shot_heads(published, _draw(published, 1, seeds=2), _SPEC, _PROBE)
     zero_shot = _logits(heads, published.vectors)[:, heads.heads.index("zero_shot")]
     expected = (published.vectors @ published.class_vectors.T).argmax(1)
     np.testing.assert_array_equal(zero_shot.argmax(2), np.stack([expected] * 2))
@@ -142,15 +145,18 @@ def test_the_zero_shot_head_is_the_class_names_own() -> None:
 def test_without_class_vectors_zero_shot_is_left_out_and_said_to_be() -> None:
     published, _ = published_study()
     nameless = replace(published, class_vectors=None)
-    heads = train_few_shot_heads(nameless, _draw(published, 1, seeds=1), _SPEC)
-    assert "zero_shot" not in heads.heads
-    assert heads.skipped == ("zero shot: the encoder has no vectors of the classes' names",)
+    heads = train_few_shot_heads(nameless, _draw(published, 1, seeds=1), _SPEC, _PROBE)
+    assert {"zero_shot", "concept_matrix"}.isdisjoint(heads.heads)
+    assert heads.skipped == (
+        "zero shot: the encoder has no vectors of the classes' names",
+        "concept matrix: the encoder has no vectors of the classes' names",
+    )
 
 
 def test_only_the_heads_that_were_asked_for_are_trained() -> None:
     published, _ = published_study()
     spec = FewShotSpec(heads=("nearest_mean",))
-    heads = train_few_shot_heads(published, _draw(published, 1, seeds=1), spec)
+    heads = train_few_shot_heads(published, _draw(published, 1, seeds=1), spec, _PROBE)
     assert heads.heads == ("linear_probe", "nearest_mean")
 
 
@@ -161,4 +167,6 @@ def test_choosing_without_validation_images_is_refused() -> None:
         label=published.images["label"].where(published.images["split"] == "train", None),
     )
     with pytest.raises(ValueError, match="the test images must not choose"):
-        train_few_shot_heads(replace(published, images=images), _draw(published, 1, seeds=1), _SPEC)
+        train_few_shot_heads(
+            replace(published, images=images), _draw(published, 1, seeds=1), _SPEC, _PROBE
+        )
