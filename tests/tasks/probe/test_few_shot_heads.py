@@ -6,17 +6,24 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import Float
+from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score
 
 from schemas.concept_dataset import ConceptDataset
 from schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeadKind, FewShotHeads, FewShotSpec
 from schemas.images import TestLabels
 from schemas.probe import ProbeSpec
+from tasks.evaluate.features import head_features
+from tasks.probe.few_shot_concepts import Draws
 from tasks.probe.few_shot_heads import train_few_shot_heads
+from tasks.probe.heads import train_heads
 from tasks.probe.prior import concept_metric, train_prior_heads
 from tests.tasks.published_study import KEYS, published_study
 
 _SPEC, _PROBE = FewShotSpec(l2_values=(10.0, 0.1, 1e-3)), ProbeSpec()
+_PRIORS = _SPEC.model_copy(
+    update={"heads": ("averaged_linear_probe", "prior", "pulled_hybrid", "shuffled_prior")}
+)
 
 
 def _draw(published: ConceptDataset, shots: int | None, seeds: int = 8) -> FewShotDraws:
@@ -58,10 +65,10 @@ def _logits(
 def test_a_prior_helps_at_one_shot_and_does_no_harm_at_many() -> None:
     published, test = published_study(noise=2.2, seed=3)
     one = _accuracies(
-        published, test, train_few_shot_heads(published, _draw(published, 1), _SPEC, _PROBE)
+        published, test, train_few_shot_heads(published, _draw(published, 1), _PRIORS, _PROBE)
     )
     every = _accuracies(
-        published, test, train_few_shot_heads(published, _draw(published, None, 1), _SPEC, _PROBE)
+        published, test, train_few_shot_heads(published, _draw(published, None, 1), _PRIORS, _PROBE)
     )
     for head in ("prior", "pulled_hybrid"):
         assert one[head] > one["linear_probe"] + 0.2
@@ -73,7 +80,7 @@ def test_a_prior_helps_at_one_shot_and_does_no_harm_at_many() -> None:
 def test_a_concept_head_on_image_vectors_says_what_it_says_on_scores() -> None:
     published, _ = published_study()
     draws = _draw(published, 2, seeds=3)
-    heads = train_few_shot_heads(published, draws, _SPEC, _PROBE)
+    heads = train_few_shot_heads(published, draws, _PRIORS, _PROBE)
     place = {c.concept_id: i for i, c in enumerate(published.pool)}
     selected = [place[c] for c in draws.draws[0].concept_ids]
     concepts = torch.from_numpy(published.pool_vectors[selected]).double()
@@ -126,7 +133,7 @@ def test_a_prior_that_says_nothing_leaves_the_averaged_linear_probe() -> None:
     published, _ = published_study()
     neutral = tuple(p.model_copy(update={"answer": "neutral"}) for p in published.priors)
     heads = train_few_shot_heads(
-        replace(published, priors=neutral), _draw(published, 2, seeds=2), _SPEC, _PROBE
+        replace(published, priors=neutral), _draw(published, 2, seeds=2), _PRIORS, _PROBE
     )
     kinds = heads.heads.index("pulled_hybrid"), heads.heads.index("averaged_linear_probe")
     hybrid, averaged = (_logits(heads, published.vectors)[:, kind] for kind in kinds)
@@ -151,6 +158,88 @@ def test_without_class_vectors_zero_shot_is_left_out_and_said_to_be() -> None:
         "zero shot: the encoder has no vectors of the classes' names",
         "concept matrix: the encoder has no vectors of the classes' names",
     )
+
+
+def test_all_images_train_the_heads_of_the_whole_dataset() -> None:
+    """The draw lists its images class by class, the dataset as they come."""
+    published, test = published_study(noise=1.5)
+    concepts = tuple(c.concept_id for c in published.concepts)
+    draw = _draw(published, None, 1).draws[0].model_copy(update={"concept_ids": concepts})
+    few = train_few_shot_heads(published, FewShotDraws(draws=(draw,)), _SPEC, _PROBE)
+    every = train_heads(published, _PROBE)
+    rows = published.rows("test")
+    ours = softmax(_logits(few, published.vectors[rows])[0], axis=2)
+    compared = set()
+    for head in every.heads:
+        if head.facts.kind not in few.heads or head.facts.draw > 1 or "NEC" in head.facts.name:
+            continue
+        theirs = softmax(head.logits(head_features(published, head, rows)), axis=1)
+        mine = ours[few.heads.index(head.facts.kind)]
+        if head.facts.kind == "concept_matrix":  # on scores that are not of unit length here
+            np.testing.assert_array_equal(mine.argmax(1), theirs.argmax(1))
+        elif head.facts.kind not in ("linear_probe", "prior"):  # of other strengths
+            np.testing.assert_allclose(mine, theirs, atol=2e-3, err_msg=head.facts.name)
+        compared.add(head.facts.kind)
+    assert len(compared) == 10
+    assert _accuracies(published, test, few)["majority"] == pytest.approx(1 / 3)
+
+
+def test_draws_in_another_order_have_the_same_heads() -> None:
+    published, _ = published_study()
+    draws = _draw(published, 2, seeds=4).draws
+    forwards, backwards = (
+        train_few_shot_heads(published, FewShotDraws(draws=some), _SPEC, _PROBE)
+        for some in (draws, draws[::-1])
+    )
+    test = published.vectors[published.rows("test")]
+    np.testing.assert_allclose(
+        _logits(forwards, test), _logits(backwards, test)[::-1], rtol=5e-2, atol=5e-2
+    )
+
+
+def test_random_concepts_know_of_the_seed_and_of_nothing_else() -> None:
+    published, _ = published_study()
+    images = published.images.copy()
+    train = images["split"] == "train"
+    images.loc[train, "label"] = images.loc[train, "label"].to_numpy()[::-1]
+    drawn = [
+        Draws.of(some, _draw(some, shots, seeds=3).draws, seed=0).random_concepts
+        for some in (published, replace(published, images=images))
+        for shots in (1, 4)
+    ]
+    for others in drawn[1:]:
+        for first, other in zip(drawn[0], others, strict=True):
+            assert torch.equal(first.vectors, other.vectors)
+    assert not torch.equal(drawn[0][0].vectors, drawn[0][1].vectors)
+    assert {len(c.vectors) for c in drawn[0]} == {12}
+
+
+def test_shuffled_labels_teach_nothing() -> None:
+    published, test = published_study(noise=0.3)
+    spec = FewShotSpec(heads=("shuffled_labels", "concept_bottleneck"))
+    for shots in (1, 8):
+        draws = _draw(published, shots, seeds=40)
+        reached = _accuracies(published, test, train_few_shot_heads(published, draws, spec, _PROBE))
+        assert reached["shuffled_labels"] == pytest.approx(1 / 3, abs=0.12)
+        assert reached["concept_bottleneck"] > 0.8
+
+
+def test_random_concepts_are_worth_less_than_those_that_were_selected() -> None:
+    published, test = published_study(noise=1.5)
+    spec = FewShotSpec(heads=("random_concepts", "concept_bottleneck"))
+    heads = train_few_shot_heads(published, _draw(published, 4, seeds=20), spec, _PROBE)
+    reached = _accuracies(published, test, heads)
+    assert reached["concept_bottleneck"] > reached["random_concepts"]
+
+
+def test_a_hybrid_needs_no_sparse_head_beside_it() -> None:
+    published, _ = published_study()
+    draws, spec = _draw(published, 2, seeds=2), FewShotSpec(heads=("hybrid",))
+    alone = train_few_shot_heads(published, draws, spec, _PROBE)
+    assert alone.heads == ("linear_probe", "hybrid")
+    both = FewShotSpec(heads=("hybrid", "sparse"))
+    beside = train_few_shot_heads(published, draws, both, _PROBE)
+    np.testing.assert_array_equal(alone.weights[:, 1], beside.weights[:, 2])
 
 
 def test_only_the_heads_that_were_asked_for_are_trained() -> None:
