@@ -127,9 +127,9 @@ def _compare(
     return Row(name, ours, theirs, theirs / ours)
 
 
-def halves(labels: np.ndarray) -> np.ndarray:
+def halves(labels: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return 50/20/30 splits by class."""
-    dealt = deal_groups(np.arange(len(labels)), labels, np.array([0.5, 0.2, 0.3]), seed=0)
+    dealt = deal_groups(np.arange(len(labels)), labels, np.array([0.5, 0.2, 0.3]), seed=seed)
     return np.array(SPLITS)[dealt]
 
 
