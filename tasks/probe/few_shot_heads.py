@@ -2,11 +2,17 @@
 
 What is scaled is scaled by all training images without their labels. Of a draw's labels, and of the
 validation images, every head sees the same; see `tasks.probe.fewshot` and `tasks.probe.prior`. The
-averaged linear probe is the hybrid without concepts: the same strengths, the same biases and the
-same averaging on image vectors. By what a hybrid is ahead of it, the concepts helped.
+heads that are trained on all images (`tasks.probe.heads`) have here the same objective, settings
+and choice, so that with all images they are those heads.
+
+The averaged linear probe is the pulled hybrid without concepts: the same strengths, the same biases
+and the same averaging on image vectors. By what that hybrid is ahead of it, the concepts helped.
+
+There is no grounded head: a concept's classifier needs images with and without it, which a few
+images a class have of few concepts, and to teach it by the others would be to draw more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -20,6 +26,7 @@ from torch.nn.functional import one_hot
 from schemas.concept_dataset import ConceptDataset
 from schemas.few_shots import (
     ChosenFewShotHead,
+    FewShotDraw,
     FewShotDraws,
     FewShotHeadKind,
     FewShotHeads,
@@ -40,6 +47,10 @@ from tasks.probe.prior import (
 )
 from tasks.probe.zero_shot import class_prompt_head, concept_matrix_head
 from tasks.threads import one_thread_of_torch
+
+_DEALT: tuple[FewShotHeadKind, ...] = ("random_concepts", "shuffled_labels")
+"""What differs between seeds even with all images. So do shuffled priors, but they take long."""
+_MOST_SCORES = 50_000_000  # of the draws trained together
 
 
 @dataclass(frozen=True)
@@ -88,21 +99,46 @@ def train_few_shot_heads(
     skipped = _skipped(published, spec)
     wanted = {"linear_probe", *spec.heads} - set(skipped)
     kinds = tuple(kind for kind in _TRAINERS if kind in wanted)
-    weights, bias = [], []
-    for _, same_size in groupby(draws.draws, key=lambda draw: draw.shots):
-        size = _Size(images, Draws.of(published, tuple(same_size), probe.seed), spec, probe)
-        trained = [_TRAINERS[kind](size) for kind in kinds]
-        weights.append(torch.stack([h.weights for h in trained], 1).float().numpy())
-        bias.append(torch.stack([h.bias for h in trained], 1).float().numpy())
+    trained: dict[FewShotHeadKind, list[HeadBatch]] = {kind: [] for kind in kinds}
+    parts = list(_parts(draws.draws, len(images.validation_labels), spec.seeds))
+    for part in parts:
+        size = _Size(images, Draws.of(published, part, probe.seed), spec, probe)
+        again = part[0].shots is None and part[0].seed > 0
+        for kind, batches in trained.items():
+            if again and kind not in _DEALT:
+                batches.append(_repeated(batches[-1].head(0), len(part)))
+            else:
+                batches.append(_TRAINERS[kind](size))
+    heads = [_joined(batches) for batches in trained.values()]
     return FewShotHeads(
         class_keys=published.class_keys,
         heads=kinds,
-        shots=tuple(draw.shots for draw in draws.draws),
-        seeds=tuple(draw.seed for draw in draws.draws),
-        weights=np.concatenate(weights),
-        bias=np.concatenate(bias),
+        shots=tuple(draw.shots for part in parts for draw in part),
+        seeds=tuple(draw.seed for part in parts for draw in part),
+        weights=torch.stack([h.weights.float() for h in heads], 1).numpy(),
+        bias=torch.stack([h.bias.float() for h in heads], 1).numpy(),
         skipped=tuple(skipped.values()),
     )
+
+
+def _parts(
+    draws: Sequence[FewShotDraw], validation: int, seeds: int
+) -> Iterator[tuple[FewShotDraw, ...]]:
+    """Yield the draws of one size that are trained together, as many as memory has room for.
+
+    All images are one draw; it comes once for each seed, first alone, for what is dealt at random.
+    """
+    for shots, same_size in groupby(draws, key=lambda draw: draw.shots):
+        of_size = list(same_size)
+        if shots is None:
+            yield (of_size[0].model_copy(update={"seed": 0}),)
+            of_size = [of_size[0].model_copy(update={"seed": s}) for s in range(1, seeds)]
+        scores = max(
+            ((len(d.image_ids) + validation) * len(d.concept_ids) for d in of_size), default=1
+        )
+        together = max(1, _MOST_SCORES // scores)
+        for start in range(0, len(of_size), together):
+            yield tuple(of_size[start : start + together])
 
 
 def _skipped(published: ConceptDataset, spec: FewShotSpec) -> dict[FewShotHeadKind, str]:
@@ -270,7 +306,7 @@ class _Size:
 
     def zero_shot(self) -> HeadBatch:
         """Compare images with the classes' names, whatever was drawn."""
-        return self._repeated(class_prompt_head(self._class_vectors))
+        return _repeated(class_prompt_head(self._class_vectors), len(self.draws.rows))
 
     def concept_matrix(self) -> HeadBatch:
         """Compare the draw's concepts in images and in the classes' names."""
@@ -320,10 +356,6 @@ class _Size:
         dealt = shuffle_labels(images.labels[at].numpy(), images.groups[at], generator)
         held = shuffle_labels(images.validation_labels.numpy(), images.validation_groups, generator)
         return torch.from_numpy(dealt)[order.argsort()], torch.from_numpy(held)
-
-    def _repeated(self, head: LinearHead) -> HeadBatch:
-        count = len(self.draws.rows)
-        return HeadBatch(head.weights.expand(count, -1, -1), head.bias.expand(count, -1))
 
     def _on_concepts(self, chosen: Sequence[Concepts]) -> HeadBatch:
         images, heads = self.images, []
@@ -392,3 +424,7 @@ _TRAINERS: dict[FewShotHeadKind, Callable[[_Size], HeadBatch]] = {
 
 def _joined(heads: Sequence[HeadBatch]) -> HeadBatch:
     return HeadBatch(torch.cat([h.weights for h in heads]), torch.cat([h.bias for h in heads]))
+
+
+def _repeated(head: LinearHead, count: int) -> HeadBatch:
+    return HeadBatch(head.weights.expand(count, -1, -1), head.bias.expand(count, -1))

@@ -118,13 +118,13 @@ def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
         "sizes": [_size(size) for size in dict.fromkeys(p.shots for p in curves.points)],
         "leads": [rows[head] for head in on_concepts],
         "rows": list(rows.values()),
-        "about": f"Means over {seeds} {'draws' if seeds > 1 else 'draw'} of training images; all "
-        f"images are one draw. Intervals of {curves.confidence:.0%} from {curves.resamples} "
+        "about": f"Means over {seeds} {'draws' if seeds > 1 else 'draw'} of training images. "
+        f"Intervals of {curves.confidence:.0%} from {curves.resamples} "
         f"resamples of {curves.groups} independent test groups and of the draws at once. Each "
         "draw selects its concepts from its own images; settings are chosen on the validation "
         "images, which are the same for every draw and head. A lead is over the tuned linear "
-        "probe on the same draws. Random concepts, shuffled labels and shuffled priors are dealt "
-        "anew in each draw.",
+        "probe on the same draws. Random concepts and shuffled labels are dealt anew in each "
+        "draw; with all images they alone differ from draw to draw.",
         "skipped": list(curves.skipped),
     }
 

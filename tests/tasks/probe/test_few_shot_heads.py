@@ -10,10 +10,18 @@ from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score
 
 from schemas.concept_dataset import ConceptDataset
-from schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeadKind, FewShotHeads, FewShotSpec
+from schemas.few_shots import (
+    ChosenFewShotHead,
+    FewShotDraw,
+    FewShotDraws,
+    FewShotHeadKind,
+    FewShotHeads,
+    FewShotSpec,
+)
 from schemas.images import TestLabels
 from schemas.probe import ProbeSpec
 from tasks.evaluate.features import head_features
+from tasks.probe import few_shot_heads
 from tasks.probe.few_shot_concepts import Draws
 from tasks.probe.few_shot_heads import train_few_shot_heads
 from tasks.probe.heads import train_heads
@@ -182,6 +190,32 @@ def test_all_images_train_the_heads_of_the_whole_dataset() -> None:
         compared.add(head.facts.kind)
     assert len(compared) == 10
     assert _accuracies(published, test, few)["majority"] == pytest.approx(1 / 3)
+
+
+def test_with_all_images_only_what_is_dealt_at_random_differs_between_seeds() -> None:
+    published, _ = published_study()
+    kinds: tuple[ChosenFewShotHead, ...] = ("concept_bottleneck", "random_concepts", "majority")
+    spec = FewShotSpec(heads=kinds, seeds=3)
+    heads = train_few_shot_heads(published, _draw(published, None, 1), spec, _PROBE)
+    assert (heads.shots, heads.seeds) == ((None,) * 3, (0, 1, 2))
+    alike = {
+        k: (heads.weights[:, i] == heads.weights[0, i]).all() for i, k in enumerate(heads.heads)
+    }
+    assert not alike.pop("random_concepts")
+    assert all(alike.values())
+
+
+def test_draws_that_do_not_fit_into_memory_together_have_the_same_heads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    published, _ = published_study()
+    draws = _draw(published, 2, seeds=3)
+    spec = FewShotSpec(heads=("concept_bottleneck", "sparse"))
+    together = train_few_shot_heads(published, draws, spec, _PROBE)
+    monkeypatch.setattr(few_shot_heads, "_MOST_SCORES", 1)
+    apart = train_few_shot_heads(published, draws, spec, _PROBE)
+    assert apart.seeds == together.seeds
+    np.testing.assert_allclose(apart.weights, together.weights, rtol=5e-2, atol=5e-2)
 
 
 def test_draws_in_another_order_have_the_same_heads() -> None:
