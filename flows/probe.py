@@ -35,7 +35,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     few_shots = None
     if study.few_shots and not guarded:
         draws = run(draw_few_shots, published, study.select, study.few_shots, store)
-        few_shots = run(train_few_shot_heads, published, draws, study.few_shots, store)
+        few_shots = run(train_few_shot_heads, published, draws, study.few_shots, study.probe, store)
     shift_heads = None
     if study.shifts and not guarded:
         shifts = run(restrict_to_shifts, published, study.select, study.shifts, store)

@@ -12,13 +12,20 @@ from safetensors.numpy import load_file, save_file
 from schemas.artifact import Artifact, JsonArtifact, write_json
 
 ChosenFewShotHead = Literal[
+    "concept_bottleneck",
+    "sparse",
+    "hybrid",
+    "prior",
+    "pulled_hybrid",
+    "concept_matrix",
+    "zero_shot",
     "averaged_linear_probe",
     "nearest_mean",
     "shrinkage_discriminant",
-    "prior",
-    "pulled_hybrid",
+    "random_concepts",
     "shuffled_prior",
-    "zero_shot",
+    "shuffled_labels",
+    "majority",
 ]
 FewShotHeadKind = Literal["linear_probe", ChosenFewShotHead]
 

@@ -7,9 +7,10 @@ pigeonhole, bootstrap (Owen, Annals of Applied Statistics 1, 2007), which errs t
 that are too wide. The bounds are percentiles.
 
 All heads and sizes see the same resamples, and draws of one seed are nested over sizes, so that
-leads over the tuned linear probe are paired. "All images" is one draw: its interval is that of the
-test groups alone. Draws come from one training split: where a draw nearly exhausts a class, seeds
-differ less than other training images would.
+leads over the tuned linear probe are paired. "All images" are one draw, in which seeds differ in
+what is dealt at random alone: the interval of every other head is that of the test groups. Draws
+come from one training split: where a draw nearly exhausts a class, seeds differ less than other
+training images would.
 """
 
 import numpy as np

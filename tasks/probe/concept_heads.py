@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
+from schemas.concept_dataset import ConceptDataset
 from schemas.probe import Head, SkippedHead
 from tasks.probe.bottleneck import Bottleneck, train_bottleneck
 from tasks.probe.prior import concept_metric, train_prior_heads
@@ -23,7 +24,9 @@ def train_random_concepts(training: Training, draw: int) -> Head:
         name=f"random concepts {draw}",
         kind="random_concepts",
         inputs="scores",
-        concepts=draw_concepts(training, draw),
+        concepts=draw_concepts(
+            training.published, len(training.selected), training.spec.seed + draw
+        ),
         family="random concepts",
         draw=draw,
     )
@@ -84,23 +87,22 @@ def train_prior(training: Training) -> Head | SkippedHead:
     return training.finish(plan, features, heads.head(0), {})
 
 
-def draw_concepts(training: Training, draw: int) -> Int[np.ndarray, " concept"]:
-    """Draw as many candidates as were selected; return their positions in the pool.
+def draw_concepts(published: ConceptDataset, count: int, seed: int) -> Int[np.ndarray, " concept"]:
+    """Draw so many candidates at random; return their positions in the pool.
 
     The classes draw in turn, each from the candidates proposed for it.
     """
-    published = training.published
-    generator = np.random.default_rng(training.spec.seed + draw)
+    generator = np.random.default_rng(seed)
     order = generator.permutation(len(published.pool)).tolist()
     queues = [
         [i for i in order if class_key in published.pool[i].classes]
         for class_key in published.class_keys
     ]
     drawn: dict[int, None] = {}
-    while len(drawn) < len(published.concepts):
+    while len(drawn) < count:
         for queue in queues:
             fresh = next((i for i in queue if i not in drawn), None)
-            if fresh is not None and len(drawn) < len(published.concepts):
+            if fresh is not None and len(drawn) < count:
                 drawn[fresh] = None
     return np.array(sorted(drawn))
 

@@ -5,6 +5,7 @@ from prefect import task
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
 from schemas.few_shots import FewShotDraws, FewShotHeads, FewShotSpec
+from schemas.probe import ProbeSpec
 from storage.store import ArtifactStore
 from tasks.stage import Stage, leave_markdown
 
@@ -16,13 +17,15 @@ def train_few_shot_heads(
     published: Ref[ConceptDataset],
     draws: Ref[FewShotDraws],
     spec: FewShotSpec,
+    probe: ProbeSpec,
     store: ArtifactStore,
 ) -> Ref[FewShotHeads]:
     """Train the heads and baselines of each draw; what is chosen is chosen on validation images."""
     from tasks.probe.few_shot_heads import train_few_shot_heads
 
     heads = train_few_shot_heads(
-        store.load(ConceptDataset, published), store.load(FewShotDraws, draws), spec
+        store.load(ConceptDataset, published), store.load(FewShotDraws, draws), spec, probe
     )
     leave_markdown("few-shot-heads", f"{len(heads.heads)} heads of {len(heads.seeds)} draws")
-    return store.save(heads, STAGE.recipe(spec, published=published, draws=draws))
+    settings = spec.model_dump(mode="json") | {"probe": probe.model_dump(mode="json")}
+    return store.save(heads, STAGE.recipe(settings, published=published, draws=draws))

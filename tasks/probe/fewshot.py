@@ -70,7 +70,7 @@ def linear_probes(
     solved = solve_logistic_batch(
         features[draws], labels[draws], class_count, strengths, class_weight=class_weight
     )
-    return _choose(
+    return choose_heads(
         solved.weights, solved.bias, validation_features, validation_labels, class_weight
     )
 
@@ -132,7 +132,7 @@ def shrinkage_discriminants(
         solved = (on_axes * inverse[:, None, :]) @ axes.mT + rest / (amount * level[:, :, None])
         weights.append(solved)
         bias.append(prior - (solved * means).sum(2) / 2)
-    return _choose(
+    return choose_heads(
         torch.stack(weights, 1),
         torch.stack(bias, 1),
         validation_features,
@@ -148,25 +148,35 @@ def _class_means(
     return (one_hot / one_hot.sum(1, keepdim=True)).mT @ drawn
 
 
+def batch_shares(
+    labels: Int[Tensor, "draw image"], class_count: int, class_weight: ClassWeight
+) -> Float64[Tensor, "draw image"]:
+    """Return `tasks.probe.linear.image_shares` of every draw."""
+    return torch.stack([image_shares(each, class_count, class_weight) for each in labels])
+
+
 def held_out_losses(
     logits: Float64[Tensor, "draw value image class"],
     labels: Int[Tensor, "#draw image"],
     class_weight: ClassWeight,
 ) -> Float64[Tensor, "draw value"]:
     """Return `tasks.probe.linear.cross_entropy` of every problem on its held-out images."""
-    shares = torch.stack([image_shares(each, logits.shape[3], class_weight) for each in labels])
+    shares = batch_shares(labels, logits.shape[3], class_weight)
     of_class = labels[:, None, :, None].expand(*logits.shape[:3], 1)
     return ((logits.logsumexp(3) - logits.gather(3, of_class)[..., 0]) * shares[:, None]).sum(2)
 
 
-def _choose(
+def choose_heads(
     weights: Float64[Tensor, "draw value class dim"],
     bias: Float64[Tensor, "draw value class"],
-    features: Float[Tensor, "validation dim"],
+    features: Float[Tensor, "*draw validation dim"],
     labels: Int[Tensor, " validation"],
     class_weight: ClassWeight,
 ) -> HeadBatch:
-    """Return each draw's head of least validation loss, the first of equals."""
+    """Return each draw's head of least validation loss, the first of equals.
+
+    Features are those of all draws, or of each with an axis for the values: "draw 1 image dim".
+    """
     logits = features.double() @ weights.mT + bias[:, :, None, :]
     best = held_out_losses(logits, labels[None], class_weight).argmin(1)
     draws = torch.arange(len(best))

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from tasks.probe.fewshot import held_out_losses
+from tasks.probe.fewshot import HeadBatch, held_out_losses
 from tasks.probe.linear import (
     ClassWeight,
     LinearHead,
@@ -88,25 +88,67 @@ def train_hybrid(
     check_validation(validation_labels)
     strengths = tuple(sorted(set(l2_values), reverse=True))
     scaling = global_standardisation(vectors)
-    offsets = concept_logits.double().expand(1, len(strengths), -1, -1)
-    solved = solve_logistic_batch(
+    tried = train_residuals(
         scaling.apply(vectors)[None],
         labels[None],
-        concept_logits.shape[1],
+        concept_logits[None],
+        scaling.apply(validation_vectors),
+        validation_concept_logits[None],
+        validation_labels,
         strengths,
-        offsets=offsets,
         class_weight=class_weight,
     )
-    weights = torch.cat([torch.zeros_like(solved.weights[0, :1]), solved.weights[0]])
-    bias = torch.cat([torch.zeros_like(solved.bias[0, :1]), solved.bias[0]])
-    added = scaling.apply(validation_vectors) @ weights.mT + bias[:, None, :]
-    losses = held_out_losses(
-        (added + validation_concept_logits.double())[None], validation_labels[None], class_weight
-    )[0]
+    losses = tried.validation_loss[0]
     best = int(losses.argmin())
     return Hybrid(
-        residual=scaling.fold(LinearHead(weights[best], bias[best])),
+        residual=scaling.fold(LinearHead(tried.weights[0, best], tried.bias[0, best])),
         l2=strengths[best - 1] if best else None,
         l2_values=strengths,
         validation_loss=tuple(losses.tolist()),
     )
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Of every draw: no residual, then that of each strength."""
+
+    weights: Float64[Tensor, "draw choice class dim"]
+    bias: Float64[Tensor, "draw choice class"]
+    validation_loss: Float64[Tensor, "draw choice"]
+
+    def chosen(self) -> HeadBatch:
+        """Return each draw's residual of least validation loss, the first of equals."""
+        draws, best = torch.arange(len(self.bias)), self.validation_loss.argmin(1)
+        return HeadBatch(self.weights[draws, best], self.bias[draws, best])
+
+
+def train_residuals(
+    features: Float[Tensor, "draw image dim"],
+    labels: Int[Tensor, "draw image"],
+    concept_logits: Float[Tensor, "draw image class"],
+    validation_features: Float[Tensor, "validation dim"],
+    validation_concept_logits: Float[Tensor, "draw validation class"],
+    validation_labels: Int[Tensor, " validation"],
+    l2_values: Sequence[float],
+    *,
+    class_weight: ClassWeight = "none",
+) -> Residuals:
+    """Train every draw's residual at every strength, in the order given; see `train_hybrid`.
+
+    Features are standardised image vectors, of each draw and of the validation images.
+    """
+    offsets = concept_logits.double()[:, None].expand(-1, len(l2_values), -1, -1)
+    solved = solve_logistic_batch(
+        features,
+        labels,
+        concept_logits.shape[2],
+        l2_values,
+        offsets=offsets,
+        class_weight=class_weight,
+    )
+    weights = torch.cat([torch.zeros_like(solved.weights[:, :1]), solved.weights], 1)
+    bias = torch.cat([torch.zeros_like(solved.bias[:, :1]), solved.bias], 1)
+    added = validation_features.double() @ weights.mT + bias[:, :, None, :]
+    logits = added + validation_concept_logits.double()[:, None]
+    losses = held_out_losses(logits, validation_labels[None], class_weight)
+    return Residuals(weights, bias, losses)

@@ -322,8 +322,6 @@ def _newton_direction(
 
     The root of the model's Hessian plus l2 makes it the squares of a lasso.
     """
-    from sklearn.linear_model import lasso_path
-
     model, follow = _quadratic_model(problem, probabilities, free)
     start = weights[free]
     curved = model + penalty.l2 * torch.eye(len(model)).double()
@@ -335,21 +333,40 @@ def _newton_direction(
         )
     target = (model @ start - gradient[free])[:, None]
     target = torch.linalg.solve_triangular(root, target, upper=False)[:, 0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an inexact direction costs a step, not the answer
-        _, path, _ = lasso_path(
-            np.asfortranarray(root.T.numpy()),
-            target.numpy(),
-            alphas=[penalty.l1 / len(model)],
-            coef_init=start.numpy().copy(),  # it is written to
-            precompute=False,
-            tol=enough / float(target @ target),
-            max_iter=_MOST_SWEEPS,
-        )
-    change = torch.from_numpy(path[:, 0]) - start
+    solved = lasso(root.T.numpy(), target.numpy(), penalty.l1, start.numpy(), enough)
+    change = torch.from_numpy(solved) - start
     direction = torch.zeros_like(weights)
     direction[free] = change
     return direction, -(follow @ change)
+
+
+def lasso(
+    root: Float64[np.ndarray, "weight weight"],
+    target: Float64[np.ndarray, " weight"],
+    l1: float,
+    start: Float64[np.ndarray, " weight"],
+    enough: float,
+) -> Float64[np.ndarray, " weight"]:
+    """Return the w that minimises ||R w - t||^2 / 2 + l1 ||w||_1, to a duality gap of `enough`.
+
+    scikit-learn checks its arguments for longer than it solves a small lasso, so that is left out.
+    """
+    from sklearn import config_context
+    from sklearn.linear_model import lasso_path
+
+    with warnings.catch_warnings(), config_context(skip_parameter_validation=True):
+        warnings.simplefilter("ignore")  # an inexact direction costs a step, not the answer
+        _, path, _ = lasso_path(
+            np.asfortranarray(root),
+            target,
+            alphas=[l1 / len(root)],
+            coef_init=start.copy(),  # it is written to
+            precompute=False,
+            check_input=False,
+            tol=enough / float(target @ target),
+            max_iter=_MOST_SWEEPS,
+        )
+    return np.asarray(path[:, 0])
 
 
 def choose_sparse(

@@ -22,7 +22,7 @@ from tasks.probe.training import Features, HeadPlan, Training, training_steps
 
 # Every second one down to a thousandth, where GLM-SAGA's path ends too: what is weaker costs more
 # than all of these together and overfits.
-_STRENGTHS = tuple(share for share in STRENGTHS[::2] if share >= 1e-3)
+PATH = tuple(share for share in STRENGTHS[::2] if share >= 1e-3)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SparseHeads:
             standardised,
             training.train_labels,
             training.class_count,
-            _STRENGTHS,
+            PATH,
             class_weight=training.spec.class_weight,
             most_effective_concepts=max(training.spec.nec, default=float("inf")),
         )
@@ -124,7 +124,9 @@ def train_random_sparse(training: Training, draw: int) -> SparseHeads:
         name=f"random sparse {draw}",
         kind="random_sparse",
         inputs="scores",
-        concepts=draw_concepts(training, draw),
+        concepts=draw_concepts(
+            training.published, len(training.selected), training.spec.seed + draw
+        ),
         family="random sparse",
         draw=draw,
     )

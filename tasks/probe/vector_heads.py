@@ -12,7 +12,7 @@ from tasks.probe.linear import (
     regularisation_path,
 )
 from tasks.probe.training import Features, HeadPlan, Training, training_steps
-from tasks.probe.zero_shot import class_prompt_head, search_concept_matrix
+from tasks.probe.zero_shot import class_prompt_head, concept_matrix_head
 
 
 def train_linear_probe(training: Training) -> Head:
@@ -95,11 +95,8 @@ def concept_matrix(training: Training) -> Head | SkippedHead:
     vectors = training.published.class_vectors
     if vectors is None:
         return _without_class_vectors(plan.name, plan.kind)
-    concepts = torch.from_numpy(training.published.pool_vectors[plan.concepts]).double()
-    of_classes = torch.from_numpy(vectors).double() @ concepts.T
-    of_each_concept_alone = torch.eye(len(concepts), dtype=torch.float64)
-    weights = CLIP_SCALE * search_concept_matrix(of_each_concept_alone, of_classes).T
-    head = LinearHead(weights, weights.new_zeros(len(weights)))
+    concepts = torch.from_numpy(training.published.pool_vectors[plan.concepts])
+    head = concept_matrix_head(concepts, torch.from_numpy(vectors), scale=CLIP_SCALE)
     return training.finish(plan, training.features(plan), head, {})
 
 

@@ -71,3 +71,20 @@ def search_concept_matrix(
     if rule == "strongest_concept":
         return classes[:, image_scores.argmax(1)].T
     return torch.as_tensor(normalize(image_scores.double(), dim=1) @ classes.T)
+
+
+def concept_matrix_head(
+    concept_vectors: Float[Tensor, "concept dim"],
+    class_vectors: Float[Tensor, "class dim"],
+    *,
+    scale: float = 100.0,
+) -> LinearHead:
+    """Return the search by cosine as a head on an image's scores of unit length, times a scale.
+
+    On raw scores, and on image vectors with the concepts folded in, logits are longer by the length
+    of the image's scores, and the answers the same.
+    """
+    of_classes = class_vectors.double() @ concept_vectors.double().T
+    of_each_concept_alone = torch.eye(len(concept_vectors), dtype=torch.float64)
+    weights = scale * search_concept_matrix(of_each_concept_alone, of_classes).T
+    return LinearHead(weights, weights.new_zeros(len(weights)))

@@ -10,24 +10,42 @@ from schemas.few_shots import FewShotCurves, FewShotHeadKind, FewShotLead, FewSh
 from tasks.report.charts import Axis, svg_of
 
 COLOURS: dict[FewShotHeadKind, str] = {
+    "concept_bottleneck": "#0f766e",
+    "sparse": "#65a30d",
+    "hybrid": "#0891b2",
+    "prior": "#7c3aed",
+    "pulled_hybrid": "#be185d",
+    "concept_matrix": "#a16207",
     "linear_probe": "#1d4ed8",
     "averaged_linear_probe": "#60a5fa",
     "nearest_mean": "#6b7280",
     "shrinkage_discriminant": "#111827",
-    "prior": "#7c3aed",
-    "pulled_hybrid": "#0891b2",
-    "shuffled_prior": "#b8a9a4",
     "zero_shot": "#b45309",
+    "random_concepts": "#475569",
+    "shuffled_prior": "#a78bfa",
+    "shuffled_labels": "#a8847a",
+    "majority": "#94a3a0",
 }
+_ON_CONCEPTS: tuple[FewShotHeadKind, ...] = (
+    *("concept_bottleneck", "sparse", "hybrid", "prior", "pulled_hybrid", "concept_matrix"),
+)
+_DEALT: tuple[FewShotHeadKind, ...] = (
+    *("random_concepts", "shuffled_prior", "shuffled_labels", "majority"),
+)
+_OVERVIEW: tuple[FewShotHeadKind, ...] = (
+    *("linear_probe", "concept_bottleneck", "hybrid", "prior", "pulled_hybrid"),
+    *("random_concepts", "zero_shot", "majority"),
+)
 _LABEL_PX = 15  # between labels at the lines' ends
 
 
 def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
     """Draw balanced accuracy over the images a class, one line with its band a head.
 
+    Lines of heads on concepts are whole, of others dashed, of those that chance deals dotted.
     Shots stand on a logarithmic axis; all images stand one doubling to the right of the last.
     """
-    width, height, pad, labels = 720, 400, 48, 190
+    width, height, pad, labels = 860, 420, 48, 190
     sizes = sorted({p.shots for p in points if p.shots is not None})
     after = log2(sizes[-1]) + 1 if sizes else 0.0
     x = Axis(log2(sizes[0]) if sizes else 0.0, after, pad + 12, width - labels)
@@ -58,7 +76,8 @@ def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
         middle = " ".join(f"{place[p.shots]:.1f},{y.at(p.value):.1f}" for p in line)
         parts.append(
             f'<polygon points="{" ".join(upper + lower)}" fill="{COLOURS[head]}" opacity=".06"/>'
-            f'<polyline points="{middle}" fill="none" stroke="{COLOURS[head]}" stroke-width="2"/>'
+            f'<polyline points="{middle}" fill="none" stroke="{COLOURS[head]}" '
+            f'stroke-width="2"{_dashes(head)}/>'
         )
         parts += [
             f'<circle cx="{place[p.shots]:.1f}" cy="{y.at(p.value):.1f}" r="3.5" '
@@ -76,31 +95,54 @@ def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
 
 
 def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
-    """Return what the template shows: the chart, one row a head, and how the intervals came."""
-    leads = {(lead.head, lead.shots): lead for lead in curves.leads}
-    sizes = list(dict.fromkeys(p.shots for p in curves.points))
+    """Return what the template shows: the heads that matter first, then every one.
+
+    Where all heads are few enough for one chart, it shows them all.
+    """
     seeds = max(p.seeds for p in curves.points)
+    heads = list(dict.fromkeys(p.head for p in curves.points))
+    first = heads if len(heads) <= len(_OVERVIEW) else [h for h in heads if h in _OVERVIEW]
+    on_concepts = [head for head in heads if head in _ON_CONCEPTS]
+    others = [head for head in heads if head not in _ON_CONCEPTS]
+    halves = [
+        ("Heads on concepts, and the linear probe", ["linear_probe", *on_concepts]),
+        ("Others", others),
+    ]
+    rows = {head: _row(curves, head) for head in heads}
     return {
-        "chart": few_shot_chart(curves.points),
-        "sizes": [_size(size) for size in sizes],
-        "rows": [
-            {
-                "kind": head,
-                "name": _name(head),
-                "cells": [
-                    _cell(p, leads.get((head, p.shots))) for p in curves.points if p.head == head
-                ],
-            }
-            for head in dict.fromkeys(p.head for p in curves.points)
+        "chart": few_shot_chart(_of(curves, first)),
+        "halves": [
+            {"title": title, "svg": few_shot_chart(_of(curves, shown))}
+            for title, shown in (halves if len(first) < len(heads) else [])
         ],
-        "about": f"Means over {seeds} {'draws' if seeds > 1 else 'draw'} of training images; all "
-        f"images are one draw. Intervals of {curves.confidence:.0%} from {curves.resamples} "
+        "sizes": [_size(size) for size in dict.fromkeys(p.shots for p in curves.points)],
+        "leads": [rows[head] for head in on_concepts],
+        "rows": list(rows.values()),
+        "about": f"Means over {seeds} {'draws' if seeds > 1 else 'draw'} of training images. "
+        f"Intervals of {curves.confidence:.0%} from {curves.resamples} "
         f"resamples of {curves.groups} independent test groups and of the draws at once. Each "
         "draw selects its concepts from its own images; settings are chosen on the validation "
         "images, which are the same for every draw and head. A lead is over the tuned linear "
-        "probe on the same draws.",
+        "probe on the same draws. Random concepts and shuffled labels are dealt anew in each "
+        "draw; with all images they alone differ from draw to draw.",
         "skipped": list(curves.skipped),
     }
+
+
+def _of(curves: FewShotCurves, heads: Sequence[str]) -> list[FewShotPoint]:
+    return [p for p in curves.points if p.head in heads]
+
+
+def _row(curves: FewShotCurves, head: FewShotHeadKind) -> dict[str, Any]:
+    leads = {lead.shots: lead for lead in curves.leads if lead.head == head}
+    cells = [_cell(p, leads.get(p.shots)) for p in curves.points if p.head == head]
+    return {"kind": head, "name": _name(head), "cells": cells}
+
+
+def _dashes(head: FewShotHeadKind) -> str:
+    if head in _ON_CONCEPTS:
+        return ""
+    return f' stroke-dasharray="{"2 4" if head in _DEALT else "7 4"}"'
 
 
 def _cell(point: FewShotPoint, lead: FewShotLead | None) -> dict[str, str]:

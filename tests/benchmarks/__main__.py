@@ -20,6 +20,7 @@ NAMES = (
     "bench_index",
     "bench_probe",
     "bench_few_shots",
+    "bench_few_shot_splits",
     "bench_folds",
 )
 LARGE = ("bench_ham10000", "bench_memory", "bench_large_selection")

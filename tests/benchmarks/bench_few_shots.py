@@ -34,6 +34,7 @@ from schemas.few_shots import (
 )
 from schemas.images import SPLITS, ClassLabel
 from schemas.priors import Prior
+from schemas.probe import ProbeSpec
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.few_shot_curves import few_shot_curves
 from tasks.ingest.splits import deal_groups
@@ -92,7 +93,7 @@ def measure(file: Path) -> list[Row]:
 def run_protocol(published: ConceptDataset, labels: np.ndarray) -> FewShotCurves:
     """Draw, train and judge."""
     draws = draw_few_shots(published, SELECT, SPEC)
-    heads = train_few_shot_heads(published, draws, SPEC)
+    heads = train_few_shot_heads(published, draws, SPEC, ProbeSpec())
     test = published.rows("test")
     bootstrap = ClusterBootstrap.of(test, RESAMPLES, seed=0)
     return few_shot_curves(heads, published.vectors[test], labels[test], bootstrap, 0.95)
@@ -119,16 +120,16 @@ def _compare(
 ) -> Row:
     """Train the linear probe and these heads with both."""
     spec = SPEC.model_copy(update={"heads": heads})
-    ours, _ = timed(lambda: train_few_shot_heads(published, draws, spec))
+    ours, _ = timed(lambda: train_few_shot_heads(published, draws, spec, ProbeSpec()))
     few, _ = timed(lambda: _scikit_learn_loop(published, draws.draws[:-1][::EVERY], heads))
     last, _ = timed(lambda: _scikit_learn_loop(published, draws.draws[-1:], heads))
     theirs = EVERY * few + last
     return Row(name, ours, theirs, theirs / ours)
 
 
-def halves(labels: np.ndarray) -> np.ndarray:
+def halves(labels: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return 50/20/30 splits by class."""
-    dealt = deal_groups(np.arange(len(labels)), labels, np.array([0.5, 0.2, 0.3]), seed=0)
+    dealt = deal_groups(np.arange(len(labels)), labels, np.array([0.5, 0.2, 0.3]), seed=seed)
     return np.array(SPLITS)[dealt]
 
 

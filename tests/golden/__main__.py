@@ -71,7 +71,7 @@ def main() -> None:
         ),
         published,
         draws,
-        train_few_shot_heads(published, draws, few_shots),
+        train_few_shot_heads(published, draws, few_shots, ProbeSpec(epochs=3)),
         shifts,
         train_shift_heads(people, shifts, ProbeSpec(epochs=3, heads=(), random_draws=1)),
         probe,

@@ -6,16 +6,32 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import Float
+from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score
 
 from schemas.concept_dataset import ConceptDataset
-from schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeadKind, FewShotHeads, FewShotSpec
+from schemas.few_shots import (
+    ChosenFewShotHead,
+    FewShotDraw,
+    FewShotDraws,
+    FewShotHeadKind,
+    FewShotHeads,
+    FewShotSpec,
+)
 from schemas.images import TestLabels
+from schemas.probe import ProbeSpec
+from tasks.evaluate.features import head_features
+from tasks.probe import few_shot_heads
+from tasks.probe.few_shot_concepts import Draws
 from tasks.probe.few_shot_heads import train_few_shot_heads
+from tasks.probe.heads import train_heads
 from tasks.probe.prior import concept_metric, train_prior_heads
 from tests.tasks.published_study import KEYS, published_study
 
-_SPEC = FewShotSpec(l2_values=(10.0, 0.1, 1e-3))
+_SPEC, _PROBE = FewShotSpec(l2_values=(10.0, 0.1, 1e-3)), ProbeSpec()
+_PRIORS = _SPEC.model_copy(
+    update={"heads": ("averaged_linear_probe", "prior", "pulled_hybrid", "shuffled_prior")}
+)
 
 
 def _draw(published: ConceptDataset, shots: int | None, seeds: int = 8) -> FewShotDraws:
@@ -56,9 +72,11 @@ def _logits(
 
 def test_a_prior_helps_at_one_shot_and_does_no_harm_at_many() -> None:
     published, test = published_study(noise=2.2, seed=3)
-    one = _accuracies(published, test, train_few_shot_heads(published, _draw(published, 1), _SPEC))
+    one = _accuracies(
+        published, test, train_few_shot_heads(published, _draw(published, 1), _PRIORS, _PROBE)
+    )
     every = _accuracies(
-        published, test, train_few_shot_heads(published, _draw(published, None, 1), _SPEC)
+        published, test, train_few_shot_heads(published, _draw(published, None, 1), _PRIORS, _PROBE)
     )
     for head in ("prior", "pulled_hybrid"):
         assert one[head] > one["linear_probe"] + 0.2
@@ -70,7 +88,7 @@ def test_a_prior_helps_at_one_shot_and_does_no_harm_at_many() -> None:
 def test_a_concept_head_on_image_vectors_says_what_it_says_on_scores() -> None:
     published, _ = published_study()
     draws = _draw(published, 2, seeds=3)
-    heads = train_few_shot_heads(published, draws, _SPEC)
+    heads = train_few_shot_heads(published, draws, _PRIORS, _PROBE)
     place = {c.concept_id: i for i, c in enumerate(published.pool)}
     selected = [place[c] for c in draws.draws[0].concept_ids]
     concepts = torch.from_numpy(published.pool_vectors[selected]).double()
@@ -102,8 +120,8 @@ def test_labels_outside_a_draw_are_not_looked_at() -> None:
     images.loc[outside, "label"] = images.loc[outside, "label"].map(
         dict(zip(KEYS, (*KEYS[1:], KEYS[0]), strict=True))
     )
-    first = train_few_shot_heads(published, draws, _SPEC)
-    again = train_few_shot_heads(replace(published, images=images), draws, _SPEC)
+    first = train_few_shot_heads(published, draws, _SPEC, _PROBE)
+    again = train_few_shot_heads(replace(published, images=images), draws, _SPEC, _PROBE)
     np.testing.assert_array_equal(first.weights, again.weights)
     np.testing.assert_array_equal(first.bias, again.bias)
 
@@ -111,8 +129,8 @@ def test_labels_outside_a_draw_are_not_looked_at() -> None:
 def test_draws_of_one_size_are_trained_as_each_would_be_alone() -> None:
     published, _ = published_study()
     draws = _draw(published, 3, seeds=3)
-    together = train_few_shot_heads(published, draws, _SPEC)
-    alone = train_few_shot_heads(published, FewShotDraws(draws=draws.draws[1:2]), _SPEC)
+    together = train_few_shot_heads(published, draws, _SPEC, _PROBE)
+    alone = train_few_shot_heads(published, FewShotDraws(draws=draws.draws[1:2]), _SPEC, _PROBE)
     test = published.vectors[published.rows("test")]
     np.testing.assert_allclose(
         _logits(together, test)[1], _logits(alone, test)[0], rtol=5e-2, atol=5e-2
@@ -123,7 +141,7 @@ def test_a_prior_that_says_nothing_leaves_the_averaged_linear_probe() -> None:
     published, _ = published_study()
     neutral = tuple(p.model_copy(update={"answer": "neutral"}) for p in published.priors)
     heads = train_few_shot_heads(
-        replace(published, priors=neutral), _draw(published, 2, seeds=2), _SPEC
+        replace(published, priors=neutral), _draw(published, 2, seeds=2), _PRIORS, _PROBE
     )
     kinds = heads.heads.index("pulled_hybrid"), heads.heads.index("averaged_linear_probe")
     hybrid, averaged = (_logits(heads, published.vectors)[:, kind] for kind in kinds)
@@ -133,7 +151,7 @@ def test_a_prior_that_says_nothing_leaves_the_averaged_linear_probe() -> None:
 def test_the_zero_shot_head_is_the_class_names_own() -> None:
     published, _ = published_study()
     assert published.class_vectors is not None
-    heads = train_few_shot_heads(published, _draw(published, 1, seeds=2), _SPEC)
+    heads = train_few_shot_heads(published, _draw(published, 1, seeds=2), _SPEC, _PROBE)
     zero_shot = _logits(heads, published.vectors)[:, heads.heads.index("zero_shot")]
     expected = (published.vectors @ published.class_vectors.T).argmax(1)
     np.testing.assert_array_equal(zero_shot.argmax(2), np.stack([expected] * 2))
@@ -142,15 +160,126 @@ def test_the_zero_shot_head_is_the_class_names_own() -> None:
 def test_without_class_vectors_zero_shot_is_left_out_and_said_to_be() -> None:
     published, _ = published_study()
     nameless = replace(published, class_vectors=None)
-    heads = train_few_shot_heads(nameless, _draw(published, 1, seeds=1), _SPEC)
-    assert "zero_shot" not in heads.heads
-    assert heads.skipped == ("zero shot: the encoder has no vectors of the classes' names",)
+    heads = train_few_shot_heads(nameless, _draw(published, 1, seeds=1), _SPEC, _PROBE)
+    assert {"zero_shot", "concept_matrix"}.isdisjoint(heads.heads)
+    assert heads.skipped == (
+        "zero shot: the encoder has no vectors of the classes' names",
+        "concept matrix: the encoder has no vectors of the classes' names",
+    )
+
+
+def test_all_images_train_the_heads_of_the_whole_dataset() -> None:
+    """The draw lists its images class by class, the dataset as they come."""
+    published, test = published_study(noise=1.5)
+    concepts = tuple(c.concept_id for c in published.concepts)
+    draw = _draw(published, None, 1).draws[0].model_copy(update={"concept_ids": concepts})
+    few = train_few_shot_heads(published, FewShotDraws(draws=(draw,)), _SPEC, _PROBE)
+    every = train_heads(published, _PROBE)
+    rows = published.rows("test")
+    ours = softmax(_logits(few, published.vectors[rows])[0], axis=2)
+    compared = set()
+    for head in every.heads:
+        if head.facts.kind not in few.heads or head.facts.draw > 1 or "NEC" in head.facts.name:
+            continue
+        theirs = softmax(head.logits(head_features(published, head, rows)), axis=1)
+        mine = ours[few.heads.index(head.facts.kind)]
+        if head.facts.kind == "concept_matrix":  # on scores that are not of unit length here
+            np.testing.assert_array_equal(mine.argmax(1), theirs.argmax(1))
+        elif head.facts.kind not in ("linear_probe", "prior"):  # of other strengths
+            np.testing.assert_allclose(mine, theirs, atol=2e-3, err_msg=head.facts.name)
+        compared.add(head.facts.kind)
+    assert len(compared) == 10
+    assert _accuracies(published, test, few)["majority"] == pytest.approx(1 / 3)
+
+
+def test_with_all_images_only_what_is_dealt_at_random_differs_between_seeds() -> None:
+    published, _ = published_study()
+    kinds: tuple[ChosenFewShotHead, ...] = ("concept_bottleneck", "random_concepts", "majority")
+    spec = FewShotSpec(heads=kinds, seeds=3)
+    heads = train_few_shot_heads(published, _draw(published, None, 1), spec, _PROBE)
+    assert (heads.shots, heads.seeds) == ((None,) * 3, (0, 1, 2))
+    alike = {
+        k: (heads.weights[:, i] == heads.weights[0, i]).all() for i, k in enumerate(heads.heads)
+    }
+    assert not alike.pop("random_concepts")
+    assert all(alike.values())
+
+
+def test_draws_that_do_not_fit_into_memory_together_have_the_same_heads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    published, _ = published_study()
+    draws = _draw(published, 2, seeds=3)
+    spec = FewShotSpec(heads=("concept_bottleneck", "sparse"))
+    together = train_few_shot_heads(published, draws, spec, _PROBE)
+    monkeypatch.setattr(few_shot_heads, "_MOST_SCORES", 1)
+    apart = train_few_shot_heads(published, draws, spec, _PROBE)
+    assert apart.seeds == together.seeds
+    np.testing.assert_allclose(apart.weights, together.weights, rtol=5e-2, atol=5e-2)
+
+
+def test_draws_in_another_order_have_the_same_heads() -> None:
+    published, _ = published_study()
+    draws = _draw(published, 2, seeds=4).draws
+    forwards, backwards = (
+        train_few_shot_heads(published, FewShotDraws(draws=some), _SPEC, _PROBE)
+        for some in (draws, draws[::-1])
+    )
+    test = published.vectors[published.rows("test")]
+    np.testing.assert_allclose(
+        _logits(forwards, test), _logits(backwards, test)[::-1], rtol=5e-2, atol=5e-2
+    )
+
+
+def test_random_concepts_know_of_the_seed_and_of_nothing_else() -> None:
+    published, _ = published_study()
+    images = published.images.copy()
+    train = images["split"] == "train"
+    images.loc[train, "label"] = images.loc[train, "label"].to_numpy()[::-1]
+    drawn = [
+        Draws.of(some, _draw(some, shots, seeds=3).draws, seed=0).random_concepts
+        for some in (published, replace(published, images=images))
+        for shots in (1, 4)
+    ]
+    for others in drawn[1:]:
+        for first, other in zip(drawn[0], others, strict=True):
+            assert torch.equal(first.vectors, other.vectors)
+    assert not torch.equal(drawn[0][0].vectors, drawn[0][1].vectors)
+    assert {len(c.vectors) for c in drawn[0]} == {12}
+
+
+def test_shuffled_labels_teach_nothing() -> None:
+    published, test = published_study(noise=0.3)
+    spec = FewShotSpec(heads=("shuffled_labels", "concept_bottleneck"))
+    for shots in (1, 8):
+        draws = _draw(published, shots, seeds=40)
+        reached = _accuracies(published, test, train_few_shot_heads(published, draws, spec, _PROBE))
+        assert reached["shuffled_labels"] == pytest.approx(1 / 3, abs=0.12)
+        assert reached["concept_bottleneck"] > 0.8
+
+
+def test_random_concepts_are_worth_less_than_those_that_were_selected() -> None:
+    published, test = published_study(noise=1.5)
+    spec = FewShotSpec(heads=("random_concepts", "concept_bottleneck"))
+    heads = train_few_shot_heads(published, _draw(published, 4, seeds=20), spec, _PROBE)
+    reached = _accuracies(published, test, heads)
+    assert reached["concept_bottleneck"] > reached["random_concepts"]
+
+
+def test_a_hybrid_needs_no_sparse_head_beside_it() -> None:
+    published, _ = published_study()
+    draws, spec = _draw(published, 2, seeds=2), FewShotSpec(heads=("hybrid",))
+    alone = train_few_shot_heads(published, draws, spec, _PROBE)
+    assert alone.heads == ("linear_probe", "hybrid")
+    both = FewShotSpec(heads=("hybrid", "sparse"))
+    beside = train_few_shot_heads(published, draws, both, _PROBE)
+    np.testing.assert_array_equal(alone.weights[:, 1], beside.weights[:, 2])
 
 
 def test_only_the_heads_that_were_asked_for_are_trained() -> None:
     published, _ = published_study()
     spec = FewShotSpec(heads=("nearest_mean",))
-    heads = train_few_shot_heads(published, _draw(published, 1, seeds=1), spec)
+    heads = train_few_shot_heads(published, _draw(published, 1, seeds=1), spec, _PROBE)
     assert heads.heads == ("linear_probe", "nearest_mean")
 
 
@@ -161,4 +290,6 @@ def test_choosing_without_validation_images_is_refused() -> None:
         label=published.images["label"].where(published.images["split"] == "train", None),
     )
     with pytest.raises(ValueError, match="the test images must not choose"):
-        train_few_shot_heads(replace(published, images=images), _draw(published, 1, seeds=1), _SPEC)
+        train_few_shot_heads(
+            replace(published, images=images), _draw(published, 1, seeds=1), _SPEC, _PROBE
+        )

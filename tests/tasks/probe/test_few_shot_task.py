@@ -6,6 +6,7 @@ import numpy as np
 
 from schemas.artifact import Recipe
 from schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads, FewShotSpec
+from schemas.probe import ProbeSpec
 from storage.store import ArtifactStore
 from tasks.probe.few_shot_heads import train_few_shot_heads
 from tasks.probe.few_shot_task import train_few_shot_heads as stage
@@ -24,10 +25,10 @@ def test_heads_of_saved_draws_are_saved(tmp_path: Path) -> None:
     spec, recipe = FewShotSpec(heads=("nearest_mean", "prior")), Recipe(stage="made", code="")
     draws = FewShotDraws(draws=(draw,))
     refs = store.save(published, recipe), store.save(draws, recipe)
-    saved = stage.fn(*refs, spec, store)
+    saved = stage.fn(*refs, spec, ProbeSpec(), store)
     loaded = store.load(FewShotHeads, saved)
     np.testing.assert_array_equal(
-        loaded.weights, train_few_shot_heads(published, draws, spec).weights
+        loaded.weights, train_few_shot_heads(published, draws, spec, ProbeSpec()).weights
     )
     inputs = store.manifest(saved).recipe.inputs
     assert inputs == {"published": str(refs[0]), "draws": str(refs[1])}

@@ -2,27 +2,34 @@
 
 import re
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 
-from schemas.few_shots import FewShotCurves, FewShotHeadKind, FewShotLead, FewShotPoint
-from tasks.report.few_shots import few_shot_chart, few_shot_section
+from schemas.few_shots import (
+    ChosenFewShotHead,
+    FewShotCurves,
+    FewShotHeadKind,
+    FewShotLead,
+    FewShotPoint,
+)
+from tasks.report.few_shots import COLOURS, few_shot_chart, few_shot_section
 
 _HEADS: tuple[FewShotHeadKind, ...] = ("linear_probe", "prior", "nearest_mean")
 
 
-def _curves() -> FewShotCurves:
+def _curves(heads: tuple[FewShotHeadKind, ...] = _HEADS) -> FewShotCurves:
     values = {"linear_probe": 0.6, "prior": 0.7, "nearest_mean": 0.601}
     return FewShotCurves(
         points=tuple(
-            FewShotPoint(shots=n, head=h, value=values[h], low=0.5, high=0.8, seeds=2)
+            FewShotPoint(shots=n, head=h, value=values.get(h, 0.55), low=0.5, high=0.8, seeds=2)
             for n in (1, 4, None)
-            for h in _HEADS
+            for h in heads
         ),
         leads=tuple(
             FewShotLead(shots=n, head=h, value=0.1, low=low, high=0.2, seeds=2)
             for n, low in ((1, 0.05), (4, -0.05), (None, -0.05))
-            for h in _HEADS[1:]
+            for h in heads[1:]
         ),
         confidence=0.9,
         resamples=500,
@@ -45,6 +52,39 @@ def test_shots_stand_by_their_logarithm_and_all_images_last() -> None:
     line = re.findall(r'<polyline points="([^"]+)"', chart)[0]
     one, four, everything = (float(p.split(",")[0]) for p in line.split())
     assert four - one == pytest.approx(2 * (everything - four), abs=0.2)
+
+
+def test_concept_heads_others_and_those_that_chance_deals_differ_in_their_dashes() -> None:
+    chart = few_shot_chart(_curves((*_HEADS, "random_concepts")).points)
+    lines = re.findall(r"<polyline [^>]+>", chart)
+    dashes = [re.findall(r'stroke-dasharray="([^"]+)"', line) for line in lines]
+    assert dashes == [["7 4"], [], ["7 4"], ["2 4"]]
+
+
+def test_few_heads_are_one_chart() -> None:
+    section = few_shot_section(_curves())
+    assert section["chart"].count("<polyline") == 3
+    assert section["halves"] == []
+
+
+def test_of_many_heads_some_stand_first_and_all_in_two_halves() -> None:
+    kinds: tuple[FewShotHeadKind, ...] = ("linear_probe", *get_args(ChosenFewShotHead))
+    assert set(kinds) == set(COLOURS)
+    section = few_shot_section(_curves(kinds))
+    first = set(re.findall(r'class="name"[^>]*>([a-z ]+)<', section["chart"]))
+    assert {"linear probe", "concept bottleneck", "prior", "random concepts", "majority"} < first
+    assert len(first) < len(kinds)
+    halves = [
+        set(re.findall(r'class="name"[^>]*>([a-z ]+)<', half["svg"])) for half in section["halves"]
+    ]
+    assert halves[0] & halves[1] == {"linear probe"}
+    assert {name.replace(" ", "_") for name in halves[0] | halves[1]} == set(kinds)
+    assert len(section["rows"]) == len(kinds)
+
+
+def test_leads_are_shown_first_for_heads_on_concepts_alone() -> None:
+    section = few_shot_section(_curves())
+    assert [row["name"] for row in section["leads"]] == ["prior"]
 
 
 def test_a_lead_counts_only_when_its_interval_leaves_zero_out() -> None:
