@@ -19,6 +19,8 @@ from tasks.threads import usual_threads
 SHARD = 1024
 """Vectors put on the shelf at a time: what a run that is killed loses at most, and a batch."""
 
+Read = Callable[[str, str], bytes]
+"""From an image's `location` and sha256 to its bytes; refuses changed ones."""
 Encode = Callable[[Int[np.ndarray, " row"]], Iterator[Float32[np.ndarray, "item dim"]]]
 """From row numbers to these rows' vectors, one batch after another."""
 
@@ -48,7 +50,7 @@ class Picture(NamedTuple):
 
 def embed_images(
     dataset: ImageDataset,
-    read: Callable[[str], bytes],
+    read: Read,
     encoder: ClipEncoder,
     shelf: Shelf,
     machine: Machine,
@@ -60,7 +62,7 @@ def embed_images(
 
     Args:
         dataset: the images.
-        read: from a `location` of the dataset to the image's bytes; refuses changed ones.
+        read: reads an image.
         encoder: turns images into vectors.
         shelf: where vectors are looked up and kept.
         machine: batch size and threads.
@@ -88,7 +90,7 @@ def picture_reader(dataset: ImageDataset) -> Callable[[int], Picture]:
 
 def encode_pictures(
     pictures: Iterable[Picture],
-    read: Callable[[str], bytes],
+    read: Read,
     encoder: ClipEncoder,
     machine: Machine,
 ) -> Iterator[Float32[np.ndarray, "image dim"]]:
@@ -149,12 +151,12 @@ def sentences(texts: Sequence[str], template: str) -> list[str]:
 
 
 def _prepare(
-    picture: Picture, read: Callable[[str], bytes], encoder: ClipEncoder
+    picture: Picture, read: Read, encoder: ClipEncoder
 ) -> Float[torch.Tensor, "channel height width"]:
     """Return an image ready for the encoder; name it where that fails."""
     name = f"the image {picture.image_id} ({picture.location})"
     try:
-        content = read(picture.location)
+        content = read(picture.location, picture.sha256)
     except (OSError, ValueError) as error:
         raise StudyError(
             f"{name} cannot be read: {error}. It was there when the dataset was ingested. Put it "

@@ -13,7 +13,7 @@ from schemas.artifact import CuretteError, StudyError
 from schemas.embeddings import Embeddings, OpenClipEncoder
 from schemas.images import ImageDataset
 from schemas.machine import Machine
-from storage.images import ImageShelf, image_reader
+from storage.images import ImageFiles, ImageShelf
 from storage.vectors import VectorShelf
 from tasks.embed.embedding import Shelf, embed_images, embed_texts
 from tasks.embed.encoder import ClipEncoder, load_encoder
@@ -63,12 +63,12 @@ class CountingReader:
     """A reader of a dataset's images that remembers which it read."""
 
     def __init__(self, dataset: ImageDataset) -> None:
-        self.read = image_reader(dataset, ImageShelf(Path("nowhere")))
+        self.files = ImageFiles(Path(dataset.root).resolve(), ImageShelf(Path("nowhere")))
         self.locations: list[str] = []
 
-    def __call__(self, location: str) -> bytes:
+    def __call__(self, location: str, sha256: str) -> bytes:
         self.locations.append(location)
-        return self.read(location)
+        return self.files.read(location, sha256)
 
 
 def embed(

@@ -18,7 +18,7 @@ from schemas.artifact import StudyError
 from schemas.embeddings import OpenClipEncoder
 from schemas.images import ImageDataset
 from schemas.machine import Machine
-from storage.images import ImageFiles, ImageShelf, image_reader
+from storage.images import ImageFiles, ImageShelf
 from storage.vectors import VectorShelf
 from tasks.embed.embedding import Picture, embed_images
 from tasks.embed.encoder import load_encoder
@@ -91,7 +91,7 @@ def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
     machine = Machine(device="cpu", batch_size=5, threads=1)  # as an actor's: sums are the same
     encoder = load_encoder(spec, machine)
     for shelf in (here, there):
-        read = image_reader(known, ImageShelf(tmp_path))
+        read = ImageFiles(tmp_path / "x", ImageShelf(tmp_path)).read
         embed_images(known, read, encoder, shelf, machine, lambda count: None)
 
     killing = KillingShelf(there, readers)
@@ -107,8 +107,7 @@ def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
     assert sorted(killing.added) == [9] + [SHARD] * 7
     assert sum(told) == 80
 
-    read = image_reader(dataset, ImageShelf(tmp_path))
-    local = embed_images(dataset, read, encoder, here, machine, lambda count: None)
+    local = embed_images(dataset, files(tmp_path).read, encoder, here, machine, lambda count: None)
     assert made.keys == local.keys
     assert made.encoder == local.encoder
     assert np.array_equal(made.vectors, local.vectors)
@@ -127,12 +126,12 @@ def test_nothing_is_started_where_every_vector_is_known(
     dataset: ImageDataset, save_clip: Any, tmp_path: Path
 ) -> None:
     spec, shelf = OpenClipEncoder(model=save_clip()), VectorShelf(tmp_path / "store")
-    read = image_reader(dataset, ImageShelf(tmp_path))
     encoder = load_encoder(spec, Machine(device="cpu"))
+    read = files(tmp_path).read
     local = embed_images(dataset, read, encoder, shelf, Machine(), lambda count: None)
     machine = ray_machine(ray_address="127.0.0.1:1")
     again = embed_images_on_ray(
-        dataset, files(tmp_path).read, spec, shelf, machine, lambda count: None
+        dataset, read, spec, shelf, machine, lambda count: None
     )
     assert np.array_equal(again.vectors, local.vectors)
 
