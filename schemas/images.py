@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from jaxtyping import Bool, Int
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -405,7 +406,7 @@ class ImageDataset(Artifact):
         rejected = _Rejections.model_validate_json(
             b'{"rejected":' + (folder / "rejected.json").read_bytes() + b"}"
         )
-        return cls(
+        dataset = cls(
             images=pd.read_parquet(folder / "images.parquet"),
             classes=about.classes,
             rejected=rejected.rejected,
@@ -417,6 +418,8 @@ class ImageDataset(Artifact):
             notes=about.notes,
             phrases=about.phrases,
         )
+        pa.default_memory_pool().release_unused()  # decoding and checks took twice the table
+        return dataset
 
 
 class _DatasetFile(BaseModel, frozen=True):

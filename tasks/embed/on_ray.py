@@ -26,6 +26,7 @@ from tasks.embed.embedding import (
     Read,
     Shelf,
     encode_pictures,
+    image_keys,
 )
 from tasks.embed.encoder import identify_encoder, load_encoder
 from tasks.embed.precision import resolve_precision
@@ -63,7 +64,7 @@ def embed_images_on_ray(
     """
     spec = resolve_precision(spec, machine)
     identity = identify_encoder(spec, machine)
-    gathering = Gathering(dataset.images["sha256"].tolist(), identity, shelf)
+    gathering = Gathering(image_keys(dataset), identity, shelf)
     rows = gathering.missing_rows
     advance(len(dataset) - len(rows))
     if len(rows):

@@ -1,13 +1,13 @@
 """Every image and text gets its own vector, in its row, and none is encoded a second time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Shaped
 
 from schemas.artifact import CuretteError, StudyError
 from schemas.embeddings import Embeddings, OpenClipEncoder
@@ -15,7 +15,7 @@ from schemas.images import ImageDataset
 from schemas.machine import Machine
 from storage.images import ImageFiles, ImageShelf
 from storage.vectors import VectorShelf
-from tasks.embed.embedding import Shelf, embed_images, embed_texts
+from tasks.embed.embedding import Shelf, embed_images, embed_texts, image_keys
 from tasks.embed.encoder import ClipEncoder, load_encoder
 from tests.tasks.embed.studies import dataset_of
 
@@ -48,12 +48,15 @@ class CountingShelf:
         self.added: list[int] = []
 
     def get(
-        self, encoder_digest: str, keys: Sequence[str], dim: int
+        self, encoder_digest: str, keys: Shaped[np.ndarray, " key"], dim: int
     ) -> tuple[Bool[np.ndarray, " key"], Float32[np.ndarray, "key dim"]]:
         return self.shelf.get(encoder_digest, keys, dim)
 
     def put(
-        self, encoder_digest: str, keys: Sequence[str], vectors: Float32[np.ndarray, "key dim"]
+        self,
+        encoder_digest: str,
+        keys: Shaped[np.ndarray, " key"],
+        vectors: Float32[np.ndarray, "key dim"],
     ) -> None:
         self.added.append(len(keys))
         self.shelf.put(encoder_digest, keys, vectors)
@@ -150,7 +153,7 @@ def test_finished_vectors_are_kept_when_a_later_image_fails(
     (tmp_path / "images" / "image50.png").unlink()
     with pytest.raises(StudyError, match=r"image50"):
         embed(dataset, encoder, shelf, batch_size=10)
-    found, _ = shelf.get(encoder.identity.digest, list(dataset.images["sha256"]), 16)
+    found, _ = shelf.get(encoder.identity.digest, image_keys(dataset), 16)
     assert found.tolist() == [True] * 50 + [False] * 30
 
 

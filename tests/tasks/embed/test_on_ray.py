@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Shaped
 
 from schemas.artifact import StudyError
 from schemas.embeddings import OpenClipEncoder
@@ -54,12 +53,15 @@ class KillingShelf:
         self.shelf, self.readers, self.killed, self.added = shelf, readers, 0, list[int]()
 
     def get(
-        self, encoder_digest: str, keys: Sequence[str], dim: int
+        self, encoder_digest: str, keys: Shaped[np.ndarray, " key"], dim: int
     ) -> tuple[Bool[np.ndarray, " key"], Float32[np.ndarray, "key dim"]]:
         return self.shelf.get(encoder_digest, keys, dim)
 
     def put(
-        self, encoder_digest: str, keys: Sequence[str], vectors: Float32[np.ndarray, "key dim"]
+        self,
+        encoder_digest: str,
+        keys: Shaped[np.ndarray, " key"],
+        vectors: Float32[np.ndarray, "key dim"],
     ) -> None:
         self.shelf.put(encoder_digest, keys, vectors)
         self.added.append(len(keys))
@@ -130,9 +132,7 @@ def test_nothing_is_started_where_every_vector_is_known(
     read = files(tmp_path).read
     local = embed_images(dataset, read, encoder, shelf, Machine(), lambda count: None)
     machine = ray_machine(ray_address="127.0.0.1:1")
-    again = embed_images_on_ray(
-        dataset, read, spec, shelf, machine, lambda count: None
-    )
+    again = embed_images_on_ray(dataset, read, spec, shelf, machine, lambda count: None)
     assert np.array_equal(again.vectors, local.vectors)
 
 
