@@ -77,13 +77,13 @@ def save_model(folder: Path) -> Path:
     return folder
 
 
-def find_images(folder: Path) -> list[Path]:
+def find_images(folder: Path, count: int = IMAGES) -> list[Path]:
     """Return real dermatoscopic JPEGs, or noise of the same kind."""
     if REAL.is_dir():
-        return sorted(REAL.glob("*.jpg"))[:IMAGES]
+        return sorted(REAL.glob("*.jpg"))[:count]
     folder.mkdir(parents=True)
     generator = np.random.default_rng(0)
-    paths = [folder / f"{i:04d}.jpg" for i in range(IMAGES)]
+    paths = [folder / f"{i:04d}.jpg" for i in range(count)]
     for path in paths:
         coarse = generator.integers(0, 256, (15, 20, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((600, 450), Image.Resampling.BICUBIC).save(path, quality=90)
