@@ -407,7 +407,7 @@ class ImageDataset(Artifact):
             b'{"rejected":' + (folder / "rejected.json").read_bytes() + b"}"
         )
         dataset = cls(
-            images=pd.read_parquet(folder / "images.parquet"),
+            images=pd.read_parquet(folder / "images.parquet", use_threads=False),
             classes=about.classes,
             rejected=rejected.rejected,
             root=about.root,
@@ -418,7 +418,8 @@ class ImageDataset(Artifact):
             notes=about.notes,
             phrases=about.phrases,
         )
-        pa.default_memory_pool().release_unused()  # decoding and checks took twice the table
+        # Decoding and checks took twice the table; what other threads took they would keep.
+        pa.default_memory_pool().release_unused()
         return dataset
 
 

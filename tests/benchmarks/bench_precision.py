@@ -86,7 +86,8 @@ def compare_precisions(name: str, model: Path | str, images: list[bytes]) -> lis
 
 def encode(encoder: ClipEncoder, ready: torch.Tensor, batch: int = DEFAULT_BATCH["cpu"]) -> Vectors:
     """Return the vectors of images that are ready, encoded in batches."""
-    return np.concatenate([encoder.encode_images(part) for part in ready.split(batch)])
+    starts = range(0, len(ready), batch)
+    return np.concatenate([encoder.encode_images(ready[i : i + batch]) for i in starts])
 
 
 def _autocast(encoder: ClipEncoder, ready: torch.Tensor) -> Vectors:

@@ -1,5 +1,8 @@
 """Every image and text gets its own vector, in its row, and none is encoded a second time."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +169,62 @@ def test_shards_are_kept_while_the_encoder_works(
     assert counting.added == [40, 40]
 
 
+KILLED = """
+import os
+import signal
+import sys
+from pathlib import Path
+
+import tasks.embed.embedding as embedding
+from schemas.embeddings import OpenClipEncoder
+from schemas.images import ImageDataset
+from schemas.machine import Machine
+from storage.images import ImageFiles, ImageShelf
+from storage.vectors import VectorShelf
+from tasks.embed.encoder import load_encoder
+
+folder, model, batches = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+embedding.SHARD = 20
+told = []
+
+
+def advance(count):
+    told.append(count)
+    if len(told) > batches:
+        print(sum(told), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+dataset, machine = ImageDataset.read(folder), Machine(device="cpu", batch_size=5)
+encoder = load_encoder(OpenClipEncoder(model=model), machine)
+read = ImageFiles(Path(dataset.root), ImageShelf(folder)).read
+embedding.embed_images(dataset, read, encoder, VectorShelf(folder / "store"), machine, advance)
+"""
+
+
+@pytest.mark.parametrize("batches", [4, 9])
+def test_a_run_that_is_killed_loses_at_most_one_shard(
+    dataset: ImageDataset, save_clip: Any, shelf: VectorShelf, tmp_path: Path, batches: int
+) -> None:
+    model = save_clip()
+    dataset.write(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), str(model), str(batches)],
+        check=False,
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    encoded = int(done.stdout)
+    encoder = load_encoder(OpenClipEncoder(model=model), Machine(device="cpu"))
+    found, _ = shelf.get(encoder.identity.digest, image_keys(dataset), encoder.identity.dim)
+    assert encoded == 5 * batches
+    assert 0 <= encoded - found.sum() <= 20
+    _, read = embed(dataset, encoder, shelf)
+    assert len(read) == 80 - found.sum()
+
+
 def test_a_broken_shard_is_reported_and_only_its_images_are_encoded_again(
     dataset: ImageDataset,
     encoder: ClipEncoder,
@@ -268,6 +327,22 @@ def test_texts_are_encoded_again_only_where_they_or_the_template_are_new(
     assert np.abs(photo.vectors - plain.vectors).max() > 1e-3
     embed_all((*TEXTS, "streaks"), encoder, counting, "{concept}")
     assert counting.added == [4, 4, 1]
+
+
+def test_texts_are_encoded_from_the_shortest_to_the_longest(
+    encoder: ClipEncoder, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one long text does not make a batch of short ones long."""
+    lengths: list[list[int]] = []
+    encode = ClipEncoder.encode_texts
+
+    def watched(self: ClipEncoder, tokens: torch.Tensor) -> Float32[np.ndarray, "text dim"]:
+        lengths.append(self.text_lengths(tokens).tolist())
+        return encode(self, tokens)
+
+    monkeypatch.setattr(ClipEncoder, "encode_texts", watched)
+    embed_all(("a b c d e f", "a", "a b c d", "a b", "a b c", "b"), encoder, shelf, "{concept}")
+    assert lengths == [[3, 3, 4], [5, 6, 8]]
 
 
 def test_no_texts_give_no_vectors(encoder: ClipEncoder, shelf: Shelf) -> None:
