@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from jaxtyping import Bool, Int
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -430,8 +431,8 @@ class ImageDataset(Artifact):
         rejected = _Rejections.model_validate_json(
             b'{"rejected":' + (folder / "rejected.json").read_bytes() + b"}"
         )
-        return cls(
-            images=pd.read_parquet(folder / "images.parquet"),
+        dataset = cls(
+            images=pd.read_parquet(folder / "images.parquet", use_threads=False),
             classes=about.classes,
             rejected=rejected.rejected,
             root=about.root,
@@ -442,6 +443,9 @@ class ImageDataset(Artifact):
             notes=about.notes,
             phrases=about.phrases,
         )
+        # Decoding and checks took twice the table; what other threads took they would keep.
+        pa.default_memory_pool().release_unused()
+        return dataset
 
 
 class _DatasetFile(BaseModel, frozen=True):

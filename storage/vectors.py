@@ -4,7 +4,6 @@ import hashlib
 import io
 import logging
 import uuid
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from jaxtyping import Bool, Float32, Shaped
 from storage.store import explained
 
 logger = logging.getLogger(__name__)
+_KEY = np.dtype("S32")
+"""NumPy drops zero bytes at the end and compares as if they were there: no two keys are one."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class VectorShelf:
     of: Literal["images", "texts"] = "images"
 
     def get(
-        self, encoder_digest: str, keys: Sequence[str], dim: int
+        self, encoder_digest: str, keys: Shaped[np.ndarray, " key"], dim: int
     ) -> tuple[Bool[np.ndarray, " key"], Float32[np.ndarray, "key dim"]]:
         """Return which keys have a vector, and the vectors; the rows of the others are zero.
 
@@ -43,15 +44,15 @@ class VectorShelf:
 
         Args:
             encoder_digest: the encoder's identity.
-            keys: sha256 of what the vectors are of, as hex digits, each once.
+            keys: sha256 of what the vectors are of, 32 bytes each, each once.
             dim: the encoder's dimension.
 
         Raises:
-            ValueError: a key stands twice.
+            ValueError: a key stands twice, or is none.
         """
-        packed = _packed(keys)
-        order = np.argsort(packed)
-        wanted = packed[order]
+        _check(keys)
+        order = np.argsort(keys)
+        wanted = keys[order]
         if (wanted[1:] == wanted[:-1]).any():
             raise ValueError("a key stands twice; ask for each vector once")
         found = np.zeros(len(keys), dtype=bool)
@@ -70,16 +71,21 @@ class VectorShelf:
         return found, vectors
 
     def put(
-        self, encoder_digest: str, keys: Sequence[str], vectors: Float32[np.ndarray, "key dim"]
+        self,
+        encoder_digest: str,
+        keys: Shaped[np.ndarray, " key"],
+        vectors: Float32[np.ndarray, "key dim"],
     ) -> None:
-        """Keep these vectors as one shard.
+        """Keep these vectors as one shard; keys as of `get`.
 
         Raises:
+            ValueError: a key is none.
             StoreError: the disk is full or read-only.
         """
-        row = np.dtype([("key", "S32"), ("vector", "<f4", (vectors.shape[1],))])
+        _check(keys)
+        row = np.dtype([("key", _KEY), ("vector", "<f4", (vectors.shape[1],))])
         shard = np.empty(len(keys), dtype=row)
-        shard["key"], shard["vector"] = _packed(keys), vectors
+        shard["key"], shard["vector"] = keys, vectors
         file = io.BytesIO()
         np.save(file, shard, allow_pickle=False)
         content = file.getvalue()
@@ -98,9 +104,9 @@ class VectorShelf:
         return folder / "texts" if self.of == "texts" else folder
 
 
-def _packed(keys: Sequence[str]) -> Shaped[np.ndarray, " key"]:
-    """Return 32 bytes a key; NumPy pads with zero bytes, so equal length keeps them apart."""
-    return np.array([bytes.fromhex(key) for key in keys], dtype="S32")
+def _check(keys: Shaped[np.ndarray, " key"]) -> None:
+    if keys.dtype != _KEY:
+        raise ValueError(f"keys are 32 bytes each ({_KEY}), not {keys.dtype}")
 
 
 def _read(path: Path) -> Shaped[np.ndarray, " row"] | None:

@@ -23,8 +23,10 @@ from tasks.embed.embedding import (
     SHARD,
     Gathering,
     Picture,
+    Read,
     Shelf,
     encode_pictures,
+    image_keys,
 )
 from tasks.embed.encoder import identify_encoder, load_encoder
 from tasks.embed.precision import resolve_precision
@@ -32,9 +34,6 @@ from tasks.threads import usual_threads
 
 _PROJECT = Path(__file__).parents[2]
 _PATIENCE_S = 10
-
-Read = Callable[[str, str], bytes]
-"""From an image's `location` and sha256 to its bytes, on any machine of the cluster."""
 
 
 def embed_images_on_ray(
@@ -53,7 +52,7 @@ def embed_images_on_ray(
 
     Args:
         dataset: the images.
-        read: reads an image and refuses a changed one; it goes to every actor, so it is small.
+        read: reads an image on any machine; it goes to every actor, so it is small.
         spec: the encoder, which every actor loads once.
         shelf: where vectors are looked up and kept.
         machine: the cluster's address; batch size and threads of an actor.
@@ -65,7 +64,7 @@ def embed_images_on_ray(
     """
     spec = resolve_precision(spec, machine)
     identity = identify_encoder(spec, machine)
-    gathering = Gathering(dataset.images["sha256"].tolist(), identity, shelf)
+    gathering = Gathering(image_keys(dataset), identity, shelf)
     rows = gathering.missing_rows
     advance(len(dataset) - len(rows))
     if len(rows):
@@ -130,27 +129,21 @@ class _ShardEncoder:
         vectors, error = b"", self._fault
         if not error:
             try:
-                read = self._reader(pictures)
-                parts = encode_pictures(pictures, read, self._encoder, self._machine)
+                parts = encode_pictures(pictures, self._see, self._encoder, self._machine)
                 vectors = np.concatenate(list(parts)).astype("<f4").tobytes()
             except CuretteError as mistake:  # as data: Ray would wrap it and try again
                 error = str(mistake)
         return {"start": [start], "vectors": [vectors], "error": [error]}
 
-    def _reader(self, pictures: Sequence[Picture]) -> Callable[[str], bytes]:
-        """Return what reads a shard's images by their location."""
-        digests = {p.location: p.sha256 for p in pictures}
-
-        def read(location: str) -> bytes:
-            try:
-                return self._read(location, digests[location])
-            except OSError as error:
-                raise OSError(
-                    f"{error} on the Ray worker {socket.gethostname()}, which must see the file "
-                    "under the same path as the machine that took the images in"
-                ) from error
-
-        return read
+    def _see(self, location: str, sha256: str) -> bytes:
+        """Read an image; say which machine cannot."""
+        try:
+            return self._read(location, sha256)
+        except OSError as error:
+            raise OSError(
+                f"{error} on the Ray worker {socket.gethostname()}, which must see the file "
+                "under the same path as the machine that took the images in"
+            ) from error
 
 
 _OTHER_ENCODER = (

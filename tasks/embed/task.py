@@ -21,7 +21,7 @@ from schemas.embeddings import (
 )
 from schemas.images import ImageDataset
 from schemas.machine import Machine
-from storage.images import ImageFiles, ImageShelf, image_reader
+from storage.images import ImageFiles, ImageShelf
 from storage.store import ArtifactStore
 from storage.vectors import VectorShelf
 from tasks.stage import Stage, leave_markdown, leave_table, progress
@@ -108,16 +108,15 @@ def _encode_images(
     from tasks.embed.encoder import load_encoder
 
     shelf = VectorShelf(store.root)
+    files = ImageFiles(Path(images.root).resolve(), ImageShelf(store.root.resolve()))
     if machine.engine == "ray":
         from tasks.embed.on_ray import embed_images_on_ray
 
         with progress("embedding images on Ray", len(images)) as advance:
-            files = ImageFiles(Path(images.root).resolve(), ImageShelf(store.root.resolve()))
             return embed_images_on_ray(images, files.read, spec, shelf, machine, advance)
     encoder = load_encoder(spec, machine)
-    read = image_reader(images, ImageShelf(store.root))
     with progress(f"embedding images with {encoder.identity.name}", len(images)) as advance:
-        return embed_images(images, read, encoder, shelf, machine, advance)
+        return embed_images(images, files.read, encoder, shelf, machine, advance)
 
 
 def _encode_texts(

@@ -16,6 +16,9 @@ from tests.benchmarks.measuring import FILE, keep_rows, machine_facts, print_row
 NAMES = (
     "bench_study",
     "bench_embedding",
+    "bench_precision",
+    "bench_ray",
+    "bench_threads",
     "bench_selection",
     "bench_index",
     "bench_probe",

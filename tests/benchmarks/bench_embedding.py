@@ -26,7 +26,7 @@ from schemas.artifact import Ref
 from schemas.embeddings import OpenClipEncoder
 from schemas.images import ClassLabel, ImageDataset, TestLabels
 from schemas.machine import Machine
-from storage.images import ImageShelf, image_reader
+from storage.images import ImageFiles, ImageShelf
 from storage.vectors import VectorShelf
 from tasks.embed.embedding import embed_images
 from tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
@@ -77,13 +77,13 @@ def save_model(folder: Path) -> Path:
     return folder
 
 
-def find_images(folder: Path) -> list[Path]:
+def find_images(folder: Path, count: int = IMAGES) -> list[Path]:
     """Return real dermatoscopic JPEGs, or noise of the same kind."""
     if REAL.is_dir():
-        return sorted(REAL.glob("*.jpg"))[:IMAGES]
+        return sorted(REAL.glob("*.jpg"))[:count]
     folder.mkdir(parents=True)
     generator = np.random.default_rng(0)
-    paths = [folder / f"{i:04d}.jpg" for i in range(IMAGES)]
+    paths = [folder / f"{i:04d}.jpg" for i in range(count)]
     for path in paths:
         coarse = generator.integers(0, 256, (15, 20, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((600, 450), Image.Resampling.BICUBIC).save(path, quality=90)
@@ -163,7 +163,7 @@ def _plain_loop(encoder: ClipEncoder, paths: list[Path]) -> None:
 def _embed(dataset: ImageDataset, encoder: ClipEncoder) -> None:
     """Embed into a shelf that is new, as a first run does."""
     with tempfile.TemporaryDirectory() as store:
-        read = image_reader(dataset, ImageShelf(Path(store)))
+        read = ImageFiles(Path(dataset.root).resolve(), ImageShelf(Path(store))).read
         embed_images(dataset, read, encoder, VectorShelf(Path(store)), MACHINE, lambda count: None)
 
 
@@ -211,12 +211,12 @@ def _embed_counting(
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
     dataset = dataset_of(paths)
-    read = image_reader(dataset, ImageShelf(shelf.root))
+    files = ImageFiles(folder.resolve(), ImageShelf(shelf.root))
     opened: list[str] = []
 
-    def counting(location: str) -> bytes:
+    def counting(location: str, sha256: str) -> bytes:
         opened.append(location)
-        return read(location)
+        return files.read(location, sha256)
 
     took, _ = timed(
         lambda: embed_images(dataset, counting, encoder, shelf, MACHINE, lambda count: None)

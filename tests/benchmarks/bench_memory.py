@@ -5,7 +5,6 @@ drawn JPEGs and the demo's encoder, each in a process of its own that only embed
 nature is the table of images and the vectors themselves, about a kilobyte an image.
 """
 
-import hashlib
 import io
 import json
 import subprocess
@@ -49,69 +48,46 @@ def main(few: int = FEW, many: int = MANY) -> list[Row]:
 def _measure(count: int) -> tuple[float, float]:
     """Return the peak in MiB and the seconds of a process that embeds this many images."""
     with tempfile.TemporaryDirectory() as folder:
-        write_images(Path(folder) / "images", count)
+        write_dataset(Path(folder), count)
         command = [sys.executable, "-m", "tests.benchmarks.bench_memory", "--embed", folder]
         start = time.perf_counter()
         done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
         return float(json.loads(done.stdout)), time.perf_counter() - start
 
 
-def write_images(folder: Path, count: int) -> None:
-    """Write small JPEGs of which no two are equal."""
-    folder.mkdir(parents=True)
+def write_dataset(folder: Path, count: int) -> None:
+    """Write small JPEGs of which no two are equal, and the table that an ingest makes of them."""
+    from tests.benchmarks.bench_embedding import dataset_of
+
+    images = folder / "images"
+    images.mkdir(parents=True)
     generator = np.random.default_rng(0)
-    for i in range(count):
+    paths = [images / f"{i:06d}.jpg" for i in range(count)]
+    for path in paths:
         pixels = generator.integers(0, 256, (3, 4, 3), dtype=np.uint8)
         file = io.BytesIO()
         Image.fromarray(pixels).resize((64, 48), Image.Resampling.BILINEAR).save(file, "JPEG")
-        (folder / f"{i:06d}.jpg").write_bytes(file.getvalue() + str(i).encode())
+        path.write_bytes(file.getvalue() + path.name.encode())
+    dataset_of(paths).write(folder)
 
 
 def embed(folder: Path) -> None:
-    """Embed the images of a folder and print the peak of this process in MiB."""
+    """Embed a dataset's images and print the peak of this process in MiB."""
+    # Only what the stage itself imports: all else would count.
     import resource
 
-    import pandas as pd
-
-    from schemas.artifact import Ref
     from schemas.embeddings import OpenClipEncoder
-    from schemas.images import ClassLabel, ImageDataset, TestLabels
+    from schemas.images import ImageDataset
     from schemas.machine import Machine
-    from storage.images import ImageShelf, image_reader
+    from storage.images import ImageFiles, ImageShelf
     from storage.vectors import VectorShelf
     from tasks.embed.embedding import embed_images
     from tasks.embed.encoder import load_encoder
 
-    paths = sorted((folder / "images").iterdir())
-    names = pd.Series([path.name for path in paths])
-    table = pd.DataFrame(
-        {
-            "image_id": names,
-            "sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths],
-            "location": names,
-            "split": "train",
-            "label": "a",
-            "subject": None,
-            "lesion": None,
-            "group": names,
-            "mask_location": "",
-        }
-    )
-    del paths
-    dataset = ImageDataset(
-        images=table,
-        classes=(ClassLabel(key="a", name="a"), ClassLabel(key="b", name="b")),
-        rejected=(),
-        root=str(folder / "images"),
-        source="a benchmark",
-        synthetic=True,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0" * 20),
-    )
-    machine = Machine(device="cpu")
+    dataset, machine = ImageDataset.read(folder), Machine(device="cpu")
     encoder = load_encoder(OpenClipEncoder(), machine)
-    read = image_reader(dataset, ImageShelf(folder))
-    embed_images(dataset, read, encoder, VectorShelf(folder), machine, lambda count: None)
+    files = ImageFiles(Path(dataset.root).resolve(), ImageShelf(folder))
+    embed_images(dataset, files.read, encoder, VectorShelf(folder), machine, lambda count: None)
     print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 

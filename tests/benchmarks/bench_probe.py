@@ -2,8 +2,9 @@
 
 Run `python -m tests.benchmarks.bench_probe`; it takes minutes, most of them scikit-learn's. Its
 logistic regression (lbfgs) is given warm starts along the path and the loosest power of ten as
-tolerance that brings every objective within 1e-4 of the optimum; ours is held to 1e-6. Its metrics
-are timed on 20 resamples and multiplied. The last row has all heads of the demo study, their
+tolerance that brings every objective within 1e-4 of the optimum; ours is held to 1e-6. It solves
+every third strength only, and nothing is multiplied: the ratio is a lower bound. Its metrics are
+timed on 20 resamples and multiplied. The last row has all heads of the demo study, their
 metrics and leads, and no peer.
 """
 
@@ -29,6 +30,7 @@ from tests.benchmarks.measuring import Target, all_met, print_rows, timed
 
 IMAGES, DIMS, CLASSES = 8000, 512, 7
 TEST_IMAGES, TEST_GROUPS, RESAMPLES = 2000, 1500, 10_000
+EVERY = 3  # of the strengths, for scikit-learn
 TOLERANCE = 1e-5  # scikit-learn's; 1e-4, tried once, left more than the allowed excess
 HEADS: tuple[tuple[HeadKind, int], ...] = (  # of the demo study: kind, draws
     ("linear_probe", 1),
@@ -89,10 +91,12 @@ def compare_paths() -> Row:
     strengths = sorted(ProbeSpec().l2_values, reverse=True)
     ours, path = timed(partial(regularisation_path, features, labels, CLASSES, strengths))
     seconds, theirs = timed(partial(_scikit_learn_path, features, labels, path))
-    best = np.minimum(theirs, path.objective)
-    ratio, excess = seconds / ours, float((path.objective / best - 1).max())
+    objective = path.objective[::EVERY]
+    best = np.minimum(theirs, objective)
+    ratio, excess = seconds / ours, float((objective / best - 1).max())
     return Row(
-        name=f"{len(strengths)} strengths, {IMAGES} x {DIMS}, {CLASSES} classes",
+        name=f"{len(strengths)} strengths (scikit-learn: {len(theirs)} of them), "
+        f"{IMAGES} x {DIMS}, {CLASSES} classes",
         ours_s=ours,
         peer_s=seconds,
         ratio=ratio,
@@ -108,10 +112,10 @@ def _scikit_learn_path(
     labels: Int[Tensor, " image"],
     path: RegularisationPath,
 ) -> Float64[np.ndarray, " value"]:
-    """Return scikit-learn's objective at every strength of the path."""
+    """Return scikit-learn's objective at every third strength of the path, the least too."""
     model = LogisticRegression(tol=TOLERANCE, max_iter=10_000, warm_start=True)
     objectives = []
-    for l2 in path.l2_values:
+    for l2 in path.l2_values[::EVERY]:
         model.set_params(C=1 / (len(labels) * l2)).fit(features.numpy(), labels.numpy())
         probabilities = model.predict_proba(features.numpy())
         loss = metrics.log_loss(labels.numpy(), probabilities)

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from jaxtyping import Float32
+from jaxtyping import Float32, Shaped
 
 from storage.store import StoreError
 from storage.vectors import VectorShelf
@@ -25,13 +26,21 @@ def key(name: object) -> str:
     return hashlib.sha256(str(name).encode()).hexdigest()
 
 
+def keys(*names: object) -> Shaped[np.ndarray, " key"]:
+    return packed(map(key, names))
+
+
+def packed(digests: Iterable[str]) -> Shaped[np.ndarray, " key"]:
+    return np.array([bytes.fromhex(digest) for digest in digests], dtype="S32")
+
+
 def vector(name: object) -> Float32[np.ndarray, " dim"]:
     """A vector that follows from its name, so that any writer writes the same."""
     return np.frombuffer(bytes.fromhex(key(name))[:DIM], dtype=np.uint8).astype(np.float32)
 
 
 def put(shelf: VectorShelf, *names: object) -> None:
-    shelf.put(ENCODER, [key(n) for n in names], np.array([vector(n) for n in names]))
+    shelf.put(ENCODER, keys(*names), np.array([vector(n) for n in names]))
 
 
 def shards(shelf: VectorShelf) -> list[Path]:
@@ -44,17 +53,17 @@ def shelf(tmp_path: Path) -> VectorShelf:
 
 
 def test_an_empty_shelf_finds_nothing(shelf: VectorShelf) -> None:
-    found, vectors = shelf.get(ENCODER, [key(1), key(2)], DIM)
+    found, vectors = shelf.get(ENCODER, keys(1, 2), DIM)
     assert not found.any()
     assert vectors.shape == (2, DIM)
-    assert shelf.get(ENCODER, [], DIM)[1].shape == (0, DIM)
+    assert shelf.get(ENCODER, keys(), DIM)[1].shape == (0, DIM)
 
 
 def test_vectors_come_back_exactly_and_in_the_order_asked_for(shelf: VectorShelf) -> None:
     put(shelf, *range(50))
     put(shelf, *range(50, 80))
     asked = [70, 3, "unknown", 49, 50]
-    found, vectors = shelf.get(ENCODER, [key(n) for n in asked], DIM)
+    found, vectors = shelf.get(ENCODER, keys(*asked), DIM)
     assert found.tolist() == [True, True, False, True, True]
     assert np.array_equal(vectors[found], [vector(n) for n in (70, 3, 49, 50)])
     assert not vectors[~found].any()
@@ -68,14 +77,14 @@ def test_random_use_agrees_with_a_dictionary(shelf: VectorShelf) -> None:
         put(shelf, *written)
         truth.update(written)
         asked = generator.choice(200, size=generator.integers(0, 60), replace=False).tolist()
-        found, vectors = shelf.get(ENCODER, [key(n) for n in asked], DIM)
+        found, vectors = shelf.get(ENCODER, keys(*asked), DIM)
         assert found.tolist() == [n in truth for n in asked]
         expected = [vector(n) if n in truth else np.zeros(DIM) for n in asked]
         assert np.array_equal(vectors, np.reshape(expected, (-1, DIM)))
 
 
 def test_keys_that_end_in_zero_bytes_are_kept_apart(shelf: VectorShelf) -> None:
-    close = ["ab" * 31 + "00", "ab" * 30 + "0000", "00" * 32]
+    close = packed(["ab" * 31 + "00", "ab" * 30 + "0000", "00" * 32])
     shelf.put(ENCODER, close, np.eye(3, DIM, dtype=np.float32))
     found, vectors = shelf.get(ENCODER, close[::-1], DIM)
     assert found.all()
@@ -84,13 +93,21 @@ def test_keys_that_end_in_zero_bytes_are_kept_apart(shelf: VectorShelf) -> None:
 
 def test_encoders_do_not_share_vectors(shelf: VectorShelf) -> None:
     put(shelf, 1)
-    found, _ = shelf.get("f" * 64, [key(1)], DIM)
+    found, _ = shelf.get("f" * 64, keys(1), DIM)
     assert not found.any()
 
 
 def test_a_key_that_is_asked_for_twice_is_refused(shelf: VectorShelf) -> None:
     with pytest.raises(ValueError, match="a key stands twice"):
-        shelf.get(ENCODER, [key(1), key(2), key(1)], DIM)
+        shelf.get(ENCODER, keys(1, 2, 1), DIM)
+
+
+def test_keys_that_are_no_digests_are_refused(shelf: VectorShelf) -> None:
+    written_out = np.array([key(1)])
+    with pytest.raises(ValueError, match="keys are 32 bytes each"):
+        shelf.get(ENCODER, written_out, DIM)
+    with pytest.raises(ValueError, match="keys are 32 bytes each"):
+        shelf.put(ENCODER, written_out, np.array([vector(1)]))
 
 
 def test_the_same_shard_is_kept_once(shelf: VectorShelf) -> None:
@@ -110,12 +127,12 @@ def test_a_shard_with_one_changed_bit_is_put_aside_and_only_its_vectors_are_miss
     content[position] ^= 1
     spoilt.write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        found, _ = shelf.get(ENCODER, [key(n) for n in (1, 2, 3)], DIM)
+        found, _ = shelf.get(ENCODER, keys(1, 2, 3), DIM)
     assert found.tolist() == [False, False, True]
     assert "changed after it was written; its vectors are made again" in caplog.text
     assert spoilt.with_suffix(".corrupt").read_bytes() == content
     put(shelf, 1, 2)
-    assert shelf.get(ENCODER, [key(n) for n in (1, 2, 3)], DIM)[0].all()
+    assert shelf.get(ENCODER, keys(1, 2, 3), DIM)[0].all()
 
 
 def test_a_truncated_shard_is_put_aside(shelf: VectorShelf) -> None:
@@ -123,9 +140,9 @@ def test_a_truncated_shard_is_put_aside(shelf: VectorShelf) -> None:
     [shard] = shards(shelf)
     for size in (shard.stat().st_size - 7, 0):
         os.truncate(shard, size)
-        assert not shelf.get(ENCODER, [key(1)], DIM)[0].any()
+        assert not shelf.get(ENCODER, keys(1), DIM)[0].any()
         put(shelf, 1, 2)
-    assert shelf.get(ENCODER, [key(1)], DIM)[0].all()
+    assert shelf.get(ENCODER, keys(1), DIM)[0].all()
 
 
 WRITER = """
@@ -140,7 +157,7 @@ start, stop, step = map(int, sys.argv[2:])
 for first in range(start, stop, step):
     digests = [sha256(str(n).encode()).digest() for n in range(first, first + step)]
     vectors = np.array([list(d[:5]) for d in digests], dtype=np.float32)
-    shelf.put("e" * 64, [d.hex() for d in digests], vectors)
+    shelf.put("e" * 64, np.array(digests, dtype="S32"), vectors)
 """
 
 
@@ -159,7 +176,7 @@ def test_what_a_killed_writer_leaves_is_whole(
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     complete = 50 * len(shards(shelf))
-    found, vectors = shelf.get(ENCODER, [key(n) for n in range(complete)], DIM)
+    found, vectors = shelf.get(ENCODER, keys(*range(complete)), DIM)
     assert complete >= 250
     assert found.all()
     assert np.array_equal(vectors, [vector(n) for n in range(complete)])
@@ -171,7 +188,7 @@ def test_two_processes_that_write_the_same_and_other_vectors_at_a_time_both_succ
 ) -> None:
     both = [writer(shelf, 0, 400, 40), writer(shelf, 200, 600, 40)]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
-    found, vectors = shelf.get(ENCODER, [key(n) for n in range(600)], DIM)
+    found, vectors = shelf.get(ENCODER, keys(*range(600)), DIM)
     assert found.all()
     assert np.array_equal(vectors, [vector(n) for n in range(600)])
 
@@ -189,7 +206,7 @@ def test_texts_and_images_never_read_each_others_shards(tmp_path: Path) -> None:
     [of_texts] = (tmp_path / "vectors" / ENCODER / "texts").glob("*.npy")
     assert len(shards(images)) == 1, "images lie where they always lay"
     for shelf, found in ((images, [True, False]), (texts, [False, True])):
-        assert shelf.get(ENCODER, [key(1), key(3)], DIM)[0].tolist() == found
+        assert shelf.get(ENCODER, keys(1, 3), DIM)[0].tolist() == found
     of_texts.write_bytes(b"broken")
-    assert images.get(ENCODER, [key(3)], DIM)[0].tolist() == [False]
+    assert images.get(ENCODER, keys(3), DIM)[0].tolist() == [False]
     assert of_texts.exists(), "it was not read, or it would have been put aside"

@@ -1,21 +1,24 @@
 """Every image and text gets its own vector, in its row, and none is encoded a second time."""
 
-from collections.abc import Callable, Sequence
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Shaped
 
 from schemas.artifact import CuretteError, StudyError
 from schemas.embeddings import Embeddings, OpenClipEncoder
 from schemas.images import ImageDataset
 from schemas.machine import Machine
-from storage.images import ImageShelf, image_reader
+from storage.images import ImageFiles, ImageShelf
 from storage.vectors import VectorShelf
-from tasks.embed.embedding import Shelf, embed_images, embed_texts
+from tasks.embed.embedding import Shelf, embed_images, embed_texts, image_keys
 from tasks.embed.encoder import ClipEncoder, load_encoder
 from tests.tasks.embed.studies import dataset_of
 
@@ -48,12 +51,15 @@ class CountingShelf:
         self.added: list[int] = []
 
     def get(
-        self, encoder_digest: str, keys: Sequence[str], dim: int
+        self, encoder_digest: str, keys: Shaped[np.ndarray, " key"], dim: int
     ) -> tuple[Bool[np.ndarray, " key"], Float32[np.ndarray, "key dim"]]:
         return self.shelf.get(encoder_digest, keys, dim)
 
     def put(
-        self, encoder_digest: str, keys: Sequence[str], vectors: Float32[np.ndarray, "key dim"]
+        self,
+        encoder_digest: str,
+        keys: Shaped[np.ndarray, " key"],
+        vectors: Float32[np.ndarray, "key dim"],
     ) -> None:
         self.added.append(len(keys))
         self.shelf.put(encoder_digest, keys, vectors)
@@ -63,12 +69,12 @@ class CountingReader:
     """A reader of a dataset's images that remembers which it read."""
 
     def __init__(self, dataset: ImageDataset) -> None:
-        self.read = image_reader(dataset, ImageShelf(Path("nowhere")))
+        self.files = ImageFiles(Path(dataset.root).resolve(), ImageShelf(Path("nowhere")))
         self.locations: list[str] = []
 
-    def __call__(self, location: str) -> bytes:
+    def __call__(self, location: str, sha256: str) -> bytes:
         self.locations.append(location)
-        return self.read(location)
+        return self.files.read(location, sha256)
 
 
 def embed(
@@ -150,7 +156,7 @@ def test_finished_vectors_are_kept_when_a_later_image_fails(
     (tmp_path / "images" / "image50.png").unlink()
     with pytest.raises(StudyError, match=r"image50"):
         embed(dataset, encoder, shelf, batch_size=10)
-    found, _ = shelf.get(encoder.identity.digest, list(dataset.images["sha256"]), 16)
+    found, _ = shelf.get(encoder.identity.digest, image_keys(dataset), 16)
     assert found.tolist() == [True] * 50 + [False] * 30
 
 
@@ -161,6 +167,62 @@ def test_shards_are_kept_while_the_encoder_works(
     counting = CountingShelf(shelf)
     embed(dataset, encoder, counting, batch_size=20)
     assert counting.added == [40, 40]
+
+
+KILLED = """
+import os
+import signal
+import sys
+from pathlib import Path
+
+import tasks.embed.embedding as embedding
+from schemas.embeddings import OpenClipEncoder
+from schemas.images import ImageDataset
+from schemas.machine import Machine
+from storage.images import ImageFiles, ImageShelf
+from storage.vectors import VectorShelf
+from tasks.embed.encoder import load_encoder
+
+folder, model, batches = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+embedding.SHARD = 20
+told = []
+
+
+def advance(count):
+    told.append(count)
+    if len(told) > batches:
+        print(sum(told), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+dataset, machine = ImageDataset.read(folder), Machine(device="cpu", batch_size=5)
+encoder = load_encoder(OpenClipEncoder(model=model), machine)
+read = ImageFiles(Path(dataset.root), ImageShelf(folder)).read
+embedding.embed_images(dataset, read, encoder, VectorShelf(folder / "store"), machine, advance)
+"""
+
+
+@pytest.mark.parametrize("batches", [4, 9])
+def test_a_run_that_is_killed_loses_at_most_one_shard(
+    dataset: ImageDataset, save_clip: Any, shelf: VectorShelf, tmp_path: Path, batches: int
+) -> None:
+    model = save_clip()
+    dataset.write(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), str(model), str(batches)],
+        check=False,
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    encoded = int(done.stdout)
+    encoder = load_encoder(OpenClipEncoder(model=model), Machine(device="cpu"))
+    found, _ = shelf.get(encoder.identity.digest, image_keys(dataset), encoder.identity.dim)
+    assert encoded == 5 * batches
+    assert 0 <= encoded - found.sum() <= 20
+    _, read = embed(dataset, encoder, shelf)
+    assert len(read) == 80 - found.sum()
 
 
 def test_a_broken_shard_is_reported_and_only_its_images_are_encoded_again(
@@ -265,6 +327,22 @@ def test_texts_are_encoded_again_only_where_they_or_the_template_are_new(
     assert np.abs(photo.vectors - plain.vectors).max() > 1e-3
     embed_all((*TEXTS, "streaks"), encoder, counting, "{concept}")
     assert counting.added == [4, 4, 1]
+
+
+def test_texts_are_encoded_from_the_shortest_to_the_longest(
+    encoder: ClipEncoder, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one long text does not make a batch of short ones long."""
+    lengths: list[list[int]] = []
+    encode = ClipEncoder.encode_texts
+
+    def watched(self: ClipEncoder, tokens: torch.Tensor) -> Float32[np.ndarray, "text dim"]:
+        lengths.append(self.text_lengths(tokens).tolist())
+        return encode(self, tokens)
+
+    monkeypatch.setattr(ClipEncoder, "encode_texts", watched)
+    embed_all(("a b c d e f", "a", "a b c d", "a b", "a b c", "b"), encoder, shelf, "{concept}")
+    assert lengths == [[3, 3, 4], [5, 6, 8]]
 
 
 def test_no_texts_give_no_vectors(encoder: ClipEncoder, shelf: Shelf) -> None:

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Shaped
 
 from schemas.artifact import StudyError
 from schemas.embeddings import OpenClipEncoder
 from schemas.images import ImageDataset
 from schemas.machine import Machine
-from storage.images import ImageFiles, ImageShelf, image_reader
+from storage.images import ImageFiles, ImageShelf
 from storage.vectors import VectorShelf
 from tasks.embed.embedding import Picture, embed_images
 from tasks.embed.encoder import load_encoder
@@ -54,12 +53,15 @@ class KillingShelf:
         self.shelf, self.readers, self.killed, self.added = shelf, readers, 0, list[int]()
 
     def get(
-        self, encoder_digest: str, keys: Sequence[str], dim: int
+        self, encoder_digest: str, keys: Shaped[np.ndarray, " key"], dim: int
     ) -> tuple[Bool[np.ndarray, " key"], Float32[np.ndarray, "key dim"]]:
         return self.shelf.get(encoder_digest, keys, dim)
 
     def put(
-        self, encoder_digest: str, keys: Sequence[str], vectors: Float32[np.ndarray, "key dim"]
+        self,
+        encoder_digest: str,
+        keys: Shaped[np.ndarray, " key"],
+        vectors: Float32[np.ndarray, "key dim"],
     ) -> None:
         self.shelf.put(encoder_digest, keys, vectors)
         self.added.append(len(keys))
@@ -91,7 +93,7 @@ def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
     machine = Machine(device="cpu", batch_size=5, threads=1)  # as an actor's: sums are the same
     encoder = load_encoder(spec, machine)
     for shelf in (here, there):
-        read = image_reader(known, ImageShelf(tmp_path))
+        read = ImageFiles(tmp_path / "x", ImageShelf(tmp_path)).read
         embed_images(known, read, encoder, shelf, machine, lambda count: None)
 
     killing = KillingShelf(there, readers)
@@ -107,8 +109,7 @@ def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
     assert sorted(killing.added) == [9] + [SHARD] * 7
     assert sum(told) == 80
 
-    read = image_reader(dataset, ImageShelf(tmp_path))
-    local = embed_images(dataset, read, encoder, here, machine, lambda count: None)
+    local = embed_images(dataset, files(tmp_path).read, encoder, here, machine, lambda count: None)
     assert made.keys == local.keys
     assert made.encoder == local.encoder
     assert np.array_equal(made.vectors, local.vectors)
@@ -127,13 +128,11 @@ def test_nothing_is_started_where_every_vector_is_known(
     dataset: ImageDataset, save_clip: Any, tmp_path: Path
 ) -> None:
     spec, shelf = OpenClipEncoder(model=save_clip()), VectorShelf(tmp_path / "store")
-    read = image_reader(dataset, ImageShelf(tmp_path))
     encoder = load_encoder(spec, Machine(device="cpu"))
+    read = files(tmp_path).read
     local = embed_images(dataset, read, encoder, shelf, Machine(), lambda count: None)
     machine = ray_machine(ray_address="127.0.0.1:1")
-    again = embed_images_on_ray(
-        dataset, files(tmp_path).read, spec, shelf, machine, lambda count: None
-    )
+    again = embed_images_on_ray(dataset, read, spec, shelf, machine, lambda count: None)
     assert np.array_equal(again.vectors, local.vectors)
 
 
