@@ -12,6 +12,8 @@ from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
 from schemas.report import Report
 from schemas.study import Study
+from tasks.embed.locate_task import locate_concepts
+from tasks.embed.precision import resolve_precision
 from tasks.evaluate.task import evaluate_probe
 from tasks.probe.few_shot_task import train_few_shot_heads
 from tasks.probe.shift_task import train_shift_heads
@@ -35,8 +37,13 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         shifts = run(restrict_to_shifts, published, study.select, study.shifts, store)
         shift_heads = run(train_shift_heads, published, shifts, study.probe, store)
     probe = run(train_probe, published, study.probe, store)
+    heat_maps = None
+    if study.locate and not guarded:
+        machine = stages.options.machine
+        encoder = resolve_precision(study.encoder, machine)
+        heat_maps = run(locate_concepts, published, encoder, study.locate, machine, store)
     evaluation = run(
-        evaluate_probe, published, probe, few_shots, study.evaluate, store, shift_heads
+        evaluate_probe, published, probe, few_shots, study.evaluate, store, shift_heads, heat_maps
     )
     return run(write_report, published, probe, evaluation, study.report, store)
 

@@ -10,6 +10,7 @@ from schemas.concepts import SelectSpec
 from schemas.embeddings import EncoderSpec, OpenClipEncoder
 from schemas.evaluation import EvaluateSpec
 from schemas.few_shots import FewShotSpec
+from schemas.heat_maps import LocateSpec
 from schemas.images import DatasetSpec
 from schemas.index import IndexSpec
 from schemas.llm import LlmSpec
@@ -38,6 +39,7 @@ StageName = Literal[
     "shifts",
     "shift_heads",
     "probe",
+    "locate",
     "evaluate",
     "report",
 ]
@@ -82,6 +84,10 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         default=(), description="what heads are worth on other images than they were trained on"
     )
     probe: ProbeSpec = Field(default_factory=ProbeSpec, description="how heads are trained")
+    locate: LocateSpec | None = Field(
+        default_factory=LocateSpec,
+        description="where in images with a lesion mask concepts are seen; null: is not measured",
+    )
     evaluate: EvaluateSpec = Field(
         default_factory=EvaluateSpec, description="how heads are measured"
     )

@@ -8,6 +8,7 @@ from jaxtyping import Float64, Int
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import EvaluateSpec, Evaluation, HeadCurves, Prediction, TestLook
 from schemas.few_shots import FewShotHeads
+from schemas.heat_maps import HeatMaps
 from schemas.images import TestLabels
 from schemas.probe import Head, HeadKind, Probe
 from schemas.shifts import ShiftHeads
@@ -19,6 +20,7 @@ from tasks.evaluate.explanation import explain_decisions
 from tasks.evaluate.features import head_features
 from tasks.evaluate.few_shot_curves import few_shot_curves
 from tasks.evaluate.judging import ExaminedImages, join_test_labels, judge_heads
+from tasks.evaluate.location import measure_location
 from tasks.evaluate.quality import measure_quality
 from tasks.evaluate.quarrels import find_quarrels
 from tasks.evaluate.shift_tables import measure_shifts
@@ -43,6 +45,7 @@ def evaluate_heads(
     spec: EvaluateSpec,
     earlier_looks: tuple[TestLook, ...] = (),
     shifts: ShiftHeads | None = None,
+    heat_maps: HeatMaps | None = None,
 ) -> Evaluation:
     """Measure every head on the test images, with intervals and against its baselines.
 
@@ -82,6 +85,7 @@ def evaluate_heads(
         shifts=measure_shifts(published, shifts, images, spec) if shifts else None,
         concepts=measure_concepts(published, probe, images, bootstrap, spec),
         interventions=measure_interventions(published, probe, images, bootstrap, spec),
+        location=measure_location(published, probe, heat_maps, images, bootstrap, spec),
         disagreement=find_quarrels(images, bottleneck, linear),
         explanations=explain_decisions(
             explained, head_features(published, explained, rows), images, spec.explained_images

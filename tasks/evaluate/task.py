@@ -16,6 +16,7 @@ from schemas.evaluation import (
     tell_looks,
 )
 from schemas.few_shots import FewShotHeads
+from schemas.heat_maps import HeatMaps
 from schemas.images import TestLabels
 from schemas.probe import Probe
 from schemas.shifts import ShiftHeads, ShiftTables
@@ -34,6 +35,7 @@ def evaluate_probe(
     spec: EvaluateSpec,
     store: ArtifactStore,
     shifts: Ref[ShiftHeads] | None = None,
+    heat_maps: Ref[HeatMaps] | None = None,
 ) -> Ref[Evaluation | GuardedEvaluation]:
     """Measure every head on the test split, with intervals and against its baselines."""
     from tasks.evaluate.evaluation import evaluate_heads
@@ -43,13 +45,20 @@ def evaluate_probe(
     heads = store.load(Probe, probe)
     few = store.load(FewShotHeads, few_shots) if few_shots else None
     shifted = store.load(ShiftHeads, shifts) if shifts else None
+    maps = store.load(HeatMaps, heat_maps) if heat_maps else None
     # What a holdout keeps, no other setting can change, so asking it so would be the same question.
-    question = (published, probe, spec.thresholdout or (few_shots, shifts, spec.model_dump_json()))
+    others = (few_shots, shifts, heat_maps, spec.model_dump_json())
+    question = (published, probe, spec.thresholdout or others)
     asked = hashlib.sha256("\n".join(map(str, question)).encode()).hexdigest()
     earlier = _record_look(dataset, heads, asked, spec, store)
     labels = store.load(TestLabels, dataset.test_labels_ref)
     recipe = STAGE.recipe(
-        spec, published=published, probe=probe, few_shots=few_shots, shifts=shifts
+        spec,
+        published=published,
+        probe=probe,
+        few_shots=few_shots,
+        shifts=shifts,
+        heat_maps=heat_maps,
     )
     if spec.thresholdout:
         ask = partial(
@@ -59,7 +68,7 @@ def evaluate_probe(
         guarded = TestLedger(store.root).charge(_digest(dataset, store), asked, ask)
         leave_table("metrics", _answers(guarded), _about_holdout(guarded))
         return store.save(guarded, recipe)
-    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier, shifted)
+    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier, shifted, maps)
     leave_table("metrics", _rows(evaluation), _about(evaluation))
     if evaluation.shifts:
         leave_table("shift-metrics", _shift_rows(evaluation.shifts), "In and out of domain.")
