@@ -31,11 +31,13 @@ from tasks.embed.pixels import read_rgb
 from tasks.ingest.listing import ImageFile, Refusal
 from tasks.ingest.verify import verify_image
 from tasks.report.explanation import ImageExplanation, explain_image, printable
-from tasks.report.explanation_picture import draw_explanation
+from tasks.report.explanation_picture import SeenConcept, draw_explanation
+from tasks.report.heat_picture import draw_heat
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_SEEN, _HEAT_PX = 3, 240  # concepts whose heat is drawn, and how large
 RunUntilProbe = Callable[[Study, RunOptions], RunResult]
 Nearest = Callable[[Float32[np.ndarray, " dim"]], tuple[int, float]]
 """From a vector to the row of the dataset's image that is most like it, and their cosine."""
@@ -95,7 +97,14 @@ def explain(
         title=subject.title,
         about=subject.about,
         explanation=explanation,
-        picture=draw_explanation(explanation, subject.title, subject.about, subject.pixels, pixels),
+        picture=draw_explanation(
+            explanation,
+            subject.title,
+            subject.about,
+            subject.pixels,
+            pixels,
+            _seen(study, options.machine, published, explanation, subject.pixels),
+        ),
         notices=_notices(published),
     )
 
@@ -263,6 +272,39 @@ def _encode(
     if not np.isfinite(vector).all():
         raise StudyError(f"{identity.name} gives {path} a vector that is not finite")
     return vector
+
+
+def _seen(
+    study: Study,
+    machine: Machine,
+    published: ConceptDataset,
+    explanation: ImageExplanation,
+    pixels: Image.Image | None,
+) -> tuple[SeenConcept, ...]:
+    """Return where the strongest concepts for the decision are seen.
+
+    Nothing where the pixels or the encoder are not to be had, or the encoder has no places: the
+    decision is told without.
+    """
+    parts = [part for part in explanation.parts if part.added > 0][:_SEEN]
+    if pixels is None or not parts or not isinstance(study.encoder, OpenClipEncoder):
+        return ()
+    from tasks.embed.encoder import load_encoder
+    from tasks.embed.heat import encoder_view, heat_of_batch, why_no_heat
+
+    try:
+        encoder = load_encoder(study.encoder, machine)
+    except StudyError:
+        return ()
+    if encoder.identity != published.facts.encoder or why_no_heat(encoder):
+        return ()
+    vectors = published.pool_vectors[published.pool_rows(part.concept_id for part in parts)]
+    heat = heat_of_batch(encoder, encoder.preprocess(pixels)[None], vectors)[0]
+    view = encoder_view(encoder)
+    return tuple(
+        SeenConcept(part.text, draw_heat(pixels, places.tolist(), view, None, _HEAT_PX))
+        for part, places in zip(parts, heat, strict=True)
+    )
 
 
 def _known(published: ConceptDataset, row: "pd.Series") -> str:

@@ -14,6 +14,7 @@ from schemas.external import ExternalImages
 from schemas.report import Report
 from schemas.study import Study
 from schemas.validation import ValidatedConceptDataset
+from tasks.embed.locate_task import locate_concepts
 from tasks.embed.precision import resolve_precision
 from tasks.embed.task import embed_images
 from tasks.evaluate.task import evaluate_probe
@@ -41,8 +42,21 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         shifts = run(restrict_to_shifts, published, study.select, study.shifts, store)
         shift_heads = run(train_shift_heads, published, shifts, study.probe, store)
     probe = run(train_probe, published, study.probe, store)
+    heat_maps = None
+    if study.locate and not guarded:
+        machine = stages.options.machine
+        encoder = resolve_precision(study.encoder, machine)
+        heat_maps = run(locate_concepts, published, encoder, study.locate, machine, store)
     evaluation = run(
-        evaluate_probe, published, probe, few_shots, study.evaluate, store, shift_heads, external
+        evaluate_probe,
+        published,
+        probe,
+        study.evaluate,
+        store,
+        few_shots=few_shots,
+        shifts=shift_heads,
+        heat_maps=heat_maps,
+        external=external,
     )
     return run(write_report, published, probe, evaluation, study.report, store)
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from schemas.artifact import JsonArtifact
 from schemas.few_shots import FewShotCurves
+from schemas.heat_maps import LeftOutImage, View
 from schemas.probe import HeadKind
 from schemas.shifts import ShiftTables
 
@@ -454,6 +455,74 @@ class Interventions(BaseModel, frozen=True):
     curves: tuple[InterventionCurve, ...] = ()
 
 
+class Located(BaseModel, frozen=True):
+    """Whether heat lies in the lesion: of concepts that speak for decisions, on these images."""
+
+    images: int
+    clm: Estimate = Field(
+        description="CLM: share of the lesion that lies in the hottest part of the image"
+    )
+    ahead_of_others: Estimate | None = Field(
+        description="how much of it is lost if each map is held against the masks of other groups' "
+        "images; nothing where there is one group"
+    )
+    peak: Estimate = Field(description="share of the hottest place that is lesion")
+
+
+class LocatedReasons(Located, frozen=True):
+    """Of the concepts that speak most for a head's decisions."""
+
+    head: str
+    head_kind: HeadKind
+    reasons: int = Field(description="concepts looked at for each decision")
+    ahead_of_any: Estimate = Field(
+        description="CLM minus that of all selected concepts on the same images"
+    )
+
+
+class LocatedConcept(Located, frozen=True):
+    """Of one concept, where it speaks for a decision of the concept bottleneck."""
+
+    concept_id: str
+    text: str
+    denied: bool = Field(
+        description="whether ground truth says that it is true where its attribute is not: then "
+        "nothing is there to be seen"
+    )
+
+
+class HeatExample(BaseModel, frozen=True):
+    """The strongest reason of the concept bottleneck on one test image, and where it is seen."""
+
+    image_id: str
+    text: str
+    clm: float
+    heat: tuple[tuple[float, ...], ...] = Field(description="rows of cosines")
+
+
+class ConceptLocation(BaseModel, frozen=True):
+    """Where the concepts are seen that speak for decisions, beside where the lesions are."""
+
+    not_computable: str = ""
+    images: int = Field(default=0, description="test images with a usable mask")
+    left_out: tuple[LeftOutImage, ...] = ()
+    grid: tuple[int, int] = Field(default=(0, 0), description="rows and columns of places")
+    view: View = "shortest"
+    region: float = Field(
+        default=0.0,
+        description="hottest share of the image; what CLM is of heat that knows nothing",
+    )
+    most: float = Field(
+        default=0.0, description="what CLM is of heat that is the mask itself, on this grid"
+    )
+    lesion: float = Field(
+        default=0.0, description="mean share of lesion; what `peak` is of heat that knows nothing"
+    )
+    heads: tuple[LocatedReasons, ...] = ()
+    concepts: tuple[LocatedConcept, ...] = ()
+    examples: tuple[HeatExample, ...] = ()
+
+
 class _OfTestImages(JsonArtifact, frozen=True):
     """What stands beside every number of test images."""
 
@@ -491,6 +560,9 @@ class Evaluation(_OfTestImages, frozen=True):
     )
     interventions: Interventions = Field(
         default=Interventions(concepts=0, not_computable="it was not measured yet")
+    )
+    location: ConceptLocation = Field(
+        default=ConceptLocation(not_computable="it was not measured yet")
     )
     disagreement: Disagreement
     explanations: tuple[Explanation, ...]

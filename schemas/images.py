@@ -382,6 +382,13 @@ class ImageDataset(Artifact):
         """Return the row numbers of one split."""
         return np.flatnonzero((self.images["split"] == split).to_numpy())
 
+    def masked_rows(self, split: Split) -> Int[np.ndarray, " row"]:
+        """Return the row numbers of a split's images that have a lesion mask."""
+        rows = self.rows(split)
+        if "mask_location" not in self.images:
+            return rows[:0]
+        return rows[(self.images["mask_location"].iloc[rows].fillna("") != "").to_numpy()]
+
     def labels(self, split: Literal["train", "validation"]) -> Int[np.ndarray, " row"]:
         """Return the integer labels of `rows(split)`; the test split's are not here."""
         order = {key: i for i, key in enumerate(self.class_keys)}

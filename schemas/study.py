@@ -11,6 +11,7 @@ from schemas.embeddings import EncoderSpec, OpenClipEncoder
 from schemas.evaluation import EvaluateSpec
 from schemas.external import ExternalSpec
 from schemas.few_shots import FewShotSpec
+from schemas.heat_maps import LocateSpec
 from schemas.images import DatasetSpec
 from schemas.index import IndexSpec
 from schemas.llm import LlmSpec
@@ -39,6 +40,7 @@ StageName = Literal[
     "shifts",
     "shift_heads",
     "probe",
+    "locate",
     "evaluate",
     "report",
 ]
@@ -87,6 +89,10 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         description="other datasets, on all of whose images the heads are measured as they are",
     )
     probe: ProbeSpec = Field(default_factory=ProbeSpec, description="how heads are trained")
+    locate: LocateSpec | None = Field(
+        default_factory=LocateSpec,
+        description="where in images with a lesion mask concepts are seen; null: is not measured",
+    )
     evaluate: EvaluateSpec = Field(
         default_factory=EvaluateSpec, description="how heads are measured"
     )

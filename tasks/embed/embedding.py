@@ -107,7 +107,7 @@ def encode_pictures(
     workers = usual_threads() if machine.workers is None else machine.workers
     return encode_in_batches(
         pictures,
-        lambda picture: _prepare(picture, read, encoder),
+        lambda picture: prepare_picture(picture, read, encoder),
         encoder.stack,
         encoder.encode_images,
         machine.batch_size or DEFAULT_BATCH[encoder.device],
@@ -159,25 +159,43 @@ def sentences(texts: Sequence[str], template: str) -> list[str]:
     return [template.replace("{concept}", text) for text in texts]
 
 
-def _prepare(
-    picture: Picture, read: Read, encoder: ClipEncoder
-) -> Float[torch.Tensor, "channel height width"]:
-    """Return an image ready for the encoder; name it where that fails."""
-    name = f"the image {picture.image_id} ({picture.location})"
+def read_picture(picture: Picture, read: Read) -> bytes:
+    """Return an image's bytes; name it where that fails.
+
+    Raises:
+        StudyError: it is gone.
+        CuretteError: whatever `read` says of an image that changed.
+    """
     try:
-        content = read(picture.location, picture.sha256)
+        return read(picture.location, picture.sha256)
     except (OSError, ValueError) as error:
         raise StudyError(
-            f"{name} cannot be read: {error}. It was there when the dataset was ingested. Put it "
-            "back, or run the study with --refresh ingest."
+            f"{_name(picture)} cannot be read: {error}. It was there when the dataset was "
+            "ingested. Put it back, or run the study with --refresh ingest."
         ) from error
+
+
+def prepare_picture(
+    picture: Picture, read: Read, encoder: ClipEncoder
+) -> Float[torch.Tensor, "channel height width"]:
+    """Return an image ready for the encoder; name it where that fails.
+
+    Raises:
+        StudyError: it is gone or cannot be decoded.
+        CuretteError: whatever `read` says of an image that changed.
+    """
+    content = read_picture(picture, read)
     try:
         return encoder.prepare_image(content)
     except Exception as error:  # whatever an image library says of bytes that are not ours
         raise StudyError(
-            f"{name} cannot be decoded: {error}. Convert or remove it, and run the study with "
-            "--refresh ingest."
+            f"{_name(picture)} cannot be decoded: {error}. Convert or remove it, and run the study "
+            "with --refresh ingest."
         ) from error
+
+
+def _name(picture: Picture) -> str:
+    return f"the image {picture.image_id} ({picture.location})"
 
 
 def _recall_or_encode(

@@ -8,6 +8,7 @@ from jaxtyping import Float64, Int
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import EvaluateSpec, Evaluation, HeadCurves, Prediction, TestLook
 from schemas.few_shots import FewShotHeads
+from schemas.heat_maps import HeatMaps
 from schemas.images import TestLabels
 from schemas.probe import Head, HeadKind, Probe
 from schemas.shifts import ShiftHeads
@@ -20,6 +21,7 @@ from tasks.evaluate.external import ExternalTest
 from tasks.evaluate.features import head_features
 from tasks.evaluate.few_shot_curves import few_shot_curves
 from tasks.evaluate.judging import ExaminedImages, join_test_labels, judge_heads
+from tasks.evaluate.location import measure_location
 from tasks.evaluate.quality import measure_quality
 from tasks.evaluate.quarrels import find_quarrels
 from tasks.evaluate.shift_tables import measure_shifts
@@ -39,11 +41,13 @@ _WITHOUT_CURVES: tuple[HeadKind, ...] = (
 def evaluate_heads(
     published: ConceptDataset,
     probe: Probe,
-    few_shots: FewShotHeads | None,
     test: TestLabels,
     spec: EvaluateSpec,
+    *,
     earlier_looks: tuple[TestLook, ...] = (),
+    few_shots: FewShotHeads | None = None,
     shifts: ShiftHeads | None = None,
+    heat_maps: HeatMaps | None = None,
     external: tuple[ExternalTest, ...] = (),
 ) -> Evaluation:
     """Measure every head on the test images, with intervals and against its baselines.
@@ -86,6 +90,7 @@ def evaluate_heads(
         else None,
         concepts=measure_concepts(published, probe, images, bootstrap, spec),
         interventions=measure_interventions(published, probe, images, bootstrap, spec),
+        location=measure_location(published, probe, heat_maps, images, bootstrap, spec),
         disagreement=find_quarrels(images, bottleneck, linear),
         explanations=explain_decisions(
             explained, head_features(published, explained, rows), images, spec.explained_images

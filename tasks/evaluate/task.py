@@ -20,6 +20,7 @@ from schemas.evaluation import (
 )
 from schemas.external import ExternalImages
 from schemas.few_shots import FewShotHeads
+from schemas.heat_maps import HeatMaps
 from schemas.images import ImageDataset, TestLabels
 from schemas.probe import Probe
 from schemas.shifts import ShiftHeads, ShiftTables
@@ -37,10 +38,12 @@ STAGE = Stage(name="evaluate")
 def evaluate_probe(
     published: Ref[ConceptDataset],
     probe: Ref[Probe],
-    few_shots: Ref[FewShotHeads] | None,
     spec: EvaluateSpec,
     store: ArtifactStore,
+    *,
+    few_shots: Ref[FewShotHeads] | None = None,
     shifts: Ref[ShiftHeads] | None = None,
+    heat_maps: Ref[HeatMaps] | None = None,
     external: tuple[ExternalImages, ...] = (),
 ) -> Ref[Evaluation | GuardedEvaluation]:
     """Measure every head on the test split, with intervals and against its baselines.
@@ -55,9 +58,10 @@ def evaluate_probe(
     heads = store.load(Probe, probe)
     few = store.load(FewShotHeads, few_shots) if few_shots else None
     shifted = store.load(ShiftHeads, shifts) if shifts else None
+    maps = store.load(HeatMaps, heat_maps) if heat_maps else None
     # What a holdout keeps, no other setting can change, so asking it so would be the same question.
-    question = (published, probe, spec.thresholdout or (few_shots, shifts, spec.model_dump_json()))
-    asked = _digest_of(question)
+    extras = (few_shots, shifts, heat_maps, spec.model_dump_json())
+    asked = _digest_of((published, probe, spec.thresholdout or extras))
     check_askable(dataset, spec)
     external = () if spec.thresholdout else external  # it would tell more of the test than one may
     others = tuple(_describe(dataset, e, store) for e in external)
@@ -66,7 +70,13 @@ def evaluate_probe(
     labels = store.load(TestLabels, dataset.test_labels_ref)
     inputs: dict[str, Any] = {f"external {e.name}": e.vectors for e in external}
     recipe = STAGE.recipe(
-        spec, published=published, probe=probe, few_shots=few_shots, shifts=shifts, **inputs
+        spec,
+        published=published,
+        probe=probe,
+        few_shots=few_shots,
+        shifts=shifts,
+        heat_maps=heat_maps,
+        **inputs,
     )
     if spec.thresholdout:
         ask = partial(
@@ -82,7 +92,17 @@ def evaluate_probe(
         _read_external(other, e, dataset, heads, asked_elsewhere, spec, store)
         for other, e in zip(others, external, strict=True)
     )
-    evaluation = evaluate_heads(dataset, heads, few, labels, spec, earlier, shifted, read)
+    evaluation = evaluate_heads(
+        dataset,
+        heads,
+        labels,
+        spec,
+        earlier_looks=earlier,
+        few_shots=few,
+        shifts=shifted,
+        heat_maps=maps,
+        external=read,
+    )
     leave_table("metrics", _rows(evaluation), _about(evaluation))
     if evaluation.shifts:
         leave_table("shift-metrics", _shift_rows(evaluation.shifts), "In and out of domain.")

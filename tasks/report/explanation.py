@@ -28,6 +28,7 @@ class ClassAnswer:
 class ConceptPart:
     """What one concept adds to the logit: `weight * (score - mean)`."""
 
+    concept_id: str
     text: str
     score: float
     mean: float
@@ -122,6 +123,7 @@ def explain_image(
 
     def part(j: int) -> ConceptPart:
         return ConceptPart(
+            concept_id=head.facts.candidates[j].concept_id,
             text=printable(head.facts.candidates[j].text),
             score=float(scores[j]),
             mean=float(head.center[j]),

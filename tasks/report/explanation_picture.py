@@ -1,6 +1,7 @@
 """An explanation as one picture: the image, bars for and against, training images beside them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -17,8 +18,21 @@ _INK, _FAINT, _PAPER, _EMPTY = "#1a202c", "#5a6676", "#ffffff", "#e6eaef"
 _FOR, _AGAINST = "#2b6cb0", "#c05621"
 
 
+@dataclass(frozen=True)
+class SeenConcept:
+    """A concept, and a picture of where it is seen."""
+
+    text: str
+    picture: Image.Image
+
+
 def draw_explanation(
-    explained: ImageExplanation, title: str, about: str, image: Image.Image | None, pixels: Pixels
+    explained: ImageExplanation,
+    title: str,
+    about: str,
+    image: Image.Image | None,
+    pixels: Pixels,
+    seen: Sequence[SeenConcept] = (),
 ) -> Image.Image:
     """Return the picture.
 
@@ -28,14 +42,18 @@ def draw_explanation(
         about: one line on what is known of it.
         image: its pixels, where they are to be had.
         pixels: finds those of training images.
+        seen: where concepts are seen on the image, at most five.
     """
     top = _MARGIN + _IMAGE + _GAP
     height = top + _ROW * (len(explained.parts) + 4) + _GAP
     height += len(explained.examples) * (_THUMBNAIL + 3 * _ROW) + _ROW
+    height += (_THUMBNAIL + 3 * _ROW + 8) if seen else 0
     canvas = Image.new("RGB", (_WIDTH, height), _PAPER)
     draw = ImageDraw.Draw(canvas)
     _head(canvas, draw, explained, title, about, image)
     y = _bars(draw, explained, top) + _GAP
+    if seen:
+        y = _seen(canvas, draw, seen, y)
     draw.text((_MARGIN, y), "Nearest training images, with score and label", _INK, _font(20))
     y += _ROW + 8
     for examples in explained.examples:
@@ -113,6 +131,22 @@ def _bars(draw: ImageDraw.ImageDraw, explained: ImageExplanation, top: int) -> i
     draw.text((right, y + 10), reached, _INK, font, anchor="ra")
     draw.text((_MARGIN, y + 10), said, _INK, font)
     return y + _ROW + 10
+
+
+def _seen(
+    canvas: Image.Image, draw: ImageDraw.ImageDraw, seen: Sequence[SeenConcept], y: int
+) -> int:
+    """Draw where concepts are seen at `y`; return where that ends."""
+    heading = "Where the strongest concepts for it are seen, the redder the more"
+    draw.text((_MARGIN, y), heading, _INK, _font(20))
+    y += _ROW + 8
+    step = (_WIDTH - 2 * _MARGIN) // 5
+    for i, concept in enumerate(seen):
+        x = _MARGIN + i * step
+        _paste(canvas, draw, concept.picture, (x, y), _THUMBNAIL)
+        text = _fitted(concept.text, _font(13), step - 8)
+        draw.text((x, y + _THUMBNAIL + 4), text, _FAINT, _font(13))
+    return y + _THUMBNAIL + 2 * _ROW
 
 
 def _examples(

@@ -25,6 +25,7 @@ from tasks.report.charts import COLOURS, training_curve
 from tasks.report.concept_truth import concept_truth_section
 from tasks.report.evaluation import evaluation_section, guarded_section
 from tasks.report.few_shots import few_shot_section
+from tasks.report.location import location_section
 from tasks.report.pictures import PictureBook
 from tasks.report.screening import screening_section
 from tasks.report.shifts import shift_section
@@ -88,6 +89,7 @@ def _measured(m: Material, book: PictureBook) -> dict[str, Any]:
         **concept_truth_section(
             e.concepts, e.interventions, m.probe.grounding, m.published.facts.synthetic_images
         ),
+        **location_section(e.location, book),
         "decisions_note": "Test images, and what each concept added to the logit of the predicted "
         "class, compared with the average training image. Bars to the right speak for the "
         "prediction, bars to the left against it; with what is not shown they add up to the logit.",

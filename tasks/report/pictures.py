@@ -2,12 +2,14 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from schemas.artifact import CuretteError
+from schemas.heat_maps import View
+from tasks.report.heat_picture import draw_heat
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,10 @@ class PictureBook:
     read: Callable[[str], bytes]
     """Image id -> bytes; raises `FileNotFoundError` where there are no pixels."""
     size_px: int
+    read_mask: Callable[[str], bytes] | None = None
+    """Image id -> bytes of its lesion mask."""
     pictures: dict[str, Picture | None] = field(default_factory=dict)
+    heat_maps: list[Picture] = field(default_factory=list)
 
     def css(self, image_id: str) -> str:
         """Return the CSS class that shows an image; `""` where its pixels are not to be had."""
@@ -36,18 +41,39 @@ class PictureBook:
         picture = self.pictures[image_id]
         return picture.css if picture else ""
 
+    def heat(self, image_id: str, heat: Sequence[Sequence[float]], view: View, size_px: int) -> str:
+        """Return the CSS class that shows a heat map; `""` where pixels are not to be had."""
+        image = _opened(self.read, image_id)
+        if image is None:
+            return ""
+        mask = _opened(self.read_mask, image_id) if self.read_mask else None
+        drawn = draw_heat(image, heat, view, mask, size_px)
+        self.heat_maps.append(Picture(f"h{len(self.heat_maps)}", _uri(drawn)))
+        return self.heat_maps[-1].css
+
     @property
     def shown(self) -> list[Picture]:
-        """All thumbnails made so far."""
-        return [p for p in self.pictures.values() if p]
+        """All pictures made so far."""
+        return [*(p for p in self.pictures.values() if p), *self.heat_maps]
 
     def _thumbnail(self, image_id: str) -> str:
-        try:
-            with Image.open(io.BytesIO(self.read(image_id))) as image:
-                small = image.convert("RGB")
-        except (CuretteError, OSError, UnidentifiedImageError, ValueError):
-            return ""  # the report is about numbers too; a vanished image must not cost it
+        small = _opened(self.read, image_id)
+        if small is None:
+            return ""
         small.thumbnail((self.size_px, self.size_px))
-        content = io.BytesIO()
-        small.save(content, "JPEG", quality=82)
-        return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
+        return _uri(small)
+
+
+def _opened(read: Callable[[str], bytes], image_id: str) -> Image.Image | None:
+    """Return an image; None where it is gone, since the report is about numbers too."""
+    try:
+        with Image.open(io.BytesIO(read(image_id))) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (CuretteError, OSError, UnidentifiedImageError, ValueError):
+        return None
+
+
+def _uri(picture: Image.Image) -> str:
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

@@ -54,7 +54,9 @@ def write_report(
         evaluation=store.load(measured, evaluation),
         lineage=tuple(_lineage(store, evaluation)),
     )
-    book = PictureBook(_pixels(images, ImageShelf(store.root)), spec.thumbnail_px)
+    shelf = ImageShelf(store.root)
+    pixels, masks = (_reader(images, shelf, column) for column in ("location", "mask_location"))
+    book = PictureBook(pixels, spec.thumbnail_px, masks)
     page = compose_page(material, spec, book)
     report = Report(html=render_page(page), data_docs=validation.data_docs)
     ref = store.save(
@@ -65,10 +67,12 @@ def write_report(
     return ref
 
 
-def _pixels(images: ImageDataset, shelf: ImageShelf) -> Callable[[str], bytes]:
-    """Return a function from an image's id to its bytes."""
+def _reader(images: ImageDataset, shelf: ImageShelf, column: str) -> Callable[[str], bytes]:
+    """Return a function from an image's id to the bytes at the location in a column."""
     read = image_reader(images, shelf)
-    locations = dict(zip(images.images["image_id"], images.images["location"], strict=True))
+    if column not in images.images:
+        return lambda _: read("")
+    locations = dict(zip(images.images["image_id"], images.images[column], strict=True))
     return lambda image_id: read(locations[image_id])
 
 

@@ -199,6 +199,21 @@ def test_what_is_wrong_with_another_dataset_names_it(
     assert {p.name for p in (store / "test-looks").iterdir()} == looked
 
 
+def test_concepts_are_located_where_the_study_wants_it(done: tuple[Path, RunResult]) -> None:
+    store, first = done
+    without = _run(store, "locate=null")
+    assert [s.name for s in without.stages] == [s for s in STAGES if s != "locate"]
+    assert _ran(without) == ["evaluate", "report"]
+    located, not_located = (
+        ArtifactStore(store).load(Evaluation, Ref.parse(ref)).location
+        for result in (first, without)
+        for ref in [s.ref for s in result.stages if s.name == "evaluate"]
+    )
+    assert located.images > 0
+    assert located.heads
+    assert "`locate: null`" in not_located.not_computable
+
+
 def test_the_machine_changes_nothing(done: tuple[Path, RunResult]) -> None:
     store, _ = done
     machine = {"device": "cpu", "batch_size": 7, "workers": 1, "threads": 1}

@@ -24,7 +24,7 @@ from tasks.probe.heads import train_heads
 from tasks.probe.shift_heads import train_shift_heads
 from tasks.select.few_shots import draw_few_shots
 from tasks.select.shifts import restrict_to_shifts
-from tests.tasks.published_study import published_study, with_people
+from tests.tasks.published_study import heat_maps, published_study, with_people
 from tests.tasks.small_study import ENCODER, small_study
 
 ROOT = Path(__file__).parent
@@ -43,6 +43,7 @@ def main() -> None:
     guarded, _ = evaluate_through_holdout(
         *(published, probe, test_labels, EvaluateSpec(), ThresholdoutSpec(), "golden", (), 0, ())
     )
+    maps = heat_maps(published)
     check = Check(
         suite="images", expectation="ids are unique", severity="critical", outcome="passed"
     )
@@ -75,7 +76,10 @@ def main() -> None:
         shifts,
         train_shift_heads(people, shifts, ProbeSpec(epochs=3, heads=(), random_draws=1)),
         probe,
-        evaluate_heads(published, probe, None, test_labels, EvaluateSpec(resamples=100)),
+        maps,
+        evaluate_heads(
+            *(published, probe, test_labels, EvaluateSpec(resamples=100)), heat_maps=maps
+        ),
         guarded,
         Report(html="<html></html>", data_docs="<html></html>"),
     ]

@@ -9,6 +9,7 @@ from schemas.candidates import Candidate, FileOrigin
 from schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
 from schemas.concepts import Concept
 from schemas.embeddings import EncoderIdentity
+from schemas.heat_maps import HeatMaps, LeftOutImage
 from schemas.images import SPLITS, ClassLabel, TestLabels
 from schemas.screened import LabelledConcept
 from tests.tasks.small_study import link_priors
@@ -119,6 +120,28 @@ def with_people(published: ConceptDataset) -> ConceptDataset:
     images["meta.age"] = 20 + number * 7 % 60
     images["meta.ruler"] = np.random.default_rng(0).random(len(images)) < 0.4
     return replace(published, images=images)
+
+
+def heat_maps(published: ConceptDataset, hotter: float = 0.3, seed: int = 0) -> HeatMaps:
+    """Return maps of 4 x 4 places for all test images but the first, which has no usable mask.
+
+    Half of each image is lesion, left, right, above or below; the heat of the concepts of a class
+    is there higher by `hotter`, noise apart, and that of the last class everywhere the same.
+    """
+    generator = np.random.default_rng(seed)
+    first, *ids = published.images["image_id"].iloc[published.rows("test")]
+    side = np.zeros((4, 4))
+    side[:2] = 1
+    lesion = np.stack([np.rot90(side, turns) for turns in generator.integers(4, size=len(ids))])
+    heat = 0.2 * generator.random((len(ids), len(published.concepts), 4, 4))
+    heat[:, :-2] += hotter * lesion[:, None]
+    return HeatMaps(
+        image_ids=tuple(ids),
+        concept_ids=tuple(c.concept_id for c in published.concepts),
+        heat=heat.astype(np.float16),
+        lesion=lesion.astype(np.float16),
+        left_out=(LeftOutImage(image_id=first, reason="its mask is empty"),),
+    )
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ def probe(study: tuple[ConceptDataset, TestLabels]) -> Probe:
 
 @pytest.fixture(scope="module")
 def evaluation(study: tuple[ConceptDataset, TestLabels], probe: Probe) -> Evaluation:
-    return evaluate_heads(study[0], probe, None, study[1], SPEC)
+    return evaluate_heads(study[0], probe, study[1], SPEC)
 
 
 def _value(evaluation: Evaluation, kind: str, name: str) -> float:
@@ -137,8 +137,8 @@ _FEW: tuple[HeadKind, ...] = ("linear_probe", "concept_bottleneck", "random_conc
 
 def _swapped(
     study: tuple[ConceptDataset, TestLabels], probe: Probe
-) -> tuple[ConceptDataset, Probe, None, TestLabels]:
-    return study[0], probe, None, study[1]
+) -> tuple[ConceptDataset, Probe, TestLabels]:
+    return study[0], probe, study[1]
 
 
 def test_temperature_comes_from_validation_images_alone(
@@ -161,7 +161,7 @@ def test_temperature_comes_from_validation_images_alone(
     assert told.log_loss_after == pytest.approx(-np.log(cooled[range(len(true)), true]).mean())
 
     wrong = {i: KEYS[(order[k] + 1) % 3] for i, k in test.labels.items()}
-    other = evaluate_heads(published, probe, None, TestLabels(labels=wrong), SPEC)
+    other = evaluate_heads(published, probe, TestLabels(labels=wrong), SPEC)
     again = next(c.calibration for c in other.curves if c.head == "linear probe")
     assert again.temperature == told.temperature
     assert again.log_loss != told.log_loss
@@ -223,7 +223,7 @@ def test_a_column_that_is_not_there_is_refused_before_the_look_is_counted(
         SPEC.model_copy(update={"subgroup_edges": {"sexx": (1.0,)}}),
     ):
         with pytest.raises(StudyError, match=r"sexx, and the images have no such.*file_id, sex"):
-            evaluate_probe.fn(named, heads, None, wrong, store)
+            evaluate_probe.fn(named, heads, wrong, store)
     assert not (tmp_path / "test-looks").exists()
 
 
@@ -280,7 +280,7 @@ def test_a_class_of_one_image_has_no_delong(
     published, test = study
     lonely = next(iter(test.labels))
     labels = {i: "c" if i == lonely else "a" if k == "c" else k for i, k in test.labels.items()}
-    evaluation = evaluate_heads(published, probe, None, TestLabels(labels=labels), SPEC)
+    evaluation = evaluate_heads(published, probe, TestLabels(labels=labels), SPEC)
     assert {d.name for d in evaluation.differences} == {"balanced_accuracy", "macro_auroc"}
     assert all(d.delong is None for d in evaluation.differences)
 
@@ -309,7 +309,7 @@ def test_an_evaluation_can_be_saved_whatever_is_undefined(
         scores=published.scores[kept],
     )
     ids = published.images["image_id"].iloc[rows]
-    evaluation = evaluate_heads(few, probe, None, TestLabels(labels=dict.fromkeys(ids, "a")), SPEC)
+    evaluation = evaluate_heads(few, probe, TestLabels(labels=dict.fromkeys(ids, "a")), SPEC)
     evaluation.write(tmp_path)
     assert Evaluation.read(tmp_path) == evaluation
 
@@ -327,7 +327,7 @@ def test_a_look_is_recorded_before_the_labels_are_read_and_told_from_the_second_
         labels = store.save(test, Recipe(stage="ingest", code="", spec={"number": number}))
         facts = published.facts.model_copy(update={"test_labels": labels.digest})
         named = store.save(replace(published, facts=facts), Recipe(stage="publish", code=""))
-        looked.append(store.load(Evaluation, evaluate_probe.fn(named, heads, None, SPEC, store)))
+        looked.append(store.load(Evaluation, evaluate_probe.fn(named, heads, SPEC, store)))
     assert looked[0].earlier_looks == ()
     (first,) = looked[1].earlier_looks
     assert first.study == "by-hand"
@@ -336,7 +336,7 @@ def test_a_look_is_recorded_before_the_labels_are_read_and_told_from_the_second_
     (store.path(labels) / "test-labels.json").unlink()
     another = SPEC.model_copy(update={"seed": 5})
     with pytest.raises(ArtifactCorrupt):
-        evaluate_probe.fn(named, heads, None, another, store)
+        evaluate_probe.fn(named, heads, another, store)
     assert len(TestLedger(tmp_path).looks(first.labels)) == 3
 
 
@@ -353,7 +353,7 @@ def test_whoever_learned_something_beats_the_majority(evaluation: Evaluation) ->
 
 def test_shuffled_labels_leave_nothing_to_learn() -> None:
     published, test = published_study(shuffled=True)
-    evaluation = evaluate_heads(published, _trained(published), None, test, SPEC)
+    evaluation = evaluate_heads(published, _trained(published), test, SPEC)
     three_standard_errors = 0.15  # of an AUROC over some 66 images
     for metric in evaluation.metrics:
         if metric.name == "macro_auroc":

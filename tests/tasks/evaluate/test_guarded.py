@@ -59,7 +59,7 @@ def test_where_they_part_the_test_is_told_until_the_budget_is_spent(
     told, charge = _ask(study, probe, NARROW, study[1])
     in_full = {
         m.head.partition(" (mean")[0]: m.value
-        for m in evaluate_heads(study[0], probe, None, study[1], SPEC).metrics
+        for m in evaluate_heads(study[0], probe, study[1], SPEC).metrics
         if m.name == "balanced_accuracy"
     }
     of_test = [a for a in told.answers if a.source == "test"]

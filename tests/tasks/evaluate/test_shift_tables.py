@@ -341,7 +341,7 @@ def test_shifts_are_part_of_the_question_and_of_the_recipe(
     refs = store.save(published, recipe), store.save(probe, recipe)
     shifted = store.save(heads, recipe)
     asked = [
-        evaluate_probe.fn(*refs, None, _SPEC, store, shifts) for shifts in (None, shifted, shifted)
+        evaluate_probe.fn(*refs, _SPEC, store, shifts=shifts) for shifts in (None, shifted, shifted)
     ]
     digest = store.manifest(labels).files["test-labels.json"].sha256
     assert len({look.question for look in TestLedger(store.root).looks(digest)}) == 2
@@ -350,5 +350,5 @@ def test_shifts_are_part_of_the_question_and_of_the_recipe(
     assert isinstance(without, Evaluation)
     assert isinstance(whole, Evaluation)
     assert without.shifts is None
-    here = evaluate_heads(published, probe, None, study[1], _SPEC, shifts=heads)
+    here = evaluate_heads(published, probe, study[1], _SPEC, shifts=heads)
     assert whole.shifts == here.shifts

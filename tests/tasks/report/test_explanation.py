@@ -7,7 +7,7 @@ from scipy.special import softmax
 
 from schemas.probe import Head, HeadFacts
 from tasks.report.explanation import EXAMPLES, SHOWN, ImageExplanation, explain_image, printable
-from tasks.report.explanation_picture import draw_explanation
+from tasks.report.explanation_picture import SeenConcept, draw_explanation
 from tests.tasks.published_study import KEYS, published_study
 
 PUBLISHED, TEST_LABELS = published_study()
@@ -121,6 +121,17 @@ def test_the_picture_holds_image_bars_and_examples() -> None:
     assert colours[250, 4, 250] == 120 * 120
     assert asked == [x.image_id for examples in e.examples for x in examples.images]
     assert picture.getbbox() is not None and picture.width == 1200
+
+
+def test_where_concepts_are_seen_is_drawn_in_a_row_of_its_own() -> None:
+    e = explained(a_head())
+    seen = [SeenConcept(f"a sign {i}", Image.new("RGB", (9, 9), (9, 8, i))) for i in range(3)]
+    without, picture = (
+        draw_explanation(e, "a", "b", None, lambda _: None, shown) for shown in ((), seen)
+    )
+    assert picture.height > without.height
+    colours = {colour: count for count, colour in picture.getcolors(1 << 20) or []}
+    assert [colours[9, 8, i] for i in range(3)] == [120 * 120] * 3
 
 
 def test_longest_bar_has_one_length_whatever_the_weights() -> None:

@@ -26,6 +26,7 @@ from schemas.evaluation import (
     ThresholdoutSpec,
     UnusableColumn,
 )
+from schemas.heat_maps import LeftOutImage
 from schemas.images import SPLITS, ImageDataset, Rejection, TestLabels
 from schemas.index import ConceptIndex, Hit
 from schemas.priors import Priors
@@ -38,7 +39,7 @@ from tasks.probe.heads import train_heads
 from tasks.report.page import Material, compose_page
 from tasks.report.pictures import PictureBook
 from tasks.report.render import render_page
-from tests.tasks.published_study import KEYS, published_study
+from tests.tasks.published_study import KEYS, heat_maps, published_study
 from tests.tasks.small_study import index_facts, look_alikes
 
 HOSTILE = '<script>alert("x")</script>{{ 7 * 7 }}</style><img src=https://evil.example/a.png>'
@@ -59,10 +60,12 @@ def material() -> Material:
     evaluation = evaluate_heads(
         published,
         probe,
-        None,
         test,
         EvaluateSpec(resamples=100, explained_images=4, pretraining=HOSTILE),
-        (TestLook(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),),
+        earlier_looks=(TestLook(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),),
+        heat_maps=replace(
+            heat_maps(published), left_out=(LeftOutImage(image_id=HOSTILE, reason=HOSTILE),)
+        ),
     )
     unusable = (UnusableColumn(column=HOSTILE, reason=HOSTILE),)
     evaluation = evaluation.model_copy(
@@ -336,6 +339,16 @@ def test_the_overview_holds_few_heads_and_opens_to_all(page: str, material: Mate
         "concept bottleneck",
         "linear probe",
     }
+
+
+def test_every_located_head_and_concept_has_its_numbers(page: str, material: Material) -> None:
+    location = _in_full(material).location
+    assert location.heads
+    assert {HOSTILE, "sign 1 of a"} <= {c.text for c in location.concepts}
+    for line in (*location.heads, *location.concepts):
+        assert f"<b>{line.clm.value:.3f}</b> <small>{line.clm.low:.3f}" in page
+    assert page.count('class="picture heat h') == len(location.examples) == 6
+    assert f"<td>{escape(HOSTILE)}</td><td>{escape(HOSTILE)}</td>" in page
 
 
 def test_drawn_images_are_labelled_as_drawn(page: str) -> None:

@@ -1,0 +1,69 @@
+"""The stage `locate`: where in test images with a lesion mask each concept is seen."""
+
+from pathlib import Path
+
+from prefect import task
+
+from schemas.artifact import Ref
+from schemas.concept_dataset import ConceptDataset
+from schemas.embeddings import EncoderSpec, PrecomputedEncoder
+from schemas.heat_maps import HeatMaps, LocateSpec
+from schemas.images import ImageDataset
+from schemas.machine import Machine
+from schemas.validation import ValidatedConceptDataset
+from storage.images import ImageFiles, ImageShelf
+from storage.store import ArtifactStore
+from tasks.stage import Stage, leave_markdown, progress
+
+STAGE = Stage(name="locate", folder="embed")
+
+
+@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+def locate_concepts(
+    published: Ref[ConceptDataset],
+    encoder: EncoderSpec,
+    spec: LocateSpec,
+    machine: Machine,
+    store: ArtifactStore,
+) -> Ref[HeatMaps]:
+    """Make heat maps of the selected concepts, or say why there can be none."""
+    maps = _maps(store.load(ConceptDataset, published), encoder, spec, machine, store)
+    _leave_note(maps)
+    return store.save(maps, STAGE.recipe(spec, published=published))
+
+
+def _maps(
+    published: ConceptDataset,
+    encoder: EncoderSpec,
+    spec: LocateSpec,
+    machine: Machine,
+    store: ArtifactStore,
+) -> HeatMaps:
+    if isinstance(encoder, PrecomputedEncoder):
+        return HeatMaps.none("the vectors are precomputed, and they are of whole images")
+    validated = store.load(ValidatedConceptDataset, published.validated_ref)
+    images = store.load(ImageDataset, validated.dataset_ref)
+    masked = len(images.masked_rows("test"))
+    if not masked:
+        return HeatMaps.none("no test image has a lesion mask")
+    from tasks.embed.encoder import load_encoder
+    from tasks.embed.heat import locate_concepts
+
+    loaded = load_encoder(encoder, machine)
+    if loaded.identity != published.facts.encoder:
+        return HeatMaps.none(
+            f"the concept dataset was made with {published.facts.encoder.name}, and the study "
+            f"names {loaded.identity.name}"
+        )
+    ids = [c.concept_id for c in published.concepts]
+    vectors = published.pool_vectors[published.pool_rows(ids)]
+    files = ImageFiles(Path(images.root).resolve(), ImageShelf(store.root.resolve()))
+    with progress("locating concepts", min(masked, spec.images)) as advance:
+        return locate_concepts(images, ids, vectors, files.read, loaded, machine, spec, advance)
+
+
+def _leave_note(maps: HeatMaps) -> None:
+    rows, columns = maps.lesion.shape[1:]
+    made = f"{len(maps.concept_ids)} concepts on {len(maps.image_ids)} images of {rows} x {columns}"
+    left_out = f"; {len(maps.left_out)} masks could not be used" if maps.left_out else ""
+    leave_markdown("heat-maps", maps.not_computable or f"{made} places{left_out}")

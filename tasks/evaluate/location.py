@@ -1,0 +1,234 @@
+"""Whether concepts that speak for a decision are seen in the lesion (CLM)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int, Shaped
+
+from schemas.concept_dataset import ConceptDataset
+from schemas.evaluation import (
+    ConceptLocation,
+    Estimate,
+    EvaluateSpec,
+    HeatExample,
+    LocatedConcept,
+    LocatedReasons,
+)
+from schemas.heat_maps import HeatMaps
+from schemas.probe import Head, Probe
+from tasks.evaluate.bootstrap import ClusterBootstrap
+from tasks.evaluate.concept_quality import concept_heads, estimate
+from tasks.evaluate.concept_tests import reasons, weighted_mean
+from tasks.evaluate.features import head_features
+from tasks.evaluate.judging import ExaminedImages
+from tasks.evaluate.pointing import hottest, location_metric, masks_of_others, peak_in_lesion
+
+REGION = 3 / 12
+"""The hottest share of an image that CLM looks at; its paper gives it in twelfths."""
+_REASONS = (1, 3, 5)
+_FEWEST = 10  # images on which a concept must speak to be listed
+_EXAMPLES = 6
+_BLOCK = 2**22  # numbers held at a time
+
+_OfImages = Float64[np.ndarray, " image"]
+
+
+def measure_location(
+    published: ConceptDataset,
+    probe: Probe,
+    maps: HeatMaps | None,
+    images: ExaminedImages,
+    bootstrap: ClusterBootstrap,
+    spec: EvaluateSpec,
+) -> ConceptLocation:
+    """Hold the heat of concepts that speak for decisions against the lesions' masks.
+
+    A concept speaks for a decision where its score lies above that of the average training image
+    and raises the logit. Heads on grounding functions are left out: what they read is not what the
+    heat is of.
+    """
+    if maps is None:
+        return ConceptLocation(not_computable="the study asks for no heat maps (`locate: null`)")
+    if maps.not_computable:
+        return ConceptLocation(not_computable=maps.not_computable, left_out=maps.left_out)
+    seen = _Seen.of(maps, images)
+    heads = [head for head in concept_heads(probe) if head.facts.kind != "grounded"]
+    said = [_said(published, head) for head in heads]
+    return ConceptLocation(
+        images=len(maps.image_ids),
+        left_out=maps.left_out,
+        grid=(maps.lesion.shape[1], maps.lesion.shape[2]),
+        view=maps.view,
+        region=REGION,
+        most=_most(maps),
+        lesion=float(maps.lesion.mean(dtype=np.float64)),
+        heads=tuple(
+            line
+            for head, of_head in zip(heads, said, strict=True)
+            for line in _of_head(head, of_head, seen, bootstrap, spec)
+        ),
+        concepts=tuple(_of_concepts(published, said[0], seen, bootstrap, spec)),
+        examples=tuple(_examples(published, said[0], seen, maps, images)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """How each concept's heat lies on each test image; NaN where there is no heat map."""
+
+    clm: Float64[np.ndarray, "image concept"]
+    by_others: Float64[np.ndarray, "image concept"]
+    """The mean CLM over the masks of all images of other groups."""
+    peak: Float64[np.ndarray, "image concept"]
+
+    @classmethod
+    def of(cls, maps: HeatMaps, images: ExaminedImages) -> "_Seen":
+        """Measure all maps, some images at a time."""
+        place_of = {image_id: i for i, image_id in enumerate(images.ids)}
+        at = np.array([place_of[image_id] for image_id in maps.image_ids])
+        lesion = maps.lesion.astype(np.float64).reshape(len(at), -1)
+        others = masks_of_others(lesion, images.groups[at])
+        shape = (len(images.ids), len(maps.concept_ids))
+        clm, by_others, peak = (np.full(shape, np.nan) for _ in range(3))
+        for some in np.array_split(np.arange(len(at)), -(-maps.heat.size // _BLOCK)):
+            heat = maps.heat[some].astype(np.float64)
+            heat = heat.reshape(*heat.shape[:2], -1)
+            regions = hottest(heat, REGION * heat.shape[-1])
+            clm[at[some]] = location_metric(regions, lesion[some])
+            by_others[at[some]] = location_metric(regions, others[some])
+            peak[at[some]] = peak_in_lesion(heat, lesion[some])
+        return cls(clm, by_others, peak)
+
+
+def _most(maps: HeatMaps) -> float:
+    """Return the CLM of heat that is the mask itself."""
+    lesion = maps.lesion.astype(np.float64).reshape(len(maps.lesion), -1)
+    regions = hottest(lesion[:, None], REGION * lesion.shape[1])
+    return float(location_metric(regions, lesion).mean())
+
+
+def _said(published: ConceptDataset, head: Head) -> Float64[np.ndarray, "image concept"]:
+    """Return how much each concept speaks for the decision about each test image, else 0."""
+    scores = head_features(published, head, published.rows("test"))
+    above = scores - head.center
+    added = head.weights[head.logits(scores).argmax(1)] * above
+    return np.where(above > 0, np.maximum(added, 0.0), 0.0)
+
+
+def _of_head(
+    head: Head,
+    said: Float64[np.ndarray, "image concept"],
+    seen: _Seen,
+    bootstrap: ClusterBootstrap,
+    spec: EvaluateSpec,
+) -> Iterator[LocatedReasons]:
+    """Yield one line for each number of reasons that is looked at."""
+    for count in _REASONS:
+        reason = reasons(said, count)
+        clm, by_others, peak = (
+            _mean_over(values, reason) for values in (seen.clm, seen.by_others, seen.peak)
+        )
+        columns = (clm, clm - by_others, peak, clm - seen.clm.mean(1))
+        value, ahead_of_others, at_peak, ahead_of_any = _estimates(columns, bootstrap, spec)
+        if value and at_peak and ahead_of_any:
+            yield LocatedReasons(
+                head=head.facts.name,
+                head_kind=head.facts.kind,
+                reasons=count,
+                images=int((~np.isnan(clm)).sum()),
+                clm=value,
+                ahead_of_others=ahead_of_others,
+                ahead_of_any=ahead_of_any,
+                peak=at_peak,
+            )
+
+
+def _mean_over(
+    values: Float64[np.ndarray, "image concept"], reason: Int[np.ndarray, "image reason"]
+) -> _OfImages:
+    """Return the mean over each image's reasons; NaN where it has none."""
+    given = reason >= 0
+    picked = np.where(given, np.take_along_axis(values, np.maximum(reason, 0), axis=1), 0.0)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(picked.sum(1) / given.sum(1))
+
+
+def _of_concepts(
+    published: ConceptDataset,
+    said: Float64[np.ndarray, "image concept"],
+    seen: _Seen,
+    bootstrap: ClusterBootstrap,
+    spec: EvaluateSpec,
+) -> Iterator[LocatedConcept]:
+    """Yield one line for each concept that speaks often enough, the best located first."""
+    counted: Bool[np.ndarray, "image concept"] = (said > 0) & ~np.isnan(seen.clm)
+    often = np.flatnonzero(counted.sum(0) >= _FEWEST)
+    columns = [
+        np.where(counted[:, j], values[:, j], np.nan)
+        for j in often
+        for values in (seen.clm, seen.clm - seen.by_others, seen.peak)
+    ]
+    estimates = iter(_estimates(columns, bootstrap, spec))
+    denied = {x.concept_id for x in published.facts.labelled if x.denied}
+    lines = []
+    for j, clm, ahead, peak in zip(often, estimates, estimates, estimates, strict=True):
+        if clm and peak:
+            lines.append(
+                LocatedConcept(
+                    concept_id=published.concepts[j].concept_id,
+                    text=published.concepts[j].text,
+                    denied=published.concepts[j].concept_id in denied,
+                    images=int(counted[:, j].sum()),
+                    clm=clm,
+                    ahead_of_others=ahead,
+                    peak=peak,
+                )
+            )
+    yield from sorted(lines, key=lambda line: -line.clm.value)
+
+
+def _estimates(
+    columns: Sequence[_OfImages], bootstrap: ClusterBootstrap, spec: EvaluateSpec
+) -> list[Estimate | None]:
+    """Return the mean of each column over its images, all on the same resamples."""
+    if not columns:
+        return []
+
+    def statistic(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample statistic"]:
+        return np.column_stack([weighted_mean(column, weights) for column in columns])
+
+    made = bootstrap.replicate(statistic, spec.interval)
+    return [estimate(x) for x in made.intervals(spec.interval, spec.confidence)]
+
+
+def _examples(
+    published: ConceptDataset,
+    said: Float64[np.ndarray, "image concept"],
+    seen: _Seen,
+    maps: HeatMaps,
+    images: ExaminedImages,
+) -> Iterator[HeatExample]:
+    """Yield strongest reasons from the worst located to the best, evenly over all images."""
+    reason = reasons(said, 1)
+    clm = _mean_over(seen.clm, reason)
+    order = np.argsort(clm, kind="stable")[: int((~np.isnan(clm)).sum())]
+    row_of = {image_id: row for row, image_id in enumerate(maps.image_ids)}
+    for i in _evenly(order, _EXAMPLES):
+        image_id, concept = images.ids[i], reason[i, 0]
+        heat = maps.heat[row_of[image_id], concept].astype(np.float64)
+        yield HeatExample(
+            image_id=image_id,
+            text=published.concepts[concept].text,
+            clm=float(clm[i]),
+            heat=tuple(tuple(row) for row in heat.round(4).tolist()),
+        )
+
+
+def _evenly(items: Shaped[np.ndarray, " item"], count: int) -> Shaped[np.ndarray, " picked"]:
+    """Return so many items at equal distances, or all where there are fewer."""
+    if len(items) <= count:
+        return items
+    return items[((np.arange(count) + 0.5) * len(items) / count).astype(np.int64)]

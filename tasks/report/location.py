@@ -1,0 +1,112 @@
+"""What the page says of where concepts are seen."""
+
+from typing import Any
+
+from schemas.evaluation import ConceptLocation, Estimate, LocatedReasons
+from tasks.report.pictures import PictureBook
+
+_HEAT_PX = 144
+_NOTE = (
+    "The heat of a place is the cosine of the encoder's vector there with the concept's text: the "
+    "attention that pools places is taken away, nothing is trained. CLM: the share of the lesion "
+    "that lies in the hottest quarter of the image. Where lesions mostly lie in the middle, heat "
+    "that is only ever in the middle does well too: that is what the masks of other images tell. "
+    "Any concept is all selected ones on the same image."
+)
+_CONCEPTS_NOTE = (
+    "Wherever a concept speaks for a decision of the concept bottleneck. Nobody has said which "
+    "concepts are about the lesion: one that is about the skin, hairs or a ruler is rightly seen "
+    "beside it and stands low without fault. What a statement denies is not there to be seen "
+    "either."
+)
+
+
+def location_section(location: ConceptLocation, book: PictureBook) -> dict[str, Any]:
+    """Return where concepts are seen, or why nobody knows."""
+    left_out = [{"image_id": x.image_id, "reason": x.reason} for x in location.left_out]
+    if location.not_computable or not location.heads:
+        reason = location.not_computable or "no concept speaks for a decision about these images"
+        said = f"Where concepts are seen (CLM) is not computable: {reason}."
+        return {"location": {"overview": said, "left_out": left_out, "heads": []}}
+    counts = sorted({line.reasons for line in location.heads})
+    names = dict.fromkeys(line.head for line in location.heads)
+    by_head = {name: {x.reasons: x for x in location.heads if x.head == name} for name in names}
+    return {
+        "location": {
+            "overview": _overview(location),
+            "left_out": left_out,
+            "note": _NOTE,
+            "lesion": f"{location.lesion:.3f}",
+            "columns": ["strongest reason" if n == 1 else f"{n} strongest" for n in counts],
+            "heads": [
+                {
+                    "head": name,
+                    "cells": [_cell(lines.get(n)) for n in counts],
+                    "peak": lines[min(lines)].peak,
+                }
+                for name, lines in by_head.items()
+            ],
+            "concepts_note": _CONCEPTS_NOTE,
+            "concepts": [
+                {
+                    "text": c.text,
+                    "denied": c.denied,
+                    "images": f"{c.images:,}",
+                    "clm": c.clm,
+                    "ahead": _lead(c.ahead_of_others),
+                    "peak": c.peak,
+                }
+                for c in location.concepts
+            ],
+            "examples": [
+                {
+                    "css": book.heat(x.image_id, x.heat, location.view, _HEAT_PX),
+                    "image_id": x.image_id,
+                    "text": x.text,
+                    "clm": f"{x.clm:.0%}",
+                }
+                for x in location.examples
+            ],
+        }
+    }
+
+
+def _overview(location: ConceptLocation) -> str:
+    first = min(location.heads, key=lambda x: (x.head_kind != "concept_bottleneck", x.reasons))
+    rows, columns = location.grid
+    ahead = first.ahead_of_others
+    said = (
+        f"On {location.images:,} test images with a mask, at the encoder's {rows} × {columns} "
+        f"places, {first.clm.value:.0%} of the lesion lies where the strongest reason for a "
+        f"decision is hottest (heat that knows nothing: {location.region:.0%}; the mask itself as "
+        f"heat: {location.most:.0%}). Of the heat of all "
+        f"selected concepts it is {first.clm.value - first.ahead_of_any.value:.0%}"
+    )
+    if ahead is None:
+        return f"{said}. There are no other people's masks to compare with."
+    by_others = f"{first.clm.value - ahead.value:.0%}"
+    if ahead.low > 0:
+        return (
+            f"{said}, with the masks of other images {by_others}: that much is "
+            "knowing where lesions usually lie, the rest is about this one."
+        )
+    return (
+        f"{said}, with the masks of other images {by_others}: the heat may know "
+        "where lesions usually lie, but nothing shows that it finds this one."
+    )
+
+
+def _cell(line: LocatedReasons | None) -> dict[str, Any] | None:
+    if line is None:
+        return None
+    return {
+        "clm": line.clm,
+        "beside": [
+            f"ahead of others’ masks {_lead(line.ahead_of_others)}",
+            f"of any concept {_lead(line.ahead_of_any)}",
+        ],
+    }
+
+
+def _lead(e: Estimate | None) -> str:
+    return f"{e.value:+.3f} ({e.low:+.3f} to {e.high:+.3f})" if e else "–"
