@@ -3,13 +3,14 @@
 Run `python -m tests.benchmarks.bench_ray`; it takes a minute and needs the extra `ray`. The cluster
 is started and ended by the run, with an actor a core: on the same cores it can at best be as fast.
 A ViT-B/32 with random weights in float32, `bench_embedding`'s images, shards of 32 so that a few
-hundred images are many. The rate counts from where every actor has loaded the encoder and answered
-once; what came before stands in a row of its own.
+hundred images are many. Rates count from the first image that is read, when an actor has loaded its
+encoder; what came before is in the seconds.
 """
 
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +19,11 @@ from unittest.mock import patch
 import numpy as np
 
 from schemas.embeddings import ImageEmbeddings, OpenClipEncoder
+from schemas.images import ImageDataset
 from schemas.machine import Machine
 from storage.images import ImageFiles, ImageShelf
 from storage.vectors import VectorShelf
-from tasks.embed.embedding import embed_images
+from tasks.embed.embedding import Read, embed_images
 from tasks.embed.encoder import load_encoder
 from tasks.embed.on_ray import embed_images_on_ray
 from tasks.threads import usual_threads
@@ -30,6 +32,7 @@ from tests.benchmarks.measuring import Target, print_rows, timed
 
 IMAGES, SHARD = 256, 32
 LOCAL, RAY = Machine(device="cpu"), Machine(device="cpu", engine="ray")
+Done = Callable[[int], None]
 OF_LOCAL, SAME = Target(">=", 0.9), Target("<=", 1e-5)
 
 
@@ -42,6 +45,20 @@ class Row(NamedTuple):
     ratio: float  # ray / local
     target: str = ""
     met: bool | None = None
+
+
+@dataclass(frozen=True)
+class WatchedFiles:
+    """Images, in whatever process they are read; the first read is noted."""
+
+    files: ImageFiles
+    began: Path
+
+    def read(self, location: str, sha256: str) -> bytes:
+        """Read an image."""
+        if not self.began.exists():
+            self.began.touch()
+        return self.files.read(location, sha256)
 
 
 class _Run(NamedTuple):
@@ -59,19 +76,22 @@ def main() -> list[Row]:
         folder = Path(scratch)
         spec = OpenClipEncoder(model=save_model(folder / "ViT-B-32"))
         dataset = dataset_of(find_images(folder / "images", IMAGES))
-        read = ImageFiles(Path(dataset.root).resolve(), ImageShelf(folder)).read
-        encoder, workers = load_encoder(spec, LOCAL), usual_threads()
-        here, there = VectorShelf(folder / "here"), VectorShelf(folder / "there")
-        local = _run(lambda done: embed_images(dataset, read, encoder, here, LOCAL, done), 1)
+        encoder = load_encoder(spec, LOCAL)
+
+        def embed_here(read: Read, shelf: VectorShelf, done: Done) -> ImageEmbeddings:
+            return embed_images(dataset, read, encoder, shelf, LOCAL, done)
+
+        def embed_there(read: Read, shelf: VectorShelf, done: Done) -> ImageEmbeddings:
+            return embed_images_on_ray(dataset, read, spec, shelf, RAY, done)
+
+        local = _run(embed_here, dataset, folder / "here")
         with patch("tasks.embed.on_ray.SHARD", SHARD):
-            ray = _run(
-                lambda done: embed_images_on_ray(dataset, read, spec, there, RAY, done), workers
-            )
+            ray = _run(embed_there, dataset, folder / "there")
     ratio = ray.per_s / local.per_s
     difference = float(np.abs(ray.made.vectors - local.made.vectors).max())
     return [
         Row(
-            f"images/s with {workers} actors, of {len(dataset)} images",
+            f"images/s with {usual_threads()} actors, of {len(dataset)} images",
             ray.per_s,
             local.per_s,
             ratio,
@@ -90,17 +110,17 @@ def main() -> list[Row]:
     ]
 
 
-def _run(embed: Callable[[Callable[[int], None]], ImageEmbeddings], workers: int) -> _Run:
-    """Embed; the rate counts from the moment that as many batches are done as there are workers."""
-    told: list[tuple[float, int]] = []
-
-    def done(count: int) -> None:
-        if count:
-            told.append((time.perf_counter(), count))
-
-    seconds, made = timed(lambda: embed(done))
-    start, end = told[workers - 1][0], told[-1][0]
-    return _Run(made, seconds, sum(count for _, count in told[workers:]) / (end - start))
+def _run(
+    embed: Callable[[Read, VectorShelf, Done], ImageEmbeddings], dataset: ImageDataset, folder: Path
+) -> _Run:
+    """Embed into a store that is new; the rate counts from the first read to the last vector."""
+    folder.mkdir()
+    images = ImageFiles(Path(dataset.root).resolve(), ImageShelf(folder))
+    watched, told = WatchedFiles(images, folder / "began"), list[float]()
+    seconds, made = timed(
+        lambda: embed(watched.read, VectorShelf(folder), lambda count: told.append(time.time()))
+    )
+    return _Run(made, seconds, len(dataset) / (told[-1] - watched.began.stat().st_mtime))
 
 
 if __name__ == "__main__":
