@@ -47,8 +47,8 @@ def evaluate_probe(
     shifted = store.load(ShiftHeads, shifts) if shifts else None
     maps = store.load(HeatMaps, heat_maps) if heat_maps else None
     # What a holdout keeps, no other setting can change, so asking it so would be the same question.
-    others = (few_shots, shifts, heat_maps, spec.model_dump_json())
-    question = (published, probe, spec.thresholdout or others)
+    # Heat maps are left out: what is told of them needs no label.
+    question = (published, probe, spec.thresholdout or (few_shots, shifts, spec.model_dump_json()))
     asked = hashlib.sha256("\n".join(map(str, question)).encode()).hexdigest()
     earlier = _record_look(dataset, heads, asked, spec, store)
     labels = store.load(TestLabels, dataset.test_labels_ref)
