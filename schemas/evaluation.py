@@ -491,6 +491,13 @@ class LocatedConcept(Located, frozen=True):
     )
 
 
+class LocatedTruth(Located, frozen=True):
+    """Of all concepts that ground truth claims, on the images that show them or on the others."""
+
+    shown: bool
+    concepts: int
+
+
 class HeatExample(BaseModel, frozen=True):
     """The strongest reason of the concept bottleneck on one test image, and where it is seen."""
 
@@ -520,6 +527,9 @@ class ConceptLocation(BaseModel, frozen=True):
     )
     heads: tuple[LocatedReasons, ...] = ()
     concepts: tuple[LocatedConcept, ...] = ()
+    by_truth: tuple[LocatedTruth, ...] = Field(
+        default=(), description="whatever speaks for decisions; nothing where no truth is known"
+    )
     examples: tuple[HeatExample, ...] = ()
 
 

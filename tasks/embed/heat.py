@@ -57,18 +57,10 @@ def locate_concepts(
         return HeatMaps.none(reason)
     picture = picture_reader(dataset)
     grid = _grid(encoder)
-    rows, lesions, left_out = [], [], []
-    for row in draw_masked(dataset, spec):
-        content = read_picture(picture(row), read)
-        try:
-            mask = read(str(dataset.images["mask_location"].iat[row]), "")
-            lesions.append(lesion_places(content, mask, encoder_view(encoder), grid))
-            rows.append(row)
-        except (OSError, ValueError, CuretteError) as error:
-            left_out.append(LeftOutImage(image_id=picture(row).image_id, reason=str(error)))
+    lesions, left_out = _read_lesions(dataset, draw_masked(dataset, spec), read, encoder, grid)
     advance(len(left_out))
-    if not rows:
-        return HeatMaps.none("no test image has a mask that can be used", tuple(left_out))
+    if not lesions:
+        return HeatMaps.none("no test image has a mask that can be used", left_out)
 
     def encode(batch: torch.Tensor) -> Float32[np.ndarray, "image cosine"]:
         heat = heat_of_batch(encoder, batch, concept_vectors)
@@ -76,7 +68,7 @@ def locate_concepts(
         return heat.reshape(len(heat), -1)
 
     batches = encode_in_batches(
-        map(picture, rows),
+        map(picture, lesions),
         lambda one: prepare_picture(one, read, encoder),
         encoder.stack,
         encode,
@@ -85,13 +77,33 @@ def locate_concepts(
     )
     heat = np.concatenate([cosines.astype(np.float16) for cosines in batches])
     return HeatMaps(
-        image_ids=tuple(picture(row).image_id for row in rows),
+        image_ids=tuple(picture(row).image_id for row in lesions),
         concept_ids=tuple(concept_ids),
-        heat=heat.reshape(len(rows), len(concept_ids), *grid),
-        lesion=np.stack(lesions),
+        heat=heat.reshape(len(lesions), len(concept_ids), *grid),
+        lesion=np.stack(list(lesions.values())),
         view=encoder_view(encoder),
-        left_out=tuple(left_out),
+        left_out=left_out,
     )
+
+
+def _read_lesions(
+    dataset: ImageDataset,
+    rows: Sequence[int],
+    read: Read,
+    encoder: ClipEncoder,
+    grid: tuple[int, int],
+) -> tuple[dict[int, Float16[np.ndarray, "row column"]], tuple[LeftOutImage, ...]]:
+    """Return row -> share of each place that is lesion, and the images whose mask says nothing."""
+    picture = picture_reader(dataset)
+    lesions, left_out = {}, []
+    for row in rows:
+        content = read_picture(picture(row), read)
+        try:
+            mask = read(str(dataset.images["mask_location"].iat[row]), "")
+            lesions[row] = lesion_places(content, mask, encoder_view(encoder), grid)
+        except (OSError, ValueError, CuretteError) as error:
+            left_out.append(LeftOutImage(image_id=picture(row).image_id, reason=str(error)))
+    return lesions, tuple(left_out)
 
 
 def draw_masked(dataset: ImageDataset, spec: LocateSpec) -> list[int]:

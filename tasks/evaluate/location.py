@@ -14,11 +14,12 @@ from schemas.evaluation import (
     HeatExample,
     LocatedConcept,
     LocatedReasons,
+    LocatedTruth,
 )
 from schemas.heat_maps import HeatMaps
 from schemas.probe import Head, Probe
 from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.concept_quality import concept_heads, estimate
+from tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, estimate
 from tasks.evaluate.concept_tests import reasons, weighted_mean
 from tasks.evaluate.features import head_features
 from tasks.evaluate.judging import ExaminedImages
@@ -69,6 +70,7 @@ def measure_location(
             for line in _of_head(head, of_head, seen, bootstrap, spec)
         ),
         concepts=tuple(_of_concepts(published, said[0], seen, bootstrap, spec)),
+        by_truth=tuple(_by_truth(published, seen, bootstrap, spec)),
         examples=tuple(_examples(published, said[0], seen, maps, images)),
     )
 
@@ -148,10 +150,7 @@ def _mean_over(
     values: Float64[np.ndarray, "image concept"], reason: Int[np.ndarray, "image reason"]
 ) -> _OfImages:
     """Return the mean over each image's reasons; NaN where it has none."""
-    given = reason >= 0
-    picked = np.where(given, np.take_along_axis(values, np.maximum(reason, 0), axis=1), 0.0)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(picked.sum(1) / given.sum(1))
+    return _mean_where(reason >= 0, np.take_along_axis(values, np.maximum(reason, 0), axis=1))
 
 
 def _of_concepts(
@@ -186,6 +185,43 @@ def _of_concepts(
                 )
             )
     yield from sorted(lines, key=lambda line: -line.clm.value)
+
+
+def _by_truth(
+    published: ConceptDataset, seen: _Seen, bootstrap: ClusterBootstrap, spec: EvaluateSpec
+) -> Iterator[LocatedTruth]:
+    """Yield one line of the images that show a concept, and one of those that do not.
+
+    Concepts that deny their attribute are left out: where they are true nothing is to be seen.
+    """
+    labelled = LabelledConcepts.of(published)
+    claimed = [j for j, label in enumerate(labelled.labels) if not label.denied]
+    places = labelled.places[claimed]
+    present, known = labelled.truth.present[:, claimed], labelled.truth.known[:, claimed]
+    for shown in (True, False):
+        counted = (present == shown) & known & ~np.isnan(seen.clm[:, places])
+        columns = [
+            _mean_where(counted, values[:, places])
+            for values in (seen.clm, seen.clm - seen.by_others, seen.peak)
+        ]
+        clm, ahead, peak = _estimates(columns, bootstrap, spec)
+        if clm and peak:
+            yield LocatedTruth(
+                shown=shown,
+                concepts=int(counted.any(0).sum()),
+                images=int(counted.any(1).sum()),
+                clm=clm,
+                ahead_of_others=ahead,
+                peak=peak,
+            )
+
+
+def _mean_where(
+    counted: Bool[np.ndarray, "image concept"], values: Float64[np.ndarray, "image concept"]
+) -> _OfImages:
+    """Return the mean over each image's counted concepts; NaN where none counts."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(counted, values, 0.0).sum(1) / counted.sum(1))
 
 
 def _estimates(

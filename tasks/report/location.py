@@ -34,6 +34,7 @@ def location_section(location: ConceptLocation, book: PictureBook) -> dict[str, 
     return {
         "location": {
             "overview": _overview(location),
+            "truth": _truth(location),
             "left_out": left_out,
             "note": _NOTE,
             "lesion": f"{location.lesion:.3f}",
@@ -93,6 +94,21 @@ def _overview(location: ConceptLocation) -> str:
     return (
         f"{said}, with the masks of other images {by_others}: the heat may know "
         "where lesions usually lie, but nothing shows that it finds this one."
+    )
+
+
+def _truth(location: ConceptLocation) -> str:
+    """Say whether it matters that a concept is really there; empty where nobody knows."""
+    lines = {line.shown: line for line in location.by_truth}
+    if len(lines) < 2:
+        return ""
+    there, not_there = (
+        f"{line.clm.value:.0%}, ahead of other images’ masks by {_lead(line.ahead_of_others)}"
+        for line in (lines[True], lines[False])
+    )
+    return (
+        f"By the ground truth about {lines[True].concepts} concepts: where a concept is there its "
+        f"hottest quarter holds {there}; where it is not, {not_there}."
     )
 
 

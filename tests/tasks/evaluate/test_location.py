@@ -84,6 +84,28 @@ def test_heat_in_the_lesion_is_ahead_of_others_masks_and_heat_of_noise_is_not(
     assert all(h.ahead_of_any.low < 0 < h.ahead_of_any.high for h in by_chance.heads)
 
 
+def test_truth_parts_the_images_that_show_a_claimed_concept_from_the_others(
+    measured: Measured,
+) -> None:
+    published, _, _ = measured
+    maps = heat_maps(published, hotter=0.0)
+    truth = published.concept_truth("test")
+    rows = slice(1, None)  # the first test image has no map
+    claimed = [0, 2]  # of class a and b; that of c denies
+    heat = maps.heat.astype(np.float32)
+    shown = (truth.present & truth.known)[rows][:, claimed]
+    heat[:, claimed] += (shown[:, :, None, None] * maps.lesion[:, None]).astype(np.float32)
+    found = measure(measured, replace(maps, heat=heat.astype(np.float16)))
+    there, not_there = found.by_truth
+    assert (there.shown, not_there.shown) == (True, False)
+    assert there.clm.value == pytest.approx(0.5)
+    assert there.concepts == not_there.concepts == 2
+    assert there.images == shown.any(1).sum()
+    absent = (~truth.present & truth.known)[rows][:, claimed]
+    assert not_there.images == absent.any(1).sum()
+    assert not_there.clm.high < there.clm.low
+
+
 def test_grounded_heads_are_left_out_and_masks_that_say_nothing_are_named(
     measured: Measured,
 ) -> None:

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from schemas.evaluation import ConceptLocation, Estimate, HeatExample, LocatedReasons
+from schemas.evaluation import ConceptLocation, Estimate, HeatExample, LocatedReasons, LocatedTruth
 from schemas.heat_maps import LeftOutImage
 from tasks.report.heat_picture import draw_heat
 from tasks.report.location import location_section
@@ -65,6 +65,28 @@ def test_the_overview_stands_beside_what_explains_it() -> None:
     )
     assert "45%: the heat may know where lesions usually lie, but nothing shows" in said(0.0)
     assert said(None).endswith("There are no other people's masks to compare with.")
+
+
+def test_truth_is_told_where_it_parts_the_images() -> None:
+    lines = tuple(
+        LocatedTruth(
+            shown=shown,
+            concepts=9,
+            images=50,
+            clm=estimate(clm),
+            ahead_of_others=estimate(ahead),
+            peak=estimate(0.5),
+        )
+        for shown, clm, ahead in ((True, 0.5, 0.02), (False, 0.35, 0.0))
+    )
+    told = location(0.02).model_copy(update={"by_truth": lines})
+    section = location_section(told, PictureBook(nowhere, 32))["location"]
+    assert section["truth"] == (
+        "By the ground truth about 9 concepts: where a concept is there its hottest quarter holds "
+        "50%, ahead of other images’ masks by +0.020 (+0.010 to +0.030); where it is not, 35%, "
+        "ahead of other images’ masks by +0.000 (-0.010 to +0.010)."
+    )
+    assert location_section(location(0.02), PictureBook(nowhere, 32))["location"]["truth"] == ""
 
 
 def test_what_is_not_computable_says_why_and_of_which_images() -> None:
