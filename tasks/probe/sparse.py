@@ -331,9 +331,17 @@ def _newton_direction(
             "rounding hides the curvature of the loss; usually the features are on a wild scale. "
             "Standardise the scores, or leave the weakest strengths out."
         )
-    target = (model @ start - gradient[free])[:, None]
-    target = torch.linalg.solve_triangular(root, target, upper=False)[:, 0]
-    solved = lasso(root.T.numpy(), target.numpy(), penalty.l1, start.numpy(), enough)
+    slope = model @ start - gradient[free]
+    target = torch.linalg.solve_triangular(root, slope[:, None], upper=False)[:, 0]
+    solved = lasso(
+        root.T.numpy(),
+        curved.numpy(),
+        target.numpy(),
+        slope.numpy(),
+        start.numpy(),
+        penalty.l1,
+        enough,
+    )
     change = torch.from_numpy(solved) - start
     direction = torch.zeros_like(weights)
     direction[free] = change
@@ -342,13 +350,16 @@ def _newton_direction(
 
 def lasso(
     root: Float64[np.ndarray, "weight weight"],
+    gram: Float64[np.ndarray, "weight weight"],
     target: Float64[np.ndarray, " weight"],
-    l1: float,
+    slope: Float64[np.ndarray, " weight"],
     start: Float64[np.ndarray, " weight"],
+    l1: float,
     enough: float,
 ) -> Float64[np.ndarray, " weight"]:
     """Return the w that minimises ||R w - t||^2 / 2 + l1 ||w||_1, to a duality gap of `enough`.
 
+    R^T R and R^T t are passed too, on which a sweep over weights that stay zero costs nothing.
     scikit-learn checks its arguments for longer than it solves a small lasso, so that is left out.
     """
     from sklearn import config_context
@@ -361,7 +372,8 @@ def lasso(
             target,
             alphas=[l1 / len(root)],
             coef_init=start.copy(),  # it is written to
-            precompute=False,
+            precompute=np.ascontiguousarray(gram),
+            Xy=slope.copy(),
             check_input=False,
             tol=enough / float(target @ target),
             max_iter=_MOST_SWEEPS,

@@ -255,7 +255,6 @@ def _newton_direction(
     free = (weights != 0) | (gradient.abs() > penalty.l1[:, None, None])
     model = _Model.of(problem, probabilities, free)
     start = weights.flatten(1).gather(1, model.place)
-    slope = gradient.flatten(1).gather(1, model.place) * model.there
     curved = model.hessian + torch.diag_embed(penalty.l2[:, None].expand_as(start))
     root, failed = torch.linalg.cholesky_ex(curved)
     if failed.any():
@@ -263,15 +262,18 @@ def _newton_direction(
             "rounding hides the curvature of the loss; usually the features are on a wild scale. "
             "Standardise the scores, or leave the weakest strengths out."
         )
-    target = (model.hessian @ start[..., None])[..., 0] - slope
-    target = torch.linalg.solve_triangular(root, target[..., None], upper=False)[..., 0]
+    slope = (model.hessian @ start[..., None])[..., 0]
+    slope = slope - gradient.flatten(1).gather(1, model.place) * model.there
+    target = torch.linalg.solve_triangular(root, slope[..., None], upper=False)[..., 0]
     change = torch.zeros_like(start)
     for i, count in enumerate(model.there.sum(1).tolist()):
         solved = lasso(
             root[i, :count, :count].mT.numpy(),
+            curved[i, :count, :count].numpy(),
             target[i, :count].numpy(),
-            float(penalty.l1[i]),
+            slope[i, :count].numpy(),
             start[i, :count].numpy(),
+            float(penalty.l1[i]),
             float(enough[i]),
         )
         change[i, :count] = torch.from_numpy(solved) - start[i, :count]
