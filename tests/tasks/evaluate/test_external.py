@@ -198,6 +198,33 @@ def test_the_interval_of_the_gap_is_that_of_two_samples_drawn_apart(
     assert (gap.low, gap.high) == pytest.approx((low, high), abs=0.15 * (high - low))
 
 
+def test_both_datasets_keep_their_size_in_every_resample_of_a_result(
+    study: tuple[ConceptDataset, ExaminedImages], probe: Probe, result: ShiftResult
+) -> None:
+    """The same resamples of two parts, and scikit-learn's metric of each: equal to the digit."""
+    external = _external(study[0], _LABELS).images
+    labels = np.concatenate([study[1].labels, _LABELS])
+    said = np.concatenate(_said(study, probe, external)).argmax(1)
+    groups = [f"0/{g}" for g in study[1].groups] + [f"1/{g}" for g in external.groups]
+    part = np.repeat([0, 1], [len(study[1].ids), len(_LABELS)])
+
+    def gap(weights: np.ndarray) -> np.ndarray:
+        reached = [
+            [balanced_accuracy_score(labels[s], said[s], sample_weight=w[s]) for w in weights]
+            for s in (part == 0, part == 1)
+        ]
+        return np.subtract(reached[0], reached[1])[:, None]
+
+    bootstrap = ClusterBootstrap.of(np.array(groups), _SPEC.resamples, _SPEC.seed, part)
+    [expected] = bootstrap.replicate(gap, "percentile").intervals("percentile", _SPEC.confidence)
+    found = next(
+        v
+        for v in result.values
+        if (v.head, v.name, v.of) == ("linear probe", "balanced_accuracy", "gap")
+    )
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
 def test_each_of_two_samples_keeps_its_number_of_groups_in_every_resample() -> None:
     parts = np.array([1, 0, 1, 0, 1, 1])
     groups = np.array(["b", "z", "c", "y", "b", "a"])
