@@ -82,7 +82,12 @@ def estimate(given: argparse.Namespace) -> int:
     from storage.responses import ResponseShelf
 
     loaded = load_study(given.study, given.set)
-    made = estimate(loaded, ResponseShelf(given.store.resolve()), lambda: _classes(loaded, given))
+    made = estimate(
+        loaded,
+        ResponseShelf(given.store.resolve()),
+        lambda: _taken_in(loaded, given)[0],
+        lambda: _taken_in(loaded, given)[1],
+    )
     if given.json:
         print(made.model_dump_json())
     else:
@@ -133,15 +138,20 @@ def _run_until(stage: StageName, study: "Study", options: "RunOptions") -> "RunR
         return whole(study, options.model_copy(update={"until": stage}))
 
 
-def _classes(study: "Study", given: argparse.Namespace) -> "Sequence[ClassLabel]":
-    """Take the images in, and return their classes."""
+def _taken_in(
+    study: "Study", given: argparse.Namespace
+) -> "tuple[Sequence[ClassLabel], Sequence[str]]":
+    """Take the images in, and return their classes and reports."""
     with _prefect():
-        from schemas.images import ImageDataset
+        from schemas.images import ImageDataset, Reports
         from storage.store import ArtifactStore
 
         options = _options(given)
         ingested = _run_until("ingest", study, options).made[ImageDataset.kind]
-        return ArtifactStore(options.store).load(ImageDataset, ingested).classes
+        store = ArtifactStore(options.store)
+        dataset = store.load(ImageDataset, ingested)
+        reports = store.load(Reports, dataset.reports) if dataset.reports else Reports(texts={})
+        return dataset.classes, tuple(reports.texts.values())
 
 
 @contextmanager

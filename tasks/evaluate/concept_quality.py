@@ -188,6 +188,7 @@ def _findings(
             text=concept.text,
             attribute=label.attribute,
             denied=label.denied,
+            labels_from=label.source,
             score=name,
             present=int(present.sum()),
             absent=int((~present).sum()),

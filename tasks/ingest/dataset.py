@@ -22,6 +22,7 @@ from schemas.images import (
     DatasetSpec,
     ImageDataset,
     Rejection,
+    Reports,
     Split,
     SplitSpec,
     TestLabels,
@@ -72,6 +73,8 @@ class LabelledImages:
     synthetic: bool
     phrases: Mapping[str, AttributePhrases]
     notes: tuple[str, ...]
+    reports: Reports | None
+    """Nothing where the study names no column of them."""
 
     def without_classes_in_ids(self) -> LabelledImages:
         """Return the images under ids that are no paths through a folder named like their class.
@@ -87,11 +90,13 @@ class LabelledImages:
         images = self.images.assign(
             image_id=ids.map(digests), group=self.images["group"].map(digests)
         )
+        texts = self.reports.texts if self.reports else {}
         note = "Ids were paths that name the class; they are digests of these paths now."
         return replace(
             self,
             images=images.sort_values("image_id", ignore_index=True),
             notes=(*self.notes, note),
+            reports=self.reports and Reports(texts={digests[i]: t for i, t in texts.items()}),
         )
 
     def test_labels(self) -> TestLabels:
@@ -99,8 +104,10 @@ class LabelledImages:
         held_out = self.images[self.images["split"] == "test"]
         return TestLabels(labels=dict(zip(held_out["image_id"], held_out["label"], strict=True)))
 
-    def set_apart(self, test_labels: Ref[TestLabels]) -> ImageDataset:
-        """Return the dataset without its test labels, whatever column repeats them."""
+    def set_apart(
+        self, test_labels: Ref[TestLabels], reports: Ref[Reports] | None = None
+    ) -> ImageDataset:
+        """Return the dataset without its reports and test labels, whatever column repeats them."""
         images, labels = self.images.copy(), self.images["label"]
         held_out = images["split"] == "test"
         metadata = [name for name in images.columns if name.startswith(METADATA)]
@@ -116,6 +123,7 @@ class LabelledImages:
             synthetic=self.synthetic,
             class_counts=self.class_counts,
             test_labels=test_labels,
+            reports=reports,
             phrases=self.phrases,
             notes=(
                 *self.notes,
@@ -174,6 +182,7 @@ def read_dataset(
     splits, how = choose_splits(images["part"].tolist(), group, label, classes, spec.splits)
     images = images.assign(group=images["image_id"].to_numpy()[group], split=splits)
     described = _describe(listing, images["row"].to_numpy(dtype=np.int64))
+    reports = _reports(listing, images)
     is_file = ~images["location"].str.startswith("shelf:") & (images["location"] != "")
     return LabelledImages(
         images=pd.concat([images[[*_TEXT_COLUMNS]].astype("str"), described], axis=1),
@@ -183,7 +192,14 @@ def read_dataset(
         source=listing.source,
         synthetic=listing.synthetic,
         phrases=listing.columns.attributes,
-        notes=(*notes, *_missing_keys(images, listing), *how, *_left_out(listing)),
+        notes=(
+            *notes,
+            *_missing_keys(images, listing),
+            *how,
+            *_left_out(listing),
+            *_told_of_reports(reports, len(images)),
+        ),
+        reports=reports,
     )
 
 
@@ -350,6 +366,17 @@ def _truth(table: pa.Table, name: str) -> pd.Series[Any]:
     return pd.Series(truths, dtype="boolean" if None in truths else "bool")
 
 
+def _reports(listing: Listing, images: pd.DataFrame) -> Reports | None:
+    """Return the reports of the images that have one; None where the study names no column."""
+    column = listing.columns.report
+    if column is None:
+        return None
+    rows = pa.array(images["row"].to_numpy(dtype=np.int64))
+    texts = text(listing.table.select([column]).take(rows), column)
+    found = zip(images["image_id"], texts, strict=True)
+    return Reports(texts={i: t for i, t in found if t is not None and t.strip()})
+
+
 def _tells_the_class(values: pd.Series[Any], labels: pd.Series[str]) -> bool:
     """Return whether a column gives a class away: the label renamed, finer, or one of its kinds.
 
@@ -375,6 +402,13 @@ def _missing_keys(images: pd.DataFrame, listing: Listing) -> list[str]:
         for name, count in counts.items()
         if count and getattr(listing.columns, name)
     ]
+
+
+def _told_of_reports(reports: Reports | None, count: int) -> list[str]:
+    """Say how many images have a report."""
+    if reports is None:
+        return []
+    return [f"{len(reports.texts):,} of {count:,} images have a report, kept apart from all this."]
 
 
 def _left_out(listing: Listing) -> list[str]:

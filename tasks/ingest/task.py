@@ -24,7 +24,7 @@ _SHOWN_REJECTIONS = 1000
 
 @task(name="ingest", cache_policy=STAGE, persist_result=True, result_serializer="json")
 def ingest_dataset(spec: DatasetSpec, store: ArtifactStore, machine: Machine) -> Ref[ImageDataset]:
-    """Read a labelled image dataset; keep its test labels apart."""
+    """Read a labelled image dataset; keep its test labels, and reports, apart."""
     workers = usual_threads() if machine.workers is None else machine.workers
     keep = ImageShelf(store.root).put
     try:
@@ -35,7 +35,8 @@ def ingest_dataset(spec: DatasetSpec, store: ArtifactStore, machine: Machine) ->
         _leave_rejections(error.rejected)
         raise
     held_out = store.save(labelled.test_labels(), STAGE.recipe(spec))
-    dataset = labelled.set_apart(held_out)
+    reports = store.save(labelled.reports, STAGE.recipe(spec)) if labelled.reports else None
+    dataset = labelled.set_apart(held_out, reports)
     _leave_rejections(dataset.rejected)
     counts = dataset.class_counts
     leave_table(
@@ -43,7 +44,7 @@ def ingest_dataset(spec: DatasetSpec, store: ArtifactStore, machine: Machine) ->
         [{"class": c.name, "key": c.key, **counts[c.key]} for c in dataset.classes],
         f"{len(dataset):,} images of {dataset.source}. " + " ".join(dataset.notes),
     )
-    return store.save(dataset, STAGE.recipe(spec, test_labels=held_out))
+    return store.save(dataset, STAGE.recipe(spec, test_labels=held_out, reports=reports))
 
 
 @contextmanager

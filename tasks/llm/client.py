@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
@@ -24,8 +24,7 @@ if TYPE_CHECKING:  # importing openai takes a second, which stored and recorded 
     from openai import APIStatusError, AsyncOpenAI
 
 T = TypeVar("T")
-
-OPENAI_URL: Final = "https://api.openai.com/v1"
+ServerWords = Literal["shown", "left out"]
 
 
 class Refused(StudyError):
@@ -63,7 +62,9 @@ class Reply(Generic[T]):
 
 
 @asynccontextmanager
-async def connect(llm: LlmSpec, budget: Budget, patience: Patience) -> AsyncIterator["Client"]:
+async def connect(
+    llm: LlmSpec, budget: Budget, patience: Patience, server_words: ServerWords = "shown"
+) -> AsyncIterator["Client"]:
     """Open a client for this event loop.
 
     Raises:
@@ -74,11 +75,11 @@ async def connect(llm: LlmSpec, budget: Budget, patience: Patience) -> AsyncIter
     key = _key(llm)
     async with AsyncOpenAI(
         api_key=key.get_secret_value(),
-        base_url=llm.base_url or OPENAI_URL,
+        base_url=llm.server,
         timeout=llm.timeout_s,
         max_retries=0,  # ours wait for as long as the server asks, and keep to the budget
     ) as openai:
-        yield Client(openai, llm, key, budget, patience)
+        yield Client(openai, llm, key, budget, patience, server_words)
 
 
 @dataclass
@@ -90,6 +91,7 @@ class Client:
     key: SecretStr
     budget: Budget
     patience: Patience
+    server_words: ServerWords
     error: StudyError | None = None
     """Why nothing more is sent."""
     proven: bool = False
@@ -100,7 +102,7 @@ class Client:
     @property
     def name(self) -> str:
         """The server, in messages."""
-        return f"the language model's server {self.llm.base_url or OPENAI_URL}"
+        return f"the language model's server {self.llm.server}"
 
     def stop(self, error: StudyError) -> None:
         """Let what is under way end, and begin nothing new."""
@@ -212,7 +214,9 @@ class Client:
         )
 
     def shown(self, text: str) -> str:
-        """Return what a server said as one short line."""
+        """Return what a server said as one short line, unless it may repeat what nobody may see."""
+        if self.server_words == "left out":
+            return "its own words are left out, since they may repeat what was asked"
         return one_line(self._without_key(text))[:300]
 
     def _without_key(self, text: str) -> str:
@@ -234,11 +238,11 @@ def _key(llm: LlmSpec) -> SecretStr:
         StudyError: the environment variable is empty or holds no key.
     """
     key = os.environ.get(llm.api_key_variable, "").strip()
-    if not key and _is_loopback(llm.base_url):
+    if not key and _is_loopback(llm.server):
         return SecretStr("unused")
     if not key:
         raise StudyError(
-            f"no key for {llm.base_url or OPENAI_URL}: set the environment variable "
+            f"no key for {llm.server}: set the environment variable "
             f"{llm.api_key_variable} (to any text where the server wants no key), or name "
             "another variable in llm.api_key_variable."
         )
@@ -250,8 +254,8 @@ def _key(llm: LlmSpec) -> SecretStr:
     return SecretStr(key)
 
 
-def _is_loopback(base_url: str | None) -> bool:
-    host = urlsplit(base_url or OPENAI_URL).hostname or ""
+def _is_loopback(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
