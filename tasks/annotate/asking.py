@@ -17,7 +17,7 @@ from pathlib import Path
 from string import Template
 from typing import Final, Literal
 
-from pydantic import BaseModel, StrictInt
+from pydantic import BaseModel, StrictInt, field_validator
 
 from schemas.annotations import AnnotateSpec, ReportAnswer
 from schemas.llm import LlmSpec, RequestForecast, Usage
@@ -40,6 +40,14 @@ class NumberedAnswer(BaseModel, frozen=True):
     number: StrictInt
     answer: ReportAnswer
 
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _as_a_server_without_schemas_may_write_it(cls, value: object) -> object:
+        """Let `Not_mentioned` stand for what it plainly means."""
+        return (
+            " ".join(re.findall(r"[a-z]+", value.casefold())) if isinstance(value, str) else value
+        )
+
 
 class NumberedAnswers(BaseModel, frozen=True):
     """One answer for each statement of the list."""
@@ -51,11 +59,8 @@ def _from_text(text: str) -> NumberedAnswers | None:
     """Read lines such as `3. present`, from servers that know no JSON."""
     line = r"^\W*(\d+)\W+(present|absent|not[ _-]mentioned)\b"
     said = re.findall(line, text.casefold(), re.MULTILINE)
-    words: dict[str, ReportAnswer] = {"present": "present", "absent": "absent"}
-    found = [
-        NumberedAnswer(number=int(n), answer=words.get(word, "not mentioned")) for n, word in said
-    ]
-    return NumberedAnswers(answers=tuple(found)) if found else None
+    found = [{"number": int(number), "answer": word} for number, word in said]
+    return NumberedAnswers.model_validate({"answers": found}) if found else None
 
 
 FORM: Final = AnswerForm(
@@ -133,7 +138,7 @@ def read_reports(
             says is not in it, since that may repeat a report.
     """
     questions = [Question(i.prompt, FORM) for i in inquiries]
-    answered = ask(questions, llm, answers, spent, advance, server_words="left out")
+    answered = ask(questions, llm, answers, spent, advance, secrecy="confidential")
     models = Counter(a.response.model for a in answered)
     return Outcome(
         readings=tuple(_reading(a, i, spec) for a, i in zip(answered, inquiries, strict=True)),

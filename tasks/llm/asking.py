@@ -16,7 +16,7 @@ from schemas.llm import OPENAI_URL, LlmSpec, Usage
 from schemas.responses import LlmRequest, LlmResponse
 from tasks.llm.batch import Batches, ask_in_batches
 from tasks.llm.budget import Budget, cost_usd
-from tasks.llm.client import ServerWords, connect
+from tasks.llm.client import Secrecy, connect
 from tasks.llm.live import ask_live
 from tasks.llm.patience import PATIENCE, Patience
 from tasks.llm.reading import AnswerForm, Unusable, read_answer, response_format
@@ -94,7 +94,7 @@ def ask(
     spent: Usage,
     advance: Callable[[int], None],
     patience: Patience = PATIENCE,
-    server_words: ServerWords = "shown",
+    secrecy: Secrecy = "ordinary",
 ) -> list[Answered[A]]:
     """Return what came of each question; ask only those that have no answer yet.
 
@@ -110,7 +110,7 @@ def ask(
             answered already have cost is added here.
         advance: told how many questions have come to an end; called in a thread of its own.
         patience: how long is waited for servers.
-        server_words: whether errors show what a server says, which may repeat what it was asked.
+        secrecy: of what is asked; see `tasks.llm.client.Secrecy`.
 
     Raises:
         StudyError: there is no key; the server refuses, fails or is not there; or the next
@@ -139,7 +139,7 @@ def ask(
 
     async def ask_missing() -> None:
         budget = Budget.after(spent + _usage(found, llm), llm)
-        async with connect(llm, budget, patience, server_words) as client:
+        async with connect(llm, budget, patience, secrecy) as client:
             if llm.delivery == "batch":
                 await ask_in_batches(missing, places.keys(), client, answers, keep)
             else:

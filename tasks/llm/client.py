@@ -24,7 +24,9 @@ if TYPE_CHECKING:  # importing openai takes a second, which stored and recorded 
     from openai import APIStatusError, AsyncOpenAI
 
 T = TypeVar("T")
-ServerWords = Literal["shown", "left out"]
+Secrecy = Literal["ordinary", "confidential"]
+"""Of what is confidential nothing may go elsewhere: no redirect is followed, and errors do not show
+what a server says, since that may repeat what it was asked."""
 
 
 class Refused(StudyError):
@@ -63,23 +65,24 @@ class Reply(Generic[T]):
 
 @asynccontextmanager
 async def connect(
-    llm: LlmSpec, budget: Budget, patience: Patience, server_words: ServerWords = "shown"
+    llm: LlmSpec, budget: Budget, patience: Patience, secrecy: Secrecy = "ordinary"
 ) -> AsyncIterator["Client"]:
     """Open a client for this event loop.
 
     Raises:
         StudyError: there is no key.
     """
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     key = _key(llm)
     async with AsyncOpenAI(
         api_key=key.get_secret_value(),
         base_url=llm.server,
         timeout=llm.timeout_s,
+        http_client=DefaultAsyncHttpxClient(follow_redirects=secrecy == "ordinary"),
         max_retries=0,  # ours wait for as long as the server asks, and keep to the budget
     ) as openai:
-        yield Client(openai, llm, key, budget, patience, server_words)
+        yield Client(openai, llm, key, budget, patience, secrecy)
 
 
 @dataclass
@@ -91,7 +94,7 @@ class Client:
     key: SecretStr
     budget: Budget
     patience: Patience
-    server_words: ServerWords
+    secrecy: Secrecy
     error: StudyError | None = None
     """Why nothing more is sent."""
     proven: bool = False
@@ -214,8 +217,8 @@ class Client:
         )
 
     def shown(self, text: str) -> str:
-        """Return what a server said as one short line, unless it may repeat what nobody may see."""
-        if self.server_words == "left out":
+        """Return what a server said as one short line."""
+        if self.secrecy == "confidential":
             return "its own words are left out, since they may repeat what was asked"
         return one_line(self._without_key(text))[:300]
 

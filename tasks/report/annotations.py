@@ -34,11 +34,11 @@ def _overview(facts: AnnotationFacts) -> list[str]:
         f"The labels below were {facts.source}, which were sent to {facts.server}. They are a "
         "model's reading of what somebody wrote, and no ground truth by themselves.",
         f"{facts.reports:,} different reports of {facts.images:,} images were read; "
-        f"{facts.images_without:,} images have none that was. What a report does not mention "
+        f"images without one that was: {facts.images_without:,}. What a report does not mention "
         f"counts as {silence}.",
         f"{facts.checked_reports:,} reports were asked about twice, and a concept is used where "
         f"both answers agree with a kappa of {facts.min_kappa:g} at least. "
-        f"{facts.contradicted:,} answers were contradicted by their second and do not count.",
+        f"Answers that their second contradicts, and that do not count: {facts.contradicted:,}.",
     ]
     if facts.cut:
         lines.append(f"{facts.cut:,} reports were too long and were cut before they were sent.")
@@ -48,7 +48,7 @@ def _overview(facts: AnnotationFacts) -> list[str]:
         right = sum(column.images * (column.accuracy or 0) for column in against) / images
         lines.append(
             f"Where columns of the data know better, the reading agrees with them in {right:.1%} "
-            f"of {images:,} cases, over {len(against)} concepts."
+            f"of {images:,} cases ({len(against)} of the concepts)."
         )
     return lines
 

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from pydantic import ValidationError
 
 from schemas.annotations import AnnotateSpec
 from schemas.llm import LlmSpec
@@ -125,6 +126,19 @@ def test_a_list_without_json_is_read() -> None:
         (4, "not mentioned"),
     ]
     assert FORM.from_text("I cannot say.") is None
+
+
+def test_words_mean_what_they_plainly_mean_however_they_are_written() -> None:
+    written = ("Present", " ABSENT. ", "not_mentioned", "Not-Mentioned")
+    assert [a.answer for a in said(*written).answers] == [
+        "present",
+        "absent",
+        "not mentioned",
+        "not mentioned",
+    ]
+    for other in ("unknown", "not present", ""):
+        with pytest.raises(ValidationError):
+            said(other)
 
 
 # --- how much is asked ---------------------------------------------------------------------------

@@ -106,6 +106,17 @@ def test_a_server_that_repeats_a_report_in_its_errors_is_not_quoted(
     assert "its own words are left out" in str(caught.value)
 
 
+def test_a_server_that_points_elsewhere_is_not_followed(store: ArtifactStore) -> None:
+    with chat_server(template()) as elsewhere:
+        there = (("location", f"{elsewhere.base_url}/chat/completions"),)
+        with (
+            chat_server(lambda _: Status(307, "{}", there)) as server,
+            pytest.raises(StudyError, match="HTTP 307"),
+        ):
+            annotate(store, server, validated(store))
+    assert elsewhere.sent == []
+
+
 def test_one_question_that_is_refused_is_kept_with_a_reason_that_quotes_nothing(
     store: ArtifactStore,
 ) -> None:
