@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -82,12 +82,9 @@ def estimate(given: argparse.Namespace) -> int:
     from storage.responses import ResponseShelf
 
     loaded = load_study(given.study, given.set)
-    made = estimate(
-        loaded,
-        ResponseShelf(given.store.resolve()),
-        lambda: _taken_in(loaded, given)[0],
-        lambda: _taken_in(loaded, given)[1],
-    )
+    take_in = cache(lambda: _taken_in(loaded, given))
+    shelf = ResponseShelf(given.store.resolve())
+    made = estimate(loaded, shelf, lambda: take_in()[0], lambda: take_in()[1])
     if given.json:
         print(made.model_dump_json())
     else:

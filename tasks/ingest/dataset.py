@@ -15,6 +15,7 @@ from jaxtyping import Int
 
 from schemas.artifact import Ref, StudyError
 from schemas.images import (
+    ATTRIBUTE,
     METADATA,
     SPLITS,
     AttributePhrases,
@@ -47,6 +48,8 @@ _FAR = 0.05
 _IMAGES_PER_VALUE = 5
 _NEARLY_ALL = 0.95
 """A column with fewer images for each of its values is a column of ids, not of classes."""
+_PASSAGE = 30
+"""Characters of a report that no other column holds by chance."""
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _TEXT_COLUMNS = (
     "image_id",
@@ -181,7 +184,8 @@ def read_dataset(
     label = np.array([order[key] for key in images["label"]], dtype=np.int64)
     splits, how = choose_splits(images["part"].tolist(), group, label, classes, spec.splits)
     images = images.assign(group=images["image_id"].to_numpy()[group], split=splits)
-    described = _describe(listing, images["row"].to_numpy(dtype=np.int64))
+    repeating = _repeating_reports(listing)
+    described = _describe(listing, images["row"].to_numpy(dtype=np.int64), repeating)
     reports = _reports(listing, images)
     is_file = ~images["location"].str.startswith("shelf:") & (images["location"] != "")
     return LabelledImages(
@@ -197,7 +201,7 @@ def read_dataset(
             *_missing_keys(images, listing),
             *how,
             *_left_out(listing),
-            *_told_of_reports(reports, len(images)),
+            *_told_of_reports(reports, len(images), repeating),
         ),
         reports=reports,
     )
@@ -327,12 +331,15 @@ def _check_splits(
 # --- columns --------------------------------------------------------------------------------------
 
 
-def _describe(listing: Listing, rows: Int[np.ndarray, " image"]) -> pd.DataFrame:
+def _describe(
+    listing: Listing, rows: Int[np.ndarray, " image"], left_out: Sequence[str]
+) -> pd.DataFrame:
     """Return the metadata and the attributes of some rows, under their prefixes."""
-    names, truths = _metadata(listing), list(listing.columns.attributes)
+    names = [name for name in _metadata(listing) if name not in left_out]
+    truths = list(listing.columns.attributes)
     table = listing.table.select([*names, *truths]).take(pa.array(rows))
     metadata = table.select(names).to_pandas().add_prefix(METADATA)
-    attributes = {f"attribute.{name}": _truth(table, name) for name in truths}
+    attributes = {f"{ATTRIBUTE}{name}": _truth(table, name) for name in truths}
     return pd.concat([metadata, pd.DataFrame(attributes, index=metadata.index)], axis=1)
 
 
@@ -377,6 +384,34 @@ def _reports(listing: Listing, images: pd.DataFrame) -> Reports | None:
     return Reports(texts={i: t for i, t in found if t is not None and t.strip()})
 
 
+def _repeating_reports(listing: Listing) -> list[str]:
+    """Return the columns that hold a report again, or a part of one, such as its impression.
+
+    As metadata they would publish what the reports are kept apart for.
+    """
+    column = listing.columns.report
+    if column is None:
+        return []
+    reports = [_folded(report) for report in text(listing.table, column)]
+    return [
+        name
+        for name in _metadata(listing)
+        if _is_text(listing.table.schema.field(name).type)
+        and any(
+            min(len(value), len(report)) >= _PASSAGE and (value in report or report in value)
+            for value, report in zip(map(_folded, text(listing.table, name)), reports, strict=True)
+        )
+    ]
+
+
+def _folded(value: str | None) -> str:
+    return " ".join((value or "").casefold().split())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _tells_the_class(values: pd.Series[Any], labels: pd.Series[str]) -> bool:
     """Return whether a column gives a class away: the label renamed, finer, or one of its kinds.
 
@@ -404,11 +439,13 @@ def _missing_keys(images: pd.DataFrame, listing: Listing) -> list[str]:
     ]
 
 
-def _told_of_reports(reports: Reports | None, count: int) -> list[str]:
-    """Say how many images have a report."""
+def _told_of_reports(reports: Reports | None, count: int, repeating: Sequence[str]) -> list[str]:
+    """Say how many images have a report, and which columns were left out for repeating them."""
     if reports is None:
         return []
-    return [f"{len(reports.texts):,} of {count:,} images have a report, kept apart from all this."]
+    there = f"{len(reports.texts):,} of {count:,} images have a report, kept apart from all this."
+    names = ", ".join(quoted(name) for name in repeating)
+    return [there, *([f"Columns that repeat reports were left out: {names}."] if names else [])]
 
 
 def _left_out(listing: Listing) -> list[str]:

@@ -500,6 +500,24 @@ def test_reports_are_apart_from_all_that_is_published(read_table: ReadTable) -> 
     assert ref in apart.parts()
 
 
+def test_columns_that_repeat_reports_are_left_out_with_them(read_table: ReadTable) -> None:
+    said = [f"A spot of {i} mm with a rim. In short: harmless, looks like {i}" for i in range(8)]
+    columns: dict[str, Any] = {
+        "label": ["x", "y"] * 4,
+        "text": said,
+        "impression": [said[3][20:] if i == 3 else "-" for i in range(8)],
+        "part": [None] * 7 + [said[7][:40].upper().replace(" ", "  ")],
+        "more": [f"{s} And so on." if i == 0 else "short" for i, s in enumerate(said)],
+        "site": ["a spot"] * 8,
+        "age": range(8),
+    }
+    found = read_table(columns, report_column="text")
+    assert [c for c in map(str, found.images) if c.startswith("meta.")] == ["meta.site", "meta.age"]
+    assert found.notes[-1] == (
+        "Columns that repeat reports were left out: `impression`, `part`, `more`."
+    )
+
+
 def test_without_a_report_column_there_are_none(read_table: ReadTable) -> None:
     found = read_table({"label": ["x", "y"] * 5})
     assert found.reports is None
