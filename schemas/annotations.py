@@ -41,7 +41,7 @@ class AnnotateSpec(BaseModel, frozen=True, extra="forbid"):
         default=0.2,
         gt=0,
         le=1,
-        description="share of the reports outside the test split, 30 at least, asked about twice",
+        description="share of the reports outside the test split, 50 at least, asked about twice",
     )
     min_kappa: float = Field(
         default=0.4,
@@ -88,7 +88,10 @@ class AnnotatedConcept(BaseModel, frozen=True):
     unanswered: int = Field(description="images with a report, and no usable answer about it")
     checked: int = Field(description="reports that were asked about twice, with two usable answers")
     agreement: float | None = Field(description="share of these with the same answer twice")
-    kappa: float | None = Field(description="Cohen's, of the two answers; empty where undefined")
+    kappa: float | None = Field(
+        description="Cohen's, of the two answers: the lower of that of all three and that of "
+        "present against absent; empty where undefined"
+    )
     column: ColumnAgreement | None = Field(
         default=None, description="where a column of the data decides it, and so comes first"
     )

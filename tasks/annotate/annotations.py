@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from schemas.annotations import (
     ANSWERS,
@@ -158,7 +159,10 @@ def join_annotations(
         questions=len(plan.inquiries),
         contradicted=sum(len(said) - len(settled[report]) for report, said in first.items()),
         failures=tuple(_failures(plan, outcome)),
-        concepts=tuple(_unjudged(plan, c, table, first, second, spec) for c in plan.concepts),
+        concepts=tuple(
+            _unjudged(plan, place, table, first, second, spec)
+            for place in range(len(plan.concepts))
+        ),
         usage=outcome.usage,
     )
     made = Annotations(facts, table)
@@ -198,14 +202,14 @@ def _failures(plan: ReadingPlan, outcome: Outcome) -> Iterator[AnnotationFailure
 
 def _unjudged(
     plan: ReadingPlan,
-    concept: Concept,
+    place: int,
     table: pd.DataFrame,
     first: Said,
     second: Said,
     spec: AnnotateSpec,
 ) -> AnnotatedConcept:
     """Return how often a concept was answered, and how far two answers about it agree."""
-    place = plan.concepts.index(concept)
+    concept = plan.concepts[place]
     twice = [
         (first[report][place], second[report][place])
         for report in plan.checked
@@ -223,8 +227,19 @@ def _unjudged(
         unanswered=len(table) - int(counts.sum()),
         checked=len(twice),
         agreement=float((one == other).mean()) if twice else None,
-        kappa=cohen_kappa(one, other),
+        kappa=_lower_kappa(codes.reshape(-1, 2)),
     )
+
+
+def _lower_kappa(codes: Int[np.ndarray, "report 2"]) -> float | None:
+    """Return the lower of two kappas: of all answers, and of those that both decide something.
+
+    A model that knows what is mentioned, and guesses what is said of it, agrees with itself on
+    the former; one that decides by chance whether anything is said, on the latter.
+    """
+    decided = codes[(codes != ANSWERS.index("not mentioned")).all(axis=1)]
+    both = (cohen_kappa(*codes.T), cohen_kappa(*decided.T))
+    return min((kappa for kappa in both if kappa is not None), default=None)
 
 
 def _code(answer: ReportAnswer, spec: AnnotateSpec) -> int:

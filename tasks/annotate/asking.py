@@ -7,6 +7,7 @@ silence for a denial. Nothing of such an answer is used.
 """
 
 import hashlib
+import random
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,7 @@ from tasks.llm.tokens import count_tokens
 
 _PROMPTS: Final = Path(__file__).parent / "prompts"
 _LONGEST_STATEMENT: Final = 300
-FEWEST_CHECKED: Final = 30
+FEWEST_CHECKED: Final = 50
 """Reports that are asked about twice where there are as many: of fewer, kappa says little."""
 _COUNTED_REPORTS: Final = 50  # whose tokens an estimate counts
 
@@ -113,10 +114,10 @@ def write_inquiries(
     for start in range(0, len(texts), spec.statements_per_question):
         stop = min(start + spec.statements_per_question, len(texts))
         places = range(start, stop) if turn == "first" else range(stop - 1, start - 1, -1)
-        draw = int(_sha256(f"{turn} {start} {report}"), 16)
+        dealer = random.Random(f"{turn} {start} {report}")
         listed: list[int | None] = [*places]
-        listed.insert(draw % (len(listed) + 1), None)
-        planted = planted_statements()[draw // 997 % len(planted_statements())]
+        listed.insert(dealer.randrange(len(listed) + 1), None)
+        planted = dealer.choice(planted_statements())
         statements = [planted if place is None else texts[place] for place in listed]
         prompt = _prompt(report, statements, turn, modality)
         found.append(Inquiry(report, turn, tuple(listed), prompt))

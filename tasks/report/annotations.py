@@ -7,9 +7,10 @@ from schemas.annotations import AnnotatedConcept, AnnotationFacts
 
 _NOTE = (
     "Images by what the model says of their reports. It agrees with itself where a report was "
-    "asked about twice, in other words and with the list turned round; kappa is Cohen's, of all "
-    "three answers. Where a column of the data decides a concept, the column is used, and the "
-    "model's reading is held against it on images outside the test split."
+    "asked about twice, in other words and with the list turned round; kappa is Cohen's, the lower "
+    "of that of all three answers and that of present against absent. Where a column of the data "
+    "decides a concept, the column is used, and the model's reading is held against it on images "
+    "outside the test split."
 )
 
 

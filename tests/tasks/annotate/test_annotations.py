@@ -158,6 +158,25 @@ def test_kappa_of_two_answers_is_the_one_worked_out_by_hand() -> None:
     assert [(x.attribute, x.source) for x in easier.labelled] == [(DOTS.concept_id, "reports")]
 
 
+def test_agreeing_on_what_is_mentioned_does_not_make_up_for_guessing_the_rest() -> None:
+    """Of ten reports six mention nothing, both times; on the others the answers are PP AA PA AP.
+
+    All answers: agreement 8/10, by chance 0.6^2 + 0.2^2 + 0.2^2 = 0.44, kappa = 0.36 / 0.56.
+    Those that decide: agreement 2/4, by chance 1/2, kappa = 0.
+    """
+    dataset = images(14)
+    texts = {f"i{i:02d}": write_report([], [], f"No {i}.") for i in range(6)}
+    texts |= {f"i{i:02d}": write_report([DOTS.text], [], f"No {i}.") for i in (6, 7)}
+    texts |= {f"i{i:02d}": write_report([], [DOTS.text], f"No {i}.") for i in (8, 9)}
+    turned = {texts["i07"]: "absent", texts["i09"]: "present"}
+    dots = annotated(dataset, texts, two_minded(turned)).facts.concepts[0]
+    assert (dots.checked, dots.agreement) == (10, 0.8)
+    assert dots.kappa == pytest.approx(0.0)
+    silent = SPEC.model_copy(update={"not_mentioned": "absent"})
+    dots = annotated(dataset, texts, two_minded(turned), silent).facts.concepts[0]
+    assert dots.kappa == pytest.approx((0.8 - (0.2**2 + 0.8**2)) / (1 - (0.2**2 + 0.8**2)))
+
+
 def test_a_model_that_guesses_is_not_used_and_the_reason_says_so() -> None:
     made = annotated(images(40), reports(40), guesser)
     assert made.facts.used == ()

@@ -144,9 +144,9 @@ def test_words_mean_what_they_plainly_mean_however_they_are_written() -> None:
 # --- how much is asked ---------------------------------------------------------------------------
 
 
-def test_thirty_reports_are_checked_at_least_and_all_where_there_are_fewer() -> None:
+def test_fifty_reports_are_checked_at_least_and_all_where_there_are_fewer() -> None:
     counts = {n: count_checked(n, AnnotateSpec(checked_share=0.2)) for n in (0, 7, 100, 1000)}
-    assert counts == {0: 0, 7: 7, 100: 30, 1000: 200}
+    assert counts == {0: 0, 7: 7, 100: 50, 1000: 200}
 
 
 def test_the_drawn_order_does_not_change_when_reports_are_added() -> None:
