@@ -161,3 +161,9 @@ def test_patience_and_limits_are_in_no_key_and_settings_are() -> None:
     spec = AnnotateSpec(reports_may_be_sent_to="http://here/v1")
     assert key(spec) == key(spec, max_requests=5, concurrency=1)
     assert key(spec) != key(spec.model_copy(update={"min_kappa": 0.1}))
+
+
+def test_no_other_stage_loads_reports() -> None:
+    stages = Path(__file__).parents[3] / "tasks"
+    loading = [p.parent.name for p in stages.rglob("*.py") if "load(Reports" in p.read_text()]
+    assert loading == ["annotate"]
