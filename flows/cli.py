@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -82,7 +82,9 @@ def estimate(given: argparse.Namespace) -> int:
     from storage.responses import ResponseShelf
 
     loaded = load_study(given.study, given.set)
-    made = estimate(loaded, ResponseShelf(given.store.resolve()), lambda: _classes(loaded, given))
+    take_in = cache(lambda: _taken_in(loaded, given))
+    shelf = ResponseShelf(given.store.resolve())
+    made = estimate(loaded, shelf, lambda: take_in()[0], lambda: take_in()[1])
     if given.json:
         print(made.model_dump_json())
     else:
@@ -133,15 +135,20 @@ def _run_until(stage: StageName, study: "Study", options: "RunOptions") -> "RunR
         return whole(study, options.model_copy(update={"until": stage}))
 
 
-def _classes(study: "Study", given: argparse.Namespace) -> "Sequence[ClassLabel]":
-    """Take the images in, and return their classes."""
+def _taken_in(
+    study: "Study", given: argparse.Namespace
+) -> "tuple[Sequence[ClassLabel], Sequence[str]]":
+    """Take the images in, and return their classes and reports."""
     with _prefect():
-        from schemas.images import ImageDataset
+        from schemas.images import ImageDataset, Reports
         from storage.store import ArtifactStore
 
         options = _options(given)
         ingested = _run_until("ingest", study, options).made[ImageDataset.kind]
-        return ArtifactStore(options.store).load(ImageDataset, ingested).classes
+        store = ArtifactStore(options.store)
+        dataset = store.load(ImageDataset, ingested)
+        reports = store.load(Reports, dataset.reports) if dataset.reports else Reports(texts={})
+        return dataset.classes, tuple(reports.texts.values())
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
 from schemas.review import Decisions
 from schemas.study import Study
+from tasks.annotate.task import annotate_reports
 from tasks.embed.precision import resolve_precision
 from tasks.embed.task import embed_images, embed_texts
 from tasks.index.task import build_index
@@ -82,8 +83,18 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
         study.validation,
         store,
     )
+    annotations = None
+    if study.annotate and llm:
+        modality = study.propose.modality
+        annotations = run(annotate_reports, validated, study.annotate, modality, llm, store)
     return run(
-        publish_concept_dataset, study.name, study.description, validated, study.publish, store
+        publish_concept_dataset,
+        study.name,
+        study.description,
+        validated,
+        study.publish,
+        store,
+        annotations,
     )
 
 

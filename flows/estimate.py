@@ -11,6 +11,7 @@ from schemas.images import ClassLabel
 from schemas.llm import LlmSpec, RequestForecast
 from schemas.study import Study
 from storage.responses import ResponseShelf
+from tasks.annotate.asking import forecast_annotating
 from tasks.llm.tokens import how_counted
 from tasks.priors.asking import forecast_priors
 from tasks.propose.forecast import forecast_proposing, most_candidates
@@ -34,7 +35,10 @@ class Estimate(BaseModel, frozen=True):
 
 
 def estimate(
-    study: Study, answers: ResponseShelf, find_classes: Callable[[], Sequence[ClassLabel]]
+    study: Study,
+    answers: ResponseShelf,
+    find_classes: Callable[[], Sequence[ClassLabel]],
+    find_reports: Callable[[], Sequence[str]] = tuple,
 ) -> Estimate:
     """Return what the study will ask, without asking anything.
 
@@ -42,6 +46,7 @@ def estimate(
         study: the study.
         answers: what was answered already.
         find_classes: takes the images in; called only where the study does not list its classes.
+        find_reports: takes the images in; called only where the study has reports annotated.
 
     Raises:
         StudyError: the study asks no language model, or its files cannot be read.
@@ -56,9 +61,14 @@ def estimate(
     classes = listed or list(find_classes())
     forecasts = forecast_proposing(classes, study.propose, llm, answers)
     candidates = most_candidates(classes, study.propose, forecasts)
+    selected = min(candidates, study.select.per_class * len(classes))
+    modality = study.propose.modality
     later = (
         forecast_judging(candidates, study.screen, llm),
         forecast_priors(candidates, len(classes), study.priors, llm),
+        forecast_annotating(find_reports(), selected, study.annotate, modality, llm)
+        if study.annotate
+        else None,
     )
     forecasts += [forecast for forecast in later if forecast]
     fewest = sum(max(f.fewest - (f.stored or 0), 0) for f in forecasts)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int, Int8
 from pydantic import BaseModel, Field
 
+from schemas.annotations import AnnotationFacts
 from schemas.artifact import Artifact, Ref, write_json
 from schemas.candidates import Candidate
 from schemas.concepts import Concept
@@ -49,6 +50,11 @@ class ConceptDatasetFacts(BaseModel, frozen=True):
     labelled: tuple[LabelledConcept, ...] = Field(
         default=(), description="concepts of the pool that the images' ground truth decides"
     )
+    annotations: AnnotationFacts | None = Field(
+        default=None,
+        exclude_if=lambda facts: facts is None,
+        description="what a language model read in reports; nothing where none was asked",
+    )
     validated: str = Field(description="digest of what passed the gate: images, vectors, checks")
     test_labels: str = Field(description="digest of the test labels, read by the last evaluation")
 
@@ -68,7 +74,11 @@ class ConceptDataset(Artifact):
 
     facts: ConceptDatasetFacts
     images: pd.DataFrame
-    """The image dataset's rows without its two locations; see `schemas.images.ImageDataset`."""
+    """The image dataset's rows without its two locations; see `schemas.images.ImageDataset`.
+
+    Where reports were annotated there is a column `annotation.<concept id>` (bool, missing where
+    unknown) for each concept of which the annotations are used.
+    """
     vectors: Float32[np.ndarray, "image dim"]
     scores: Float32[np.ndarray, "image concept"]
     """Cosine of every image and every selected concept."""
@@ -153,7 +163,7 @@ class ConceptDataset(Artifact):
         known = present.copy()
         for place, concept in enumerate(self.concepts):
             if (by := decided.get(concept.concept_id)) is not None:
-                truth = Truth.of_column(self.images[f"attribute.{by.attribute}"].iloc[rows])
+                truth = Truth.of_column(self.images[by.column].iloc[rows])
                 present[:, place] = (truth.present != by.denied) & truth.known
                 known[:, place] = truth.known
         return Truth(present, known)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 from schemas.artifact import JsonArtifact
 from schemas.few_shots import FewShotCurves
 from schemas.heat_maps import LeftOutImage, View
+from schemas.images import TruthSource, is_column
 from schemas.probe import HeadKind
 from schemas.shifts import ShiftTables
 
@@ -363,6 +364,9 @@ class ConceptFinding(BaseModel, frozen=True):
     text: str
     attribute: str
     denied: bool = Field(description="whether it is true where the attribute is not")
+    labels_from: TruthSource = Field(
+        default="column", exclude_if=is_column, description="who says which images show it"
+    )
     score: Literal["text", "grounded"] = Field(
         description="cosine with the concept's text vector, or its grounding function"
     )

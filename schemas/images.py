@@ -19,6 +19,10 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 METADATA = "meta."
 """What the names of metadata columns start with in tables of images."""
+ATTRIBUTE = "attribute."
+"""The same of columns of ground truth."""
+ANNOTATION = "annotation."
+"""The same of what a language model reads in reports; in published tables alone."""
 
 
 # --- the spec -------------------------------------------------------------------------------
@@ -176,6 +180,12 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         "nobody knows -> the statements that claim the column, or {claimed_by: [..], denied_by: "
         "[..]}; a plain list of columns: each is claimed by its own name",
     )
+    report_column: str | None = Field(
+        default=None,
+        exclude_if=lambda column: column is None,
+        description="column with the free text that somebody wrote about the image; it is set "
+        "apart and never published",
+    )
     splits: SplitSpec = Field(default_factory=SplitSpec, description="used where none are given")
     max_rejected: float = Field(
         default=0.01, ge=0, le=1, description="a larger share of rejected images stops the run"
@@ -222,6 +232,25 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
             return value
         _refuse_truths([*value, *value.values()])
         return {str(k): str(v) if isinstance(v, int) else v for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _reports_are_nothing_else(self) -> Self:
+        """Refuse a column of reports that would be published under another meaning."""
+        others = {
+            "label_column": self.label_column,
+            "id_column": self.id_column,
+            "subject_column": self.subject_column,
+            "lesion_column": self.lesion_column,
+            "split_column": self.split_column,
+            "source.image_column": getattr(self.source, "image_column", None),
+        }
+        taken = [key for key, column in others.items() if column == self.report_column]
+        if self.report_column is not None and (taken or self.report_column in self.attributes):
+            raise ValueError(
+                f"report_column is also {', '.join(taken) or 'among `attributes`'}: reports are "
+                "kept out of everything that is published, and that is not. Name another column"
+            )
+        return self
 
 
 def _refuse_truths(labels: Iterable[object]) -> None:
@@ -290,6 +319,29 @@ class TestLabels(JsonArtifact, frozen=True):
     labels: dict[str, str] = Field(description="image id -> class key")
 
 
+class Reports(JsonArtifact, frozen=True, hide_input_in_errors=True):
+    """What somebody wrote about the images: patients' text, kept apart from all that is published.
+
+    Only the stage that has them annotated loads it.
+    """
+
+    kind: ClassVar[str] = "reports"
+
+    texts: dict[str, str] = Field(
+        repr=False, description="image id -> report; an image without one is not here"
+    )
+
+
+TruthSource = Literal["column", "reports"]
+"""Who says whether a concept is there: a column of the data, or a language model's reading of
+reports, which is no ground truth by itself."""
+
+
+def is_column(source: TruthSource) -> bool:
+    """Return whether it is the usual one, which goes without saying."""
+    return source == "column"
+
+
 @dataclass(frozen=True, eq=False)
 class Truth:
     """What is known to be visible; where it is not known, `present` is False and says nothing."""
@@ -345,6 +397,8 @@ class ImageDataset(Artifact):
     class_counts: dict[str, dict[str, int]]
     """Class key -> split -> number of images; counted when the labels were set apart."""
     test_labels: Ref[TestLabels]
+    reports: Ref[Reports] | None = None
+    """Nothing where the study names no column of reports."""
     notes: tuple[str, ...] = ()
     """What was decided on the reader's behalf, one sentence each, for cards and reports."""
     phrases: Mapping[str, AttributePhrases] = field(default_factory=dict)
@@ -370,8 +424,8 @@ class ImageDataset(Artifact):
         return len(self.images)
 
     def parts(self) -> tuple[Ref[Artifact], ...]:
-        """Return the test labels."""
-        return (self.test_labels,)
+        """Return the test labels, and the reports where there are any."""
+        return (self.test_labels,) if self.reports is None else (self.test_labels, self.reports)
 
     @property
     def class_keys(self) -> tuple[str, ...]:
@@ -398,12 +452,12 @@ class ImageDataset(Artifact):
     @property
     def attributes(self) -> tuple[str, ...]:
         """Names of the ground-truth attributes, without their prefix."""
-        prefix = "attribute."
-        return tuple(c.removeprefix(prefix) for c in self.images.columns if c.startswith(prefix))
+        names = (c for c in self.images.columns if c.startswith(ATTRIBUTE))
+        return tuple(name.removeprefix(ATTRIBUTE) for name in names)
 
     def attribute(self, name: str) -> Truth:
         """Return one ground-truth attribute of every image."""
-        return Truth.of_column(self.images[f"attribute.{name}"])
+        return Truth.of_column(self.images[f"{ATTRIBUTE}{name}"])
 
     @property
     def attribute_phrases(self) -> dict[str, AttributePhrases]:
@@ -428,6 +482,7 @@ class ImageDataset(Artifact):
                 "test_labels": self.test_labels.digest,
                 "notes": list(self.notes),
                 "phrases": {k: v.model_dump() for k, v in self.phrases.items()},
+                **({"reports": self.reports.digest} if self.reports else {}),
             },
         )
 
@@ -447,6 +502,7 @@ class ImageDataset(Artifact):
             synthetic=about.synthetic,
             class_counts=about.class_counts,
             test_labels=Ref(TestLabels.kind, about.test_labels),
+            reports=Ref(Reports.kind, about.reports) if about.reports else None,
             notes=about.notes,
             phrases=about.phrases,
         )
@@ -462,6 +518,7 @@ class _DatasetFile(BaseModel, frozen=True):
     synthetic: bool
     class_counts: dict[str, dict[str, int]]
     test_labels: str
+    reports: str = ""
     notes: tuple[str, ...]
     phrases: dict[str, AttributePhrases] = {}
 

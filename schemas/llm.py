@@ -1,9 +1,11 @@
 """The language model a study asks, what it may cost, and what it has cost."""
 
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator, model_validator
+
+OPENAI_URL: Final = "https://api.openai.com/v1"
 
 
 class LlmPrices(BaseModel, frozen=True, extra="forbid"):
@@ -56,6 +58,11 @@ class LlmSpec(BaseModel, frozen=True, extra="forbid"):
         gt=0,
         description="no request that could cost the study more than this; counted as max_requests",
     )
+
+    @property
+    def server(self) -> str:
+        """Where everything that is asked is sent."""
+        return self.base_url or OPENAI_URL
 
     def identity(self) -> dict[str, Any]:
         """Return what can change an answer or what it is said to have cost.

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from schemas.artifact import Artifact, write_json
 from schemas.candidates import Candidate
+from schemas.images import TruthSource, is_column
 
 HeadKind = Literal[
     "linear_probe",
@@ -186,6 +187,9 @@ class GroundedConcept(BaseModel, frozen=True):
     text: str
     present: int = Field(description="training images that show it")
     absent: int
+    labels_from: TruthSource = Field(
+        default="column", exclude_if=is_column, description="who says which images show it"
+    )
     l2: float = Field(description="strength, chosen by folds of the training images")
     auroc: float | None = Field(description="of validation images; nothing where it is undefined")
     text_auroc: float | None = Field(description="the same of the text's score")

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, computed_field, model_validator
 
 from schemas.artifact import JsonArtifact
 from schemas.candidates import Candidate
+from schemas.images import ANNOTATION, ATTRIBUTE, TruthSource, is_column
 from schemas.llm import Usage
 from schemas.review import ReviewFacts
 
@@ -228,6 +229,16 @@ class LabelledConcept(BaseModel, frozen=True):
     concept_id: str
     attribute: str = Field(description="column of ground truth, without its prefix")
     denied: bool = Field(description="whether it is true where the attribute is not")
+    source: TruthSource = Field(
+        default="column",
+        exclude_if=is_column,
+        description="`reports`: the attribute is an annotation, named by the concept's id",
+    )
+
+    @property
+    def column(self) -> str:
+        """The column of the published images that decides it."""
+        return f"{ANNOTATION if self.source == 'reports' else ATTRIBUTE}{self.attribute}"
 
 
 class ScreenedSet(JsonArtifact, frozen=True):

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from schemas.annotations import AnnotateSpec
 from schemas.candidates import ProposeSpec
 from schemas.concept_dataset import PublishSpec
 from schemas.concepts import SelectSpec
@@ -34,6 +35,7 @@ StageName = Literal[
     "select",
     "index",
     "validate",
+    "annotate",
     "publish",
     "few_shots",
     "few_shot_heads",
@@ -75,6 +77,11 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     index: IndexSpec = Field(default_factory=IndexSpec, description="what is looked up")
     validation: ValidationSpec = Field(
         default_factory=ValidationSpec, description="what must hold before anything is published"
+    )
+    annotate: AnnotateSpec | None = Field(
+        default=None,
+        description="what a language model may read in the reports of `dataset.report_column`; "
+        "empty: nothing",
     )
     publish: PublishSpec = Field(default_factory=PublishSpec, description="the dataset card")
     few_shots: FewShotSpec | None = Field(
@@ -134,9 +141,23 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         asking: list[str] = [s.kind for s in self.propose.sources if s.asks]
         asking += ["priors"] if self.priors.kind == "llm" else []
         asking += ["screen.judge"] if self.screen.asks else []
+        asking += ["annotate"] if self.annotate else []
         if asking and self.llm is None:
             raise ValueError(
                 f"{', '.join(asking)}: a language model is asked, and the study names none; add "
                 "`llm: {model: ..., base_url: ...}`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _allows_what_it_sends(self) -> Self:
+        if self.annotate is None:
+            return self
+        if self.dataset.report_column is None:
+            raise ValueError(
+                "annotate: there are no reports to read; name the column that holds them in "
+                "`dataset.report_column`, or leave `annotate` out"
+            )
+        if self.llm and (why := self.annotate.why_not_sent(self.llm.server)):
+            raise ValueError(f"annotate: {why}")
         return self

@@ -78,7 +78,7 @@ class LabelledConcepts:
         if not self.labels:
             return (
                 "no selected concept is decided by ground truth; name true/false columns, and the "
-                "statements that claim them, under `dataset.attributes`"
+                "statements that claim them, under `dataset.attributes`, or have reports annotated"
             )
         if not self.truth.known.any():
             return "the ground truth about every labelled concept is missing on all test images"
@@ -188,6 +188,7 @@ def _findings(
             text=concept.text,
             attribute=label.attribute,
             denied=label.denied,
+            labels_from=label.source,
             score=name,
             present=int(present.sum()),
             absent=int((~present).sum()),

@@ -15,6 +15,7 @@ from jaxtyping import Int
 
 from schemas.artifact import Ref, StudyError
 from schemas.images import (
+    ATTRIBUTE,
     METADATA,
     SPLITS,
     AttributePhrases,
@@ -22,6 +23,7 @@ from schemas.images import (
     DatasetSpec,
     ImageDataset,
     Rejection,
+    Reports,
     Split,
     SplitSpec,
     TestLabels,
@@ -47,6 +49,8 @@ _FAR = 0.05
 _IMAGES_PER_VALUE = 5
 _NEARLY_ALL = 0.95
 """A column with fewer images for each of its values is a column of ids, not of classes."""
+_PASSAGE = 30
+"""Characters of a report that no other column holds by chance."""
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _TEXT_COLUMNS = (
     "image_id",
@@ -73,6 +77,8 @@ class LabelledImages:
     synthetic: bool
     phrases: Mapping[str, AttributePhrases]
     notes: tuple[str, ...]
+    reports: Reports | None
+    """Nothing where the study names no column of them."""
 
     def without_classes_in_ids(self, renamed: Collection[str] = ()) -> LabelledImages:
         """Return the images under ids that are no paths through a folder named like their class.
@@ -91,11 +97,13 @@ class LabelledImages:
         images = self.images.assign(
             image_id=ids.map(digests), group=self.images["group"].map(digests)
         )
+        texts = self.reports.texts if self.reports else {}
         note = "Ids were paths that name the class; they are digests of these paths now."
         return replace(
             self,
             images=images.sort_values("image_id", ignore_index=True),
             notes=(*self.notes, note),
+            reports=self.reports and Reports(texts={digests[i]: t for i, t in texts.items()}),
         )
 
     def test_labels(self) -> TestLabels:
@@ -103,8 +111,10 @@ class LabelledImages:
         held_out = self.images[self.images["split"] == "test"]
         return TestLabels(labels=dict(zip(held_out["image_id"], held_out["label"], strict=True)))
 
-    def set_apart(self, test_labels: Ref[TestLabels]) -> ImageDataset:
-        """Return the dataset without its test labels, whatever column repeats them."""
+    def set_apart(
+        self, test_labels: Ref[TestLabels], reports: Ref[Reports] | None = None
+    ) -> ImageDataset:
+        """Return the dataset without its reports and test labels, whatever column repeats them."""
         images, labels = self.images.copy(), self.images["label"]
         held_out = images["split"] == "test"
         metadata = [name for name in images.columns if name.startswith(METADATA)]
@@ -120,6 +130,7 @@ class LabelledImages:
             synthetic=self.synthetic,
             class_counts=self.class_counts,
             test_labels=test_labels,
+            reports=reports,
             phrases=self.phrases,
             notes=(
                 *self.notes,
@@ -195,7 +206,9 @@ def read_dataset(
         label = np.array([order[key] for key in images["label"]], dtype=np.int64)
         splits, how = choose_splits(images["part"].tolist(), group, label, classes, spec.splits)
     images = images.assign(group=images["image_id"].to_numpy()[group], split=splits)
-    described = _describe(listing, images["row"].to_numpy(dtype=np.int64))
+    repeating = _repeating_reports(listing)
+    described = _describe(listing, images["row"].to_numpy(dtype=np.int64), repeating)
+    reports = _reports(listing, images)
     is_file = ~images["location"].str.startswith("shelf:") & (images["location"] != "")
     return LabelledImages(
         images=pd.concat([images[[*_TEXT_COLUMNS]].astype("str"), described], axis=1),
@@ -205,7 +218,14 @@ def read_dataset(
         source=listing.source,
         synthetic=listing.synthetic,
         phrases=listing.columns.attributes,
-        notes=(*notes, *_missing_keys(images, listing), *how, *_left_out(listing)),
+        notes=(
+            *notes,
+            *_missing_keys(images, listing),
+            *how,
+            *_left_out(listing),
+            *_told_of_reports(reports, len(images), repeating),
+        ),
+        reports=reports,
     )
 
 
@@ -333,12 +353,15 @@ def _check_splits(
 # --- columns --------------------------------------------------------------------------------------
 
 
-def _describe(listing: Listing, rows: Int[np.ndarray, " image"]) -> pd.DataFrame:
+def _describe(
+    listing: Listing, rows: Int[np.ndarray, " image"], left_out: Sequence[str]
+) -> pd.DataFrame:
     """Return the metadata and the attributes of some rows, under their prefixes."""
-    names, truths = _metadata(listing), list(listing.columns.attributes)
+    names = [name for name in _metadata(listing) if name not in left_out]
+    truths = list(listing.columns.attributes)
     table = listing.table.select([*names, *truths]).take(pa.array(rows))
     metadata = table.select(names).to_pandas().add_prefix(METADATA)
-    attributes = {f"attribute.{name}": _truth(table, name) for name in truths}
+    attributes = {f"{ATTRIBUTE}{name}": _truth(table, name) for name in truths}
     return pd.concat([metadata, pd.DataFrame(attributes, index=metadata.index)], axis=1)
 
 
@@ -372,6 +395,45 @@ def _truth(table: pa.Table, name: str) -> pd.Series[Any]:
     return pd.Series(truths, dtype="boolean" if None in truths else "bool")
 
 
+def _reports(listing: Listing, images: pd.DataFrame) -> Reports | None:
+    """Return the reports of the images that have one; None where the study names no column."""
+    column = listing.columns.report
+    if column is None:
+        return None
+    rows = pa.array(images["row"].to_numpy(dtype=np.int64))
+    texts = text(listing.table.select([column]).take(rows), column)
+    found = zip(images["image_id"], texts, strict=True)
+    return Reports(texts={i: t for i, t in found if t is not None and t.strip()})
+
+
+def _repeating_reports(listing: Listing) -> list[str]:
+    """Return the columns that hold a report again, or a part of one, such as its impression.
+
+    As metadata they would publish what the reports are kept apart for.
+    """
+    column = listing.columns.report
+    if column is None:
+        return []
+    reports = [_folded(report) for report in text(listing.table, column)]
+    return [
+        name
+        for name in _metadata(listing)
+        if _is_text(listing.table.schema.field(name).type)
+        and any(
+            min(len(value), len(report)) >= _PASSAGE and (value in report or report in value)
+            for value, report in zip(map(_folded, text(listing.table, name)), reports, strict=True)
+        )
+    ]
+
+
+def _folded(value: str | None) -> str:
+    return " ".join((value or "").casefold().split())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _tells_the_class(values: pd.Series[Any], labels: pd.Series[str]) -> bool:
     """Return whether a column gives a class away: the label renamed, finer, or one of its kinds.
 
@@ -397,6 +459,15 @@ def _missing_keys(images: pd.DataFrame, listing: Listing) -> list[str]:
         for name, count in counts.items()
         if count and getattr(listing.columns, name)
     ]
+
+
+def _told_of_reports(reports: Reports | None, count: int, repeating: Sequence[str]) -> list[str]:
+    """Say how many images have a report, and which columns were left out for repeating them."""
+    if reports is None:
+        return []
+    there = f"{len(reports.texts):,} of {count:,} images have a report, kept apart from all this."
+    names = ", ".join(quoted(name) for name in repeating)
+    return [there, *([f"Columns that repeat reports were left out: {names}."] if names else [])]
 
 
 def _left_out(listing: Listing) -> list[str]:

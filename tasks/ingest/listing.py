@@ -71,6 +71,7 @@ class Columns:
     subject: str | None = None
     lesion: str | None = None
     split: str | None = None
+    report: str | None = None
     attributes: Mapping[str, AttributePhrases] = field(default_factory=dict)
 
     @classmethod
@@ -82,13 +83,14 @@ class Columns:
             subject=spec.subject_column,
             lesion=spec.lesion_column,
             split=spec.split_column,
+            report=spec.report_column,
             attributes=spec.attributes,
         )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every column that has a meaning of its own and is therefore no metadata."""
-        single = (self.label, self.image_id, self.subject, self.lesion, self.split)
+        single = (self.label, self.image_id, self.subject, self.lesion, self.split, self.report)
         return (*(name for name in single if name is not None), *self.attributes)
 
 

@@ -125,6 +125,7 @@ def list_synthetic(
             subject=spec.subject_column or "subject",
             lesion=spec.lesion_column or "lesion",
             split=spec.split_column,
+            report=spec.report_column,
             attributes=spec.attributes or synthetic.ATTRIBUTE_STATEMENTS,
         ),
         contents=lambda rows: (content(int(row)) for row in rows),

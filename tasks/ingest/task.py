@@ -29,7 +29,7 @@ def ingest_dataset(
     machine: Machine,
     beside: Ref[ImageDataset] | None = None,
 ) -> Ref[ImageDataset]:
-    """Read a labelled image dataset; keep its test labels apart.
+    """Read a labelled image dataset; keep its test labels, and reports, apart.
 
     Beside the study's own images another dataset is read: all of it is test.
     """
@@ -43,8 +43,10 @@ def ingest_dataset(
     except TooManyRejected as error:
         _leave_rejections(error.rejected)
         raise
-    held_out = store.save(labelled.test_labels(), STAGE.recipe(spec, beside=beside))
-    dataset = labelled.set_apart(held_out)
+    recipe = STAGE.recipe(spec, beside=beside)
+    held_out = store.save(labelled.test_labels(), recipe)
+    reports = store.save(labelled.reports, recipe) if labelled.reports else None
+    dataset = labelled.set_apart(held_out, reports)
     _leave_rejections(dataset.rejected)
     counts = dataset.class_counts
     leave_table(
@@ -52,7 +54,8 @@ def ingest_dataset(
         [{"class": c.name, "key": c.key, **counts[c.key]} for c in dataset.classes],
         f"{len(dataset):,} images of {dataset.source}. " + " ".join(dataset.notes),
     )
-    return store.save(dataset, STAGE.recipe(spec, beside=beside, test_labels=held_out))
+    recipe = STAGE.recipe(spec, beside=beside, test_labels=held_out, reports=reports)
+    return store.save(dataset, recipe)
 
 
 @contextmanager

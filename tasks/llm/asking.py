@@ -12,11 +12,11 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
-from schemas.llm import LlmSpec, Usage
+from schemas.llm import OPENAI_URL, LlmSpec, Usage
 from schemas.responses import LlmRequest, LlmResponse
 from tasks.llm.batch import Batches, ask_in_batches
 from tasks.llm.budget import Budget, cost_usd
-from tasks.llm.client import OPENAI_URL, connect
+from tasks.llm.client import Secrecy, connect
 from tasks.llm.live import ask_live
 from tasks.llm.patience import PATIENCE, Patience
 from tasks.llm.reading import AnswerForm, Unusable, read_answer, response_format
@@ -73,7 +73,6 @@ def request_of(question: Question[Any], llm: LlmSpec) -> LlmRequest:
 
     There is one user message because some models' chat templates refuse a system message.
     """
-    base_url = llm.base_url or OPENAI_URL
     body: dict[str, Any] = {
         "model": llm.model,
         "messages": [{"role": "user", "content": question.prompt}],
@@ -83,9 +82,9 @@ def request_of(question: Question[Any], llm: LlmSpec) -> LlmRequest:
         body["temperature"] = llm.temperature
     if llm.max_tokens is not None:
         # OpenAI's newer models refuse the name that all other servers know.
-        limit = "max_completion_tokens" if base_url == OPENAI_URL else "max_tokens"
+        limit = "max_completion_tokens" if llm.server == OPENAI_URL else "max_tokens"
         body[limit] = llm.max_tokens
-    return LlmRequest(base_url=base_url, body=body, sample=question.sample, draw=llm.draw)
+    return LlmRequest(base_url=llm.server, body=body, sample=question.sample, draw=llm.draw)
 
 
 def ask(
@@ -95,6 +94,7 @@ def ask(
     spent: Usage,
     advance: Callable[[int], None],
     patience: Patience = PATIENCE,
+    secrecy: Secrecy = "ordinary",
 ) -> list[Answered[A]]:
     """Return what came of each question; ask only those that have no answer yet.
 
@@ -110,6 +110,7 @@ def ask(
             answered already have cost is added here.
         advance: told how many questions have come to an end; called in a thread of its own.
         patience: how long is waited for servers.
+        secrecy: of what is asked; see `tasks.llm.client.Secrecy`.
 
     Raises:
         StudyError: there is no key; the server refuses, fails or is not there; or the next
@@ -138,7 +139,7 @@ def ask(
 
     async def ask_missing() -> None:
         budget = Budget.after(spent + _usage(found, llm), llm)
-        async with connect(llm, budget, patience) as client:
+        async with connect(llm, budget, patience, secrecy) as client:
             if llm.delivery == "batch":
                 await ask_in_batches(missing, places.keys(), client, answers, keep)
             else:

@@ -29,7 +29,7 @@ from tasks.llm.batch_files import (
     refuse_the_format,
 )
 from tasks.llm.budget import KEPT
-from tasks.llm.client import OPENAI_URL, Call, Client, Refused
+from tasks.llm.client import Call, Client, Refused
 from tasks.llm.completion import (
     ATTEMPTS,
     LADDER,
@@ -107,7 +107,7 @@ class _Desk:
 
     @property
     def base_url(self) -> str:
-        return self.client.llm.base_url or OPENAI_URL
+        return self.client.llm.server
 
     def under_way(self) -> list[SubmittedBatch]:
         """Return the batches that some earlier run has submitted, each question in one only.

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
@@ -24,8 +24,9 @@ if TYPE_CHECKING:  # importing openai takes a second, which stored and recorded 
     from openai import APIStatusError, AsyncOpenAI
 
 T = TypeVar("T")
-
-OPENAI_URL: Final = "https://api.openai.com/v1"
+Secrecy = Literal["ordinary", "confidential"]
+"""Of what is confidential nothing may go elsewhere: no redirect is followed, and errors do not show
+what a server says, since that may repeat what it was asked."""
 
 
 class Refused(StudyError):
@@ -63,22 +64,25 @@ class Reply(Generic[T]):
 
 
 @asynccontextmanager
-async def connect(llm: LlmSpec, budget: Budget, patience: Patience) -> AsyncIterator["Client"]:
+async def connect(
+    llm: LlmSpec, budget: Budget, patience: Patience, secrecy: Secrecy = "ordinary"
+) -> AsyncIterator["Client"]:
     """Open a client for this event loop.
 
     Raises:
         StudyError: there is no key.
     """
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     key = _key(llm)
     async with AsyncOpenAI(
         api_key=key.get_secret_value(),
-        base_url=llm.base_url or OPENAI_URL,
+        base_url=llm.server,
         timeout=llm.timeout_s,
+        http_client=DefaultAsyncHttpxClient(follow_redirects=secrecy == "ordinary"),
         max_retries=0,  # ours wait for as long as the server asks, and keep to the budget
     ) as openai:
-        yield Client(openai, llm, key, budget, patience)
+        yield Client(openai, llm, key, budget, patience, secrecy)
 
 
 @dataclass
@@ -90,6 +94,7 @@ class Client:
     key: SecretStr
     budget: Budget
     patience: Patience
+    secrecy: Secrecy
     error: StudyError | None = None
     """Why nothing more is sent."""
     proven: bool = False
@@ -100,7 +105,7 @@ class Client:
     @property
     def name(self) -> str:
         """The server, in messages."""
-        return f"the language model's server {self.llm.base_url or OPENAI_URL}"
+        return f"the language model's server {self.llm.server}"
 
     def stop(self, error: StudyError) -> None:
         """Let what is under way end, and begin nothing new."""
@@ -213,6 +218,8 @@ class Client:
 
     def shown(self, text: str) -> str:
         """Return what a server said as one short line."""
+        if self.secrecy == "confidential":
+            return "its own words are left out, since they may repeat what was asked"
         return one_line(self._without_key(text))[:300]
 
     def _without_key(self, text: str) -> str:
@@ -234,11 +241,11 @@ def _key(llm: LlmSpec) -> SecretStr:
         StudyError: the environment variable is empty or holds no key.
     """
     key = os.environ.get(llm.api_key_variable, "").strip()
-    if not key and _is_loopback(llm.base_url):
+    if not key and _is_loopback(llm.server):
         return SecretStr("unused")
     if not key:
         raise StudyError(
-            f"no key for {llm.base_url or OPENAI_URL}: set the environment variable "
+            f"no key for {llm.server}: set the environment variable "
             f"{llm.api_key_variable} (to any text where the server wants no key), or name "
             "another variable in llm.api_key_variable."
         )
@@ -250,8 +257,8 @@ def _key(llm: LlmSpec) -> SecretStr:
     return SecretStr(key)
 
 
-def _is_loopback(base_url: str | None) -> bool:
-    host = urlsplit(base_url or OPENAI_URL).hostname or ""
+def _is_loopback(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

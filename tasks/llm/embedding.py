@@ -14,7 +14,7 @@ from schemas.llm import LlmSpec, Usage
 from schemas.responses import LlmRequest, LlmResponse
 from tasks.llm.asking import Answers
 from tasks.llm.budget import KEPT, Budget, cost_usd, prompt_tokens
-from tasks.llm.client import OPENAI_URL, Call, Client, connect
+from tasks.llm.client import Call, Client, connect
 from tasks.llm.patience import PATIENCE, Patience
 
 TEXTS_A_REQUEST: Final = 128
@@ -98,7 +98,7 @@ class _Embeddings(BaseModel):
 
 def _request_of(text: str, model: str, llm: LlmSpec) -> LlmRequest:
     return LlmRequest(
-        base_url=llm.base_url or OPENAI_URL,
+        base_url=llm.server,
         body={"model": model, "input": text, "encoding_format": "float"},
         sample=0,
         draw=llm.draw,

@@ -169,6 +169,7 @@ def _describe(
 ) -> tuple[GroundedConcept, ...]:
     """Return what validation images say of each function, of text, and of random directions."""
     published = training.published
+    sources = {x.concept_id: x.source for x in published.facts.labelled}
     judged = published.concept_truth("validation")
     present, known, unseen_present, unseen_known = (
         torch.from_numpy(part[:, places])
@@ -202,6 +203,7 @@ def _describe(
             text=published.concepts[j].text,
             present=int((seen.present & seen.known)[:, j].sum()),
             absent=int((~seen.present & seen.known)[:, j].sum()),
+            labels_from=sources[published.concepts[j].concept_id],
             l2=l2,
             auroc=_defined(area),
             text_auroc=_defined(by_text),

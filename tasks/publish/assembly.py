@@ -17,7 +17,11 @@ def assemble_concept_dataset(
     """
     dataset, concepts, kept = parts.dataset, parts.concepts, parts.screened.kept
     pool = {c.concept_id for c in kept}
+    annotations = parts.annotations
     locations = [c for c in ("location", "mask_location") if c in dataset.images]
+    images = dataset.images.drop(columns=locations)
+    if annotations:
+        images = images.join(annotations.columns(images["image_id"]))
     without_card = ConceptDataset(
         facts=ConceptDatasetFacts(
             name=name,
@@ -30,11 +34,15 @@ def assemble_concept_dataset(
             synthetic_images=dataset.synthetic,
             priors_from=parts.priors.source,
             recorded_answers=parts.candidates.recorded,
-            labelled=tuple(x for x in parts.screened.labelled if x.concept_id in pool),
+            labelled=(
+                *(x for x in parts.screened.labelled if x.concept_id in pool),
+                *(annotations.labelled if annotations else ()),
+            ),
+            annotations=annotations.facts if annotations else None,
             validated=parts.validated_ref.digest,
             test_labels=dataset.test_labels.digest,
         ),
-        images=dataset.images.drop(columns=locations),
+        images=images,
         vectors=parts.images.vectors,
         scores=parts.images.vectors @ parts.texts.take(concepts.texts).T,
         concepts=concepts.concepts,

@@ -13,6 +13,7 @@ import yaml
 from schemas.candidates import Candidate, DocumentOrigin, FileOrigin, LlmOrigin
 from schemas.concept_dataset import ConceptDataset, PublishSpec
 from schemas.images import SPLITS
+from schemas.llm import Usage
 from tasks.publish.markdown import Markdown, indented, render
 from tasks.publish.parts import Parts
 
@@ -41,7 +42,8 @@ def write_card(dataset: ConceptDataset, parts: Parts, spec: PublishSpec) -> str:
         requests=len({o.request_sha256 for o in answered}),
         documents=len({o.document for o in origins if isinstance(o, DocumentOrigin)}),
         files=sorted({o.file for o in origins if isinstance(o, FileOrigin)}),
-        usage=parts.candidates.usage + parts.screened.usage + parts.priors.usage,
+        usage=_spent(parts),
+        annotations=dataset.facts.annotations,
         judge=parts.screened.judge,
         agreement=parts.priors.agreement,
         failures=len(parts.candidates.failures),
@@ -139,6 +141,11 @@ def _class_rows(dataset: ConceptDataset, parts: Parts) -> list[dict[str, object]
             }
         )
     return rows
+
+
+def _spent(parts: Parts) -> Usage:
+    annotated = parts.annotations.facts.usage if parts.annotations else Usage()
+    return parts.candidates.usage + parts.screened.usage + parts.priors.usage + annotated
 
 
 def _proposed_for(key: str, candidates: Iterable[Candidate]) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.annotations import Annotations
 from schemas.artifact import Ref
 from schemas.candidates import CandidateSet
 from schemas.concepts import ConceptSet
@@ -28,6 +29,7 @@ class Parts:
     texts: TextEmbeddings
     class_prompts: tuple[str, ...]
     """Texts that stand for the classes; empty where the encoder has no vectors of them."""
+    annotations: Annotations | None
     report: ValidationReport
     screen_settings: dict[str, Any]
     """The recipe's settings of the screen, as its manifest has them."""

@@ -2,6 +2,7 @@
 
 from prefect import task
 
+from schemas.annotations import Annotations
 from schemas.artifact import Ref
 from schemas.candidates import CandidateSet
 from schemas.concept_dataset import ConceptDataset, PublishSpec
@@ -27,6 +28,7 @@ def publish_concept_dataset(
     validated: Ref[ValidatedConceptDataset],
     spec: PublishSpec,
     store: ArtifactStore,
+    annotations: Ref[Annotations] | None = None,
 ) -> Ref[ConceptDataset]:
     """Put the concept dataset together, with every image's score on every concept, and its card."""
     passed = store.load(ValidatedConceptDataset, validated)
@@ -42,10 +44,11 @@ def publish_concept_dataset(
         images=store.load(ImageEmbeddings, vectors.images_ref),
         texts=store.load(TextEmbeddings, vectors.texts_ref),
         class_prompts=vectors.class_prompts,
+        annotations=store.load(Annotations, annotations) if annotations else None,
         report=store.load(ValidationReport, passed.report_ref),
         screen_settings=store.manifest(passed.screened_ref).recipe.spec,
         select_settings=store.manifest(passed.concepts_ref).recipe.spec,
     )
     published = assemble_concept_dataset(name, description, parts, spec)
     leave_markdown("dataset-card", without_head(published.card))
-    return store.save(published, STAGE.recipe(spec, validated=validated))
+    return store.save(published, STAGE.recipe(spec, validated=validated, annotations=annotations))

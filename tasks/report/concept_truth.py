@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from schemas.annotations import AnnotationFacts
 from schemas.evaluation import (
     ConceptFinding,
     ConceptQuality,
@@ -48,6 +49,7 @@ def concept_truth_section(
     interventions: Interventions,
     grounding: Sequence[GroundedConcept],
     synthetic: bool,
+    annotations: AnnotationFacts | None = None,
 ) -> dict[str, Any]:
     """Return what ground truth says of scores and heads, or why it says nothing."""
     if quality.not_computable:
@@ -67,7 +69,7 @@ def concept_truth_section(
     columns = _head_columns(quality.heads)
     return {
         "concept_truth": {
-            "overview": _overview(quality, text, grounded, synthetic),
+            "overview": _overview(quality, text, grounded, synthetic, annotations),
             "interventions": _interventions(interventions),
             "found_note": _FOUND_NOTE,
             "grounded": bool(grounded),
@@ -88,12 +90,19 @@ def _overview(
     text: Sequence[ConceptFinding],
     grounded: dict[str, ConceptFinding],
     synthetic: bool,
+    annotations: AnnotationFacts | None,
 ) -> list[str]:
     truth = "what was drawn" if synthetic else "the data's own columns"
+    read = sum(f.labels_from == "reports" for f in text)
+    by_model = (
+        f", and a language model's reading of reports ({annotations.source}) {read} more"
+        if annotations and read
+        else ""
+    )
     lines = [
         f"Of {quality.labelled + quality.unlabelled} selected concepts, {truth} "
-        f"decide{'s' if synthetic else ''} {quality.labelled}; of the others nothing here is "
-        f"known. {_found('The text finds', text)}"
+        f"decide{'s' if synthetic else ''} {quality.labelled - read}{by_model}; of the others "
+        f"nothing here is known. {_found('The text finds', text)}"
     ]
     if grounded:
         lines[0] += f" {_found('Grounding functions find', list(grounded.values()))}"
@@ -103,6 +112,11 @@ def _overview(
                 f" {left} labelled {they} too few answers among the training images for a function "
                 "and only the text's score."
             )
+    if by_model:
+        lines.append(
+            "What is said of annotated concepts holds the model's reading for the truth, which it "
+            "need not be: how far it agrees with itself and with columns stands under Annotations."
+        )
     if synthetic:
         lines.append("The images are synthetic: this tells of the drawing, not of skin.")
     return lines
@@ -125,7 +139,7 @@ def _is_found(finding: ConceptFinding) -> bool:
 def _concept(text: ConceptFinding, grounded: ConceptFinding | None) -> dict[str, Any]:
     return {
         "text": text.text,
-        "decided_by": f"{'not ' if text.denied else ''}{text.attribute.replace('_', ' ')}",
+        "decided_by": _decided_by(text),
         "shown": f"{text.present:,} of {text.present + text.absent:,}",
         "auroc": text.auroc,
         "is_found": _is_found(text),
@@ -137,6 +151,12 @@ def _concept(text: ConceptFinding, grounded: ConceptFinding | None) -> dict[str,
         "grounded_within": grounded.within_class_auroc if grounded else None,
         "importance": f"{text.importance:.1%}",
     }
+
+
+def _decided_by(finding: ConceptFinding) -> str:
+    if finding.labels_from == "reports":
+        return "annotated from reports"
+    return f"{'not ' if finding.denied else ''}{finding.attribute.replace('_', ' ')}"
 
 
 def _told(value: float | None) -> str:
@@ -174,6 +194,7 @@ def _head(head: HeadConcepts, columns: Sequence[str]) -> dict[str, Any]:
 def _function(grounded: GroundedConcept) -> dict[str, Any]:
     return {
         "text": grounded.text,
+        "annotated": grounded.labels_from == "reports",
         "present": f"{grounded.present:,}",
         "absent": f"{grounded.absent:,}",
         "auroc": _told(grounded.auroc),

@@ -20,6 +20,7 @@ from schemas.probe import Head, Probe
 from schemas.report import ReportSpec
 from schemas.screened import ScreenedSet
 from schemas.validation import Check, SuiteName, ValidationReport
+from tasks.report.annotations import annotations_section
 from tasks.report.candidates import candidates_section, origin_line, priors_section, quote_of
 from tasks.report.charts import COLOURS, training_curve
 from tasks.report.concept_truth import concept_truth_section
@@ -67,6 +68,7 @@ def compose_page(material: Material, spec: ReportSpec, book: PictureBook) -> dic
         "classes": [_class(m, i, spec, book) for i in range(len(m.published.class_keys))],
         "charts": list(_training_curves(_shown_heads(m.probe))),
         "skipped_heads": m.probe.skipped,
+        "annotations": annotations_section(m.published.facts.annotations),
         **candidates_section(m.candidates, _spent(m)),
         **screening_section(m.screened),
         **priors_section(m.priors, m.published.pool, m.published.facts.classes),
@@ -87,7 +89,11 @@ def _measured(m: Material, book: PictureBook) -> dict[str, Any]:
         "guarded": None,
         **evaluation_section(e, facts, m.published.facts.classes, _units(m), book),
         **concept_truth_section(
-            e.concepts, e.interventions, m.probe.grounding, m.published.facts.synthetic_images
+            e.concepts,
+            e.interventions,
+            m.probe.grounding,
+            m.published.facts.synthetic_images,
+            m.published.facts.annotations,
         ),
         **location_section(e.location, book),
         "decisions_note": "Test images, and what each concept added to the logit of the predicted "
@@ -101,7 +107,9 @@ def _measured(m: Material, book: PictureBook) -> dict[str, Any]:
 
 def _spent(m: Material) -> Usage:
     """Return what the language model was asked in the whole study."""
-    return m.candidates.usage + m.screened.usage + m.priors.usage
+    annotations = m.published.facts.annotations
+    annotated = annotations.usage if annotations else Usage()
+    return m.candidates.usage + m.screened.usage + m.priors.usage + annotated
 
 
 def _notices(m: Material) -> list[str]:
@@ -112,6 +120,11 @@ def _notices(m: Material) -> list[str]:
         notices.append("The images were drawn by curette itself; no patient is behind them.")
     if facts.recorded_answers:
         notices.append(f"Recorded answers stand in for a language model: {facts.concepts_from}.")
+    if facts.annotations and facts.annotations.used:
+        notices.append(
+            f"Labels of {len(facts.annotations.used)} concepts were {facts.annotations.source}: "
+            "they are a language model's reading, and no ground truth by themselves."
+        )
     if facts.encoder.demo and not facts.synthetic_images:
         notices.append(
             "The encoder is the embedded demo's, which knows only drawn lesions: these numbers "

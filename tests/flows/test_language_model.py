@@ -186,6 +186,7 @@ def _secret_study(folder: Path, server: ChatServer) -> tuple[Path, set[str]]:
                 "dx": f"dxcode-{number}",
                 "age": 70_000 + i,
                 "town": f"Upper Zzyzx {i % 7}",
+                "letter": f"Dear colleague, case {i} of Dr Quince shows nothing unusual.",
             }
         )
     table = pd.DataFrame(rows)
@@ -203,6 +204,7 @@ def _secret_study(folder: Path, server: ChatServer) -> tuple[Path, set[str]]:
             "id_column": "ident",
             "subject_column": "patient",
             "label_column": "dx",
+            "report_column": "letter",
             "classes": {f"dxcode-{i}": name for i, name in enumerate(names)},
         },
         "propose": {

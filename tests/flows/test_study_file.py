@@ -215,3 +215,26 @@ def test_labels_may_be_numbers(tmp_path: Path) -> None:
     study = load_study(_write(tmp_path, GOOD), ["dataset.classes={0: well, 1: ill}"])
     assert [c.name for c in study.dataset.classes.values()] == ["well", "ill"]
     assert list(study.dataset.classes) == ["0", "1"]
+
+
+def test_reports_are_sent_only_where_the_study_says_so_in_words(tmp_path: Path) -> None:
+    sending = GOOD.replace("images: 100}", "images: 100}\n  report_column: findings")
+    sending += "llm: {model: m, base_url: http://here:8000/v1}\nannotate: {}\n"
+    with pytest.raises(StudyError) as caught:
+        load_study(_write(tmp_path, sending))
+    assert (
+        "annotate: reports are patients' text, and the study does not say that they may leave this "
+        "machine. If they may be sent to http://here:8000/v1, write `annotate: "
+        "{reports_may_be_sent_to: http://here:8000/v1}`. Nothing was sent"
+    ) in str(caught.value)
+    elsewhere = "annotate.reports_may_be_sent_to=http://there:8000/v1"
+    with pytest.raises(StudyError, match="reports go nowhere else than where the study says"):
+        load_study(_write(tmp_path, sending), [elsewhere])
+    here = "annotate.reports_may_be_sent_to=http://here:8000/v1/"
+    assert load_study(_write(tmp_path, sending), [here]).annotate is not None
+    with pytest.raises(StudyError, match=r"https://api\.openai\.com/v1: reports go nowhere else"):
+        load_study(_write(tmp_path, sending), [here, "llm.base_url=null"])
+    with pytest.raises(StudyError, match="there are no reports to read"):
+        load_study(_write(tmp_path, sending), [here, "dataset.report_column=null"])
+    with pytest.raises(StudyError, match="annotate: a language model is asked, and the study"):
+        load_study(_write(tmp_path, sending), [here, "llm=null"])

@@ -11,6 +11,7 @@ from schemas.concepts import SelectSpec
 from schemas.embeddings import StudyEmbeddings
 from schemas.evaluation import EvaluateSpec, ThresholdoutSpec
 from schemas.few_shots import FewShotSpec
+from schemas.images import Reports
 from schemas.probe import ProbeSpec
 from schemas.report import Report
 from schemas.review import Decisions
@@ -24,6 +25,7 @@ from tasks.probe.heads import train_heads
 from tasks.probe.shift_heads import train_shift_heads
 from tasks.select.few_shots import draw_few_shots
 from tasks.select.shifts import restrict_to_shifts
+from tests.tasks.annotated_study import annotations
 from tests.tasks.published_study import heat_maps, published_study, with_people
 from tests.tasks.small_study import ENCODER, small_study
 
@@ -50,6 +52,8 @@ def main() -> None:
     artifacts: list[Artifact] = [
         study.dataset,
         test_labels,
+        Reports(texts={"img00": "A network of brown lines."}),
+        annotations(study.dataset, study.concepts.concepts),
         study.candidates,
         study.images,
         study.texts,

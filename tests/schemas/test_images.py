@@ -1,5 +1,6 @@
 """A dataset comes back as it was written, and refuses to hold what it must not."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from schemas.images import (
     HubSource,
     ImageDataset,
     Rejection,
+    Reports,
     SplitSpec,
     SyntheticSource,
     TestLabels,
@@ -129,3 +131,29 @@ def test_folders_and_hub_ids_survive_json(path: str) -> None:
     assert HubSource.model_validate_json(source.model_dump_json()) == source
     with pytest.raises(ValidationError, match="a hub id or a folder is needed"):
         HubSource(kind="hub", path=3)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"id_column": "text"}, "report_column is also id_column"),
+        ({"label_column": "text"}, "report_column is also label_column"),
+        ({"attributes": ["text"]}, "report_column is also among `attributes`"),
+    ],
+)
+def test_a_column_of_reports_is_nothing_that_is_published(other: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        DatasetSpec(source=SyntheticSource(), report_column="text", **other)
+
+
+def test_a_spec_without_reports_is_written_as_before_there_were_any() -> None:
+    spec = DatasetSpec(source=SyntheticSource())
+    assert "report_column" not in spec.model_dump(mode="json")
+    named = DatasetSpec(source=SyntheticSource(), report_column="text")
+    assert named.model_dump(mode="json")["report_column"] == "text"
+
+
+def test_a_reference_to_reports_comes_back(tmp_path: Path) -> None:
+    before = replace(dataset(table()), reports=Ref(Reports.kind, "1" * 20))
+    before.write(tmp_path)
+    assert ImageDataset.read(tmp_path).reports == before.reports

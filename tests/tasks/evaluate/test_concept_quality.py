@@ -171,7 +171,7 @@ def test_without_labels_it_says_why_nothing_is_there(study: Study) -> None:
     for made in (quality, interventions):
         assert made((replace(published, facts=bare), study[1], study[2])).not_computable == (
             "no selected concept is decided by ground truth; name true/false columns, and the "
-            "statements that claim them, under `dataset.attributes`"
+            "statements that claim them, under `dataset.attributes`, or have reports annotated"
         )
     nothing = np.full(len(published.rows("test")), np.nan)
     blank = study

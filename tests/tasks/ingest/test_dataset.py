@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.images import ClassLabel, SplitSpec, Truth
+from schemas.artifact import Ref, StudyError
+from schemas.images import ClassLabel, Reports, SplitSpec, TestLabels, Truth
 from tasks.ingest.claims import TooManyRejected
 from tasks.ingest.dataset import LabelledImages, choose_splits
 from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, set_apart, write_images
@@ -478,3 +478,75 @@ def test_counts_are_made_while_the_labels_are_known(read_table: ReadTable) -> No
     assert dataset.class_counts == {
         key: {"train": 10, "validation": 5, "test": 5} for key in ("x", "y")
     }
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+
+def test_reports_are_apart_from_all_that_is_published(read_table: ReadTable) -> None:
+    said = [f"Seen: {i},\n a <b>lesion</b>" for i in range(10)]
+    found = read_table(
+        {"label": ["x", "y"] * 5, "age": range(10), "text": [*said[:-2], None, "  "]},
+        report_column="text",
+    )
+    assert found.reports is not None
+    assert found.reports.texts == {f"row-{i}": said[i] for i in range(8)}
+    assert found.notes[-1] == "8 of 10 images have a report, kept apart from all this."
+    assert "Seen" not in found.images.to_csv()
+    assert "Seen" not in repr(found.reports)
+    assert [c for c in map(str, found.images) if c.startswith("meta.")] == ["meta.age"]
+    ref: Ref[Reports] = Ref(Reports.kind, "1" * 20)
+    apart = found.set_apart(Ref(TestLabels.kind, "0" * 20), ref)
+    assert ref in apart.parts()
+
+
+def test_columns_that_repeat_reports_are_left_out_with_them(read_table: ReadTable) -> None:
+    said = [f"A spot of {i} mm with a rim. In short: harmless, looks like {i}" for i in range(8)]
+    columns: dict[str, Any] = {
+        "label": ["x", "y"] * 4,
+        "text": said,
+        "impression": [said[3][20:] if i == 3 else "-" for i in range(8)],
+        "part": [None] * 7 + [said[7][:40].upper().replace(" ", "  ")],
+        "more": [f"{s} And so on." if i == 0 else "short" for i, s in enumerate(said)],
+        "site": ["a spot"] * 8,
+        "age": range(8),
+    }
+    found = read_table(columns, report_column="text")
+    assert [c for c in map(str, found.images) if c.startswith("meta.")] == ["meta.site", "meta.age"]
+    assert found.notes[-1] == (
+        "Columns that repeat reports were left out: `impression`, `part`, `more`."
+    )
+
+
+def test_without_a_report_column_there_are_none(read_table: ReadTable) -> None:
+    found = read_table({"label": ["x", "y"] * 5})
+    assert found.reports is None
+    assert len(set_apart(found).parts()) == 1
+
+
+def test_only_images_have_reports_and_new_ids_keep_them(
+    tmp_path: Path, read: Read, draw: Draw
+) -> None:
+    names = [f"{'xy'[i % 2]}/{i}.png" for i in range(8)]
+    write_images(tmp_path / "in", names, draw)
+    (tmp_path / "in" / "x" / "0.png").write_bytes(b"no image")
+    table = {"file_name": names, "label": ["x", "y"] * 4, "text": [f"of {n}" for n in names]}
+    pd.DataFrame(table).to_csv(tmp_path / "in" / "metadata.csv", index=False)
+    found = read(
+        source={"kind": "folder", "path": tmp_path / "in"}, report_column="text", max_rejected=1
+    )
+    new = found.without_classes_in_ids()
+    assert found.reports is not None
+    assert new.reports is not None
+    assert set(found.reports.texts) == set(found.images["image_id"])
+    assert set(new.reports.texts) == set(new.images["image_id"])
+    by_bytes = dict(zip(found.images["image_id"], found.images["sha256"], strict=True))
+    again = dict(zip(new.images["image_id"], new.images["sha256"], strict=True))
+    assert {by_bytes[i]: t for i, t in found.reports.texts.items()} == {
+        again[i]: t for i, t in new.reports.texts.items()
+    }
+
+
+def test_a_column_of_reports_that_is_not_there_is_named(read_table: ReadTable) -> None:
+    with pytest.raises(StudyError, match="has no column `text`"):
+        read_table({"label": ["x", "y"] * 5}, report_column="text")

@@ -9,13 +9,15 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
+from schemas.annotations import Annotations
 from schemas.artifact import Recipe, Ref
 from schemas.candidates import CandidateSet, LlmOrigin
 from schemas.concept_dataset import ConceptDataset, PublishSpec
-from schemas.images import Rejection
+from schemas.images import SPLITS, Rejection
 from schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 from storage.store import ArtifactStore
 from tasks.publish.task import publish_concept_dataset
+from tests.tasks.annotated_study import annotations
 from tests.tasks.small_study import SELECTED, SmallStudy, small_study
 
 SPEC = PublishSpec(title="Spots", licence="cc-by-nc-4.0", citation="@misc{spots}")
@@ -35,6 +37,7 @@ def publish(
     store: ArtifactStore,
     spec: PublishSpec = SPEC,
     checks: tuple[Check, ...] = (PASSED,),
+    annotated: Annotations | None = None,
 ) -> Ref[ConceptDataset]:
     """Publish a study as if it had been validated with these checks."""
     recipe = Recipe(stage="validate", code="0" * 64)
@@ -42,7 +45,9 @@ def publish(
     names = ("dataset", "candidates", "screened", "concepts", "priors", "embeddings", "index")
     digests = {n: ref.digest for n, ref in zip(names, study.save(store), strict=True)}
     validated = ValidatedConceptDataset(**digests, report=report.digest)
-    return publish_concept_dataset.fn("small", "", store.save(validated, recipe), spec, store)
+    read = store.save(annotated, Recipe(stage="annotate", code="")) if annotated else None
+    passed = store.save(validated, recipe)
+    return publish_concept_dataset.fn("small", "", passed, spec, store, read)
 
 
 @pytest.fixture
@@ -298,3 +303,39 @@ def test_every_word_of_the_card_is_the_same_twice(tmp_path: Path) -> None:
     assert card(small_study(), ArtifactStore(tmp_path / "a")) == card(
         small_study(), ArtifactStore(tmp_path / "b")
     )
+
+
+def test_what_reports_say_is_published_as_a_models_reading(store: ArtifactStore, load: Any) -> None:
+    study = small_study()
+    made = annotations(study.dataset, study.concepts.concepts)
+    ref = publish(study, store, annotated=made)
+    published = store.load(ConceptDataset, ref)
+    used = [c.concept_id for c in study.concepts.concepts[:-1]]
+    columns = [f"annotation.{i}" for i in used]
+    assert [c for c in published.images if str(c).startswith("annotation.")] == columns
+    by = {x.concept_id: x for x in published.facts.labelled}
+    assert [by[i].source for i in used] == ["reports"] * 5
+    answers = made.answers.set_index("image_id")
+    for split in SPLITS:
+        truth = published.concept_truth(split)
+        ids = published.images["image_id"].iloc[published.rows(split)]
+        for place, concept_id in enumerate(used):
+            said = [answers[concept_id].get(i) for i in ids]
+            assert truth.present[:, place].tolist() == [s == "present" for s in said]
+            assert truth.known[:, place].tolist() == [s in ("present", "absent") for s in said]
+        assert not truth.known[:, -1].any(), "a concept whose answers do not agree is not used"
+    loaded = load(ref)
+    assert {*columns} <= {*loaded["test"].features}
+    assert loaded["test"][columns[0]][-1] is None, "nobody has a report of the last image"
+    assert "is no ground truth by" in published.card
+    assert (
+        "| shiny pearly surface | 20 | 18 | 20 | 1 | 0.40 | 0.10 | | kappa 0.10" in published.card
+    )
+
+
+def test_without_annotations_nothing_speaks_of_reports(store: ArtifactStore) -> None:
+    ref = publish(small_study(), store)
+    published = store.load(ConceptDataset, ref)
+    assert "report" not in (store.path(ref) / "facts.json").read_text()
+    assert "annotation" not in published.card
+    assert "annotations" not in store.manifest(ref).recipe.inputs

@@ -39,6 +39,7 @@ from tasks.probe.heads import train_heads
 from tasks.report.page import Material, compose_page
 from tasks.report.pictures import PictureBook
 from tasks.report.render import render_page
+from tests.tasks.annotated_study import annotations
 from tests.tasks.published_study import KEYS, heat_maps, published_study
 from tests.tasks.small_study import index_facts, look_alikes
 
@@ -464,3 +465,29 @@ def test_without_ground_truth_the_page_says_that_concepts_cannot_be_checked(
     page = render_page(compose_page(changed, ReportSpec(), PictureBook(_png, 32)))
     assert "Not computable: nobody looked." in page
     assert "Is each concept found?" not in page
+
+
+def test_what_a_model_read_in_reports_is_told_as_its_reading(material: Material, page: str) -> None:
+    assert 'id="annotations"' not in page
+    made = annotations(material.dataset, material.published.concepts)
+    hostile = made.facts.model_copy(update={"model": HOSTILE, "server": HOSTILE})
+    facts = material.published.facts.model_copy(update={"annotations": hostile})
+    published = replace(material.published, facts=facts)
+    findings = tuple(
+        f.model_copy(update={"labels_from": "reports", "attribute": f.concept_id})
+        for f in material.evaluation.concepts.findings  # type: ignore[union-attr]
+    )
+    concepts = material.evaluation.concepts.model_copy(  # type: ignore[union-attr]
+        update={"findings": findings}
+    )
+    evaluation = material.evaluation.model_copy(update={"concepts": concepts})
+    read = replace(material, published=published, evaluation=evaluation)
+    told = render_page(compose_page(read, ReportSpec(), PictureBook(_png, 32)))
+    parser = _Tags()
+    parser.feed(told)
+    assert "script" not in {tag for tag, _ in parser.tags}
+    assert told.count("no ground truth by themselves") == 2, "before any number, and in the section"
+    assert "annotated from reports" in told
+    assert "language model&#39;s reading of reports" in told
+    assert "kappa 0.10, less than 0.4" in told
+    assert "the answer is empty" in told

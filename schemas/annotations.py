@@ -1,0 +1,200 @@
+"""Annotations: what a language model reads in reports about concepts, and how far it agrees."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, get_args
+
+import pandas as pd
+from pydantic import BaseModel, Field
+
+from schemas.artifact import Artifact, write_json
+from schemas.images import ANNOTATION
+from schemas.llm import Usage
+from schemas.screened import LabelledConcept
+
+ReportAnswer = Literal["present", "absent", "not mentioned"]
+ANSWERS: tuple[ReportAnswer, ...] = get_args(ReportAnswer)
+
+
+class AnnotateSpec(BaseModel, frozen=True, extra="forbid"):
+    """What a language model is asked about each report, and when its answers are used."""
+
+    reports_may_be_sent_to: str = Field(
+        default="",
+        description="the llm's base_url, written out: the consent that patients' reports leave "
+        "this machine for it",
+    )
+    not_mentioned: Literal["unknown", "absent"] = Field(
+        default="unknown",
+        description="what a report's silence says of a concept; `absent` as in KnoBo",
+    )
+    statements_per_question: int = Field(
+        default=20, gt=0, le=100, description="concepts asked about at a time"
+    )
+    longest_report: int = Field(
+        default=8000, ge=100, description="characters of a report that are sent; the rest is cut"
+    )
+    max_reports: int | None = Field(
+        default=None, gt=0, description="different reports that are read at most; empty: all"
+    )
+    checked_share: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="share of the reports outside the test split, 50 at least, asked about twice",
+    )
+    min_kappa: float = Field(
+        default=0.4,
+        ge=-1,
+        le=1,
+        description="a concept whose two answers agree less beyond chance is not used",
+    )
+
+    def why_not_sent(self, server: str) -> str:
+        """Return why no report may be sent to a server; empty where the study allows it."""
+        allowed = self.reports_may_be_sent_to.rstrip("/")
+        if not allowed:
+            return (
+                "reports are patients' text, and the study does not say that they may leave this "
+                f"machine. If they may be sent to {server}, write "
+                f"`annotate: {{reports_may_be_sent_to: {server}}}`. Nothing was sent"
+            )
+        if allowed != server:
+            return (
+                f"reports_may_be_sent_to is {allowed}, but the study's language model is at "
+                f"{server}: reports go nowhere else than where the study says. Nothing was sent"
+            )
+        return ""
+
+
+class ColumnAgreement(BaseModel, frozen=True):
+    """Annotations held against a column of the data, on images outside the test split."""
+
+    attribute: str
+    denied: bool = Field(description="whether the concept is there where the attribute is not")
+    images: int = Field(description="of which the column and the annotations say something")
+    accuracy: float | None = Field(description="share that agree; empty where there are none")
+    kappa: float | None = Field(description="Cohen's; empty where undefined")
+
+
+class AnnotatedConcept(BaseModel, frozen=True):
+    """What reports say of one concept, and whether that is used."""
+
+    concept_id: str
+    text: str
+    present: int = Field(description="images whose report says that it is there")
+    absent: int
+    not_mentioned: int
+    unanswered: int = Field(description="images with a report, and no usable answer about it")
+    checked: int = Field(description="reports that were asked about twice, with two usable answers")
+    agreement: float | None = Field(description="share of these with the same answer twice")
+    kappa: float | None = Field(
+        description="Cohen's, of the two answers: the lower of that of all three and that of "
+        "present against absent; empty where undefined"
+    )
+    column: ColumnAgreement | None = Field(
+        default=None, description="where a column of the data decides it, and so comes first"
+    )
+    why_unused: str = Field(default="", description="empty where the annotations are used")
+
+
+class AnnotationFailure(BaseModel, frozen=True):
+    """A question without a whole answer; what it leaves open is unknown, never absent."""
+
+    image_id: str = Field(description="the first image that has the report")
+    turn: Literal["first", "second"]
+    concepts: tuple[int, int] = Field(description="from the first to the last, counted from 1")
+    reason: str
+
+
+class AnnotationFacts(BaseModel, frozen=True):
+    """Who annotated what, and how well; repeated wherever annotations are used."""
+
+    model: str
+    server: str = Field(description="where the reports were sent")
+    not_mentioned: Literal["unknown", "absent"]
+    min_kappa: float
+    images: int = Field(description="with a report that was read")
+    images_without: int = Field(description="without a report, or beyond the limit of reports")
+    reports: int = Field(description="different ones")
+    cut: int = Field(description="reports that were longer than what was sent of them")
+    checked_reports: int = Field(description="asked about twice, the list turned round")
+    questions: int
+    contradicted: int = Field(
+        description="concepts of a report that were answered in two ways, and count as unanswered"
+    )
+    failures: tuple[AnnotationFailure, ...] = ()
+    concepts: tuple[AnnotatedConcept, ...]
+    usage: Usage = Usage()
+
+    @property
+    def source(self) -> str:
+        """Who says so, in words."""
+        return f"annotated by {self.model} from reports"
+
+    @property
+    def used(self) -> tuple[AnnotatedConcept, ...]:
+        """The concepts of which the annotations are used."""
+        return tuple(c for c in self.concepts if not c.why_unused)
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations(Artifact):
+    """A language model's reading of reports; ground truth only as far as its reading is right."""
+
+    kind: ClassVar[str] = "annotations"
+
+    facts: AnnotationFacts
+    answers: pd.DataFrame
+    """`image_id`, and for each concept a column named by its id: a `ReportAnswer`, or None."""
+
+    def __post_init__(self) -> None:
+        """Refuse answers that nobody could have given, or about other concepts."""
+        if list(self.answers.columns) != ["image_id", *(c.concept_id for c in self.facts.concepts)]:
+            raise ValueError("answers need one column for each concept, in order")
+        given = pd.unique(self.answers.drop(columns="image_id").to_numpy(dtype=object).ravel())
+        if strange := [a for a in given if not pd.isna(a) and a not in ANSWERS]:
+            raise ValueError(f"unknown answers {strange}; there are {', '.join(ANSWERS)}")
+
+    def truth(self, concept_id: str) -> "pd.Series[Any]":
+        """Return what the annotations say of a concept: image id -> true, false or missing."""
+        meaning = {"present": True, "absent": False}
+        if self.facts.not_mentioned == "absent":
+            meaning["not mentioned"] = False
+        said = self.answers.set_index("image_id")[concept_id]
+        return said.map(meaning).astype("boolean")
+
+    @property
+    def labelled(self) -> tuple[LabelledConcept, ...]:
+        """Return the concepts that the annotations decide."""
+        return tuple(
+            LabelledConcept(
+                concept_id=c.concept_id, attribute=c.concept_id, denied=False, source="reports"
+            )
+            for c in self.facts.used
+        )
+
+    def columns(self, image_ids: "pd.Series[Any]") -> pd.DataFrame:
+        """Return the columns of a published image table, in its order of images."""
+        return pd.DataFrame(
+            {
+                f"{ANNOTATION}{c.concept_id}": image_ids.map(self.truth(c.concept_id)).astype(
+                    "boolean"
+                )
+                for c in self.facts.used
+            },
+            index=image_ids.index,
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write `facts.json` and `answers.parquet`."""
+        write_json(folder / "facts.json", self.facts.model_dump(mode="json"))
+        self.answers.astype(object).to_parquet(folder / "answers.parquet", index=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read both back; every promise is checked again."""
+        return cls(
+            facts=AnnotationFacts.model_validate_json((folder / "facts.json").read_bytes()),
+            answers=pd.read_parquet(folder / "answers.parquet"),
+        )

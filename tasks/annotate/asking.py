@@ -1,0 +1,259 @@
+"""Ask a language model what one report says of some concepts, and take nothing but that.
+
+One question holds one report and some statements, and its answer is one of three words for each.
+Among the statements stands one that no report makes: whoever says that it is there, or denied, has
+not gone by the report, be it that a report told the model what to answer, or that the model takes
+silence for a denial. Nothing of such an answer is used.
+"""
+
+import hashlib
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+from pathlib import Path
+from string import Template
+from typing import Final, Literal
+
+from pydantic import BaseModel, StrictInt, field_validator
+
+from schemas.annotations import AnnotateSpec, ReportAnswer
+from schemas.llm import LlmSpec, RequestForecast, Usage
+from tasks.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
+from tasks.llm.quoting import quotable
+from tasks.llm.tokens import count_tokens
+
+_PROMPTS: Final = Path(__file__).parent / "prompts"
+_LONGEST_STATEMENT: Final = 300
+FEWEST_CHECKED: Final = 50
+"""Reports that are asked about twice where there are as many: of fewer, kappa says little."""
+_COUNTED_REPORTS: Final = 50  # whose tokens an estimate counts
+
+Turn = Literal["first", "second"]
+
+
+class NumberedAnswer(BaseModel, frozen=True):
+    """What the report says of one statement of the list."""
+
+    number: StrictInt
+    answer: ReportAnswer
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _as_a_server_without_schemas_may_write_it(cls, value: object) -> object:
+        """Let `Not_mentioned` stand for what it plainly means."""
+        return (
+            " ".join(re.findall(r"[a-z]+", value.casefold())) if isinstance(value, str) else value
+        )
+
+
+class NumberedAnswers(BaseModel, frozen=True):
+    """One answer for each statement of the list."""
+
+    answers: tuple[NumberedAnswer, ...]
+
+
+def _from_text(text: str) -> NumberedAnswers | None:
+    """Read lines such as `3. present`, from servers that know no JSON."""
+    line = r"^\W*(\d+)\W+(present|absent|not[ _-]mentioned)\b"
+    said = re.findall(line, text.casefold(), re.MULTILINE)
+    found = [{"number": int(number), "answer": word} for number, word in said]
+    return NumberedAnswers.model_validate({"answers": found}) if found else None
+
+
+FORM: Final = AnswerForm(
+    name="report_answers",
+    model=NumberedAnswers,
+    example='{"answers": [{"number": 1, "answer": "present"}, {"number": 2, "answer": "absent"}, '
+    '{"number": 3, "answer": "not mentioned"}]}',
+    from_text=_from_text,
+)
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """One request: a report and some concepts, in the order of its list."""
+
+    report: str
+    """As it is sent: bounded, on one line."""
+    turn: Turn
+    listed: tuple[int | None, ...]
+    """Places of the concepts; None where the planted statement stands."""
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one answer says: place of a concept -> answer. What it leaves out is not here."""
+
+    answers: Mapping[int, ReportAnswer]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All readings, in the order of the inquiries."""
+
+    readings: tuple[Reading, ...]
+    model: str
+    """The one that the server says has answered."""
+    usage: Usage
+
+
+def write_inquiries(
+    report: str, texts: Sequence[str], turn: Turn, spec: AnnotateSpec, modality: str
+) -> list[Inquiry]:
+    """Return the requests about one report; the second turn has other words and turns lists round.
+
+    Which statement is planted and where depends on the report, so no report can know.
+    """
+    found = []
+    for start in range(0, len(texts), spec.statements_per_question):
+        stop = min(start + spec.statements_per_question, len(texts))
+        places = range(start, stop) if turn == "first" else range(stop - 1, start - 1, -1)
+        dealer = random.Random(f"{turn} {start} {report}")
+        listed: list[int | None] = [*places]
+        listed.insert(dealer.randrange(len(listed) + 1), None)
+        planted = dealer.choice(planted_statements())
+        statements = [planted if place is None else texts[place] for place in listed]
+        prompt = _prompt(report, statements, turn, modality)
+        found.append(Inquiry(report, turn, tuple(listed), prompt))
+    return found
+
+
+def read_reports(
+    inquiries: Sequence[Inquiry],
+    spec: AnnotateSpec,
+    llm: LlmSpec,
+    answers: Answers,
+    spent: Usage,
+    advance: Callable[[int], None],
+) -> Outcome:
+    """Ask everything that is not answered yet.
+
+    Raises:
+        StudyError: the server refuses or fails, or the study's budget is spent. What the server
+            says is not in it, since that may repeat a report.
+    """
+    questions = [Question(i.prompt, FORM) for i in inquiries]
+    answered = ask(questions, llm, answers, spent, advance, secrecy="confidential")
+    models = Counter(a.response.model for a in answered)
+    return Outcome(
+        readings=tuple(_reading(a, i, spec) for a, i in zip(answered, inquiries, strict=True)),
+        model=models.most_common(1)[0][0] if models else llm.model,
+        usage=usage_of(answered, llm),
+    )
+
+
+def read_answers(
+    answers: NumberedAnswers,
+    listed: Sequence[int | None],
+    not_mentioned: Literal["unknown", "absent"],
+) -> Reading:
+    """Return what an answer says of each concept, or why nothing of it can be used.
+
+    Numbers that are not in the list or stand twice say that the model has lost count. Where a
+    report's silence is taken for absence, the planted statement may be called absent.
+    """
+    numbers = Counter(a.number for a in answers.answers)
+    if strange := sorted(n for n in numbers if not 1 <= n <= len(listed)):
+        problem = f"the answer names statement {strange[0]}, and there are 1 to {len(listed)}"
+        return Reading({}, problem)
+    if twice := sorted(n for n, count in numbers.items() if count > 1):
+        return Reading({}, f"the answer names statement {twice[0]} twice")
+    said = {listed[a.number - 1]: a.answer for a in answers.answers}
+    planted = said.pop(None, None)
+    if planted is None:
+        return Reading({}, "the answer passes over the statement that no report makes")
+    if planted == "present" or (planted == "absent" and not_mentioned == "unknown"):
+        return Reading(
+            {}, f"the answer calls {planted} what no report says, so it does not go by the report"
+        )
+    left_out = len(listed) - 1 - len(said)
+    return Reading(
+        {place: answer for place, answer in said.items() if place is not None},
+        f"{left_out} of {len(listed) - 1} statements left out" if left_out else "",
+    )
+
+
+def count_checked(reports: int, spec: AnnotateSpec) -> int:
+    """Return how many of so many reports are asked about twice."""
+    return min(reports, max(FEWEST_CHECKED, ceil(spec.checked_share * reports)))
+
+
+def in_drawn_order(reports: Sequence[str]) -> list[str]:
+    """Return different reports in an order that has nothing to do with what they say.
+
+    It stays as it is when others join them, so that answers are found again.
+    """
+    return sorted(set(reports), key=_sha256)
+
+
+def forecast_annotating(
+    reports: Sequence[str], concepts_at_most: int, spec: AnnotateSpec, modality: str, llm: LlmSpec
+) -> RequestForecast:
+    """Return what reading reports will cost for as many concepts as can be selected."""
+    sent = in_drawn_order([quotable(text, spec.longest_report) for text in reports])
+    sent = sent[: spec.max_reports]
+    size = min(spec.statements_per_question, concepts_at_most)
+    usual = ["irregular dark streaks at the outer edge"] * size
+    counted = [
+        count_tokens(inquiry.prompt, llm.model)
+        for report in sent[:_COUNTED_REPORTS]
+        for inquiry in write_inquiries(report, usual, "first", spec, modality)
+    ]
+    answer = NumberedAnswers(
+        answers=tuple(NumberedAnswer(number=n, answer="not mentioned") for n in range(1, size + 2))
+    )
+    rounds = ceil(concepts_at_most / spec.statements_per_question)
+    return RequestForecast(
+        name="reports",
+        fewest=len(sent),
+        most=(len(sent) + count_checked(len(sent), spec)) * rounds,
+        stored=None,
+        prompt_tokens_each=sum(counted) / len(counted) if counted else 0.0,
+        completion_tokens_each=float(count_tokens(answer.model_dump_json(), llm.model)),
+        note=f"{len(sent):,} different reports, some asked about twice; depends on how many "
+        "concepts are selected",
+    )
+
+
+@cache
+def planted_statements() -> tuple[str, ...]:
+    """Return statements that no report about a medical image makes."""
+    return tuple(_read("planted").splitlines())
+
+
+# --- prompts and answers ------------------------------------------------------------------------
+
+
+def _prompt(report: str, statements: Sequence[str], turn: Turn, modality: str) -> str:
+    first, second = _read("wordings").splitlines()
+    return Template(_read("question")).substitute(
+        modality=quotable(modality),
+        report=report,
+        statements="\n".join(
+            f"{number}. {quotable(text, _LONGEST_STATEMENT)}"
+            for number, text in enumerate(statements, start=1)
+        ),
+        question=first if turn == "first" else second,
+        example=FORM.example,
+    )
+
+
+@cache
+def _read(name: str) -> str:
+    return (_PROMPTS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def _reading(answered: Answered[NumberedAnswers], inquiry: Inquiry, spec: AnnotateSpec) -> Reading:
+    if answered.answer is None:
+        return Reading({}, answered.problem)
+    return read_answers(answered.answer, inquiry.listed, spec.not_mentioned)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,81 @@
+"""The stage `annotate`: what a language model reads in the images' reports. Nothing else does."""
+
+from prefect import task
+
+from schemas.annotations import AnnotatedConcept, AnnotateSpec, AnnotationFacts, Annotations
+from schemas.artifact import Ref, StudyError
+from schemas.candidates import CandidateSet
+from schemas.concepts import ConceptSet
+from schemas.images import ImageDataset, Reports
+from schemas.llm import LlmSpec
+from schemas.priors import Priors
+from schemas.screened import ScreenedSet
+from schemas.validation import ValidatedConceptDataset
+from storage.responses import ResponseShelf
+from storage.store import ArtifactStore
+from tasks.annotate.annotations import ReadingPlan, annotate
+from tasks.stage import Stage, leave_table, progress
+
+STAGE = Stage(name="annotate")
+
+
+@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+def annotate_reports(
+    validated: Ref[ValidatedConceptDataset],
+    spec: AnnotateSpec,
+    modality: str,
+    llm: LlmSpec,
+    store: ArtifactStore,
+) -> Ref[Annotations]:
+    """Find out what every report says of every selected concept; nothing is asked twice.
+
+    What the study has asked before counts towards the model's limits.
+
+    Raises:
+        StudyError: the study does not allow reports to be sent there, or has none.
+    """
+    if why := spec.why_not_sent(llm.server):
+        raise StudyError(f"annotate: {why}.")
+    passed = store.load(ValidatedConceptDataset, validated)
+    dataset = store.load(ImageDataset, passed.dataset_ref)
+    if dataset.reports is None:
+        raise StudyError("annotate: the images have no reports; name `dataset.report_column`.")
+    screened = store.load(ScreenedSet, passed.screened_ref)
+    spent = store.load(CandidateSet, passed.candidates_ref).usage + screened.usage
+    spent += store.load(Priors, passed.priors_ref).usage
+    concepts = store.load(ConceptSet, passed.concepts_ref).concepts
+    reports = store.load(Reports, dataset.reports)
+    plan = ReadingPlan.of(dataset, reports, concepts, spec, modality)
+    shelf = ResponseShelf(store.root)
+    with progress("reading reports", len(plan.inquiries)) as advance:
+        made = annotate(plan, screened.labelled, spec, llm, shelf, spent, advance)
+    leave_table("annotations", [_row(c) for c in made.facts.concepts], _summary(made.facts))
+    return store.save(made, STAGE.recipe(spec, llm, validated=validated))
+
+
+def _row(concept: AnnotatedConcept) -> dict[str, object]:
+    by = concept.column
+    return {
+        "concept": concept.text,
+        "present": concept.present,
+        "absent": concept.absent,
+        "not mentioned": concept.not_mentioned,
+        "no answer": concept.unanswered,
+        "agrees with itself": _told(concept.agreement),
+        "kappa": _told(concept.kappa),
+        "agrees with the column": _told(by.accuracy) if by else "",
+        "used": concept.why_unused or "yes",
+    }
+
+
+def _told(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _summary(facts: AnnotationFacts) -> str:
+    return (
+        f"Concepts {facts.source}: a model's reading, which is no ground truth by itself. "
+        f"{facts.reports:,} different reports of {facts.images:,} images; "
+        f"{len(facts.used)} of {len(facts.concepts)} concepts are used. "
+        f"{len(facts.failures):,} of {facts.questions:,} questions brought no whole answer."
+    )

@@ -1,0 +1,74 @@
+"""What the page says of concepts that a language model found in reports."""
+
+from collections import Counter
+from typing import Any
+
+from schemas.annotations import AnnotatedConcept, AnnotationFacts
+
+_NOTE = (
+    "Images by what the model says of their reports. It agrees with itself where a report was "
+    "asked about twice, in other words and with the list turned round; kappa is Cohen's, the lower "
+    "of that of all three answers and that of present against absent. Where a column of the data "
+    "decides a concept, the column is used, and the model's reading is held against it on images "
+    "outside the test split."
+)
+
+
+def annotations_section(facts: AnnotationFacts | None) -> dict[str, Any] | None:
+    """Return who read which reports and how well; None where nobody did."""
+    if facts is None:
+        return None
+    reasons = Counter(failure.reason for failure in facts.failures)
+    return {
+        "overview": _overview(facts),
+        "note": _NOTE,
+        "used": len(facts.used),
+        "concepts": [_concept(c) for c in facts.concepts],
+        "failed": f"{len(facts.failures):,} of {facts.questions:,}",
+        "failures": [{"reason": r, "count": f"{n:,}"} for r, n in reasons.most_common()],
+    }
+
+
+def _overview(facts: AnnotationFacts) -> list[str]:
+    silence = "absent, as the study wants it" if facts.not_mentioned == "absent" else "unknown"
+    lines = [
+        f"The labels below were {facts.source}, which were sent to {facts.server}. They are a "
+        "model's reading of what somebody wrote, and no ground truth by themselves.",
+        f"{facts.reports:,} different reports of {facts.images:,} images were read; "
+        f"images without one that was: {facts.images_without:,}. What a report does not mention "
+        f"counts as {silence}.",
+        f"{facts.checked_reports:,} reports were asked about twice, and a concept is used where "
+        f"both answers agree with a kappa of {facts.min_kappa:g} at least. "
+        f"Answers that their second contradicts, and that do not count: {facts.contradicted:,}.",
+    ]
+    if facts.cut:
+        lines.append(f"{facts.cut:,} reports were too long and were cut before they were sent.")
+    against = [c.column for c in facts.concepts if c.column and c.column.accuracy is not None]
+    if against:
+        images = sum(column.images for column in against)
+        right = sum(column.images * (column.accuracy or 0) for column in against) / images
+        lines.append(
+            f"Where columns of the data know better, the reading agrees with them in {right:.1%} "
+            f"of {images:,} cases ({len(against)} of the concepts)."
+        )
+    return lines
+
+
+def _concept(concept: AnnotatedConcept) -> dict[str, Any]:
+    by = concept.column
+    return {
+        "text": concept.text,
+        "present": f"{concept.present:,}",
+        "absent": f"{concept.absent:,}",
+        "not_mentioned": f"{concept.not_mentioned:,}",
+        "unanswered": f"{concept.unanswered:,}",
+        "agreement": _told(concept.agreement),
+        "kappa": _told(concept.kappa),
+        "accuracy": _told(by.accuracy if by else None),
+        "column_kappa": _told(by.kappa if by else None),
+        "why_unused": concept.why_unused,
+    }
+
+
+def _told(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

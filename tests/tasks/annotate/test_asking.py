@@ -1,0 +1,169 @@
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.annotations import AnnotateSpec
+from schemas.llm import LlmSpec
+from tasks.annotate.asking import (
+    FORM,
+    NumberedAnswer,
+    NumberedAnswers,
+    count_checked,
+    forecast_annotating,
+    in_drawn_order,
+    planted_statements,
+    read_answers,
+    write_inquiries,
+)
+from tests.tasks.annotate.readers import understand
+
+SPEC = AnnotateSpec()
+TEXTS = ("dark dots", "a blue veil", "a net of lines", "a smooth rim", "a red halo")
+
+
+def said(*answers: str) -> NumberedAnswers:
+    return NumberedAnswers.model_validate(
+        {"answers": [{"number": n, "answer": a} for n, a in enumerate(answers, start=1)]}
+    )
+
+
+# --- questions -----------------------------------------------------------------------------------
+
+
+def test_every_concept_is_asked_once_a_turn_with_one_planted_statement_a_question() -> None:
+    spec = AnnotateSpec(statements_per_question=2)
+    for turn in ("first", "second"):
+        inquiries = write_inquiries("Dots.", TEXTS, turn, spec, "skin photograph")
+        assert [len(i.listed) for i in inquiries] == [3, 3, 2]
+        places = [p for i in inquiries for p in i.listed if p is not None]
+        assert sorted(places) == [0, 1, 2, 3, 4]
+        for inquiry in inquiries:
+            listed = understand(inquiry.prompt).statements
+            [planted] = [s for s, p in zip(listed, inquiry.listed, strict=True) if p is None]
+            assert planted in planted_statements()
+            shown = [s for s in listed if s != planted]
+            assert shown == [TEXTS[p] for p in inquiry.listed if p is not None]
+
+
+def test_the_second_turn_has_other_words_and_turns_the_list_round() -> None:
+    [first] = write_inquiries("Dots.", TEXTS, "first", SPEC, "image")
+    [second] = write_inquiries("Dots.", TEXTS, "second", SPEC, "image")
+    assert [p for p in first.listed if p is not None] == [0, 1, 2, 3, 4]
+    assert [p for p in second.listed if p is not None] == [4, 3, 2, 1, 0]
+    lists = re.compile(r"<statements>.*</statements>", flags=re.DOTALL)
+    assert lists.sub("", first.prompt) != lists.sub("", second.prompt)
+
+
+def test_where_the_planted_statement_stands_and_which_it_is_depends_on_the_report() -> None:
+    drawn = [write_inquiries(f"Report {i}.", TEXTS, "first", SPEC, "image")[0] for i in range(60)]
+    assert {i.listed.index(None) for i in drawn} == set(range(6))
+    planted = {understand(i.prompt).statements[i.listed.index(None)] for i in drawn}
+    assert planted == set(planted_statements())
+    assert drawn == [
+        write_inquiries(f"Report {i}.", TEXTS, "first", SPEC, "image")[0] for i in range(60)
+    ], "a second run asks the same"
+
+
+def test_a_concept_with_dollars_and_marks_is_only_text() -> None:
+    [inquiry] = write_inquiries("R.", ["a </statements> $report ${question}"], "first", SPEC, "x")
+    statements = understand(inquiry.prompt).statements
+    assert "a /statements $report ${question}" in statements
+
+
+# --- answers -------------------------------------------------------------------------------------
+
+
+def test_answers_go_to_their_concepts_wherever_the_planted_statement_stands() -> None:
+    reading = read_answers(said("absent", "not mentioned", "present"), (7, None, 4), "unknown")
+    assert reading.answers == {7: "absent", 4: "present"}
+    assert reading.problem == ""
+
+
+@pytest.mark.parametrize(
+    ("answers", "problem"),
+    [
+        (("present", "present", "absent"), "calls present what no report says"),
+        (("present", "absent", "absent"), "calls absent what no report says"),
+        (("present",), "passes over the statement that no report makes"),
+        (("present", "not mentioned", "absent", "absent"), "names statement 4, and there are 1 to"),
+    ],
+)
+def test_nothing_of_an_answer_is_used_that_does_not_go_by_the_report(
+    answers: tuple[str, ...], problem: str
+) -> None:
+    reading = read_answers(said(*answers), (0, None, 1), "unknown")
+    assert reading.answers == {}
+    assert problem in reading.problem
+
+
+def test_a_number_that_stands_twice_spoils_the_answer() -> None:
+    one = NumberedAnswer(number=1, answer="present")
+    two = NumberedAnswer(number=2, answer="not mentioned")
+    reading = read_answers(NumberedAnswers(answers=(one, one, two)), (0, None), "unknown")
+    assert (reading.answers, reading.problem) == ({}, "the answer names statement 1 twice")
+
+
+def test_what_an_answer_leaves_out_is_unanswered_and_said() -> None:
+    reading = read_answers(said("not mentioned", "present"), (None, 0, 1, 2), "unknown")
+    assert reading.answers == {0: "present"}
+    assert reading.problem == "2 of 3 statements left out"
+
+
+def test_where_silence_means_absence_the_planted_statement_may_be_absent() -> None:
+    assert read_answers(said("present", "absent"), (0, None), "absent").answers == {0: "present"}
+    assert read_answers(said("present", "present"), (0, None), "absent").answers == {}
+
+
+def test_a_list_without_json_is_read() -> None:
+    assert FORM.from_text is not None
+    found = FORM.from_text("Sure:\n1. Present\n2) not mentioned\n- 3: **absent**\n4. not_mentioned")
+    assert found is not None
+    assert [(a.number, a.answer) for a in found.answers] == [
+        (1, "present"),
+        (2, "not mentioned"),
+        (3, "absent"),
+        (4, "not mentioned"),
+    ]
+    assert FORM.from_text("I cannot say.") is None
+
+
+def test_words_mean_what_they_plainly_mean_however_they_are_written() -> None:
+    written = ("Present", " ABSENT. ", "not_mentioned", "Not-Mentioned")
+    assert [a.answer for a in said(*written).answers] == [
+        "present",
+        "absent",
+        "not mentioned",
+        "not mentioned",
+    ]
+    for other in ("unknown", "not present", ""):
+        with pytest.raises(ValidationError):
+            said(other)
+
+
+# --- how much is asked ---------------------------------------------------------------------------
+
+
+def test_fifty_reports_are_checked_at_least_and_all_where_there_are_fewer() -> None:
+    counts = {n: count_checked(n, AnnotateSpec(checked_share=0.2)) for n in (0, 7, 100, 1000)}
+    assert counts == {0: 0, 7: 7, 100: 50, 1000: 200}
+
+
+def test_the_drawn_order_does_not_change_when_reports_are_added() -> None:
+    few = [f"report {i}" for i in range(20)]
+    more = in_drawn_order([*few, *(f"new {i}" for i in range(20))])
+    assert [r for r in more if r in few] == in_drawn_order([*few, *few])
+    assert in_drawn_order(few) != few
+
+
+def test_an_estimate_counts_different_reports_groups_of_concepts_and_the_check() -> None:
+    llm = LlmSpec(model="gpt-4o")
+    spec = AnnotateSpec(statements_per_question=20, checked_share=0.5)
+    reports = [f"Report {i}." for i in range(100)] * 2
+    made = forecast_annotating(reports, 45, spec, "image", llm)
+    assert (made.fewest, made.most) == (100, (100 + 50) * 3)
+    assert made.prompt_tokens_each > 200
+    limited = forecast_annotating(
+        reports, 45, spec.model_copy(update={"max_reports": 10}), "image", llm
+    )
+    assert (limited.fewest, limited.most) == (10, (10 + 10) * 3)
