@@ -33,9 +33,7 @@ class Row(NamedTuple):
     """One way to encode the same images."""
 
     name: str
-    cosine_short_of_1: (
-        float  # by how much the least cosine is, to float32's or the first batch size's
-    )
+    cosine_short_of_1: float  # the least cosine: to float32, or to the first of the batch sizes
     largest_difference: float  # of two numbers of these vectors
     images_per_s: float
     times_float32: float
