@@ -34,7 +34,7 @@ from tasks.threads import usual_threads
 from tests.benchmarks.measuring import Target, print_rows, timed
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000" / "images"
-IMAGES, KNOWN, TURNS = 128, 1000, 3
+IMAGES, KNOWN, TURNS = 128, 1000, 2
 MACHINE = Machine(device="cpu")
 OF_ALONE, OF_LOOP, OF_PADDED = Target(">=", 0.9), Target(">=", 5), Target(">=", 1)
 SHARE_OF_COLD = Target("<=", 0.03)

@@ -102,7 +102,7 @@ def main() -> list[Row]:
         Row(
             "largest difference of two numbers of the vectors",
             difference,
-            0,
+            np.nan,
             np.nan,
             str(SAME),
             SAME.is_met_by(difference),

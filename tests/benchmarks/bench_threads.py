@@ -25,7 +25,7 @@ from tests.benchmarks.bench_embedding import save_model
 from tests.benchmarks.bench_index import clustered
 from tests.benchmarks.measuring import Target, print_rows, timed
 
-BATCH, INDEXED, QUERIES, TURNS = 16, 65_536, 64, 4
+BATCH, INDEXED, QUERIES, TURNS = 16, 65_536, 64, 3
 NO_SLOWER, UNDISTURBED = Target(">=", 1), Target("<=", 1.1)
 
 
