@@ -24,6 +24,8 @@ from tasks.probe.linear import (
 )
 from tasks.probe.logistic_batch import solve_logistic_batch
 
+_NOISE = 1e-12  # nats
+
 
 @dataclass(frozen=True)
 class Hybrid:
@@ -98,8 +100,7 @@ def train_hybrid(
         strengths,
         class_weight=class_weight,
     )
-    losses = tried.validation_loss[0]
-    best = int(losses.argmin())
+    losses, best = tried.validation_loss[0], int(tried.best[0])
     return Hybrid(
         residual=scaling.fold(LinearHead(tried.weights[0, best], tried.bias[0, best])),
         l2=strengths[best - 1] if best else None,
@@ -116,10 +117,16 @@ class Residuals:
     bias: Float64[Tensor, "draw choice class"]
     validation_loss: Float64[Tensor, "draw choice"]
 
+    @property
+    def best(self) -> Int[Tensor, " draw"]:
+        """Each draw's choice of least validation loss, the first of those that rounding parts."""
+        losses = self.validation_loss
+        return (losses <= losses.amin(1, keepdim=True) + _NOISE).byte().argmax(1)
+
     def chosen(self) -> HeadBatch:
-        """Return each draw's residual of least validation loss, the first of equals."""
-        draws, best = torch.arange(len(self.bias)), self.validation_loss.argmin(1)
-        return HeadBatch(self.weights[draws, best], self.bias[draws, best])
+        """Return each draw's best residual."""
+        draws = torch.arange(len(self.bias))
+        return HeadBatch(self.weights[draws, self.best], self.bias[draws, self.best])
 
 
 def train_residuals(
