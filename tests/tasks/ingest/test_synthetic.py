@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -15,6 +16,7 @@ from tasks.ingest.synthetic import (
     CLASS_PRIOR,
     CLASSES,
     IMAGE_PX,
+    LAMP,
     Case,
     SyntheticImage,
     class_posterior,
@@ -201,3 +203,11 @@ def test_a_planted_ruler_follows_the_class_and_changes_nothing_else_before_it() 
 def test_an_unknown_class_is_named_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"unknown classes \['mole'\].*are \('nevus', 'melanoma'"):
         generate_images(1, seed=0, ruler_rates={"mole": 1.0})
+
+
+def test_another_light_changes_the_colours_and_nothing_else() -> None:
+    pairs = zip(generate_images(6, 3), generate_images(6, 3, light=LAMP), strict=True)
+    for usual, lit in pairs:
+        assert replace(lit, png=usual.png) == usual
+        ratio = pixels(lit.png).mean((0, 1)) / pixels(usual.png).mean((0, 1))
+        np.testing.assert_allclose(ratio, LAMP, rtol=0.02)
