@@ -7,11 +7,13 @@ the joint space, and nothing is trained (Zhou, Loy and Dai, Extract free dense l
 2022, section 3.2).
 """
 
+import timm
 import torch
 from jaxtyping import Float
 from open_clip.modified_resnet import ModifiedResNet
-from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
-from torch.nn.functional import linear, normalize
+from open_clip.timm_model import TimmModel
+from open_clip.transformer import VisionTransformer
+from torch.nn.functional import normalize
 
 _Batch = Float[torch.Tensor, "image channel height width"]
 _Places = Float[torch.Tensor, "image row column dim"]
@@ -21,14 +23,12 @@ def why_no_places(visual: torch.nn.Module) -> str:
     """Return why an image encoder has no vectors of places; empty where it has."""
     if isinstance(visual, ModifiedResNet):
         return ""
-    if not isinstance(visual, VisionTransformer):
-        return f"vectors of places are not known to be had from a {type(visual).__name__}"
-    if visual.attn_pool is not None or visual.pool_type == "none":
-        return "its vision transformer pools by a layer of its own"
-    last = visual.transformer.resblocks[-1]
-    if type(last) is not ResidualAttentionBlock:
-        return f"the last layer of its vision transformer is a {type(last).__name__}"
-    return ""
+    if isinstance(visual, VisionTransformer):
+        known = visual.attn_pool is None and visual.pool_type != "none"
+        return "" if known else "its vision transformer pools by a layer of its own"
+    if isinstance(visual, TimmModel):
+        return _why_no_timm_places(visual.trunk)
+    return f"vectors of places are not known to be had from a {type(visual).__name__}"
 
 
 def encode_places(visual: torch.nn.Module, batch: _Batch) -> _Places:
@@ -36,8 +36,8 @@ def encode_places(visual: torch.nn.Module, batch: _Batch) -> _Places:
 
     Of a ResNet these are the attention pool's value and output projection of each place, without
     its embedding of positions, which MaskCLIP leaves out too. Of a vision transformer they are the
-    patches after the last block, whose attention is replaced by its value path; the class token is
-    dropped.
+    patches after the last block, in which each of them attends to itself alone, so that its value
+    is all that it takes in; the class token is dropped.
 
     Raises:
         ValueError: `why_no_places` has a reason.
@@ -45,8 +45,12 @@ def encode_places(visual: torch.nn.Module, batch: _Batch) -> _Places:
     if reason := why_no_places(visual):
         raise ValueError(reason)
     if isinstance(visual, ModifiedResNet):
-        return normalize(_of_resnet(visual, batch).float(), dim=-1)
-    return normalize(_of_transformer(visual, batch).float(), dim=-1)
+        places = _of_resnet(visual, batch)
+    elif isinstance(visual, VisionTransformer):
+        places = _of_transformer(visual, batch)
+    else:
+        places = _of_timm(visual, batch)
+    return normalize(places.float(), dim=-1)
 
 
 def _of_resnet(visual: ModifiedResNet, batch: _Batch) -> _Places:
@@ -59,19 +63,41 @@ def _of_resnet(visual: ModifiedResNet, batch: _Batch) -> _Places:
 def _of_transformer(visual: VisionTransformer, batch: _Batch) -> _Places:
     last = visual.transformer.resblocks[-1]
     tokens = _entering(last, visual, batch)
+    count = tokens.shape[1 if visual.transformer.batch_first else 0]
+    tokens = last(tokens, attn_mask=_itself_alone(count, tokens))
     if not visual.transformer.batch_first:
         tokens = tokens.transpose(0, 1)
-    tokens = tokens[:, 1:]  # without the class token
-    attention = last.attn
-    value_weight = attention.in_proj_weight.chunk(3)[2]
-    value_bias = attention.in_proj_bias.chunk(3)[2]
-    value = attention.out_proj(linear(last.ln_1(tokens), value_weight, value_bias))
-    tokens = tokens + last.ls_1(value)
-    tokens = tokens + last.ls_2(last.mlp(last.ln_2(tokens)))
-    places = visual.ln_post(tokens)
+    places: torch.Tensor = visual.ln_post(tokens[:, 1:])  # without the class token
     if visual.proj is not None:
         places = places @ visual.proj
-    return places.unflatten(1, visual.grid_size)
+    return places.reshape(len(places), *visual.grid_size, -1)
+
+
+def _why_no_timm_places(trunk: torch.nn.Module) -> str:
+    if type(trunk) is not timm.models.VisionTransformer:
+        return f"vectors of places are not known to be had from timm's {type(trunk).__name__}"
+    last = trunk.blocks[-1]
+    if type(last) is not timm.models.vision_transformer.Block:
+        return f"the last layer of its vision transformer is a {type(last).__name__}"
+    known = trunk.attn_pool is None and trunk.global_pool in ("token", "avg")
+    return "" if known else "its vision transformer pools by a layer of its own"
+
+
+def _of_timm(visual: TimmModel, batch: _Batch) -> _Places:
+    trunk = visual.trunk
+    last = trunk.blocks[-1]
+    tokens = _entering(last, visual, batch)
+    tokens = trunk.norm(last(tokens, attn_mask=_itself_alone(tokens.shape[1], tokens)))
+    tokens = tokens[:, trunk.num_prefix_tokens :]
+    places: torch.Tensor = visual.head(trunk.head(trunk.fc_norm(tokens)))
+    return places.reshape(len(places), *trunk.patch_embed.grid_size, -1)
+
+
+def _itself_alone(
+    count: int, like: Float[torch.Tensor, "..."]
+) -> Float[torch.Tensor, "token token"]:
+    """Return what is added to attention so that each token attends to itself alone."""
+    return torch.full((count, count), -torch.inf).fill_diagonal_(0).to(like)
 
 
 def _entering(

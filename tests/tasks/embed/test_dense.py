@@ -1,14 +1,16 @@
 """A place's vector is what the encoder's own attention gives where each place sees only itself."""
 
 from collections.abc import Callable
+from typing import Literal
 
-import open_clip
 import pytest
+import timm
 import torch
 from jaxtyping import Float
 from open_clip.modified_resnet import ModifiedResNet
+from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
-from torch.nn.functional import multi_head_attention_forward, normalize
+from torch.nn.functional import linear, multi_head_attention_forward, normalize
 
 from tasks.embed.dense import encode_places, why_no_places
 
@@ -38,6 +40,22 @@ def resnet(image_size: int = 64) -> ModifiedResNet:
 def transformer(**changed: object) -> VisionTransformer:
     settings = {"image_size": 64, "patch_size": 16, "width": 24, "layers": 2, "heads": 3}
     return VisionTransformer(**settings | {"mlp_ratio": 2, "output_dim": 10} | changed).eval()
+
+
+def of_timm(pool: Literal["token", "avg"] = "token") -> TimmModel:
+    """A vision transformer of timm, small, in open_clip's wrapping."""
+    visual = TimmModel("test_vit", embed_dim=10, image_size=64, pool=pool)
+    visual.trunk = timm.models.VisionTransformer(
+        img_size=64,
+        patch_size=16,
+        embed_dim=24,
+        depth=2,
+        num_heads=3,
+        num_classes=0,
+        global_pool=pool,
+    )
+    visual.head = torch.nn.Sequential(torch.nn.Linear(24, 10, bias=False))
+    return visual.eval()
 
 
 def features_of(visual: ModifiedResNet, images: Images) -> Images:
@@ -79,22 +97,51 @@ def test_where_attention_is_uniform_the_pooled_vector_is_the_mean_of_the_places(
     torch.testing.assert_close(mean, visual(images), rtol=1e-4, atol=1e-5)
 
 
-def test_a_place_of_a_transformer_attends_to_itself_alone(images: Images) -> None:
-    for visual in (transformer(), transformer(ls_init_value=0.3, no_ln_pre=True)):
-        last = visual.transformer.resblocks[-1]
+def test_a_place_of_a_transformer_takes_in_its_own_value_alone(images: Images) -> None:
+    for visual in (
+        transformer(),
+        transformer(ls_init_value=0.3, no_ln_pre=True),
+        transformer(block_type="custom"),
+    ):
+        *first, last = visual.transformer.resblocks
+        tokens = visual._embeds(images)
+        for block in first:
+            tokens = block(tokens)
+        attention = last.attn
+        weight, bias = attention.in_proj_weight[48:], attention.in_proj_bias[48:]  # 3 x width
+        value = linear(last.ln_1(tokens), weight, bias)
+        tokens = tokens + last.ls_1(attention.out_proj(value))
+        tokens = tokens + last.ls_2(last.mlp(last.ln_2(tokens)))
+        value_path = visual.ln_post(tokens)[:, 1:] @ visual.proj
         places = encode_places(visual, images)
         assert places.shape == (3, 4, 4, 10)
-        forward = last.forward
-        alone = torch.full((17, 17), -torch.inf).fill_diagonal_(0)
-        last.forward = lambda x, run=forward, mask=alone, **_: run(x, attn_mask=mask)
-        visual.output_tokens = True
-        tokens = visual(images)[1] @ visual.proj
         torch.testing.assert_close(
-            places.flatten(1, 2), normalize(tokens, dim=-1), rtol=1e-4, atol=1e-5
+            places.flatten(1, 2), normalize(value_path, dim=-1), rtol=1e-4, atol=1e-5
         )
 
 
-@pytest.mark.parametrize("make", [resnet, transformer])
+@pytest.mark.parametrize("pool", ["token", "avg"])
+def test_a_place_of_a_transformer_of_timm_takes_in_its_own_value_alone(
+    pool: Literal["token", "avg"], images: Images
+) -> None:
+    visual = of_timm(pool)
+    trunk = visual.trunk
+    *first, last = trunk.blocks
+    tokens = trunk.norm_pre(trunk._pos_embed(trunk.patch_embed(images)))
+    for block in first:
+        tokens = block(tokens)
+    value = last.attn.qkv(last.norm1(tokens)).chunk(3, dim=-1)[2]
+    tokens = tokens + last.attn.proj(value)
+    tokens = tokens + last.mlp(last.norm2(tokens))
+    value_path = visual.head(trunk.fc_norm(trunk.norm(tokens)[:, 1:]))
+    places = encode_places(visual, images)
+    assert places.shape == (3, 4, 4, 10)
+    torch.testing.assert_close(
+        places.flatten(1, 2), normalize(value_path, dim=-1), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("make", [resnet, transformer, of_timm])
 def test_vectors_of_places_have_unit_length_and_leave_the_encoder_as_it_was(
     make: Callable[[], torch.nn.Module], images: Images
 ) -> None:
@@ -119,9 +166,13 @@ def test_what_moves_in_the_image_moves_in_the_map() -> None:
 def test_other_encoders_say_why_they_have_no_places(images: Images) -> None:
     pooled = transformer(attentional_pool=True, attn_pooler_heads=2)
     assert why_no_places(pooled) == "its vision transformer pools by a layer of its own"
-    custom = transformer(qk_norm=True)
-    assert "CustomResidualAttentionBlock" in why_no_places(custom)
-    timm = open_clip.timm_model.TimmModel.__new__(open_clip.timm_model.TimmModel)
-    assert why_no_places(timm).endswith("not known to be had from a TimmModel")
+    assert why_no_places(torch.nn.Flatten()).endswith("not known to be had from a Flatten")
     with pytest.raises(ValueError, match="pools by a layer of its own"):
         encode_places(pooled, images)
+    visual = of_timm()
+    visual.trunk.global_pool = "map"
+    assert why_no_places(visual) == "its vision transformer pools by a layer of its own"
+    visual.trunk.blocks[-1] = torch.nn.Identity()
+    assert why_no_places(visual) == "the last layer of its vision transformer is a Identity"
+    visual.trunk = torch.nn.Identity()
+    assert why_no_places(visual).endswith("not known to be had from timm's Identity")
