@@ -23,10 +23,14 @@ NAMES = (
     "bench_index",
     "bench_probe",
     "bench_few_shots",
+)
+LARGE = (
     "bench_few_shot_splits",
     "bench_folds",
+    "bench_ham10000",
+    "bench_memory",
+    "bench_large_selection",
 )
-LARGE = ("bench_ham10000", "bench_memory", "bench_large_selection")
 
 
 def main(names: list[str]) -> None:

@@ -202,7 +202,7 @@ def test_what_is_wrong_with_another_dataset_names_it(
 def test_concepts_are_located_where_the_study_wants_it(done: tuple[Path, RunResult]) -> None:
     store, first = done
     without = _run(store, "locate=null")
-    assert [s.name for s in without.stages] == [s for s in STAGES if s != "locate"]
+    assert [s.title for s in without.stages] == [s for s in ALL if s != "locate"]
     assert _ran(without) == ["evaluate", "report"]
     located, not_located = (
         ArtifactStore(store).load(Evaluation, Ref.parse(ref)).location
