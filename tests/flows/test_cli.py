@@ -20,6 +20,9 @@ SMALL = (
     "few_shots={shots: [1], seeds: 1, heads: [prior]}",
     "probe={epochs: 60, nec: [5], random_draws: 2, heads: [sparse]}",
     "evaluate.resamples=200",
+    "shifts=[]",
+    "external=[]",
+    "locate=null",
 )
 
 

@@ -27,6 +27,7 @@ SMALL = (
     "probe={epochs: 60, heads: []}",
     "few_shots=null",
     "shifts=[]",
+    "external=[]",
 )
 
 
