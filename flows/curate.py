@@ -5,7 +5,7 @@ from contextlib import suppress
 from prefect import flow
 
 from flows.review import ask_reviewer, current_decisions
-from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
+from flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
 from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
 from schemas.artifact import Ref
 from schemas.concept_dataset import ConceptDataset
@@ -108,7 +108,7 @@ def curate(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResu
         options: where things are kept, which stages are repeated, on what machine.
     """
     whole = open_study(study)
-    stages = Stages(options)
+    stages = start(whole, options)
     with suppress(Reached):
         curate_concepts(whole, stages)
     return finish(whole, stages)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import get_args
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,7 +11,6 @@ from rich.text import Text
 
 from flows.runs import RunResult
 from flows.stages import StageRecord, Watcher, stage_watcher
-from schemas.study import StageName
 from tasks.stage import watcher
 
 
@@ -83,8 +81,8 @@ def print_summary(console: Console, result: RunResult, started: float) -> None:
     elsewhere = sum(bool(r.external) for r in result.stages)
     more = f" and {elsewhere} of other datasets" if elsewhere else ""
     console.print(
-        f"\n{result.study}: {len(result.stages) - elsewhere} of {len(get_args(StageName))} stages"
-        f"{more}, {ran} ran, {len(result.stages) - ran} cached, "
+        f"\n{result.study}: {len(result.stages) - elsewhere} stages{more}, {ran} ran, "
+        f"{len(result.stages) - ran} cached, "
         f"{time.monotonic() - started:.0f} s in all",
         highlight=False,
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
+from flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
 from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
 from schemas.artifact import Ref, StudyError
 from schemas.concept_dataset import ConceptDataset
@@ -32,7 +32,6 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     run, store = stages.run, stages.store
 
     guarded = study.evaluate.thresholdout is not None  # then nothing of these would be told
-    external = () if guarded else take_in_external(study, published, stages)
     few_shots = None
     if study.few_shots and not guarded:
         draws = run(draw_few_shots, published, study.select, study.few_shots, store)
@@ -47,6 +46,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         machine = stages.options.machine
         encoder = resolve_precision(study.encoder, machine)
         heat_maps = run(locate_concepts, published, encoder, study.locate, machine, store)
+    external = () if guarded else take_in_external(study, published, stages)
     evaluation = run(
         evaluate_probe,
         published,
@@ -116,7 +116,7 @@ def probe(
         options: where things are kept, which stages are repeated, on what machine.
     """
     whole = open_study(study)
-    stages = Stages(options)
+    stages = start(whole, options)
     published: Ref[ConceptDataset] = Ref(
         ConceptDataset.kind, concept_dataset.removeprefix("concept-dataset/")
     )

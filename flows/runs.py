@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 
-from flows.stages import StageRecord, Stages
+from flows.stages import RunOptions, StageRecord, Stages
 from flows.study_file import load_study
-from schemas.artifact import Ref
+from schemas.artifact import Ref, StudyError
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import Evaluation, GuardedEvaluation
 from schemas.report import Report
@@ -56,6 +56,20 @@ def run_name() -> str:
 def open_study(choice: str | Study) -> Study:
     """Return the study itself, whichever way it was given."""
     return choice if isinstance(choice, Study) else load_study(Path(choice))
+
+
+def start(study: Study, options: RunOptions) -> Stages:
+    """Return the stages of a run that is about to begin.
+
+    Raises:
+        StudyError: the run is to end with a stage that the study skips, so it never would.
+    """
+    if options.until and (why := study.skipped.get(options.until)):
+        raise StudyError(
+            f"the run is to end with the stage {options.until}, which {study.name} skips, since "
+            f"{why}. Name another stage, or change the study."
+        )
+    return Stages(options)
 
 
 def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None = None) -> RunResult:

@@ -6,8 +6,8 @@ from prefect import flow
 
 from flows.curate import curate_concepts
 from flows.probe import measure_concepts
-from flows.runs import RunResult, StudyChoice, finish, open_study, run_name
-from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
+from flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
+from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions
 
 
 @flow(name="study", flow_run_name=run_name)
@@ -20,7 +20,7 @@ def study(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResul
         options: where things are kept, which stages are repeated, on what machine.
     """
     whole = open_study(study)
-    stages = Stages(options)
+    stages = start(whole, options)
     with suppress(Reached):
         published = curate_concepts(whole, stages)
         measure_concepts(whole, published, stages)

@@ -142,7 +142,8 @@ def tell_looks(earlier: tuple[TestLook, ...]) -> str | None:
         share = "less than 1 %" if most < 0.01 else f"{most:.0%}".replace("%", " %")
         told.append(
             f"As part of other test splits the labels of {'up to ' if len(other) > 1 else ''}"
-            f"{share} of these images have been read {_times(other)}."
+            f"{share} of these images{' at a time' if len(other) > 1 else ''} have been read "
+            f"{_times(other)}."
         )
     told.append(
         "What was chosen after that may be fitted to them, so the numbers here are likely too good."

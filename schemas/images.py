@@ -36,6 +36,7 @@ class SyntheticSource(BaseModel, frozen=True, extra="forbid"):
     seed: int = Field(default=0, ge=0, description="another seed gives other subjects")
     light: Literal["flash", "lamp"] = Field(
         default="flash",
+        exclude_if=lambda light: light == "flash",
         description="lamp: dimmer and yellower, as if photographed in another place; it shows what "
         "another camera does to heads, and no more",
     )
@@ -165,6 +166,7 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
     )
     labels: dict[str, str] = Field(
         default_factory=dict,
+        exclude_if=lambda labels: not labels,
         description="label in the data -> the class key it stands for; several may stand for one. "
         "A label that is not here is a class key as it is",
     )

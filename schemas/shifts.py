@@ -97,9 +97,7 @@ class DatasetShift(BaseModel, frozen=True, extra="forbid"):
     source: str = Field(description="one line about where its images come from")
     synthetic: bool = Field(description="true where the project drew them")
     rejected: dict[str, int] = Field(description="reason -> rows that became no test images")
-    near_copies: int = Field(
-        description="images that look almost like one that was trained or chosen on"
-    )
+    near_copies: int = Field(description="images that look almost like one of the study's own")
     near_copy_cosine: float = Field(description="from which on two images count as that")
     pretraining_covers: Literal["yes", "no", "unknown"] = Field(
         description="whether the encoder was pretrained on them"

@@ -105,6 +105,21 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     )
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
 
+    @property
+    def skipped(self) -> dict[StageName, str]:
+        """Return why each stage that this study does not have is skipped."""
+        told = "" if self.evaluate.thresholdout is None else "`evaluate.thresholdout` is set"
+        skipped: dict[StageName, str] = {}
+        if self.annotate is None:
+            skipped["annotate"] = "`annotate` is not set"
+        if not self.few_shots or told:
+            skipped["few_shots"] = skipped["few_shot_heads"] = told or "`few_shots` is null"
+        if not self.shifts or told:
+            skipped["shifts"] = skipped["shift_heads"] = told or "`shifts` is empty"
+        if self.locate is None or told:
+            skipped["locate"] = told or "`locate` is null"
+        return skipped
+
     @model_validator(mode="after")
     def _encoder_knows_the_images(self) -> Self:
         if self.dataset.source.kind == "vectors" and self.encoder.kind != "precomputed":

@@ -36,7 +36,7 @@ class TestLedger:
         """Add a look; return those that were there before its question was asked first.
 
         Written first and looked up then, so that of two studies that start together the later
-        line knows of the other.
+        line knows of the other; where they look at different splits, maybe both.
 
         Args:
             look: that is about to be taken.
@@ -52,7 +52,9 @@ class TestLedger:
         looks = self.looks(look.labels)
         own = [i for i, other in enumerate(looks) if other.question == look.question]
         first = own[0] if look.question else own[-1]
-        elsewhere = (o for o in self._elsewhere(place, contents) if o.at <= looks[first].at)
+        elsewhere = tuple(self._elsewhere(place, contents))
+        if looks[first] != look:  # asked again: what came after the first time does not count
+            elsewhere = tuple(other for other in elsewhere if other.at <= looks[first].at)
         return (*looks[:first], *elsewhere)
 
     def _elsewhere(self, place: Path, images: frozenset[str]) -> Iterator[TestLook]:
@@ -113,12 +115,14 @@ class TestLedger:
 
 
 def _name_images(place: Path, images: frozenset[str]) -> None:
+    """Add what is not named yet: the same labels may be of images that were encoded anew."""
     names = place.with_suffix(".images")
-    if not names.is_file():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        bench = names.with_suffix(f".{secrets.token_hex(4)}")
-        bench.write_text("\n".join(sorted(images)), encoding="ascii")
-        bench.replace(names)
+    with alone(place.with_suffix(".lock")):
+        known = frozenset(names.read_text(encoding="ascii").split() if names.is_file() else ())
+        if not images <= known:
+            bench = names.with_suffix(".new-images")
+            bench.write_text("\n".join(sorted(known | images)), encoding="ascii")
+            bench.replace(names)
 
 
 def _append(place: Path, entry: BaseModel) -> None:

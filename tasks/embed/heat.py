@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float, Float16, Float32
 from PIL import Image, ImageOps
 
-from schemas.artifact import CuretteError
 from schemas.heat_maps import HeatMaps, LeftOutImage, LocateSpec, View
 from schemas.images import ImageDataset
 from schemas.machine import Machine
@@ -19,7 +18,7 @@ from tasks.embed.embedding import Read, picture_reader, prepare_picture, read_pi
 from tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder
 from tasks.embed.pixels import read_rgb
 from tasks.threads import usual_threads
-from tasks.view import square_view
+from tasks.view import inside_of, square_view
 
 _SHAPES_ALIKE = 0.02  # how far the shapes of an image and its mask may differ
 
@@ -97,12 +96,13 @@ def _read_lesions(
     picture = picture_reader(dataset)
     lesions, left_out = {}, []
     for row in rows:
-        content = read_picture(picture(row), read)
+        image = picture(row)
+        mask = image._replace(location=str(dataset.images["mask_location"].iat[row]))
+        contents = read_picture(image, read), read_picture(mask, read)
         try:
-            mask = read(str(dataset.images["mask_location"].iat[row]), "")
-            lesions[row] = lesion_places(content, mask, encoder_view(encoder), grid)
-        except (OSError, ValueError, CuretteError) as error:
-            left_out.append(LeftOutImage(image_id=picture(row).image_id, reason=str(error)))
+            lesions[row] = lesion_places(*contents, encoder_view(encoder), grid)
+        except ValueError as error:
+            left_out.append(LeftOutImage(image_id=image.image_id, reason=str(error)))
     return lesions, tuple(left_out)
 
 
@@ -166,9 +166,7 @@ def lesion_places(
 ) -> Float16[np.ndarray, "row column"]:
     """Return the share of each place of an image that its mask calls lesion.
 
-    Lesion is what is brighter than half of the mask's brightest pixel, so that masks of 0 and 1
-    count as those of 0 and 255 do. A mask of another size is stretched over the image if it has
-    the image's shape.
+    A mask of another size is stretched over the image if it has the image's shape.
 
     Raises:
         ValueError: the mask cannot be decoded or has another shape than the image, or nothing or
@@ -186,9 +184,7 @@ def lesion_places(
             f"its mask is {drawn.width} x {drawn.height} pixels, which is another shape than the "
             f"image's {width} x {height}"
         )
-    grey = np.asarray(drawn.resize((width, height), Image.Resampling.NEAREST))
-    inside = Image.fromarray(np.where(grey > grey.max() / 2, np.uint8(255), np.uint8(0)))
-    seen = square_view(inside, view).convert("F")
+    seen = square_view(inside_of(drawn, (width, height)), view).convert("F")
     places = seen.resize((grid[1], grid[0]), Image.Resampling.BOX)
     share = np.clip(np.asarray(places) / 255, 0, 1).astype(np.float16)
     if not share.any():

@@ -69,14 +69,15 @@ def describe_external(
         )
     ids = tuple(dataset.images["image_id"])
     of_images = vectors.take(list(ids))
-    known = published.vectors[published.images["split"].isin(["train", "validation"]).to_numpy()]
     return OtherImages(
         shift=DatasetShift(
             name=given.name,
             source=dataset.source,
             synthetic=dataset.synthetic,
             rejected=dict(Counter(r.reason for r in dataset.rejected)),
-            near_copies=int(near_copies(of_images, known, given.near_duplicate_cosine).sum()),
+            near_copies=int(
+                near_copies(of_images, published.vectors, given.near_duplicate_cosine).sum()
+            ),
             near_copy_cosine=given.near_duplicate_cosine,
             pretraining_covers=given.pretraining_covers,
         ),

@@ -135,11 +135,7 @@ def stratified_auroc(
     Returns:
         NaN where no stratum has both.
     """
-    parts = [
-        _Ranking.of(scores[rows], positive[rows]).misordered(inside, inside.sum(0))
-        for rows in strata
-        for inside in [columns[rows]]
-    ]
+    parts = [_Ranking.of(scores[r], positive[r]).misordered(columns[r]) for r in strata]
     lost, pairs = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
     return _share_in_order(lost, pairs)
 
@@ -150,8 +146,7 @@ def _rank_by_class(labels: _Labels, probabilities: _Probabilities) -> list["_Ran
 
 def _mean_over_classes(rankings: Sequence["_Ranking"], weights: _Weights) -> _Values:
     columns = np.ascontiguousarray(weights.T)  # so that an image's weights lie together
-    total = columns.sum(0)
-    areas = [_share_in_order(*ranking.misordered(columns, total)) for ranking in rankings]
+    areas = [_share_in_order(*ranking.misordered(columns)) for ranking in rankings]
     return _mean_of_defined(np.stack(areas, axis=1))
 
 
@@ -184,13 +179,13 @@ class _Ranking:
         image = np.concatenate([negative, negative[tied]])
         return cls(order, csr_array((share, (place, image)), shape=(len(order) + 1, len(scores))))
 
-    def misordered(
-        self, columns: Float64[np.ndarray, "image resample"], total: _Values
-    ) -> tuple[_Values, _Values]:
-        """Return the weight of the pairs in which the negative image scores higher, and of all."""
-        reached = sums_from_0(columns[self.order])
-        lost = np.einsum("pr,pr->r", reached, self.between @ columns)
-        return lost, reached[-1] * (total - reached[-1])
+    def misordered(self, columns: Float64[np.ndarray, "image resample"]) -> tuple[_Values, _Values]:
+        """Return the weight of the pairs in which the negative image scores higher, and of all.
+
+        Both sums are over one kind alone, so that what a resample lost weighs nothing to the bit.
+        """
+        reached, between = sums_from_0(columns[self.order]), self.between @ columns
+        return np.einsum("pr,pr->r", reached, between), reached[-1] * between.sum(0)
 
 
 def expected_calibration_error(

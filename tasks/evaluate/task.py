@@ -60,8 +60,9 @@ def evaluate_probe(
     shifted = store.load(ShiftHeads, shifts) if shifts else None
     maps = store.load(HeatMaps, heat_maps) if heat_maps else None
     # What a holdout keeps, no other setting can change, so asking it so would be the same question.
-    # Heat maps are left out: what is told of them needs no label.
-    extras = (few_shots, shifts, spec.model_dump_json())
+    # Heat maps are left out: what is told of them needs no class label.
+    others_ref = tuple((e.dataset, e.vectors) for e in external)
+    extras = (few_shots, shifts, *others_ref, spec.model_dump_json())
     asked = _digest_of((published, probe, spec.thresholdout or extras))
     check_askable(dataset, spec)
     external = () if spec.thresholdout else external  # it would tell more of the test than one may

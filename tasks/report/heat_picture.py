@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter
 
 from schemas.heat_maps import View
-from tasks.view import square_view
+from tasks.view import inside_of, square_view
 
 _HOT = (220, 38, 38)
 _COLOUR_LEFT = 0.3  # of the image, so that red skin is not taken for heat
@@ -40,8 +40,7 @@ def draw_heat(
     alpha = Image.fromarray(strength).resize(size, Image.Resampling.NEAREST)
     drawn = Image.composite(Image.new("RGB", size, _HOT), seen, alpha)
     if mask is not None:
-        grey = np.asarray(mask.convert("L").resize(image.size, Image.Resampling.NEAREST))
-        inside = square_view(Image.fromarray(grey > grey.max() / 2).convert("L"), view)
+        inside = square_view(inside_of(mask, image.size), view)
         inside = inside.resize(size, Image.Resampling.NEAREST)
         for line, wide in (("black", 5), ("white", 3)):
             rim = ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(wide)))

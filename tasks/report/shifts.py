@@ -54,10 +54,16 @@ _PARTS = {
 
 def shift_section(tables: ShiftTables, classes: Sequence[ClassLabel]) -> dict[str, Any]:
     """Return what the template shows: a chart, the numbers and the telling concepts of each."""
+    restricted = any(r.plan.spec.kind != "dataset" for r in tables.results)
+    trained = (
+        "Heads trained on some of the training images and measured on test images like them (in "
+        "domain) and unlike them (out of domain); concepts are selected anew from the images "
+        "trained on. "
+        if restricted
+        else ""
+    )
     return {
-        "note": "Heads trained on some of the training images and measured on test images like "
-        "them (in domain) and unlike them (out of domain); concepts are selected anew from the "
-        "images trained on. Heads may answer with any class. A class of fewer than "
+        "note": f"{trained}Heads may answer with any class. A class of fewer than "
         f"{tables.fewest} independent groups on one side is left out of both. The worst "
         f"group is the class and value, of at least {tables.smallest} independent groups, at which "
         "a head is right least often; the lowest of several noisy numbers lies too low. The gap of "
@@ -165,10 +171,10 @@ def _about_dataset(result: ShiftResult, shift: DatasetShift, names: dict[str, st
         counts = (f"{n:,} {_REJECTED.get(why, why)}" for why, n in shift.rejected.items())
         said.append(f"Rejected were {', '.join(counts)}.")
     said.append(
-        f"Images that look almost like one that was trained or chosen on (cosine of at least "
+        f"Images that look almost like one of the study's own (cosine of at least "
         f"{shift.near_copy_cosine:g}): {shift.near_copies:,}"
         + (
-            "; where they are the same picture, the numbers out of domain are too good."
+            "; where they are the same picture, this is not another dataset."
             if shift.near_copies
             else "."
         )

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from flows.runs import start
+from flows.stages import RunOptions
 from flows.study_file import load_study
 from schemas.artifact import StudyError
 from schemas.candidates import FileSource, RecordedSource
 from schemas.embeddings import OpenClipEncoder
 from schemas.images import FolderSource, TableSource
+from schemas.study import StageName
 
 STUDIES = Path(__file__).parents[2] / "flows" / "studies"
 
@@ -238,3 +241,22 @@ def test_reports_are_sent_only_where_the_study_says_so_in_words(tmp_path: Path) 
         load_study(_write(tmp_path, sending), [here, "dataset.report_column=null"])
     with pytest.raises(StudyError, match="annotate: a language model is asked, and the study"):
         load_study(_write(tmp_path, sending), [here, "llm=null"])
+
+
+@pytest.mark.parametrize(
+    ("until", "changes", "why"),
+    [
+        ("annotate", (), "`annotate` is not set"),
+        ("locate", ("locate=null",), "`locate` is null"),
+        ("shift_heads", ("shifts=[]",), "`shifts` is empty"),
+        ("locate", ("evaluate.thresholdout={}",), "`evaluate.thresholdout` is set"),
+        ("few_shots", ("evaluate.thresholdout={}",), "`evaluate.thresholdout` is set"),
+    ],
+)
+def test_a_run_cannot_end_with_a_stage_that_the_study_skips(
+    until: StageName, changes: tuple[str, ...], why: str
+) -> None:
+    """It would go on to the end, and look at the test labels."""
+    with pytest.raises(StudyError, match=f"the stage {until}, which demo skips, since {why}"):
+        start(load_study(STUDIES / "demo.yaml", changes), RunOptions(until=until))
+    start(load_study(STUDIES / "demo.yaml", changes), RunOptions(until="probe"))

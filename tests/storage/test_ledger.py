@@ -82,6 +82,27 @@ def test_a_look_at_another_split_with_some_of_the_images_is_told_with_their_shar
     assert ledger.looks(LABELS) == (skin,)
 
 
+def test_studies_of_different_splits_that_begin_together_know_of_each_other(
+    tmp_path: Path,
+) -> None:
+    """Whoever set out first may record last; what is there by then counts."""
+    ledger = TestLedger(tmp_path)
+    slow = _look("slow", at="2026-01-05T09:00:00+00:00").model_copy(update={"question": "slow"})
+    fast = _look("fast", OTHERS, at="2026-01-05T09:00:01+00:00")
+    ledger.record(fast, IMAGES)
+    assert ledger.record(slow, IMAGES[:5]) == (fast,)
+
+
+def test_images_that_were_encoded_anew_are_found_by_either_content(tmp_path: Path) -> None:
+    ledger = TestLedger(tmp_path)
+    first, again = (_look(s).model_copy(update={"question": s}) for s in ("first", "again"))
+    ledger.record(first, IMAGES[:2])
+    ledger.record(again, ["e" * 64, "f" * 64])
+    for content in (IMAGES[0], "f" * 64):
+        other = _look("moles", OTHERS, at="2026-02-05T09:00:00+00:00")
+        assert len(ledger.record(other, [content])) >= 2
+
+
 def test_a_torn_last_line_is_no_look_and_spoils_none(tmp_path: Path) -> None:
     """Its writer died before it read the labels; the next look begins a line of its own."""
     ledger = TestLedger(tmp_path)

@@ -125,6 +125,16 @@ def test_a_class_that_is_only_predicted_counts_0_in_macro_f1_and_one_never_seen_
     assert macro_f1(unseen) == pytest.approx((6 / 7 + 8 / 9) / 2)
 
 
+def test_a_class_that_weighs_nothing_is_left_out_to_the_bit() -> None:
+    """Weights of confounded shifts are no whole numbers, and sums of them leave residues."""
+    rng = np.random.default_rng(0)
+    labels = np.array([0] * 6 + [1] * 5)
+    probabilities = rng.dirichlet(np.ones(2), 11)
+    weights = rng.random((200, 11))
+    weights[:, labels == 1] = 0
+    assert np.isnan(macro_auroc(labels, probabilities, weights)).all()
+
+
 def test_a_class_without_images_is_left_out_of_macro_auroc() -> None:
     labels = np.array([0, 0, 1, 1])
     probabilities = np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.5, 0.4, 0.1], [0.1, 0.7, 0.2]])

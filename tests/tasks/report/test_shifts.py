@@ -105,7 +105,7 @@ def test_another_dataset_says_what_it_is_and_what_speaks_against_it() -> None:
         "trained or chosen; in domain are 1,100 test images of the study. Heads and concepts are "
         "those of the results above, as they are. Whether the encoder was pretrained on them is "
         "not known. Rejected were 3 of no class of the study, 2 which are images of the study byte "
-        "for byte, 1 broken-image. Images that look almost like one that was trained or chosen on "
+        "for byte, 1 broken-image. Images that look almost like one of the study's own "
         "(cosine of at least 0.995): 0. Left out, since one side has too few: nevus. Independent "
         "groups on the thinner side: melanoma 30."
     )
