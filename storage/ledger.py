@@ -46,6 +46,7 @@ class TestLedger:
             StoreError: the disk is full or read-only, so the labels must not be read.
         """
         place, contents = self._place(look.labels), frozenset(images)
+        again = look.question in {known.question for known in self.looks(look.labels)} - {""}
         with explained(self.root):
             _name_images(place, contents)
             _append(place, look)
@@ -53,7 +54,7 @@ class TestLedger:
         own = [i for i, other in enumerate(looks) if other.question == look.question]
         first = own[0] if look.question else own[-1]
         elsewhere = tuple(self._elsewhere(place, contents))
-        if looks[first] != look:  # asked again: what came after the first time does not count
+        if again:  # what came after the first time does not count
             elsewhere = tuple(other for other in elsewhere if other.at <= looks[first].at)
         return (*looks[:first], *elsewhere)
 
