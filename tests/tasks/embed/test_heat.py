@@ -164,13 +164,21 @@ def test_images_whose_mask_cannot_be_used_are_left_out_and_named(
     dataset, read = with_masks(
         tmp_path, pngs, [half(pngs[0]), empty, b"no image", None, half(pngs[4])]
     )
-    dataset.images.loc[4, "mask_location"] = "shelf:" + "0" * 64  # nothing there
     made = located(dataset, read, encoder)
-    assert made.image_ids == ("img0",)
-    assert [x.image_id for x in made.left_out] == ["img1", "img2", "img4"]
+    assert made.image_ids == ("img0", "img4")
+    assert [x.image_id for x in made.left_out] == ["img1", "img2"]
     assert "empty" in made.left_out[0].reason
     assert made.left_out[1].reason == "its mask is no image that can be decoded"
-    assert "No such file" in made.left_out[2].reason
+
+
+def test_a_mask_that_is_gone_is_no_mask_that_says_nothing(
+    encoder: ClipEncoder, pngs: list[bytes], tmp_path: Path
+) -> None:
+    """What is put back must be seen again; remembered as left out it never would be."""
+    dataset, read = with_masks(tmp_path, pngs, [half(pngs[0]), half(pngs[1])])
+    dataset.images.loc[1, "mask_location"] = "shelf:" + "0" * 64
+    with pytest.raises(StudyError, match=r"img1 .* cannot be read: .*No such file"):
+        located(dataset, read, encoder)
 
 
 def test_without_a_usable_mask_the_maps_say_why(
