@@ -40,14 +40,13 @@ _OVERVIEW: tuple[FewShotHeadKind, ...] = (
     *("linear_probe", "averaged_linear_probe", "concept_bottleneck", "hybrid", "prior"),
     *("pulled_hybrid", "random_concepts", "zero_shot", "majority"),
 )
-_WITHOUT = "The same without concepts, or with wrong ones: what concepts bring"
+_WITHOUT = "Over the same without concepts, or with wrong ones"
 _AHEAD_OF: dict[FewShotBaseline, str] = {
     "averaged_linear_probe": _WITHOUT,
     "shuffled_prior": _WITHOUT,
     "random_concepts": _WITHOUT,
-    "best_probe": "The best of linear probe, nearest mean and shrinkage discriminant, all tuned: "
-    "picked on these test images at each number of images a class, which leans towards it",
-    "linear_probe": "The tuned linear probe",
+    "best_probe": "Over the best tuned probe",
+    "linear_probe": "Over the tuned linear probe",
 }
 _LABEL_PX = 15  # between labels at the lines' ends
 
@@ -147,10 +146,15 @@ def _of(curves: FewShotCurves, heads: Sequence[str]) -> list[FewShotPoint]:
 
 
 def _leads(curves: FewShotCurves) -> list[dict[str, Any]]:
-    """Return what heads on concepts are ahead of: themselves without, the best, a linear probe."""
+    """Return how far heads on concepts are ahead of themselves without, and of the best probe.
+
+    That is the linear probe where there is no other.
+    """
+    rivalled = any(lead.baseline == "best_probe" for lead in curves.leads)
+    unshown = "linear_probe" if rivalled else "best_probe"
     parts: dict[str, dict[str, list[FewShotLead]]] = {title: {} for title in _AHEAD_OF.values()}
     for lead in curves.leads:
-        if lead.head in ON_CONCEPTS:
+        if lead.head in ON_CONCEPTS and lead.baseline != unshown:
             title = _AHEAD_OF[lead.baseline]
             over = f" over {_name(lead.baseline)}" if title == _WITHOUT else ""
             parts[title].setdefault(f"{_name(lead.head)}{over}", []).append(lead)

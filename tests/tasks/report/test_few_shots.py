@@ -92,21 +92,25 @@ def test_of_many_heads_some_stand_first_and_all_in_two_halves() -> None:
     assert len(section["rows"]) == len(kinds)
 
 
-def test_what_concepts_bring_stands_before_their_leads_over_tuned_probes() -> None:
-    without, best, linear = few_shot_section(_curves())["leads"]
+def test_what_concepts_bring_stands_before_the_lead_over_the_best_tuned_probe() -> None:
+    without, best = few_shot_section(_curves())["leads"]
     assert "without concepts" in without["title"]
     assert [row["name"] for row in without["rows"]] == [
         "prior over shuffled prior",
         "prior over averaged linear probe",
     ]
-    assert "picked on these test images" in best["title"]
+    assert best["title"] == "Over the best tuned probe"
     assert [row["name"] for row in best["rows"]] == ["prior"]
-    assert linear["title"] == "The tuned linear probe"
-    assert [row["name"] for row in linear["rows"]] == ["prior"]
-    shown = [part["rows"][-1]["cells"] for part in (without, best, linear)]
-    assert [[cell["lead"] for cell in cells] for cells in shown] == [
-        [lead] * 3 for lead in ("+0.070", "+0.080", "+0.100")
-    ]
+    shown = [part["rows"][-1]["cells"] for part in (without, best)]
+    assert [[cell["lead"] for cell in cells] for cells in shown] == [["+0.070"] * 3, ["+0.080"] * 3]
+
+
+def test_a_linear_probe_without_rivals_is_what_heads_on_concepts_are_ahead_of() -> None:
+    curves = _curves()
+    leads = tuple(lead for lead in curves.leads if lead.baseline == "linear_probe")
+    (part,) = few_shot_section(curves.model_copy(update={"leads": leads}))["leads"]
+    assert part["title"] == "Over the tuned linear probe"
+    assert [row["name"] for row in part["rows"]] == ["prior"]
 
 
 def test_a_lead_counts_only_when_its_interval_leaves_zero_out() -> None:
