@@ -100,7 +100,7 @@ def test_heat_that_only_knows_the_middle_is_ahead_of_others_by_nothing(
         next(c for c in found.concepts if c.text == text) for text in ("sign 0 of a", "sign 0 of b")
     )
     assert of_small.clm.value > of_large.clm.value + 0.3  # it goes with what is easily met
-    for line in (*found.heads, *found.concepts, *found.by_truth):
+    for line in (*found.concepts, *found.heads, *found.by_truth):
         assert line.ahead_of_others is not None
         assert line.ahead_of_others.value == pytest.approx(0, abs=1e-6)
 
