@@ -468,8 +468,10 @@ class Located(BaseModel, frozen=True):
         description="CLM: share of the lesion that lies in the hottest part of the image"
     )
     ahead_of_others: Estimate | None = Field(
-        description="how much of it is lost if each map is held against the masks of other groups' "
-        "images; nothing where there is one group"
+        description="how much of it is about the very image: of the images on which the same "
+        "concept counts, and with the hottest part r and the mask m of sum one of each, the mean "
+        "of (r - r') . (m - m'), where r' is the mean r of other groups and m' the mean m; nothing "
+        "where these images are of too few groups"
     )
     peak: Estimate = Field(description="share of the hottest place that is lesion")
 

@@ -28,10 +28,21 @@ ChosenFewShotHead = Literal[
     "majority",
 ]
 FewShotHeadKind = Literal["linear_probe", ChosenFewShotHead]
+FewShotBaseline = Literal[FewShotHeadKind, "best_probe"]
+ON_CONCEPTS: tuple[FewShotHeadKind, ...] = (
+    *("concept_bottleneck", "sparse", "hybrid", "prior", "pulled_hybrid", "concept_matrix"),
+)
+TUNED_PROBES: tuple[FewShotHeadKind, ...] = (
+    *("linear_probe", "nearest_mean", "shrinkage_discriminant"),
+)
+_MOST_LOGITS = 2**24  # held at a time, or those of one draw
 
 
 class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
-    """How few images are drawn, how often, and which heads are trained on them."""
+    """How few images are drawn, how often, and which heads are trained on them.
+
+    How they are trained is the probe's: `ProbeSpec`.
+    """
 
     shots: tuple[int, ...] = Field(
         default=(1, 2, 4, 8, 16), description="images a class; all of them are always the last"
@@ -43,21 +54,11 @@ class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
         default=get_args(ChosenFewShotHead),
         description="trained beside the tuned linear probe, which always is",
     )
-    l2_values: tuple[float, ...] = Field(
-        default=(1e2, 2e1, 5e0, 1e0, 2e-1, 5e-2, 1e-2, 2e-3, 5e-4, 1e-4, 2e-5, 5e-6, 1e-6),
-        min_length=1,
-        description="strengths tried for the tuned linear probe, on features of unit variance",
-    )
-    class_weight: Literal["none", "balanced"] = Field(
-        default="balanced", description="balanced: every class counts the same in every loss"
-    )
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
         if list(self.shots) != sorted(set(self.shots)) or min(self.shots, default=1) < 1:
             raise ValueError("shots must be some rising numbers from 1 on")
-        if min(self.l2_values) <= 0:
-            raise ValueError("every value of l2_values must be above 0")
         return self
 
 
@@ -109,10 +110,17 @@ class FewShotHeads(Artifact):
     def answer(
         self, vectors: Float32[np.ndarray, "image dim"], labels: np.ndarray
     ) -> Bool[np.ndarray, "draw head image"]:
-        """Return where each head's strongest class is the image's."""
-        flat = self.weights.reshape(-1, self.weights.shape[3])
-        logits = (vectors @ flat.T).reshape(len(vectors), *self.bias.shape) + self.bias
-        return np.moveaxis(logits.argmax(axis=3) == labels[:, None, None], 0, 2)
+        """Return where each head's strongest class is the image's, some draws at a time."""
+        right = np.empty((*self.bias.shape[:2], len(vectors)), dtype=bool)
+        of_draw = max(1, len(vectors) * self.bias[0].size)
+        draws = max(1, _MOST_LOGITS // of_draw)
+        for start in range(0, len(right), draws):
+            some = slice(start, start + draws)
+            weights, bias = self.weights[some], self.bias[some]
+            logits = (vectors @ weights.reshape(-1, weights.shape[3]).T).reshape(-1, *bias.shape)
+            logits += bias
+            right[some] = np.moveaxis(logits.argmax(axis=3) == labels[:, None, None], 0, 2)
+        return right
 
     def write(self, folder: Path) -> None:
         """Write `heads.safetensors` and `few-shot-heads.json`."""
@@ -166,10 +174,13 @@ class FewShotPoint(BaseModel, frozen=True):
 
 
 class FewShotLead(BaseModel, frozen=True):
-    """How far a head is ahead of the tuned linear probe on the same draws and resamples."""
+    """How far a head is ahead of another on the same draws and resamples."""
 
     shots: int | None
     head: FewShotHeadKind
+    baseline: FewShotBaseline = Field(
+        description="best_probe: whichever of `TUNED_PROBES` is best on the resample itself"
+    )
     value: float
     low: float
     high: float
@@ -177,7 +188,7 @@ class FewShotLead(BaseModel, frozen=True):
 
 
 class FewShotCurves(BaseModel, frozen=True):
-    """Points and leads, by shots and then by head; tasks/evaluate/few_shot_curves.py."""
+    """Points and leads, by shots; tasks/evaluate/few_shot_curves.py."""
 
     points: tuple[FewShotPoint, ...]
     leads: tuple[FewShotLead, ...]

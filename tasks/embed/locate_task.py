@@ -51,9 +51,11 @@ def _maps(
 
     loaded = load_encoder(encoder, machine)
     if loaded.identity != published.facts.encoder:
+        made = published.facts.encoder
         return HeatMaps.none(
-            f"the concept dataset was made with {published.facts.encoder.name}, and the study "
-            f"names {loaded.identity.name}"
+            f"the concept dataset was made with {made.name} ({made.digest[:12]}), and the study "
+            f"names {loaded.identity.name} ({loaded.identity.digest[:12]}); the digest is of "
+            f"weights, preprocessing and precision, which is {encoder.precision} here"
         )
     ids = [c.concept_id for c in published.concepts]
     vectors = published.pool_vectors[published.pool_rows(ids)]

@@ -7,17 +7,40 @@ pigeonhole, bootstrap (Owen, Annals of Applied Statistics 1, 2007), which errs t
 that are too wide. The bounds are percentiles.
 
 All heads and sizes see the same resamples, and draws of one seed are nested over sizes, so that
-leads over the tuned linear probe are paired. "All images" are one draw, in which seeds differ in
-what is dealt at random alone: the interval of every other head is that of the test groups. Draws
-come from one training split: where a draw nearly exhausts a class, seeds differ less than other
-training images would.
+leads are paired. What concepts bring is the lead over the same head without them or with wrong
+ones; a lead over the tuned linear probe has also what averaging brings. The best probe is picked
+where it is compared, in every resample anew, which leans towards it.
+
+"All images" are one draw, in which seeds differ in what is dealt at random alone: the interval of
+every other head is that of the test groups. Draws come from one training split: where a draw nearly
+exhausts a class, seeds differ less than other training images would.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 
-from schemas.few_shots import FewShotCurves, FewShotHeads, FewShotLead, FewShotPoint
+from schemas.few_shots import (
+    ON_CONCEPTS,
+    TUNED_PROBES,
+    FewShotBaseline,
+    FewShotCurves,
+    FewShotHeadKind,
+    FewShotHeads,
+    FewShotLead,
+    FewShotPoint,
+)
 from tasks.evaluate.bootstrap import ClusterBootstrap
+
+WITHOUT_CONCEPTS: tuple[tuple[FewShotHeadKind, FewShotHeadKind], ...] = (
+    ("pulled_hybrid", "averaged_linear_probe"),
+    ("prior", "averaged_linear_probe"),
+    ("prior", "shuffled_prior"),
+    ("concept_bottleneck", "random_concepts"),
+)
+"""Heads, and what each is without its concepts or with wrong ones."""
 
 _PerHead = Float64[np.ndarray, "resample head"]
 
@@ -29,7 +52,7 @@ def few_shot_curves(
     bootstrap: ClusterBootstrap,
     confidence: float,
 ) -> FewShotCurves:
-    """Return a point for every size and head, and its lead over the tuned linear probe.
+    """Return a point for every size and head, and what leads what by how much.
 
     Args:
         heads: of every draw.
@@ -46,7 +69,7 @@ def few_shot_curves(
     )
     whole = replicates.value.reshape(1, draws, kinds)
     resampled = replicates.resampled.reshape(-1, draws, kinds)
-    linear = heads.heads.index("linear_probe")
+    compared = _compared(heads.heads)
     points: list[FewShotPoint] = []
     leads: list[FewShotLead] = []
     for shots in dict.fromkeys(heads.shots):
@@ -54,8 +77,9 @@ def few_shot_curves(
         seeds = int(here.sum())
         value = whole[:, here].mean(axis=1)
         spread = _average_over_seeds(resampled[:, here], bootstrap.seed)
-        ahead, ahead_spread = value - value[:, [linear]], spread - spread[:, [linear]]
-        bounds, ahead_bounds = _bounds(spread, confidence), _bounds(ahead_spread, confidence)
+        bounds = _bounds(spread, confidence)
+        ahead, ahead_spread = _ahead(value, compared), _ahead(spread, compared)
+        ahead_bounds = _bounds(ahead_spread, confidence)
         for i, head in enumerate(heads.heads):
             points.append(
                 FewShotPoint(
@@ -67,17 +91,18 @@ def few_shot_curves(
                     seeds=seeds,
                 )
             )
-            if head != "linear_probe":
-                leads.append(
-                    FewShotLead(
-                        shots=shots,
-                        head=head,
-                        value=float(ahead[0, i]),
-                        low=float(ahead_bounds[0, i]),
-                        high=float(ahead_bounds[1, i]),
-                        seeds=seeds,
-                    )
+        for i, pair in enumerate(compared):
+            leads.append(
+                FewShotLead(
+                    shots=shots,
+                    head=heads.heads[pair.head],
+                    baseline=pair.baseline,
+                    value=float(ahead[0, i]),
+                    low=float(ahead_bounds[0, i]),
+                    high=float(ahead_bounds[1, i]),
+                    seeds=seeds,
                 )
+            )
     return FewShotCurves(
         points=tuple(points),
         leads=tuple(leads),
@@ -87,6 +112,31 @@ def few_shot_curves(
         groups=bootstrap.groups,
         skipped=heads.skipped,
     )
+
+
+class _Pair(NamedTuple):
+    """Columns of a head and of what it is compared with: the best of these."""
+
+    head: int
+    baseline: FewShotBaseline
+    columns: list[int]
+
+
+def _compared(heads: Sequence[FewShotHeadKind]) -> list[_Pair]:
+    """Return what is compared with what, as far as it is there."""
+    at = {head: i for i, head in enumerate(heads)}
+    probes = [at[head] for head in TUNED_PROBES if head in at]
+    pairs = [_Pair(at[h], b, [at[b]]) for h, b in WITHOUT_CONCEPTS if h in at and b in at]
+    if len(probes) > 1:
+        pairs += [_Pair(at[h], "best_probe", probes) for h in ON_CONCEPTS if h in at]
+    linear = at["linear_probe"]
+    pairs += [_Pair(i, "linear_probe", [linear]) for i in at.values() if i != linear]
+    return pairs
+
+
+def _ahead(values: _PerHead, compared: Sequence[_Pair]) -> Float64[np.ndarray, "resample pair"]:
+    leads = [values[:, pair.head] - values[:, pair.columns].max(axis=1) for pair in compared]
+    return np.stack(leads, axis=1) if leads else np.empty((len(values), 0))
 
 
 def balanced_accuracies(

@@ -1,10 +1,15 @@
-"""Whether concepts that speak for a decision are seen in the lesion (CLM)."""
+"""Whether concepts that speak for a decision are seen in the lesion (CLM).
+
+Lesions lie mostly in the middle, and where a concept speaks they may be larger or smaller than
+elsewhere. How far its heat is ahead of others' is therefore asked among the images that its CLM is
+of, so that heat which knows that much and nothing of this image is ahead by nothing.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Shaped
+from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
 from schemas.concept_dataset import ConceptDataset
 from schemas.evaluation import (
@@ -23,12 +28,13 @@ from tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, esti
 from tasks.evaluate.concept_tests import reasons, weighted_mean
 from tasks.evaluate.features import head_features
 from tasks.evaluate.judging import ExaminedImages
-from tasks.evaluate.pointing import hottest, location_metric, masks_of_others, peak_in_lesion
+from tasks.evaluate.pointing import hottest, lead_over_others, location_metric, peak_in_lesion
 
 REGION = 3 / 12
 """The hottest share of an image that CLM looks at; its paper gives it in twelfths."""
 _REASONS = (1, 3, 5)
 _FEWEST = 10  # images on which a concept must speak to be listed
+_FEWEST_OTHERS = 5  # groups besides an image's own to be ahead of
 _EXAMPLES = 6
 _BLOCK = 2**22  # numbers held at a time
 
@@ -80,9 +86,13 @@ class _Seen:
     """How each concept's heat lies on each test image; NaN where there is no heat map."""
 
     clm: Float64[np.ndarray, "image concept"]
-    by_others: Float64[np.ndarray, "image concept"]
-    """The mean CLM over the masks of all images of other groups."""
     peak: Float64[np.ndarray, "image concept"]
+    at: Int[np.ndarray, " map"]
+    """Which test image each map is of."""
+    groups: Shaped[np.ndarray, " map"]
+    lesion: Float64[np.ndarray, "map place"]
+    regions: Float32[np.ndarray, "map concept place"]
+    """What CLM looks at."""
 
     @classmethod
     def of(cls, maps: HeatMaps, images: ExaminedImages) -> "_Seen":
@@ -90,17 +100,39 @@ class _Seen:
         place_of = {image_id: i for i, image_id in enumerate(images.ids)}
         at = np.array([place_of[image_id] for image_id in maps.image_ids])
         lesion = maps.lesion.astype(np.float64).reshape(len(at), -1)
-        others = masks_of_others(lesion, images.groups[at])
         shape = (len(images.ids), len(maps.concept_ids))
-        clm, by_others, peak = (np.full(shape, np.nan) for _ in range(3))
+        clm, peak = np.full(shape, np.nan), np.full(shape, np.nan)
+        regions = np.empty((*maps.heat.shape[:2], lesion.shape[1]), dtype=np.float32)
         for some in np.array_split(np.arange(len(at)), -(-maps.heat.size // _BLOCK)):
             heat = maps.heat[some].astype(np.float64)
             heat = heat.reshape(*heat.shape[:2], -1)
-            regions = hottest(heat, REGION * heat.shape[-1])
-            clm[at[some]] = location_metric(regions, lesion[some])
-            by_others[at[some]] = location_metric(regions, others[some])
+            hot = hottest(heat, REGION * heat.shape[-1])
+            clm[at[some]] = location_metric(hot, lesion[some])
             peak[at[some]] = peak_in_lesion(heat, lesion[some])
-        return cls(clm, by_others, peak)
+            regions[some] = hot
+        return cls(clm, peak, at, images.groups[at], lesion, regions)
+
+    def means(self, counted: Bool[np.ndarray, "image concept"]) -> tuple[_OfImages, ...]:
+        """Return each image's mean CLM, lead over others and peak, over its counted concepts."""
+        columns = (self.clm, self.ahead(counted), self.peak)
+        return tuple(_mean_where(counted, values) for values in columns)
+
+    def ahead(
+        self, counted: Bool[np.ndarray, "image concept"]
+    ) -> Float64[np.ndarray, "image concept"]:
+        """Return each concept's lead over the other images on which it counts.
+
+        NaN where it does not, and where those are of too few groups.
+        """
+        found = np.full(self.clm.shape, np.nan)
+        for concept in range(counted.shape[1]):
+            rows = np.flatnonzero(counted[self.at, concept])
+            groups = self.groups[rows]
+            if len(np.unique(groups)) > _FEWEST_OTHERS:
+                regions = self.regions[rows, concept].astype(np.float64)
+                lead = lead_over_others(regions, self.lesion[rows], groups)
+                found[self.at[rows], concept] = lead
+        return found
 
 
 def _most(maps: HeatMaps) -> float:
@@ -127,11 +159,8 @@ def _of_head(
 ) -> Iterator[LocatedReasons]:
     """Yield one line for each number of reasons that is looked at."""
     for count in _REASONS:
-        reason = reasons(said, count)
-        clm, by_others, peak = (
-            _mean_over(values, reason) for values in (seen.clm, seen.by_others, seen.peak)
-        )
-        columns = (clm, clm - by_others, peak, clm - seen.clm.mean(1))
+        clm, ahead, peak = seen.means(_among(reasons(said, count), said.shape[1]))
+        columns = (clm, ahead, peak, clm - seen.clm.mean(1))
         value, ahead_of_others, at_peak, ahead_of_any = _estimates(columns, bootstrap, spec)
         if value and at_peak and ahead_of_any:
             yield LocatedReasons(
@@ -146,11 +175,13 @@ def _of_head(
             )
 
 
-def _mean_over(
-    values: Float64[np.ndarray, "image concept"], reason: Int[np.ndarray, "image reason"]
-) -> _OfImages:
-    """Return the mean over each image's reasons; NaN where it has none."""
-    return _mean_where(reason >= 0, np.take_along_axis(values, np.maximum(reason, 0), axis=1))
+def _among(
+    reason: Int[np.ndarray, "image reason"], concepts: int
+) -> Bool[np.ndarray, "image concept"]:
+    """Return which concepts are among each image's reasons; -1 is none."""
+    counted = np.zeros((len(reason), concepts + 1), dtype=bool)
+    np.put_along_axis(counted, reason, True, axis=1)
+    return counted[:, :-1]
 
 
 def _of_concepts(
@@ -163,10 +194,11 @@ def _of_concepts(
     """Yield one line for each concept that speaks often enough, the best located first."""
     counted: Bool[np.ndarray, "image concept"] = (said > 0) & ~np.isnan(seen.clm)
     often = np.flatnonzero(counted.sum(0) >= _FEWEST)
+    ahead_of_others = seen.ahead(counted)
     columns = [
         np.where(counted[:, j], values[:, j], np.nan)
         for j in often
-        for values in (seen.clm, seen.clm - seen.by_others, seen.peak)
+        for values in (seen.clm, ahead_of_others, seen.peak)
     ]
     estimates = iter(_estimates(columns, bootstrap, spec))
     denied = {x.concept_id for x in published.facts.labelled if x.denied}
@@ -199,12 +231,10 @@ def _by_truth(
     places = labelled.places[claimed]
     present, known = labelled.truth.present[:, claimed], labelled.truth.known[:, claimed]
     for shown in (True, False):
-        counted = (present == shown) & known & ~np.isnan(seen.clm[:, places])
-        columns = [
-            _mean_where(counted, values[:, places])
-            for values in (seen.clm, seen.clm - seen.by_others, seen.peak)
-        ]
-        clm, ahead, peak = _estimates(columns, bootstrap, spec)
+        counted = np.zeros(seen.clm.shape, dtype=bool)
+        counted[:, places] = (present == shown) & known
+        counted &= ~np.isnan(seen.clm)
+        clm, ahead, peak = _estimates(seen.means(counted), bootstrap, spec)
         if clm and peak:
             yield LocatedTruth(
                 shown=shown,
@@ -219,7 +249,8 @@ def _by_truth(
 def _mean_where(
     counted: Bool[np.ndarray, "image concept"], values: Float64[np.ndarray, "image concept"]
 ) -> _OfImages:
-    """Return the mean over each image's counted concepts; NaN where none counts."""
+    """Return the mean over each image's counted concepts that have a value; NaN without any."""
+    counted = counted & ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(counted, values, 0.0).sum(1) / counted.sum(1))
 
@@ -249,7 +280,7 @@ def _examples(
 ) -> Iterator[HeatExample]:
     """Yield strongest reasons from the worst located to the best, evenly over all images."""
     reason = reasons(said, 1)
-    clm = _mean_over(seen.clm, reason)
+    clm = _mean_where(_among(reason, said.shape[1]), seen.clm)
     order = np.argsort(clm, kind="stable")[: int((~np.isnan(clm)).sum())]
     row_of = {image_id: row for row, image_id in enumerate(maps.image_ids)}
     for i in _evenly(order, _EXAMPLES):

@@ -9,7 +9,7 @@ of its map; the pointing game of Zhang et al., Top-down neural attention by exci
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped
 
-_Masks = Float64[np.ndarray, "image place"]
+_Maps = Float64[np.ndarray, "image place"]
 
 
 def hottest(
@@ -31,7 +31,7 @@ def hottest(
 
 
 def location_metric(
-    regions: Float64[np.ndarray, "image concept place"], lesion: _Masks
+    regions: Float64[np.ndarray, "image concept place"], lesion: _Maps
 ) -> Float64[np.ndarray, "image concept"]:
     """Return CLM: the chance that a point of the lesion lies in the region.
 
@@ -46,7 +46,7 @@ def location_metric(
 
 
 def peak_in_lesion(
-    heat: Float64[np.ndarray, "image concept place"], lesion: _Masks
+    heat: Float64[np.ndarray, "image concept place"], lesion: _Maps
 ) -> Float64[np.ndarray, "image concept"]:
     """Return the pointing game's answer: the share of the hottest place that is lesion.
 
@@ -55,15 +55,32 @@ def peak_in_lesion(
     return np.einsum("icp,ip->ic", hottest(heat, 1), lesion)
 
 
-def masks_of_others(lesion: _Masks, groups: Shaped[np.ndarray, " image"]) -> _Masks:
-    """Return for each image the mean of the masks of other groups' images, each of sum one.
+def lead_over_others(
+    regions: _Maps, lesion: _Maps, groups: Shaped[np.ndarray, " image"]
+) -> Float64[np.ndarray, " image"]:
+    """Return how much of each image's CLM its region owes to being about this very image.
 
-    CLM is linear in a mask of sum one, so the CLM of this mean is the mean over all other images'
-    masks. NaN where there is no other group.
+    With r an image's region, r' the mean region of images of other groups, m the image's mask of
+    sum one and m' the mean mask of all images, it is (r - r') . (m - m'): the CLM, less that of
+    the same region and any mask, less that of the same mask and other images' regions, and what
+    these have in common added again. Regions that know nothing of the image they are on have 0 on
+    average, and regions that are always the same have exactly 0, whatever lesions the images have:
+    so images may be picked. Where each image is a group, the mean is the covariance of region and
+    mask, which is without bias.
+
+    Args:
+        regions: share of each place that is in the region, of one concept.
+        lesion: share of each place that is lesion; some of it is.
+        groups: of each image; NaN is returned where there is one.
     """
     masks = lesion / lesion.sum(1, keepdims=True)
+    return np.einsum("ip,ip->i", regions - means_of_others(regions, groups), masks - masks.mean(0))
+
+
+def means_of_others(maps: _Maps, groups: Shaped[np.ndarray, " image"]) -> _Maps:
+    """Return for each image the mean map of other groups' images; NaN where there are none."""
     _, group_of = np.unique(groups, return_inverse=True)
     own: Bool[np.ndarray, "group image"] = group_of == np.arange(group_of.max() + 1)[:, None]
-    sums, counts = own.astype(np.float64) @ masks, own.sum(1, keepdims=True)
+    sums, counts = own.astype(np.float64) @ maps, own.sum(1, keepdims=True)
     with np.errstate(invalid="ignore"):
-        return ((masks.sum(0) - sums) / (len(masks) - counts))[group_of]
+        return ((maps.sum(0) - sums) / (len(maps) - counts))[group_of]

@@ -3,7 +3,8 @@
 What is scaled is scaled by all training images without their labels. Of a draw's labels, and of the
 validation images, every head sees the same; see `tasks.probe.fewshot` and `tasks.probe.prior`. The
 heads that are trained on all images (`tasks.probe.heads`) have here the same objective, settings
-and choice, so that with all images they are those heads.
+and choice, so that with all images they are those heads; but for the prior, which is averaged over
+the strengths of `tasks.probe.prior` here, and over the probe's own there.
 
 The averaged linear probe is the pulled hybrid without concepts: the same strengths, the same biases
 and the same averaging on image vectors. By what that hybrid is ahead of it, the concepts helped.
@@ -89,8 +90,8 @@ def train_few_shot_heads(
     Args:
         published: its training images are drawn from, its validation images choose.
         draws: images and concepts of each draw.
-        spec: which heads, and how image vectors are learned from.
-        probe: how heads on concepts are trained, as they are with all images.
+        spec: which heads.
+        probe: how they are trained, as they are with all images.
 
     Raises:
         ValueError: there is no validation image, or a draw lacks a class.
@@ -102,7 +103,7 @@ def train_few_shot_heads(
     trained: dict[FewShotHeadKind, list[HeadBatch]] = {kind: [] for kind in kinds}
     parts = list(_parts(draws.draws, len(images.validation_labels), spec.seeds))
     for part in parts:
-        size = _Size(images, Draws.of(published, part, probe.seed), spec, probe)
+        size = _Size(images, Draws.of(published, part, probe.seed), probe)
         again = part[0].shots is None and part[0].seed > 0
         for kind, batches in trained.items():
             if again and kind not in _DEALT:
@@ -197,7 +198,6 @@ class _Size:
 
     images: _Images
     draws: Draws
-    spec: FewShotSpec
     probe: ProbeSpec
 
     def linear_probe(self) -> HeadBatch:
@@ -208,10 +208,10 @@ class _Size:
             self.images.labels,
             self.draws.rows,
             self.images.class_count,
-            self.spec.l2_values,
+            sorted(set(self.probe.l2_values), reverse=True),
             space.validation_features,
             self.images.validation_labels,
-            class_weight=self.spec.class_weight,
+            class_weight=self.probe.class_weight,
         )
         return space.on_vectors(heads)
 
@@ -235,7 +235,7 @@ class _Size:
             self.images.class_count,
             space.validation_features,
             self.images.validation_labels,
-            class_weight=self.spec.class_weight,
+            class_weight=self.probe.class_weight,
         )
         return space.on_vectors(heads)
 
@@ -258,7 +258,7 @@ class _Size:
             torch.zeros_like(self._scores.links),
             torch.stack([validation_labels for _, validation_labels in dealt]),
             self.probe,
-            self.spec.class_weight,
+            self.probe.class_weight,
         )
 
     @cached_property
@@ -269,7 +269,7 @@ class _Size:
             images.labels[self.draws.rows],
             images.validation_labels,
             self.probe,
-            self.spec.class_weight,
+            self.probe.class_weight,
         )
 
     def hybrid(self) -> HeadBatch:
@@ -284,7 +284,7 @@ class _Size:
             concepts.logits(images.validation_vectors),
             images.validation_labels,
             sorted(set(self.probe.residual_l2_values), reverse=True),
-            class_weight=self.spec.class_weight,
+            class_weight=self.probe.class_weight,
         )
         added = space.on_vectors(residuals.chosen())
         return HeadBatch(concepts.weights + added.weights, concepts.bias + added.bias)
@@ -343,7 +343,7 @@ class _Size:
             scores.links,
             self.images.validation_labels[None],
             self.probe,
-            self.spec.class_weight,
+            self.probe.class_weight,
         )
 
     def _deal_labels(
@@ -394,7 +394,7 @@ class _Size:
             prior.logits(images.validation_vectors),
             images.validation_labels,
             pulls=PULLS if prior.weights.any() else (0.0,),
-            class_weight=self.spec.class_weight,
+            class_weight=self.probe.class_weight,
         )
         residual = space.on_vectors(pulled.residual)
         return HeadBatch(

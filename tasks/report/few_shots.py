@@ -6,7 +6,14 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from schemas.few_shots import FewShotCurves, FewShotHeadKind, FewShotLead, FewShotPoint
+from schemas.few_shots import (
+    ON_CONCEPTS,
+    FewShotBaseline,
+    FewShotCurves,
+    FewShotHeadKind,
+    FewShotLead,
+    FewShotPoint,
+)
 from tasks.report.charts import Axis, svg_of
 
 COLOURS: dict[FewShotHeadKind, str] = {
@@ -26,16 +33,21 @@ COLOURS: dict[FewShotHeadKind, str] = {
     "shuffled_labels": "#a8847a",
     "majority": "#94a3a0",
 }
-_ON_CONCEPTS: tuple[FewShotHeadKind, ...] = (
-    *("concept_bottleneck", "sparse", "hybrid", "prior", "pulled_hybrid", "concept_matrix"),
-)
 _DEALT: tuple[FewShotHeadKind, ...] = (
     *("random_concepts", "shuffled_prior", "shuffled_labels", "majority"),
 )
 _OVERVIEW: tuple[FewShotHeadKind, ...] = (
-    *("linear_probe", "concept_bottleneck", "hybrid", "prior", "pulled_hybrid"),
-    *("random_concepts", "zero_shot", "majority"),
+    *("linear_probe", "averaged_linear_probe", "concept_bottleneck", "hybrid", "prior"),
+    *("pulled_hybrid", "random_concepts", "zero_shot", "majority"),
 )
+_WITHOUT = "Over the same without concepts, or with wrong ones"
+_AHEAD_OF: dict[FewShotBaseline, str] = {
+    "averaged_linear_probe": _WITHOUT,
+    "shuffled_prior": _WITHOUT,
+    "random_concepts": _WITHOUT,
+    "best_probe": "Over the best tuned probe",
+    "linear_probe": "Over the tuned linear probe",
+}
 _LABEL_PX = 15  # between labels at the lines' ends
 
 
@@ -102,8 +114,8 @@ def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
     seeds = max(p.seeds for p in curves.points)
     heads = list(dict.fromkeys(p.head for p in curves.points))
     first = heads if len(heads) <= len(_OVERVIEW) else [h for h in heads if h in _OVERVIEW]
-    on_concepts = [head for head in heads if head in _ON_CONCEPTS]
-    others = [head for head in heads if head not in _ON_CONCEPTS]
+    on_concepts = [head for head in heads if head in ON_CONCEPTS]
+    others = [head for head in heads if head not in ON_CONCEPTS]
     halves = [
         ("Heads on concepts, and the linear probe", ["linear_probe", *on_concepts]),
         ("Others", others),
@@ -116,14 +128,14 @@ def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
             for title, shown in (halves if len(first) < len(heads) else [])
         ],
         "sizes": [_size(size) for size in dict.fromkeys(p.shots for p in curves.points)],
-        "leads": [rows[head] for head in on_concepts],
+        "leads": _leads(curves),
         "rows": list(rows.values()),
         "about": f"Means over {seeds} {'draws' if seeds > 1 else 'draw'} of training images. "
         f"Intervals of {curves.confidence:.0%} from {curves.resamples} "
         f"resamples of {curves.groups} independent test groups and of the draws at once. Each "
         "draw selects its concepts from its own images; settings are chosen on the validation "
-        "images, which are the same for every draw and head. A lead is over the tuned linear "
-        "probe on the same draws. Random concepts and shuffled labels are dealt anew in each "
+        "images, which are the same for every draw and head. Leads are on the same draws and "
+        "resamples. Random concepts and shuffled labels are dealt anew in each "
         "draw; with all images they alone differ from draw to draw.",
         "skipped": list(curves.skipped),
     }
@@ -133,31 +145,65 @@ def _of(curves: FewShotCurves, heads: Sequence[str]) -> list[FewShotPoint]:
     return [p for p in curves.points if p.head in heads]
 
 
+def _leads(curves: FewShotCurves) -> list[dict[str, Any]]:
+    """Return how far heads on concepts are ahead of themselves without, and of the best probe.
+
+    That is the linear probe where there is no other.
+    """
+    rivalled = any(lead.baseline == "best_probe" for lead in curves.leads)
+    unshown = "linear_probe" if rivalled else "best_probe"
+    parts: dict[str, dict[str, list[FewShotLead]]] = {title: {} for title in _AHEAD_OF.values()}
+    for lead in curves.leads:
+        if lead.head in ON_CONCEPTS and lead.baseline != unshown:
+            title = _AHEAD_OF[lead.baseline]
+            over = f" over {_name(lead.baseline)}" if title == _WITHOUT else ""
+            parts[title].setdefault(f"{_name(lead.head)}{over}", []).append(lead)
+    return [
+        {
+            "title": title,
+            "rows": [
+                {"name": name, "cells": [_lead_cell(lead) for lead in leads]}
+                for name, leads in rows.items()
+            ],
+        }
+        for title, rows in parts.items()
+        if rows
+    ]
+
+
 def _row(curves: FewShotCurves, head: FewShotHeadKind) -> dict[str, Any]:
-    leads = {lead.shots: lead for lead in curves.leads if lead.head == head}
+    leads = {
+        lead.shots: lead
+        for lead in curves.leads
+        if lead.head == head and lead.baseline == "linear_probe"
+    }
     cells = [_cell(p, leads.get(p.shots)) for p in curves.points if p.head == head]
     return {"kind": head, "name": _name(head), "cells": cells}
 
 
 def _dashes(head: FewShotHeadKind) -> str:
-    if head in _ON_CONCEPTS:
+    if head in ON_CONCEPTS:
         return ""
     return f' stroke-dasharray="{"2 4" if head in _DEALT else "7 4"}"'
 
 
 def _cell(point: FewShotPoint, lead: FewShotLead | None) -> dict[str, str]:
-    """Return a table cell's texts; `verdict` says whether the lead's interval leaves zero out."""
-    verdict = "" if lead is None else "ahead" if lead.low > 0 else "behind" * (lead.high < 0)
+    """Return a table cell's texts, those of a lead empty where there is none."""
+    value = {"value": f"{point.value:.3f}", "interval": f"{point.low:.3f} to {point.high:.3f}"}
+    nothing = {"lead": "", "lead_interval": "", "verdict": ""}
+    return value | (nothing if lead is None else _lead_cell(lead))
+
+
+def _lead_cell(lead: FewShotLead) -> dict[str, str]:
+    """Return a lead's texts; `verdict` says whether its interval leaves zero out."""
     return {
-        "value": f"{point.value:.3f}",
-        "interval": f"{point.low:.3f} to {point.high:.3f}",
-        "lead": "" if lead is None else f"{lead.value:+.3f}",
-        "lead_interval": "" if lead is None else f"{lead.low:+.3f} to {lead.high:+.3f}",
-        "verdict": verdict,
+        "lead": f"{lead.value:+.3f}",
+        "lead_interval": f"{lead.low:+.3f} to {lead.high:+.3f}",
+        "verdict": "ahead" if lead.low > 0 else "behind" if lead.high < 0 else "",
     }
 
 
-def _name(head: FewShotHeadKind) -> str:
+def _name(head: FewShotBaseline) -> str:
     return str(escape(head.replace("_", " ")))
 
 

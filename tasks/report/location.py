@@ -10,8 +10,12 @@ _NOTE = (
     "The heat of a place is the cosine of the encoder's vector there with the concept's text: the "
     "attention that pools places is taken away, nothing is trained. CLM: the share of the lesion "
     "that lies in the hottest quarter of the image. Where lesions mostly lie in the middle, heat "
-    "that is only ever in the middle does well too: that is what the masks of other images tell. "
-    "Any concept is all selected ones on the same image."
+    "that is only ever in the middle does well too. How far heat is ahead of others stands beside "
+    "it: what it reaches beyond other images’ heat in this lesion, and beyond itself in other "
+    "lesions. The others are images for which the same concept speaks: all would not do, since one "
+    "that goes with small lesions has less to hit than they. Heat that knows nothing of this very "
+    "image is ahead by 0. Concepts that speak on images of fewer than six independent groups are "
+    "left out of this. Any concept is all selected ones on the same image."
 )
 _CONCEPTS_NOTE = (
     "Wherever a concept speaks for a decision of the concept bottleneck. Nobody has said which "
@@ -84,16 +88,16 @@ def _overview(location: ConceptLocation) -> str:
         f"selected concepts it is {first.clm.value - first.ahead_of_any.value:.0%}"
     )
     if ahead is None:
-        return f"{said}. There are no other people's masks to compare with."
-    by_others = f"{first.clm.value - ahead.value:.0%}"
+        return f"{said}. There are too few other people with the same reason to compare with."
+    said = f"{said}. It is ahead of the other images that have the same reason by {_lead(ahead)}: "
     if ahead.low > 0:
         return (
-            f"{said}, with the masks of other images {by_others}: that much is "
-            "knowing where lesions usually lie, the rest is about this one."
+            f"{said}that much is about this lesion, the rest is knowing where such lesions "
+            "usually lie."
         )
     return (
-        f"{said}, with the masks of other images {by_others}: the heat may know "
-        "where lesions usually lie, but nothing shows that it finds this one."
+        f"{said}the heat may know where such lesions usually lie, but nothing shows that it "
+        "finds this one."
     )
 
 
@@ -103,7 +107,7 @@ def _truth(location: ConceptLocation) -> str:
     if len(lines) < 2:
         return ""
     there, not_there = (
-        f"{line.clm.value:.0%}, ahead of other images’ masks by {_lead(line.ahead_of_others)}"
+        f"{line.clm.value:.0%}, ahead of others by {_lead(line.ahead_of_others)}"
         for line in (lines[True], lines[False])
     )
     return (
@@ -118,7 +122,7 @@ def _cell(line: LocatedReasons | None) -> dict[str, Any] | None:
     return {
         "clm": line.clm,
         "beside": [
-            f"ahead of others’ masks {_lead(line.ahead_of_others)}",
+            f"ahead of others {_lead(line.ahead_of_others)}",
             f"of any concept {_lead(line.ahead_of_any)}",
         ],
     }

@@ -101,7 +101,8 @@ def run_protocol(published: ConceptDataset, labels: np.ndarray) -> FewShotCurves
 
 def print_curves(name: str, curves: FewShotCurves) -> None:
     """Print points and leads in percent, a line for each head."""
-    for what, rows in (("balanced accuracy", curves.points), ("lead", curves.leads)):
+    leads = [lead for lead in curves.leads if lead.baseline == "linear_probe"]
+    for what, rows in (("balanced accuracy", curves.points), ("lead", leads)):
         print(f"{name}: {what}, {curves.groups} test images, {curves.resamples} resamples")
         for head in dict.fromkeys(r.head for r in rows):
             cells = [
@@ -236,7 +237,7 @@ def _scikit_learn_loop(
         y = np.array([of_label[i] for i in draw.image_ids])
         models: list[LogisticRegression | LinearDiscriminantAnalysis] = [
             LogisticRegression(C=1 / (len(y) * l2), class_weight="balanced", max_iter=10_000)
-            for l2 in SPEC.l2_values
+            for l2 in ProbeSpec().l2_values
         ]
         if heads and draw.shots != 1:  # one image a class has no covariance
             NearestCentroid().fit(x, y)

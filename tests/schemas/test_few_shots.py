@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from schemas import few_shots
 from schemas.few_shots import FewShotHeads, FewShotSpec
+from schemas.probe import ProbeSpec
 
 
 def _heads() -> FewShotHeads:
@@ -44,6 +46,17 @@ def test_an_answer_is_right_where_the_strongest_class_is_the_images() -> None:
             np.testing.assert_array_equal(right[draw, head], logits.argmax(1) == labels)
 
 
+def test_answers_do_not_depend_on_how_many_draws_are_asked_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heads, labels = _heads(), np.arange(7) % 3
+    vectors = np.random.default_rng(1).normal(size=(7, 5)).astype(np.float32)
+    together = heads.answer(vectors, labels)
+    for most in (1, 2 * 7 * 2 * 3):  # one draw at a time, then two and one
+        monkeypatch.setattr(few_shots, "_MOST_LOGITS", most)
+        np.testing.assert_array_equal(heads.answer(vectors, labels), together)
+
+
 def test_tables_that_do_not_fit_are_refused() -> None:
     heads = _heads()
     with pytest.raises(ValueError, match="bias of shape"):
@@ -56,5 +69,10 @@ def test_shots_rise_from_one_on() -> None:
     for shots in ((0, 1), (2, 1), (1, 1)):
         with pytest.raises(ValidationError, match="rising numbers from 1 on"):
             FewShotSpec(shots=shots)
-    with pytest.raises(ValidationError, match="must be above 0"):
-        FewShotSpec(l2_values=(1.0, 0.0))
+
+
+def test_how_heads_are_trained_is_the_probes_setting_alone() -> None:
+    for name in ("l2_values", "class_weight"):
+        assert name in ProbeSpec.model_fields
+        with pytest.raises(ValidationError, match=f"{name}\n.*Extra inputs are not permitted"):
+            FewShotSpec.model_validate({name: ProbeSpec.model_fields[name].default})

@@ -99,8 +99,12 @@ def test_precomputed_vectors_have_no_places(located: Located, tmp_path: Path) ->
 def test_another_encoder_than_the_concepts_were_scored_with_locates_nothing(
     located: Located, save_clip: Callable[..., Path]
 ) -> None:
-    identity = EncoderIdentity(name="another", digest="e" * 64, dim=12, demo=False)
-    made = located(OpenClipEncoder(model=save_clip()), identity)
+    spec = OpenClipEncoder(model=save_clip())
+    named = load_encoder(spec, MACHINE).identity
+    alike = EncoderIdentity(name=named.name, digest="e" * 64, dim=12, demo=False)
+    made = located(spec, alike)
     assert made.not_computable == (
-        "the concept dataset was made with another, and the study names small-clip"
+        "the concept dataset was made with small-clip (eeeeeeeeeeee), and the study names "
+        f"small-clip ({named.digest[:12]}); the digest is of weights, preprocessing and "
+        "precision, which is float32 here"
     )

@@ -15,13 +15,15 @@ _GROUPS = np.arange(60) // 2
 
 
 def _predicting(
-    said: Int[np.ndarray, "draw head image"], shots: tuple[int | None, ...]
+    said: Int[np.ndarray, "draw head image"],
+    shots: tuple[int | None, ...],
+    heads: tuple[FewShotHeadKind, ...],
 ) -> FewShotHeads:
     """Return heads that say this of the images whose vectors are the rows of the identity."""
     weights = (said[:, :, None] == np.arange(3)[:, None]).astype(np.float32)
     return FewShotHeads(
         class_keys=("a", "b", "c"),
-        heads=_HEADS,
+        heads=heads,
         shots=shots,
         seeds=tuple(shots[:i].count(s) for i, s in enumerate(shots)),
         weights=weights,
@@ -29,17 +31,20 @@ def _predicting(
     )
 
 
-def _answers(draws: int, right: float, seed: int = 0) -> Int[np.ndarray, "draw head image"]:
-    generator = np.random.default_rng(seed)
-    wrong = generator.random((draws, 2, 60)) > right
+def _answers(draws: int, right: float, heads: int = 2) -> Int[np.ndarray, "draw head image"]:
+    generator = np.random.default_rng(0)
+    wrong = generator.random((draws, heads, 60)) > right
     return (_LABELS + wrong * generator.integers(1, 3, size=wrong.shape)) % 3
 
 
 def _curves(
-    said: Int[np.ndarray, "draw head image"], shots: tuple[int | None, ...], resamples: int = 400
+    said: Int[np.ndarray, "draw head image"],
+    shots: tuple[int | None, ...],
+    resamples: int = 400,
+    heads: tuple[FewShotHeadKind, ...] = _HEADS,
 ) -> FewShotCurves:
     return few_shot_curves(
-        _predicting(said, shots),
+        _predicting(said, shots, heads),
         np.eye(60, dtype=np.float32),
         _LABELS,
         ClusterBootstrap.of(_GROUPS, resamples, seed=0),
@@ -113,6 +118,58 @@ def test_the_lead_over_a_probe_that_fails_on_the_same_subjects_is_surer_than_the
     (lead,) = curves.leads
     assert lead.high - lead.low < min(p.high - p.low for p in curves.points)
     assert lead.value == pytest.approx(curves.points[1].value - curves.points[0].value)
+
+
+def test_what_concepts_bring_is_the_lead_over_the_same_without_them() -> None:
+    heads: tuple[FewShotHeadKind, ...] = (
+        *("linear_probe", "pulled_hybrid", "averaged_linear_probe", "nearest_mean"),
+    )
+    said = _answers(4, 0.6, heads=4)
+    said[:, 1] = said[:, 2]  # all that it has comes from averaging
+    curves = _curves(said, (1,) * 4, heads=heads)
+    points: dict[str, float] = {p.head: p.value for p in curves.points}
+    leads = {(x.head, x.baseline): x for x in curves.leads}
+    brought = leads["pulled_hybrid", "averaged_linear_probe"]
+    assert (brought.value, brought.low, brought.high) == (0, 0, 0)
+    for (head, baseline), lead in leads.items():
+        others = ("linear_probe", "nearest_mean") if baseline == "best_probe" else (baseline,)
+        best = max(points[other] for other in others)
+        assert lead.value == pytest.approx(points[head] - best), (head, baseline)
+    assert set(leads) == {
+        ("pulled_hybrid", "averaged_linear_probe"),
+        ("pulled_hybrid", "best_probe"),
+        ("pulled_hybrid", "linear_probe"),
+        ("averaged_linear_probe", "linear_probe"),
+        ("nearest_mean", "linear_probe"),
+    }
+
+
+def test_the_best_probe_is_picked_in_every_resample() -> None:
+    """Two probes are each right on half of the subjects: whichever was drawn more often is best."""
+    said = np.repeat(_LABELS[None, None], 3, axis=1)
+    first = np.arange(60) < 30
+    said[:, 0], said[:, 2] = (
+        np.where(right, _LABELS, (_LABELS + 1) % 3) for right in (first, ~first)
+    )
+    heads: tuple[FewShotHeadKind, ...] = ("linear_probe", "prior", "nearest_mean")
+    leads = {
+        x.baseline: x
+        for x in _curves(said, (None,), resamples=1000, heads=heads).leads
+        if x.head == "prior"
+    }
+    assert leads["best_probe"].value == pytest.approx(0.5)
+    assert leads["best_probe"].high < 0.5 + 1e-6 < leads["linear_probe"].high
+
+
+def test_heads_that_are_not_there_lead_nothing() -> None:
+    few: list[tuple[FewShotHeadKind, ...]] = [
+        ("linear_probe",),
+        ("linear_probe", "random_concepts"),
+    ]
+    for heads in few:
+        leads = _curves(_answers(1, 0.6, len(heads)), (1,), heads=heads).leads
+        assert {x.baseline for x in leads} <= {"linear_probe"}
+        assert len(leads) == len(heads) - 1
 
 
 def test_intervals_cover_the_mean_over_subjects_and_draws_at_least_as_often_as_they_say() -> None:

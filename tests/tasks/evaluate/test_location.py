@@ -84,6 +84,27 @@ def test_heat_in_the_lesion_is_ahead_of_others_masks_and_heat_of_noise_is_not(
     assert all(h.ahead_of_any.low < 0 < h.ahead_of_any.high for h in by_chance.heads)
 
 
+def test_heat_that_only_knows_the_middle_is_ahead_of_others_by_nothing(
+    measured: Measured,
+) -> None:
+    """Lesions of class a are small and in the middle, those of b and c fill the image."""
+    published, _, images = measured
+    maps = heat_maps(published)
+    middle = np.pad(np.ones((2, 2)), 1)
+    label_of = dict(zip(images.ids, images.labels, strict=True))
+    small = np.array([label_of[i] == 0 for i in maps.image_ids])
+    lesion = np.where(small[:, None, None], middle, 1.0).astype(np.float16)
+    heat = np.broadcast_to(middle.astype(np.float16), maps.heat.shape)
+    found = measure(measured, replace(maps, heat=heat, lesion=lesion))
+    of_small, of_large = (
+        next(c for c in found.concepts if c.text == text) for text in ("sign 0 of a", "sign 0 of b")
+    )
+    assert of_small.clm.value > of_large.clm.value + 0.3  # it goes with what is easily met
+    for line in (*found.concepts, *found.heads, *found.by_truth):
+        assert line.ahead_of_others is not None
+        assert line.ahead_of_others.value == pytest.approx(0, abs=1e-6)
+
+
 def test_truth_parts_the_images_that_show_a_claimed_concept_from_the_others(
     measured: Measured,
 ) -> None:

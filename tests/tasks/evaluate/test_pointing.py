@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from tasks.evaluate.pointing import hottest, location_metric, masks_of_others, peak_in_lesion
+from tasks.evaluate.pointing import (
+    hottest,
+    lead_over_others,
+    location_metric,
+    means_of_others,
+    peak_in_lesion,
+)
 
 
 def test_the_hottest_places_by_hand() -> None:
@@ -51,16 +57,40 @@ def test_heat_in_the_lesion_is_found_and_heat_beside_it_is_not() -> None:
         assert peak_in_lesion(heat, lesion).item() == found
 
 
-def test_masks_of_others_give_the_mean_over_all_images_of_other_groups() -> None:
+def test_the_mean_map_of_other_groups_one_by_one() -> None:
     generator = np.random.default_rng(2)
-    lesion, groups = generator.random((6, 9)), np.array(["a", "b", "a", "c", "b", "d"])
-    regions = hottest(generator.normal(size=(6, 2, 9)), 2.25)
-    found = location_metric(regions, masks_of_others(lesion, groups))
+    maps, groups = generator.random((6, 9)), np.array(["a", "b", "a", "c", "b", "d"])
+    found = means_of_others(maps, groups)
     for i in range(6):
-        others = [j for j in range(6) if groups[j] != groups[i]]
-        one_by_one = [location_metric(regions[i : i + 1], lesion[j : j + 1])[0] for j in others]
-        np.testing.assert_allclose(found[i], np.mean(one_by_one, axis=0))
+        np.testing.assert_allclose(found[i], maps[groups != groups[i]].mean(0))
+    assert np.isnan(means_of_others(np.ones((2, 3)), np.array(["a", "a"]))).all()
 
 
-def test_without_other_groups_there_is_no_mask_of_others() -> None:
-    assert np.isnan(masks_of_others(np.ones((2, 3)), np.array(["a", "a"]))).all()
+def test_the_lead_of_single_images_is_the_covariance_of_region_and_mask() -> None:
+    generator = np.random.default_rng(3)
+    regions, lesion = generator.random((50, 9)), generator.random((50, 9))
+    masks = lesion / lesion.sum(1, keepdims=True)
+    covariance = sum(np.cov(regions[:, p], masks[:, p])[0, 1] for p in range(9))
+    lead = lead_over_others(regions, lesion, np.arange(50))
+    assert lead.mean() == pytest.approx(covariance)
+
+
+def test_regions_that_know_nothing_of_their_image_are_ahead_by_nothing() -> None:
+    generator = np.random.default_rng(4)
+    groups = np.repeat(np.arange(20), generator.integers(1, 9, size=20))
+    size = np.bincount(groups)[groups]  # whoever has many images has other lesions
+    lesion = generator.random((len(groups), 16)) ** size[:, None]
+    always = np.tile(hottest(generator.random(16), 4), (len(groups), 1))
+    np.testing.assert_allclose(lead_over_others(always, lesion, groups), 0, atol=1e-12)
+    by_chance = [
+        lead_over_others(hottest(generator.random(lesion.shape), 4), lesion, groups).mean()
+        for _ in range(400)
+    ]
+    error = np.std(by_chance) / np.sqrt(len(by_chance))
+    assert abs(np.mean(by_chance)) < 4 * error
+
+
+def test_regions_that_find_their_lesion_are_ahead_by_what_others_miss() -> None:
+    lesion = np.eye(4)[np.arange(400) % 4]  # one place each, found by a region of one place
+    lead = lead_over_others(hottest(lesion, 1), lesion, np.arange(400))
+    assert lead.mean() == pytest.approx(0.75, abs=0.01)

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.few_shots import (
     ChosenFewShotHead,
+    FewShotBaseline,
     FewShotCurves,
     FewShotHeadKind,
     FewShotLead,
@@ -16,6 +17,13 @@ from schemas.few_shots import (
 from tasks.report.few_shots import COLOURS, few_shot_chart, few_shot_section
 
 _HEADS: tuple[FewShotHeadKind, ...] = ("linear_probe", "prior", "nearest_mean")
+
+_BASELINES: dict[FewShotBaseline, float] = {
+    "linear_probe": 0.1,
+    "shuffled_prior": 0.06,
+    "averaged_linear_probe": 0.07,
+    "best_probe": 0.08,
+}
 
 
 def _curves(heads: tuple[FewShotHeadKind, ...] = _HEADS) -> FewShotCurves:
@@ -27,9 +35,11 @@ def _curves(heads: tuple[FewShotHeadKind, ...] = _HEADS) -> FewShotCurves:
             for h in heads
         ),
         leads=tuple(
-            FewShotLead(shots=n, head=h, value=0.1, low=low, high=0.2, seeds=2)
+            FewShotLead(shots=n, head=h, baseline=b, value=value, low=low, high=0.2, seeds=2)
             for n, low in ((1, 0.05), (4, -0.05), (None, -0.05))
             for h in heads[1:]
+            for b, value in _BASELINES.items()
+            if h == "prior" or b == "linear_probe"
         ),
         confidence=0.9,
         resamples=500,
@@ -72,7 +82,7 @@ def test_of_many_heads_some_stand_first_and_all_in_two_halves() -> None:
     assert set(kinds) == set(COLOURS)
     section = few_shot_section(_curves(kinds))
     first = set(re.findall(r'class="name"[^>]*>([a-z ]+)<', section["chart"]))
-    assert {"linear probe", "concept bottleneck", "prior", "random concepts", "majority"} < first
+    assert {"linear probe", "averaged linear probe", "prior", "random concepts"} < first
     assert len(first) < len(kinds)
     halves = [
         set(re.findall(r'class="name"[^>]*>([a-z ]+)<', half["svg"])) for half in section["halves"]
@@ -82,9 +92,25 @@ def test_of_many_heads_some_stand_first_and_all_in_two_halves() -> None:
     assert len(section["rows"]) == len(kinds)
 
 
-def test_leads_are_shown_first_for_heads_on_concepts_alone() -> None:
-    section = few_shot_section(_curves())
-    assert [row["name"] for row in section["leads"]] == ["prior"]
+def test_what_concepts_bring_stands_before_the_lead_over_the_best_tuned_probe() -> None:
+    without, best = few_shot_section(_curves())["leads"]
+    assert "without concepts" in without["title"]
+    assert [row["name"] for row in without["rows"]] == [
+        "prior over shuffled prior",
+        "prior over averaged linear probe",
+    ]
+    assert best["title"] == "Over the best tuned probe"
+    assert [row["name"] for row in best["rows"]] == ["prior"]
+    shown = [part["rows"][-1]["cells"] for part in (without, best)]
+    assert [[cell["lead"] for cell in cells] for cells in shown] == [["+0.070"] * 3, ["+0.080"] * 3]
+
+
+def test_a_linear_probe_without_rivals_is_what_heads_on_concepts_are_ahead_of() -> None:
+    curves = _curves()
+    leads = tuple(lead for lead in curves.leads if lead.baseline == "linear_probe")
+    (part,) = few_shot_section(curves.model_copy(update={"leads": leads}))["leads"]
+    assert part["title"] == "Over the tuned linear probe"
+    assert [row["name"] for row in part["rows"]] == ["prior"]
 
 
 def test_a_lead_counts_only_when_its_interval_leaves_zero_out() -> None:
@@ -98,7 +124,15 @@ def test_a_lead_counts_only_when_its_interval_leaves_zero_out() -> None:
 
 def test_a_head_that_is_behind_is_said_to_be() -> None:
     curves = _curves()
-    behind = FewShotLead(shots=1, head="prior", value=-0.1, low=-0.2, high=-0.01, seeds=2)
+    behind = FewShotLead(
+        shots=1,
+        head="prior",
+        baseline="linear_probe",
+        value=-0.1,
+        low=-0.2,
+        high=-0.01,
+        seeds=2,
+    )
     section = few_shot_section(curves.model_copy(update={"leads": (behind,)}))
     assert section["rows"][1]["cells"][0]["verdict"] == "behind"
 

@@ -1,4 +1,4 @@
-"""The page says where concepts are seen, beside what chance and other images' masks would give."""
+"""The page says where concepts are seen, beside what chance and other images would give."""
 
 import io
 
@@ -59,12 +59,14 @@ def test_the_overview_stands_beside_what_explains_it() -> None:
     assert said(0.02) == (
         "On 100 test images with a mask, at the encoder's 3 × 4 places, 45% of the lesion lies "
         "where the strongest reason for a decision is hottest (heat that knows nothing: 25%; the "
-        "mask itself as heat: 64%). Of the heat of all selected concepts it is 30%, with the masks "
-        "of other images 43%: that much is knowing where lesions usually lie, the rest is about "
-        "this one."
+        "mask itself as heat: 64%). Of the heat of all selected concepts it is 30%. It is ahead of "
+        "the other images that have the same reason by +0.020 (+0.010 to +0.030): that much is "
+        "about this lesion, the rest is knowing where such lesions usually lie."
     )
-    assert "45%: the heat may know where lesions usually lie, but nothing shows" in said(0.0)
-    assert said(None).endswith("There are no other people's masks to compare with.")
+    assert "+0.010): the heat may know where such lesions usually lie, but nothing shows" in said(
+        0.0
+    )
+    assert said(None).endswith("too few other people with the same reason to compare with.")
 
 
 def test_truth_is_told_where_it_parts_the_images() -> None:
@@ -83,8 +85,8 @@ def test_truth_is_told_where_it_parts_the_images() -> None:
     section = location_section(told, PictureBook(nowhere, 32))["location"]
     assert section["truth"] == (
         "By the ground truth about 9 concepts: where a concept is there its hottest quarter holds "
-        "50%, ahead of other images’ masks by +0.020 (+0.010 to +0.030); where it is not, 35%, "
-        "ahead of other images’ masks by +0.000 (-0.010 to +0.010)."
+        "50%, ahead of others by +0.020 (+0.010 to +0.030); where it is not, 35%, "
+        "ahead of others by +0.000 (-0.010 to +0.010)."
     )
     assert location_section(location(0.02), PictureBook(nowhere, 32))["location"]["truth"] == ""
 
