@@ -224,10 +224,15 @@ def _by_truth(
 ) -> Iterator[LocatedTruth]:
     """Yield one line of the images that show a concept, and one of those that do not.
 
-    Concepts that deny their attribute are left out: where they are true nothing is to be seen.
+    Concepts that deny their attribute are left out: where they are true nothing is to be seen. So
+    are those that only a language model's reading of reports decides: that is no ground truth.
     """
     labelled = LabelledConcepts.of(published)
-    claimed = [j for j, label in enumerate(labelled.labels) if not label.denied]
+    claimed = [
+        j
+        for j, label in enumerate(labelled.labels)
+        if label.source == "column" and not label.denied
+    ]
     places = labelled.places[claimed]
     present, known = labelled.truth.present[:, claimed], labelled.truth.known[:, claimed]
     for shown in (True, False):
