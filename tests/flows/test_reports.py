@@ -235,7 +235,7 @@ def test_nothing_but_reports_and_the_studys_words_is_sent(
         assert {m["role"] for m in body["messages"]} <= {"user", "assistant"}
         sent = json.dumps(body, ensure_ascii=False)
         assert not [secret for secret in secrets if secret in sent]
-    whole = {text.replace("<", " ").replace(">", " ") for text in findings}
+    whole = {text.replace("<", "‹").replace(">", "›") for text in findings}
     asked = {p.partition("<report>\n")[2].partition("\n</report>")[0] for p in server.prompts()}
     assert asked <= {" ".join(text.split()) for text in whole}
 
