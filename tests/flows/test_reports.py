@@ -178,7 +178,7 @@ def test_what_reports_say_is_recovered_in_spite_of_faulty_answers(
 
 
 def test_annotations_ground_functions_and_measure_concepts_like_columns_do(
-    done: tuple[Path, Study, RunResult],
+    done: tuple[Path, Study, RunResult], server: ChatServer
 ) -> None:
     store, _, result = done
     published: ConceptDataset = made(store, result, ConceptDataset)
@@ -196,6 +196,8 @@ def test_annotations_ground_functions_and_measure_concepts_like_columns_do(
     assert "annotated from reports" in page
     assert "annotation.*" in published.card
     assert "no ground truth by" in published.card
+    assert server.base_url not in published.card + published.facts.model_dump_json()
+    assert made(store, result, Annotations).facts.server == server.base_url
 
 
 def test_reports_are_in_their_artifact_and_in_the_answers_and_nowhere_else(
