@@ -1,5 +1,6 @@
 """Annotations: what a language model reads in reports about concepts, and how far it agrees."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from schemas.artifact import Artifact, write_json
 from schemas.images import ANNOTATION
-from schemas.llm import Usage
+from schemas.llm import LlmSpec, Usage
 from schemas.screened import LabelledConcept
 
 ReportAnswer = Literal["present", "absent", "not mentioned"]
@@ -50,8 +51,9 @@ class AnnotateSpec(BaseModel, frozen=True, extra="forbid"):
         description="a concept whose two answers agree less beyond chance is not used",
     )
 
-    def why_not_sent(self, server: str) -> str:
-        """Return why no report may be sent to a server; empty where the study allows it."""
+    def why_not_sent(self, llm: LlmSpec) -> str:
+        """Return why no report may be sent to a model; empty where the study allows it."""
+        server = llm.server
         allowed = self.reports_may_be_sent_to.rstrip("/")
         if not allowed:
             return (
@@ -63,6 +65,12 @@ class AnnotateSpec(BaseModel, frozen=True, extra="forbid"):
             return (
                 f"reports_may_be_sent_to is {allowed}, but the study's language model is at "
                 f"{server}: reports go nowhere else than where the study says. Nothing was sent"
+            )
+        if llm.delivery == "batch":
+            return (
+                "llm.delivery is `batch`, which leaves files of what is asked and answered at the "
+                "server for as long as it keeps them. Reports are asked about live alone: write "
+                "`delivery: live`. Nothing was sent"
             )
         return ""
 
@@ -111,7 +119,11 @@ class AnnotationFacts(BaseModel, frozen=True):
     """Who annotated what, and how well; repeated wherever annotations are used."""
 
     model: str
-    server: str = Field(description="where the reports were sent")
+    server: str = Field(
+        default="",
+        exclude_if=lambda server: not server,
+        description="where the reports were sent; not in what is published",
+    )
     not_mentioned: Literal["unknown", "absent"]
     min_kappa: float
     images: int = Field(description="with a report that was read")
@@ -131,6 +143,13 @@ class AnnotationFacts(BaseModel, frozen=True):
     def source(self) -> str:
         """Who says so, in words."""
         return f"annotated by {self.model} from reports"
+
+    @property
+    def published(self) -> Self:
+        """These facts without what tells of the machines of those who asked."""
+        parts = re.split(r"[/\\]+", self.model.rstrip("/\\"))
+        is_path = len(parts) > 2 or "\\" in self.model or parts[0] in ("", ".", "..", "~")
+        return self.model_copy(update={"server": "", "model": parts[-1] if is_path else self.model})
 
     @property
     def used(self) -> tuple[AnnotatedConcept, ...]:

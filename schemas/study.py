@@ -173,6 +173,6 @@ class Study(BaseModel, frozen=True, extra="forbid"):
                 "annotate: there are no reports to read; name the column that holds them in "
                 "`dataset.report_column`, or leave `annotate` out"
             )
-        if self.llm and (why := self.annotate.why_not_sent(self.llm.server)):
+        if self.llm and (why := self.annotate.why_not_sent(self.llm)):
             raise ValueError(f"annotate: {why}")
         return self

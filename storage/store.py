@@ -7,9 +7,10 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -22,6 +23,7 @@ from schemas.artifact import Artifact, CuretteError, Manifest, PayloadFile, Reci
 
 A = TypeVar("A", bound=Artifact)
 MANIFEST = "manifest.json"
+_LOCK = "lock"
 _PROJECT = Path(__file__).parent.parent
 
 
@@ -58,15 +60,8 @@ class ArtifactStore:
         Raises:
             StoreError: the disk is full or read-only; nothing half-written is left behind.
         """
-        with explained(self.root):
-            workshop = self.root / ".workshop"
-            workshop.mkdir(parents=True, exist_ok=True)
-            bench = workshop / f"{artifact.kind}-{uuid.uuid4().hex}"
-            bench.mkdir()
-            try:
-                return self._save(artifact, recipe, bench)
-            finally:
-                shutil.rmtree(bench, ignore_errors=True)
+        with explained(self.root), workshop(self.root, artifact.kind) as bench:
+            return self._save(artifact, recipe, bench)
 
     def _save(self, artifact: A, recipe: Recipe, bench: Path) -> Ref[A]:
         artifact.write(bench)
@@ -199,6 +194,37 @@ def alone(lock: Path) -> Iterator[None]:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def workshop(root: Path, name: str) -> Iterator[Path]:
+    """Yield an empty folder below the store for what is needed meanwhile, and remove it.
+
+    What killed processes have left under the same name is removed first: they hold no lock.
+    """
+    place = root / ".workshop"
+    with explained(root):
+        place.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(place, name)
+        # It gets the name that others look for only once it is locked.
+        new = Path(tempfile.mkdtemp(prefix="new-", dir=place))
+        lock = (new / _LOCK).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = new.rename(place / f"{name}-{uuid.uuid4().hex}")
+        bench = folder / "bench"
+        bench.mkdir()
+    try:
+        yield bench
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
+
+
+def _remove_left_behind(place: Path, name: str) -> None:
+    for folder in place.glob(f"{name}-*"):
+        with suppress(OSError), (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an OSError where its owner lives
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

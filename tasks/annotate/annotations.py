@@ -26,6 +26,7 @@ from tasks.annotate.asking import (
     Inquiry,
     Outcome,
     Turn,
+    as_sent,
     count_checked,
     in_drawn_order,
     read_reports,
@@ -33,7 +34,7 @@ from tasks.annotate.asking import (
 )
 from tasks.llm.agreement import cohen_kappa
 from tasks.llm.asking import Answers
-from tasks.llm.quoting import one_line, quotable
+from tasks.llm.quoting import one_line
 
 Said = Mapping[str, Mapping[int, ReportAnswer]]
 """Report -> place of a concept -> answer."""
@@ -65,7 +66,7 @@ class ReadingPlan:
         Twice are asked reports of training and validation images alone: what is decided by their
         agreement must not be decided by test images.
         """
-        sent = {i: quotable(text, spec.longest_report) for i, text in reports.texts.items()}
+        sent = {i: as_sent(text, spec.longest_report) for i, text in reports.texts.items()}
         read = in_drawn_order([text for text in sent.values() if text])[: spec.max_reports]
         among = set(read)
         sent = {i: sent[i] for i in sorted(sent) if sent[i] in among}
@@ -119,7 +120,7 @@ def annotate(
         StudyError: the study does not allow reports to be sent to this server; the server refuses
             or fails; or the study's budget is spent.
     """
-    if why := spec.why_not_sent(llm.server):
+    if why := spec.why_not_sent(llm):
         raise StudyError(f"annotate: {why}.")
     outcome = read_reports(plan.inquiries, spec, llm, answers, spent, advance)
     return join_annotations(plan, outcome, labelled, spec, llm.server)

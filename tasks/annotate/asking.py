@@ -28,6 +28,7 @@ from tasks.llm.tokens import count_tokens
 
 _PROMPTS: Final = Path(__file__).parent / "prompts"
 _LONGEST_STATEMENT: Final = 300
+_SIGNS: Final = str.maketrans("<>", "‹›")
 FEWEST_CHECKED: Final = 50
 """Reports that are asked about twice where there are as many: of fewer, kappa says little."""
 _COUNTED_REPORTS: Final = 50  # whose tokens an estimate counts
@@ -103,6 +104,15 @@ class Outcome:
     usage: Usage
 
 
+def as_sent(text: str, limit: int) -> str:
+    """Return a report or a statement as it stands in a prompt: it cannot leave its marks.
+
+    Its `<` and `>` become `‹` and `›`, which close no mark; the prompt says what they stand for,
+    since a diameter below 6 mm is not one above.
+    """
+    return quotable(text.translate(_SIGNS), limit)
+
+
 def write_inquiries(
     report: str, texts: Sequence[str], turn: Turn, spec: AnnotateSpec, modality: str
 ) -> list[Inquiry]:
@@ -140,7 +150,7 @@ def read_reports(
     """
     questions = [Question(i.prompt, FORM) for i in inquiries]
     answered = ask(questions, llm, answers, spent, advance, secrecy="confidential")
-    models = Counter(a.response.model for a in answered)
+    models = Counter(a.response.model or llm.model for a in answered)
     return Outcome(
         readings=tuple(_reading(a, i, spec) for a, i in zip(answered, inquiries, strict=True)),
         model=models.most_common(1)[0][0] if models else llm.model,
@@ -196,7 +206,7 @@ def forecast_annotating(
     reports: Sequence[str], concepts_at_most: int, spec: AnnotateSpec, modality: str, llm: LlmSpec
 ) -> RequestForecast:
     """Return what reading reports will cost for as many concepts as can be selected."""
-    sent = in_drawn_order([quotable(text, spec.longest_report) for text in reports])
+    sent = in_drawn_order([as_sent(text, spec.longest_report) for text in reports])
     sent = sent[: spec.max_reports]
     size = min(spec.statements_per_question, concepts_at_most)
     usual = ["irregular dark streaks at the outer edge"] * size
@@ -236,7 +246,7 @@ def _prompt(report: str, statements: Sequence[str], turn: Turn, modality: str) -
         modality=quotable(modality),
         report=report,
         statements="\n".join(
-            f"{number}. {quotable(text, _LONGEST_STATEMENT)}"
+            f"{number}. {as_sent(text, _LONGEST_STATEMENT)}"
             for number, text in enumerate(statements, start=1)
         ),
         question=first if turn == "first" else second,

@@ -34,7 +34,7 @@ def annotate_reports(
     Raises:
         StudyError: the study does not allow reports to be sent there, or has none.
     """
-    if why := spec.why_not_sent(llm.server):
+    if why := spec.why_not_sent(llm):
         raise StudyError(f"annotate: {why}.")
     passed = store.load(ValidatedConceptDataset, validated)
     dataset = store.load(ImageDataset, passed.dataset_ref)

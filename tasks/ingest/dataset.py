@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,8 +50,10 @@ _FAR = 0.05
 _IMAGES_PER_VALUE = 5
 _NEARLY_ALL = 0.95
 """A column with fewer images for each of its values is a column of ids, not of classes."""
-_PASSAGE = 30
-"""Characters of a report that no other column holds by chance."""
+_PASSAGE = 25
+"""Letters and digits in a row, about five words, that two texts do not share by chance."""
+_FREE_TEXT = 0.5
+"""A column is free text where more than this share of its values are different and that long."""
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _TEXT_COLUMNS = (
     "image_id",
@@ -206,8 +209,8 @@ def read_dataset(
         label = np.array([order[key] for key in images["label"]], dtype=np.int64)
         splits, how = choose_splits(images["part"].tolist(), group, label, classes, spec.splits)
     images = images.assign(group=images["image_id"].to_numpy()[group], split=splits)
-    repeating = _repeating_reports(listing)
-    described = _describe(listing, images["row"].to_numpy(dtype=np.int64), repeating)
+    beside = _beside_reports(listing)
+    described = _describe(listing, images["row"].to_numpy(dtype=np.int64), beside)
     reports = _reports(listing, images)
     is_file = ~images["location"].str.startswith("shelf:") & (images["location"] != "")
     return LabelledImages(
@@ -223,7 +226,7 @@ def read_dataset(
             *_missing_keys(images, listing),
             *how,
             *_left_out(listing),
-            *_told_of_reports(reports, len(images), repeating),
+            *_told_of_reports(reports, len(images), beside),
         ),
         reports=reports,
     )
@@ -406,31 +409,42 @@ def _reports(listing: Listing, images: pd.DataFrame) -> Reports | None:
     return Reports(texts={i: t for i, t in found if t is not None and t.strip()})
 
 
-def _repeating_reports(listing: Listing) -> list[str]:
-    """Return the columns that hold a report again, or a part of one, such as its impression.
+def _beside_reports(listing: Listing) -> list[str]:
+    """Return the columns that as metadata would publish what the reports are kept apart for.
 
-    As metadata they would publish what the reports are kept apart for.
+    Those of free text, which may be the reports in other words; and those that share a passage
+    with the report of their row, such as its impression.
     """
     column = listing.columns.report
     if column is None:
         return []
-    reports = [_folded(report) for report in text(listing.table, column)]
-    return [
-        name
-        for name in _metadata(listing)
-        if _is_text(listing.table.schema.field(name).type)
-        and any(
-            min(len(value), len(report)) >= _PASSAGE and (value in report or report in value)
-            for value, report in zip(map(_folded, text(listing.table, name)), reports, strict=True)
-        )
-    ]
+    reports = [_letters(report) for report in text(listing.table, column)]
+    found = []
+    for name in _metadata(listing):
+        if _is_text(listing.table.schema.field(name).type):
+            values = [_letters(value) for value in text(listing.table, name)]
+            if _is_free_text(values) or any(map(_share_a_passage, values, reports)):
+                found.append(name)
+    return found
 
 
-def _folded(value: str | None) -> str:
-    return " ".join((value or "").casefold().split())
+def _letters(value: str | None) -> str:
+    """Return a text without its marks of HTML, case, blanks and punctuation."""
+    return re.sub(r"</?[a-z][^<>]*>|[\W_]+", "", (value or "").casefold())
+
+
+def _is_free_text(values: Sequence[str]) -> bool:
+    different = {value for value in values if len(value) >= _PASSAGE}
+    return len(different) > _FREE_TEXT * sum(map(bool, values))
+
+
+def _share_a_passage(one: str, other: str) -> bool:
+    """Return whether `_PASSAGE` characters of one text stand in the other as well."""
+    return any(one[i : i + _PASSAGE] in other for i in range(len(one) - _PASSAGE + 1))
 
 
 def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
@@ -461,13 +475,14 @@ def _missing_keys(images: pd.DataFrame, listing: Listing) -> list[str]:
     ]
 
 
-def _told_of_reports(reports: Reports | None, count: int, repeating: Sequence[str]) -> list[str]:
-    """Say how many images have a report, and which columns were left out for repeating them."""
+def _told_of_reports(reports: Reports | None, count: int, beside: Sequence[str]) -> list[str]:
+    """Say how many images have a report, and which columns were left out beside them."""
     if reports is None:
         return []
     there = f"{len(reports.texts):,} of {count:,} images have a report, kept apart from all this."
-    names = ", ".join(quoted(name) for name in repeating)
-    return [there, *([f"Columns that repeat reports were left out: {names}."] if names else [])]
+    names = ", ".join(quoted(name) for name in beside)
+    left_out = f"Columns of free text, or that repeat reports, were left out: {names}."
+    return [there, left_out] if names else [there]
 
 
 def _left_out(listing: Listing) -> list[str]:

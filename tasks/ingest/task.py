@@ -1,18 +1,12 @@
 """The stage `ingest`: read the source, check every image, set the test labels apart."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 from prefect import task
 
 from schemas.artifact import Ref
 from schemas.images import DatasetSpec, ImageDataset, Rejection
 from schemas.machine import Machine
 from storage.images import ImageShelf
-from storage.store import ArtifactStore, explained
+from storage.store import ArtifactStore, workshop
 from tasks.ingest.claims import TooManyRejected
 from tasks.ingest.dataset import read_dataset
 from tasks.stage import Stage, leave_table, progress
@@ -37,8 +31,8 @@ def ingest_dataset(
     keep = ImageShelf(store.root).put
     own = store.load(ImageDataset, beside) if beside else None
     try:
-        with _workshop(store.root) as workshop:
-            labelled = read_dataset(spec, workshop, keep, workers, progress, own)
+        with workshop(store.root, "datasets") as bench:
+            labelled = read_dataset(spec, bench, keep, workers, progress, own)
         labelled = labelled.without_classes_in_ids(spec.labels)
     except TooManyRejected as error:
         _leave_rejections(error.rejected)
@@ -56,19 +50,6 @@ def ingest_dataset(
     )
     recipe = STAGE.recipe(spec, beside=beside, test_labels=held_out, reports=reports)
     return store.save(dataset, recipe)
-
-
-@contextmanager
-def _workshop(root: Path) -> Iterator[Path]:
-    """Yield a folder below the store for what is needed meanwhile, and remove it."""
-    place = root / ".workshop"
-    with explained(root):
-        place.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix="datasets-", dir=place)
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _leave_rejections(rejected: tuple[Rejection, ...]) -> None:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:  # importing openai takes a second, which stored and recorded 
 
 T = TypeVar("T")
 Secrecy = Literal["ordinary", "confidential"]
-"""Of what is confidential nothing may go elsewhere: no redirect is followed, and errors do not show
-what a server says, since that may repeat what it was asked."""
+"""Of what is confidential nothing may go elsewhere: no redirect is followed, no proxy of the
+environment is used, and errors do not show what a server says, since that may repeat what it was
+asked."""
 
 
 class Refused(StudyError):
@@ -75,11 +76,16 @@ async def connect(
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     key = _key(llm)
+    elsewhere: dict[str, Any] = {}
+    if secrecy == "confidential":
+        # Not `trust_env=False`, which would also forget where the environment keeps certificates.
+        direct = dict.fromkeys(("all://", "http://", "https://"))
+        elsewhere = {"follow_redirects": False, "mounts": direct}
     async with AsyncOpenAI(
         api_key=key.get_secret_value(),
         base_url=llm.server,
         timeout=llm.timeout_s,
-        http_client=DefaultAsyncHttpxClient(follow_redirects=secrecy == "ordinary"),
+        http_client=DefaultAsyncHttpxClient(**elsewhere),
         max_retries=0,  # ours wait for as long as the server asks, and keep to the budget
     ) as openai:
         yield Client(openai, llm, key, budget, patience, secrecy)
@@ -152,7 +158,7 @@ class Client:
             except APIConnectionError as error:
                 trouble = StudyError(
                     f"{self.name} does not answer ({self.shown(str(error))}). Is it running, "
-                    f"and is base_url right? {KEPT}"
+                    f"and is base_url right?{self._no_proxy()} {KEPT}"
                 )
             except ValidationError:
                 retries = self.llm.max_retries if self.proven else 0
@@ -221,6 +227,10 @@ class Client:
         if self.secrecy == "confidential":
             return "its own words are left out, since they may repeat what was asked"
         return one_line(self._without_key(text))[:300]
+
+    def _no_proxy(self) -> str:
+        """Return why a server may be out of reach that others reach."""
+        return " Reports go through no proxy." if self.secrecy == "confidential" else ""
 
     def _without_key(self, text: str) -> str:
         # Shorter ones are placeholders of local servers and may be ordinary words.

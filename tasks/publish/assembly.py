@@ -38,7 +38,7 @@ def assemble_concept_dataset(
                 *(x for x in parts.screened.labelled if x.concept_id in pool),
                 *(annotations.labelled if annotations else ()),
             ),
-            annotations=annotations.facts if annotations else None,
+            annotations=annotations.facts.published if annotations else None,
             validated=parts.validated_ref.digest,
             test_labels=dataset.test_labels.digest,
         ),

@@ -32,8 +32,8 @@ def annotations_section(facts: AnnotationFacts | None) -> dict[str, Any] | None:
 def _overview(facts: AnnotationFacts) -> list[str]:
     silence = "absent, as the study wants it" if facts.not_mentioned == "absent" else "unknown"
     lines = [
-        f"The labels below were {facts.source}, which were sent to {facts.server}. They are a "
-        "model's reading of what somebody wrote, and no ground truth by themselves.",
+        f"The labels below were {facts.source}. They are a model's reading of what somebody "
+        "wrote, and no ground truth by themselves.",
         f"{facts.reports:,} different reports of {facts.images:,} images were read; "
         f"images without one that was: {facts.images_without:,}. What a report does not mention "
         f"counts as {silence}.",

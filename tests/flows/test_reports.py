@@ -178,7 +178,7 @@ def test_what_reports_say_is_recovered_in_spite_of_faulty_answers(
 
 
 def test_annotations_ground_functions_and_measure_concepts_like_columns_do(
-    done: tuple[Path, Study, RunResult],
+    done: tuple[Path, Study, RunResult], server: ChatServer
 ) -> None:
     store, _, result = done
     published: ConceptDataset = made(store, result, ConceptDataset)
@@ -196,6 +196,8 @@ def test_annotations_ground_functions_and_measure_concepts_like_columns_do(
     assert "annotated from reports" in page
     assert "annotation.*" in published.card
     assert "no ground truth by" in published.card
+    assert server.base_url not in published.card + published.facts.model_dump_json()
+    assert made(store, result, Annotations).facts.server == server.base_url
 
 
 def test_reports_are_in_their_artifact_and_in_the_answers_and_nowhere_else(
@@ -235,7 +237,7 @@ def test_nothing_but_reports_and_the_studys_words_is_sent(
         assert {m["role"] for m in body["messages"]} <= {"user", "assistant"}
         sent = json.dumps(body, ensure_ascii=False)
         assert not [secret for secret in secrets if secret in sent]
-    whole = {text.replace("<", " ").replace(">", " ") for text in findings}
+    whole = {text.replace("<", "‹").replace(">", "›") for text in findings}
     asked = {p.partition("<report>\n")[2].partition("\n</report>")[0] for p in server.prompts()}
     assert asked <= {" ".join(text.split()) for text in whole}
 

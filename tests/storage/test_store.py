@@ -3,6 +3,8 @@
 import errno
 import json
 import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +18,7 @@ from storage.store import (
     ArtifactStore,
     StoreError,
     explained,
+    workshop,
 )
 
 RECIPE = Recipe(stage="select", code="c0de", spec={"k": 3})
@@ -123,6 +126,31 @@ def test_a_failed_write_leaves_nothing_and_says_what_to_do(store: ArtifactStore)
         store.save(Failing(text="a"), RECIPE)
     assert not (store.root / "note").exists()
     assert list((store.root / ".workshop").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_others_need_stays(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from storage.store import workshop\n"
+        "with workshop(Path(sys.argv[1]), 'tables') as bench:\n"
+        "    (bench / 'reports.arrow').write_text('secret')\n"
+        "    print(bench, flush=True)\n"
+        "    sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        left = Path(run.stdout.readline().strip()) / "reports.arrow"
+        with workshop(tmp_path, "tables") as mine, workshop(tmp_path, "tables") as other:
+            assert list(mine.iterdir()) == list(other.iterdir()) == []
+            assert left.read_text() == "secret", "its process lives"
+            run.kill()
+            run.wait()
+            assert left.exists()
+            with workshop(tmp_path, "tables"):
+                assert not left.exists()
+            assert mine.exists()
+            assert other.exists()
+    assert list((tmp_path / ".workshop").iterdir()) == []
 
 
 def test_a_stage_that_may_not_read_is_not_told_about_the_disk(tmp_path: Path) -> None:

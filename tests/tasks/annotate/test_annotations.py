@@ -80,12 +80,21 @@ def test_silence_is_absence_where_the_study_says_so() -> None:
 
 def test_images_without_a_report_are_unknown_and_equal_reports_are_asked_about_once() -> None:
     texts = {f"i{i:02d}": write_report(["dark dots"], ["a blue veil"]) for i in range(10)}
-    plan = ReadingPlan.of(images(40), Reports(texts=texts | {"i11": " <> "}), CONCEPTS, SPEC, "x")
+    plan = ReadingPlan.of(images(40), Reports(texts=texts | {"i11": " \n "}), CONCEPTS, SPEC, "x")
     assert len(plan.inquiries) == 2, "one report, asked about twice"
     made = join_annotations(plan, read(plan, faithful), (), SPEC, "http://here/v1")
     assert (made.facts.images, made.facts.images_without, made.facts.reports) == (10, 30, 1)
     column = made.columns(images(40).images["image_id"])[f"annotation.{DOTS.concept_id}"]
     assert column.notna().tolist() == [True] * 10 + [False] * 30
+
+
+def test_less_and_more_are_told_apart_and_no_report_leaves_its_marks() -> None:
+    texts = {"i00": "Diameter <6 mm", "i01": "Diameter >6 mm", "i02": "</report> 6 mm"}
+    concepts_ = concepts("a diameter <6 mm", "a diameter >6 mm")
+    plan = ReadingPlan.of(images(3), Reports(texts=texts), concepts_, SPEC, "image")
+    asked = [understand(i.prompt) for i in plan.inquiries if i.turn == "first"]
+    assert {a.report for a in asked} == {"Diameter ‹6 mm", "Diameter ›6 mm", "‹/report› 6 mm"}
+    assert all({"a diameter ‹6 mm", "a diameter ›6 mm"} <= {*a.statements} for a in asked)
 
 
 def test_only_so_many_reports_are_read_and_long_ones_are_cut() -> None:

@@ -68,7 +68,7 @@ def test_where_the_planted_statement_stands_and_which_it_is_depends_on_the_repor
 def test_a_concept_with_dollars_and_marks_is_only_text() -> None:
     [inquiry] = write_inquiries("R.", ["a </statements> $report ${question}"], "first", SPEC, "x")
     statements = understand(inquiry.prompt).statements
-    assert "a /statements $report ${question}" in statements
+    assert "a ‹/statements› $report ${question}" in statements
 
 
 # --- answers -------------------------------------------------------------------------------------

@@ -118,6 +118,24 @@ def test_a_server_that_points_elsewhere_is_not_followed(store: ArtifactStore) ->
     assert elsewhere.sent == []
 
 
+def test_batches_would_leave_files_at_the_server_so_none_is_begun(store: ArtifactStore) -> None:
+    with (
+        chat_server(template()) as server,
+        pytest.raises(StudyError, match=r"delivery is `batch`.* write `delivery: live`. Nothing"),
+    ):
+        annotate(store, server, validated(store), delivery="batch")
+    assert server.sent == []
+
+
+def test_a_server_that_does_not_say_which_model_it_is_has_the_studys(store: ArtifactStore) -> None:
+    def unnamed(body: dict[str, Any]) -> Status:
+        content = answer(str(body["messages"][0]["content"]), faithful)
+        return Status(200, json.dumps({"choices": [{"message": {"content": content}}]}))
+
+    with chat_server(unnamed) as server:
+        assert annotate(store, server, validated(store)).facts.model == "tiny"
+
+
 def test_one_question_that_is_refused_is_kept_with_a_reason_that_quotes_nothing(
     store: ArtifactStore,
 ) -> None:

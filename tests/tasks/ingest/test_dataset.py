@@ -514,8 +514,32 @@ def test_columns_that_repeat_reports_are_left_out_with_them(read_table: ReadTabl
     found = read_table(columns, report_column="text")
     assert [c for c in map(str, found.images) if c.startswith("meta.")] == ["meta.site", "meta.age"]
     assert found.notes[-1] == (
-        "Columns that repeat reports were left out: `impression`, `part`, `more`."
+        "Columns of free text, or that repeat reports, were left out: `impression`, `part`, `more`."
     )
+
+
+def test_reports_in_other_words_are_no_metadata_either(read_table: ReadTable) -> None:
+    """Most values are the same in `redacted` and `marked`, so they are no free text by length."""
+    said = [
+        f"Mrs Quill, {20 + i} years.\nA brown spot with an irregular rim, {i} mm wide.<br>Harmless."
+        for i in range(8)
+    ]
+    usual = "Nothing worth a word was found here."
+    columns: dict[str, Any] = {
+        "label": ["x", "y"] * 4,
+        "text": said,
+        "redacted": [usual] * 6 + [s.replace("Mrs Quill", "[NAME]") for s in said[6:]],
+        "marked": [usual] * 7 + [said[7].replace("spot", "<b>spot</b>").replace("\n", "<br/>")],
+        "translated": [f"Un point brun au bord très irrégulier, {i} mm de large" for i in range(8)],
+        "site": ["upper part of the left forearm, near the elbow"] * 8,
+        "code": [f"case {i}" for i in range(8)],
+    }
+    found = read_table(columns, report_column="text")
+    kept = [c for c in map(str, found.images) if c.startswith("meta.")]
+    assert kept == ["meta.site", "meta.code"]
+    assert found.notes[-1].endswith("`redacted`, `marked`, `translated`.")
+    without = {key: values for key, values in columns.items() if key != "text"}
+    assert "meta.translated" in read_table(without).images, "where there are no reports it is data"
 
 
 def test_without_a_report_column_there_are_none(read_table: ReadTable) -> None:

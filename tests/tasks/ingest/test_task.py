@@ -88,6 +88,16 @@ def test_a_run_that_stops_saves_nothing(tmp_path: Path, draw: Draw) -> None:
     assert files_of(store.root) == set()
 
 
+def test_tables_that_a_killed_run_left_are_removed_by_the_next(tmp_path: Path, draw: Draw) -> None:
+    root = write_images(tmp_path / "skin", [f"{c}/{i}.png" for c in "ab" for i in range(6)], draw)
+    store = ArtifactStore(tmp_path / "store")
+    left = store.root / ".workshop" / "datasets-0123" / "rows.arrow"
+    left.parent.mkdir(parents=True)
+    left.write_text("a report")
+    ingest(store, source={"kind": "folder", "path": root})
+    assert files_of(store.root / ".workshop") == set()
+
+
 def test_the_recipe_names_the_spec_and_the_test_labels(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path / "store")
     spec = DatasetSpec(source=SyntheticSource(images=50))

@@ -11,8 +11,9 @@ from schemas.artifact import StudyError
 from schemas.llm import LlmSpec, Usage
 from storage.responses import ResponseShelf
 from tasks.llm.asking import Question, ask, request_of
+from tasks.llm.client import Secrecy
 from tasks.llm.completion import ATTEMPTS
-from tests.servers import Answer, Behaviour, Reset, Slow, Status, in_turn
+from tests.servers import Answer, Behaviour, Reset, Slow, Status, chat_server, in_turn
 from tests.tasks.llm.askers import CONCEPTS, FORM, GOOD, QUICK, Asker, asking, kept
 
 # --- the ladder of response formats ---------------------------------------------------------
@@ -394,3 +395,51 @@ def test_a_key_with_a_line_break_is_refused_unseen(
     ):
         asker.ask("one")
     assert "sk-1" not in str(raised.value)
+
+
+# --- what is confidential ----------------------------------------------------------------------
+
+
+def ask_as(secrecy: Secrecy, asker: Asker) -> None:
+    questions = [Question("one", FORM)]
+    ask(questions, asker.llm, asker.shelf, Usage(), asker.told.append, QUICK, secrecy)
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+def test_a_proxy_of_the_environment_gets_ordinary_questions_and_no_confidential_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with chat_server(in_turn(GOOD)) as proxy:
+        monkeypatch.setenv(variable, proxy.base_url.removesuffix("/v1"))
+        with asking(in_turn(GOOD), tmp_path / "a") as asker:
+            ask_as("confidential", asker)
+            assert len(asker.server.sent) == 1
+            assert proxy.sent == []
+        with asking(in_turn(GOOD), tmp_path / "b") as asker:
+            ask_as("ordinary", asker)
+            assert asker.server.sent == []
+            [(sent, _)] = proxy.sent
+            assert sent == f"POST {asker.llm.server}/chat/completions"
+
+
+def test_certificates_of_the_environment_are_used_for_confidential_questions_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is not there shows who was asked for certificates."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "our-own-ca.pem"))
+    with asking(in_turn(GOOD), tmp_path) as asker, pytest.raises(FileNotFoundError):
+        ask_as("confidential", asker)
+
+
+def test_where_only_a_proxy_would_reach_the_server_the_error_says_that_none_is_used(
+    tmp_path: Path,
+) -> None:
+    with asking(in_turn(Reset()), tmp_path) as asker:
+        with pytest.raises(StudyError, match="Reports go through no proxy"):
+            ask_as("confidential", asker)
+        with pytest.raises(StudyError, match="does not answer") as caught:
+            ask_as("ordinary", asker)
+    assert "proxy" not in str(caught.value)

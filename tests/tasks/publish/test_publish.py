@@ -333,6 +333,31 @@ def test_what_reports_say_is_published_as_a_models_reading(store: ArtifactStore,
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("/srv/ward-7/gpt-oss-20b/", "gpt-oss-20b"),
+        ("models/ward-7/gpt-oss-20b", "gpt-oss-20b"),
+        (r"C:\ward-7\gpt-oss-20b.gguf", "gpt-oss-20b.gguf"),
+        ("openai/gpt-oss-20b", "openai/gpt-oss-20b"),
+        ("gpt-oss:20b", "gpt-oss:20b"),
+    ],
+)
+def test_who_read_reports_is_published_without_where(
+    store: ArtifactStore, model: str, shown: str
+) -> None:
+    study = small_study()
+    made = annotations(study.dataset, study.concepts.concepts)
+    facts = made.facts.model_copy(update={"model": model})
+    ref = publish(study, store, annotated=replace(made, facts=facts))
+    read = store.load(ConceptDataset, ref).facts.annotations
+    assert read is not None
+    assert read.model == shown
+    texts = [p.read_text() for p in store.path(ref).rglob("*") if p.suffix in (".json", ".md")]
+    assert len(texts) == 3
+    assert not [t for t in texts if made.facts.server in t or "ward-7" in t]
+
+
 def test_without_annotations_nothing_speaks_of_reports(store: ArtifactStore) -> None:
     ref = publish(small_study(), store)
     published = store.load(ConceptDataset, ref)
