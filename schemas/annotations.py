@@ -42,7 +42,8 @@ class AnnotateSpec(BaseModel, frozen=True, extra="forbid"):
         default=0.2,
         gt=0,
         le=1,
-        description="share of the reports outside the test split, 50 at least, asked about twice",
+        description="share of the reports outside the test split, 50 at least, asked about twice, "
+        "besides those that it takes to check each concept",
     )
     min_kappa: float = Field(
         default=0.4,
@@ -76,11 +77,11 @@ class AnnotateSpec(BaseModel, frozen=True, extra="forbid"):
 
 
 class ColumnAgreement(BaseModel, frozen=True):
-    """Annotations held against a column of the data, on images outside the test split."""
+    """First answers held against a column of the data, on images outside the test split."""
 
     attribute: str
     denied: bool = Field(description="whether the concept is there where the attribute is not")
-    images: int = Field(description="of which the column and the annotations say something")
+    images: int = Field(description="of which the column and the first answers say something")
     accuracy: float | None = Field(description="share that agree; empty where there are none")
     kappa: float | None = Field(description="Cohen's; empty where undefined")
 
@@ -95,10 +96,21 @@ class AnnotatedConcept(BaseModel, frozen=True):
     not_mentioned: int
     unanswered: int = Field(description="images with a report, and no usable answer about it")
     checked: int = Field(description="reports that were asked about twice, with two usable answers")
-    agreement: float | None = Field(description="share of these with the same answer twice")
+    decided: int = Field(
+        description="of these, with answers that both say whether it is there; silence says so "
+        "where it is taken for absence"
+    )
+    agreement: float | None = Field(
+        description="share of the checked with the same answer twice; reports that mention it are "
+        "more among them than among all"
+    )
     kappa: float | None = Field(
         description="Cohen's, of the two answers: the lower of that of all three and that of "
-        "present against absent; empty where undefined"
+        "present against absent; empty where either is undefined"
+    )
+    luck: float = Field(
+        description="probability that one who guesses between present and absent agrees as well: "
+        "Fisher's exact test of the decided, one-sided"
     )
     column: ColumnAgreement | None = Field(
         default=None, description="where a column of the data decides it, and so comes first"
@@ -130,7 +142,9 @@ class AnnotationFacts(BaseModel, frozen=True):
     images_without: int = Field(description="without a report, or beyond the limit of reports")
     reports: int = Field(description="different ones")
     cut: int = Field(description="reports that were longer than what was sent of them")
-    checked_reports: int = Field(description="asked about twice, the list turned round")
+    checked_reports: int = Field(
+        description="asked about twice, the list turned round; not each about all concepts"
+    )
     questions: int
     contradicted: int = Field(
         description="concepts of a report that were answered in two ways, and count as unanswered"

@@ -1,7 +1,9 @@
 """From reports to annotations of images: who is asked, what comes of it, and what it is worth."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -25,31 +27,35 @@ from schemas.screened import LabelledConcept
 from tasks.annotate.asking import (
     Inquiry,
     Outcome,
-    Turn,
+    Said,
     as_sent,
-    count_checked,
     in_drawn_order,
     read_reports,
     write_inquiries,
+    write_second_inquiries,
 )
 from tasks.llm.agreement import cohen_kappa
 from tasks.llm.asking import Answers
 from tasks.llm.quoting import one_line
 
-Said = Mapping[str, Mapping[int, ReportAnswer]]
-"""Report -> place of a concept -> answer."""
+Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""What is asked and how often -> told how many requests are answered."""
+MAX_LUCK: Final = 0.01
+"""A concept is used where guesses between present and absent agree as well no more often."""
 
 
 @dataclass(frozen=True)
 class ReadingPlan:
-    """Which reports are read, which of them twice, and everything that is asked."""
+    """Which reports are read, which of them may be read twice, and what is asked at first."""
 
     dataset: ImageDataset
     reports: Mapping[str, str]
     """Image id -> its report as it is sent, for the images whose report is read."""
     cut: int
-    checked: tuple[str, ...]
+    checkable: tuple[str, ...]
+    """Reports of training and validation images, in their drawn order."""
     concepts: tuple[Concept, ...]
+    modality: str
     inquiries: tuple[Inquiry, ...]
 
     @classmethod
@@ -61,10 +67,10 @@ class ReadingPlan:
         spec: AnnotateSpec,
         modality: str,
     ) -> "ReadingPlan":
-        """Plan the questions; equal reports are asked about once.
+        """Plan the first questions; equal reports are asked about once.
 
-        Twice are asked reports of training and validation images alone: what is decided by their
-        agreement must not be decided by test images.
+        Reports of test images alone are never asked about twice: what is decided by agreement
+        must not be decided by them.
         """
         sent = {i: as_sent(text, spec.longest_report) for i, text in reports.texts.items()}
         read = in_drawn_order([text for text in sent.values() if text])[: spec.max_reports]
@@ -72,10 +78,7 @@ class ReadingPlan:
         sent = {i: sent[i] for i in sorted(sent) if sent[i] in among}
         held_out = set(dataset.images["image_id"].to_numpy()[dataset.rows("test")])
         open_to_all = {text for i, text in sent.items() if i not in held_out}
-        checkable = [text for text in read if text in open_to_all]
-        checked = tuple(checkable[: count_checked(len(checkable), spec)])
         texts = [c.text for c in concepts]
-        turns: tuple[tuple[Turn, Iterable[str]], ...] = (("first", read), ("second", checked))
         longer = {
             sent[i]
             for i, text in reports.texts.items()
@@ -85,15 +88,20 @@ class ReadingPlan:
             dataset=dataset,
             reports=sent,
             cut=len(longer),
-            checked=checked,
+            checkable=tuple(text for text in read if text in open_to_all),
             concepts=tuple(concepts),
+            modality=modality,
             inquiries=tuple(
                 inquiry
-                for turn, asked_about in turns
-                for report in asked_about
-                for inquiry in write_inquiries(report, texts, turn, spec, modality)
+                for report in read
+                for inquiry in write_inquiries(report, texts, "first", spec, modality)
             ),
         )
+
+    def check(self, first: Said, spec: AnnotateSpec) -> tuple[Inquiry, ...]:
+        """Return what is asked again, which depends on the first answers."""
+        texts = [c.text for c in self.concepts]
+        return write_second_inquiries(first, self.checkable, texts, spec, self.modality)
 
 
 def annotate(
@@ -103,18 +111,18 @@ def annotate(
     llm: LlmSpec,
     answers: Answers,
     spent: Usage,
-    advance: Callable[[int], None],
+    watch: Watch,
 ) -> Annotations:
     """Return what a language model reads in the reports, and which of it can be relied upon.
 
     Args:
-        plan: what is asked.
+        plan: what is asked at first.
         labelled: the concepts that columns of the data decide.
         spec: the consent, and what answers must hold to be used.
         llm: the model.
         answers: where its answers are kept.
         spent: what the study has spent on it so far.
-        advance: told how many requests are answered.
+        watch: shows how far it is.
 
     Raises:
         StudyError: the study does not allow reports to be sent to this server; the server refuses
@@ -122,33 +130,36 @@ def annotate(
     """
     if why := spec.why_not_sent(llm):
         raise StudyError(f"annotate: {why}.")
-    outcome = read_reports(plan.inquiries, spec, llm, answers, spent, advance)
-    return join_annotations(plan, outcome, labelled, spec, llm.server)
+    with watch("reading reports", len(plan.inquiries)) as advance:
+        first = read_reports(plan.inquiries, spec, llm, answers, spent, advance)
+    again = plan.check(first.said, spec)
+    with watch("reading reports again", len(again)) as advance:
+        second = read_reports(again, spec, llm, answers, spent + first.usage, advance)
+    return join_annotations(plan, first, second, labelled, spec, llm.server)
 
 
 def join_annotations(
     plan: ReadingPlan,
-    outcome: Outcome,
+    first: Outcome,
+    second: Outcome,
     labelled: Sequence[LabelledConcept],
     spec: AnnotateSpec,
     server: str,
 ) -> Annotations:
     """Give every image what was read in its report, and judge every concept by what is known.
 
-    Where a report was read twice and its answers differ, neither counts.
+    Where a report was read twice and its answers differ, neither counts. Columns are held against
+    the first answers, as they were before that: most reports are read once.
     """
-    first, second = (_said(plan.inquiries, outcome, turn) for turn in ("first", "second"))
+    said, again = first.said, second.said
     settled = {
-        report: {p: a for p, a in said.items() if second.get(report, {}).get(p, a) == a}
-        for report, said in first.items()
+        report: {p: a for p, a in of.items() if again.get(report, {}).get(p, a) == a}
+        for report, of in said.items()
     }
-    table = pd.DataFrame({"image_id": list(plan.reports)}, dtype=object)
-    for place, concept in enumerate(plan.concepts):
-        told = [settled.get(report, {}).get(place) for report in plan.reports.values()]
-        table[concept.concept_id] = pd.Series(told, dtype=object)
+    table = _of_images(plan, settled)
     by_column = {x.concept_id: x for x in labelled}
     facts = AnnotationFacts(
-        model=outcome.model,
+        model=first.model,
         server=server,
         not_mentioned=spec.not_mentioned,
         min_kappa=spec.min_kappa,
@@ -156,30 +167,34 @@ def join_annotations(
         images_without=len(plan.dataset) - len(table),
         reports=len(set(plan.reports.values())),
         cut=plan.cut,
-        checked_reports=len(plan.checked),
-        questions=len(plan.inquiries),
-        contradicted=sum(len(said) - len(settled[report]) for report, said in first.items()),
-        failures=tuple(_failures(plan, outcome)),
+        checked_reports=len({inquiry.report for inquiry in second.inquiries}),
+        questions=len(first.inquiries) + len(second.inquiries),
+        contradicted=sum(len(of) - len(settled[report]) for report, of in said.items()),
+        failures=(*_failures(plan, first), *_failures(plan, second)),
         concepts=tuple(
-            _unjudged(plan, place, table, first, second, spec)
-            for place in range(len(plan.concepts))
+            _unjudged(plan, place, table, said, again, spec) for place in range(len(plan.concepts))
         ),
-        usage=outcome.usage,
+        usage=first.usage + second.usage,
     )
-    made = Annotations(facts, table)
-    judged = tuple(
-        _judged(c, _against_column(made, plan.dataset, by_column.get(c.concept_id)), spec)
-        for c in facts.concepts
-    )
-    return Annotations(facts.model_copy(update={"concepts": judged}), table)
+    as_read = Annotations(facts, _of_images(plan, said))
+    open_to_all = (plan.dataset.images["split"] != "test").to_numpy()
+    judged = []
+    for concept in facts.concepts:
+        read = plan.dataset.images["image_id"].map(as_read.truth(concept.concept_id))
+        read = read.astype("boolean").where(open_to_all)
+        column = _against_column(read, plan.dataset, by_column.get(concept.concept_id))
+        why = _why_unused(concept, column, int(read.notna().sum()), spec)
+        judged.append(concept.model_copy(update={"column": column, "why_unused": why}))
+    return Annotations(facts.model_copy(update={"concepts": tuple(judged)}), table)
 
 
-def _said(inquiries: Sequence[Inquiry], outcome: Outcome, turn: str) -> Said:
-    said: dict[str, dict[int, ReportAnswer]] = {}
-    for inquiry, reading in zip(inquiries, outcome.readings, strict=True):
-        if inquiry.turn == turn:
-            said.setdefault(inquiry.report, {}).update(reading.answers)
-    return said
+def _of_images(plan: ReadingPlan, said: Said) -> pd.DataFrame:
+    """Return what is said of each image, by what is said of its report."""
+    table = pd.DataFrame({"image_id": list(plan.reports)}, dtype=object)
+    for place, concept in enumerate(plan.concepts):
+        told = [said.get(report, {}).get(place) for report in plan.reports.values()]
+        table[concept.concept_id] = pd.Series(told, dtype=object)
+    return table
 
 
 def _failures(plan: ReadingPlan, outcome: Outcome) -> Iterator[AnnotationFailure]:
@@ -187,7 +202,7 @@ def _failures(plan: ReadingPlan, outcome: Outcome) -> Iterator[AnnotationFailure
     image: dict[str, str] = {}
     for image_id, report in plan.reports.items():
         image.setdefault(report, image_id)
-    for inquiry, reading in zip(plan.inquiries, outcome.readings, strict=True):
+    for inquiry, reading in zip(outcome.inquiries, outcome.readings, strict=True):
         if reading.problem:
             places = [place + 1 for place in inquiry.listed if place is not None]
             yield AnnotationFailure(
@@ -213,11 +228,12 @@ def _unjudged(
     concept = plan.concepts[place]
     twice = [
         (first[report][place], second[report][place])
-        for report in plan.checked
+        for report in plan.checkable
         if place in first.get(report, {}) and place in second.get(report, {})
     ]
     codes = np.array([[_code(a, spec) for a in pair] for pair in twice], dtype=np.int64)
-    one, other = codes.reshape(-1, 2).T
+    codes = codes.reshape(-1, 2)
+    decided = codes[(codes != ANSWERS.index("not mentioned")).all(axis=1)]
     counts = table[concept.concept_id].value_counts()
     return AnnotatedConcept(
         concept_id=concept.concept_id,
@@ -227,20 +243,38 @@ def _unjudged(
         not_mentioned=int(counts.get("not mentioned", 0)),
         unanswered=len(table) - int(counts.sum()),
         checked=len(twice),
-        agreement=float((one == other).mean()) if twice else None,
-        kappa=_lower_kappa(codes.reshape(-1, 2)),
+        decided=len(decided),
+        agreement=float((codes[:, 0] == codes[:, 1]).mean()) if twice else None,
+        kappa=_lower_kappa(codes, decided),
+        luck=_luck(decided),
     )
 
 
-def _lower_kappa(codes: Int[np.ndarray, "report 2"]) -> float | None:
+def _lower_kappa(
+    codes: Int[np.ndarray, "report 2"], decided: Int[np.ndarray, "decided 2"]
+) -> float | None:
     """Return the lower of two kappas: of all answers, and of those that both decide something.
 
     A model that knows what is mentioned, and guesses what is said of it, agrees with itself on
-    the former; one that decides by chance whether anything is said, on the latter.
+    the former; one that decides by chance whether anything is said, on the latter. None where
+    either is undefined.
     """
-    decided = codes[(codes != ANSWERS.index("not mentioned")).all(axis=1)]
-    both = (cohen_kappa(*codes.T), cohen_kappa(*decided.T))
-    return min((kappa for kappa in both if kappa is not None), default=None)
+    of_all, of_decided = cohen_kappa(*codes.T), cohen_kappa(*decided.T)
+    return None if of_all is None or of_decided is None else min(of_all, of_decided)
+
+
+def _luck(decided: Int[np.ndarray, "decided 2"]) -> float:
+    """Return how likely second answers that do not depend on the first agree as well or better.
+
+    Given how often each turn says `present`, the number of times both say it is hypergeometric,
+    and this is its upper tail: Fisher's exact test, one-sided (Fisher, Journal of the Royal
+    Statistical Society 98(1), 1935). 1 where a turn always says the same, or nothing is decided.
+    """
+    from scipy.stats import hypergeom
+
+    present = decided == ANSWERS.index("present")
+    one, other = present.sum(axis=0)
+    return float(hypergeom.sf(present.all(axis=1).sum() - 1, len(decided), one, other))
 
 
 def _code(answer: ReportAnswer, spec: AnnotateSpec) -> int:
@@ -250,14 +284,13 @@ def _code(answer: ReportAnswer, spec: AnnotateSpec) -> int:
 
 
 def _against_column(
-    made: Annotations, dataset: ImageDataset, by: LabelledConcept | None
+    read: "pd.Series[Any]", dataset: ImageDataset, by: LabelledConcept | None
 ) -> ColumnAgreement | None:
-    """Hold annotations against the column that decides their concept, away from test images."""
+    """Hold what was read of each image against the column that decides its concept."""
     if by is None:
         return None
     truth = dataset.attribute(by.attribute)
-    read = dataset.images["image_id"].map(made.truth(by.concept_id)).astype("boolean")
-    seen = (dataset.images["split"] != "test").to_numpy() & truth.known & read.notna().to_numpy()
+    seen = truth.known & read.notna().to_numpy()
     told = read.fillna(False).to_numpy(dtype=bool)[seen].astype(np.int64)
     there = (truth.present != by.denied)[seen].astype(np.int64)
     return ColumnAgreement(
@@ -269,21 +302,33 @@ def _against_column(
     )
 
 
-def _judged(
-    concept: AnnotatedConcept, column: ColumnAgreement | None, spec: AnnotateSpec
-) -> AnnotatedConcept:
-    """Say whether the annotations of a concept are used, and if not, why."""
-    silence = concept.not_mentioned if spec.not_mentioned == "absent" else 0
-    why = ""
+def _why_unused(
+    concept: AnnotatedConcept, column: ColumnAgreement | None, known: int, spec: AnnotateSpec
+) -> str:
+    """Say why the annotations of a concept are not used; empty where they are.
+
+    Args:
+        concept: what its answers are worth.
+        column: where a column decides it.
+        known: images outside the test split of which the first answers decide it.
+        spec: what is asked of it.
+    """
     if column is not None:
-        why = f"the column {column.attribute} decides it"
-    elif not concept.present + concept.absent + silence:
-        why = "no report says whether it is there"
-    elif concept.agreement is None:
-        why = "no report was answered twice, so nothing says how far the answers can be trusted"
-    elif concept.kappa is not None and concept.kappa < spec.min_kappa:
-        why = (
+        return f"the column {column.attribute} decides it"
+    if not known:
+        return "no report of a training or validation image says whether it is there"
+    if concept.agreement is None:
+        return "no report was answered twice, so nothing says how far the answers can be trusted"
+    if concept.kappa is not None and concept.kappa < spec.min_kappa:
+        return (
             f"asked twice about {concept.checked} reports, the model agrees with itself on "
             f"{concept.agreement:.0%} (kappa {concept.kappa:.2f}, less than {spec.min_kappa:g})"
         )
-    return concept.model_copy(update={"column": column, "why_unused": why})
+    if concept.kappa is None or concept.luck > MAX_LUCK:
+        return (
+            f"of {concept.checked} reports asked about twice, both answers decide it for "
+            f"{concept.decided}: too few, or too much alike, to tell the model from one that "
+            f"guesses (which agrees as well with a probability of {concept.luck:.2g}, and "
+            f"{MAX_LUCK:g} is allowed)"
+        )
+    return ""

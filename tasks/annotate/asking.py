@@ -30,10 +30,17 @@ _PROMPTS: Final = Path(__file__).parent / "prompts"
 _LONGEST_STATEMENT: Final = 300
 _SIGNS: Final = str.maketrans("<>", "‹›")
 FEWEST_CHECKED: Final = 50
-"""Reports that are asked about twice where there are as many: of fewer, kappa says little."""
+"""Reports drawn to be asked about twice where there are as many: of fewer, kappa says little."""
+FEWEST_OF_EACH: Final = 20
+"""Reports called present, and called absent, that are asked about twice where there are as many.
+
+A concept of every fiftieth report is decided by one or two of fifty that are drawn at random.
+"""
 _COUNTED_REPORTS: Final = 50  # whose tokens an estimate counts
 
 Turn = Literal["first", "second"]
+Said = Mapping[str, Mapping[int, ReportAnswer]]
+"""Report -> place of a concept -> answer."""
 
 
 class NumberedAnswer(BaseModel, frozen=True):
@@ -98,10 +105,19 @@ class Reading:
 class Outcome:
     """All readings, in the order of the inquiries."""
 
+    inquiries: tuple[Inquiry, ...]
     readings: tuple[Reading, ...]
     model: str
     """The one that the server says has answered."""
     usage: Usage
+
+    @property
+    def said(self) -> Said:
+        """What the model says of each report."""
+        said: dict[str, dict[int, ReportAnswer]] = {}
+        for inquiry, reading in zip(self.inquiries, self.readings, strict=True):
+            said.setdefault(inquiry.report, {}).update(reading.answers)
+        return said
 
 
 def as_sent(text: str, limit: int) -> str:
@@ -121,17 +137,61 @@ def write_inquiries(
     Which statement is planted and where depends on the report, so no report can know.
     """
     found = []
-    for start in range(0, len(texts), spec.statements_per_question):
-        stop = min(start + spec.statements_per_question, len(texts))
-        places = range(start, stop) if turn == "first" else range(stop - 1, start - 1, -1)
-        dealer = random.Random(f"{turn} {start} {report}")
-        listed: list[int | None] = [*places]
+    for group in _groups(len(texts), spec):
+        dealer = random.Random(f"{turn} {group.start} {report}")
+        listed: list[int | None] = [*(group if turn == "first" else reversed(group))]
         listed.insert(dealer.randrange(len(listed) + 1), None)
         planted = dealer.choice(planted_statements())
         statements = [planted if place is None else texts[place] for place in listed]
         prompt = _prompt(report, statements, turn, modality)
         found.append(Inquiry(report, turn, tuple(listed), prompt))
     return found
+
+
+def write_second_inquiries(
+    first: Said, checkable: Sequence[str], texts: Sequence[str], spec: AnnotateSpec, modality: str
+) -> tuple[Inquiry, ...]:
+    """Return the requests that check the first answers.
+
+    Besides the reports that are drawn, a question is asked again of as many as it takes to have
+    `FEWEST_OF_EACH` first answers `present`, and as many `absent`, about each of its concepts.
+    Such a choice by first answers leaves a second one that is guessed as independent as it is.
+
+    Args:
+        first: the first answers.
+        checkable: the reports that may be asked about again, in their drawn order.
+        texts: the concepts.
+        spec: how many are drawn.
+        modality: what the images are.
+    """
+    chosen = [_asked_again(first, checkable, group, spec) for group in _groups(len(texts), spec)]
+    return tuple(
+        inquiry
+        for report in checkable
+        if any(report in reports for reports in chosen)
+        for inquiry, reports in zip(
+            write_inquiries(report, texts, "second", spec, modality), chosen, strict=True
+        )
+        if report in reports
+    )
+
+
+def _asked_again(
+    first: Said, checkable: Sequence[str], group: range, spec: AnnotateSpec
+) -> frozenset[str]:
+    chosen = set(checkable[: count_drawn(len(checkable), spec)])
+    for place in group:
+        for answer in ("present", "absent"):
+            giving = [r for r in checkable if first.get(r, {}).get(place) == answer]
+            others = [r for r in giving if r not in chosen]
+            chosen.update(others[: max(0, FEWEST_OF_EACH - len(giving) + len(others))])
+    return frozenset(chosen)
+
+
+def _groups(concepts: int, spec: AnnotateSpec) -> list[range]:
+    """Return the places of the concepts that stand in a question together."""
+    size = spec.statements_per_question
+    return [range(start, min(start + size, concepts)) for start in range(0, concepts, size)]
 
 
 def read_reports(
@@ -152,6 +212,7 @@ def read_reports(
     answered = ask(questions, llm, answers, spent, advance, secrecy="confidential")
     models = Counter(a.response.model or llm.model for a in answered)
     return Outcome(
+        inquiries=tuple(inquiries),
         readings=tuple(_reading(a, i, spec) for a, i in zip(answered, inquiries, strict=True)),
         model=models.most_common(1)[0][0] if models else llm.model,
         usage=usage_of(answered, llm),
@@ -189,8 +250,8 @@ def read_answers(
     )
 
 
-def count_checked(reports: int, spec: AnnotateSpec) -> int:
-    """Return how many of so many reports are asked about twice."""
+def count_drawn(reports: int, spec: AnnotateSpec) -> int:
+    """Return how many of so many reports are asked about twice whatever they say."""
     return min(reports, max(FEWEST_CHECKED, ceil(spec.checked_share * reports)))
 
 
@@ -218,16 +279,18 @@ def forecast_annotating(
     answer = NumberedAnswers(
         answers=tuple(NumberedAnswer(number=n, answer="not mentioned") for n in range(1, size + 2))
     )
-    rounds = ceil(concepts_at_most / spec.statements_per_question)
+    groups = _groups(concepts_at_most, spec)
+    drawn = count_drawn(len(sent), spec)
     return RequestForecast(
         name="reports",
         fewest=len(sent),
-        most=(len(sent) + count_checked(len(sent), spec)) * rounds,
+        most=sum(len(sent) + min(len(sent), drawn + 2 * FEWEST_OF_EACH * len(g)) for g in groups),
         stored=None,
         prompt_tokens_each=sum(counted) / len(counted) if counted else 0.0,
         completion_tokens_each=float(count_tokens(answer.model_dump_json(), llm.model)),
         note=f"{len(sent):,} different reports, some asked about twice; depends on how many "
-        "concepts are selected",
+        "concepts are selected, and on how many reports must be asked about again to have enough "
+        "that mention each",
     )
 
 

@@ -47,8 +47,7 @@ def annotate_reports(
     reports = store.load(Reports, dataset.reports)
     plan = ReadingPlan.of(dataset, reports, concepts, spec, modality)
     shelf = ResponseShelf(store.root)
-    with progress("reading reports", len(plan.inquiries)) as advance:
-        made = annotate(plan, screened.labelled, spec, llm, shelf, spent, advance)
+    made = annotate(plan, screened.labelled, spec, llm, shelf, spent, progress)
     leave_table("annotations", [_row(c) for c in made.facts.concepts], _summary(made.facts))
     return store.save(made, STAGE.recipe(spec, llm, validated=validated))
 
@@ -61,6 +60,8 @@ def _row(concept: AnnotatedConcept) -> dict[str, object]:
         "absent": concept.absent,
         "not mentioned": concept.not_mentioned,
         "no answer": concept.unanswered,
+        "asked twice": concept.checked,
+        "decided twice": concept.decided,
         "agrees with itself": _told(concept.agreement),
         "kappa": _told(concept.kappa),
         "agrees with the column": _told(by.accuracy) if by else "",

@@ -7,10 +7,12 @@ from schemas.annotations import AnnotatedConcept, AnnotationFacts
 
 _NOTE = (
     "Images by what the model says of their reports. It agrees with itself where a report was "
-    "asked about twice, in other words and with the list turned round; kappa is Cohen's, the lower "
-    "of that of all three answers and that of present against absent. Where a column of the data "
-    "decides a concept, the column is used, and the model's reading is held against it on images "
-    "outside the test split."
+    "asked about twice, in other words and with the list turned round; these are a "
+    "drawn share and, for concepts that few of them decide, more whose first answer does; decided "
+    "twice are those of which both answers say present or absent. Kappa is Cohen's, the lower of "
+    "that of all three answers and that of present against absent. Where a column of the data "
+    "decides a concept, the column is used, and the model's first answers are held against it on "
+    "images outside the test split."
 )
 
 
@@ -37,8 +39,9 @@ def _overview(facts: AnnotationFacts) -> list[str]:
         f"{facts.reports:,} different reports of {facts.images:,} images were read; "
         f"images without one that was: {facts.images_without:,}. What a report does not mention "
         f"counts as {silence}.",
-        f"{facts.checked_reports:,} reports were asked about twice, and a concept is used where "
-        f"both answers agree with a kappa of {facts.min_kappa:g} at least. "
+        f"{facts.checked_reports:,} reports were asked about twice, not each about all concepts. "
+        f"A concept is used where both answers agree with a kappa of {facts.min_kappa:g} at least, "
+        "and on enough reports that decide it to tell that from guesses. "
         f"Answers that their second contradicts, and that do not count: {facts.contradicted:,}.",
     ]
     if facts.cut:
@@ -48,8 +51,8 @@ def _overview(facts: AnnotationFacts) -> list[str]:
         images = sum(column.images for column in against)
         right = sum(column.images * (column.accuracy or 0) for column in against) / images
         lines.append(
-            f"Where columns of the data know better, the reading agrees with them in {right:.1%} "
-            f"of {images:,} cases ({len(against)} of the concepts)."
+            "Where columns of the data know better, the first answers agree with them in "
+            f"{right:.1%} of {images:,} cases ({len(against)} of the concepts)."
         )
     return lines
 
@@ -62,6 +65,8 @@ def _concept(concept: AnnotatedConcept) -> dict[str, Any]:
         "absent": f"{concept.absent:,}",
         "not_mentioned": f"{concept.not_mentioned:,}",
         "unanswered": f"{concept.unanswered:,}",
+        "checked": f"{concept.checked:,}",
+        "decided": f"{concept.decided:,}",
         "agreement": _told(concept.agreement),
         "kappa": _told(concept.kappa),
         "accuracy": _told(by.accuracy if by else None),

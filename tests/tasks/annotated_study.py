@@ -46,8 +46,10 @@ def annotations(dataset: ImageDataset, concepts: tuple[Concept, ...]) -> Annotat
                     not_mentioned=int(counts[c.concept_id]["not mentioned"]),
                     unanswered=1,
                     checked=30,
+                    decided=20,
                     agreement=0.9 if c is not concepts[-1] else 0.4,
                     kappa=0.8 if c is not concepts[-1] else 0.1,
+                    luck=0.001 if c is not concepts[-1] else 0.5,
                     why_unused="" if c is not concepts[-1] else "kappa 0.10, less than 0.4",
                 )
                 for c in concepts

@@ -1,7 +1,10 @@
+import random
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import fisher_exact
 from sklearn.metrics import cohen_kappa_score
 
 from schemas.annotations import AnnotateSpec, Annotations, ReportAnswer
@@ -26,8 +29,10 @@ SPEC = AnnotateSpec(checked_share=1.0)
 DOTS, VEIL = CONCEPTS = concepts("dark dots", "a blue veil")
 
 
-def read(plan: ReadingPlan, reader: Reader, spec: AnnotateSpec = SPEC) -> Outcome:
-    """Have every question of a plan answered by a reader."""
+def read(
+    inquiries: Sequence[Inquiry], reader: Reader, spec: AnnotateSpec = SPEC, turn: str = "first"
+) -> Outcome:
+    """Have every question answered by a reader."""
 
     def reading(inquiry: Inquiry) -> Reading:
         said = enumerate(reader(understand(inquiry.prompt)), start=1)
@@ -35,7 +40,8 @@ def read(plan: ReadingPlan, reader: Reader, spec: AnnotateSpec = SPEC) -> Outcom
         given = NumberedAnswers.model_validate({"answers": answers})
         return read_answers(given, inquiry.listed, spec.not_mentioned)
 
-    return Outcome(tuple(map(reading, plan.inquiries)), "reader-1", Usage())
+    assert {i.turn for i in inquiries} <= {turn}
+    return Outcome(tuple(inquiries), tuple(map(reading, inquiries)), "reader-1", Usage())
 
 
 def annotated(
@@ -46,7 +52,9 @@ def annotated(
     labelled: Sequence[LabelledConcept] = (),
 ) -> Annotations:
     plan = ReadingPlan.of(dataset, Reports(texts=texts), CONCEPTS, spec, "image")
-    return join_annotations(plan, read(plan, reader, spec), labelled, spec, "http://here/v1")
+    first = read(plan.inquiries, reader, spec)
+    second = read(plan.check(first.said, spec), reader, spec, "second")
+    return join_annotations(plan, first, second, labelled, spec, "http://here/v1")
 
 
 def reports(count: int) -> dict[str, str]:
@@ -81,11 +89,12 @@ def test_silence_is_absence_where_the_study_says_so() -> None:
 def test_images_without_a_report_are_unknown_and_equal_reports_are_asked_about_once() -> None:
     texts = {f"i{i:02d}": write_report(["dark dots"], ["a blue veil"]) for i in range(10)}
     plan = ReadingPlan.of(images(40), Reports(texts=texts | {"i11": " \n "}), CONCEPTS, SPEC, "x")
-    assert len(plan.inquiries) == 2, "one report, asked about twice"
-    made = join_annotations(plan, read(plan, faithful), (), SPEC, "http://here/v1")
+    assert len(plan.inquiries) == 1
+    made = annotated(images(40), texts | {"i11": " \n "})
+    assert made.facts.questions == 2, "one report, asked about twice"
     assert (made.facts.images, made.facts.images_without, made.facts.reports) == (10, 30, 1)
-    column = made.columns(images(40).images["image_id"])[f"annotation.{DOTS.concept_id}"]
-    assert column.notna().tolist() == [True] * 10 + [False] * 30
+    told = images(40).images["image_id"].map(made.truth(DOTS.concept_id))
+    assert told.notna().tolist() == [True] * 10 + [False] * 30
 
 
 def test_less_and_more_are_told_apart_and_no_report_leaves_its_marks() -> None:
@@ -114,9 +123,25 @@ def test_reports_of_test_images_alone_decide_nothing() -> None:
     plan = ReadingPlan.of(dataset, Reports(texts=reports(40)), CONCEPTS, SPEC, "x")
     held_out = {plan.reports[i] for i in dataset.images["image_id"].iloc[dataset.rows("test")]}
     assert held_out
-    assert held_out.isdisjoint(plan.checked)
-    assert held_out <= {i.report for i in plan.inquiries if i.turn == "first"}
-    assert held_out.isdisjoint(i.report for i in plan.inquiries if i.turn == "second")
+    assert held_out.isdisjoint(plan.checkable)
+    assert held_out <= {i.report for i in plan.inquiries}
+    second = plan.check(read(plan.inquiries, faithful).said, SPEC)
+    assert len(second) == 32
+    assert held_out.isdisjoint(i.report for i in second)
+
+
+def test_a_concept_that_only_reports_of_test_images_mention_is_one_that_none_mentions() -> None:
+    dataset = images(40)
+    held_out = {f"i{i:02d}" for i in range(32, 40)}
+    texts = {
+        i: write_report([VEIL.text] if i in held_out else [], [DOTS.text], f"No {i}.")
+        for i in dataset.images["image_id"]
+    }
+    veil = annotated(dataset, texts).facts.concepts[1]
+    assert veil.present == len(held_out)
+    assert veil.why_unused == (
+        "no report of a training or validation image says whether it is there"
+    )
 
 
 # --- agreement -----------------------------------------------------------------------------------
@@ -135,36 +160,75 @@ def two_minded(second: dict[str, str]) -> Reader:
     return reader
 
 
-def test_kappa_of_two_answers_is_the_one_worked_out_by_hand() -> None:
-    """Ten reports; 5 present and 5 absent, and one of each is answered otherwise the second time.
+def test_kappa_and_luck_of_two_answers_are_those_worked_out_by_hand() -> None:
+    """Twenty reports; 10 present and 10 absent, and one of each is answered otherwise later.
 
-    Agreement 8/10, by chance 1/2 * 1/2 + 1/2 * 1/2, so kappa = (0.8 - 0.5) / (1 - 0.5) = 0.6.
+    Agreement 18/20, by chance 1/2 * 1/2 + 1/2 * 1/2, so kappa = (0.9 - 0.5) / (1 - 0.5) = 0.8.
+    Guesses say `present` 10 times, and of C(20, 10) = 184,756 ways to do so C(10, 9)^2 agree as
+    well and one better.
     """
-    dataset = images(12)  # the last three are test images, of which none has a report
+    dataset = images(25)  # the last five are test images, of which none has a report
     texts = {
         f"i{i:02d}": write_report(
-            [DOTS.text] if i < 5 else [], [] if i < 5 else [DOTS.text], f"No {i}."
+            [DOTS.text] if i < 10 else [], [] if i < 10 else [DOTS.text], f"No {i}."
         )
-        for i in range(9)
+        for i in range(20)
     }
-    texts["i09"] = write_report([], [DOTS.text], "No 9.")
-    dataset.images.loc[dataset.images["image_id"] == "i09", ["split", "label"]] = ["train", "a"]
-    turned = {texts["i00"]: "absent", texts["i09"]: "present"}
-    made = annotated(dataset, texts, two_minded(turned), AnnotateSpec(min_kappa=0.7))
+    turned = {texts["i00"]: "absent", texts["i19"]: "present"}
+    made = annotated(dataset, texts, two_minded(turned), AnnotateSpec(min_kappa=0.85))
     dots = made.facts.concepts[0]
-    assert (dots.checked, dots.agreement) == (10, 0.8)
-    assert dots.kappa == pytest.approx(0.6)
+    assert (dots.checked, dots.decided, dots.agreement) == (20, 20, 0.9)
+    assert dots.kappa == pytest.approx(0.8)
+    assert dots.luck == pytest.approx(101 / 184_756)
     assert dots.why_unused == (
-        "asked twice about 10 reports, the model agrees with itself on 80% (kappa 0.60, less "
-        "than 0.7)"
+        "asked twice about 20 reports, the model agrees with itself on 90% (kappa 0.80, less "
+        "than 0.85)"
     )
     assert made.facts.contradicted == 2
     unsettled = made.truth(DOTS.concept_id)
-    assert unsettled[["i00", "i09"]].isna().all(), "neither of two different answers counts"
-    assert unsettled.notna().sum() == 8
+    assert unsettled[["i00", "i19"]].isna().all(), "neither of two different answers counts"
+    assert unsettled.notna().sum() == 18
     assert made.labelled == ()
-    easier = annotated(dataset, texts, two_minded(turned), AnnotateSpec(min_kappa=0.5))
+    easier = annotated(dataset, texts, two_minded(turned), AnnotateSpec(min_kappa=0.75))
     assert [(x.attribute, x.source) for x in easier.labelled] == [(DOTS.concept_id, "reports")]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_luck_is_fishers_exact_test(seed: int) -> None:
+    draw = random.Random(seed)
+    kinds = [draw.choice(["present", "absent", "nothing"]) for _ in range(32)]
+    texts = {
+        f"i{i:02d}": write_report(
+            [DOTS.text] * (kind == "present"), [DOTS.text] * (kind == "absent"), f"No {i}."
+        )
+        for i, kind in enumerate(kinds)
+    }
+    answers = [draw.choice([k, "present"]) if k != "nothing" else k for k in kinds]
+    turned = {texts[f"i{i:02d}"]: a for i, a in enumerate(answers) if a != "nothing"}
+    dots = annotated(images(40), texts, two_minded(turned)).facts.concepts[0]
+    pairs = [(k, a) for k, a in zip(kinds, answers, strict=True) if k != "nothing"]
+    words = ("present", "absent")
+    table = np.array([[pairs.count((one, other)) for other in words] for one in words])
+    assert dots.decided == len(pairs)
+    assert dots.luck == pytest.approx(fisher_exact(table, alternative="greater").pvalue)
+
+
+def test_a_concept_that_too_few_reports_decide_is_not_used_however_well_answers_agree() -> None:
+    """Three say that there is a veil, three that there is none: 1 guess in C(6, 3) = 20 agrees."""
+    texts = {
+        f"i{i:02d}": write_report([VEIL.text] * (i < 3), [VEIL.text] * (3 <= i < 6), f"No {i}.")
+        for i in range(32)
+    }
+    veil = annotated(images(40), texts).facts.concepts[1]
+    assert (veil.checked, veil.decided, veil.agreement, veil.kappa) == (32, 6, 1.0, 1.0)
+    assert veil.why_unused == (
+        "of 32 reports asked about twice, both answers decide it for 6: too few, or too much "
+        "alike, to tell the model from one that guesses (which agrees as well with a probability "
+        "of 0.05, and 0.01 is allowed)"
+    )
+    silent = SPEC.model_copy(update={"not_mentioned": "absent"})
+    veil = annotated(images(40), texts, spec=silent).facts.concepts[1]
+    assert (veil.decided, veil.why_unused) == (32, ""), "3 of 32, both times: 1 guess in 4,960"
 
 
 def test_agreeing_on_what_is_mentioned_does_not_make_up_for_guessing_the_rest() -> None:
@@ -179,7 +243,7 @@ def test_agreeing_on_what_is_mentioned_does_not_make_up_for_guessing_the_rest() 
     texts |= {f"i{i:02d}": write_report([], [DOTS.text], f"No {i}.") for i in (8, 9)}
     turned = {texts["i07"]: "absent", texts["i09"]: "present"}
     dots = annotated(dataset, texts, two_minded(turned)).facts.concepts[0]
-    assert (dots.checked, dots.agreement) == (10, 0.8)
+    assert (dots.checked, dots.decided, dots.agreement) == (10, 4, 0.8)
     assert dots.kappa == pytest.approx(0.0)
     silent = SPEC.model_copy(update={"not_mentioned": "absent"})
     dots = annotated(dataset, texts, two_minded(turned), silent).facts.concepts[0]
@@ -197,9 +261,16 @@ def test_a_model_that_guesses_is_not_used_and_the_reason_says_so() -> None:
 def test_a_concept_that_no_report_mentions_is_not_used() -> None:
     texts = {f"i{i:02d}": write_report([DOTS.text], [], f"No {i}.") for i in range(40)}
     made = annotated(images(40), texts)
-    assert made.facts.concepts[1].why_unused == "no report says whether it is there"
-    assert made.facts.concepts[0].kappa is None, "always the same answer"
-    assert made.facts.concepts[0].why_unused == ""
+    assert made.facts.concepts[1].why_unused == (
+        "no report of a training or validation image says whether it is there"
+    )
+
+
+def test_a_concept_that_is_always_called_the_same_is_not_used() -> None:
+    texts = {f"i{i:02d}": write_report([DOTS.text], [], f"No {i}.") for i in range(40)}
+    dots = annotated(images(40), texts).facts.concepts[0]
+    assert (dots.decided, dots.kappa, dots.luck) == (32, None, 1.0)
+    assert "to tell the model from one that guesses" in dots.why_unused
 
 
 def test_a_report_that_gives_orders_loses_its_own_answers_and_no_others() -> None:
@@ -252,3 +323,29 @@ def test_a_column_comes_first_and_the_reading_is_held_against_it(denied: bool) -
     assert dots.column.kappa == pytest.approx(
         cohen_kappa_score([read_as[i] for i in judged], [shown[i] for i in judged])
     )
+
+
+def test_a_column_sees_the_errors_that_asking_twice_would_have_taken_out() -> None:
+    """Every fifth first answer about dots is wrong, and the second contradicts it."""
+    count = 50
+    shown = [i % 2 == 0 for i in range(count)]
+    texts = {
+        f"i{i:02d}": write_report([DOTS.text] * s, [DOTS.text] * (not s), f"No {i}.")
+        for i, s in enumerate(shown)
+    }
+    slips = {texts[f"i{i:02d}"] for i in range(0, count, 5)}
+
+    def hasty(asked: Asked) -> list[ReportAnswer | None]:
+        said = faithful(asked)
+        dots = asked.statements.index(DOTS.text)
+        if dots < asked.statements.index(VEIL.text) and asked.report in slips:
+            said[dots] = "absent" if said[dots] == "present" else "present"
+        return said
+
+    by = LabelledConcept(concept_id=DOTS.concept_id, attribute="dotted", denied=False)
+    made = annotated(images(count, dotted=shown), texts, hasty, labelled=[by])
+    column = made.facts.concepts[0].column
+    assert column is not None
+    assert column.images == 40
+    assert column.accuracy == pytest.approx(0.8)
+    assert made.facts.contradicted == 8

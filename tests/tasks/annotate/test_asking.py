@@ -3,18 +3,20 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from schemas.annotations import AnnotateSpec
+from schemas.annotations import AnnotateSpec, ReportAnswer
 from schemas.llm import LlmSpec
 from tasks.annotate.asking import (
+    FEWEST_OF_EACH,
     FORM,
     NumberedAnswer,
     NumberedAnswers,
-    count_checked,
+    count_drawn,
     forecast_annotating,
     in_drawn_order,
     planted_statements,
     read_answers,
     write_inquiries,
+    write_second_inquiries,
 )
 from tests.tasks.annotate.readers import understand
 
@@ -144,9 +146,37 @@ def test_words_mean_what_they_plainly_mean_however_they_are_written() -> None:
 # --- how much is asked ---------------------------------------------------------------------------
 
 
-def test_fifty_reports_are_checked_at_least_and_all_where_there_are_fewer() -> None:
-    counts = {n: count_checked(n, AnnotateSpec(checked_share=0.2)) for n in (0, 7, 100, 1000)}
+def test_fifty_reports_are_drawn_at_least_and_all_where_there_are_fewer() -> None:
+    counts = {n: count_drawn(n, AnnotateSpec(checked_share=0.2)) for n in (0, 7, 100, 1000)}
     assert counts == {0: 0, 7: 7, 100: 50, 1000: 200}
+
+
+def test_reports_that_decide_a_rare_concept_are_asked_about_again_in_its_question_alone() -> None:
+    """Of 400 reports every one decides the first concept, 40 say that the second is there.
+
+    Three say that it is not; of the third, in a question of its own, nobody says anything.
+    """
+    reports = [f"Report {i}." for i in range(400)]
+    spec = AnnotateSpec(checked_share=0.01, statements_per_question=2)
+    first: dict[str, dict[int, ReportAnswer]] = {}
+    for i, report in enumerate(reports):
+        rare: ReportAnswer = "present" if i >= 360 else "absent" if i > 356 else "not mentioned"
+        first[report] = {0: "present" if i % 2 else "absent", 1: rare, 2: "not mentioned"}
+    asked = write_second_inquiries(first, reports, TEXTS[:3], spec, "image")
+    assert {i.turn for i in asked} == {"second"}
+    both = [i.report for i in asked if 1 in i.listed]
+    assert both == reports[:50] + reports[357 : 360 + FEWEST_OF_EACH], "in the order given"
+    assert [i.report for i in asked if 2 in i.listed] == reports[:50]
+    assert len(asked) == len(both) + 50
+
+
+def test_no_report_is_drawn_for_a_concept_that_the_drawn_ones_decide() -> None:
+    reports = [f"Report {i}." for i in range(400)]
+    first: dict[str, dict[int, ReportAnswer]] = {
+        r: {0: "present" if i % 2 else "absent"} for i, r in enumerate(reports)
+    }
+    asked = write_second_inquiries(first, reports, TEXTS[:1], SPEC, "image")
+    assert [i.report for i in asked] == reports[:80]
 
 
 def test_the_drawn_order_does_not_change_when_reports_are_added() -> None:
@@ -161,9 +191,12 @@ def test_an_estimate_counts_different_reports_groups_of_concepts_and_the_check()
     spec = AnnotateSpec(statements_per_question=20, checked_share=0.5)
     reports = [f"Report {i}." for i in range(100)] * 2
     made = forecast_annotating(reports, 45, spec, "image", llm)
-    assert (made.fewest, made.most) == (100, (100 + 50) * 3)
+    assert (made.fewest, made.most) == (100, 600), "each of three questions twice"
     assert made.prompt_tokens_each > 200
     limited = forecast_annotating(
         reports, 45, spec.model_copy(update={"max_reports": 10}), "image", llm
     )
     assert (limited.fewest, limited.most) == (10, (10 + 10) * 3)
+    many = forecast_annotating([f"Report {i}." for i in range(9000)], 25, spec, "image", llm)
+    more = 2 * FEWEST_OF_EACH
+    assert many.most == 9000 + 4500 + more * 20 + 9000 + 4500 + more * 5

@@ -30,7 +30,7 @@ def validated(store: ArtifactStore, spent: int = 0) -> Ref[ValidatedConceptDatas
     study = small_study()
     ids = study.dataset.images["image_id"].tolist()
     reports = {
-        image_id: write_report(TEXTS[i % 6 :], TEXTS[: i % 6], f"{SECRET} {i}.")
+        image_id: write_report(TEXTS[i % 7 :], TEXTS[: i % 7], f"{SECRET} {i}.")
         for i, image_id in enumerate(ids)
         if i
     }

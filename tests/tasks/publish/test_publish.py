@@ -329,7 +329,8 @@ def test_what_reports_say_is_published_as_a_models_reading(store: ArtifactStore,
     assert loaded["test"][columns[0]][-1] is None, "nobody has a report of the last image"
     assert "is no ground truth by" in published.card
     assert (
-        "| shiny pearly surface | 20 | 18 | 20 | 1 | 0.40 | 0.10 | | kappa 0.10" in published.card
+        "| shiny pearly surface | 20 | 18 | 20 | 1 | 30 | 20 | 0.40 | 0.10 | | kappa 0.10"
+        in published.card
     )
 
 
