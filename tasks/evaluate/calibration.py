@@ -26,14 +26,15 @@ from tasks.evaluate.metrics import check_predictions
 _COOLEST, _HOTTEST = 0.01, 100.0
 
 
-def debiased_calibration_error(
+def debiased_calibration_error_of(
     labels: Int[np.ndarray, " image"],
     probabilities: Float64[np.ndarray, "image class"],
     groups: Shaped[np.ndarray, " image"],
-    weights: Float64[np.ndarray, "resample image"],
     bins: int = 15,
-) -> Float64[np.ndarray, " resample"]:
-    """Return the root of the debiased mean squared calibration error, 0 where that is negative.
+) -> Callable[[Float64[np.ndarray, "resample image"]], Float64[np.ndarray, " resample"]]:
+    """Return what computes the debiased calibration error for any weighting.
+
+    It is the root of the debiased mean squared calibration error, 0 where that is negative.
 
     With d_i = right_i - confidence_i, D_gb and N_gb the sum of d and the number of images of group
     g in bin b, w_g the group's weight, and all sums over groups,
@@ -49,16 +50,6 @@ def debiased_calibration_error(
     Args:
         groups: weights must be equal within a group, as those of a cluster bootstrap are.
     """
-    return debiased_calibration_error_of(labels, probabilities, groups, bins)(weights)
-
-
-def debiased_calibration_error_of(
-    labels: Int[np.ndarray, " image"],
-    probabilities: Float64[np.ndarray, "image class"],
-    groups: Shaped[np.ndarray, " image"],
-    bins: int = 15,
-) -> Callable[[Float64[np.ndarray, "resample image"]], Float64[np.ndarray, " resample"]]:
-    """Return what computes `debiased_calibration_error` for any weighting; bins are found once."""
     check_predictions(labels, probabilities)
     confidence = probabilities.max(1)
     gap = (probabilities.argmax(1) == labels) - confidence

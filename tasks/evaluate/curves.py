@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int
 from schemas.evaluation import Calibration, CurvePoint, HeadCurves, RiskPoint
 from tasks.evaluate.calibration import (
     at_temperature,
-    debiased_calibration_error,
+    debiased_calibration_error_of,
     equal_mass_reliability,
     fit_temperature,
 )
@@ -76,7 +76,7 @@ def _error(
     images: ExaminedImages, probabilities: Float64[np.ndarray, "image class"]
 ) -> float | None:
     once = np.ones((1, len(images.labels)))
-    error = debiased_calibration_error(images.labels, probabilities, images.groups, once)[0]
+    error = debiased_calibration_error_of(images.labels, probabilities, images.groups)(once)[0]
     return None if np.isnan(error) else float(error)
 
 

@@ -39,10 +39,10 @@ def risk_at_coverage(
         return np.stack(lost_there) / answered
 
 
-def area_under_risk_coverage(
-    labels: _Labels, probabilities: _Probabilities, weights: _Weights
-) -> Float64[np.ndarray, "resample 2"]:
-    """Return AURC and excess AURC for every weighting; both are better when lower.
+def area_under_risk_coverage_of(
+    labels: _Labels, probabilities: _Probabilities
+) -> Callable[[_Weights], Float64[np.ndarray, "resample 2"]]:
+    """Return what computes AURC and excess AURC for any weighting; both are better when lower.
 
     AURC is the mean of the risk over coverages 1/W, 2/W .. 1. A wrong answer at place k counts at
     every coverage from k/W on, so with H the harmonic numbers and ties at places a + 1 .. b of
@@ -55,16 +55,9 @@ def area_under_risk_coverage(
 
         W best = E - (W - E) (H(W) - H(W - E))
 
-    Raises:
+    Raises (the function):
         ValueError: a weight is no whole number, so there is no count of images.
     """
-    return area_under_risk_coverage_of(labels, probabilities)(weights)
-
-
-def area_under_risk_coverage_of(
-    labels: _Labels, probabilities: _Probabilities
-) -> Callable[[_Weights], Float64[np.ndarray, "resample 2"]]:
-    """Return what computes `area_under_risk_coverage` for any weighting; images are sorted once."""
     runs = _runs(labels, probabilities)
 
     def measure(weights: _Weights) -> Float64[np.ndarray, "resample 2"]:

@@ -3,6 +3,7 @@
 For worst-group accuracy see Sagawa et al., Distributionally robust neural networks, ICLR 2020.
 """
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,27 +17,36 @@ ShiftValue = Literal["in_domain", "out_of_domain", "gap", "mean"]
 SHIFT_VALUES: tuple[ShiftValue, ...] = get_args(ShiftValue)
 
 
-def shift_metrics(
+def shift_metrics_of(
     labels: _Labels,
     probabilities: Float64[np.ndarray, "image class"],
     in_domain: Float64[np.ndarray, " image"],
     out_of_domain: Float64[np.ndarray, " image"],
-    weights: Float64[np.ndarray, "resample image"],
-) -> Float64[np.ndarray, "resample value metric"]:
-    """Return every metric in and out of domain, the gap (in minus out), and the mean of both.
+) -> Callable[
+    [Float64[np.ndarray, "resample image"]], Float64[np.ndarray, "resample value metric"]
+]:
+    """Return what computes every metric in and out of domain, the gap, and the mean of both.
 
-    The gap keeps its sign, since the size of a difference has no unbiased interval around 0.
+    The gap, in minus out, keeps its sign, since the size of a difference has no unbiased interval
+    around 0.
 
     Args:
         in_domain: what each image counts there; 0 where it does not.
         out_of_domain: likewise.
     """
-    inside, outside = (
-        metrics_of(labels[here], probabilities[here])((weights.T[here] * side[here, None]).T)
+    sides = [
+        (here, side[here, None], metrics_of(labels[here], probabilities[here]))
         for side in (in_domain, out_of_domain)
         for here in [side > 0]
-    )
-    return np.stack([inside, outside, inside - outside, (inside + outside) / 2], axis=1)
+    ]
+
+    def measure(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample value metric"]:
+        inside, outside = (of_side((weights.T[here] * each).T) for here, each, of_side in sides)
+        return np.stack([inside, outside, inside - outside, (inside + outside) / 2], axis=1)
+
+    return measure
 
 
 def worst_group_accuracy(

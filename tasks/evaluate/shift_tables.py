@@ -42,14 +42,14 @@ from schemas.shifts import (
     WorstGroup,
 )
 from tasks.confounding import describe_part, reverse_pairing, weigh_confounded
-from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates
-from tasks.evaluate.calibration import debiased_calibration_error
+from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates, Statistic
+from tasks.evaluate.calibration import debiased_calibration_error_of
 from tasks.evaluate.external import ExternalTest, join_external, plan_external
 from tasks.evaluate.features import features_of
 from tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
 from tasks.evaluate.metrics import METRICS, stratified_auroc
 from tasks.evaluate.quality import is_defined
-from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics, worst_group_accuracy
+from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics_of, worst_group_accuracy
 from tasks.metadata import name_values
 
 _METRICS: tuple[ShiftMetricName, ...] = get_args(ShiftMetricName)
@@ -288,11 +288,12 @@ def _values(
     confidence: float,
 ) -> Iterator[ShiftValue]:
     """Yield every defined number of every head with its lead over the linear probe."""
+    numbers = [_numbers(head, sides, cells) for head in judged]
 
     def statistic(
         weights: Float64[np.ndarray, "resample image"],
     ) -> Float64[np.ndarray, "resample statistic"]:
-        return np.concatenate([_numbers(j, sides, cells, weights) for j in judged], axis=1)
+        return np.concatenate([of_head(weights) for of_head in numbers], axis=1)
 
     together = bootstrap.replicate(statistic, "percentile")
     wide = len(SHIFT_VALUES) * len(_METRICS) + 1
@@ -303,40 +304,54 @@ def _values(
         yield from _of_head(head, replicates, lead, confidence)
 
 
-def _numbers(
-    head: Judged,
-    sides: _Sides,
-    cells: Int[np.ndarray, " image"],
-    weights: Float64[np.ndarray, "resample image"],
-) -> Float64[np.ndarray, "resample statistic"]:
-    """Return `SHIFT_VALUES` x `_METRICS`, means over draws, and the worst mean accuracy."""
-    draws = []
-    for probabilities in head.draws:
-        metrics = shift_metrics(sides.labels, probabilities, sides.inside, sides.outside, weights)
-        metrics = np.dstack([metrics[:, :, _COLUMNS], _calibration(probabilities, sides, weights)])
-        draws.append(metrics.reshape(len(weights), -1))
-    worst = worst_group_accuracy(_rights(head, sides), cells, weights)
-    return np.column_stack([np.mean(draws, axis=0), worst])
+def _numbers(head: Judged, sides: _Sides, cells: Int[np.ndarray, " image"]) -> Statistic:
+    """Return what computes `SHIFT_VALUES` x `_METRICS`, draws' mean, and the worst accuracy."""
+    draws = [
+        (
+            shift_metrics_of(sides.labels, probabilities, sides.inside, sides.outside),
+            _calibration(probabilities, sides),
+        )
+        for probabilities in head.draws
+    ]
+    rights = _rights(head, sides)
+
+    def measure(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample statistic"]:
+        found = [
+            np.dstack([metrics(weights)[:, :, _COLUMNS], calibration(weights)])
+            for metrics, calibration in draws
+        ]
+        worst = worst_group_accuracy(rights, cells, weights)
+        return np.column_stack([np.mean(found, axis=0).reshape(len(weights), -1), worst])
+
+    return measure
 
 
-def _calibration(
-    probabilities: Float64[np.ndarray, "image class"],
-    sides: _Sides,
-    weights: Float64[np.ndarray, "resample image"],
-) -> Float64[np.ndarray, "resample value"]:
-    """Return the debiased calibration error as `SHIFT_VALUES`.
+def _calibration(probabilities: Float64[np.ndarray, "image class"], sides: _Sides) -> Statistic:
+    """Return what computes the debiased calibration error as `SHIFT_VALUES`.
 
     NaN where sides weigh images, since its pairs are of groups that count as wholes.
     """
     if not np.isin([sides.inside, sides.outside], (0, 1)).all():
-        return np.full((len(weights), len(SHIFT_VALUES)), np.nan)
-    inside, outside = (
-        debiased_calibration_error(
-            sides.labels[side], probabilities[side], sides.groups[side], weights.T[side].T
+        return lambda weights: np.full((len(weights), len(SHIFT_VALUES)), np.nan)
+    errors = [
+        (
+            side,
+            debiased_calibration_error_of(
+                sides.labels[side], probabilities[side], sides.groups[side]
+            ),
         )
         for side in (sides.inside > 0, sides.outside > 0)
-    )
-    return np.column_stack([inside, outside, inside - outside, (inside + outside) / 2])
+    ]
+
+    def measure(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample value"]:
+        inside, outside = (error(weights.T[side].T) for side, error in errors)
+        return np.column_stack([inside, outside, inside - outside, (inside + outside) / 2])
+
+    return measure
 
 
 def _rights(head: Judged, sides: _Sides) -> Float64[np.ndarray, " image"]:

@@ -9,7 +9,7 @@ Metrics over classes are means over the classes a subgroup has, so two subgroups
 far as they have the same ones: each line carries its number of classes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 
@@ -140,14 +140,12 @@ def measure_subgroups(
         draws: probabilities of a head; of several random draws, to be averaged, where it has them.
     """
     count, metrics = len(subgroups.names), len(METRICS)
+    measures = [metrics_by_subgroup_of(labels, p, subgroups.of_image, count) for p in draws]
 
     def statistic(
         weights: Float64[np.ndarray, "resample image"],
     ) -> Float64[np.ndarray, "resample statistic"]:
-        values = np.mean(
-            [metrics_by_subgroup(labels, p, subgroups.of_image, count, weights) for p in draws],
-            axis=0,
-        )
+        values = np.mean([measure(weights) for measure in measures], axis=0)
         together = np.concatenate([values, _worst(values)[:, None]], axis=1)
         return together.reshape(len(weights), -1)
 
@@ -185,19 +183,30 @@ def measure_subgroups(
     return shown, worst
 
 
-def metrics_by_subgroup(
+def metrics_by_subgroup_of(
     labels: Int[np.ndarray, " image"],
     probabilities: Float64[np.ndarray, "image class"],
     of_image: Int[np.ndarray, " image"],
     count: int,
-    weights: Float64[np.ndarray, "resample image"],
-) -> Float64[np.ndarray, "resample {count} metric"]:
-    """Return every metric on the images of subgroup 0 .. count - 1; NaN where one has none."""
-    values = np.full((len(weights), count, len(METRICS)), np.nan)
-    for i in np.unique(of_image[of_image >= 0]):
-        here = of_image == i
-        values[:, i] = metrics_of(labels[here], probabilities[here])(weights.T[here].T)
-    return values
+) -> Callable[
+    [Float64[np.ndarray, "resample image"]], Float64[np.ndarray, "resample subgroup metric"]
+]:
+    """Return what computes every metric on subgroup 0 .. count - 1; NaN where one has no image."""
+    parts = [
+        (i, here, metrics_of(labels[here], probabilities[here]))
+        for i in np.unique(of_image[of_image >= 0])
+        for here in [of_image == i]
+    ]
+
+    def measure(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample subgroup metric"]:
+        values = np.full((len(weights), count, len(METRICS)), np.nan)
+        for i, here, of_subgroup in parts:
+            values[:, i] = of_subgroup(weights.T[here].T)
+        return values
+
+    return measure
 
 
 def _worst(

@@ -7,7 +7,7 @@ from scipy.special import log_softmax, softmax
 
 from tasks.evaluate.calibration import (
     at_temperature,
-    debiased_calibration_error,
+    debiased_calibration_error_of,
     equal_mass_reliability,
     fit_temperature,
 )
@@ -42,7 +42,7 @@ def test_it_is_the_mean_product_of_gaps_over_pairs_of_different_groups() -> None
     labels = generator.integers(0, 2, 60)
     probabilities = _binary(confidence)
     for groups in (np.arange(60), np.arange(60) // 3):
-        value = debiased_calibration_error(labels, probabilities, groups, _once(60), bins=4)
+        value = debiased_calibration_error_of(labels, probabilities, groups, bins=4)(_once(60))
         assert value[0] == pytest.approx(_by_pairs(labels, probabilities, groups, 4))
         assert value[0] > 0.1
 
@@ -50,7 +50,9 @@ def test_it_is_the_mean_product_of_gaps_over_pairs_of_different_groups() -> None
 def test_a_sample_worked_by_hand() -> None:
     confidence, labels = np.array([0.6, 0.7, 0.8, 0.9]), np.array([1, 1, 1, 0])
     # gaps -.6, -.7, -.8, .1: sum -2, squares sum to 1.5; (4 - 1.5) / 12 pairs
-    value = debiased_calibration_error(labels, _binary(confidence), np.arange(4), _once(4), bins=1)
+    value = debiased_calibration_error_of(labels, _binary(confidence), np.arange(4), bins=1)(
+        _once(4)
+    )
     assert value[0] == pytest.approx((2.5 / 12) ** 0.5)
 
 
@@ -59,7 +61,7 @@ def test_copies_of_an_image_in_a_resample_are_no_pair() -> None:
     probabilities = _binary(generator.uniform(0.5, 1, 30))
     labels = generator.integers(0, 2, 30)
     weights = generator.poisson(1.0, (5, 30)).astype(float)
-    values = debiased_calibration_error(labels, probabilities, np.arange(30), weights, bins=1)
+    values = debiased_calibration_error_of(labels, probabilities, np.arange(30), bins=1)(weights)
     for value, row in zip(values, weights.astype(int), strict=True):
         repeated = np.repeat(np.arange(30), row)
         expected = _by_pairs(labels[repeated], probabilities[repeated], repeated, 1)
@@ -74,7 +76,7 @@ def test_it_finds_the_true_error_where_the_usual_one_reads_chance() -> None:
             confidence = generator.uniform(0.65, 1, 200)
             labels = (generator.random(200) > confidence - gap).astype(int)
             sample = labels, _binary(confidence)
-            debiased = debiased_calibration_error(*sample, np.arange(200), _once(200))
+            debiased = debiased_calibration_error_of(*sample, np.arange(200))(_once(200))
             usual = expected_calibration_error(*sample, _once(200))
             values.append((float(debiased[0]), float(usual[0])))
     calibrated, off = (np.array(values) for values in found.values())
@@ -89,7 +91,7 @@ def test_resampling_does_not_raise_it() -> None:
     sample = labels, _binary(confidence)
     weights = generator.multinomial(300, np.full(300, 1 / 300), 500).astype(float)
     whole, resampled = (
-        debiased_calibration_error(*sample, np.arange(300), w) for w in (_once(300), weights)
+        debiased_calibration_error_of(*sample, np.arange(300))(w) for w in (_once(300), weights)
     )
     assert (resampled**2).mean() == pytest.approx(float(whole[0] ** 2), rel=0.1)
     usual, raised = (expected_calibration_error(*sample, w) for w in (_once(300), weights))
@@ -99,9 +101,9 @@ def test_resampling_does_not_raise_it() -> None:
 def test_a_bin_of_one_group_says_nothing() -> None:
     confidence, labels = np.array([0.6, 0.7, 0.8, 0.9]), np.array([1, 1, 1, 0])
     groups = np.array(["a", "a", "b", "c"])
-    value = debiased_calibration_error(labels, _binary(confidence), groups, _once(4), bins=2)
+    value = debiased_calibration_error_of(labels, _binary(confidence), groups, bins=2)(_once(4))
     assert value[0] == 0  # .8 and .9: -.8 x .1 is negative
-    one = debiased_calibration_error(labels, _binary(confidence), np.zeros(4), _once(4), bins=2)
+    one = debiased_calibration_error_of(labels, _binary(confidence), np.zeros(4), bins=2)(_once(4))
     assert np.isnan(one[0])
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.calibration import debiased_calibration_error
+from tasks.evaluate.calibration import debiased_calibration_error_of
 from tasks.evaluate.metrics import METRICS, metrics_of
-from tasks.evaluate.selective import area_under_risk_coverage
+from tasks.evaluate.selective import area_under_risk_coverage_of
 
 _NAMES = (*METRICS, "calibration", "aurc")
 
@@ -27,8 +27,8 @@ def _draw(groups: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _values(
     labels: np.ndarray, probabilities: np.ndarray, group: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    calibration = debiased_calibration_error(labels, probabilities, group, weights, bins=5)
-    area = area_under_risk_coverage(labels, probabilities, weights)[:, :1]
+    calibration = debiased_calibration_error_of(labels, probabilities, group, bins=5)(weights)
+    area = area_under_risk_coverage_of(labels, probabilities)(weights)[:, :1]
     return np.concatenate(
         [metrics_of(labels, probabilities)(weights), calibration[:, None], area], axis=1
     )

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
 from tasks.evaluate.metrics import METRICS
-from tasks.evaluate.shift import shift_metrics, worst_group_accuracy
+from tasks.evaluate.shift import shift_metrics_of, worst_group_accuracy
 
 
 def _judged() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -18,7 +18,7 @@ def _judged() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_in_domain_out_of_domain_gap_and_mean() -> None:
     labels, probabilities, outside = _judged()
     sides = (~outside).astype(float), outside.astype(float)
-    values = shift_metrics(labels, probabilities, *sides, np.ones((1, 90)))[0]
+    values = shift_metrics_of(labels, probabilities, *sides)(np.ones((1, 90)))[0]
     said = probabilities.argmax(1)
     scores = [balanced_accuracy_score(labels[h], said[h]) for h in (~outside, outside)]
     np.testing.assert_allclose(
@@ -52,7 +52,7 @@ def test_a_gap_worked_by_hand() -> None:
     said = np.array([0, 1, 1, 1, 1, 0])
     probabilities = np.where(said[:, None] == np.arange(2), 0.9, 0.1)
     outside = np.array([0.0, 0, 0, 1, 1, 1])
-    values = shift_metrics(labels, probabilities, 1 - outside, outside, np.ones((1, 6)))[0]
+    values = shift_metrics_of(labels, probabilities, 1 - outside, outside)(np.ones((1, 6)))[0]
     of_balanced = values[:, METRICS.index("balanced_accuracy")]
     np.testing.assert_allclose(of_balanced, [0.75, 0.25, 0.5, 0.5])
     cell = labels * 2 + outside.astype(int)
@@ -64,7 +64,7 @@ def test_images_that_count_on_both_sides_count_by_their_weights() -> None:
     generator = np.random.default_rng(2)
     inside, outside = generator.random((2, 90))
     drawn = generator.poisson(1.0, 90).astype(float)
-    values = shift_metrics(labels, probabilities, inside, outside, drawn[None])[0]
+    values = shift_metrics_of(labels, probabilities, inside, outside)(drawn[None])[0]
     said = probabilities.argmax(1)
     for value, side in zip(values[:2], (inside, outside), strict=True):
         expected = balanced_accuracy_score(labels, said, sample_weight=side * drawn)

@@ -8,7 +8,7 @@ import pytest
 from tasks.confounding import reverse_pairing, weigh_confounded
 from tasks.evaluate.bootstrap import ClusterBootstrap
 from tasks.evaluate.metrics import METRICS
-from tasks.evaluate.shift import shift_metrics
+from tasks.evaluate.shift import shift_metrics_of
 
 _PAIRING = np.array([0, 1])
 
@@ -37,7 +37,7 @@ def _out_and_gap(
         weigh_confounded(labels, levels, pairing, 0.9)
         for pairing in (_PAIRING, reverse_pairing(_PAIRING))
     )
-    values = shift_metrics(labels, probabilities, inside, outside, drawn)
+    values = shift_metrics_of(labels, probabilities, inside, outside)(drawn)
     return values[:, 1:3, METRICS.index("balanced_accuracy")]
 
 

@@ -12,7 +12,7 @@ from tasks.evaluate.metrics import METRICS
 from tasks.evaluate.subgroups import (
     find_subgroups,
     measure_subgroups,
-    metrics_by_subgroup,
+    metrics_by_subgroup_of,
 )
 from tasks.metadata import Subgroups, read_column
 
@@ -182,7 +182,7 @@ def test_random_draws_count_with_their_mean() -> None:
 def test_a_subgroup_that_a_resample_lost_or_that_has_one_class_is_undefined_there() -> None:
     labels, probabilities, subgroups, _ = _sample()
     weights = np.stack([subgroups.of_image == 0, np.ones(300)]).astype(float)
-    values = metrics_by_subgroup(labels, probabilities, subgroups.of_image, 3, weights)
+    values = metrics_by_subgroup_of(labels, probabilities, subgroups.of_image, 3)(weights)
     assert np.isnan(values[0, 1]).all()
     assert not np.isnan(values[0, 0]).any()
     assert np.isnan(values[:, 2]).all()
