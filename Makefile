@@ -39,7 +39,7 @@ bench-large: setup ## pools of up to a million: many minutes and gigabytes
 ui: setup ## a Prefect server and its UI on 127.0.0.1
 	@echo "Prefect UI: http://127.0.0.1:$(UI_PORT)"
 	@echo "In another terminal: export PREFECT_API_URL=http://127.0.0.1:$(UI_PORT)/api"
-	@.venv/bin/python -m flows.ui $(UI_PORT)
+	@.venv/bin/python -m curette.flows.ui $(UI_PORT)
 
 clean: ## remove the environment and the store
 	rm -rf .venv .uv $(STORE)

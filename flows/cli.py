@@ -11,16 +11,16 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from schemas.artifact import CuretteError, StudyError
-from schemas.machine import Machine
-from schemas.study import StageName
-from schemas.validation import ConceptDatasetRejected
+from curette.schemas.artifact import CuretteError, StudyError
+from curette.schemas.machine import Machine
+from curette.schemas.study import StageName
+from curette.schemas.validation import ConceptDatasetRejected
 
 if TYPE_CHECKING:  # --help and wrong studies need none of it
-    from flows.runs import RunResult
-    from flows.stages import RunOptions
-    from schemas.images import ClassLabel
-    from schemas.study import Study
+    from curette.flows.runs import RunResult
+    from curette.flows.stages import RunOptions
+    from curette.schemas.images import ClassLabel
+    from curette.schemas.study import Study
 
 DONE, FAILED, WRONG, REJECTED = 0, 1, 2, 3
 _WHOLE = {"until": None, "refresh": ()}
@@ -52,16 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(given: argparse.Namespace) -> int:
     """Run one study."""
-    from flows.study_file import load_study
+    from curette.flows.study_file import load_study
 
     started = time.monotonic()
     loaded = load_study(given.study, given.set)
     with _prefect():
         from rich.console import Console
 
-        from flows.display import live_display, print_summary
-        from flows.runs import RunResult
-        from flows.study import study
+        from curette.flows.display import live_display, print_summary
+        from curette.flows.runs import RunResult
+        from curette.flows.study import study
 
         console = Console(stderr=given.json)
         with live_display(console):
@@ -77,9 +77,9 @@ def estimate(given: argparse.Namespace) -> int:
     """Say what a study will ask a language model, and what that will cost; ask nothing."""
     from rich.console import Console
 
-    from flows.estimate import estimate, print_estimate
-    from flows.study_file import load_study
-    from storage.responses import ResponseShelf
+    from curette.flows.estimate import estimate, print_estimate
+    from curette.flows.study_file import load_study
+    from curette.storage.responses import ResponseShelf
 
     loaded = load_study(given.study, given.set)
     take_in = cache(lambda: _taken_in(loaded, given))
@@ -94,11 +94,11 @@ def estimate(given: argparse.Namespace) -> int:
 
 def review(given: argparse.Namespace) -> int:
     """Write a study's concepts into a sheet, or take the decisions of one in."""
-    from flows.study_file import load_study
+    from curette.flows.study_file import load_study
 
     loaded = load_study(given.study, given.set)
     with _prefect():
-        from flows.review import export_sheet, import_sheet
+        from curette.flows.review import export_sheet, import_sheet
 
         act = export_sheet if given.direction == "export" else import_sheet
         print(act(loaded, _options(given), given.sheet.resolve(), partial(_run_until, "screen")))
@@ -107,13 +107,13 @@ def review(given: argparse.Namespace) -> int:
 
 def explain(given: argparse.Namespace) -> int:
     """Say what the concept bottleneck decides about one image, and why; draw it."""
-    from flows.study_file import load_study
+    from curette.flows.study_file import load_study
 
     loaded = load_study(given.study, given.set)
     with _prefect():
         from rich.console import Console
 
-        from flows.explain import explain, picture_path, save_picture, tell
+        from curette.flows.explain import explain, picture_path, save_picture, tell
 
         path = picture_path(given.image, given.out)
         explained = explain(loaded, _options(given), given.image, partial(_run_until, "probe"))
@@ -128,8 +128,8 @@ def explain(given: argparse.Namespace) -> int:
 def _run_until(stage: StageName, study: "Study", options: "RunOptions") -> "RunResult":
     from rich.console import Console
 
-    from flows.display import live_display
-    from flows.study import study as whole
+    from curette.flows.display import live_display
+    from curette.flows.study import study as whole
 
     with live_display(Console(stderr=True)):
         return whole(study, options.model_copy(update={"until": stage}))
@@ -140,8 +140,8 @@ def _taken_in(
 ) -> "tuple[Sequence[ClassLabel], Sequence[str]]":
     """Take the images in, and return their classes and reports."""
     with _prefect():
-        from schemas.images import ImageDataset, Reports
-        from storage.store import ArtifactStore
+        from curette.schemas.images import ImageDataset, Reports
+        from curette.storage.store import ArtifactStore
 
         options = _options(given)
         ingested = _run_until("ingest", study, options).made[ImageDataset.kind]
@@ -160,17 +160,17 @@ def _prefect() -> Iterator[None]:
     """
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 
-    from flows.server import server_for_one_run
+    from curette.flows.server import server_for_one_run
 
     with server_for_one_run() as wait_for_server:
-        import flows.study  # noqa: F401 - imported while the server comes up
+        import curette.flows.study  # noqa: F401 - imported while the server comes up
 
         wait_for_server()
         yield
 
 
 def _options(given: argparse.Namespace) -> "RunOptions":
-    from flows.stages import RunOptions
+    from curette.flows.stages import RunOptions
 
     return RunOptions(
         store=given.store.resolve(),

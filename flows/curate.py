@@ -4,26 +4,26 @@ from contextlib import suppress
 
 from prefect import flow
 
-from flows.review import ask_reviewer, current_decisions
-from flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
-from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
-from schemas.artifact import Ref
-from schemas.concept_dataset import ConceptDataset
-from schemas.review import Decisions
-from schemas.study import Study
-from tasks.annotate.task import annotate_reports
-from tasks.embed.precision import resolve_precision
-from tasks.embed.task import embed_images, embed_texts
-from tasks.index.task import build_index
-from tasks.ingest.task import ingest_dataset
-from tasks.priors.task import form_priors
-from tasks.propose.task import needs_images, propose_concepts
-from tasks.publish.task import publish_concept_dataset
-from tasks.review.decisions import reworded_texts
-from tasks.review.task import review_concepts
-from tasks.screen.task import screen_concepts
-from tasks.select.task import select_concepts
-from tasks.validate.task import validate_concept_dataset
+from curette.flows.review import ask_reviewer, current_decisions
+from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
+from curette.flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
+from curette.schemas.artifact import Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.review import Decisions
+from curette.schemas.study import Study
+from curette.tasks.annotate.task import annotate_reports
+from curette.tasks.embed.precision import resolve_precision
+from curette.tasks.embed.task import embed_images, embed_texts
+from curette.tasks.index.task import build_index
+from curette.tasks.ingest.task import ingest_dataset
+from curette.tasks.priors.task import form_priors
+from curette.tasks.propose.task import needs_images, propose_concepts
+from curette.tasks.publish.task import publish_concept_dataset
+from curette.tasks.review.decisions import reworded_texts
+from curette.tasks.review.task import review_concepts
+from curette.tasks.screen.task import screen_concepts
+from curette.tasks.select.task import select_concepts
+from curette.tasks.validate.task import validate_concept_dataset
 
 
 def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:

@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
-from flows.runs import RunResult
-from flows.stages import StageRecord, Watcher, stage_watcher
-from tasks.stage import watcher
+from curette.flows.runs import RunResult
+from curette.flows.stages import StageRecord, Watcher, stage_watcher
+from curette.tasks.stage import watcher
 
 
 @contextmanager

@@ -6,16 +6,16 @@ from pydantic import BaseModel, Field
 from rich.console import Console
 from rich.table import Table
 
-from schemas.artifact import StudyError
-from schemas.images import ClassLabel
-from schemas.llm import LlmSpec, RequestForecast
-from schemas.study import Study
-from storage.responses import ResponseShelf
-from tasks.annotate.asking import forecast_annotating
-from tasks.llm.tokens import how_counted
-from tasks.priors.asking import forecast_priors
-from tasks.propose.forecast import forecast_proposing, most_candidates
-from tasks.screen.judge import forecast_judging
+from curette.schemas.artifact import StudyError
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import LlmSpec, RequestForecast
+from curette.schemas.study import Study
+from curette.storage.responses import ResponseShelf
+from curette.tasks.annotate.asking import forecast_annotating
+from curette.tasks.llm.tokens import how_counted
+from curette.tasks.priors.asking import forecast_priors
+from curette.tasks.propose.forecast import forecast_proposing, most_candidates
+from curette.tasks.screen.judge import forecast_judging
 
 
 class Estimate(BaseModel, frozen=True):

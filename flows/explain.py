@@ -14,25 +14,25 @@ from jaxtyping import Float32
 from PIL import Image
 from rich.text import Text
 
-from flows.runs import RunResult
-from flows.stages import RunOptions
-from schemas.artifact import StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.embeddings import EncoderIdentity, OpenClipEncoder
-from schemas.images import ImageDataset
-from schemas.index import ConceptIndex
-from schemas.machine import Machine
-from schemas.probe import Probe
-from schemas.study import Study
-from schemas.validation import ValidatedConceptDataset
-from storage.images import ImageShelf, image_reader
-from storage.store import ArtifactStore
-from tasks.embed.pixels import read_rgb
-from tasks.ingest.listing import ImageFile, Refusal
-from tasks.ingest.verify import verify_image
-from tasks.report.explanation import ImageExplanation, explain_image, printable
-from tasks.report.explanation_picture import SeenConcept, draw_explanation
-from tasks.report.heat_picture import draw_heat
+from curette.flows.runs import RunResult
+from curette.flows.stages import RunOptions
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.embeddings import EncoderIdentity, OpenClipEncoder
+from curette.schemas.images import ImageDataset
+from curette.schemas.index import ConceptIndex
+from curette.schemas.machine import Machine
+from curette.schemas.probe import Probe
+from curette.schemas.study import Study
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.images import ImageShelf, image_reader
+from curette.storage.store import ArtifactStore
+from curette.tasks.embed.pixels import read_rgb
+from curette.tasks.ingest.listing import ImageFile, Refusal
+from curette.tasks.ingest.verify import verify_image
+from curette.tasks.report.explanation import ImageExplanation, explain_image, printable
+from curette.tasks.report.explanation_picture import SeenConcept, draw_explanation
+from curette.tasks.report.heat_picture import draw_heat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,8 +242,8 @@ def _read(
 def _nearest(
     index: ConceptIndex, published: ConceptDataset, vector: Float32[np.ndarray, " dim"]
 ) -> tuple[int, float]:
-    from tasks.index.faiss_index import search
-    from tasks.index.image_index import open_image_index
+    from curette.tasks.index.faiss_index import search
+    from curette.tasks.index.image_index import open_image_index
 
     scores, rows = search(open_image_index(index, published.vectors), vector[None], 1)
     return int(rows[0, 0]), float(scores[0, 0])
@@ -256,7 +256,7 @@ def _encode(
     machine: Machine,
     identity: EncoderIdentity,
 ) -> Float32[np.ndarray, " dim"]:
-    from tasks.embed.encoder import load_encoder
+    from curette.tasks.embed.encoder import load_encoder
 
     encoder = load_encoder(spec, machine)
     if encoder.identity != identity:
@@ -289,8 +289,8 @@ def _seen(
     parts = [part for part in explanation.parts if part.added > 0][:_SEEN]
     if pixels is None or not parts or not isinstance(study.encoder, OpenClipEncoder):
         return ()
-    from tasks.embed.encoder import load_encoder
-    from tasks.embed.heat import encoder_view, heat_of_batch, why_no_heat
+    from curette.tasks.embed.encoder import load_encoder
+    from curette.tasks.embed.heat import encoder_view, heat_of_batch, why_no_heat
 
     try:
         encoder = load_encoder(study.encoder, machine)

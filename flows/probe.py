@@ -6,25 +6,25 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
-from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
-from schemas.artifact import Ref, StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.external import ExternalImages
-from schemas.report import Report
-from schemas.study import Study
-from schemas.validation import ValidatedConceptDataset
-from tasks.embed.locate_task import locate_concepts
-from tasks.embed.precision import resolve_precision
-from tasks.embed.task import embed_images
-from tasks.evaluate.task import evaluate_probe
-from tasks.ingest.task import ingest_dataset
-from tasks.probe.few_shot_task import train_few_shot_heads
-from tasks.probe.shift_task import train_shift_heads
-from tasks.probe.task import train_probe
-from tasks.report.task import write_report
-from tasks.select.shift_task import restrict_to_shifts
-from tasks.select.task import draw_few_shots
+from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
+from curette.flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.external import ExternalImages
+from curette.schemas.report import Report
+from curette.schemas.study import Study
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.tasks.embed.locate_task import locate_concepts
+from curette.tasks.embed.precision import resolve_precision
+from curette.tasks.embed.task import embed_images
+from curette.tasks.evaluate.task import evaluate_probe
+from curette.tasks.ingest.task import ingest_dataset
+from curette.tasks.probe.few_shot_task import train_few_shot_heads
+from curette.tasks.probe.shift_task import train_shift_heads
+from curette.tasks.probe.task import train_probe
+from curette.tasks.report.task import write_report
+from curette.tasks.select.shift_task import restrict_to_shifts
+from curette.tasks.select.task import draw_few_shots
 
 
 def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:

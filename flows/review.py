@@ -15,19 +15,19 @@ from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import create_model
 
-from flows.runs import RunResult
-from flows.stages import RunOptions
-from schemas.artifact import Ref, StudyError
-from schemas.images import ClassLabel, ImageDataset
-from schemas.review import Decision, Decisions, ReviewSpec
-from schemas.screened import ScreenedSet
-from schemas.study import Study
-from storage.decisions import DecisionShelf
-from storage.store import ArtifactStore
-from tasks.review.decisions import merge_decisions
-from tasks.review.form import form_fields, open_questions, read_form
-from tasks.review.sheet import read_sheet, write_sheet
-from tasks.review.task import STAGE
+from curette.flows.runs import RunResult
+from curette.flows.stages import RunOptions
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.images import ClassLabel, ImageDataset
+from curette.schemas.review import Decision, Decisions, ReviewSpec
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.study import Study
+from curette.storage.decisions import DecisionShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.review.decisions import merge_decisions
+from curette.tasks.review.form import form_fields, open_questions, read_form
+from curette.tasks.review.sheet import read_sheet, write_sheet
+from curette.tasks.review.task import STAGE
 
 RunUntilScreen = Callable[[Study, RunOptions], RunResult]
 _POLL_S = 2  # between two looks at whether the form was sent

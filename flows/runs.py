@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 
-from flows.stages import RunOptions, StageRecord, Stages
-from flows.study_file import load_study
-from schemas.artifact import Ref, StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import Evaluation, GuardedEvaluation
-from schemas.report import Report
-from schemas.study import Study
+from curette.flows.stages import RunOptions, StageRecord, Stages
+from curette.flows.study_file import load_study
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import Evaluation, GuardedEvaluation
+from curette.schemas.report import Report
+from curette.schemas.study import Study
 
 StudyFile = Annotated[str, Field(title="a study file", pattern=r"\.ya?ml$")]
 StudyChoice = StudyFile | Study

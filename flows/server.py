@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from schemas.artifact import CuretteError
+from curette.schemas.artifact import CuretteError
 
 _PATIENCE_S = 180
 
@@ -68,7 +68,7 @@ def _start(port: int) -> subprocess.Popen[bytes]:
         "PREFECT__SERVER_FINAL": "1",
     }
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "flows.server", str(port)],
+        [sys.executable, "-P", "-m", "curette.flows.server", str(port)],
         env=os.environ | flags,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -11,11 +11,11 @@ from typing import Literal, ParamSpec, TypeVar
 from prefect import Task
 from pydantic import BaseModel, Field
 
-from schemas.artifact import Artifact, Ref
-from schemas.machine import Machine
-from schemas.study import StageName
-from storage.store import DISK_REMEDIES, ArtifactStore, explained
-from tasks.threads import cores_shared
+from curette.schemas.artifact import Artifact, Ref
+from curette.schemas.machine import Machine
+from curette.schemas.study import StageName
+from curette.storage.store import DISK_REMEDIES, ArtifactStore, explained
+from curette.tasks.threads import cores_shared
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)

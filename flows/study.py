@@ -4,10 +4,10 @@ from contextlib import suppress
 
 from prefect import flow
 
-from flows.curate import curate_concepts
-from flows.probe import measure_concepts
-from flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
-from flows.stages import DEFAULT_OPTIONS, Reached, RunOptions
+from curette.flows.curate import curate_concepts
+from curette.flows.probe import measure_concepts
+from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
+from curette.flows.stages import DEFAULT_OPTIONS, Reached, RunOptions
 
 
 @flow(name="study", flow_run_name=run_name)

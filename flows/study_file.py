@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.artifact import StudyError
-from schemas.study import Study
+from curette.schemas.artifact import StudyError
+from curette.schemas.study import Study
 
 M = TypeVar("M", bound=BaseModel)
 

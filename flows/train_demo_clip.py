@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from PIL import Image
 
-from tasks.ingest.synthetic import (
+from curette.tasks.ingest.synthetic import (
     ATTRIBUTE_PHRASES,
     ATTRIBUTES,
     CLASSES,

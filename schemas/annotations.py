@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import pandas as pd
 from pydantic import BaseModel, Field
 
-from schemas.artifact import Artifact, write_json
-from schemas.images import ANNOTATION
-from schemas.llm import LlmSpec, Usage
-from schemas.screened import LabelledConcept
+from curette.schemas.artifact import Artifact, write_json
+from curette.schemas.images import ANNOTATION
+from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.screened import LabelledConcept
 
 ReportAnswer = Literal["present", "absent", "not mentioned"]
 ANSWERS: tuple[ReportAnswer, ...] = get_args(ReportAnswer)

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, Field, computed_field, model_validator
 
-from schemas.artifact import JsonArtifact
-from schemas.llm import Usage
+from curette.schemas.artifact import JsonArtifact
+from curette.schemas.llm import Usage
 
 Aspect = Literal["appearance", "colour", "pattern", "shape_and_border", "texture", "structures"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)

@@ -12,15 +12,15 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int, Int8
 from pydantic import BaseModel, Field
 
-from schemas.annotations import AnnotationFacts
-from schemas.artifact import Artifact, Ref, write_json
-from schemas.candidates import Candidate
-from schemas.concepts import Concept
-from schemas.embeddings import EncoderIdentity
-from schemas.images import SPLITS, ClassLabel, Split, TestLabels, Truth
-from schemas.priors import Prior
-from schemas.screened import Drop, LabelledConcept
-from schemas.validation import ValidatedConceptDataset
+from curette.schemas.annotations import AnnotationFacts
+from curette.schemas.artifact import Artifact, Ref, write_json
+from curette.schemas.candidates import Candidate
+from curette.schemas.concepts import Concept
+from curette.schemas.embeddings import EncoderIdentity
+from curette.schemas.images import SPLITS, ClassLabel, Split, TestLabels, Truth
+from curette.schemas.priors import Prior
+from curette.schemas.screened import Drop, LabelledConcept
+from curette.schemas.validation import ValidatedConceptDataset
 
 
 class PublishSpec(BaseModel, frozen=True, extra="forbid"):

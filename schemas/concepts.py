@@ -4,8 +4,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from schemas.artifact import JsonArtifact
-from schemas.candidates import Origin
+from curette.schemas.artifact import JsonArtifact
+from curette.schemas.candidates import Origin
 
 MOST_SHOWN = 32
 """Concepts of a class that are shown together: people can use no more (Ramaswamy et al. 2023)."""

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from schemas.artifact import Artifact, JsonArtifact, Ref, write_json
+from curette.schemas.artifact import Artifact, JsonArtifact, Ref, write_json
 
 
 class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):

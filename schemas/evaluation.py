@@ -4,12 +4,12 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from schemas.artifact import JsonArtifact
-from schemas.few_shots import FewShotCurves
-from schemas.heat_maps import LeftOutImage, View
-from schemas.images import TruthSource, is_column
-from schemas.probe import HeadKind
-from schemas.shifts import ShiftTables
+from curette.schemas.artifact import JsonArtifact
+from curette.schemas.few_shots import FewShotCurves
+from curette.schemas.heat_maps import LeftOutImage, View
+from curette.schemas.images import TruthSource, is_column
+from curette.schemas.probe import HeadKind
+from curette.schemas.shifts import ShiftTables
 
 MetricName = Literal[
     "accuracy",

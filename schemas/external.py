@@ -5,10 +5,10 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from schemas.artifact import Ref
-from schemas.embeddings import ImageEmbeddings
-from schemas.evaluation import Answer
-from schemas.images import DatasetSpec, ImageDataset, SplitSpec
+from curette.schemas.artifact import Ref
+from curette.schemas.embeddings import ImageEmbeddings
+from curette.schemas.evaluation import Answer
+from curette.schemas.images import DatasetSpec, ImageDataset, SplitSpec
 
 
 class ExternalSpec(BaseModel, frozen=True, extra="forbid"):

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32
 from pydantic import BaseModel, Field, model_validator
 from safetensors.numpy import load_file, save_file
 
-from schemas.artifact import Artifact, JsonArtifact, write_json
+from curette.schemas.artifact import Artifact, JsonArtifact, write_json
 
 ChosenFewShotHead = Literal[
     "concept_bottleneck",

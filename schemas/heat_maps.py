@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float16
 from pydantic import BaseModel, Field
 
-from schemas.artifact import Artifact, write_json
+from curette.schemas.artifact import Artifact, write_json
 
 View = Literal["shortest", "longest", "squash"]
 """How an encoder makes an image square: cut to the shorter side, padded to the longer one, or

@@ -13,7 +13,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Int
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from schemas.artifact import Artifact, JsonArtifact, Ref, write_json
+from curette.schemas.artifact import Artifact, JsonArtifact, Ref, write_json
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

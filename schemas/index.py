@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from pydantic import BaseModel, Field
 
-from schemas.artifact import Artifact, write_json
+from curette.schemas.artifact import Artifact, write_json
 
 
 class IndexSpec(BaseModel, frozen=True, extra="forbid"):

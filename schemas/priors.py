@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, Field, model_validator
 
-from schemas.artifact import JsonArtifact
-from schemas.llm import Usage
+from curette.schemas.artifact import JsonArtifact
+from curette.schemas.llm import Usage
 
 Answer = Literal["speaks for", "neutral", "speaks against"]
 PriorQuestion = Literal["speaks for", "speaks against", "reverse"]

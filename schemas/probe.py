@@ -9,9 +9,9 @@ from jaxtyping import Float, Float32, Float64
 from pydantic import BaseModel, Field, model_validator
 from safetensors.numpy import load_file, save_file
 
-from schemas.artifact import Artifact, write_json
-from schemas.candidates import Candidate
-from schemas.images import TruthSource, is_column
+from curette.schemas.artifact import Artifact, write_json
+from curette.schemas.candidates import Candidate
+from curette.schemas.images import TruthSource, is_column
 
 HeadKind = Literal[
     "linear_probe",

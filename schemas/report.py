@@ -6,8 +6,8 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, Field
 
-from schemas.artifact import Artifact
-from schemas.concepts import MOST_SHOWN
+from curette.schemas.artifact import Artifact
+from curette.schemas.concepts import MOST_SHOWN
 
 
 class ReportSpec(BaseModel, frozen=True, extra="forbid"):

@@ -5,8 +5,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
-from schemas.artifact import JsonArtifact
-from schemas.candidates import concept_id
+from curette.schemas.artifact import JsonArtifact
+from curette.schemas.candidates import concept_id
 
 Verdict = Literal["keep", "drop", "reword", "reassign"]
 

@@ -4,11 +4,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, computed_field, model_validator
 
-from schemas.artifact import JsonArtifact
-from schemas.candidates import Candidate
-from schemas.images import ANNOTATION, ATTRIBUTE, TruthSource, is_column
-from schemas.llm import Usage
-from schemas.review import ReviewFacts
+from curette.schemas.artifact import JsonArtifact
+from curette.schemas.candidates import Candidate
+from curette.schemas.images import ANNOTATION, ATTRIBUTE, TruthSource, is_column
+from curette.schemas.llm import Usage
+from curette.schemas.review import ReviewFacts
 
 GateName = Literal[
     "form",

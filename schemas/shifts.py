@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Int
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from schemas.artifact import Artifact, JsonArtifact, write_json
-from schemas.concepts import Concept
-from schemas.probe import HeadKind, Probe
+from curette.schemas.artifact import Artifact, JsonArtifact, write_json
+from curette.schemas.concepts import Concept
+from curette.schemas.probe import HeadKind, Probe
 
 
 def value_name(value: object) -> str:

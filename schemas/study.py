@@ -4,25 +4,25 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from schemas.annotations import AnnotateSpec
-from schemas.candidates import ProposeSpec
-from schemas.concept_dataset import PublishSpec
-from schemas.concepts import SelectSpec
-from schemas.embeddings import EncoderSpec, OpenClipEncoder
-from schemas.evaluation import EvaluateSpec
-from schemas.external import ExternalSpec
-from schemas.few_shots import FewShotSpec
-from schemas.heat_maps import LocateSpec
-from schemas.images import DatasetSpec
-from schemas.index import IndexSpec
-from schemas.llm import LlmSpec
-from schemas.priors import LinkPriors, PriorSpec
-from schemas.probe import ProbeSpec
-from schemas.report import ReportSpec
-from schemas.review import ReviewSpec
-from schemas.screened import ScreenSpec
-from schemas.shifts import ShiftSpec
-from schemas.validation import ValidationSpec
+from curette.schemas.annotations import AnnotateSpec
+from curette.schemas.candidates import ProposeSpec
+from curette.schemas.concept_dataset import PublishSpec
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.embeddings import EncoderSpec, OpenClipEncoder
+from curette.schemas.evaluation import EvaluateSpec
+from curette.schemas.external import ExternalSpec
+from curette.schemas.few_shots import FewShotSpec
+from curette.schemas.heat_maps import LocateSpec
+from curette.schemas.images import DatasetSpec
+from curette.schemas.index import IndexSpec
+from curette.schemas.llm import LlmSpec
+from curette.schemas.priors import LinkPriors, PriorSpec
+from curette.schemas.probe import ProbeSpec
+from curette.schemas.report import ReportSpec
+from curette.schemas.review import ReviewSpec
+from curette.schemas.screened import ScreenSpec
+from curette.schemas.shifts import ShiftSpec
+from curette.schemas.validation import ValidationSpec
 
 StageName = Literal[
     "ingest",

@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from schemas.artifact import Artifact, CuretteError, JsonArtifact, Ref, write_json
-from schemas.candidates import CandidateSet
-from schemas.concepts import ConceptSet
-from schemas.embeddings import StudyEmbeddings
-from schemas.images import ImageDataset
-from schemas.index import ConceptIndex
-from schemas.priors import Priors
-from schemas.screened import ScreenedSet
+from curette.schemas.artifact import Artifact, CuretteError, JsonArtifact, Ref, write_json
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.embeddings import StudyEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.index import ConceptIndex
+from curette.schemas.priors import Priors
+from curette.schemas.screened import ScreenedSet
 
 
 class ValidationSpec(BaseModel, frozen=True, extra="forbid"):

@@ -9,9 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from schemas.artifact import Ref, write_json
-from schemas.review import Decisions
-from storage.store import ArtifactCorrupt, alone, explained
+from curette.schemas.artifact import Ref, write_json
+from curette.schemas.review import Decisions
+from curette.storage.store import ArtifactCorrupt, alone, explained
 
 Current = Ref[Decisions] | None
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.images import ImageDataset
-from storage.store import ArtifactCorrupt, explained
+from curette.schemas.images import ImageDataset
+from curette.storage.store import ArtifactCorrupt, explained
 
 SHELF = "shelf:"
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from schemas.evaluation import HoldoutCharge, TestLook
-from storage.store import ArtifactCorrupt, alone, explained
+from curette.schemas.evaluation import HoldoutCharge, TestLook
+from curette.storage.store import ArtifactCorrupt, alone, explained
 
 E = TypeVar("E", bound=BaseModel)
 T = TypeVar("T")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from schemas.artifact import write_json
-from schemas.responses import LlmRequest, LlmResponse, StoredResponse, SubmittedBatch
-from storage.store import explained
+from curette.schemas.artifact import write_json
+from curette.schemas.responses import LlmRequest, LlmResponse, StoredResponse, SubmittedBatch
+from curette.storage.store import explained
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,20 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from schemas.artifact import Artifact, CuretteError, Manifest, PayloadFile, Recipe, Ref, write_json
+from curette.schemas.artifact import (
+    Artifact,
+    CuretteError,
+    Manifest,
+    PayloadFile,
+    Recipe,
+    Ref,
+    write_json,
+)
 
 A = TypeVar("A", bound=Artifact)
 MANIFEST = "manifest.json"
 _LOCK = "lock"
-_PROJECT = Path(__file__).parent.parent
+_PROJECT = Path(__file__).resolve().parent.parent
 
 
 class StoreError(CuretteError):

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
-from storage.store import explained
+from curette.storage.store import explained
 
 logger = logging.getLogger(__name__)
 _KEY = np.dtype("S32")

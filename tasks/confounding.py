@@ -20,7 +20,7 @@ from math import isnan
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 
-from schemas.shifts import ShiftPart, ShiftPartName, ShiftPlan
+from curette.schemas.shifts import ShiftPart, ShiftPartName, ShiftPlan
 
 _Labels = Int[np.ndarray, " image"]
 _Levels = Int[np.ndarray, " image"]  # 0, 1, ...; -1 where it is not known

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float64, Int, Shaped
 
-from schemas.artifact import StudyError
-from schemas.shifts import value_name
+from curette.schemas.artifact import StudyError
+from curette.schemas.shifts import value_name
 
 MOST_VALUES = 12
 NOT_STATED = "not stated"

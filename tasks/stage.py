@@ -24,12 +24,12 @@ from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 from pydantic import BaseModel
 
-from schemas.artifact import Artifact, Recipe, Ref
-from schemas.llm import LlmSpec
-from schemas.machine import Machine
-from storage.store import ArtifactStore
+from curette.schemas.artifact import Artifact, Recipe, Ref
+from curette.schemas.llm import LlmSpec
+from curette.schemas.machine import Machine
+from curette.storage.store import ArtifactStore
 
-_PROJECT = Path(__file__).parent.parent
+_PACKAGE = Path(__file__).parent.parent
 
 
 @dataclass
@@ -105,14 +105,14 @@ def code_digest(stage: str) -> str:
     tree without docstrings; any other file (prompts, templates, weights) as its bytes. The command
     line, flows and the store do not count: they move artifacts but do not decide what is in them.
     """
-    modules = _with_imports(sorted((_PROJECT / "tasks" / stage).rglob("*.py")))
-    folders = {path.parent for path in modules if _PROJECT / "tasks" in path.parent.parents}
-    folders.add(_PROJECT / "tasks" / stage)
+    modules = _with_imports(sorted((_PACKAGE / "tasks" / stage).rglob("*.py")))
+    folders = {path.parent for path in modules if _PACKAGE / "tasks" in path.parent.parents}
+    folders.add(_PACKAGE / "tasks" / stage)
     others = {p for folder in folders for p in folder.rglob("*") if p.is_file() and _counts(p)}
     digest = hashlib.sha256()
     for path in [*modules, *sorted(others)]:
         content = _tree(path).encode() if path.suffix == ".py" else path.read_bytes()
-        digest.update(f"{path.relative_to(_PROJECT).as_posix()} {len(content)}\n".encode())
+        digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
 
@@ -135,7 +135,7 @@ def _with_imports(modules: list[Path]) -> list[Path]:
             continue
         seen.add(path)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module != "tasks.stage":
+            if isinstance(node, ast.ImportFrom) and node.module != "curette.tasks.stage":
                 ahead += _modules(node)
     return sorted(seen)
 
@@ -143,10 +143,10 @@ def _with_imports(modules: list[Path]) -> list[Path]:
 def _modules(imported: ast.ImportFrom) -> list[Path]:
     """Return the files of schemas and tasks that `from a import b` reads: a, or a/b."""
     source = str(imported.module)
-    if source.partition(".")[0] not in ("schemas", "tasks"):
+    if not source.startswith(("curette.schemas", "curette.tasks")):
         return []
     names = [source, *(f"{source}.{alias.name}" for alias in imported.names)]
-    paths = [_PROJECT / f"{name.replace('.', '/')}.py" for name in names]
+    paths = [_PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names]
     return [path for path in paths if path.is_file()]
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from schemas.machine import Machine
+from curette.schemas.machine import Machine
 
 _VARIABLE = "OMP_NUM_THREADS"
 """Read by torch, FAISS and NumPy's BLAS, each once: when it is imported."""

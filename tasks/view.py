@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageOps
 
-from schemas.heat_maps import View
+from curette.schemas.heat_maps import View
 
 
 def square_view(image: Image.Image, view: View) -> Image.Image:

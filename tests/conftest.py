@@ -1,6 +1,6 @@
 """What all tests share: shape checks at run time, and no word to anyone outside."""
 
-import flows  # noqa: F401, I001 - first: it switches telemetry off before Prefect is imported
+import curette.flows  # noqa: F401, I001 - first: it switches telemetry off before Prefect is imported
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401 - the hook finds it by name
 
-install_import_hook(["tasks"], "tests.shapes.check")
+install_import_hook(["curette.tasks"], "tests.shapes.check")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

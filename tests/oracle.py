@@ -11,9 +11,9 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-from schemas.candidates import normal_form
-from tasks.propose.records import DEMO_RECORD, Record
-from tasks.screen.visual import why_not_visual
+from curette.schemas.candidates import normal_form
+from curette.tasks.propose.records import DEMO_RECORD, Record
+from curette.tasks.screen.visual import why_not_visual
 from tests.servers import Answer, Behaviour
 
 

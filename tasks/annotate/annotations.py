@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from schemas.annotations import (
+from curette.schemas.annotations import (
     ANSWERS,
     AnnotatedConcept,
     AnnotateSpec,
@@ -19,12 +19,12 @@ from schemas.annotations import (
     ColumnAgreement,
     ReportAnswer,
 )
-from schemas.artifact import StudyError
-from schemas.concepts import Concept
-from schemas.images import ImageDataset, Reports
-from schemas.llm import LlmSpec, Usage
-from schemas.screened import LabelledConcept
-from tasks.annotate.asking import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.concepts import Concept
+from curette.schemas.images import ImageDataset, Reports
+from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.screened import LabelledConcept
+from curette.tasks.annotate.asking import (
     Inquiry,
     Outcome,
     Said,
@@ -34,9 +34,9 @@ from tasks.annotate.asking import (
     write_inquiries,
     write_second_inquiries,
 )
-from tasks.llm.agreement import cohen_kappa
-from tasks.llm.asking import Answers
-from tasks.llm.quoting import one_line
+from curette.tasks.llm.agreement import cohen_kappa
+from curette.tasks.llm.asking import Answers
+from curette.tasks.llm.quoting import one_line
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """What is asked and how often -> told how many requests are answered."""

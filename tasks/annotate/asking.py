@@ -20,11 +20,11 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, StrictInt, field_validator
 
-from schemas.annotations import AnnotateSpec, ReportAnswer
-from schemas.llm import LlmSpec, RequestForecast, Usage
-from tasks.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
-from tasks.llm.quoting import quotable
-from tasks.llm.tokens import count_tokens
+from curette.schemas.annotations import AnnotateSpec, ReportAnswer
+from curette.schemas.llm import LlmSpec, RequestForecast, Usage
+from curette.tasks.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
+from curette.tasks.llm.quoting import quotable
+from curette.tasks.llm.tokens import count_tokens
 
 _PROMPTS: Final = Path(__file__).parent / "prompts"
 _LONGEST_STATEMENT: Final = 300

@@ -2,19 +2,19 @@
 
 from prefect import task
 
-from schemas.annotations import AnnotatedConcept, AnnotateSpec, AnnotationFacts, Annotations
-from schemas.artifact import Ref, StudyError
-from schemas.candidates import CandidateSet
-from schemas.concepts import ConceptSet
-from schemas.images import ImageDataset, Reports
-from schemas.llm import LlmSpec
-from schemas.priors import Priors
-from schemas.screened import ScreenedSet
-from schemas.validation import ValidatedConceptDataset
-from storage.responses import ResponseShelf
-from storage.store import ArtifactStore
-from tasks.annotate.annotations import ReadingPlan, annotate
-from tasks.stage import Stage, leave_table, progress
+from curette.schemas.annotations import AnnotatedConcept, AnnotateSpec, AnnotationFacts, Annotations
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.images import ImageDataset, Reports
+from curette.schemas.llm import LlmSpec
+from curette.schemas.priors import Priors
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.responses import ResponseShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.annotate.annotations import ReadingPlan, annotate
+from curette.tasks.stage import Stage, leave_table, progress
 
 STAGE = Stage(name="annotate")
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Shaped
 
-from schemas.artifact import StudyError
+from curette.schemas.artifact import StudyError
 
 Item = TypeVar("Item")
 AHEAD = 2

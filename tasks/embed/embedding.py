@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int, Shaped
 
-from schemas.artifact import StudyError
-from schemas.embeddings import EncoderIdentity, ImageEmbeddings, TextEmbeddings
-from schemas.images import ImageDataset
-from schemas.machine import Machine
-from tasks.embed.batching import encode_in_batches
-from tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder
-from tasks.threads import usual_threads
+from curette.schemas.artifact import StudyError
+from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings, TextEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.tasks.embed.batching import encode_in_batches
+from curette.tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder
+from curette.tasks.threads import usual_threads
 
 SHARD = 1024
 """Vectors put on the shelf at a time: what a run that is killed loses at most, and a batch."""

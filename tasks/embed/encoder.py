@@ -16,13 +16,13 @@ from jaxtyping import Float, Float32, Int, Shaped
 from PIL import Image
 from torch.nn.functional import normalize
 
-from schemas.artifact import StudyError
-from schemas.embeddings import EncoderIdentity, OpenClipEncoder
-from schemas.machine import Machine
-from tasks.embed.pixels import READING, read_rgb
-from tasks.embed.precision import Device, choose_device, image_device, resolve_precision
-from tasks.embed.texts import encode_without_padding, text_lengths
-from tasks.threads import share_cores
+from curette.schemas.artifact import StudyError
+from curette.schemas.embeddings import EncoderIdentity, OpenClipEncoder
+from curette.schemas.machine import Machine
+from curette.tasks.embed.pixels import READING, read_rgb
+from curette.tasks.embed.precision import Device, choose_device, image_device, resolve_precision
+from curette.tasks.embed.texts import encode_without_padding, text_lengths
+from curette.tasks.threads import share_cores
 
 DEMO = Path(__file__).parent / "demo_clip"
 DEFAULT_BATCH: dict[Device, int] = {"cpu": 32, "cuda": 256}

@@ -9,16 +9,16 @@ import torch
 from jaxtyping import Float, Float16, Float32
 from PIL import Image, ImageOps
 
-from schemas.heat_maps import HeatMaps, LeftOutImage, LocateSpec, View
-from schemas.images import ImageDataset
-from schemas.machine import Machine
-from tasks.embed.batching import encode_in_batches
-from tasks.embed.dense import encode_places, why_no_places
-from tasks.embed.embedding import Read, picture_reader, prepare_picture, read_picture
-from tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder
-from tasks.embed.pixels import read_rgb
-from tasks.threads import usual_threads
-from tasks.view import inside_of, square_view
+from curette.schemas.heat_maps import HeatMaps, LeftOutImage, LocateSpec, View
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.tasks.embed.batching import encode_in_batches
+from curette.tasks.embed.dense import encode_places, why_no_places
+from curette.tasks.embed.embedding import Read, picture_reader, prepare_picture, read_picture
+from curette.tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder
+from curette.tasks.embed.pixels import read_rgb
+from curette.tasks.threads import usual_threads
+from curette.tasks.view import inside_of, square_view
 
 _SHAPES_ALIKE = 0.02  # how far the shapes of an image and its mask may differ
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.concept_dataset import ConceptDataset
-from schemas.embeddings import EncoderSpec, PrecomputedEncoder
-from schemas.heat_maps import HeatMaps, LocateSpec
-from schemas.images import ImageDataset
-from schemas.machine import Machine
-from schemas.validation import ValidatedConceptDataset
-from storage.images import ImageFiles, ImageShelf
-from storage.store import ArtifactStore
-from tasks.stage import Stage, leave_markdown, progress
+from curette.schemas.artifact import Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.embeddings import EncoderSpec, PrecomputedEncoder
+from curette.schemas.heat_maps import HeatMaps, LocateSpec
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.images import ImageFiles, ImageShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_markdown, progress
 
 STAGE = Stage(name="locate", folder="embed")
 
@@ -46,8 +46,8 @@ def _maps(
     masked = len(images.masked_rows("test"))
     if not masked:
         return HeatMaps.none("no test image has a lesion mask")
-    from tasks.embed.encoder import load_encoder
-    from tasks.embed.heat import locate_concepts
+    from curette.tasks.embed.encoder import load_encoder
+    from curette.tasks.embed.heat import locate_concepts
 
     loaded = load_encoder(encoder, machine)
     if loaded.identity != published.facts.encoder:

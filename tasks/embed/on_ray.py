@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 from jaxtyping import Float32, Int
 
-from schemas.artifact import CuretteError, StudyError
-from schemas.embeddings import EncoderIdentity, ImageEmbeddings, OpenClipEncoder
-from schemas.images import ImageDataset
-from schemas.machine import Machine
-from tasks.embed.embedding import (
+from curette.schemas.artifact import CuretteError, StudyError
+from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings, OpenClipEncoder
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.tasks.embed.embedding import (
     SHARD,
     Gathering,
     Picture,
@@ -28,11 +28,11 @@ from tasks.embed.embedding import (
     encode_pictures,
     image_keys,
 )
-from tasks.embed.encoder import identify_encoder, load_encoder
-from tasks.embed.precision import resolve_precision
-from tasks.threads import usual_threads
+from curette.tasks.embed.encoder import identify_encoder, load_encoder
+from curette.tasks.embed.precision import resolve_precision
+from curette.tasks.threads import usual_threads
 
-_PROJECT = Path(__file__).parents[2]
+_PROJECT = Path(__file__).parents[3]
 _PATIENCE_S = 10
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from schemas.artifact import StudyError
-from schemas.embeddings import OpenClipEncoder, PrecomputedEncoder
-from schemas.machine import Machine
+from curette.schemas.artifact import StudyError
+from curette.schemas.embeddings import OpenClipEncoder, PrecomputedEncoder
+from curette.schemas.machine import Machine
 
 Device = Literal["cpu", "cuda"]
 Spec = TypeVar("Spec", OpenClipEncoder, PrecomputedEncoder, OpenClipEncoder | PrecomputedEncoder)

@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from schemas.artifact import StudyError
-from schemas.embeddings import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.embeddings import (
     EncoderIdentity,
     ImageEmbeddings,
     PrecomputedEncoder,
     TextEmbeddings,
 )
-from schemas.images import ImageDataset
+from curette.schemas.images import ImageDataset
 
 KEYS = ("image_ids", "image_embeddings", "text_prompts", "text_embeddings")
 SAME = 0.999

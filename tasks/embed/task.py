@@ -8,9 +8,9 @@ from pathlib import Path
 
 from prefect import task
 
-from schemas.artifact import Ref, StudyError
-from schemas.candidates import CandidateSet
-from schemas.embeddings import (
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.embeddings import (
     EncoderSpec,
     ImageEmbeddings,
     OpenClipEncoder,
@@ -19,12 +19,12 @@ from schemas.embeddings import (
     TextEmbeddings,
     class_prompt,
 )
-from schemas.images import ImageDataset
-from schemas.machine import Machine
-from storage.images import ImageFiles, ImageShelf
-from storage.store import ArtifactStore
-from storage.vectors import VectorShelf
-from tasks.stage import Stage, leave_markdown, leave_table, progress
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.storage.images import ImageFiles, ImageShelf
+from curette.storage.store import ArtifactStore
+from curette.storage.vectors import VectorShelf
+from curette.tasks.stage import Stage, leave_markdown, leave_table, progress
 
 IMAGES_STAGE = Stage(name="embed")
 TEXTS_STAGE = Stage(name="embed_texts", folder="embed")
@@ -42,7 +42,7 @@ def embed_images(
     """Embed a dataset's images."""
     images = store.load(ImageDataset, dataset)
     if isinstance(spec, PrecomputedEncoder):
-        from tasks.embed.precomputed import look_up_images
+        from curette.tasks.embed.precomputed import look_up_images
 
         vectors = look_up_images(spec, images)
     else:
@@ -76,7 +76,7 @@ def embed_texts(
     proposed = [c.text for c in store.load(CandidateSet, candidates).candidates]
     prompts = tuple(class_prompt(spec, c.name) for c in store.load(ImageDataset, dataset).classes)
     if isinstance(spec, PrecomputedEncoder):
-        from tasks.embed.precomputed import has_texts, look_up_texts
+        from curette.tasks.embed.precomputed import has_texts, look_up_texts
 
         prompts = prompts if has_texts(spec, prompts) else ()
         texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
@@ -104,13 +104,13 @@ def embed_texts(
 def _encode_images(
     images: ImageDataset, spec: OpenClipEncoder, machine: Machine, store: ArtifactStore
 ) -> ImageEmbeddings:
-    from tasks.embed.embedding import embed_images
-    from tasks.embed.encoder import load_encoder
+    from curette.tasks.embed.embedding import embed_images
+    from curette.tasks.embed.encoder import load_encoder
 
     shelf = VectorShelf(store.root)
     files = ImageFiles(Path(images.root).resolve(), ImageShelf(store.root.resolve()))
     if machine.engine == "ray":
-        from tasks.embed.on_ray import embed_images_on_ray
+        from curette.tasks.embed.on_ray import embed_images_on_ray
 
         with progress("embedding images on Ray", len(images)) as advance:
             return embed_images_on_ray(images, files.read, spec, shelf, machine, advance)
@@ -122,8 +122,8 @@ def _encode_images(
 def _encode_texts(
     texts: tuple[str, ...], spec: OpenClipEncoder, machine: Machine, store: ArtifactStore
 ) -> TextEmbeddings:
-    from tasks.embed.embedding import embed_texts, sentences
-    from tasks.embed.encoder import load_encoder
+    from curette.tasks.embed.embedding import embed_texts, sentences
+    from curette.tasks.embed.encoder import load_encoder
 
     encoder = load_encoder(spec, machine)
     shelf = VectorShelf(store.root, of="texts")

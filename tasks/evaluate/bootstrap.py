@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Float64, Int, Shaped
 from threadpoolctl import threadpool_limits
 
-from schemas.evaluation import IntervalMethod
-from tasks.threads import usual_threads
+from curette.schemas.evaluation import IntervalMethod
+from curette.tasks.threads import usual_threads
 
 Statistic = Callable[
     [Float64[np.ndarray, "resample image"]], Float64[np.ndarray, "resample statistic"]

@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 from scipy.sparse import csr_array
 from scipy.special import log_softmax, softmax
 
-from tasks.evaluate.metrics import check_predictions
+from curette.tasks.evaluate.metrics import check_predictions
 
 _COOLEST, _HOTTEST = 0.01, 100.0
 

@@ -8,14 +8,19 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Float64, Int
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec, InterventionCurve, InterventionOrder, Interventions
-from schemas.images import Truth
-from schemas.probe import Head, Probe
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, estimate
-from tasks.evaluate.features import head_features, known_features
-from tasks.evaluate.intervention import (
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import (
+    EvaluateSpec,
+    InterventionCurve,
+    InterventionOrder,
+    Interventions,
+)
+from curette.schemas.images import Truth
+from curette.schemas.probe import Head, Probe
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, estimate
+from curette.tasks.evaluate.features import head_features, known_features
+from curette.tasks.evaluate.intervention import (
     ConceptReading,
     intervene,
     most_uncertain_first,
@@ -23,7 +28,7 @@ from tasks.evaluate.intervention import (
     random_order,
     read_concepts,
 )
-from tasks.evaluate.judging import ExaminedImages
+from curette.tasks.evaluate.judging import ExaminedImages
 
 _ORDERS: tuple[InterventionOrder, ...] = get_args(InterventionOrder)
 _RANDOM_ORDERS = 5  # averaged

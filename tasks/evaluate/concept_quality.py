@@ -8,8 +8,8 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float64, Int
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import (
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import (
     ConceptFinding,
     ConceptPair,
     ConceptQuality,
@@ -19,16 +19,16 @@ from schemas.evaluation import (
     HeadConcepts,
     ImportanceMatch,
 )
-from schemas.images import Truth
-from schemas.probe import Head, HeadKind, Probe
-from schemas.screened import LabelledConcept
-from tasks.average_precision import normalised_average_precision
-from tasks.evaluate import concept_tests
-from tasks.evaluate.bootstrap import ClusterBootstrap, Interval
-from tasks.evaluate.features import head_features
-from tasks.evaluate.judging import ExaminedImages
-from tasks.evaluate.metrics import stratified_auroc
-from tasks.evaluate.quality import is_defined
+from curette.schemas.images import Truth
+from curette.schemas.probe import Head, HeadKind, Probe
+from curette.schemas.screened import LabelledConcept
+from curette.tasks.average_precision import normalised_average_precision
+from curette.tasks.evaluate import concept_tests
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap, Interval
+from curette.tasks.evaluate.features import head_features
+from curette.tasks.evaluate.judging import ExaminedImages
+from curette.tasks.evaluate.metrics import stratified_auroc
+from curette.tasks.evaluate.quality import is_defined
 
 _HEADS: tuple[HeadKind, ...] = ("concept_bottleneck", "grounded", "sparse", "prior")
 MOST_PAIRS = 20

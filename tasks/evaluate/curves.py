@@ -5,16 +5,16 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float64, Int
 
-from schemas.evaluation import Calibration, CurvePoint, HeadCurves, RiskPoint
-from tasks.evaluate.calibration import (
+from curette.schemas.evaluation import Calibration, CurvePoint, HeadCurves, RiskPoint
+from curette.tasks.evaluate.calibration import (
     at_temperature,
     debiased_calibration_error_of,
     equal_mass_reliability,
     fit_temperature,
 )
-from tasks.evaluate.judging import ExaminedImages
-from tasks.evaluate.metrics import confusion_matrices, log_loss
-from tasks.evaluate.selective import risk_coverage_curve
+from curette.tasks.evaluate.judging import ExaminedImages
+from curette.tasks.evaluate.metrics import confusion_matrices, log_loss
+from curette.tasks.evaluate.selective import risk_coverage_curve
 
 _MOST_POINTS = 100
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 from scipy.stats import binomtest
 
-from tasks.evaluate.metrics import check_predictions
+from curette.tasks.evaluate.metrics import check_predictions
 
 
 @dataclass(frozen=True)

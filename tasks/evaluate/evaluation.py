@@ -5,27 +5,27 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from jaxtyping import Float64, Int
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec, Evaluation, HeadCurves, Prediction, TestLook
-from schemas.few_shots import FewShotHeads
-from schemas.heat_maps import HeatMaps
-from schemas.images import TestLabels
-from schemas.probe import Head, HeadKind, Probe
-from schemas.shifts import ShiftHeads
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.concept_interventions import measure_interventions
-from tasks.evaluate.concept_quality import measure_concepts
-from tasks.evaluate.curves import draw_curves
-from tasks.evaluate.explanation import explain_decisions
-from tasks.evaluate.external import ExternalTest
-from tasks.evaluate.features import head_features
-from tasks.evaluate.few_shot_curves import few_shot_curves
-from tasks.evaluate.judging import ExaminedImages, join_test_labels, judge_heads
-from tasks.evaluate.location import measure_location
-from tasks.evaluate.quality import measure_quality
-from tasks.evaluate.quarrels import find_quarrels
-from tasks.evaluate.shift_tables import measure_shifts
-from tasks.evaluate.subgroup_tables import tabulate_subgroups
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import EvaluateSpec, Evaluation, HeadCurves, Prediction, TestLook
+from curette.schemas.few_shots import FewShotHeads
+from curette.schemas.heat_maps import HeatMaps
+from curette.schemas.images import TestLabels
+from curette.schemas.probe import Head, HeadKind, Probe
+from curette.schemas.shifts import ShiftHeads
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.concept_interventions import measure_interventions
+from curette.tasks.evaluate.concept_quality import measure_concepts
+from curette.tasks.evaluate.curves import draw_curves
+from curette.tasks.evaluate.explanation import explain_decisions
+from curette.tasks.evaluate.external import ExternalTest
+from curette.tasks.evaluate.features import head_features
+from curette.tasks.evaluate.few_shot_curves import few_shot_curves
+from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels, judge_heads
+from curette.tasks.evaluate.location import measure_location
+from curette.tasks.evaluate.quality import measure_quality
+from curette.tasks.evaluate.quarrels import find_quarrels
+from curette.tasks.evaluate.shift_tables import measure_shifts
+from curette.tasks.evaluate.subgroup_tables import tabulate_subgroups
 
 _Said = Mapping[str, Float64[np.ndarray, "image class"]]
 """Head -> its logits."""

@@ -3,10 +3,10 @@
 import numpy as np
 from jaxtyping import Float64, Int
 
-from schemas.evaluation import Contribution, Explanation
-from schemas.probe import Head
-from tasks.evaluate.calibration import at_temperature
-from tasks.evaluate.judging import ExaminedImages
+from curette.schemas.evaluation import Contribution, Explanation
+from curette.schemas.probe import Head
+from curette.tasks.evaluate.calibration import at_temperature
+from curette.tasks.evaluate.judging import ExaminedImages
 
 _FOR, _AGAINST = 6, 4  # contributions listed in an explanation
 

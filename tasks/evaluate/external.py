@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Int
 
-from schemas.artifact import StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.embeddings import ImageEmbeddings
-from schemas.external import ExternalImages
-from schemas.images import ImageDataset, Split, TestLabels
-from schemas.shifts import DatasetShift, ShiftPart, ShiftPartName, ShiftPlan
-from tasks.evaluate.judging import ExaminedImages
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.embeddings import ImageEmbeddings
+from curette.schemas.external import ExternalImages
+from curette.schemas.images import ImageDataset, Split, TestLabels
+from curette.schemas.shifts import DatasetShift, ShiftPart, ShiftPartName, ShiftPlan
+from curette.tasks.evaluate.judging import ExaminedImages
 
 OWN = "own"
 _ROUNDING = 1e-6

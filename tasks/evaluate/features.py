@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float32, Float64, Int
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.probe import Head, head_inputs
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import Head, head_inputs
 
 
 def head_features(

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 
-from schemas.few_shots import (
+from curette.schemas.few_shots import (
     ON_CONCEPTS,
     TUNED_PROBES,
     FewShotBaseline,
@@ -32,7 +32,7 @@ from schemas.few_shots import (
     FewShotLead,
     FewShotPoint,
 )
-from tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
 
 WITHOUT_CONCEPTS: tuple[tuple[FewShotHeadKind, FewShotHeadKind], ...] = (
     ("pulled_hybrid", "averaged_linear_probe"),

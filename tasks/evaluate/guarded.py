@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float64, Int
 
-from schemas.artifact import StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import (
     EvaluateSpec,
     GuardedAnswer,
     GuardedEvaluation,
@@ -13,12 +13,12 @@ from schemas.evaluation import (
     TestLook,
     ThresholdoutSpec,
 )
-from schemas.images import Split, TestLabels
-from schemas.probe import Probe
-from tasks.evaluate.features import head_features
-from tasks.evaluate.holdout import Thresholdout
-from tasks.evaluate.judging import join_test_labels
-from tasks.evaluate.metrics import balanced_accuracy, confusion_matrices
+from curette.schemas.images import Split, TestLabels
+from curette.schemas.probe import Probe
+from curette.tasks.evaluate.features import head_features
+from curette.tasks.evaluate.holdout import Thresholdout
+from curette.tasks.evaluate.judging import join_test_labels
+from curette.tasks.evaluate.metrics import balanced_accuracy, confusion_matrices
 
 
 def evaluate_through_holdout(

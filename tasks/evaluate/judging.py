@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int, Shaped
 
-from schemas.artifact import StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec
-from schemas.images import METADATA, TestLabels
-from schemas.probe import HeadKind, Probe
-from tasks.evaluate.calibration import at_temperature
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import EvaluateSpec
+from curette.schemas.images import METADATA, TestLabels
+from curette.schemas.probe import HeadKind, Probe
+from curette.tasks.evaluate.calibration import at_temperature
 
 
 @dataclass(frozen=True, eq=False)

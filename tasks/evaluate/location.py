@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import (
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import (
     ConceptLocation,
     Estimate,
     EvaluateSpec,
@@ -21,14 +21,19 @@ from schemas.evaluation import (
     LocatedReasons,
     LocatedTruth,
 )
-from schemas.heat_maps import HeatMaps
-from schemas.probe import Head, Probe
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, estimate
-from tasks.evaluate.concept_tests import reasons, weighted_mean
-from tasks.evaluate.features import head_features
-from tasks.evaluate.judging import ExaminedImages
-from tasks.evaluate.pointing import hottest, lead_over_others, location_metric, peak_in_lesion
+from curette.schemas.heat_maps import HeatMaps
+from curette.schemas.probe import Head, Probe
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, estimate
+from curette.tasks.evaluate.concept_tests import reasons, weighted_mean
+from curette.tasks.evaluate.features import head_features
+from curette.tasks.evaluate.judging import ExaminedImages
+from curette.tasks.evaluate.pointing import (
+    hottest,
+    lead_over_others,
+    location_metric,
+    peak_in_lesion,
+)
 
 REGION = 3 / 12
 """The hottest share of an image that CLM looks at; its paper gives it in twelfths."""

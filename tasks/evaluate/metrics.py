@@ -23,8 +23,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 from scipy.sparse import csr_array
 
-from schemas.evaluation import MetricName
-from tasks.evaluate.sums import sums_from_0, sums_in_cells
+from curette.schemas.evaluation import MetricName
+from curette.tasks.evaluate.sums import sums_from_0, sums_in_cells
 
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
 

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Float64
 
-from schemas.evaluation import (
+from curette.schemas.evaluation import (
     ConfidenceMetricName,
     DeLongTest,
     Difference,
@@ -15,13 +15,13 @@ from schemas.evaluation import (
     HeadMetricName,
     Metric,
 )
-from schemas.probe import HeadKind
-from tasks.evaluate.auroc import DeLong, delong_macro
-from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates, Statistic
-from tasks.evaluate.calibration import debiased_calibration_error_of
-from tasks.evaluate.judging import ExaminedImages, Judged
-from tasks.evaluate.metrics import METRICS, metrics_of
-from tasks.evaluate.selective import area_under_risk_coverage_of
+from curette.schemas.probe import HeadKind
+from curette.tasks.evaluate.auroc import DeLong, delong_macro
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates, Statistic
+from curette.tasks.evaluate.calibration import debiased_calibration_error_of
+from curette.tasks.evaluate.judging import ExaminedImages, Judged
+from curette.tasks.evaluate.metrics import METRICS, metrics_of
+from curette.tasks.evaluate.selective import area_under_risk_coverage_of
 
 HEAD_METRICS: tuple[HeadMetricName, ...] = (*METRICS, *get_args(ConfidenceMetricName))
 _COMPARED: tuple[HeadMetricName, ...] = ("balanced_accuracy", "macro_auroc")

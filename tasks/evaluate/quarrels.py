@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float64
 
-from schemas.evaluation import Disagreement, Quarrel
-from tasks.evaluate.disagreement import compare_decisions, differing_images
-from tasks.evaluate.judging import ExaminedImages, Judged
+from curette.schemas.evaluation import Disagreement, Quarrel
+from curette.tasks.evaluate.disagreement import compare_decisions, differing_images
+from curette.tasks.evaluate.judging import ExaminedImages, Judged
 
 _SHOWN = 8
 

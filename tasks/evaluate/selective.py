@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.sparse import csr_array
 
-from tasks.evaluate.metrics import check_predictions
-from tasks.evaluate.sums import sums_from_0
+from curette.tasks.evaluate.metrics import check_predictions
+from curette.tasks.evaluate.sums import sums_from_0
 
 _Labels = Int[np.ndarray, " image"]
 _Probabilities = Float64[np.ndarray, "image class"]

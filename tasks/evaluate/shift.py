@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float64, Int
 
-from tasks.evaluate.metrics import metrics_of
+from curette.tasks.evaluate.metrics import metrics_of
 
 _Labels = Int[np.ndarray, " image"]
 

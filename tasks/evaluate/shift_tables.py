@@ -22,12 +22,12 @@ from typing import cast, get_args
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
-from schemas.artifact import StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec, MetricName
-from schemas.images import METADATA
-from schemas.probe import Probe
-from schemas.shifts import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import EvaluateSpec, MetricName
+from curette.schemas.images import METADATA
+from curette.schemas.probe import Probe
+from curette.schemas.shifts import (
     ConfoundedShift,
     ConfounderScore,
     ShiftHeads,
@@ -41,16 +41,16 @@ from schemas.shifts import (
     UnusableShift,
     WorstGroup,
 )
-from tasks.confounding import describe_part, reverse_pairing, weigh_confounded
-from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates, Statistic
-from tasks.evaluate.calibration import debiased_calibration_error_of
-from tasks.evaluate.external import ExternalTest, join_external, plan_external
-from tasks.evaluate.features import features_of
-from tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
-from tasks.evaluate.metrics import METRICS, stratified_auroc
-from tasks.evaluate.quality import is_defined
-from tasks.evaluate.shift import SHIFT_VALUES, shift_metrics_of, worst_group_accuracy
-from tasks.metadata import name_values
+from curette.tasks.confounding import describe_part, reverse_pairing, weigh_confounded
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates, Statistic
+from curette.tasks.evaluate.calibration import debiased_calibration_error_of
+from curette.tasks.evaluate.external import ExternalTest, join_external, plan_external
+from curette.tasks.evaluate.features import features_of
+from curette.tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
+from curette.tasks.evaluate.metrics import METRICS, stratified_auroc
+from curette.tasks.evaluate.quality import is_defined
+from curette.tasks.evaluate.shift import SHIFT_VALUES, shift_metrics_of, worst_group_accuracy
+from curette.tasks.metadata import name_values
 
 _METRICS: tuple[ShiftMetricName, ...] = get_args(ShiftMetricName)
 _OF_IMAGES: tuple[MetricName, ...] = ("balanced_accuracy", "macro_auroc")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from schemas.evaluation import (
+from curette.schemas.evaluation import (
     EvaluateSpec,
     MetricName,
     SubgroupMetric,
@@ -10,10 +10,10 @@ from schemas.evaluation import (
     UnusableColumn,
     WorstSubgroup,
 )
-from tasks.evaluate import subgroups
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.judging import ExaminedImages, Judged
-from tasks.evaluate.quality import is_defined
+from curette.tasks.evaluate import subgroups
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.judging import ExaminedImages, Judged
+from curette.tasks.evaluate.quality import is_defined
 
 _SHOWN: tuple[MetricName, ...] = ("accuracy", "balanced_accuracy", "macro_auroc")
 

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int, Shaped
 
-from schemas.evaluation import IntervalMethod, MetricName
-from tasks.evaluate.bootstrap import ClusterBootstrap, Interval
-from tasks.evaluate.metrics import METRICS, metrics_of
-from tasks.metadata import (
+from curette.schemas.evaluation import IntervalMethod, MetricName
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap, Interval
+from curette.tasks.evaluate.metrics import METRICS, metrics_of
+from curette.tasks.metadata import (
     MOST_VALUES,
     Subgroups,
     UnusableColumn,

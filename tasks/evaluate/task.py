@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.concept_dataset import ConceptDataset
-from schemas.embeddings import ImageEmbeddings
-from schemas.evaluation import (
+from curette.schemas.artifact import Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.embeddings import ImageEmbeddings
+from curette.schemas.evaluation import (
     EvaluateSpec,
     Evaluation,
     GuardedEvaluation,
     TestLook,
     tell_looks,
 )
-from schemas.external import ExternalImages
-from schemas.few_shots import FewShotHeads
-from schemas.heat_maps import HeatMaps
-from schemas.images import ImageDataset, TestLabels
-from schemas.probe import Probe
-from schemas.shifts import ShiftHeads, ShiftTables
-from storage.ledger import TestLedger
-from storage.store import ArtifactStore
-from tasks.stage import Stage, leave_table
+from curette.schemas.external import ExternalImages
+from curette.schemas.few_shots import FewShotHeads
+from curette.schemas.heat_maps import HeatMaps
+from curette.schemas.images import ImageDataset, TestLabels
+from curette.schemas.probe import Probe
+from curette.schemas.shifts import ShiftHeads, ShiftTables
+from curette.storage.ledger import TestLedger
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_table
 
 if TYPE_CHECKING:  # cached runs need none of it
-    from tasks.evaluate.external import ExternalTest, OtherImages
+    from curette.tasks.evaluate.external import ExternalTest, OtherImages
 
 STAGE = Stage(name="evaluate")
 
@@ -50,9 +50,9 @@ def evaluate_probe(
 
     Other datasets are test images too, whose labels are read here alone.
     """
-    from tasks.evaluate.evaluation import evaluate_heads
-    from tasks.evaluate.guarded import evaluate_through_holdout
-    from tasks.evaluate.judging import check_askable
+    from curette.tasks.evaluate.evaluation import evaluate_heads
+    from curette.tasks.evaluate.guarded import evaluate_through_holdout
+    from curette.tasks.evaluate.judging import check_askable
 
     dataset = store.load(ConceptDataset, published)
     heads = store.load(Probe, probe)
@@ -115,7 +115,7 @@ def _describe(
     dataset: ConceptDataset, external: ExternalImages, store: ArtifactStore
 ) -> "OtherImages":
     """Return what is known of another dataset before any test label is read."""
-    from tasks.evaluate.external import describe_external
+    from curette.tasks.evaluate.external import describe_external
 
     images = store.load(ImageDataset, external.dataset)
     return describe_external(
@@ -133,7 +133,7 @@ def _read_external(
     store: ArtifactStore,
 ) -> "ExternalTest":
     """Read another dataset's labels, which is a look of its own at them."""
-    from tasks.evaluate.external import ExternalTest
+    from curette.tasks.evaluate.external import ExternalTest
 
     other = store.load(ImageDataset, external.dataset)
     question = _digest_of((*asked, external.dataset, external.vectors))

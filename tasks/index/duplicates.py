@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int, Int64
 
-from tasks.index.faiss_index import build_flat
+from curette.tasks.index.faiss_index import build_flat
 
 COUNT_LIMIT = 1_000_000
 """Pairs after which the search for pairs ends: an encoder that finds more tells nothing apart."""

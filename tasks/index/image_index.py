@@ -6,10 +6,10 @@ import faiss
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from schemas.artifact import CuretteError
-from schemas.index import ConceptIndex, IndexKind, VectorIndexFacts, vectors_sha256
-from tasks.index.faiss_index import build_flat, build_ivf, open_serialised, serialise
-from tasks.index.recall import recall_at_10, spread_rows
+from curette.schemas.artifact import CuretteError
+from curette.schemas.index import ConceptIndex, IndexKind, VectorIndexFacts, vectors_sha256
+from curette.tasks.index.faiss_index import build_flat, build_ivf, open_serialised, serialise
+from curette.tasks.index.recall import recall_at_10, spread_rows
 
 EXACT_NUMBERS = 2**27
 """Numbers (vectors x dim) up to which a search looks at all: 262,144 vectors of 512, 0.5 GB."""

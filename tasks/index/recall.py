@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from tasks.index.faiss_index import search, search_exactly
+from curette.tasks.index.faiss_index import search, search_exactly
 
 _NEAREST = 10
 _ROUNDING = 1e-6

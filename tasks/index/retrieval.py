@@ -3,12 +3,19 @@
 import numpy as np
 from jaxtyping import Float32
 
-from schemas.concepts import ConceptSet
-from schemas.images import SPLITS, ImageDataset
-from schemas.index import ConceptIndex, DuplicateCluster, Duplicates, Hit, IndexSpec, LookAlike
-from tasks.index.duplicates import find_pairs, stars
-from tasks.index.faiss_index import build_flat, search_exactly, serialise
-from tasks.index.image_index import build_image_index
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.images import SPLITS, ImageDataset
+from curette.schemas.index import (
+    ConceptIndex,
+    DuplicateCluster,
+    Duplicates,
+    Hit,
+    IndexSpec,
+    LookAlike,
+)
+from curette.tasks.index.duplicates import find_pairs, stars
+from curette.tasks.index.faiss_index import build_flat, search_exactly, serialise
+from curette.tasks.index.image_index import build_image_index
 
 
 def index_vectors(

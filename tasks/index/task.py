@@ -2,13 +2,13 @@
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.concepts import ConceptSet
-from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
-from schemas.images import ImageDataset
-from schemas.index import ConceptIndex, IndexSpec
-from storage.store import ArtifactStore
-from tasks.stage import Stage, leave_table
+from curette.schemas.artifact import Ref
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.index import ConceptIndex, IndexSpec
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_table
 
 STAGE = Stage(name="index")
 
@@ -22,7 +22,7 @@ def build_index(
     store: ArtifactStore,
 ) -> Ref[ConceptIndex]:
     """Index images and concepts; find each concept's images and the images that repeat."""
-    from tasks.index.retrieval import index_vectors
+    from curette.tasks.index.retrieval import index_vectors
 
     images = store.load(ImageDataset, dataset)
     chosen = store.load(ConceptSet, concepts)

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from schemas.artifact import StudyError
-from schemas.images import SPLITS, DatasetSpec, Rejection, RejectionReason
-from tasks.ingest.listing import Content, Listing, Refusal, quoted, split_name, text
-from tasks.ingest.splits import connected_groups, deal_groups
-from tasks.ingest.verify import Verified
+from curette.schemas.artifact import StudyError
+from curette.schemas.images import SPLITS, DatasetSpec, Rejection, RejectionReason
+from curette.tasks.ingest.listing import Content, Listing, Refusal, quoted, split_name, text
+from curette.tasks.ingest.splits import connected_groups, deal_groups
+from curette.tasks.ingest.verify import Verified
 
 _EXAMPLES = 5
 _EXPECTED: tuple[RejectionReason, ...] = ("other-class", "study-image")

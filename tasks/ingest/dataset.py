@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Int
 
-from schemas.artifact import Ref, StudyError
-from schemas.images import (
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.images import (
     ATTRIBUTE,
     METADATA,
     SPLITS,
@@ -29,7 +29,7 @@ from schemas.images import (
     SplitSpec,
     TestLabels,
 )
-from tasks.ingest.claims import (
+from curette.tasks.ingest.claims import (
     check_rejected,
     claimed_contents,
     codes,
@@ -37,11 +37,11 @@ from tasks.ingest.claims import (
     read_claims,
     sort_out,
 )
-from tasks.ingest.external import check_common_classes, without_study_images
-from tasks.ingest.listing import Listing, quoted, split_name, text
-from tasks.ingest.readers import Watch, list_images
-from tasks.ingest.splits import connected_groups, deal_groups
-from tasks.ingest.verify import verify_images
+from curette.tasks.ingest.external import check_common_classes, without_study_images
+from curette.tasks.ingest.listing import Listing, quoted, split_name, text
+from curette.tasks.ingest.readers import Watch, list_images
+from curette.tasks.ingest.splits import connected_groups, deal_groups
+from curette.tasks.ingest.verify import verify_images
 
 _IMPORTANCE: tuple[Split, ...] = ("train", "test", "validation")
 """The splits that a class with few groups reaches first."""

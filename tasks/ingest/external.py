@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from schemas.artifact import StudyError
-from schemas.images import ClassLabel, ImageDataset, Rejection
-from tasks.ingest.listing import quoted
+from curette.schemas.artifact import StudyError
+from curette.schemas.images import ClassLabel, ImageDataset, Rejection
+from curette.tasks.ingest.listing import quoted
 
 _LISTED_LABELS = 20
 

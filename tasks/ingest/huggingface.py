@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.artifact import StudyError
-from schemas.images import DatasetSpec, FolderSource, HubSource, TableSource
-from tasks.ingest.image_column import ImageColumn, default_ids
-from tasks.ingest.listing import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.images import DatasetSpec, FolderSource, HubSource, TableSource
+from curette.tasks.ingest.image_column import ImageColumn, default_ids
+from curette.tasks.ingest.listing import (
     Columns,
     Content,
     ImageFile,

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from schemas.artifact import StudyError
-from tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, quoted
+from curette.schemas.artifact import StudyError
+from curette.tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, quoted
 
 _LARGEST_MEMBER_BYTES = 1 << 30
 

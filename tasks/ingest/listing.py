@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from schemas.artifact import StudyError
-from schemas.images import AttributePhrases, DatasetSpec, RejectionReason, Split
+from curette.schemas.artifact import StudyError
+from curette.schemas.images import AttributePhrases, DatasetSpec, RejectionReason, Split
 
 _MISSING = frozenset({None, "", "NA", "N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"})
 _LONGEST_QUOTE = 200

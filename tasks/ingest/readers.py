@@ -20,8 +20,8 @@ import pyarrow as pa
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
-from schemas.artifact import StudyError
-from schemas.images import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.images import (
     ArchiveSource,
     AttributePhrases,
     DatasetSpec,
@@ -31,9 +31,9 @@ from schemas.images import (
     TableSource,
     VectorSource,
 )
-from tasks.ingest import synthetic
-from tasks.ingest.huggingface import list_folder, list_hub, list_table
-from tasks.ingest.listing import (
+from curette.tasks.ingest import synthetic
+from curette.tasks.ingest.huggingface import list_folder, list_hub, list_table
+from curette.tasks.ingest.listing import (
     Columns,
     Content,
     ImageBytes,
@@ -44,7 +44,7 @@ from tasks.ingest.listing import (
     quoted,
     require,
 )
-from tasks.ingest.verify import too_many_pixels
+from curette.tasks.ingest.verify import too_many_pixels
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Given a description and a total, a context that yields `advance(count)`."""

@@ -2,15 +2,15 @@
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.images import DatasetSpec, ImageDataset, Rejection
-from schemas.machine import Machine
-from storage.images import ImageShelf
-from storage.store import ArtifactStore, workshop
-from tasks.ingest.claims import TooManyRejected
-from tasks.ingest.dataset import read_dataset
-from tasks.stage import Stage, leave_table, progress
-from tasks.threads import usual_threads
+from curette.schemas.artifact import Ref
+from curette.schemas.images import DatasetSpec, ImageDataset, Rejection
+from curette.schemas.machine import Machine
+from curette.storage.images import ImageShelf
+from curette.storage.store import ArtifactStore, workshop
+from curette.tasks.ingest.claims import TooManyRejected
+from curette.tasks.ingest.dataset import read_dataset
+from curette.tasks.stage import Stage, leave_table, progress
+from curette.tasks.threads import usual_threads
 
 STAGE = Stage(name="ingest")
 _SHOWN_REJECTIONS = 1000

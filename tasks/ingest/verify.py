@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, VectorOnly
+from curette.tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, VectorOnly
 
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "JPEG2000", "PPM")
 """Formats that only hold pixels: others may refer to files or are run by outside programs."""

@@ -12,14 +12,14 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
-from schemas.llm import OPENAI_URL, LlmSpec, Usage
-from schemas.responses import LlmRequest, LlmResponse
-from tasks.llm.batch import Batches, ask_in_batches
-from tasks.llm.budget import Budget, cost_usd
-from tasks.llm.client import Secrecy, connect
-from tasks.llm.live import ask_live
-from tasks.llm.patience import PATIENCE, Patience
-from tasks.llm.reading import AnswerForm, Unusable, read_answer, response_format
+from curette.schemas.llm import OPENAI_URL, LlmSpec, Usage
+from curette.schemas.responses import LlmRequest, LlmResponse
+from curette.tasks.llm.batch import Batches, ask_in_batches
+from curette.tasks.llm.budget import Budget, cost_usd
+from curette.tasks.llm.client import Secrecy, connect
+from curette.tasks.llm.live import ask_live
+from curette.tasks.llm.patience import PATIENCE, Patience
+from curette.tasks.llm.reading import AnswerForm, Unusable, read_answer, response_format
 
 __all__ = [
     "AnswerForm",

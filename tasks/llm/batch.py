@@ -17,9 +17,9 @@ from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 
-from schemas.artifact import StudyError
-from schemas.responses import AnswerFormat, LlmResponse, SubmittedBatch
-from tasks.llm.batch_files import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.responses import AnswerFormat, LlmResponse, SubmittedBatch
+from curette.tasks.llm.batch_files import (
     Batch,
     Line,
     Listing,
@@ -28,9 +28,9 @@ from tasks.llm.batch_files import (
     line_of,
     refuse_the_format,
 )
-from tasks.llm.budget import KEPT
-from tasks.llm.client import Call, Client, Refused
-from tasks.llm.completion import (
+from curette.tasks.llm.budget import KEPT
+from curette.tasks.llm.client import Call, Client, Refused
+from curette.tasks.llm.completion import (
     ATTEMPTS,
     LADDER,
     in_format,
@@ -38,8 +38,8 @@ from tasks.llm.completion import (
     repair,
     response_of,
 )
-from tasks.llm.live import Asked, Keep
-from tasks.llm.reading import AnswerForm, Unusable, read_answer
+from curette.tasks.llm.live import Asked, Keep
+from curette.tasks.llm.reading import AnswerForm, Unusable, read_answer
 
 B = TypeVar("B", bound=BaseModel)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.llm.completion import ABOUT_THE_FORMAT, Completion
+from curette.tasks.llm.completion import ABOUT_THE_FORMAT, Completion
 
 LARGEST_BATCH: Final = 50_000
 """Questions; OpenAI takes no more in one batch."""

@@ -5,10 +5,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.artifact import StudyError
-from schemas.llm import LlmPrices, LlmSpec, Usage
-from schemas.responses import Delivery
-from tasks.llm.tokens import count_tokens, most_tokens
+from curette.schemas.artifact import StudyError
+from curette.schemas.llm import LlmPrices, LlmSpec, Usage
+from curette.schemas.responses import Delivery
+from curette.tasks.llm.tokens import count_tokens, most_tokens
 
 KEPT = "Answers that came are kept: run the study again to ask only the rest."
 

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
-from schemas.artifact import StudyError
-from schemas.llm import LlmSpec
-from tasks.llm.budget import KEPT, Budget
-from tasks.llm.patience import Patience, asked_wait_s, exhausted_s, in_words
-from tasks.llm.quoting import one_line
+from curette.schemas.artifact import StudyError
+from curette.schemas.llm import LlmSpec
+from curette.tasks.llm.budget import KEPT, Budget
+from curette.tasks.llm.patience import Patience, asked_wait_s, exhausted_s, in_words
+from curette.tasks.llm.quoting import one_line
 
 if TYPE_CHECKING:  # importing openai takes a second, which stored and recorded answers can spare
     from openai import APIStatusError, AsyncOpenAI

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
-from schemas.llm import LlmPrices
-from schemas.responses import AnswerFormat, Delivery, LlmResponse
-from tasks.llm.budget import cost_usd, prompt_tokens
-from tasks.llm.reading import AnswerForm, excerpt_of
-from tasks.llm.tokens import count_tokens
+from curette.schemas.llm import LlmPrices
+from curette.schemas.responses import AnswerFormat, Delivery, LlmResponse
+from curette.tasks.llm.budget import cost_usd, prompt_tokens
+from curette.tasks.llm.reading import AnswerForm, excerpt_of
+from curette.tasks.llm.tokens import count_tokens
 
 ATTEMPTS: Final = 3
 """How often a question is asked until its last answer is kept, usable or not."""

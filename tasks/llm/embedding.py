@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import BaseModel, Field
 
-from schemas.artifact import StudyError
-from schemas.llm import LlmSpec, Usage
-from schemas.responses import LlmRequest, LlmResponse
-from tasks.llm.asking import Answers
-from tasks.llm.budget import KEPT, Budget, cost_usd, prompt_tokens
-from tasks.llm.client import Call, Client, connect
-from tasks.llm.patience import PATIENCE, Patience
+from curette.schemas.artifact import StudyError
+from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.responses import LlmRequest, LlmResponse
+from curette.tasks.llm.asking import Answers
+from curette.tasks.llm.budget import KEPT, Budget, cost_usd, prompt_tokens
+from curette.tasks.llm.client import Call, Client, connect
+from curette.tasks.llm.patience import PATIENCE, Patience
 
 TEXTS_A_REQUEST: Final = 128
 

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.artifact import StudyError
-from schemas.responses import LlmRequest, LlmResponse
-from tasks.llm.client import Call, Client, Refused
-from tasks.llm.completion import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.responses import LlmRequest, LlmResponse
+from curette.tasks.llm.client import Call, Client, Refused
+from curette.tasks.llm.completion import (
     ABOUT_THE_FORMAT,
     ATTEMPTS,
     LADDER,
@@ -18,7 +18,7 @@ from tasks.llm.completion import (
     repair,
     response_of,
 )
-from tasks.llm.reading import AnswerForm, Unusable, read_answer
+from curette.tasks.llm.reading import AnswerForm, Unusable, read_answer
 
 _ABOUT_THE_QUESTION = frozenset({400, 413, 422})
 """What a server that has answered others says of one question: too long, or filtered."""

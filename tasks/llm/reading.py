@@ -8,8 +8,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from schemas.responses import LlmResponse
-from tasks.llm.quoting import one_line
+from curette.schemas.responses import LlmResponse
+from curette.tasks.llm.quoting import one_line
 
 A = TypeVar("A", bound=BaseModel)
 

@@ -17,13 +17,13 @@ from typing import Final
 
 from pydantic import BaseModel, StrictInt
 
-from schemas.candidates import Candidate, FileOrigin
-from schemas.images import ClassLabel
-from schemas.llm import LlmSpec, RequestForecast, Usage
-from schemas.priors import QUESTIONS, AskedPriors, PriorQuestion, PriorSpec, Votes
-from tasks.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
-from tasks.llm.quoting import quotable
-from tasks.llm.tokens import count_tokens
+from curette.schemas.candidates import Candidate, FileOrigin
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import LlmSpec, RequestForecast, Usage
+from curette.schemas.priors import QUESTIONS, AskedPriors, PriorQuestion, PriorSpec, Votes
+from curette.tasks.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
+from curette.tasks.llm.quoting import quotable
+from curette.tasks.llm.tokens import count_tokens
 
 _PROMPTS: Final = Path(__file__).parent / "prompts"
 _LONGEST: Final = 300

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from schemas.artifact import StudyError
-from schemas.candidates import Candidate
-from schemas.images import ClassLabel
-from schemas.llm import LlmSpec, Usage
-from schemas.priors import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import Candidate
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.priors import (
     QUESTIONS,
     Answer,
     AskedPriors,
@@ -21,10 +21,10 @@ from schemas.priors import (
     PriorSpec,
     Votes,
 )
-from tasks.llm.agreement import fleiss_kappa
-from tasks.llm.asking import Answers
-from tasks.priors.asking import hold_poll
-from tasks.priors.files import read_priors
+from curette.tasks.llm.agreement import fleiss_kappa
+from curette.tasks.llm.asking import Answers
+from curette.tasks.priors.asking import hold_poll
+from curette.tasks.priors.files import read_priors
 
 
 def collect_priors(

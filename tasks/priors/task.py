@@ -2,17 +2,17 @@
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.candidates import CandidateSet
-from schemas.images import ImageDataset
-from schemas.llm import LlmSpec
-from schemas.priors import AskedPriors, Prior, Priors, PriorSpec, Votes
-from schemas.screened import ScreenedSet
-from storage.responses import ResponseShelf
-from storage.store import ArtifactStore
-from tasks.priors.asking import count_requests
-from tasks.priors.priors import collect_priors
-from tasks.stage import Stage, leave_table, progress
+from curette.schemas.artifact import Ref
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.images import ImageDataset
+from curette.schemas.llm import LlmSpec
+from curette.schemas.priors import AskedPriors, Prior, Priors, PriorSpec, Votes
+from curette.schemas.screened import ScreenedSet
+from curette.storage.responses import ResponseShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.priors.asking import count_requests
+from curette.tasks.priors.priors import collect_priors
+from curette.tasks.stage import Stage, leave_table, progress
 
 STAGE = Stage(name="priors")
 

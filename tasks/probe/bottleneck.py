@@ -33,7 +33,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tasks.probe.linear import (
+from curette.tasks.probe.linear import (
     ClassWeight,
     Criterion,
     LinearHead,

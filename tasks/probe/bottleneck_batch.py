@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from tasks.probe.bottleneck import CLIP_SCALE
-from tasks.probe.fewshot import batch_shares
-from tasks.probe.linear import ClassWeight, check_validation
+from curette.tasks.probe.bottleneck import CLIP_SCALE
+from curette.tasks.probe.fewshot import batch_shares
+from curette.tasks.probe.linear import ClassWeight, check_validation
 
 _Free = Float[Tensor, "draw class concept"]
 

@@ -5,11 +5,11 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.probe import Head, SkippedHead
-from tasks.probe.bottleneck import Bottleneck, train_bottleneck
-from tasks.probe.prior import concept_metric, train_prior_heads
-from tasks.probe.training import Features, HeadPlan, Training, training_steps
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import Head, SkippedHead
+from curette.tasks.probe.bottleneck import Bottleneck, train_bottleneck
+from curette.tasks.probe.prior import concept_metric, train_prior_heads
+from curette.tasks.probe.training import Features, HeadPlan, Training, training_steps
 
 
 def train_concept_bottleneck(training: Training) -> Head:

@@ -9,15 +9,15 @@ from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.few_shots import FewShotDraw
-from schemas.probe import ProbeSpec
-from tasks.probe.bottleneck_batch import train_bottleneck_batch
-from tasks.probe.concept_heads import draw_concepts
-from tasks.probe.fewshot import HeadBatch, choose_heads
-from tasks.probe.linear import ClassWeight, column_standardisation
-from tasks.probe.sparse_batch import solve_sparse_batch
-from tasks.probe.sparse_heads import PATH
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.few_shots import FewShotDraw
+from curette.schemas.probe import ProbeSpec
+from curette.tasks.probe.bottleneck_batch import train_bottleneck_batch
+from curette.tasks.probe.concept_heads import draw_concepts
+from curette.tasks.probe.fewshot import HeadBatch, choose_heads
+from curette.tasks.probe.linear import ClassWeight, column_standardisation
+from curette.tasks.probe.sparse_batch import solve_sparse_batch
+from curette.tasks.probe.sparse_heads import PATH
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from jaxtyping import Float64, Int, Shaped
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.few_shots import (
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.few_shots import (
     ChosenFewShotHead,
     FewShotDraw,
     FewShotDraws,
@@ -33,21 +33,31 @@ from schemas.few_shots import (
     FewShotHeads,
     FewShotSpec,
 )
-from schemas.probe import ProbeSpec
-from tasks.probe.concept_heads import shuffle_labels
-from tasks.probe.few_shot_concepts import Concepts, Draws, DrawScores
-from tasks.probe.fewshot import HeadBatch, linear_probes, nearest_means, shrinkage_discriminants
-from tasks.probe.hybrid import train_residuals
-from tasks.probe.linear import LinearHead, Standardisation, check_validation, global_standardisation
-from tasks.probe.prior import (
+from curette.schemas.probe import ProbeSpec
+from curette.tasks.probe.concept_heads import shuffle_labels
+from curette.tasks.probe.few_shot_concepts import Concepts, Draws, DrawScores
+from curette.tasks.probe.fewshot import (
+    HeadBatch,
+    linear_probes,
+    nearest_means,
+    shrinkage_discriminants,
+)
+from curette.tasks.probe.hybrid import train_residuals
+from curette.tasks.probe.linear import (
+    LinearHead,
+    Standardisation,
+    check_validation,
+    global_standardisation,
+)
+from curette.tasks.probe.prior import (
     PULLS,
     concept_metric,
     fold_batch,
     prior_head,
     train_pulled_heads,
 )
-from tasks.probe.zero_shot import class_prompt_head, concept_matrix_head
-from tasks.threads import one_thread_of_torch
+from curette.tasks.probe.zero_shot import class_prompt_head, concept_matrix_head
+from curette.tasks.threads import one_thread_of_torch
 
 _DEALT: tuple[FewShotHeadKind, ...] = ("random_concepts", "shuffled_labels")
 """What differs between seeds even with all images. So do shuffled priors, but they take long."""

@@ -2,12 +2,12 @@
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.concept_dataset import ConceptDataset
-from schemas.few_shots import FewShotDraws, FewShotHeads, FewShotSpec
-from schemas.probe import ProbeSpec
-from storage.store import ArtifactStore
-from tasks.stage import Stage, leave_markdown
+from curette.schemas.artifact import Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.few_shots import FewShotDraws, FewShotHeads, FewShotSpec
+from curette.schemas.probe import ProbeSpec
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_markdown
 
 STAGE = Stage(name="few_shot_heads", folder="probe")
 
@@ -21,7 +21,7 @@ def train_few_shot_heads(
     store: ArtifactStore,
 ) -> Ref[FewShotHeads]:
     """Train the heads and baselines of each draw; what is chosen is chosen on validation images."""
-    from tasks.probe.few_shot_heads import train_few_shot_heads
+    from curette.tasks.probe.few_shot_heads import train_few_shot_heads
 
     heads = train_few_shot_heads(
         store.load(ConceptDataset, published), store.load(FewShotDraws, draws), spec, probe

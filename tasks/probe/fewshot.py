@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from tasks.probe.linear import ClassWeight, LinearHead, check_validation, image_shares
-from tasks.probe.logistic_batch import principal_components, solve_logistic_batch
+from curette.tasks.probe.linear import ClassWeight, LinearHead, check_validation, image_shares
+from curette.tasks.probe.logistic_batch import principal_components, solve_logistic_batch
 
 SHRINKAGES = (1.0, 0.9, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
 

@@ -8,17 +8,17 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
-from schemas.images import Truth
-from schemas.probe import GroundedConcept, Head
-from tasks.probe.concept_heads import fit_bottleneck
-from tasks.probe.grounding import (
+from curette.schemas.images import Truth
+from curette.schemas.probe import GroundedConcept, Head
+from curette.tasks.probe.concept_heads import fit_bottleneck
+from curette.tasks.probe.grounding import (
     GroundingFunctions,
     concept_auc,
     random_direction_auc,
     train_grounding_functions,
 )
-from tasks.probe.linear import LinearHead, global_standardisation
-from tasks.probe.training import Features, HeadPlan, Training
+from curette.tasks.probe.linear import LinearHead, global_standardisation
+from curette.tasks.probe.training import Features, HeadPlan, Training
 
 _FOLDS = 3
 _LEAST = 10

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from tasks.probe.logistic_batch import solve_binary_batch
+from curette.tasks.probe.logistic_batch import solve_binary_batch
 
 _BLOCK = 2**23  # logits held at a time
 

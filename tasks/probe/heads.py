@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.probe import Head, Probe, ProbeSpec, SkippedHead
-from tasks.probe.concept_heads import (
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import Head, Probe, ProbeSpec, SkippedHead
+from curette.tasks.probe.concept_heads import (
     train_concept_bottleneck,
     train_on_shuffled_labels,
     train_prior,
     train_random_concepts,
 )
-from tasks.probe.grounded_heads import Grounding
-from tasks.probe.sparse_heads import train_random_sparse, train_sparse
-from tasks.probe.training import Training
-from tasks.probe.vector_heads import (
+from curette.tasks.probe.grounded_heads import Grounding
+from curette.tasks.probe.sparse_heads import train_random_sparse, train_sparse
+from curette.tasks.probe.training import Training
+from curette.tasks.probe.vector_heads import (
     class_prompts,
     concept_matrix,
     majority,

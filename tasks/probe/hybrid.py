@@ -15,14 +15,14 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from tasks.probe.fewshot import HeadBatch, held_out_losses
-from tasks.probe.linear import (
+from curette.tasks.probe.fewshot import HeadBatch, held_out_losses
+from curette.tasks.probe.linear import (
     ClassWeight,
     LinearHead,
     check_validation,
     global_standardisation,
 )
-from tasks.probe.logistic_batch import solve_logistic_batch
+from curette.tasks.probe.logistic_batch import solve_logistic_batch
 
 _NOISE = 1e-12  # nats
 

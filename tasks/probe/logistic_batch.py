@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from tasks.probe.linear import ClassWeight, LinearHead, NotConverged
+from curette.tasks.probe.linear import ClassWeight, LinearHead, NotConverged
 
 _FORCING = 0.1  # a Newton step is solved until its residual has shrunk by this factor
 _MOST_PRODUCTS = 200  # Hessian products of one Newton step

@@ -36,9 +36,14 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from tasks.probe.fewshot import HeadBatch, held_out_losses
-from tasks.probe.linear import ClassWeight, LinearHead, Standardisation, global_standardisation
-from tasks.probe.logistic_batch import solve_logistic_batch
+from curette.tasks.probe.fewshot import HeadBatch, held_out_losses
+from curette.tasks.probe.linear import (
+    ClassWeight,
+    LinearHead,
+    Standardisation,
+    global_standardisation,
+)
+from curette.tasks.probe.logistic_batch import solve_logistic_batch
 
 PULLS = (0.0, 0.5, 1.0, 2.0, 4.0)  # tau: from no prior to one that is all but certain
 STRENGTHS = (1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4)  # l2, on features of unit variance

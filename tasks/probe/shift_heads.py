@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.probe import ChosenHead, ProbeSpec
-from schemas.shifts import ShiftHeads, ShiftSplit, ShiftSplits
-from tasks.probe.heads import train_heads
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import ChosenHead, ProbeSpec
+from curette.schemas.shifts import ShiftHeads, ShiftSplit, ShiftSplits
+from curette.tasks.probe.heads import train_heads
 
 _HEADS: tuple[ChosenHead, ...] = ("sparse", "prior", "hybrid", "zero_shot", "shuffled_labels")
 _RANDOM_DRAWS = 2

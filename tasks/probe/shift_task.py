@@ -2,12 +2,12 @@
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.concept_dataset import ConceptDataset
-from schemas.probe import ProbeSpec
-from schemas.shifts import ShiftHeads, ShiftSplits
-from storage.store import ArtifactStore
-from tasks.stage import Stage, leave_markdown
+from curette.schemas.artifact import Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import ProbeSpec
+from curette.schemas.shifts import ShiftHeads, ShiftSplits
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_markdown
 
 STAGE = Stage(name="shift_heads", folder="probe")
 
@@ -20,7 +20,7 @@ def train_shift_heads(
     store: ArtifactStore,
 ) -> Ref[ShiftHeads]:
     """Train the heads and baselines of each shift on its own images."""
-    from tasks.probe.shift_heads import train_shift_heads
+    from curette.tasks.probe.shift_heads import train_shift_heads
 
     heads = train_shift_heads(
         store.load(ConceptDataset, published), store.load(ShiftSplits, shifts), spec

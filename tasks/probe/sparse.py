@@ -36,7 +36,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from tasks.probe.linear import (
+from curette.tasks.probe.linear import (
     Choice,
     ClassWeight,
     Criterion,

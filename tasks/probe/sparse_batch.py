@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from tasks.probe.fewshot import batch_shares
-from tasks.probe.linear import ClassWeight, NotConverged
-from tasks.probe.sparse import L1_SHARE, lasso
+from curette.tasks.probe.fewshot import batch_shares
+from curette.tasks.probe.linear import ClassWeight, NotConverged
+from curette.tasks.probe.sparse import L1_SHARE, lasso
 
 _MOST_STEPS = 100  # Newton steps of one strength; a handful is usual
 _MOST_BIAS_STEPS = 50

@@ -7,10 +7,10 @@ from typing import get_args
 from jaxtyping import Float64
 from torch import Tensor
 
-from schemas.probe import Head, SkippedHead
-from tasks.probe.concept_heads import draw_concepts
-from tasks.probe.linear import Standardisation, column_standardisation, cross_entropy
-from tasks.probe.sparse import (
+from curette.schemas.probe import Head, SkippedHead
+from curette.tasks.probe.concept_heads import draw_concepts
+from curette.tasks.probe.linear import Standardisation, column_standardisation, cross_entropy
+from curette.tasks.probe.sparse import (
     STRENGTHS,
     Refit,
     SparsePath,
@@ -18,7 +18,7 @@ from tasks.probe.sparse import (
     sparse_path,
     truncate_to_nec,
 )
-from tasks.probe.training import Features, HeadPlan, Training, training_steps
+from curette.tasks.probe.training import Features, HeadPlan, Training, training_steps
 
 # Every second one down to a thousandth, where GLM-SAGA's path ends too: what is weaker costs more
 # than all of these together and overfits.

@@ -2,11 +2,11 @@
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.concept_dataset import ConceptDataset
-from schemas.probe import Probe, ProbeSpec
-from storage.store import ArtifactStore
-from tasks.stage import Stage, leave_table
+from curette.schemas.artifact import Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import Probe, ProbeSpec
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_table
 
 STAGE = Stage(name="probe")
 
@@ -16,7 +16,7 @@ def train_probe(
     published: Ref[ConceptDataset], spec: ProbeSpec, store: ArtifactStore
 ) -> Ref[Probe]:
     """Train the heads that the spec names, and their baselines."""
-    from tasks.probe.heads import train_heads
+    from curette.tasks.probe.heads import train_heads
 
     probe = train_heads(store.load(ConceptDataset, published), spec)
     leave_table("heads", _rows(probe), "Trained heads, as validation images see them.")

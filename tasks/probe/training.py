@@ -8,10 +8,18 @@ import torch
 from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 
-from schemas.artifact import StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.probe import Head, HeadFacts, HeadKind, Inputs, ProbeSpec, TrainingStep, head_inputs
-from tasks.probe.linear import LinearHead, balanced_accuracy, cross_entropy
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import (
+    Head,
+    HeadFacts,
+    HeadKind,
+    Inputs,
+    ProbeSpec,
+    TrainingStep,
+    head_inputs,
+)
+from curette.tasks.probe.linear import LinearHead, balanced_accuracy, cross_entropy
 
 
 @dataclass(frozen=True)

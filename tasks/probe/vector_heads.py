@@ -2,17 +2,17 @@
 
 import torch
 
-from schemas.probe import Head, HeadKind, SkippedHead
-from tasks.probe.bottleneck import CLIP_SCALE
-from tasks.probe.hybrid import train_hybrid
-from tasks.probe.linear import (
+from curette.schemas.probe import Head, HeadKind, SkippedHead
+from curette.tasks.probe.bottleneck import CLIP_SCALE
+from curette.tasks.probe.hybrid import train_hybrid
+from curette.tasks.probe.linear import (
     LinearHead,
     choose_by_validation,
     global_standardisation,
     regularisation_path,
 )
-from tasks.probe.training import Features, HeadPlan, Training, training_steps
-from tasks.probe.zero_shot import class_prompt_head, concept_matrix_head
+from curette.tasks.probe.training import Features, HeadPlan, Training, training_steps
+from curette.tasks.probe.zero_shot import class_prompt_head, concept_matrix_head
 
 
 def train_linear_probe(training: Training) -> Head:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tasks.probe.linear import LinearHead
+from curette.tasks.probe.linear import LinearHead
 
 SearchRule = Literal["cosine", "strongest_concept"]
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float
 
-from schemas.artifact import StudyError
-from schemas.candidates import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import (
     AskFailure,
     Candidate,
     CandidateSet,
@@ -24,18 +24,18 @@ from schemas.candidates import (
     RecordedSource,
     normal_form,
 )
-from schemas.images import ClassLabel
-from schemas.llm import LlmSpec, Usage
-from tasks.llm.asking import Answered, Answers, Question, ask, usage_of
-from tasks.llm.embedding import embed_texts_remotely, embedding_usage
-from tasks.llm.quoting import one_line
-from tasks.propose.class_prompts import ask_about_classes
-from tasks.propose.contrasts import Pairs, ask_for_contrasts, given_pairs
-from tasks.propose.corpus import read_corpus
-from tasks.propose.documents import Embed, propose_from_documents
-from tasks.propose.files import read_file
-from tasks.propose.proposals import Found, Proposal
-from tasks.propose.records import replay
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import LlmSpec, Usage
+from curette.tasks.llm.asking import Answered, Answers, Question, ask, usage_of
+from curette.tasks.llm.embedding import embed_texts_remotely, embedding_usage
+from curette.tasks.llm.quoting import one_line
+from curette.tasks.propose.class_prompts import ask_about_classes
+from curette.tasks.propose.contrasts import Pairs, ask_for_contrasts, given_pairs
+from curette.tasks.propose.corpus import read_corpus
+from curette.tasks.propose.documents import Embed, propose_from_documents
+from curette.tasks.propose.files import read_file
+from curette.tasks.propose.proposals import Found, Proposal
+from curette.tasks.propose.records import replay
 
 _EXCERPT: Final = 2_000
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from functools import partial
 
-from schemas.candidates import Aspect, ClassPromptSource
-from schemas.images import ClassLabel
-from tasks.llm.quoting import quotable
-from tasks.propose.forms import CONCEPTS, Concepts
-from tasks.propose.proposals import Found
-from tasks.propose.sampling import Ask, Prompt, Statement, Topic, sample_until_saturated
-from tasks.propose.templates import fill, template, template_sha256
+from curette.schemas.candidates import Aspect, ClassPromptSource
+from curette.schemas.images import ClassLabel
+from curette.tasks.llm.quoting import quotable
+from curette.tasks.propose.forms import CONCEPTS, Concepts
+from curette.tasks.propose.proposals import Found
+from curette.tasks.propose.sampling import Ask, Prompt, Statement, Topic, sample_until_saturated
+from curette.tasks.propose.templates import fill, template, template_sha256
 
 _PARTS = ("about_class", "statements", "concepts_form")
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from functools import partial
 
-from schemas.artifact import StudyError
-from schemas.candidates import ContrastSource
-from schemas.images import ClassLabel
-from tasks.llm.quoting import quotable
-from tasks.propose.forms import CONTRAST, Contrast
-from tasks.propose.proposals import Found
-from tasks.propose.sampling import Ask, Prompt, Statement, Topic, sample_until_saturated
-from tasks.propose.templates import fill, template, template_sha256
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import ContrastSource
+from curette.schemas.images import ClassLabel
+from curette.tasks.llm.quoting import quotable
+from curette.tasks.propose.forms import CONTRAST, Contrast
+from curette.tasks.propose.proposals import Found
+from curette.tasks.propose.sampling import Ask, Prompt, Statement, Topic, sample_until_saturated
+from curette.tasks.propose.templates import fill, template, template_sha256
 
 Pairs = Sequence[tuple[int, int]]
 """Class numbers."""

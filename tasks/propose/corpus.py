@@ -20,8 +20,8 @@ from typing import Final
 
 from pydantic import BaseModel, StrictInt, StrictStr, ValidationError
 
-from schemas.artifact import StudyError
-from tasks.llm.quoting import NAME_LENGTH, one_line, quotable
+from curette.schemas.artifact import StudyError
+from curette.tasks.llm.quoting import NAME_LENGTH, one_line, quotable
 
 FILE_BYTES: Final = 64 * 2**20
 """A larger file is not read."""

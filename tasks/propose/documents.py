@@ -15,32 +15,32 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import BaseModel
 
-from schemas.candidates import (
+from curette.schemas.candidates import (
     AskFailure,
     DocumentOrigin,
     DocumentSource,
     Saturation,
     normal_form,
 )
-from schemas.images import ClassLabel
-from schemas.llm import LlmSpec, RequestForecast
-from schemas.responses import LlmResponse
-from tasks.llm.asking import Answered, Answers, Question, request_of
-from tasks.llm.quoting import quotable
-from tasks.llm.reading import EXCERPT, AnswerForm, Unusable, excerpt_of, read_answer
-from tasks.llm.tokens import count_tokens
-from tasks.propose.corpus import (
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import LlmSpec, RequestForecast
+from curette.schemas.responses import LlmResponse
+from curette.tasks.llm.asking import Answered, Answers, Question, request_of
+from curette.tasks.llm.quoting import quotable
+from curette.tasks.llm.reading import EXCERPT, AnswerForm, Unusable, excerpt_of, read_answer
+from curette.tasks.llm.tokens import count_tokens
+from curette.tasks.propose.corpus import (
     CHARACTERS_PER_WORD,
     Corpus,
     Passage,
     read_corpus,
     split_into_passages,
 )
-from tasks.propose.proposals import Found, Proposal
-from tasks.propose.quotes import SHORTEST, find_quote
-from tasks.propose.retrieval import VectorIndex, WordIndex, fuse_rankings
-from tasks.propose.sampling import Ask, Tally
-from tasks.propose.templates import fill, template, template_sha256
+from curette.tasks.propose.proposals import Found, Proposal
+from curette.tasks.propose.quotes import SHORTEST, find_quote
+from curette.tasks.propose.retrieval import VectorIndex, WordIndex, fuse_rankings
+from curette.tasks.propose.sampling import Ask, Tally
+from curette.tasks.propose.templates import fill, template, template_sha256
 
 Embed = Callable[[Sequence[str]], Float[np.ndarray, "text dim"]]
 """From texts to their vectors, each of length 1."""

@@ -6,11 +6,11 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.artifact import StudyError
-from schemas.candidates import FileOrigin, FileSource
-from schemas.images import ClassLabel, plain_name
-from tasks.propose.proposals import Found, Proposal
-from tasks.propose.questions import statement
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import FileOrigin, FileSource
+from curette.schemas.images import ClassLabel, plain_name
+from curette.tasks.propose.proposals import Found, Proposal
+from curette.tasks.propose.questions import statement
 
 
 def read_file(source: FileSource, classes: Sequence[ClassLabel]) -> Found:

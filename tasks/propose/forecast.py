@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import mean
 
-from schemas.candidates import (
+from curette.schemas.candidates import (
     ClassPromptSource,
     ContrastSource,
     DocumentSource,
@@ -12,16 +12,16 @@ from schemas.candidates import (
     RecordedSource,
     Sampling,
 )
-from schemas.images import ClassLabel
-from schemas.llm import LlmSpec, RequestForecast
-from tasks.llm.asking import Answers, Question, request_of
-from tasks.llm.tokens import count_tokens
-from tasks.propose.class_prompts import class_topics
-from tasks.propose.contrasts import Pairs, contrast_topics, given_pairs
-from tasks.propose.documents import forecast_documents
-from tasks.propose.files import read_file
-from tasks.propose.records import replay
-from tasks.propose.sampling import Topic
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import LlmSpec, RequestForecast
+from curette.tasks.llm.asking import Answers, Question, request_of
+from curette.tasks.llm.tokens import count_tokens
+from curette.tasks.propose.class_prompts import class_topics
+from curette.tasks.propose.contrasts import Pairs, contrast_topics, given_pairs
+from curette.tasks.propose.documents import forecast_documents
+from curette.tasks.propose.files import read_file
+from curette.tasks.propose.records import replay
+from curette.tasks.propose.sampling import Topic
 
 _TOKENS_A_STATEMENT = 12
 """Of a short English statement as a JSON string; measured on the recorded answers: 10 to 11."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from schemas.candidates import AskFailure, Origin, Saturation
-from schemas.llm import Usage
+from curette.schemas.candidates import AskFailure, Origin, Saturation
+from curette.schemas.llm import Usage
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ from typing import Final
 
 from pydantic import BaseModel, Field, ValidationError
 
-from schemas.artifact import StudyError
-from schemas.candidates import AskFailure, Aspect, LlmOrigin, RecordedSource, Saturation
-from schemas.images import ClassLabel
-from schemas.llm import Usage
-from schemas.responses import LlmRequest, LlmResponse
-from tasks.llm.reading import Unusable, excerpt_of, read_answer
-from tasks.propose.class_prompts import aspect_sha256
-from tasks.propose.files import match_classes, read_text
-from tasks.propose.forms import CONCEPTS
-from tasks.propose.proposals import Found, Proposal
-from tasks.propose.sampling import Tally
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import AskFailure, Aspect, LlmOrigin, RecordedSource, Saturation
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import Usage
+from curette.schemas.responses import LlmRequest, LlmResponse
+from curette.tasks.llm.reading import Unusable, excerpt_of, read_answer
+from curette.tasks.propose.class_prompts import aspect_sha256
+from curette.tasks.propose.files import match_classes, read_text
+from curette.tasks.propose.forms import CONCEPTS
+from curette.tasks.propose.proposals import Found, Proposal
+from curette.tasks.propose.sampling import Tally
 
 DEMO_RECORD: Final = Path(__file__).parent / "recorded" / "demo.json"
 

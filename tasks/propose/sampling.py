@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from schemas.candidates import (
+from curette.schemas.candidates import (
     AskFailure,
     LlmOrigin,
     Sampling,
@@ -14,9 +14,9 @@ from schemas.candidates import (
     SaturationPoint,
     normal_form,
 )
-from tasks.llm.asking import Answered, AnswerForm, Question
-from tasks.llm.reading import excerpt_of
-from tasks.propose.proposals import Found, Proposal
+from curette.tasks.llm.asking import Answered, AnswerForm, Question
+from curette.tasks.llm.reading import excerpt_of
+from curette.tasks.propose.proposals import Found, Proposal
 
 Ask = Callable[[Sequence[Question[Any]]], list[Answered[Any]]]
 """Ask all at once; the answers come in the order of the questions."""

@@ -2,16 +2,16 @@
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.candidates import CandidateSet, ContrastSource, ProposeSpec
-from schemas.embeddings import ImageEmbeddings
-from schemas.images import ImageDataset
-from schemas.llm import LlmSpec
-from storage.responses import ResponseShelf
-from storage.store import ArtifactStore
-from tasks.propose.candidates import Interview, propose, texts_by_class
-from tasks.propose.contrasts import Pairs
-from tasks.stage import Stage, leave_table, progress
+from curette.schemas.artifact import Ref
+from curette.schemas.candidates import CandidateSet, ContrastSource, ProposeSpec
+from curette.schemas.embeddings import ImageEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.llm import LlmSpec
+from curette.storage.responses import ResponseShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.propose.candidates import Interview, propose, texts_by_class
+from curette.tasks.propose.contrasts import Pairs
+from curette.tasks.stage import Stage, leave_table, progress
 
 STAGE = Stage(name="propose")
 
@@ -36,7 +36,7 @@ def propose_concepts(
     about = store.load(ImageDataset, dataset)
 
     def look_alikes(neighbours: int) -> Pairs:
-        from tasks.propose.look_alikes import nearest_classes
+        from curette.tasks.propose.look_alikes import nearest_classes
 
         if images is None:
             raise ValueError("pairs of classes are wanted and no image vectors were given")

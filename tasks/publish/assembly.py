@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts, PublishSpec
-from tasks.publish.dataset_card import write_card
-from tasks.publish.parts import Parts
+from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts, PublishSpec
+from curette.tasks.publish.dataset_card import write_card
+from curette.tasks.publish.parts import Parts
 
 
 def assemble_concept_dataset(

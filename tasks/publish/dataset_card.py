@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
-from schemas.candidates import Candidate, DocumentOrigin, FileOrigin, LlmOrigin
-from schemas.concept_dataset import ConceptDataset, PublishSpec
-from schemas.images import SPLITS
-from schemas.llm import Usage
-from tasks.publish.markdown import Markdown, indented, render
-from tasks.publish.parts import Parts
+from curette.schemas.candidates import Candidate, DocumentOrigin, FileOrigin, LlmOrigin
+from curette.schemas.concept_dataset import ConceptDataset, PublishSpec
+from curette.schemas.images import SPLITS
+from curette.schemas.llm import Usage
+from curette.tasks.publish.markdown import Markdown, indented, render
+from curette.tasks.publish.parts import Parts
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _EXAMPLES = 3

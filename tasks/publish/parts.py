@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.annotations import Annotations
-from schemas.artifact import Ref
-from schemas.candidates import CandidateSet
-from schemas.concepts import ConceptSet
-from schemas.embeddings import ImageEmbeddings, TextEmbeddings
-from schemas.images import ImageDataset
-from schemas.priors import Priors
-from schemas.screened import ScreenedSet
-from schemas.validation import ValidatedConceptDataset, ValidationReport
+from curette.schemas.annotations import Annotations
+from curette.schemas.artifact import Ref
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.embeddings import ImageEmbeddings, TextEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.priors import Priors
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
 
 
 @dataclass(frozen=True)

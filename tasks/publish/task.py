@@ -2,21 +2,21 @@
 
 from prefect import task
 
-from schemas.annotations import Annotations
-from schemas.artifact import Ref
-from schemas.candidates import CandidateSet
-from schemas.concept_dataset import ConceptDataset, PublishSpec
-from schemas.concepts import ConceptSet
-from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
-from schemas.images import ImageDataset
-from schemas.priors import Priors
-from schemas.screened import ScreenedSet
-from schemas.validation import ValidatedConceptDataset, ValidationReport
-from storage.store import ArtifactStore
-from tasks.publish.assembly import assemble_concept_dataset
-from tasks.publish.markdown import without_head
-from tasks.publish.parts import Parts
-from tasks.stage import Stage, leave_markdown
+from curette.schemas.annotations import Annotations
+from curette.schemas.artifact import Ref
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.concept_dataset import ConceptDataset, PublishSpec
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.priors import Priors
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
+from curette.storage.store import ArtifactStore
+from curette.tasks.publish.assembly import assemble_concept_dataset
+from curette.tasks.publish.markdown import without_head
+from curette.tasks.publish.parts import Parts
+from curette.tasks.stage import Stage, leave_markdown
 
 STAGE = Stage(name="publish")
 

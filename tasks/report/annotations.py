@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from schemas.annotations import AnnotatedConcept, AnnotationFacts
+from curette.schemas.annotations import AnnotatedConcept, AnnotationFacts
 
 _NOTE = (
     "Images by what the model says of their reports. It agrees with itself where a report was "

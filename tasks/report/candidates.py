@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.candidates import (
+from curette.schemas.candidates import (
     Candidate,
     CandidateSet,
     DocumentOrigin,
@@ -14,10 +14,10 @@ from schemas.candidates import (
     ReviewOrigin,
     Saturation,
 )
-from schemas.images import ClassLabel
-from schemas.llm import Usage
-from schemas.priors import Priors
-from tasks.report.charts import sparkline
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import Usage
+from curette.schemas.priors import Priors
+from curette.tasks.report.charts import sparkline
 
 _STOPPED = {
     ("saturated", False): "little new came",

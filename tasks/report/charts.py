@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from schemas.evaluation import (
+from curette.schemas.evaluation import (
     CurvePoint,
     InterventionCurve,
     InterventionOrder,
     Metric,
     RiskPoint,
 )
-from schemas.probe import HeadKind, TrainingStep
+from curette.schemas.probe import HeadKind, TrainingStep
 
 COLOURS: dict[HeadKind, str] = {
     "concept_bottleneck": "#0f766e",

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from schemas.annotations import AnnotationFacts
-from schemas.evaluation import (
+from curette.schemas.annotations import AnnotationFacts
+from curette.schemas.evaluation import (
     ConceptFinding,
     ConceptQuality,
     HeadConcepts,
     InterventionCurve,
     Interventions,
 )
-from schemas.probe import GroundedConcept
-from tasks.report.charts import intervention_chart
+from curette.schemas.probe import GroundedConcept
+from curette.tasks.report.charts import intervention_chart
 
 _SURE = 0.05
 _MATCHES = {

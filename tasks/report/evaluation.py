@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
-from schemas.evaluation import (
+from curette.schemas.evaluation import (
     Answer,
     Calibration,
     Difference,
@@ -19,16 +19,16 @@ from schemas.evaluation import (
     WorstSubgroup,
     tell_looks,
 )
-from schemas.images import ClassLabel
-from schemas.probe import HeadFacts, HeadKind
-from tasks.report.charts import (
+from curette.schemas.images import ClassLabel
+from curette.schemas.probe import HeadFacts, HeadKind
+from curette.tasks.report.charts import (
     COLOURS,
     forest_plot,
     nec_chart,
     reliability_diagram,
     risk_coverage_chart,
 )
-from tasks.report.pictures import PictureBook
+from curette.tasks.report.pictures import PictureBook
 
 _Names = dict[str, str]  # class key -> name
 

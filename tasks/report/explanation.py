@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 from scipy.special import softmax
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.probe import Head, head_inputs
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import Head, head_inputs
 
 SHOWN = 32  # concepts told one by one: more than that nobody reads
 EXAMPLES = 5

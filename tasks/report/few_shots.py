@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from schemas.few_shots import (
+from curette.schemas.few_shots import (
     ON_CONCEPTS,
     FewShotBaseline,
     FewShotCurves,
@@ -14,7 +14,7 @@ from schemas.few_shots import (
     FewShotLead,
     FewShotPoint,
 )
-from tasks.report.charts import Axis, svg_of
+from curette.tasks.report.charts import Axis, svg_of
 
 COLOURS: dict[FewShotHeadKind, str] = {
     "concept_bottleneck": "#0f766e",

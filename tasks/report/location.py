@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from schemas.evaluation import ConceptLocation, Estimate, LocatedReasons
-from tasks.report.pictures import PictureBook
+from curette.schemas.evaluation import ConceptLocation, Estimate, LocatedReasons
+from curette.tasks.report.pictures import PictureBook
 
 _HEAT_PX = 144
 _NOTE = (

@@ -7,29 +7,34 @@ from typing import Any, get_args
 
 import numpy as np
 
-from schemas.artifact import Manifest
-from schemas.candidates import CandidateSet
-from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import ClassSelection, Concept, ConceptSet
-from schemas.evaluation import Evaluation, Explanation, GuardedEvaluation
-from schemas.images import SPLITS, ImageDataset
-from schemas.index import ConceptIndex
-from schemas.llm import Usage
-from schemas.priors import Priors
-from schemas.probe import Head, Probe
-from schemas.report import ReportSpec
-from schemas.screened import ScreenedSet
-from schemas.validation import Check, SuiteName, ValidationReport
-from tasks.report.annotations import annotations_section
-from tasks.report.candidates import candidates_section, origin_line, priors_section, quote_of
-from tasks.report.charts import COLOURS, training_curve
-from tasks.report.concept_truth import concept_truth_section
-from tasks.report.evaluation import evaluation_section, guarded_section
-from tasks.report.few_shots import few_shot_section
-from tasks.report.location import location_section
-from tasks.report.pictures import PictureBook
-from tasks.report.screening import screening_section
-from tasks.report.shifts import shift_section
+from curette.schemas.artifact import Manifest
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import ClassSelection, Concept, ConceptSet
+from curette.schemas.evaluation import Evaluation, Explanation, GuardedEvaluation
+from curette.schemas.images import SPLITS, ImageDataset
+from curette.schemas.index import ConceptIndex
+from curette.schemas.llm import Usage
+from curette.schemas.priors import Priors
+from curette.schemas.probe import Head, Probe
+from curette.schemas.report import ReportSpec
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.validation import Check, SuiteName, ValidationReport
+from curette.tasks.report.annotations import annotations_section
+from curette.tasks.report.candidates import (
+    candidates_section,
+    origin_line,
+    priors_section,
+    quote_of,
+)
+from curette.tasks.report.charts import COLOURS, training_curve
+from curette.tasks.report.concept_truth import concept_truth_section
+from curette.tasks.report.evaluation import evaluation_section, guarded_section
+from curette.tasks.report.few_shots import few_shot_section
+from curette.tasks.report.location import location_section
+from curette.tasks.report.pictures import PictureBook
+from curette.tasks.report.screening import screening_section
+from curette.tasks.report.shifts import shift_section
 
 
 @dataclass(frozen=True)

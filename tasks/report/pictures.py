@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from schemas.artifact import CuretteError
-from schemas.heat_maps import View
-from tasks.report.heat_picture import draw_heat
+from curette.schemas.artifact import CuretteError
+from curette.schemas.heat_maps import View
+from curette.tasks.report.heat_picture import draw_heat
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Any
 
-from schemas.review import ReviewFacts
-from schemas.screened import JudgeReport, ScreenedSet
+from curette.schemas.review import ReviewFacts
+from curette.schemas.screened import JudgeReport, ScreenedSet
 
 
 def screening_section(screened: ScreenedSet) -> dict[str, Any]:

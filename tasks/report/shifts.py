@@ -5,9 +5,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from schemas.images import ClassLabel
-from schemas.probe import HeadKind
-from schemas.shifts import (
+from curette.schemas.images import ClassLabel
+from curette.schemas.probe import HeadKind
+from curette.schemas.shifts import (
     ConfoundedShift,
     ConfounderScore,
     DatasetShift,
@@ -18,7 +18,7 @@ from schemas.shifts import (
     ShiftValue,
     ShiftValueName,
 )
-from tasks.report.charts import COLOURS, Axis, svg_of
+from curette.tasks.report.charts import COLOURS, Axis, svg_of
 
 _LISTED_CONCEPTS = 10
 _FEW = 20  # groups; below, percentiles hold the truth less often than they say

@@ -4,21 +4,21 @@ from collections.abc import Callable, Iterator
 
 from prefect import task
 
-from schemas.artifact import Artifact, Manifest, Ref
-from schemas.candidates import CandidateSet
-from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import ConceptSet
-from schemas.evaluation import Evaluation, GuardedEvaluation
-from schemas.images import ImageDataset
-from schemas.index import ConceptIndex
-from schemas.priors import Priors
-from schemas.probe import Probe
-from schemas.report import Report, ReportSpec
-from schemas.screened import ScreenedSet
-from schemas.validation import ValidatedConceptDataset, ValidationReport
-from storage.images import ImageShelf, image_reader
-from storage.store import ArtifactStore
-from tasks.stage import Stage, leave_markdown
+from curette.schemas.artifact import Artifact, Manifest, Ref
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.evaluation import Evaluation, GuardedEvaluation
+from curette.schemas.images import ImageDataset
+from curette.schemas.index import ConceptIndex
+from curette.schemas.priors import Priors
+from curette.schemas.probe import Probe
+from curette.schemas.report import Report, ReportSpec
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
+from curette.storage.images import ImageShelf, image_reader
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_markdown
 
 STAGE = Stage(name="report")
 
@@ -32,9 +32,9 @@ def write_report(
     store: ArtifactStore,
 ) -> Ref[Report]:
     """Write the page that a person reads."""
-    from tasks.report.page import Material, compose_page
-    from tasks.report.pictures import PictureBook
-    from tasks.report.render import render_page
+    from curette.tasks.report.page import Material, compose_page
+    from curette.tasks.report.pictures import PictureBook
+    from curette.tasks.report.render import render_page
 
     dataset = store.load(ConceptDataset, published)
     validated = store.load(ValidatedConceptDataset, dataset.validated_ref)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from schemas.artifact import Ref, StudyError
-from schemas.candidates import Candidate, ReviewOrigin, concept_id
-from schemas.images import ClassLabel
-from schemas.review import AppliedDecision, Decision, Decisions, ReviewFacts
-from schemas.screened import Drop, Family, ScreenedSet, Unsure
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import Candidate, ReviewOrigin, concept_id
+from curette.schemas.images import ClassLabel
+from curette.schemas.review import AppliedDecision, Decision, Decisions, ReviewFacts
+from curette.schemas.screened import Drop, Family, ScreenedSet, Unsure
 
 
 def merge_decisions(earlier: Decisions, later: Sequence[Decision]) -> Decisions:

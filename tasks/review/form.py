@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from schemas.candidates import Candidate
-from schemas.images import ClassLabel
-from schemas.review import Decision, Decisions, ReviewSpec
-from schemas.screened import ScreenedSet, Unsure
-from tasks.review.decisions import undecided
+from curette.schemas.candidates import Candidate
+from curette.schemas.images import ClassLabel
+from curette.schemas.review import Decision, Decisions, ReviewSpec
+from curette.schemas.screened import ScreenedSet, Unsure
+from curette.tasks.review.decisions import undecided
 
 Choice = Literal["undecided", "keep", "drop"]
 

@@ -8,10 +8,10 @@ from typing import get_args
 
 from pydantic import ValidationError
 
-from schemas.artifact import StudyError
-from schemas.candidates import concept_id
-from schemas.review import Decision, Decisions, Verdict
-from schemas.screened import ScreenedSet
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import concept_id
+from curette.schemas.review import Decision, Decisions, Verdict
+from curette.schemas.screened import ScreenedSet
 
 COLUMNS = (
     "concept_id",

@@ -2,13 +2,13 @@
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.images import ImageDataset
-from schemas.review import Decisions, ReviewFacts, ReviewSpec
-from schemas.screened import ScreenedSet
-from storage.store import ArtifactStore
-from tasks.review.decisions import apply_decisions, require_every_class
-from tasks.stage import Stage, leave_table
+from curette.schemas.artifact import Ref
+from curette.schemas.images import ImageDataset
+from curette.schemas.review import Decisions, ReviewFacts, ReviewSpec
+from curette.schemas.screened import ScreenedSet
+from curette.storage.store import ArtifactStore
+from curette.tasks.review.decisions import apply_decisions, require_every_class
+from curette.tasks.stage import Stage, leave_table
 
 STAGE = Stage(name="review")
 _SHOWN = 500  # rows of the table in the UI; the artifact holds all

@@ -22,8 +22,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.images import ClassLabel
-from tasks.screen.words import JOINING_WORDS, stem, words
+from curette.schemas.images import ClassLabel
+from curette.tasks.screen.words import JOINING_WORDS, stem, words
 
 PLAIN_WORDS = frozenset(
     words(

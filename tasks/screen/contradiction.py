@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from schemas.candidates import Candidate
-from tasks.screen.contrasts import contradict, without_negation
-from tasks.screen.duplicates import content_stems
+from curette.schemas.candidates import Candidate
+from curette.tasks.screen.contrasts import contradict, without_negation
+from curette.tasks.screen.duplicates import content_stems
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from schemas.candidates import Candidate
-from tasks.screen.contrasts import contrast, depends_on_order
-from tasks.screen.near_duplicates import nearest_kept
-from tasks.screen.words import stem, words
+from curette.schemas.candidates import Candidate
+from curette.tasks.screen.contrasts import contrast, depends_on_order
+from curette.tasks.screen.near_duplicates import nearest_kept
+from curette.tasks.screen.words import stem, words
 
 FILLERS = frozenset(
     words(

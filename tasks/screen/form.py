@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from schemas.screened import ScreenSpec
-from tasks.screen.lexicon import APPEARANCE, STRUCTURE, Weight
-from tasks.screen.phrases import Phrases
-from tasks.screen.words import fold, words
+from curette.schemas.screened import ScreenSpec
+from curette.tasks.screen.lexicon import APPEARANCE, STRUCTURE, Weight
+from curette.tasks.screen.phrases import Phrases
+from curette.tasks.screen.words import fold, words
 
 
 @dataclass(frozen=True)

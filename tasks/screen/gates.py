@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from schemas.artifact import Ref, StudyError
-from schemas.candidates import Candidate, CandidateSet
-from schemas.embeddings import TextEmbeddings
-from schemas.images import AttributePhrases, ClassLabel
-from schemas.llm import Usage
-from schemas.screened import (
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import Candidate, CandidateSet
+from curette.schemas.embeddings import TextEmbeddings
+from curette.schemas.images import AttributePhrases, ClassLabel
+from curette.schemas.llm import Usage
+from curette.schemas.screened import (
     Drop,
     Family,
     GateName,
@@ -28,13 +28,13 @@ from schemas.screened import (
     ScreenSpec,
     Unsure,
 )
-from tasks.screen.class_leak import find_leak, read_class_names
-from tasks.screen.contradiction import Contradiction, find_contradictions, losers
-from tasks.screen.duplicates import Twin, exact_twins, merge_twins, near_twins
-from tasks.screen.form import why_malformed
-from tasks.screen.judge import Asking, hold_vote
-from tasks.screen.labelling import label_concepts
-from tasks.screen.outcome import (
+from curette.tasks.screen.class_leak import find_leak, read_class_names
+from curette.tasks.screen.contradiction import Contradiction, find_contradictions, losers
+from curette.tasks.screen.duplicates import Twin, exact_twins, merge_twins, near_twins
+from curette.tasks.screen.form import why_malformed
+from curette.tasks.screen.judge import Asking, hold_vote
+from curette.tasks.screen.labelling import label_concepts
+from curette.tasks.screen.outcome import (
     Candidates,
     Doubt,
     Finding,
@@ -45,10 +45,14 @@ from tasks.screen.outcome import (
     drop,
     one_by_one,
 )
-from tasks.screen.picture_gates import co_occurrence_gate, groundability_gate, learnability_gate
-from tasks.screen.training import TrainingImages
-from tasks.screen.vacuity import both_ways, hedge, says_it_of_every_class
-from tasks.screen.visual import what_is_outweighed, why_not_visual
+from curette.tasks.screen.picture_gates import (
+    co_occurrence_gate,
+    groundability_gate,
+    learnability_gate,
+)
+from curette.tasks.screen.training import TrainingImages
+from curette.tasks.screen.vacuity import both_ways, hedge, says_it_of_every_class
+from curette.tasks.screen.visual import what_is_outweighed, why_not_visual
 
 NEEDS_IMAGES: frozenset[GateName] = frozenset({"groundability", "learnability", "co_occurrence"})
 _ALMOST = 0.01

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from tasks.screen.activation import centred_scores, mean_of_highest, present
+from curette.tasks.screen.activation import centred_scores, mean_of_highest, present
 
 _BLOCK = 256  # concepts at a time: 20,000 images x 256 scores take 20 MB
 _SAME = 1e-6

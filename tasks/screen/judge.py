@@ -20,9 +20,9 @@ from typing import Final, Literal
 import numpy as np
 from pydantic import BaseModel
 
-from schemas.candidates import Candidate
-from schemas.llm import LlmSpec, RequestForecast, Usage
-from schemas.screened import (
+from curette.schemas.candidates import Candidate
+from curette.schemas.llm import LlmSpec, RequestForecast, Usage
+from curette.schemas.screened import (
     JudgedConcept,
     JudgeReport,
     JudgeSpec,
@@ -30,11 +30,11 @@ from schemas.screened import (
     Proportion,
     ScreenSpec,
 )
-from tasks.llm.agreement import fleiss_kappa
-from tasks.llm.asking import Answered, AnswerForm, Question
-from tasks.llm.quoting import quotable
-from tasks.llm.tokens import count_tokens
-from tasks.screen.visual import why_not_visual
+from curette.tasks.llm.agreement import fleiss_kappa
+from curette.tasks.llm.asking import Answered, AnswerForm, Question
+from curette.tasks.llm.quoting import quotable
+from curette.tasks.llm.tokens import count_tokens
+from curette.tasks.screen.visual import why_not_visual
 
 PLANTED_SHARE: Final = 10
 """At least every tenth statement of a request is a planted one."""

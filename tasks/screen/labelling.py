@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from schemas.artifact import StudyError
-from schemas.candidates import Candidate
-from schemas.images import AttributePhrases, Truth
-from schemas.screened import LabelledConcept
-from tasks.screen.duplicates import plain_form
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import Candidate
+from curette.schemas.images import AttributePhrases, Truth
+from curette.schemas.screened import LabelledConcept
+from curette.tasks.screen.duplicates import plain_form
 
 Form = tuple[str, ...]
 

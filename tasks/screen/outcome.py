@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.candidates import Candidate
-from schemas.llm import Usage
-from schemas.screened import Drop, Flag, GateName, JudgeReport, Unsure
+from curette.schemas.candidates import Candidate
+from curette.schemas.llm import Usage
+from curette.schemas.screened import Drop, Flag, GateName, JudgeReport, Unsure
 
 Candidates = tuple[Candidate, ...]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tasks.screen.words import fold
+from curette.tasks.screen.words import fold
 
 T = TypeVar("T")
 

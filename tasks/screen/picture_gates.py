@@ -5,15 +5,23 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float32
 
-from schemas.artifact import StudyError
-from schemas.screened import Flag, ScreenSpec
-from tasks.average_precision import normalised_average_precision
-from tasks.screen.activation import centred_scores, present
-from tasks.screen.co_occurrence import Pair, indistinct_pairs
-from tasks.screen.duplicates import plain_form
-from tasks.screen.groundability import ground, why_not_groundable
-from tasks.screen.outcome import Candidates, Doubt, Finding, Gate, Outcome, doubt_about, drop
-from tasks.screen.training import TrainingImages
+from curette.schemas.artifact import StudyError
+from curette.schemas.screened import Flag, ScreenSpec
+from curette.tasks.average_precision import normalised_average_precision
+from curette.tasks.screen.activation import centred_scores, present
+from curette.tasks.screen.co_occurrence import Pair, indistinct_pairs
+from curette.tasks.screen.duplicates import plain_form
+from curette.tasks.screen.groundability import ground, why_not_groundable
+from curette.tasks.screen.outcome import (
+    Candidates,
+    Doubt,
+    Finding,
+    Gate,
+    Outcome,
+    doubt_about,
+    drop,
+)
+from curette.tasks.screen.training import TrainingImages
 
 Vectors = Callable[[Candidates], Float32[np.ndarray, "candidate dim"]]
 

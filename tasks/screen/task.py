@@ -5,19 +5,19 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from schemas.artifact import Ref, StudyError
-from schemas.candidates import CandidateSet
-from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
-from schemas.images import ImageDataset
-from schemas.llm import LlmSpec, Usage
-from schemas.screened import JudgeReport, ScreenedSet, ScreenSpec
-from storage.responses import ResponseShelf
-from storage.store import ArtifactStore
-from tasks.llm.asking import Answered, Question, ask, usage_of
-from tasks.screen.gates import NEEDS_IMAGES, Circumstances, require_every_class, screen
-from tasks.screen.judge import Asking, Verdicts
-from tasks.screen.training import training_images
-from tasks.stage import Stage, leave_table, progress
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.screened import JudgeReport, ScreenedSet, ScreenSpec
+from curette.storage.responses import ResponseShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.llm.asking import Answered, Question, ask, usage_of
+from curette.tasks.screen.gates import NEEDS_IMAGES, Circumstances, require_every_class, screen
+from curette.tasks.screen.judge import Asking, Verdicts
+from curette.tasks.screen.training import training_images
+from curette.tasks.stage import Stage, leave_table, progress
 
 STAGE = Stage(name="screen")
 _SHOWN = 500  # rows of a table in the UI; the artifact holds all

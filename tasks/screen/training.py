@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from schemas.embeddings import ImageEmbeddings
-from schemas.images import ImageDataset, Truth
-from tasks.screen.labelling import Form, decided_statements
+from curette.schemas.embeddings import ImageEmbeddings
+from curette.schemas.images import ImageDataset, Truth
+from curette.tasks.screen.labelling import Form, decided_statements
 
 MOST_IMAGES = 20_000
 """Of a larger split every so manieth image is looked at; shares need no more."""

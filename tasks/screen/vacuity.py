@@ -7,10 +7,10 @@ that were proposed for every class, which tell none from another.
 
 from functools import cache
 
-from schemas.candidates import Candidate
-from tasks.screen.contrasts import negates, opposite
-from tasks.screen.phrases import Phrases
-from tasks.screen.words import stem, words
+from curette.schemas.candidates import Candidate
+from curette.tasks.screen.contrasts import negates, opposite
+from curette.tasks.screen.phrases import Phrases
+from curette.tasks.screen.words import stem, words
 
 _REACH = 3
 

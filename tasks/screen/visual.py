@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from tasks.screen.form import truncation
-from tasks.screen.lexicon import LEXICON, Category, Weight
-from tasks.screen.phrases import Hit, Phrases
-from tasks.screen.words import words
+from curette.tasks.screen.form import truncation
+from curette.tasks.screen.lexicon import LEXICON, Category, Weight
+from curette.tasks.screen.phrases import Hit, Phrases
+from curette.tasks.screen.words import words
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import SelectSpec
-from schemas.few_shots import FewShotDraw, FewShotDraws, FewShotSpec
-from tasks.select.selection import gather_pools, score_candidates, select_from
-from tasks.select.shots import draw_shots
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotSpec
+from curette.tasks.select.selection import gather_pools, score_candidates, select_from
+from curette.tasks.select.shots import draw_shots
 
 
 def draw_few_shots(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
-from schemas.artifact import StudyError
-from schemas.candidates import Candidate
-from schemas.concepts import ClassSelection, Concept, ConceptSet, Pick, SelectSpec
-from tasks.select.discriminability import class_similarity, mutual_information
-from tasks.select.facility_location import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import Candidate
+from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick, SelectSpec
+from curette.tasks.select.discriminability import class_similarity, mutual_information
+from curette.tasks.select.facility_location import (
     Selection,
     SelectionProblem,
     select_at_random,
@@ -18,7 +18,7 @@ from tasks.select.facility_location import (
     select_top_utility,
     tighten_upper_bound,
 )
-from tasks.select.neighbours import cosines, nearest_cosines, neighbours_counted
+from curette.tasks.select.neighbours import cosines, nearest_cosines, neighbours_counted
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,12 +2,12 @@
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import SelectSpec
-from schemas.shifts import ShiftSpec, ShiftSplits
-from storage.store import ArtifactStore
-from tasks.stage import Stage, leave_table
+from curette.schemas.artifact import Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.shifts import ShiftSpec, ShiftSplits
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_table
 
 STAGE = Stage(name="shifts", folder="select")
 
@@ -20,7 +20,7 @@ def restrict_to_shifts(
     store: ArtifactStore,
 ) -> Ref[ShiftSplits]:
     """Choose each shift's training and validation images, and its concepts by them alone."""
-    from tasks.select.shifts import restrict_to_shifts
+    from curette.tasks.select.shifts import restrict_to_shifts
 
     made = restrict_to_shifts(store.load(ConceptDataset, published), select, shifts)
     leave_table("shifts", _rows(made), "What each shift trains and chooses on.")

@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
-from schemas.artifact import StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import SelectSpec
-from schemas.images import METADATA
-from schemas.shifts import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.images import METADATA
+from curette.schemas.shifts import (
     ConfoundedShift,
     DomainShift,
     ShiftPart,
@@ -26,15 +26,15 @@ from schemas.shifts import (
     ShiftSplits,
     UnusableShift,
 )
-from tasks.confounding import (
+from curette.tasks.confounding import (
     describe_part,
     draw_confounded,
     label_table,
     lacking_cells,
     pair_by_majority,
 )
-from tasks.metadata import MOST_VALUES, name_values
-from tasks.select.selection import choose_concepts
+from curette.tasks.metadata import MOST_VALUES, name_values
+from curette.tasks.select.selection import choose_concepts
 
 _Split = Literal["train", "validation"]
 _SPLITS: tuple[_Split, ...] = ("train", "validation")

@@ -5,15 +5,15 @@ Few shots are drawn from what is published, and each draw selects for itself.
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import MOST_SHOWN, ConceptSet, SelectSpec
-from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
-from schemas.few_shots import FewShotDraws, FewShotSpec
-from schemas.images import ImageDataset
-from schemas.screened import ScreenedSet
-from storage.store import ArtifactStore
-from tasks.stage import Stage, leave_table
+from curette.schemas.artifact import Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import MOST_SHOWN, ConceptSet, SelectSpec
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from curette.schemas.few_shots import FewShotDraws, FewShotSpec
+from curette.schemas.images import ImageDataset
+from curette.schemas.screened import ScreenedSet
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_table
 
 STAGE = Stage(name="select")
 FEW_SHOTS_STAGE = Stage(name="few_shots", folder="select")
@@ -28,7 +28,7 @@ def select_concepts(
     store: ArtifactStore,
 ) -> Ref[ConceptSet]:
     """Choose each class's concepts, discriminative and diverse, from training images alone."""
-    from tasks.select.selection import choose_concepts
+    from curette.tasks.select.selection import choose_concepts
 
     images = store.load(ImageDataset, dataset)
     pool = store.load(ScreenedSet, screened).kept
@@ -56,7 +56,7 @@ def draw_few_shots(
     published: Ref[ConceptDataset], select: SelectSpec, spec: FewShotSpec, store: ArtifactStore
 ) -> Ref[FewShotDraws]:
     """Draw few training images again and again; each draw chooses its concepts by itself."""
-    from tasks.select.few_shots import draw_few_shots
+    from curette.tasks.select.few_shots import draw_few_shots
 
     drawn = draw_few_shots(store.load(ConceptDataset, published), select, spec)
     leave_table("few-shot-draws", _draw_rows(drawn), "Few-shot draws and the concepts of each.")

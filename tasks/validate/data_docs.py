@@ -13,8 +13,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from schemas.validation import Check
-from tasks.validate.results import SuiteResult
+from curette.schemas.validation import Check
+from curette.tasks.validate.results import SuiteResult
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

@@ -7,9 +7,9 @@ whether that rejects (`critical`) or is only shown (`warning`).
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.images import SPLITS
-from schemas.index import Duplicates
-from schemas.validation import ValidationSpec
+from curette.schemas.images import SPLITS
+from curette.schemas.index import Duplicates
+from curette.schemas.validation import ValidationSpec
 
 Expectation = Any
 

@@ -7,22 +7,22 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
-from schemas.concepts import ConceptSet
-from schemas.embeddings import ImageEmbeddings, TextEmbeddings
-from schemas.images import ImageDataset
-from schemas.index import ConceptIndex
-from schemas.screened import ScreenedSet
-from schemas.validation import Check, SuiteName, ValidationReport, ValidationSpec
-from tasks.validate.data_docs import data_docs
-from tasks.validate.expectations import (
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.embeddings import ImageEmbeddings, TextEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.index import ConceptIndex
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.validation import Check, SuiteName, ValidationReport, ValidationSpec
+from curette.tasks.validate.data_docs import data_docs
+from curette.tasks.validate.expectations import (
     Expectation,
     class_expectations,
     concept_expectations,
     image_expectations,
     score_expectations,
 )
-from tasks.validate.results import checks_of, run_suite
-from tasks.validate.tables import class_table, concept_table, image_table, score_table
+from curette.tasks.validate.results import checks_of, run_suite
+from curette.tasks.validate.tables import class_table, concept_table, image_table, score_table
 
 
 class Suite(NamedTuple):

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from schemas.validation import Check, SuiteName
-from tasks.validate.expectations import Expectation
+from curette.schemas.validation import Check, SuiteName
+from curette.tasks.validate.expectations import Expectation
 
 SuiteResult = Any
 

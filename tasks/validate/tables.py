@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
-from schemas.candidates import normal_form
-from schemas.concepts import ConceptSet
-from schemas.embeddings import ImageEmbeddings, TextEmbeddings
-from schemas.images import ImageDataset
-from schemas.index import ConceptIndex
-from schemas.screened import ScreenedSet
-from tasks.validate.leakage import Conflict, class_name_in, conflicts, twins
+from curette.schemas.candidates import normal_form
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.embeddings import ImageEmbeddings, TextEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.index import ConceptIndex
+from curette.schemas.screened import ScreenedSet
+from curette.tasks.validate.leakage import Conflict, class_name_in, conflicts, twins
 
 
 def image_table(

@@ -2,23 +2,23 @@
 
 from prefect import task
 
-from schemas.artifact import Ref
-from schemas.candidates import CandidateSet
-from schemas.concepts import ConceptSet
-from schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
-from schemas.images import ImageDataset
-from schemas.index import ConceptIndex
-from schemas.priors import Priors
-from schemas.screened import ScreenedSet
-from schemas.validation import (
+from curette.schemas.artifact import Ref
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.index import ConceptIndex
+from curette.schemas.priors import Priors
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.validation import (
     ConceptDatasetRejected,
     ValidatedConceptDataset,
     ValidationReport,
     ValidationSpec,
 )
-from storage.store import ArtifactStore
-from tasks.stage import Stage, leave_table
-from tasks.validate.gate import build_suites, rejection, run_suites
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_table
+from curette.tasks.validate.gate import build_suites, rejection, run_suites
 
 STAGE = Stage(name="validate")
 

@@ -22,15 +22,15 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from schemas.artifact import Ref
-from schemas.embeddings import OpenClipEncoder
-from schemas.images import ClassLabel, ImageDataset, TestLabels
-from schemas.machine import Machine
-from storage.images import ImageFiles, ImageShelf
-from storage.vectors import VectorShelf
-from tasks.embed.embedding import embed_images
-from tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
-from tasks.threads import usual_threads
+from curette.schemas.artifact import Ref
+from curette.schemas.embeddings import OpenClipEncoder
+from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.machine import Machine
+from curette.storage.images import ImageFiles, ImageShelf
+from curette.storage.vectors import VectorShelf
+from curette.tasks.embed.embedding import embed_images
+from curette.tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
+from curette.tasks.threads import usual_threads
 from tests.benchmarks.measuring import Target, print_rows, timed
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000" / "images"

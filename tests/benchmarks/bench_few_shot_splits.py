@@ -15,11 +15,11 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.stats import t
 
-from schemas.few_shots import FewShotHeadKind
-from schemas.probe import ProbeSpec
-from tasks.evaluate.few_shot_curves import balanced_accuracies
-from tasks.probe.few_shot_heads import train_few_shot_heads
-from tasks.select.few_shots import draw_few_shots
+from curette.schemas.few_shots import FewShotHeadKind
+from curette.schemas.probe import ProbeSpec
+from curette.tasks.evaluate.few_shot_curves import balanced_accuracies
+from curette.tasks.probe.few_shot_heads import train_few_shot_heads
+from curette.tasks.select.few_shots import draw_few_shots
 from tests.benchmarks.bench_few_shots import DATA, SELECT, SPEC, halves, ph2
 from tests.benchmarks.measuring import print_rows
 

@@ -21,27 +21,27 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.neighbors import NearestCentroid
 
-from schemas.candidates import Candidate, FileOrigin
-from schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
-from schemas.concepts import SelectSpec
-from schemas.embeddings import EncoderIdentity
-from schemas.few_shots import (
+from curette.schemas.candidates import Candidate, FileOrigin
+from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.embeddings import EncoderIdentity
+from curette.schemas.few_shots import (
     ChosenFewShotHead,
     FewShotCurves,
     FewShotDraw,
     FewShotDraws,
     FewShotSpec,
 )
-from schemas.images import SPLITS, ClassLabel
-from schemas.priors import Prior
-from schemas.probe import ProbeSpec
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.few_shot_curves import few_shot_curves
-from tasks.ingest.splits import deal_groups
-from tasks.probe.few_shot_heads import train_few_shot_heads
-from tasks.probe.fewshot import SHRINKAGES
-from tasks.select.few_shots import draw_few_shots
-from tasks.select.selection import choose_concepts
+from curette.schemas.images import SPLITS, ClassLabel
+from curette.schemas.priors import Prior
+from curette.schemas.probe import ProbeSpec
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.few_shot_curves import few_shot_curves
+from curette.tasks.ingest.splits import deal_groups
+from curette.tasks.probe.few_shot_heads import train_few_shot_heads
+from curette.tasks.probe.fewshot import SHRINKAGES
+from curette.tasks.select.few_shots import draw_few_shots
+from curette.tasks.select.selection import choose_concepts
 from tests.benchmarks.measuring import Target, print_rows, timed
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "ph2-clip"

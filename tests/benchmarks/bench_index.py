@@ -13,10 +13,10 @@ import faiss
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from tasks.index.duplicates import find_pairs, stars
-from tasks.index.faiss_index import build_flat, build_ivf, extend, search
-from tasks.index.image_index import EXACT_NUMBERS, MIN_RECALL, list_count
-from tasks.index.recall import recall_at_10, spread_rows
+from curette.tasks.index.duplicates import find_pairs, stars
+from curette.tasks.index.faiss_index import build_flat, build_ivf, extend, search
+from curette.tasks.index.image_index import EXACT_NUMBERS, MIN_RECALL, list_count
+from curette.tasks.index.recall import recall_at_10, spread_rows
 from tests.benchmarks.measuring import print_rows, timed
 
 Effort = Callable[[faiss.Index, int], None]

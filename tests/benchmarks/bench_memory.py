@@ -76,13 +76,13 @@ def embed(folder: Path) -> None:
     # Only what the stage itself imports: all else would count.
     import resource
 
-    from schemas.embeddings import OpenClipEncoder
-    from schemas.images import ImageDataset
-    from schemas.machine import Machine
-    from storage.images import ImageFiles, ImageShelf
-    from storage.vectors import VectorShelf
-    from tasks.embed.embedding import embed_images
-    from tasks.embed.encoder import load_encoder
+    from curette.schemas.embeddings import OpenClipEncoder
+    from curette.schemas.images import ImageDataset
+    from curette.schemas.machine import Machine
+    from curette.storage.images import ImageFiles, ImageShelf
+    from curette.storage.vectors import VectorShelf
+    from curette.tasks.embed.embedding import embed_images
+    from curette.tasks.embed.encoder import load_encoder
 
     dataset, machine = ImageDataset.read(folder), Machine(device="cpu")
     encoder = load_encoder(OpenClipEncoder(), machine)

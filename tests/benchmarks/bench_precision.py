@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from schemas.embeddings import OpenClipEncoder
-from schemas.machine import Machine
-from tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
+from curette.schemas.embeddings import OpenClipEncoder
+from curette.schemas.machine import Machine
+from curette.tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
 from tests.benchmarks.bench_embedding import find_images, save_model
 from tests.benchmarks.measuring import Target, print_rows, timed
 

@@ -19,13 +19,17 @@ from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from schemas.evaluation import EvaluateSpec
-from schemas.probe import HeadKind, ProbeSpec
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.judging import ExaminedImages, Judged
-from tasks.evaluate.metrics import metrics_of
-from tasks.evaluate.quality import HEAD_METRICS, measure_quality
-from tasks.probe.linear import RegularisationPath, global_standardisation, regularisation_path
+from curette.schemas.evaluation import EvaluateSpec
+from curette.schemas.probe import HeadKind, ProbeSpec
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.judging import ExaminedImages, Judged
+from curette.tasks.evaluate.metrics import metrics_of
+from curette.tasks.evaluate.quality import HEAD_METRICS, measure_quality
+from curette.tasks.probe.linear import (
+    RegularisationPath,
+    global_standardisation,
+    regularisation_path,
+)
 from tests.benchmarks.measuring import Target, all_met, print_rows, timed
 
 IMAGES, DIMS, CLASSES = 8000, 512, 7

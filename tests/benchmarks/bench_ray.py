@@ -18,15 +18,15 @@ from unittest.mock import patch
 
 import numpy as np
 
-from schemas.embeddings import ImageEmbeddings, OpenClipEncoder
-from schemas.images import ImageDataset
-from schemas.machine import Machine
-from storage.images import ImageFiles, ImageShelf
-from storage.vectors import VectorShelf
-from tasks.embed.embedding import Read, embed_images
-from tasks.embed.encoder import load_encoder
-from tasks.embed.on_ray import embed_images_on_ray
-from tasks.threads import usual_threads
+from curette.schemas.embeddings import ImageEmbeddings, OpenClipEncoder
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.storage.images import ImageFiles, ImageShelf
+from curette.storage.vectors import VectorShelf
+from curette.tasks.embed.embedding import Read, embed_images
+from curette.tasks.embed.encoder import load_encoder
+from curette.tasks.embed.on_ray import embed_images_on_ray
+from curette.tasks.threads import usual_threads
 from tests.benchmarks.bench_embedding import dataset_of, find_images, save_model
 from tests.benchmarks.measuring import Target, print_rows, timed
 
@@ -85,7 +85,7 @@ def main() -> list[Row]:
             return embed_images_on_ray(dataset, read, spec, shelf, RAY, done)
 
         local = _run(embed_here, dataset, folder / "here")
-        with patch("tasks.embed.on_ray.SHARD", SHARD):
+        with patch("curette.tasks.embed.on_ray.SHARD", SHARD):
             ray = _run(embed_there, dataset, folder / "there")
     ratio = ray.per_s / local.per_s
     difference = float(np.abs(ray.made.vectors - local.made.vectors).max())

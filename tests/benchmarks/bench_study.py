@@ -42,7 +42,7 @@ def time_study(study: Path) -> list[Row]:
 
 
 def _rows(study: Path, run: str, store: Path) -> list[Row]:
-    command = [sys.executable, "-m", "flows.cli", "run", str(study), "--store", str(store)]
+    command = [sys.executable, "-m", "curette.flows.cli", "run", str(study), "--store", str(store)]
     start = time.perf_counter()
     done = subprocess.run(
         [*command, "--json"], cwd=PROJECT, capture_output=True, text=True, check=True

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from schemas.embeddings import OpenClipEncoder
-from schemas.machine import Machine
-from tasks.embed.encoder import load_encoder
-from tasks.index.faiss_index import build_flat, search
-from tasks.probe.linear import global_standardisation, regularisation_path
-from tasks.threads import share_cores, usual_threads
+from curette.schemas.embeddings import OpenClipEncoder
+from curette.schemas.machine import Machine
+from curette.tasks.embed.encoder import load_encoder
+from curette.tasks.index.faiss_index import build_flat, search
+from curette.tasks.probe.linear import global_standardisation, regularisation_path
+from curette.tasks.threads import share_cores, usual_threads
 from tests.benchmarks.bench_embedding import save_model
 from tests.benchmarks.bench_index import clustered
 from tests.benchmarks.measuring import Target, print_rows, timed

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import _options, _parser, main
-from schemas.machine import Machine
+from curette.flows.cli import _options, _parser, main
+from curette.schemas.machine import Machine
 
 PROJECT = Path(__file__).parents[2]
 DEMO = PROJECT / "flows" / "studies" / "demo.yaml"
@@ -27,7 +27,7 @@ SMALL = (
 
 
 def _command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "flows.cli", "run", *map(str, arguments)]
+    return [sys.executable, "-m", "curette.flows.cli", "run", *map(str, arguments)]
 
 
 def _start(home: Path, *arguments: object) -> subprocess.Popen[str]:

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flows.explain import ExplainedImage, explain, picture_path, save_picture, tell
-from flows.runs import RunResult
-from flows.stages import RunOptions
-from flows.study import study
-from flows.study_file import load_study
-from schemas.artifact import Ref, StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.embeddings import PrecomputedEncoder
-from schemas.images import TestLabels
-from schemas.study import Study
-from storage.images import ImageShelf
-from storage.store import ArtifactStore
+from curette.flows.explain import ExplainedImage, explain, picture_path, save_picture, tell
+from curette.flows.runs import RunResult
+from curette.flows.stages import RunOptions
+from curette.flows.study import study
+from curette.flows.study_file import load_study
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.embeddings import PrecomputedEncoder
+from curette.schemas.images import TestLabels
+from curette.schemas.study import Study
+from curette.storage.images import ImageShelf
+from curette.storage.store import ArtifactStore
 
 DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
 SMALL = (

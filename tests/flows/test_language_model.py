@@ -11,19 +11,19 @@ import pytest
 import yaml
 from PIL import Image
 
-from flows.estimate import estimate
-from flows.runs import RunResult
-from flows.stages import RunOptions
-from flows.study import study
-from flows.study_file import load_study
-from schemas.artifact import Ref, StudyError
-from schemas.candidates import CandidateSet
-from schemas.concept_dataset import ConceptDataset
-from schemas.images import ImageDataset
-from schemas.priors import Priors
-from schemas.screened import ScreenedSet
-from storage.responses import ResponseShelf
-from storage.store import ArtifactStore
+from curette.flows.estimate import estimate
+from curette.flows.runs import RunResult
+from curette.flows.stages import RunOptions
+from curette.flows.study import study
+from curette.flows.study_file import load_study
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.images import ImageDataset
+from curette.schemas.priors import Priors
+from curette.schemas.screened import ScreenedSet
+from curette.storage.responses import ResponseShelf
+from curette.storage.store import ArtifactStore
 from tests.oracle import known_statements, oracle
 from tests.servers import ChatServer, chat_server
 

@@ -5,10 +5,10 @@ from typing import get_args
 
 import pytest
 
-from flows.stages import RunOptions
-from flows.study import study
-from flows.study_file import load_study
-from schemas.study import StageName
+from curette.flows.stages import RunOptions
+from curette.flows.study import study
+from curette.flows.study_file import load_study
+from curette.schemas.study import StageName
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 

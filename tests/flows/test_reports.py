@@ -11,21 +11,21 @@ import pytest
 import yaml
 from prefect.client.orchestration import get_client
 
-from flows.estimate import estimate
-from flows.runs import RunResult
-from flows.stages import RunOptions
-from flows.study import study
-from flows.study_file import load_study
-from schemas.annotations import Annotations
-from schemas.artifact import Ref, StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import Evaluation
-from schemas.images import ImageDataset, Reports
-from schemas.probe import Probe
-from schemas.study import Study
-from storage.responses import ResponseShelf
-from storage.store import ArtifactStore
-from tasks.ingest import synthetic
+from curette.flows.estimate import estimate
+from curette.flows.runs import RunResult
+from curette.flows.stages import RunOptions
+from curette.flows.study import study
+from curette.flows.study_file import load_study
+from curette.schemas.annotations import Annotations
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import Evaluation
+from curette.schemas.images import ImageDataset, Reports
+from curette.schemas.probe import Probe
+from curette.schemas.study import Study
+from curette.storage.responses import ResponseShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.ingest import synthetic
 from tests.servers import Answer, Behaviour, ChatServer, chat_server
 from tests.tasks.annotate.readers import answer, faithful, write_report
 

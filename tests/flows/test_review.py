@@ -18,15 +18,15 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.review import ask_reviewer, current_decisions, export_sheet, import_sheet
-from flows.runs import RunResult
-from flows.stages import RunOptions, StageRecord
-from schemas.artifact import Recipe, Ref, StudyError
-from schemas.candidates import concept_id
-from schemas.images import REQUIRED_COLUMNS, ImageDataset, TestLabels
-from schemas.review import Decision, Decisions
-from schemas.study import Study
-from storage.store import ArtifactStore
+from curette.flows.review import ask_reviewer, current_decisions, export_sheet, import_sheet
+from curette.flows.runs import RunResult
+from curette.flows.stages import RunOptions, StageRecord
+from curette.schemas.artifact import Recipe, Ref, StudyError
+from curette.schemas.candidates import concept_id
+from curette.schemas.images import REQUIRED_COLUMNS, ImageDataset, TestLabels
+from curette.schemas.review import Decision, Decisions
+from curette.schemas.study import Study
+from curette.storage.store import ArtifactStore
 from tests.tasks.review.studies import CLASSES, SCREENED, decision
 
 PROJECT = Path(__file__).parents[2]
@@ -177,7 +177,7 @@ def server_with_ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         port = free.getsockname()[1]
     own = {"PREFECT_HOME": str(home), "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui")}
     server = subprocess.Popen(
-        [sys.executable, "-m", "flows.server", str(port)], cwd=PROJECT, env=os.environ | own
+        [sys.executable, "-m", "curette.flows.server", str(port)], cwd=PROJECT, env=os.environ | own
     )
     try:
         with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):

@@ -6,10 +6,10 @@ import pytest
 import torch
 from prefect import task
 
-from flows.stages import RunOptions, Stages
-from schemas.artifact import Artifact, Ref
-from schemas.machine import Machine
-from tasks.threads import usual_threads
+from curette.flows.stages import RunOptions, Stages
+from curette.schemas.artifact import Artifact, Ref
+from curette.schemas.machine import Machine
+from curette.tasks.threads import usual_threads
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

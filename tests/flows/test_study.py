@@ -9,19 +9,19 @@ from typing import Any, get_args
 
 import pytest
 
-from flows.curate import curate
-from flows.probe import probe
-from flows.runs import RunResult
-from flows.stages import RunOptions, StageRecord, Watcher, stage_watcher
-from flows.study import study
-from flows.study_file import load_study
-from schemas.artifact import Ref, StudyError
-from schemas.evaluation import Evaluation
-from schemas.images import ImageDataset, TestLabels
-from schemas.study import StageName
-from schemas.validation import ConceptDatasetRejected
-from storage.ledger import TestLedger
-from storage.store import ArtifactMissing, ArtifactStore
+from curette.flows.curate import curate
+from curette.flows.probe import probe
+from curette.flows.runs import RunResult
+from curette.flows.stages import RunOptions, StageRecord, Watcher, stage_watcher
+from curette.flows.study import study
+from curette.flows.study_file import load_study
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.evaluation import Evaluation
+from curette.schemas.images import ImageDataset, TestLabels
+from curette.schemas.study import StageName
+from curette.schemas.validation import ConceptDatasetRejected
+from curette.storage.ledger import TestLedger
+from curette.storage.store import ArtifactMissing, ArtifactStore
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 

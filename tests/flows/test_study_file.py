@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.runs import start
-from flows.stages import RunOptions
-from flows.study_file import load_study
-from schemas.artifact import StudyError
-from schemas.candidates import FileSource, RecordedSource
-from schemas.embeddings import OpenClipEncoder
-from schemas.images import FolderSource, TableSource
-from schemas.study import StageName
+from curette.flows.runs import start
+from curette.flows.stages import RunOptions
+from curette.flows.study_file import load_study
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import FileSource, RecordedSource
+from curette.schemas.embeddings import OpenClipEncoder
+from curette.schemas.images import FolderSource, TableSource
+from curette.schemas.study import StageName
 
 STUDIES = Path(__file__).parents[2] / "flows" / "studies"
 

@@ -5,26 +5,26 @@ Run it when a layout changes, and commit what it adds; what is here already must
 
 from pathlib import Path
 
-import flows  # noqa: F401 - telemetry off
-from schemas.artifact import Artifact, Recipe, Ref
-from schemas.concepts import SelectSpec
-from schemas.embeddings import StudyEmbeddings
-from schemas.evaluation import EvaluateSpec, ThresholdoutSpec
-from schemas.few_shots import FewShotSpec
-from schemas.images import Reports
-from schemas.probe import ProbeSpec
-from schemas.report import Report
-from schemas.review import Decisions
-from schemas.shifts import DomainShift
-from schemas.validation import Check, ValidatedConceptDataset, ValidationReport
-from storage.store import ArtifactStore
-from tasks.evaluate.evaluation import evaluate_heads
-from tasks.evaluate.guarded import evaluate_through_holdout
-from tasks.probe.few_shot_heads import train_few_shot_heads
-from tasks.probe.heads import train_heads
-from tasks.probe.shift_heads import train_shift_heads
-from tasks.select.few_shots import draw_few_shots
-from tasks.select.shifts import restrict_to_shifts
+import curette.flows  # noqa: F401 - telemetry off
+from curette.schemas.artifact import Artifact, Recipe, Ref
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.embeddings import StudyEmbeddings
+from curette.schemas.evaluation import EvaluateSpec, ThresholdoutSpec
+from curette.schemas.few_shots import FewShotSpec
+from curette.schemas.images import Reports
+from curette.schemas.probe import ProbeSpec
+from curette.schemas.report import Report
+from curette.schemas.review import Decisions
+from curette.schemas.shifts import DomainShift
+from curette.schemas.validation import Check, ValidatedConceptDataset, ValidationReport
+from curette.storage.store import ArtifactStore
+from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.evaluate.guarded import evaluate_through_holdout
+from curette.tasks.probe.few_shot_heads import train_few_shot_heads
+from curette.tasks.probe.heads import train_heads
+from curette.tasks.probe.shift_heads import train_shift_heads
+from curette.tasks.select.few_shots import draw_few_shots
+from curette.tasks.select.shifts import restrict_to_shifts
 from tests.tasks.annotated_study import annotations
 from tests.tasks.published_study import heat_maps, published_study, with_people
 from tests.tasks.small_study import ENCODER, small_study

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
-from schemas.images import SPLITS
+from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
+from curette.schemas.images import SPLITS
 from tests.tasks.small_study import CLASSES, ENCODER, SELECTED, small_study, unit_vectors
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from schemas import few_shots
-from schemas.few_shots import FewShotHeads, FewShotSpec
-from schemas.probe import ProbeSpec
+from curette.schemas import few_shots
+from curette.schemas.few_shots import FewShotHeads, FewShotSpec
+from curette.schemas.probe import ProbeSpec
 
 
 def _heads() -> FewShotHeads:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import schemas
-from schemas.artifact import Artifact, Ref
-from storage.store import ArtifactStore
+from curette import schemas
+from curette.schemas.artifact import Artifact, Ref
+from curette.storage.store import ArtifactStore
 
 for _module in pkgutil.iter_modules(schemas.__path__):
-    importlib.import_module(f"schemas.{_module.name}")
+    importlib.import_module(f"curette.schemas.{_module.name}")
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -20,7 +20,7 @@ def _kinds(cls: type[Artifact] = Artifact) -> dict[str, type[Artifact]]:
     """Return every concrete artifact of the project by its kind."""
     found = {}
     for below in cls.__subclasses__():
-        if below.__module__.startswith("schemas.") and hasattr(below, "kind"):
+        if below.__module__.startswith("curette.schemas.") and hasattr(below, "kind"):
             found[below.kind] = below
         found |= _kinds(below)
     return found

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.heat_maps import HeatMaps, LeftOutImage
+from curette.schemas.heat_maps import HeatMaps, LeftOutImage
 
 
 def maps(*, images: int = 2, concepts: int = 3, heat: float = 0.5, lesion: float = 0.5) -> HeatMaps:

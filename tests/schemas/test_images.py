@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from schemas.artifact import Ref
-from schemas.images import (
+from curette.schemas.artifact import Ref
+from curette.schemas.images import (
     ClassLabel,
     DatasetSpec,
     HubSource,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.study_file import load_study
-from schemas.shifts import ConfoundedShift
-from schemas.study import Study
+from curette.flows.study_file import load_study
+from curette.schemas.shifts import ConfoundedShift
+from curette.schemas.study import Study
 
 _DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
 

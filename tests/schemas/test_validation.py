@@ -4,7 +4,12 @@ from typing import Literal
 import pytest
 from pydantic import ValidationError
 
-from schemas.validation import Check, ValidatedConceptDataset, ValidationReport, ValidationSpec
+from curette.schemas.validation import (
+    Check,
+    ValidatedConceptDataset,
+    ValidationReport,
+    ValidationSpec,
+)
 
 Severity = Literal["critical", "warning"]
 Outcome = Literal["passed", "failed", "error"]

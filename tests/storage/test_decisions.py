@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.artifact import Ref
-from schemas.review import Decisions
-from storage.decisions import DecisionShelf
-from storage.store import ArtifactCorrupt
+from curette.schemas.artifact import Ref
+from curette.schemas.review import Decisions
+from curette.storage.decisions import DecisionShelf
+from curette.storage.store import ArtifactCorrupt
 
 FIRST: Ref[Decisions] = Ref("decisions", "1" * 20)
 SECOND: Ref[Decisions] = Ref("decisions", "2" * 20)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from schemas.artifact import Ref
-from schemas.images import ClassLabel, ImageDataset
-from storage.images import ImageShelf, image_reader
-from storage.store import ArtifactCorrupt, StoreError
+from curette.schemas.artifact import Ref
+from curette.schemas.images import ClassLabel, ImageDataset
+from curette.storage.images import ImageShelf, image_reader
+from curette.storage.store import ArtifactCorrupt, StoreError
 
 
 def dataset(root: Path, images: dict[str, bytes]) -> ImageDataset:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.evaluation import TestLook, tell_looks
-from storage.ledger import TestLedger
-from storage.store import ArtifactCorrupt, StoreError
+from curette.schemas.evaluation import TestLook, tell_looks
+from curette.storage.ledger import TestLedger
+from curette.storage.store import ArtifactCorrupt, StoreError
 
 LABELS, OTHERS = "a" * 64, "b" * 64
 IMAGES = [f"{i:064x}" for i in range(10)]

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.responses import LlmRequest, LlmResponse, SubmittedBatch
-from storage.responses import ResponseShelf
-from storage.store import StoreError
+from curette.schemas.responses import LlmRequest, LlmResponse, SubmittedBatch
+from curette.storage.responses import ResponseShelf
+from curette.storage.store import StoreError
 
 REQUEST = LlmRequest(
     base_url="http://localhost:1/v1",

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import pytest
 
-from schemas.artifact import Artifact, JsonArtifact, Recipe, Ref
-from storage.store import (
+from curette.schemas.artifact import Artifact, JsonArtifact, Recipe, Ref
+from curette.storage.store import (
     DISK_REMEDIES,
     ArtifactCorrupt,
     ArtifactMissing,

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float32, Shaped
 
-from storage.store import StoreError
-from storage.vectors import VectorShelf
+from curette.storage.store import StoreError
+from curette.storage.vectors import VectorShelf
 
 DIM = 5
 ENCODER = "e" * 64
@@ -150,7 +150,7 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 import numpy as np
-from storage.vectors import VectorShelf
+from curette.storage.vectors import VectorShelf
 
 shelf = VectorShelf(Path(sys.argv[1]))
 start, stop, step = map(int, sys.argv[2:])

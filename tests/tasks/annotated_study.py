@@ -2,9 +2,14 @@
 
 import pandas as pd
 
-from schemas.annotations import AnnotatedConcept, AnnotationFacts, AnnotationFailure, Annotations
-from schemas.concepts import Concept
-from schemas.images import ImageDataset
+from curette.schemas.annotations import (
+    AnnotatedConcept,
+    AnnotationFacts,
+    AnnotationFailure,
+    Annotations,
+)
+from curette.schemas.concepts import Concept
+from curette.schemas.images import ImageDataset
 
 
 def annotations(dataset: ImageDataset, concepts: tuple[Concept, ...]) -> Annotations:

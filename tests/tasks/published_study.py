@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from schemas.candidates import Candidate, FileOrigin
-from schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
-from schemas.concepts import Concept
-from schemas.embeddings import EncoderIdentity
-from schemas.heat_maps import HeatMaps, LeftOutImage
-from schemas.images import SPLITS, ClassLabel, TestLabels
-from schemas.screened import LabelledConcept
+from curette.schemas.candidates import Candidate, FileOrigin
+from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
+from curette.schemas.concepts import Concept
+from curette.schemas.embeddings import EncoderIdentity
+from curette.schemas.heat_maps import HeatMaps, LeftOutImage
+from curette.schemas.images import SPLITS, ClassLabel, TestLabels
+from curette.schemas.screened import LabelledConcept
 from tests.tasks.small_study import link_priors
 
 KEYS = ("a", "b", "c")

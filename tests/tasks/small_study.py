@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from schemas.artifact import Artifact, Recipe, Ref
-from schemas.candidates import Candidate, CandidateSet, FileOrigin, LlmOrigin, concept_id
-from schemas.concepts import ClassSelection, Concept, ConceptSet, Pick, SelectSpec
-from schemas.embeddings import EncoderIdentity, ImageEmbeddings, StudyEmbeddings, TextEmbeddings
-from schemas.images import ClassLabel, ImageDataset, TestLabels
-from schemas.index import (
+from curette.schemas.artifact import Artifact, Recipe, Ref
+from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin, LlmOrigin, concept_id
+from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick, SelectSpec
+from curette.schemas.embeddings import (
+    EncoderIdentity,
+    ImageEmbeddings,
+    StudyEmbeddings,
+    TextEmbeddings,
+)
+from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.index import (
     ConceptIndex,
     DuplicateCluster,
     Duplicates,
@@ -21,9 +26,9 @@ from schemas.index import (
     VectorIndexFacts,
     vectors_sha256,
 )
-from schemas.priors import Prior, Priors
-from schemas.screened import Drop, ScreenedSet, ScreenSpec
-from storage.store import ArtifactStore
+from curette.schemas.priors import Prior, Priors
+from curette.schemas.screened import Drop, ScreenedSet, ScreenSpec
+from curette.storage.store import ArtifactStore
 
 CLASSES = (
     ClassLabel(key="nv", name="melanocytic nevus", synonyms=("mole",)),

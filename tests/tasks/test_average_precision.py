@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from tasks.average_precision import normalised_average_precision
+from curette.tasks.average_precision import normalised_average_precision
 
 
 def _draw(images: int, concepts: int, signal: float) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats.contingency import association
 from sklearn.metrics import matthews_corrcoef
 
-from tasks.confounding import (
+from curette.tasks.confounding import (
     cramers_v,
     draw_confounded,
     label_table,

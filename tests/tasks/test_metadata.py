@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.shifts import DomainShift, value_name
-from tasks.metadata import UnusableColumn, name_values, read_column
+from curette.schemas.artifact import StudyError
+from curette.schemas.shifts import DomainShift, value_name
+from curette.tasks.metadata import UnusableColumn, name_values, read_column
 
 
 def _named(values: pd.Series, column: str = "x", below: float | None = None) -> list[object]:

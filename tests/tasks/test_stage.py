@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from schemas.artifact import Ref
-from schemas.candidates import FileSource, ProposeSpec
-from schemas.concepts import SelectSpec
-from schemas.machine import Machine
-from storage.store import ArtifactStore
-from tasks import stage as stage_module
-from tasks.stage import Stage, code_digest
+from curette.schemas.artifact import Ref
+from curette.schemas.candidates import FileSource, ProposeSpec
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.machine import Machine
+from curette.storage.store import ArtifactStore
+from curette.tasks import stage as stage_module
+from curette.tasks.stage import Stage, code_digest
 
 SELECT = Stage(name="select")
 
@@ -65,14 +65,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("tasks/select", "schemas"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "tasks/select/task.py").write_text(
-        "from schemas.noun import X\nfrom tasks.select.helper import f\ndef go(): return f(X)\n"
+        "from curette.schemas.noun import X\n"
+        "from curette.tasks.select.helper import f\n"
+        "def go(): return f(X)\n"
     )
     (tmp_path / "tasks/select/helper.py").write_text("def f(x): return x + 1\n")
     (tmp_path / "tasks/select/prompt.md").write_text("Describe.\n")
-    (tmp_path / "schemas/noun.py").write_text("from schemas.deep import Y\nX = Y\n")
+    (tmp_path / "schemas/noun.py").write_text("from curette.schemas.deep import Y\nX = Y\n")
     (tmp_path / "schemas/deep.py").write_text("Y = 1\n")
     (tmp_path / "schemas/stranger.py").write_text("Z = 1\n")
-    monkeypatch.setattr(stage_module, "_PROJECT", tmp_path)
+    monkeypatch.setattr(stage_module, "_PACKAGE", tmp_path)
     code_digest.cache_clear()
     return tmp_path
 
@@ -88,7 +90,7 @@ def _digest() -> str:
         ("tasks/select/helper.py", "def f(x): return x + 2\n"),
         ("tasks/select/prompt.md", "Describe it.\n"),
         ("tasks/select/new.py", "pass\n"),
-        ("schemas/noun.py", "from schemas.deep import Y\nX = -Y\n"),
+        ("schemas/noun.py", "from curette.schemas.deep import Y\nX = -Y\n"),
         ("schemas/deep.py", "Y = 2\n"),
     ],
 )
@@ -122,5 +124,5 @@ def test_the_digest_does_not_depend_on_the_place(project: Path, tmp_path: Path) 
     moved = tmp_path / "moved"
     shutil.copytree(project / "tasks", moved / "tasks")
     shutil.copytree(project / "schemas", moved / "schemas")
-    stage_module._PROJECT = moved
+    stage_module._PACKAGE = moved
     assert _digest() == before

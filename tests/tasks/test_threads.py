@@ -9,14 +9,14 @@ import numpy as np  # noqa: F401 - brings the BLAS that is asked for its threads
 import pytest
 from threadpoolctl import threadpool_info
 
-from schemas.machine import Machine
-from tasks.threads import cores_shared, usual_threads
+from curette.schemas.machine import Machine
+from curette.tasks.threads import cores_shared, usual_threads
 
 SCRIPT = """
 import {first}
 import {second}
-from schemas.machine import Machine
-from tasks.threads import share_cores
+from curette.schemas.machine import Machine
+from curette.tasks.threads import share_cores
 
 for threads in (3, 1, 2):
     said = share_cores(Machine(threads=threads))
@@ -50,8 +50,8 @@ def test_openmps_own_variable_is_heeded_where_the_machine_says_nothing(
 
 
 LATE = """
-from schemas.machine import Machine
-from tasks.threads import cores_shared, usual_threads
+from curette.schemas.machine import Machine
+from curette.tasks.threads import cores_shared, usual_threads
 
 with cores_shared(Machine(threads=1)) as said:  # MKL takes no more than there are cores
     import faiss

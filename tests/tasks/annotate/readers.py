@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from schemas.annotations import ReportAnswer
-from schemas.artifact import Ref
-from schemas.candidates import FileOrigin, concept_id
-from schemas.concepts import Concept
-from schemas.images import AttributePhrases, ClassLabel, ImageDataset, TestLabels
+from curette.schemas.annotations import ReportAnswer
+from curette.schemas.artifact import Ref
+from curette.schemas.candidates import FileOrigin, concept_id
+from curette.schemas.concepts import Concept
+from curette.schemas.images import AttributePhrases, ClassLabel, ImageDataset, TestLabels
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from schemas.annotations import AnnotateSpec, ReportAnswer
-from schemas.llm import LlmSpec
-from tasks.annotate.asking import (
+from curette.schemas.annotations import AnnotateSpec, ReportAnswer
+from curette.schemas.llm import LlmSpec
+from curette.tasks.annotate.asking import (
     FEWEST_OF_EACH,
     FORM,
     NumberedAnswer,

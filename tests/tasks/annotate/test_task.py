@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from schemas.annotations import AnnotateSpec, Annotations
-from schemas.artifact import Recipe, Ref, StudyError
-from schemas.images import Reports
-from schemas.llm import LlmSpec, Usage
-from schemas.validation import ValidatedConceptDataset
-from storage.store import ArtifactStore
-from tasks.annotate.task import STAGE, annotate_reports
+from curette.schemas.annotations import AnnotateSpec, Annotations
+from curette.schemas.artifact import Recipe, Ref, StudyError
+from curette.schemas.images import Reports
+from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.store import ArtifactStore
+from curette.tasks.annotate.task import STAGE, annotate_reports
 from tests.servers import Answer, Behaviour, ChatServer, Status, chat_server
 from tests.tasks.annotate.readers import answer, faithful, write_report
 from tests.tasks.small_study import SELECTED, small_study

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from schemas.artifact import Ref
-from schemas.candidates import Candidate, CandidateSet, FileOrigin
-from schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.artifact import Ref
+from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin
+from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
 
 
 def dataset_of(contents: dict[str, bytes], folder: Path) -> ImageDataset:

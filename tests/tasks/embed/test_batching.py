@@ -8,8 +8,8 @@ import pytest
 import torch
 from jaxtyping import Float32
 
-from schemas.artifact import StudyError
-from tasks.embed.batching import AHEAD, encode_in_batches
+from curette.schemas.artifact import StudyError
+from curette.tasks.embed.batching import AHEAD, encode_in_batches
 
 WEIGHTS = torch.randn(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 

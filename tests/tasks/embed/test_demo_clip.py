@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from flows.train_demo_clip import (
+from curette.flows.train_demo_clip import (
     CONFIG,
     FOLDER,
     PREDICATES,
@@ -24,7 +24,12 @@ from flows.train_demo_clip import (
     image_truth,
     write_caption,
 )
-from tasks.ingest.synthetic import ATTRIBUTE_PHRASES, ATTRIBUTES, SyntheticImage, generate_images
+from curette.tasks.ingest.synthetic import (
+    ATTRIBUTE_PHRASES,
+    ATTRIBUTES,
+    SyntheticImage,
+    generate_images,
+)
 
 INDEX = {predicate.name: index for index, predicate in enumerate(PREDICATES)}
 

@@ -12,7 +12,7 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch.nn.functional import linear, multi_head_attention_forward, normalize
 
-from tasks.embed.dense import encode_places, why_no_places
+from curette.tasks.embed.dense import encode_places, why_no_places
 
 Images = Float[torch.Tensor, "image channel height width"]
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 from jaxtyping import Bool, Float32, Shaped
 
-from schemas.artifact import CuretteError, StudyError
-from schemas.embeddings import Embeddings, OpenClipEncoder
-from schemas.images import ImageDataset
-from schemas.machine import Machine
-from storage.images import ImageFiles, ImageShelf
-from storage.vectors import VectorShelf
-from tasks.embed.embedding import Shelf, embed_images, embed_texts, image_keys
-from tasks.embed.encoder import ClipEncoder, load_encoder
+from curette.schemas.artifact import CuretteError, StudyError
+from curette.schemas.embeddings import Embeddings, OpenClipEncoder
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.storage.images import ImageFiles, ImageShelf
+from curette.storage.vectors import VectorShelf
+from curette.tasks.embed.embedding import Shelf, embed_images, embed_texts, image_keys
+from curette.tasks.embed.encoder import ClipEncoder, load_encoder
 from tests.tasks.embed.studies import dataset_of
 
 
@@ -163,7 +163,7 @@ def test_finished_vectors_are_kept_when_a_later_image_fails(
 def test_shards_are_kept_while_the_encoder_works(
     dataset: ImageDataset, encoder: ClipEncoder, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.embed.embedding.SHARD", 30)
+    monkeypatch.setattr("curette.tasks.embed.embedding.SHARD", 30)
     counting = CountingShelf(shelf)
     embed(dataset, encoder, counting, batch_size=20)
     assert counting.added == [40, 40]
@@ -175,13 +175,13 @@ import signal
 import sys
 from pathlib import Path
 
-import tasks.embed.embedding as embedding
-from schemas.embeddings import OpenClipEncoder
-from schemas.images import ImageDataset
-from schemas.machine import Machine
-from storage.images import ImageFiles, ImageShelf
-from storage.vectors import VectorShelf
-from tasks.embed.encoder import load_encoder
+import curette.tasks.embed.embedding as embedding
+from curette.schemas.embeddings import OpenClipEncoder
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.storage.images import ImageFiles, ImageShelf
+from curette.storage.vectors import VectorShelf
+from curette.tasks.embed.encoder import load_encoder
 
 folder, model, batches = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 embedding.SHARD = 20
@@ -232,7 +232,7 @@ def test_a_broken_shard_is_reported_and_only_its_images_are_encoded_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("tasks.embed.embedding.SHARD", 20)
+    monkeypatch.setattr("curette.tasks.embed.embedding.SHARD", 20)
     first, _ = embed(dataset, encoder, shelf, batch_size=20)
     spoilt = min(shelf.root.rglob("*.npy"))
     spoilt.write_bytes(spoilt.read_bytes()[:-1] + b"?")

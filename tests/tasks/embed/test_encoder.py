@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from schemas.artifact import StudyError
-from schemas.embeddings import EncoderIdentity, OpenClipEncoder
-from schemas.machine import Machine
-from tasks.embed.encoder import DEMO, ClipEncoder, identify_encoder, load_encoder
-from tasks.embed.precision import choose_device
+from curette.schemas.artifact import StudyError
+from curette.schemas.embeddings import EncoderIdentity, OpenClipEncoder
+from curette.schemas.machine import Machine
+from curette.tasks.embed.encoder import DEMO, ClipEncoder, identify_encoder, load_encoder
+from curette.tasks.embed.precision import choose_device
 
 CPU = Machine(device="cpu")
 CLUSTER: dict[str, Any] = {"engine": "ray", "ray_address": "head:6379"}

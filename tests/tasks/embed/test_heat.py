@@ -11,17 +11,17 @@ import pytest
 import torch
 from PIL import Image
 
-from schemas.artifact import StudyError
-from schemas.embeddings import OpenClipEncoder
-from schemas.heat_maps import HeatMaps, LocateSpec
-from schemas.images import ImageDataset
-from schemas.machine import Machine
-from storage.images import ImageFiles, ImageShelf
-from tasks.embed.dense import encode_places
-from tasks.embed.embedding import Read
-from tasks.embed.encoder import ClipEncoder, load_encoder
-from tasks.embed.heat import draw_masked, encoder_view, lesion_places, locate_concepts
-from tasks.view import square_view
+from curette.schemas.artifact import StudyError
+from curette.schemas.embeddings import OpenClipEncoder
+from curette.schemas.heat_maps import HeatMaps, LocateSpec
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.storage.images import ImageFiles, ImageShelf
+from curette.tasks.embed.dense import encode_places
+from curette.tasks.embed.embedding import Read
+from curette.tasks.embed.encoder import ClipEncoder, load_encoder
+from curette.tasks.embed.heat import draw_masked, encoder_view, lesion_places, locate_concepts
+from curette.tasks.view import square_view
 from tests.tasks.embed.studies import dataset_of
 
 MACHINE = Machine(device="cpu", batch_size=2, threads=1)

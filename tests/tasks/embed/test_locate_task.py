@@ -10,16 +10,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.artifact import Artifact, Recipe, Ref
-from schemas.concept_dataset import ConceptDataset
-from schemas.embeddings import EncoderIdentity, EncoderSpec, OpenClipEncoder, PrecomputedEncoder
-from schemas.heat_maps import HeatMaps, LocateSpec
-from schemas.machine import Machine
-from schemas.validation import ValidatedConceptDataset
-from storage.images import ImageShelf
-from storage.store import ArtifactStore
-from tasks.embed.encoder import load_encoder
-from tasks.embed.locate_task import locate_concepts
+from curette.schemas.artifact import Artifact, Recipe, Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.embeddings import (
+    EncoderIdentity,
+    EncoderSpec,
+    OpenClipEncoder,
+    PrecomputedEncoder,
+)
+from curette.schemas.heat_maps import HeatMaps, LocateSpec
+from curette.schemas.machine import Machine
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.images import ImageShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.embed.encoder import load_encoder
+from curette.tasks.embed.locate_task import locate_concepts
 from tests.tasks.embed.studies import dataset_of
 from tests.tasks.published_study import published_study
 from tests.tasks.small_study import unit_vectors

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from jaxtyping import Bool, Float32, Shaped
 
-from schemas.artifact import StudyError
-from schemas.embeddings import OpenClipEncoder
-from schemas.images import ImageDataset
-from schemas.machine import Machine
-from storage.images import ImageFiles, ImageShelf
-from storage.vectors import VectorShelf
-from tasks.embed.embedding import Picture, embed_images
-from tasks.embed.encoder import load_encoder
-from tasks.embed.on_ray import _Node, _ShardEncoder, _size_pool, embed_images_on_ray
+from curette.schemas.artifact import StudyError
+from curette.schemas.embeddings import OpenClipEncoder
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.storage.images import ImageFiles, ImageShelf
+from curette.storage.vectors import VectorShelf
+from curette.tasks.embed.embedding import Picture, embed_images
+from curette.tasks.embed.encoder import load_encoder
+from curette.tasks.embed.on_ray import _Node, _ShardEncoder, _size_pool, embed_images_on_ray
 from tests.tasks.embed.studies import dataset_of
 
 SHARD = 10
@@ -81,7 +81,7 @@ def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
     dataset: ImageDataset, save_clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("on_ray", "embedding"):
-        monkeypatch.setattr(f"tasks.embed.{module}.SHARD", SHARD)
+        monkeypatch.setattr(f"curette.tasks.embed.{module}.SHARD", SHARD)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # two actors
     spec = OpenClipEncoder(model=save_clip())
     readers = tmp_path / "readers"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.embed.pixels import read_rgb
+from curette.tasks.embed.pixels import read_rgb
 
 
 def saved(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:

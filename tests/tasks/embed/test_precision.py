@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from schemas.artifact import StudyError
-from schemas.embeddings import OpenClipEncoder, PrecomputedEncoder
-from schemas.machine import Machine
-from tasks.embed.encoder import load_encoder
-from tasks.embed.precision import cpu_flags, resolve_precision
-from tasks.embed.task import IMAGES_STAGE
-from tasks.ingest.synthetic import generate_images
+from curette.schemas.artifact import StudyError
+from curette.schemas.embeddings import OpenClipEncoder, PrecomputedEncoder
+from curette.schemas.machine import Machine
+from curette.tasks.embed.encoder import load_encoder
+from curette.tasks.embed.precision import cpu_flags, resolve_precision
+from curette.tasks.embed.task import IMAGES_STAGE
+from curette.tasks.ingest.synthetic import generate_images
 
 AUTO = OpenClipEncoder(precision="auto")
 CPU = Machine(device="cpu")
@@ -23,7 +23,7 @@ CPU = Machine(device="cpu")
 def flags(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """What the processor is said to be able to do."""
     said: set[str] = set()
-    monkeypatch.setattr("tasks.embed.precision.cpu_flags", lambda: frozenset(said))
+    monkeypatch.setattr("curette.tasks.embed.precision.cpu_flags", lambda: frozenset(said))
     return said
 
 

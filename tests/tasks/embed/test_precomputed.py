@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.embeddings import Embeddings, PrecomputedEncoder
-from tasks.embed.precomputed import look_up_images, look_up_texts
+from curette.schemas.artifact import StudyError
+from curette.schemas.embeddings import Embeddings, PrecomputedEncoder
+from curette.tasks.embed.precomputed import look_up_images, look_up_texts
 from tests.tasks.embed.studies import dataset_of
 
 TEXTS = ("pink", "blue-white veil", "dark brown")

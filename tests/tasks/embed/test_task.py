@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.artifact import Artifact, Recipe, Ref
-from schemas.embeddings import (
+from curette.schemas.artifact import Artifact, Recipe, Ref
+from curette.schemas.embeddings import (
     EncoderSpec,
     ImageEmbeddings,
     OpenClipEncoder,
@@ -15,9 +15,9 @@ from schemas.embeddings import (
     StudyEmbeddings,
     TextEmbeddings,
 )
-from schemas.machine import Machine
-from storage.store import ArtifactStore
-from tasks.embed.task import TEXTS_STAGE, embed_images, embed_texts
+from curette.schemas.machine import Machine
+from curette.storage.store import ArtifactStore
+from curette.tasks.embed.task import TEXTS_STAGE, embed_images, embed_texts
 from tests.tasks.embed.studies import candidates_of, dataset_of
 
 TEXTS = ("pink background", "blue-white veil")

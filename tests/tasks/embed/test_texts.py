@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from schemas.embeddings import OpenClipEncoder
-from schemas.machine import Machine
-from storage.vectors import VectorShelf
-from tasks.embed.embedding import embed_texts
-from tasks.embed.encoder import ClipEncoder, load_encoder
-from tasks.embed.texts import encode_without_padding
+from curette.schemas.embeddings import OpenClipEncoder
+from curette.schemas.machine import Machine
+from curette.storage.vectors import VectorShelf
+from curette.tasks.embed.embedding import embed_texts
+from curette.tasks.embed.encoder import ClipEncoder, load_encoder
+from curette.tasks.embed.texts import encode_without_padding
 
 TEXTS = ("a", "blue-white veil", "an atypical pigment network at the border", "network " * 20, "b")
 CONTEXT = 16

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tasks.evaluate.auroc import DeLong, delong_binary, delong_macro
-from tasks.evaluate.bootstrap import ClusterBootstrap, Statistic
-from tasks.evaluate.metrics import macro_auroc
+from curette.tasks.evaluate.auroc import DeLong, delong_binary, delong_macro
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap, Statistic
+from curette.tasks.evaluate.metrics import macro_auroc
 
 
 def _two_heads(images: int, first: float = 1.5) -> tuple[np.ndarray, np.ndarray]:

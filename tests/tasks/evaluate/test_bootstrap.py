@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from schemas.evaluation import IntervalMethod
-from tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Statistic
-from tasks.evaluate.metrics import METRICS, metrics_of
+from curette.schemas.evaluation import IntervalMethod
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Statistic
+from curette.tasks.evaluate.metrics import METRICS, metrics_of
 
 
 def mean_of(values: np.ndarray) -> Statistic:

@@ -5,13 +5,13 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from tasks.evaluate.calibration import (
+from curette.tasks.evaluate.calibration import (
     at_temperature,
     debiased_calibration_error_of,
     equal_mass_reliability,
     fit_temperature,
 )
-from tasks.evaluate.metrics import expected_calibration_error
+from curette.tasks.evaluate.metrics import expected_calibration_error
 
 
 def _binary(confidence: np.ndarray) -> np.ndarray:

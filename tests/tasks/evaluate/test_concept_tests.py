@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tasks.evaluate.concept_tests import (
+from curette.tasks.evaluate.concept_tests import (
     ConceptsFound,
     CoOccurrence,
     co_occurrence,

@@ -5,7 +5,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from tasks.evaluate.disagreement import compare_decisions, differing_images, mcnemar_exact
+from curette.tasks.evaluate.disagreement import compare_decisions, differing_images, mcnemar_exact
 
 
 def _says(decisions: list[int], sureness: float = 1.0) -> np.ndarray:

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 
-from schemas.artifact import Recipe, StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec, Evaluation, SubgroupMetric, WorstSubgroup
-from schemas.images import TestLabels
-from schemas.probe import Head, HeadKind, Probe, ProbeSpec
-from storage.ledger import TestLedger
-from storage.store import ArtifactCorrupt, ArtifactStore
-from tasks.evaluate.auroc import delong_macro
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.calibration import at_temperature, fit_temperature
-from tasks.evaluate.evaluation import evaluate_heads
-from tasks.evaluate.features import head_features
-from tasks.evaluate.judging import check_askable, join_test_labels, judge_heads
-from tasks.evaluate.quality import HEAD_METRICS, measure_quality
-from tasks.evaluate.task import evaluate_probe
+from curette.schemas.artifact import Recipe, StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import EvaluateSpec, Evaluation, SubgroupMetric, WorstSubgroup
+from curette.schemas.images import TestLabels
+from curette.schemas.probe import Head, HeadKind, Probe, ProbeSpec
+from curette.storage.ledger import TestLedger
+from curette.storage.store import ArtifactCorrupt, ArtifactStore
+from curette.tasks.evaluate.auroc import delong_macro
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.calibration import at_temperature, fit_temperature
+from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.evaluate.features import head_features
+from curette.tasks.evaluate.judging import check_askable, join_test_labels, judge_heads
+from curette.tasks.evaluate.quality import HEAD_METRICS, measure_quality
+from curette.tasks.evaluate.task import evaluate_probe
 from tests.tasks.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=200, explained_images=6)
@@ -29,7 +29,7 @@ SEXES = ("female", "male")
 
 
 def _trained(published: ConceptDataset) -> Probe:
-    from tasks.probe.heads import train_heads
+    from curette.tasks.probe.heads import train_heads
 
     return train_heads(published, ProbeSpec(epochs=80, random_draws=3, nec=(1,)))
 

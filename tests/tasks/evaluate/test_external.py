@@ -9,19 +9,24 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from schemas.artifact import Ref, StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.embeddings import ImageEmbeddings
-from schemas.evaluation import EvaluateSpec
-from schemas.external import ExternalImages
-from schemas.images import ImageDataset, Rejection, TestLabels
-from schemas.probe import Probe, ProbeSpec
-from schemas.shifts import ShiftHeads, ShiftResult, ShiftTables
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.external import ExternalTest, OtherImages, describe_external, near_copies
-from tasks.evaluate.features import features_of, head_features
-from tasks.evaluate.judging import ExaminedImages, join_test_labels
-from tasks.evaluate.shift_tables import measure_shifts
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.embeddings import ImageEmbeddings
+from curette.schemas.evaluation import EvaluateSpec
+from curette.schemas.external import ExternalImages
+from curette.schemas.images import ImageDataset, Rejection, TestLabels
+from curette.schemas.probe import Probe, ProbeSpec
+from curette.schemas.shifts import ShiftHeads, ShiftResult, ShiftTables
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.external import (
+    ExternalTest,
+    OtherImages,
+    describe_external,
+    near_copies,
+)
+from curette.tasks.evaluate.features import features_of, head_features
+from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
+from curette.tasks.evaluate.shift_tables import measure_shifts
 from tests.tasks.published_study import DIM, KEYS, published_study
 
 _SPEC = EvaluateSpec(resamples=300, smallest_subgroup=2)
@@ -44,7 +49,7 @@ def study() -> tuple[ConceptDataset, ExaminedImages]:
 
 @pytest.fixture(scope="module")
 def probe(study: tuple[ConceptDataset, ExaminedImages]) -> Probe:
-    from tasks.probe.heads import train_heads
+    from curette.tasks.probe.heads import train_heads
 
     return train_heads(study[0], ProbeSpec(epochs=20, heads=(), random_draws=2))
 

@@ -5,9 +5,9 @@ import pytest
 from jaxtyping import Int
 from sklearn.metrics import balanced_accuracy_score
 
-from schemas.few_shots import FewShotCurves, FewShotHeadKind, FewShotHeads
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.few_shot_curves import balanced_accuracies, few_shot_curves
+from curette.schemas.few_shots import FewShotCurves, FewShotHeadKind, FewShotHeads
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.few_shot_curves import balanced_accuracies, few_shot_curves
 
 _HEADS: tuple[FewShotHeadKind, ...] = ("linear_probe", "prior")
 _LABELS = np.arange(60) // 2 % 3

@@ -5,15 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import EvaluateSpec, GuardedEvaluation, HoldoutCharge, ThresholdoutSpec
-from schemas.images import TestLabels
-from schemas.probe import Probe, ProbeSpec
-from storage.ledger import TestLedger
-from tasks.evaluate.evaluation import evaluate_heads
-from tasks.evaluate.guarded import evaluate_through_holdout
-from tasks.probe.heads import train_heads
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import (
+    EvaluateSpec,
+    GuardedEvaluation,
+    HoldoutCharge,
+    ThresholdoutSpec,
+)
+from curette.schemas.images import TestLabels
+from curette.schemas.probe import Probe, ProbeSpec
+from curette.storage.ledger import TestLedger
+from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.evaluate.guarded import evaluate_through_holdout
+from curette.tasks.probe.heads import train_heads
 from tests.tasks.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=100)

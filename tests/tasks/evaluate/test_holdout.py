@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.evaluate.holdout import HoldoutAnswer, Thresholdout
+from curette.tasks.evaluate.holdout import HoldoutAnswer, Thresholdout
 
 
 def _holdout(**changes: Any) -> Thresholdout:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.evaluate.intervention import (
+from curette.tasks.evaluate.intervention import (
     intervene,
     most_uncertain_first,
     most_weighted_first,

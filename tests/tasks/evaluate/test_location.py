@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.evaluation import ConceptLocation, EvaluateSpec
-from schemas.heat_maps import HeatMaps
-from schemas.probe import Probe, ProbeSpec
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.features import head_features
-from tasks.evaluate.judging import ExaminedImages, join_test_labels
-from tasks.evaluate.location import REGION, measure_location
-from tasks.probe.heads import train_heads
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import ConceptLocation, EvaluateSpec
+from curette.schemas.heat_maps import HeatMaps
+from curette.schemas.probe import Probe, ProbeSpec
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.features import head_features
+from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
+from curette.tasks.evaluate.location import REGION, measure_location
+from curette.tasks.probe.heads import train_heads
 from tests.tasks.published_study import heat_maps, published_study
 
 Measured = tuple[ConceptDataset, Probe, ExaminedImages]

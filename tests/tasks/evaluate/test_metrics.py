@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from schemas.evaluation import MetricName
-from tasks.evaluate.metrics import (
+from curette.schemas.evaluation import MetricName
+from curette.tasks.evaluate.metrics import (
     METRICS,
     accuracy,
     balanced_accuracy,

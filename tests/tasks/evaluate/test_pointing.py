@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.evaluate.pointing import (
+from curette.tasks.evaluate.pointing import (
     hottest,
     lead_over_others,
     location_metric,

@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from tasks.evaluate.metrics import accuracy, confusion_matrices
-from tasks.evaluate.selective import (
+from curette.tasks.evaluate.metrics import accuracy, confusion_matrices
+from curette.tasks.evaluate.selective import (
     area_under_risk_coverage_of,
     risk_at_coverage,
     risk_coverage_curve,

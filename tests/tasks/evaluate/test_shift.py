@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
-from tasks.evaluate.metrics import METRICS
-from tasks.evaluate.shift import shift_metrics_of, worst_group_accuracy
+from curette.tasks.evaluate.metrics import METRICS
+from curette.tasks.evaluate.shift import shift_metrics_of, worst_group_accuracy
 
 
 def _judged() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tasks.confounding import reverse_pairing, weigh_confounded
-from tasks.evaluate.bootstrap import ClusterBootstrap
-from tasks.evaluate.metrics import METRICS
-from tasks.evaluate.shift import shift_metrics_of
+from curette.tasks.confounding import reverse_pairing, weigh_confounded
+from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.metrics import METRICS
+from curette.tasks.evaluate.shift import shift_metrics_of
 
 _PAIRING = np.array([0, 1])
 

@@ -8,13 +8,13 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
-from schemas.artifact import Recipe
-from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import SelectSpec
-from schemas.evaluation import EvaluateSpec, Evaluation
-from schemas.images import TestLabels
-from schemas.probe import ProbeSpec
-from schemas.shifts import (
+from curette.schemas.artifact import Recipe
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.evaluation import EvaluateSpec, Evaluation
+from curette.schemas.images import TestLabels
+from curette.schemas.probe import ProbeSpec
+from curette.schemas.shifts import (
     ConfoundedShift,
     DomainShift,
     ShiftHeads,
@@ -22,13 +22,13 @@ from schemas.shifts import (
     ShiftTables,
     UnusableShift,
 )
-from storage.ledger import TestLedger
-from storage.store import ArtifactStore
-from tasks.evaluate.evaluation import evaluate_heads
-from tasks.evaluate.features import head_features
-from tasks.evaluate.judging import ExaminedImages, join_test_labels
-from tasks.evaluate.shift_tables import measure_shifts
-from tasks.evaluate.task import evaluate_probe
+from curette.storage.ledger import TestLedger
+from curette.storage.store import ArtifactStore
+from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.evaluate.features import head_features
+from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
+from curette.tasks.evaluate.shift_tables import measure_shifts
+from curette.tasks.evaluate.task import evaluate_probe
 from tests.tasks.published_study import KEYS, published_study, with_people
 
 _SPEC = EvaluateSpec(resamples=200, smallest_subgroup=2)
@@ -44,8 +44,8 @@ def study() -> tuple[ConceptDataset, TestLabels]:
 
 @pytest.fixture(scope="module")
 def heads(study: tuple[ConceptDataset, TestLabels]) -> ShiftHeads:
-    from tasks.probe.shift_heads import train_shift_heads
-    from tasks.select.shifts import restrict_to_shifts
+    from curette.tasks.probe.shift_heads import train_shift_heads
+    from curette.tasks.select.shifts import restrict_to_shifts
 
     splits = restrict_to_shifts(study[0], SelectSpec(per_class=2), (_MALE, _RULER))
     return train_shift_heads(study[0], splits, ProbeSpec(epochs=30, heads=()))
@@ -258,8 +258,8 @@ def test_sides_are_named_by_the_whole_column_not_by_the_test(
     study: tuple[ConceptDataset, TestLabels], images: ExaminedImages
 ) -> None:
     """A truth value that only the test misses, and a number that only the test pads with zeros."""
-    from tasks.probe.shift_heads import train_shift_heads
-    from tasks.select.shifts import restrict_to_shifts
+    from curette.tasks.probe.shift_heads import train_shift_heads
+    from curette.tasks.select.shifts import restrict_to_shifts
 
     published = study[0]
     number = published.images["subject"].str[1:].astype(int) // 3 % 2
@@ -331,7 +331,7 @@ def test_a_concept_that_tells_only_the_class_does_not_tell_of_what_goes_with_it(
 def test_shifts_are_part_of_the_question_and_of_the_recipe(
     study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, tmp_path: Path
 ) -> None:
-    from tasks.probe.heads import train_heads
+    from curette.tasks.probe.heads import train_heads
 
     store, recipe = ArtifactStore(tmp_path), Recipe(stage="made", code="")
     labels = store.save(study[1], recipe)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.evaluate.sums import sums_from_0, sums_in_cells
+from curette.tasks.evaluate.sums import sums_from_0, sums_in_cells
 
 
 @pytest.mark.parametrize("rows", [0, 1, 31, 32, 33, 100])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float32, Int64
 
-from tasks.index import duplicates
-from tasks.index.duplicates import Pairs, find_pairs, stars
+from curette.tasks.index import duplicates
+from curette.tasks.index.duplicates import Pairs, find_pairs, stars
 
 
 def unit(generator: np.random.Generator, rows: int, dim: int = 12) -> Float32[np.ndarray, "row d"]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float32
 
-from tasks.index import faiss_index
-from tasks.index.faiss_index import (
+from curette.tasks.index import faiss_index
+from curette.tasks.index.faiss_index import (
     build_flat,
     build_ivf,
     extend,
@@ -19,7 +19,7 @@ from tasks.index.faiss_index import (
     search_exactly,
     serialise,
 )
-from tasks.index.recall import recall_at_10, spread_rows
+from curette.tasks.index.recall import recall_at_10, spread_rows
 
 
 def unit(generator: np.random.Generator, rows: int, dim: int = 12) -> Float32[np.ndarray, "row d"]:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from jaxtyping import Float32
 
-from tasks.index import image_index
-from tasks.index.faiss_index import build_flat, open_serialised, search, serialise
-from tasks.index.image_index import (
+from curette.tasks.index import image_index
+from curette.tasks.index.faiss_index import build_flat, open_serialised, search, serialise
+from curette.tasks.index.image_index import (
     OtherVectors,
     build_image_index,
     index_kind,

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.index import ConceptIndex, IndexSpec
-from schemas.machine import Machine
-from storage.store import ArtifactCorrupt, ArtifactStore
-from tasks.index.faiss_index import open_serialised, search
-from tasks.index.image_index import open_image_index
-from tasks.index.retrieval import index_vectors
-from tasks.index.task import STAGE, build_index
+from curette.schemas.index import ConceptIndex, IndexSpec
+from curette.schemas.machine import Machine
+from curette.storage.store import ArtifactCorrupt, ArtifactStore
+from curette.tasks.index.faiss_index import open_serialised, search
+from curette.tasks.index.image_index import open_image_index
+from curette.tasks.index.retrieval import index_vectors
+from curette.tasks.index.task import STAGE, build_index
 from tests.tasks.small_study import SmallStudy, small_study
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.artifact import Ref
-from schemas.images import DatasetSpec, ImageDataset, TestLabels
-from storage.images import ImageShelf
-from tasks.ingest.dataset import LabelledImages, read_dataset
+from curette.schemas.artifact import Ref
+from curette.schemas.images import DatasetSpec, ImageDataset, TestLabels
+from curette.storage.images import ImageShelf
+from curette.tasks.ingest.dataset import LabelledImages, read_dataset
 
 Read = Callable[..., LabelledImages]
 Draw = Callable[[int], bytes]

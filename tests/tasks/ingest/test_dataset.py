@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.artifact import Ref, StudyError
-from schemas.images import ClassLabel, Reports, SplitSpec, TestLabels, Truth
-from tasks.ingest.claims import TooManyRejected
-from tasks.ingest.dataset import LabelledImages, choose_splits
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.images import ClassLabel, Reports, SplitSpec, TestLabels, Truth
+from curette.tasks.ingest.claims import TooManyRejected
+from curette.tasks.ingest.dataset import LabelledImages, choose_splits
 from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, set_apart, write_images
 
 ReadTable = Callable[..., LabelledImages]

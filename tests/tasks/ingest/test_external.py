@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from schemas.artifact import Ref, StudyError
-from schemas.images import DatasetSpec, ImageDataset, TestLabels
-from schemas.machine import Machine
-from storage.store import ArtifactStore
-from tasks.ingest.claims import TooManyRejected
-from tasks.ingest.task import STAGE, ingest_dataset
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.images import DatasetSpec, ImageDataset, TestLabels
+from curette.schemas.machine import Machine
+from curette.storage.store import ArtifactStore
+from curette.tasks.ingest.claims import TooManyRejected
+from curette.tasks.ingest.task import STAGE, ingest_dataset
 from tests.tasks.ingest.conftest import Draw, write_images
 
 _MACHINE = Machine(workers=2)

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from schemas.artifact import StudyError
-from storage.images import ImageShelf, image_reader
-from tasks.ingest.claims import TooManyRejected
-from tasks.ingest.synthetic import ATTRIBUTES, generate_images
+from curette.schemas.artifact import StudyError
+from curette.storage.images import ImageShelf, image_reader
+from curette.tasks.ingest.claims import TooManyRejected
+from curette.tasks.ingest.synthetic import ATTRIBUTES, generate_images
 from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, set_apart, write_images
 
 ALL_MAY_FAIL = 1.0

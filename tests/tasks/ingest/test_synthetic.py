@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from tasks.ingest.synthetic import (
+from curette.tasks.ingest.synthetic import (
     ATTRIBUTE_PHRASES,
     ATTRIBUTES,
     CLASS_PRIOR,

@@ -7,13 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.artifact import Ref
-from schemas.images import DatasetSpec, FolderSource, ImageDataset, SyntheticSource, TestLabels
-from schemas.machine import Machine
-from storage.images import ImageShelf, image_reader
-from storage.store import ArtifactStore
-from tasks.ingest.claims import TooManyRejected
-from tasks.ingest.task import STAGE, ingest_dataset
+from curette.schemas.artifact import Ref
+from curette.schemas.images import (
+    DatasetSpec,
+    FolderSource,
+    ImageDataset,
+    SyntheticSource,
+    TestLabels,
+)
+from curette.schemas.machine import Machine
+from curette.storage.images import ImageShelf, image_reader
+from curette.storage.store import ArtifactStore
+from curette.tasks.ingest.claims import TooManyRejected
+from curette.tasks.ingest.task import STAGE, ingest_dataset
 from tests.tasks.ingest.conftest import Draw, write_images
 
 MACHINE = Machine(workers=2)

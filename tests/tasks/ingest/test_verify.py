@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from tasks.ingest.listing import Content, ImageBytes, Refusal, VectorOnly
-from tasks.ingest.listing import ImageFile as File
-from tasks.ingest.verify import Verified, find_fault, verify_image, verify_images
+from curette.tasks.ingest.listing import Content, ImageBytes, Refusal, VectorOnly
+from curette.tasks.ingest.listing import ImageFile as File
+from curette.tasks.ingest.verify import Verified, find_fault, verify_image, verify_images
 from tests.tasks.ingest.conftest import Draw
 
 MAX_PIXELS = 100_000_000

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from schemas.llm import LlmSpec, Usage
-from storage.responses import ResponseShelf
-from tasks.llm.asking import Answered, AnswerForm, Question, ask
-from tasks.llm.patience import Patience
+from curette.schemas.llm import LlmSpec, Usage
+from curette.storage.responses import ResponseShelf
+from curette.tasks.llm.asking import Answered, AnswerForm, Question, ask
+from curette.tasks.llm.patience import Patience
 from tests.servers import Answer, Behaviour, ChatServer, chat_server
 
 QUICK = Patience(first_retry_s=0.001, longest_retry_s=0.01, first_poll_s=0.001, longest_poll_s=0.01)

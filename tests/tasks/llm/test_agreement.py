@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from tasks.llm.agreement import cohen_kappa, fleiss_kappa
+from curette.tasks.llm.agreement import cohen_kappa, fleiss_kappa
 
 WORKED = np.array(
     [

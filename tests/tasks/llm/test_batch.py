@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.llm import LlmPrices, Usage
-from storage.responses import ResponseShelf
-from tasks.llm.asking import usage_of
-from tasks.llm.batch_files import in_shares
-from tasks.llm.patience import Patience
+from curette.schemas.artifact import StudyError
+from curette.schemas.llm import LlmPrices, Usage
+from curette.storage.responses import ResponseShelf
+from curette.tasks.llm.asking import usage_of
+from curette.tasks.llm.batch_files import in_shares
+from curette.tasks.llm.patience import Patience
 from tests.servers import Answer, BatchPlan, Behaviour, Expired, Reply, Reset, Status, in_turn
 from tests.tasks.llm.askers import CONCEPTS, GOOD, Asker, asking
 

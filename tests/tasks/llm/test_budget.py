@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.llm import LlmPrices, LlmSpec, Usage
-from tasks.llm.asking import usage_of
-from tasks.llm.budget import Budget, cost_usd
-from tasks.llm.tokens import count_tokens, most_tokens
+from curette.schemas.artifact import StudyError
+from curette.schemas.llm import LlmPrices, LlmSpec, Usage
+from curette.tasks.llm.asking import usage_of
+from curette.tasks.llm.budget import Budget, cost_usd
+from curette.tasks.llm.tokens import count_tokens, most_tokens
 from tests.servers import Answer, Reset, Slow, Status, in_turn
 from tests.tasks.llm.askers import CONCEPTS, GOOD, Asker, asking
 

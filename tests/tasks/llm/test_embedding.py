@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.llm import LlmPrices, Usage
-from tasks.llm.embedding import TEXTS_A_REQUEST, embed_texts_remotely, embedding_usage
+from curette.schemas.artifact import StudyError
+from curette.schemas.llm import LlmPrices, Usage
+from curette.tasks.llm.embedding import TEXTS_A_REQUEST, embed_texts_remotely, embedding_usage
 from tests.servers import Reset, Status, in_turn, text_vector
 from tests.tasks.llm.askers import GOOD, QUICK, Asker, asking
 

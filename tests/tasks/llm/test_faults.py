@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from schemas.artifact import StudyError
-from tasks.llm.budget import KEPT
+from curette.schemas.artifact import StudyError
+from curette.tasks.llm.budget import KEPT
 from tests.servers import Answer, Behaviour, Reply, Reset, Status
 from tests.tasks.llm.askers import Concepts, asking
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.llm import LlmSpec, Usage
-from storage.responses import ResponseShelf
-from tasks.llm.asking import Question, ask, request_of
-from tasks.llm.client import Secrecy
-from tasks.llm.completion import ATTEMPTS
+from curette.schemas.artifact import StudyError
+from curette.schemas.llm import LlmSpec, Usage
+from curette.storage.responses import ResponseShelf
+from curette.tasks.llm.asking import Question, ask, request_of
+from curette.tasks.llm.client import Secrecy
+from curette.tasks.llm.completion import ATTEMPTS
 from tests.servers import Answer, Behaviour, Reset, Slow, Status, chat_server, in_turn
 from tests.tasks.llm.askers import CONCEPTS, FORM, GOOD, QUICK, Asker, asking, kept
 

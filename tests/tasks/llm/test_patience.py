@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.artifact import StudyError
-from tasks.llm.patience import Patience, asked_wait_s, exhausted_s, in_words
+from curette.schemas.artifact import StudyError
+from curette.tasks.llm.patience import Patience, asked_wait_s, exhausted_s, in_words
 from tests.servers import Answer, Headers, Status, in_turn
 from tests.tasks.llm.askers import CONCEPTS, GOOD, asking
 

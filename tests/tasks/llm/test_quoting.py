@@ -1,6 +1,6 @@
 import pytest
 
-from tasks.llm.quoting import one_line, quotable
+from curette.tasks.llm.quoting import one_line, quotable
 
 
 def test_a_text_cannot_leave_its_marks() -> None:

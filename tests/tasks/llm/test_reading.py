@@ -4,8 +4,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field, field_validator
 
-from schemas.responses import LlmResponse
-from tasks.llm.reading import AnswerForm, Unusable, read_answer, response_format
+from curette.schemas.responses import LlmResponse
+from curette.tasks.llm.reading import AnswerForm, Unusable, read_answer, response_format
 from tests.tasks.llm.askers import CONCEPTS, FORM
 
 

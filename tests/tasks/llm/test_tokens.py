@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiktoken_ext import openai_public  # type: ignore[import-untyped]
 
-from tasks.llm.tokens import _TABLES, _URL, count_tokens, how_counted
+from curette.tasks.llm.tokens import _TABLES, _URL, count_tokens, how_counted
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from schemas.candidates import Candidate, FileOrigin
-from schemas.images import ClassLabel
-from schemas.priors import PriorQuestion
-from schemas.responses import LlmRequest, LlmResponse, SubmittedBatch
+from curette.schemas.candidates import Candidate, FileOrigin
+from curette.schemas.images import ClassLabel
+from curette.schemas.priors import PriorQuestion
+from curette.schemas.responses import LlmRequest, LlmResponse, SubmittedBatch
 
 PROMPTS = Path(__file__).parents[3] / "tasks" / "priors" / "prompts"
 

@@ -3,10 +3,10 @@ from collections import Counter
 
 import pytest
 
-from schemas.candidates import Candidate
-from schemas.llm import LlmSpec, Usage
-from schemas.priors import QUESTIONS, AskedPriors, LinkPriors
-from tasks.priors.asking import (
+from curette.schemas.candidates import Candidate
+from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.priors import QUESTIONS, AskedPriors, LinkPriors
+from curette.tasks.priors.asking import (
     FittingClasses,
     Inquiry,
     Poll,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from schemas.artifact import StudyError
-from schemas.candidates import Candidate, FileOrigin, normal_form
-from schemas.images import ClassLabel
-from schemas.priors import Answer, FilePriors, Priors
-from tasks.priors.files import read_priors, same_words
-from tasks.propose.questions import statement
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import Candidate, FileOrigin, normal_form
+from curette.schemas.images import ClassLabel
+from curette.schemas.priors import Answer, FilePriors, Priors
+from curette.tasks.priors.files import read_priors, same_words
+from curette.tasks.propose.questions import statement
 
 CLASSES = (
     ClassLabel(key="nv", name="melanocytic nevus", synonyms=("mole",)),

@@ -1,10 +1,10 @@
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.candidates import Candidate
-from schemas.llm import LlmSpec, Usage
-from schemas.priors import Answer, AskedPriors, LinkPriors, Priors, Votes
-from tasks.priors.priors import collect_priors, decide, directions_differ, link_priors
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import Candidate
+from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.priors import Answer, AskedPriors, LinkPriors, Priors, Votes
+from curette.tasks.priors.priors import collect_priors, decide, directions_differ, link_priors
 from tests.tasks.priors.judges import (
     CLASSES,
     Asked,

@@ -5,14 +5,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from schemas.artifact import Recipe, Ref, StudyError
-from schemas.candidates import CandidateSet
-from schemas.images import ImageDataset, TestLabels
-from schemas.llm import LlmPrices, LlmSpec, Usage
-from schemas.priors import AskedPriors, LinkPriors, Priors, Votes
-from schemas.screened import ScreenedSet
-from storage.store import ArtifactStore
-from tasks.priors.task import STAGE, _summary, form_priors
+from curette.schemas.artifact import Recipe, Ref, StudyError
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.images import ImageDataset, TestLabels
+from curette.schemas.llm import LlmPrices, LlmSpec, Usage
+from curette.schemas.priors import AskedPriors, LinkPriors, Priors, Votes
+from curette.schemas.screened import ScreenedSet
+from curette.storage.store import ArtifactStore
+from curette.tasks.priors.task import STAGE, _summary, form_priors
 from tests.servers import Answer, ChatServer, chat_server
 from tests.tasks.priors.judges import CLASSES, Judge, answer, believer, concept
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim.adam import adam
 
-from tasks.probe.bottleneck import Bottleneck, train_bottleneck
-from tasks.probe.linear import ClassWeight, Criterion, balanced_accuracy
+from curette.tasks.probe.bottleneck import Bottleneck, train_bottleneck
+from curette.tasks.probe.linear import ClassWeight, Criterion, balanced_accuracy
 
 _LINKS = torch.tensor(
     [[1, 1, 0, 0, 0, 1], [0, 0, 1, 1, 0, 1], [0, 0, 0, 0, 1, 0]], dtype=torch.bool

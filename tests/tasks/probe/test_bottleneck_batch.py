@@ -6,9 +6,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tasks.probe.bottleneck import Bottleneck, train_bottleneck
-from tasks.probe.bottleneck_batch import train_bottleneck_batch
-from tasks.probe.linear import ClassWeight
+from curette.tasks.probe.bottleneck import Bottleneck, train_bottleneck
+from curette.tasks.probe.bottleneck_batch import train_bottleneck_batch
+from curette.tasks.probe.linear import ClassWeight
 
 _Draw = tuple[Float[Tensor, "image concept"], Int[Tensor, " image"]]
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from schemas.artifact import Recipe
-from schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads, FewShotSpec
-from schemas.probe import ProbeSpec
-from storage.store import ArtifactStore
-from tasks.probe.few_shot_heads import train_few_shot_heads
-from tasks.probe.few_shot_task import train_few_shot_heads as stage
+from curette.schemas.artifact import Recipe
+from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads, FewShotSpec
+from curette.schemas.probe import ProbeSpec
+from curette.storage.store import ArtifactStore
+from curette.tasks.probe.few_shot_heads import train_few_shot_heads
+from curette.tasks.probe.few_shot_task import train_few_shot_heads as stage
 from tests.tasks.published_study import KEYS, published_study
 
 

@@ -8,12 +8,12 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import NearestCentroid
 from torch import Tensor
 
-from tasks.probe.fewshot import (
+from curette.tasks.probe.fewshot import (
     linear_probes,
     nearest_means,
     shrinkage_discriminants,
 )
-from tasks.probe.linear import choose_by_validation, regularisation_path
+from curette.tasks.probe.linear import choose_by_validation, regularisation_path
 
 
 def _task() -> tuple[Float[Tensor, "image dim"], Int[Tensor, " image"]]:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.probe import Head, Probe, ProbeSpec, head_inputs
-from tasks.probe.grounded_heads import Grounding, deal_groups
-from tasks.probe.heads import train_heads
-from tasks.probe.training import Training
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import Head, Probe, ProbeSpec, head_inputs
+from curette.tasks.probe.grounded_heads import Grounding, deal_groups
+from curette.tasks.probe.heads import train_heads
+from curette.tasks.probe.training import Training
 from tests.tasks.published_study import KEYS, published_study
 
 SPEC = ProbeSpec(heads=("grounded",), epochs=80, random_draws=2)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from tasks.probe.grounding import (
+from curette.tasks.probe.grounding import (
     RandomDirections,
     concept_auc,
     random_direction_auc,

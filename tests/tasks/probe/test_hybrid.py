@@ -5,8 +5,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tasks.probe.hybrid import train_hybrid
-from tasks.probe.linear import balanced_accuracy
+from curette.tasks.probe.hybrid import train_hybrid
+from curette.tasks.probe.linear import balanced_accuracy
 
 _STRENGTHS = (100.0, 1.0, 0.01)
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from tasks.probe.linear import (
+from curette.tasks.probe.linear import (
     ClassWeight,
     LinearHead,
     NotConverged,

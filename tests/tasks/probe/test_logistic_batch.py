@@ -6,8 +6,8 @@ from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from tasks.probe.linear import ClassWeight, NotConverged, regularisation_path
-from tasks.probe.logistic_batch import solve_binary_batch, solve_logistic_batch
+from curette.tasks.probe.linear import ClassWeight, NotConverged, regularisation_path
+from curette.tasks.probe.logistic_batch import solve_binary_batch, solve_logistic_batch
 
 _STRENGTHS = (10.0, 0.1, 1e-3, 1e-6)
 

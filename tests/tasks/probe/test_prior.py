@@ -6,16 +6,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tasks.probe.fewshot import HeadBatch
-from tasks.probe.linear import balanced_accuracy, regularisation_path
-from tasks.probe.logistic_batch import solve_logistic_batch
-from tasks.probe.prior import (
+from curette.tasks.probe.fewshot import HeadBatch
+from curette.tasks.probe.linear import balanced_accuracy, regularisation_path
+from curette.tasks.probe.logistic_batch import solve_logistic_batch
+from curette.tasks.probe.prior import (
     concept_metric,
     prior_head,
     train_prior_heads,
     train_pulled_heads,
 )
-from tasks.select.shots import draw_shots
+from curette.tasks.select.shots import draw_shots
 
 _SIGNS = torch.tensor([[1, 1, 1, 0, -1, 0], [-1, 0, -1, 1, 1, 0.0]])
 

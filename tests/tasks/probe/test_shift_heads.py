@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.artifact import Recipe
-from schemas.concept_dataset import ConceptDataset
-from schemas.probe import ProbeSpec
-from schemas.shifts import (
+from curette.schemas.artifact import Recipe
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import ProbeSpec
+from curette.schemas.shifts import (
     DomainShift,
     ShiftHeads,
     ShiftPlan,
@@ -17,10 +17,10 @@ from schemas.shifts import (
     ShiftSplits,
     UnusableShift,
 )
-from storage.store import ArtifactStore
-from tasks.probe.heads import train_heads
-from tasks.probe.shift_heads import restrict, train_shift_heads
-from tasks.probe.shift_task import train_shift_heads as stage
+from curette.storage.store import ArtifactStore
+from curette.tasks.probe.heads import train_heads
+from curette.tasks.probe.shift_heads import restrict, train_shift_heads
+from curette.tasks.probe.shift_task import train_shift_heads as stage
 from tests.tasks.published_study import KEYS, published_study, with_people
 
 _SPEC = ProbeSpec(

@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from tasks.probe.linear import ClassWeight, NotConverged, column_standardisation
-from tasks.probe.sparse import (
+from curette.tasks.probe.linear import ClassWeight, NotConverged, column_standardisation
+from curette.tasks.probe.sparse import (
     SparsePath,
     choose_sparse,
     effective_concepts,

@@ -6,9 +6,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tasks.probe.linear import ClassWeight, column_standardisation
-from tasks.probe.sparse import sparse_path
-from tasks.probe.sparse_batch import SparseBatch, solve_sparse_batch
+from curette.tasks.probe.linear import ClassWeight, column_standardisation
+from curette.tasks.probe.sparse import sparse_path
+from curette.tasks.probe.sparse_batch import SparseBatch, solve_sparse_batch
 
 _STRENGTHS = (1.0, 0.5, 0.2, 0.05, 0.01)
 

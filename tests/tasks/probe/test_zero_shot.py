@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.probe.zero_shot import class_prompt_head, search_concept_matrix
+from curette.tasks.probe.zero_shot import class_prompt_head, search_concept_matrix
 
 
 def test_class_prompts_give_a_hundred_times_the_cosine() -> None:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.candidates import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import (
     ASPECTS,
     Aspect,
     CandidateSet,
@@ -13,10 +13,10 @@ from schemas.candidates import (
     ProposeSpec,
     RecordedSource,
 )
-from schemas.images import ClassLabel
-from tasks.propose.candidates import clean, merge, propose, texts_by_class
-from tasks.propose.class_prompts import write_prompt
-from tasks.propose.proposals import Proposal
+from curette.schemas.images import ClassLabel
+from curette.tasks.propose.candidates import clean, merge, propose, texts_by_class
+from curette.tasks.propose.class_prompts import write_prompt
+from curette.tasks.propose.proposals import Proposal
 
 CLASSES = (
     ClassLabel(key="nv", name="melanocytic nevus"),

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader, PdfWriter
 
-from schemas.artifact import StudyError
-from tasks.propose import corpus as corpus_module
-from tasks.propose.corpus import (
+from curette.schemas.artifact import StudyError
+from curette.tasks.propose import corpus as corpus_module
+from curette.tasks.propose.corpus import (
     CHARACTERS_PER_WORD,
     Document,
     read_corpus,

@@ -2,10 +2,10 @@ import re
 
 import pytest
 
-from schemas.candidates import CandidateSet, ProposeSpec, RecordedSource
-from schemas.images import ClassLabel
-from tasks.ingest.synthetic import CLASSES
-from tasks.propose.candidates import propose, texts_by_class
+from curette.schemas.candidates import CandidateSet, ProposeSpec, RecordedSource
+from curette.schemas.images import ClassLabel
+from curette.tasks.ingest.synthetic import CLASSES
+from curette.tasks.propose.candidates import propose, texts_by_class
 
 LABELS = tuple(ClassLabel(key=key, name=name) for key, name in CLASSES)
 

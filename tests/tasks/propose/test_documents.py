@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from schemas.artifact import StudyError
-from schemas.candidates import DocumentOrigin, DocumentSource, normal_form
-from schemas.images import ClassLabel
-from schemas.llm import LlmSpec, Usage
-from schemas.responses import LlmResponse
-from storage.responses import ResponseShelf
-from tasks.llm.asking import Answered, Question, ask, request_of
-from tasks.propose.corpus import read_corpus
-from tasks.propose.documents import (
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import DocumentOrigin, DocumentSource, normal_form
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.responses import LlmResponse
+from curette.storage.responses import ResponseShelf
+from curette.tasks.llm.asking import Answered, Question, ask, request_of
+from curette.tasks.propose.corpus import read_corpus
+from curette.tasks.propose.documents import (
     FINDINGS,
     Finding,
     Findings,
@@ -25,7 +25,7 @@ from tasks.propose.documents import (
     open_library,
     propose_from_documents,
 )
-from tasks.propose.proposals import Found
+from curette.tasks.propose.proposals import Found
 from tests.servers import Answer, Status, chat_server
 
 DEMO = Path(__file__).parents[3] / "flows" / "studies" / "documents"

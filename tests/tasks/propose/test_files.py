@@ -4,11 +4,11 @@ from typing import Literal
 
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.candidates import FileOrigin, FileSource
-from schemas.images import ClassLabel
-from tasks.propose.files import match_classes, read_file
-from tasks.propose.proposals import Proposal
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import FileOrigin, FileSource
+from curette.schemas.images import ClassLabel
+from curette.tasks.propose.files import match_classes, read_file
+from curette.tasks.propose.proposals import Proposal
 
 CLASSES = (
     ClassLabel(key="nv", name="melanocytic nevus", synonyms=("mole", "nevi")),

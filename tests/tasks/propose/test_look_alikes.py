@@ -1,6 +1,6 @@
 import numpy as np
 
-from tasks.propose.look_alikes import nearest_classes
+from curette.tasks.propose.look_alikes import nearest_classes
 
 
 def test_the_nearest_means_are_paired_each_pair_once_and_nearest_first() -> None:

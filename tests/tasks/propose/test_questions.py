@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.propose.questions import statement
+from curette.tasks.propose.questions import statement
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.llm.quoting import quotable
-from tasks.propose.quotes import find_quote, tidy
+from curette.tasks.llm.quoting import quotable
+from curette.tasks.propose.quotes import find_quote, tidy
 
 # Letters, blanks of many kinds, marks, control characters, and characters that nobody sees.
 HOSTILE = st.text(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snowballstemmer import stemmer
 
-from tasks.propose.retrieval import VectorIndex, WordIndex, fuse_rankings
+from curette.tasks.propose.retrieval import VectorIndex, WordIndex, fuse_rankings
 
 TEXTS = [
     "A pigment network of thin brown lines, and brown globules.",

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.candidates import Sampling
-from schemas.responses import LlmResponse
-from tasks.llm.asking import Answered, Question
-from tasks.propose.forms import CONCEPTS, Concepts
-from tasks.propose.sampling import Prompt, Tally, Topic, sample_until_saturated
+from curette.schemas.candidates import Sampling
+from curette.schemas.responses import LlmResponse
+from curette.tasks.llm.asking import Answered, Question
+from curette.tasks.propose.forms import CONCEPTS, Concepts
+from curette.tasks.propose.sampling import Prompt, Tally, Topic, sample_until_saturated
 
 
 def topic(about: str) -> Topic:

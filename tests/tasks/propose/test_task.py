@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.artifact import Recipe, Ref, StudyError
-from schemas.candidates import (
+from curette.schemas.artifact import Recipe, Ref, StudyError
+from curette.schemas.candidates import (
     ASPECTS,
     CandidateSet,
     ClassPromptSource,
@@ -18,11 +18,11 @@ from schemas.candidates import (
     ProposeSpec,
     Sampling,
 )
-from schemas.embeddings import EncoderIdentity, ImageEmbeddings
-from schemas.images import ClassLabel, ImageDataset, TestLabels
-from schemas.llm import LlmPrices, LlmSpec
-from storage.store import ArtifactStore
-from tasks.propose.task import STAGE, propose_concepts
+from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
+from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.llm import LlmPrices, LlmSpec
+from curette.storage.store import ArtifactStore
+from curette.tasks.propose.task import STAGE, propose_concepts
 from tests.servers import Answer, ChatServer, Status, chat_server, in_turn
 
 CLASSES = (

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from tasks.publish.markdown import Markdown, escape, indented, render, without_head
+from curette.tasks.publish.markdown import Markdown, escape, indented, render, without_head
 
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 

@@ -9,14 +9,14 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from schemas.annotations import Annotations
-from schemas.artifact import Recipe, Ref
-from schemas.candidates import CandidateSet, LlmOrigin
-from schemas.concept_dataset import ConceptDataset, PublishSpec
-from schemas.images import SPLITS, Rejection
-from schemas.validation import Check, ValidatedConceptDataset, ValidationReport
-from storage.store import ArtifactStore
-from tasks.publish.task import publish_concept_dataset
+from curette.schemas.annotations import Annotations
+from curette.schemas.artifact import Recipe, Ref
+from curette.schemas.candidates import CandidateSet, LlmOrigin
+from curette.schemas.concept_dataset import ConceptDataset, PublishSpec
+from curette.schemas.images import SPLITS, Rejection
+from curette.schemas.validation import Check, ValidatedConceptDataset, ValidationReport
+from curette.storage.store import ArtifactStore
+from curette.tasks.publish.task import publish_concept_dataset
 from tests.tasks.annotated_study import annotations
 from tests.tasks.small_study import SELECTED, SmallStudy, small_study
 

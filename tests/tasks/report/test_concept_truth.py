@@ -1,13 +1,13 @@
 """The page says what ground truth says of concepts, or why it says nothing."""
 
-from schemas.evaluation import (
+from curette.schemas.evaluation import (
     ConceptFinding,
     ConceptQuality,
     Estimate,
     InterventionCurve,
     Interventions,
 )
-from tasks.report.concept_truth import concept_truth_section
+from curette.tasks.report.concept_truth import concept_truth_section
 
 SURE = Estimate(value=0.9, low=0.8, high=1.0)
 UNSURE = Estimate(value=0.55, low=0.4, high=0.7)

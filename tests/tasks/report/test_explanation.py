@@ -5,9 +5,15 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from schemas.probe import Head, HeadFacts
-from tasks.report.explanation import EXAMPLES, SHOWN, ImageExplanation, explain_image, printable
-from tasks.report.explanation_picture import SeenConcept, draw_explanation
+from curette.schemas.probe import Head, HeadFacts
+from curette.tasks.report.explanation import (
+    EXAMPLES,
+    SHOWN,
+    ImageExplanation,
+    explain_image,
+    printable,
+)
+from curette.tasks.report.explanation_picture import SeenConcept, draw_explanation
 from tests.tasks.published_study import KEYS, published_study
 
 PUBLISHED, TEST_LABELS = published_study()

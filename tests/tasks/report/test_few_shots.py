@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from schemas.few_shots import (
+from curette.schemas.few_shots import (
     ChosenFewShotHead,
     FewShotBaseline,
     FewShotCurves,
@@ -14,7 +14,7 @@ from schemas.few_shots import (
     FewShotLead,
     FewShotPoint,
 )
-from tasks.report.few_shots import COLOURS, few_shot_chart, few_shot_section
+from curette.tasks.report.few_shots import COLOURS, few_shot_chart, few_shot_section
 
 _HEADS: tuple[FewShotHeadKind, ...] = ("linear_probe", "prior", "nearest_mean")
 

@@ -5,11 +5,17 @@ import io
 import numpy as np
 from PIL import Image
 
-from schemas.evaluation import ConceptLocation, Estimate, HeatExample, LocatedReasons, LocatedTruth
-from schemas.heat_maps import LeftOutImage
-from tasks.report.heat_picture import draw_heat
-from tasks.report.location import location_section
-from tasks.report.pictures import PictureBook
+from curette.schemas.evaluation import (
+    ConceptLocation,
+    Estimate,
+    HeatExample,
+    LocatedReasons,
+    LocatedTruth,
+)
+from curette.schemas.heat_maps import LeftOutImage
+from curette.tasks.report.heat_picture import draw_heat
+from curette.tasks.report.location import location_section
+from curette.tasks.report.pictures import PictureBook
 
 
 def estimate(value: float) -> Estimate:

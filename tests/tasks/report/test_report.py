@@ -12,10 +12,10 @@ import pytest
 from markupsafe import escape
 from PIL import Image
 
-from schemas.artifact import Manifest, Recipe, Ref
-from schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
-from schemas.concepts import ClassSelection, ConceptSet, Pick
-from schemas.evaluation import (
+from curette.schemas.artifact import Manifest, Recipe, Ref
+from curette.schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
+from curette.schemas.concepts import ClassSelection, ConceptSet, Pick
+from curette.schemas.evaluation import (
     ConceptQuality,
     EvaluateSpec,
     Evaluation,
@@ -26,19 +26,19 @@ from schemas.evaluation import (
     ThresholdoutSpec,
     UnusableColumn,
 )
-from schemas.heat_maps import LeftOutImage
-from schemas.images import SPLITS, ImageDataset, Rejection, TestLabels
-from schemas.index import ConceptIndex, Hit
-from schemas.priors import Priors
-from schemas.probe import ProbeSpec
-from schemas.report import ReportSpec
-from schemas.screened import Drop, ScreenedSet, ScreenSpec
-from schemas.validation import Check, ValidationReport
-from tasks.evaluate.evaluation import evaluate_heads
-from tasks.probe.heads import train_heads
-from tasks.report.page import Material, compose_page
-from tasks.report.pictures import PictureBook
-from tasks.report.render import render_page
+from curette.schemas.heat_maps import LeftOutImage
+from curette.schemas.images import SPLITS, ImageDataset, Rejection, TestLabels
+from curette.schemas.index import ConceptIndex, Hit
+from curette.schemas.priors import Priors
+from curette.schemas.probe import ProbeSpec
+from curette.schemas.report import ReportSpec
+from curette.schemas.screened import Drop, ScreenedSet, ScreenSpec
+from curette.schemas.validation import Check, ValidationReport
+from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.probe.heads import train_heads
+from curette.tasks.report.page import Material, compose_page
+from curette.tasks.report.pictures import PictureBook
+from curette.tasks.report.render import render_page
 from tests.tasks.annotated_study import annotations
 from tests.tasks.published_study import KEYS, heat_maps, published_study
 from tests.tasks.small_study import index_facts, look_alikes

@@ -2,8 +2,8 @@
 
 import re
 
-from schemas.images import ClassLabel
-from schemas.shifts import (
+from curette.schemas.images import ClassLabel
+from curette.schemas.shifts import (
     ConfoundedShift,
     ConfounderScore,
     DatasetShift,
@@ -17,7 +17,7 @@ from schemas.shifts import (
     UnusableShift,
     WorstGroup,
 )
-from tasks.report.shifts import dumbbell_chart, shift_section
+from curette.tasks.report.shifts import dumbbell_chart, shift_section
 
 _CLASSES = (ClassLabel(key="mel", name="melanoma"), ClassLabel(key="nv", name="nevus"))
 

@@ -1,9 +1,9 @@
 """A screened set by hand, small enough to reason about."""
 
-from schemas.candidates import Candidate, FileOrigin, concept_id
-from schemas.images import ClassLabel
-from schemas.review import Decision, Decisions
-from schemas.screened import Drop, Family, Flag, ScreenedSet, Unsure
+from curette.schemas.candidates import Candidate, FileOrigin, concept_id
+from curette.schemas.images import ClassLabel
+from curette.schemas.review import Decision, Decisions
+from curette.schemas.screened import Drop, Family, Flag, ScreenedSet, Unsure
 
 CLASSES = (
     ClassLabel(key="nv", name="nevus"),

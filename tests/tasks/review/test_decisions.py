@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.artifact import Ref, StudyError
-from schemas.candidates import FileOrigin, ReviewOrigin, concept_id
-from schemas.review import Decision, Decisions
-from schemas.screened import ScreenedSet
-from tasks.review.decisions import (
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import FileOrigin, ReviewOrigin, concept_id
+from curette.schemas.review import Decision, Decisions
+from curette.schemas.screened import ScreenedSet
+from curette.tasks.review.decisions import (
     apply_decisions,
     merge_decisions,
     require_every_class,

@@ -6,10 +6,10 @@ import re
 import pytest
 from pydantic import BaseModel, ValidationError, create_model
 
-from schemas.candidates import concept_id
-from schemas.review import ReviewSpec
-from schemas.screened import ScreenedSet, Unsure
-from tasks.review.form import form_fields, open_questions, read_form
+from curette.schemas.candidates import concept_id
+from curette.schemas.review import ReviewSpec
+from curette.schemas.screened import ScreenedSet, Unsure
+from curette.tasks.review.form import form_fields, open_questions, read_form
 from tests.tasks.review.studies import CLASSES, SCREENED, candidate, decision, decisions
 
 SPEC = ReviewSpec(mode="ui", reviewer="Ada")

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.artifact import StudyError
-from schemas.candidates import concept_id
-from schemas.review import Decision
-from schemas.screened import ScreenedSet
-from tasks.review.sheet import COLUMNS, protect, read_sheet, restore, write_sheet
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import concept_id
+from curette.schemas.review import Decision
+from curette.schemas.screened import ScreenedSet
+from curette.tasks.review.sheet import COLUMNS, protect, read_sheet, restore, write_sheet
 from tests.tasks.review.studies import KEYS, SCREENED, candidate, decision, decisions
 
 DECIDED = (

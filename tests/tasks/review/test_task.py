@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from schemas.artifact import Recipe, Ref, StudyError
-from schemas.images import REQUIRED_COLUMNS, ImageDataset, TestLabels
-from schemas.review import Decision, Decisions, ReviewSpec
-from schemas.screened import ScreenedSet
-from storage.store import ArtifactStore
-from tasks.review.task import STAGE, review_concepts
+from curette.schemas.artifact import Recipe, Ref, StudyError
+from curette.schemas.images import REQUIRED_COLUMNS, ImageDataset, TestLabels
+from curette.schemas.review import Decision, Decisions, ReviewSpec
+from curette.schemas.screened import ScreenedSet
+from curette.storage.store import ArtifactStore
+from curette.tasks.review.task import STAGE, review_concepts
 from tests.tasks.review.studies import CLASSES, SCREENED, decision, decisions
 
 Inputs = tuple[Ref[ImageDataset], Ref[ScreenedSet], Ref[Decisions]]

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from schemas.llm import Usage
-from schemas.responses import LlmResponse
-from tasks.llm.asking import Answered, Question
-from tasks.screen.judge import Verdicts, planted_statements
+from curette.schemas.llm import Usage
+from curette.schemas.responses import LlmResponse
+from curette.tasks.llm.asking import Answered, Question
+from curette.tasks.screen.judge import Verdicts, planted_statements
 
 Opinion = Callable[[str], bool]
 

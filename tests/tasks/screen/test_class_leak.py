@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas.images import ClassLabel
-from tasks.screen.class_leak import find_leak, read_class_names
+from curette.schemas.images import ClassLabel
+from curette.tasks.screen.class_leak import find_leak, read_class_names
 
 SKIN = (
     ClassLabel(key="nv", name="melanocytic nevus", synonyms=("mole",)),

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.candidates import Candidate, FileOrigin, concept_id
-from tasks.screen.contradiction import find_contradictions, losers
-from tasks.screen.contrasts import contradict, without_negation
-from tasks.screen.duplicates import content_stems
+from curette.schemas.candidates import Candidate, FileOrigin, concept_id
+from curette.tasks.screen.contradiction import find_contradictions, losers
+from curette.tasks.screen.contrasts import contradict, without_negation
+from curette.tasks.screen.duplicates import content_stems
 
 
 def candidate(text: str, classes: str = "a", origins: int = 1) -> Candidate:

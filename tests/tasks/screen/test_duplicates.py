@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from schemas.candidates import Candidate, FileOrigin
-from tasks.screen.contrasts import contrast
-from tasks.screen.duplicates import exact_twins, merge_twins, near_twins
-from tasks.screen.words import stem, words
+from curette.schemas.candidates import Candidate, FileOrigin
+from curette.tasks.screen.contrasts import contrast
+from curette.tasks.screen.duplicates import exact_twins, merge_twins, near_twins
+from curette.tasks.screen.words import stem, words
 
 
 def candidate(text: str, classes: str = "a", line: int = 1) -> Candidate:

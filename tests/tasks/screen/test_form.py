@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.screened import ScreenSpec
-from tasks.screen.form import why_malformed
+from curette.schemas.screened import ScreenSpec
+from curette.tasks.screen.form import why_malformed
 
 SPEC = ScreenSpec()
 

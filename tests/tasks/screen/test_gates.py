@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.artifact import Ref, StudyError
-from schemas.candidates import Candidate, CandidateSet, FileOrigin, concept_id
-from schemas.embeddings import EncoderIdentity, TextEmbeddings
-from schemas.images import ClassLabel
-from schemas.screened import GateName, JudgeSpec, ScreenedSet, ScreenSpec
-from tasks.screen.class_leak import find_leak, read_class_names
-from tasks.screen.gates import Circumstances, require_every_class, screen
-from tasks.screen.training import TrainingImages
-from tasks.screen.words import words
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin, concept_id
+from curette.schemas.embeddings import EncoderIdentity, TextEmbeddings
+from curette.schemas.images import ClassLabel
+from curette.schemas.screened import GateName, JudgeSpec, ScreenedSet, ScreenSpec
+from curette.tasks.screen.class_leak import find_leak, read_class_names
+from curette.tasks.screen.gates import Circumstances, require_every_class, screen
+from curette.tasks.screen.training import TrainingImages
+from curette.tasks.screen.words import words
 from tests.tasks.screen.judges import HandMade, knows, of_opinion, verdicts
 
 CLASSES = (

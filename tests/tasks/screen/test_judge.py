@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from schemas.candidates import Candidate, FileOrigin
-from schemas.llm import LlmSpec
-from schemas.screened import JudgeReport, JudgeSpec, ScreenSpec
-from tasks.llm.agreement import fleiss_kappa
-from tasks.screen.judge import (
+from curette.schemas.candidates import Candidate, FileOrigin
+from curette.schemas.llm import LlmSpec
+from curette.schemas.screened import JudgeReport, JudgeSpec, ScreenSpec
+from curette.tasks.llm.agreement import fleiss_kappa
+from curette.tasks.screen.judge import (
     FEWEST_PLANTED,
     FORM,
     Verdicts,

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from flows.train_demo_clip import PREDICATES
-from schemas.artifact import StudyError
-from schemas.candidates import Candidate, FileOrigin
-from schemas.images import AttributePhrases, DatasetSpec, Truth
-from tasks.ingest.synthetic import ATTRIBUTE_STATEMENTS, ATTRIBUTES
-from tasks.screen.duplicates import plain_form
-from tasks.screen.labelling import decided_statements, label_concepts
+from curette.flows.train_demo_clip import PREDICATES
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import Candidate, FileOrigin
+from curette.schemas.images import AttributePhrases, DatasetSpec, Truth
+from curette.tasks.ingest.synthetic import ATTRIBUTE_STATEMENTS, ATTRIBUTES
+from curette.tasks.screen.duplicates import plain_form
+from curette.tasks.screen.labelling import decided_statements, label_concepts
 
 VEIL = {"veil": AttributePhrases(claimed_by=("blue-white veil",), denied_by=("no blue veil",))}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from tasks.screen import near_duplicates
-from tasks.screen.near_duplicates import nearest_kept
+from curette.tasks.screen import near_duplicates
+from curette.tasks.screen.near_duplicates import nearest_kept
 
 CLUSTERS, DIM = 40, 12
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tasks.screen.lexicon import LEXICON
-from tasks.screen.phrases import Phrases
+from curette.tasks.screen.lexicon import LEXICON
+from curette.tasks.screen.phrases import Phrases
 
 
 def found(patterns: str, text: str) -> list[tuple[str, str]]:

@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.artifact import Ref, StudyError
-from schemas.candidates import Candidate, CandidateSet, FileOrigin, concept_id
-from schemas.embeddings import EncoderIdentity, ImageEmbeddings, TextEmbeddings
-from schemas.images import ClassLabel, ImageDataset, TestLabels, Truth
-from schemas.screened import GateName, ScreenedSet, ScreenSpec
-from tasks.screen import picture_gates, training
-from tasks.screen.duplicates import plain_form
-from tasks.screen.gates import Circumstances, screen
-from tasks.screen.picture_gates import MOST_PAIRS
-from tasks.screen.training import TrainingImages, training_images
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin, concept_id
+from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings, TextEmbeddings
+from curette.schemas.images import ClassLabel, ImageDataset, TestLabels, Truth
+from curette.schemas.screened import GateName, ScreenedSet, ScreenSpec
+from curette.tasks.screen import picture_gates, training
+from curette.tasks.screen.duplicates import plain_form
+from curette.tasks.screen.gates import Circumstances, screen
+from curette.tasks.screen.picture_gates import MOST_PAIRS
+from curette.tasks.screen.training import TrainingImages, training_images
 
 CLASSES = (ClassLabel(key="a", name="melanoma"), ClassLabel(key="b", name="nevus"))
 TEXTS = ("red dots", "blue veil", "white scale", "ruddy dots", "brown rim")

@@ -8,14 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.artifact import Recipe, Ref, StudyError
-from schemas.candidates import Candidate, CandidateSet, FileOrigin
-from schemas.embeddings import EncoderIdentity, ImageEmbeddings, StudyEmbeddings, TextEmbeddings
-from schemas.images import REQUIRED_COLUMNS, ClassLabel, ImageDataset, TestLabels
-from schemas.llm import LlmSpec, Usage
-from schemas.screened import JudgeSpec, ScreenedSet, ScreenSpec
-from storage.store import ArtifactStore
-from tasks.screen.task import STAGE, screen_concepts
+from curette.schemas.artifact import Recipe, Ref, StudyError
+from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin
+from curette.schemas.embeddings import (
+    EncoderIdentity,
+    ImageEmbeddings,
+    StudyEmbeddings,
+    TextEmbeddings,
+)
+from curette.schemas.images import REQUIRED_COLUMNS, ClassLabel, ImageDataset, TestLabels
+from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.screened import JudgeSpec, ScreenedSet, ScreenSpec
+from curette.storage.store import ArtifactStore
+from curette.tasks.screen.task import STAGE, screen_concepts
 from tests.servers import Answer, Reply, Status, chat_server
 from tests.tasks.screen.judges import knows, verdicts
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas.candidates import Candidate, FileOrigin
-from tasks.screen.vacuity import both_ways, hedge, says_it_of_every_class
+from curette.schemas.candidates import Candidate, FileOrigin
+from curette.tasks.screen.vacuity import both_ways, hedge, says_it_of_every_class
 
 
 def candidate(classes: str, origins: int) -> Candidate:

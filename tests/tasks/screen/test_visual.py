@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tasks.screen.visual import why_not_visual
+from curette.tasks.screen.visual import why_not_visual
 
 MODALITIES = ("skin", "chest x-ray", "blood smear", "retina", "histology")
 

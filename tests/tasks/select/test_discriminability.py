@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
-from tasks.select.discriminability import class_similarity, mutual_information
+from curette.tasks.select.discriminability import class_similarity, mutual_information
 
 SEEDS = range(5)
 
@@ -110,7 +110,7 @@ def test_blocks_do_not_change_the_similarity(monkeypatch: pytest.MonkeyPatch) ->
     images, concepts = rng.normal(size=(50, 8)), rng.normal(size=(33, 8))
     labels = np.arange(50) % 4
     whole = class_similarity(images, labels, concepts, 4)
-    monkeypatch.setattr("tasks.select.discriminability._BLOCK", 100)
+    monkeypatch.setattr("curette.tasks.select.discriminability._BLOCK", 100)
     np.testing.assert_allclose(class_similarity(images, labels, concepts, 4), whole, rtol=1e-14)
 
 

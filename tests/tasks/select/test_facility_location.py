@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from tasks.select.facility_location import (
+from curette.tasks.select.facility_location import (
     SelectionProblem,
     select_at_random,
     select_greedily,
@@ -214,7 +214,7 @@ def test_sums_do_not_depend_on_the_block_they_are_made_in(monkeypatch: pytest.Mo
     similarity, utility = cosine(50, seed=0), utilities(50, seed=0)
     forms: list[np.ndarray | csr_array] = [similarity, csr_array(similarity)]
     whole = [select_greedily(SelectionProblem.of_size(s, utility, 9, 0.8)) for s in forms]
-    monkeypatch.setattr("tasks.select.facility_location._BLOCK", 130)
+    monkeypatch.setattr("curette.tasks.select.facility_location._BLOCK", 130)
     cut = [select_greedily(SelectionProblem.of_size(s, utility, 9, 0.8)) for s in forms]
     for one, other in zip(whole, cut, strict=True):
         np.testing.assert_array_equal(one.indices, other.indices)

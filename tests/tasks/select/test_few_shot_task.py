@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from schemas.artifact import Recipe
-from schemas.concepts import SelectSpec
-from schemas.few_shots import FewShotDraws, FewShotSpec
-from storage.store import ArtifactStore
-from tasks.select.few_shots import draw_few_shots
-from tasks.select.task import FEW_SHOTS_STAGE, STAGE
-from tasks.select.task import draw_few_shots as stage
+from curette.schemas.artifact import Recipe
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.few_shots import FewShotDraws, FewShotSpec
+from curette.storage.store import ArtifactStore
+from curette.tasks.select.few_shots import draw_few_shots
+from curette.tasks.select.task import FEW_SHOTS_STAGE, STAGE
+from curette.tasks.select.task import draw_few_shots as stage
 from tests.tasks.published_study import published_study
 
 

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import SelectSpec
-from schemas.few_shots import FewShotSpec
-from tasks.select.few_shots import draw_few_shots
-from tasks.select.selection import choose_concepts
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.few_shots import FewShotSpec
+from curette.tasks.select.few_shots import draw_few_shots
+from curette.tasks.select.selection import choose_concepts
 from tests.tasks.published_study import KEYS, published_study
 
 _SELECT = SelectSpec(per_class=2)

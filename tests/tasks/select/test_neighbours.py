@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tasks.select import neighbours
-from tasks.select.facility_location import SelectionProblem, select_greedily
-from tasks.select.neighbours import cosines, nearest_cosines, neighbours_counted
+from curette.tasks.select import neighbours
+from curette.tasks.select.facility_location import SelectionProblem, select_greedily
+from curette.tasks.select.neighbours import cosines, nearest_cosines, neighbours_counted
 
 
 def clustered(n: int, seed: int, dim: int = 32) -> np.ndarray:

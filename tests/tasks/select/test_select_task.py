@@ -1,8 +1,8 @@
 """What the stage shows beside its result: capped, and with what the proof speaks of."""
 
-from schemas.candidates import FileOrigin
-from schemas.concepts import ClassSelection, Concept, ConceptSet, Pick
-from tasks.select.task import _rows, _summary
+from curette.schemas.candidates import FileOrigin
+from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick
+from curette.tasks.select.task import _rows, _summary
 
 
 def concept_set(picks: int, neighbours: int | None = None) -> ConceptSet:

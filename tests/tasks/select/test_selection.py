@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from schemas.artifact import StudyError
-from schemas.candidates import Candidate, FileOrigin
-from schemas.concepts import ConceptSet, SelectSpec
-from tasks.select.selection import choose_concepts
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import Candidate, FileOrigin
+from curette.schemas.concepts import ConceptSet, SelectSpec
+from curette.tasks.select.selection import choose_concepts
 
 KEYS = ("mel", "nv")
 
@@ -96,7 +96,7 @@ def test_a_pool_beyond_the_limit_is_compared_by_neighbours_and_says_so(
     pool = candidates(*[("mel",)] * 30, *[("nv",)] * 12)
     exact = choose(pool, SelectSpec(scope=scope, per_class=3))
     limit = 4 * 20**2  # bytes: of 20 candidates
-    monkeypatch.setattr("tasks.select.neighbours.DENSE_BYTES", limit)
+    monkeypatch.setattr("curette.tasks.select.neighbours.DENSE_BYTES", limit)
     chosen = choose(pool, SelectSpec(scope=scope, per_class=3))
     of_nv = "64 nearest neighbours" if scope == "jointly" else "exact"
     assert [s.similarity for s in chosen.selections] == ["64 nearest neighbours", of_nv]

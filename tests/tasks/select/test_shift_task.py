@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from schemas.artifact import Recipe
-from schemas.concepts import SelectSpec
-from schemas.shifts import DomainShift, ShiftSplits
-from storage.store import ArtifactStore
-from tasks.select.shift_task import STAGE
-from tasks.select.shift_task import restrict_to_shifts as stage
-from tasks.select.shifts import restrict_to_shifts
+from curette.schemas.artifact import Recipe
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.shifts import DomainShift, ShiftSplits
+from curette.storage.store import ArtifactStore
+from curette.tasks.select.shift_task import STAGE
+from curette.tasks.select.shift_task import restrict_to_shifts as stage
+from curette.tasks.select.shifts import restrict_to_shifts
 from tests.tasks.published_study import published_study, with_people
 
 _SHIFT = DomainShift(kind="domain", column="sex", train_on=("male",))

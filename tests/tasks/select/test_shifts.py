@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from scipy.stats.contingency import association
 
-from schemas.artifact import StudyError
-from schemas.concept_dataset import ConceptDataset
-from schemas.concepts import SelectSpec
-from schemas.shifts import ConfoundedShift, DomainShift, ShiftSpec, ShiftSplit
-from tasks.select.selection import choose_concepts
-from tasks.select.shifts import restrict_to_shifts
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.shifts import ConfoundedShift, DomainShift, ShiftSpec, ShiftSplit
+from curette.tasks.select.selection import choose_concepts
+from curette.tasks.select.shifts import restrict_to_shifts
 from tests.tasks.published_study import KEYS, published_study, with_people
 
 _SELECT = SelectSpec(per_class=2)

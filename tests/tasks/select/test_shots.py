@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.select.shots import draw_shots
+from curette.tasks.select.shots import draw_shots
 
 _LABELS = np.repeat([0, 1, 2], [10, 6, 3])
 _GROUPS = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 7])

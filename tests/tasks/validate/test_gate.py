@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.candidates import concept_id
-from schemas.validation import Check, ValidationReport, ValidationSpec
-from tasks.validate.gate import build_suites, rejection, run_suites
-from tasks.validate.results import checks_of, run_suite
-from tasks.validate.tables import score_table
+from curette.schemas.candidates import concept_id
+from curette.schemas.validation import Check, ValidationReport, ValidationSpec
+from curette.tasks.validate.gate import build_suites, rejection, run_suites
+from curette.tasks.validate.results import checks_of, run_suite
+from curette.tasks.validate.tables import score_table
 from tests.tasks.small_study import SmallStudy, look_alikes, small_study
 
 SPEC = ValidationSpec()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.validate.leakage import class_name_in, conflicts, twins
+from curette.tasks.validate.leakage import class_name_in, conflicts, twins
 
 NAMES = ("melanocytic nevus", "mole", "basal cell carcinoma", "BCC")
 

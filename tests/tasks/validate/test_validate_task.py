@@ -2,15 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from schemas.artifact import Ref
-from schemas.validation import (
+from curette.schemas.artifact import Ref
+from curette.schemas.validation import (
     ConceptDatasetRejected,
     ValidatedConceptDataset,
     ValidationReport,
     ValidationSpec,
 )
-from storage.store import ArtifactStore
-from tasks.validate.task import validate_concept_dataset
+from curette.storage.store import ArtifactStore
+from curette.tasks.validate.task import validate_concept_dataset
 from tests.tasks.small_study import SmallStudy, small_study
 
 
