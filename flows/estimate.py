@@ -12,7 +12,7 @@ from curette.schemas.llm import LlmSpec, RequestForecast
 from curette.schemas.study import Study
 from curette.storage.responses import ResponseShelf
 from curette.tasks.annotate.asking import forecast_annotating
-from curette.tasks.llm.tokens import how_counted
+from curette.tasks.methods.llm.tokens import how_counted
 from curette.tasks.priors.asking import forecast_priors
 from curette.tasks.propose.forecast import forecast_proposing, most_candidates
 from curette.tasks.screen.judge import forecast_judging

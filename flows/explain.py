@@ -27,9 +27,9 @@ from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactStore
-from curette.tasks.embed.pixels import read_rgb
 from curette.tasks.ingest.listing import ImageFile, Refusal
 from curette.tasks.ingest.verify import verify_image
+from curette.tasks.methods.encoder.pixels import read_rgb
 from curette.tasks.report.explanation import ImageExplanation, explain_image, printable
 from curette.tasks.report.explanation_picture import SeenConcept, draw_explanation
 from curette.tasks.report.heat_picture import draw_heat
@@ -256,7 +256,7 @@ def _encode(
     machine: Machine,
     identity: EncoderIdentity,
 ) -> Float32[np.ndarray, " dim"]:
-    from curette.tasks.embed.encoder import load_encoder
+    from curette.tasks.methods.encoder.encoder import load_encoder
 
     encoder = load_encoder(spec, machine)
     if encoder.identity != identity:
@@ -289,8 +289,8 @@ def _seen(
     parts = [part for part in explanation.parts if part.added > 0][:_SEEN]
     if pixels is None or not parts or not isinstance(study.encoder, OpenClipEncoder):
         return ()
-    from curette.tasks.embed.encoder import load_encoder
-    from curette.tasks.embed.heat import encoder_view, heat_of_batch, why_no_heat
+    from curette.tasks.locate.heat import encoder_view, heat_of_batch, why_no_heat
+    from curette.tasks.methods.encoder.encoder import load_encoder
 
     try:
         encoder = load_encoder(study.encoder, machine)

@@ -14,17 +14,17 @@ from curette.schemas.external import ExternalImages
 from curette.schemas.report import Report
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
-from curette.tasks.embed.locate_task import locate_concepts
-from curette.tasks.embed.precision import resolve_precision
+from curette.tasks.draw.few_shot_task import draw_few_shots
+from curette.tasks.draw.shift_task import restrict_to_shifts
 from curette.tasks.embed.task import embed_images
 from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.ingest.task import ingest_dataset
+from curette.tasks.locate.task import locate_concepts
+from curette.tasks.methods.encoder.precision import resolve_precision
 from curette.tasks.probe.few_shot_task import train_few_shot_heads
 from curette.tasks.probe.shift_task import train_shift_heads
 from curette.tasks.probe.task import train_probe
 from curette.tasks.report.task import write_report
-from curette.tasks.select.shift_task import restrict_to_shifts
-from curette.tasks.select.task import draw_few_shots
 
 
 def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:

@@ -15,7 +15,7 @@ from curette.schemas.artifact import Artifact, Ref
 from curette.schemas.machine import Machine
 from curette.schemas.study import StageName
 from curette.storage.store import DISK_REMEDIES, ArtifactStore, explained
-from curette.tasks.threads import cores_shared
+from curette.tasks.methods.threads import cores_shared
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)

@@ -26,7 +26,7 @@ ConfidenceMetricName = Literal[
     "area_under_risk_coverage",
     "excess_area_under_risk_coverage",
 ]
-"""What is measured of every head's confidence; tasks/evaluate/calibration.py and selective.py."""
+"""What is measured of every head's confidence: `methods.statistics.calibration`, `selective`."""
 
 HeadMetricName = MetricName | ConfidenceMetricName
 
@@ -36,7 +36,7 @@ Answer = Literal["yes", "no", "unknown"]
 
 
 class ThresholdoutSpec(BaseModel, frozen=True, extra="forbid"):
-    """Answers that survive many looks at the same test labels; tasks/evaluate/holdout.py.
+    """Answers that survive many looks at the same test labels; methods/statistics/holdout.py.
 
     Only the balanced accuracy of each head is told: that of the validation images as long as the
     test's agrees with it, else the test's with noise, until the budget of the test labels is spent.
@@ -58,7 +58,8 @@ class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
     resamples: int = Field(default=2000, ge=100, le=100_000, description="of the bootstrap")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     interval: IntervalMethod = Field(
-        default="percentile", description="of the bootstrap; see tasks/evaluate/bootstrap.py"
+        default="percentile",
+        description="of the bootstrap; see methods/statistics/bootstrap.py",
     )
     seed: int = Field(default=0, ge=0)
     permutations: int = Field(
@@ -184,7 +185,7 @@ class GuardedAnswer(BaseModel, frozen=True):
 
 
 class DeLongTest(BaseModel, frozen=True):
-    """A difference of two AUROCs without resampling; tasks/evaluate/auroc.py."""
+    """A difference of two AUROCs without resampling; methods/statistics/auroc.py."""
 
     low: float
     high: float
@@ -377,7 +378,7 @@ class ConceptFinding(BaseModel, frozen=True):
     within_class_auroc: Estimate | None = Field(
         description="over pairs of one class: whether it finds the concept or only the class"
     )
-    normalised_ap: Estimate | None = Field(description="tasks/average_precision.py")
+    normalised_ap: Estimate | None = Field(description="methods/statistics/average_precision.py")
     chance_95: float | None = Field(description="AUROC that 1 in 20 permutations exceeds")
     p_value: float | None = Field(description="by permutation of groups, of this concept alone")
     family_p_value: float | None = Field(description="corrected for the number of concepts")

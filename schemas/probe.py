@@ -51,7 +51,7 @@ class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
         default=(1e2, 2e1, 5e0, 1e0, 2e-1, 5e-2, 1e-2, 2e-3, 5e-4, 1e-4, 2e-5, 5e-6, 1e-6),
         min_length=1,
         description="strengths tried for the linear probe, on features of unit variance; "
-        "tasks/probe/linear.py has the objective",
+        "methods/solvers/linear.py has the objective",
     )
     residual_l2_values: tuple[float, ...] = Field(
         default=(1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3),

@@ -67,7 +67,7 @@ class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
         default=0.9,
         ge=0,
         le=1,
-        description="Cramer's V of label and attribute; see tasks/confounding.py",
+        description="Cramer's V of label and attribute; see methods/confounding.py",
     )
     pairing: dict[str, ValueName] = Field(
         default_factory=dict,

@@ -107,6 +107,7 @@ def code_digest(stage: str) -> str:
     """
     modules = _with_imports(sorted((_PACKAGE / "tasks" / stage).rglob("*.py")))
     folders = {path.parent for path in modules if _PACKAGE / "tasks" in path.parent.parents}
+    folders.discard(_PACKAGE / "tasks" / "methods")  # its own folders hold what is not Python
     folders.add(_PACKAGE / "tasks" / stage)
     others = {p for folder in folders for p in folder.rglob("*") if p.is_file() and _counts(p)}
     digest = hashlib.sha256()

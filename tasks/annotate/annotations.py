@@ -34,9 +34,9 @@ from curette.tasks.annotate.asking import (
     write_inquiries,
     write_second_inquiries,
 )
-from curette.tasks.llm.agreement import cohen_kappa
-from curette.tasks.llm.asking import Answers
-from curette.tasks.llm.quoting import one_line
+from curette.tasks.methods.llm.agreement import cohen_kappa
+from curette.tasks.methods.llm.asking import Answers
+from curette.tasks.methods.llm.quoting import one_line
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """What is asked and how often -> told how many requests are answered."""

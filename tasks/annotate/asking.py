@@ -22,9 +22,9 @@ from pydantic import BaseModel, StrictInt, field_validator
 
 from curette.schemas.annotations import AnnotateSpec, ReportAnswer
 from curette.schemas.llm import LlmSpec, RequestForecast, Usage
-from curette.tasks.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
-from curette.tasks.llm.quoting import quotable
-from curette.tasks.llm.tokens import count_tokens
+from curette.tasks.methods.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
+from curette.tasks.methods.llm.quoting import quotable
+from curette.tasks.methods.llm.tokens import count_tokens
 
 _PROMPTS: Final = Path(__file__).parent / "prompts"
 _LONGEST_STATEMENT: Final = 300

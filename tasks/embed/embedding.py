@@ -2,25 +2,24 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Shaped
+from jaxtyping import Bool, Float32, Int, Shaped
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
-from curette.tasks.embed.batching import encode_in_batches
-from curette.tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder
-from curette.tasks.threads import usual_threads
+from curette.tasks.methods.encoder.batching import encode_in_batches
+from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
+from curette.tasks.methods.encoder.reading import Picture, Read, picture_reader, prepare_picture
+from curette.tasks.methods.threads import usual_threads
 
 SHARD = 1024
 """Vectors put on the shelf at a time: what a run that is killed loses at most, and a batch."""
 
-Read = Callable[[str, str], bytes]
-"""From an image's `location` and sha256 to its bytes; refuses changed ones."""
 Encode = Callable[[Int[np.ndarray, " row"]], Iterator[Float32[np.ndarray, "item dim"]]]
 """From row numbers to these rows' vectors, one batch after another."""
 
@@ -41,14 +40,6 @@ class Shelf(Protocol):
         vectors: Float32[np.ndarray, "key dim"],
     ) -> None:
         """Keep vectors."""
-
-
-class Picture(NamedTuple):
-    """What is needed of an image to read it and to name it."""
-
-    image_id: str
-    sha256: str
-    location: str
 
 
 def embed_images(
@@ -89,12 +80,6 @@ def image_keys(dataset: ImageDataset) -> Shaped[np.ndarray, " image"]:
     """Return the images' sha256, 32 bytes each: a fifth of what they take as texts."""
     digests = (bytes.fromhex(sha256) for sha256 in dataset.images["sha256"])
     return np.fromiter(digests, dtype="S32", count=len(dataset))
-
-
-def picture_reader(dataset: ImageDataset) -> Callable[[int], Picture]:
-    """Return a function from a row's number to its image; a list would grow with the dataset."""
-    columns = [dataset.images[name].array for name in Picture._fields]
-    return lambda row: Picture(*(column[row] for column in columns))
 
 
 def encode_pictures(
@@ -157,45 +142,6 @@ def _token_key(tokens: Int[torch.Tensor, " context"], rounding: str) -> bytes:
 def sentences(texts: Sequence[str], template: str) -> list[str]:
     """Return each text in its template, as it is encoded."""
     return [template.replace("{concept}", text) for text in texts]
-
-
-def read_picture(picture: Picture, read: Read) -> bytes:
-    """Return an image's bytes; name it where that fails.
-
-    Raises:
-        StudyError: it is gone.
-        CuretteError: whatever `read` says of an image that changed.
-    """
-    try:
-        return read(picture.location, picture.sha256)
-    except (OSError, ValueError) as error:
-        raise StudyError(
-            f"{_name(picture)} cannot be read: {error}. It was there when the dataset was "
-            "ingested. Put it back, or run the study with --refresh ingest."
-        ) from error
-
-
-def prepare_picture(
-    picture: Picture, read: Read, encoder: ClipEncoder
-) -> Float[torch.Tensor, "channel height width"]:
-    """Return an image ready for the encoder; name it where that fails.
-
-    Raises:
-        StudyError: it is gone or cannot be decoded.
-        CuretteError: whatever `read` says of an image that changed.
-    """
-    content = read_picture(picture, read)
-    try:
-        return encoder.prepare_image(content)
-    except Exception as error:  # whatever an image library says of bytes that are not ours
-        raise StudyError(
-            f"{_name(picture)} cannot be decoded: {error}. Convert or remove it, and run the study "
-            "with --refresh ingest."
-        ) from error
-
-
-def _name(picture: Picture) -> str:
-    return f"the image {picture.image_id} ({picture.location})"
 
 
 def _recall_or_encode(

@@ -22,15 +22,14 @@ from curette.schemas.machine import Machine
 from curette.tasks.embed.embedding import (
     SHARD,
     Gathering,
-    Picture,
-    Read,
     Shelf,
     encode_pictures,
     image_keys,
 )
-from curette.tasks.embed.encoder import identify_encoder, load_encoder
-from curette.tasks.embed.precision import resolve_precision
-from curette.tasks.threads import usual_threads
+from curette.tasks.methods.encoder.encoder import identify_encoder, load_encoder
+from curette.tasks.methods.encoder.precision import resolve_precision
+from curette.tasks.methods.encoder.reading import Picture, Read
+from curette.tasks.methods.threads import usual_threads
 
 _PROJECT = Path(__file__).parents[3]
 _PATIENCE_S = 10

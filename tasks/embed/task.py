@@ -105,7 +105,7 @@ def _encode_images(
     images: ImageDataset, spec: OpenClipEncoder, machine: Machine, store: ArtifactStore
 ) -> ImageEmbeddings:
     from curette.tasks.embed.embedding import embed_images
-    from curette.tasks.embed.encoder import load_encoder
+    from curette.tasks.methods.encoder.encoder import load_encoder
 
     shelf = VectorShelf(store.root)
     files = ImageFiles(Path(images.root).resolve(), ImageShelf(store.root.resolve()))
@@ -123,7 +123,7 @@ def _encode_texts(
     texts: tuple[str, ...], spec: OpenClipEncoder, machine: Machine, store: ArtifactStore
 ) -> TextEmbeddings:
     from curette.tasks.embed.embedding import embed_texts, sentences
-    from curette.tasks.embed.encoder import load_encoder
+    from curette.tasks.methods.encoder.encoder import load_encoder
 
     encoder = load_encoder(spec, machine)
     shelf = VectorShelf(store.root, of="texts")

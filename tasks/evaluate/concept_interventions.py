@@ -17,10 +17,11 @@ from curette.schemas.evaluation import (
 )
 from curette.schemas.images import Truth
 from curette.schemas.probe import Head, Probe
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
 from curette.tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, estimate
 from curette.tasks.evaluate.features import head_features, known_features
-from curette.tasks.evaluate.intervention import (
+from curette.tasks.evaluate.judging import ExaminedImages
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.intervention import (
     ConceptReading,
     intervene,
     most_uncertain_first,
@@ -28,7 +29,6 @@ from curette.tasks.evaluate.intervention import (
     random_order,
     read_concepts,
 )
-from curette.tasks.evaluate.judging import ExaminedImages
 
 _ORDERS: tuple[InterventionOrder, ...] = get_args(InterventionOrder)
 _RANDOM_ORDERS = 5  # averaged

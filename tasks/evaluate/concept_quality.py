@@ -22,13 +22,13 @@ from curette.schemas.evaluation import (
 from curette.schemas.images import Truth
 from curette.schemas.probe import Head, HeadKind, Probe
 from curette.schemas.screened import LabelledConcept
-from curette.tasks.average_precision import normalised_average_precision
-from curette.tasks.evaluate import concept_tests
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap, Interval
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.judging import ExaminedImages
-from curette.tasks.evaluate.metrics import stratified_auroc
 from curette.tasks.evaluate.quality import is_defined
+from curette.tasks.methods.statistics import concept_tests
+from curette.tasks.methods.statistics.average_precision import normalised_average_precision
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval
+from curette.tasks.methods.statistics.metrics import stratified_auroc
 
 _HEADS: tuple[HeadKind, ...] = ("concept_bottleneck", "grounded", "sparse", "prior")
 MOST_PAIRS = 20

@@ -6,15 +6,15 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from curette.schemas.evaluation import Calibration, CurvePoint, HeadCurves, RiskPoint
-from curette.tasks.evaluate.calibration import (
+from curette.tasks.evaluate.judging import ExaminedImages
+from curette.tasks.methods.statistics.calibration import (
     at_temperature,
     debiased_calibration_error_of,
     equal_mass_reliability,
     fit_temperature,
 )
-from curette.tasks.evaluate.judging import ExaminedImages
-from curette.tasks.evaluate.metrics import confusion_matrices, log_loss
-from curette.tasks.evaluate.selective import risk_coverage_curve
+from curette.tasks.methods.statistics.metrics import confusion_matrices, log_loss
+from curette.tasks.methods.statistics.selective import risk_coverage_curve
 
 _MOST_POINTS = 100
 

@@ -12,7 +12,6 @@ from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Head, HeadKind, Probe
 from curette.schemas.shifts import ShiftHeads
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
 from curette.tasks.evaluate.concept_interventions import measure_interventions
 from curette.tasks.evaluate.concept_quality import measure_concepts
 from curette.tasks.evaluate.curves import draw_curves
@@ -26,6 +25,7 @@ from curette.tasks.evaluate.quality import measure_quality
 from curette.tasks.evaluate.quarrels import find_quarrels
 from curette.tasks.evaluate.shift_tables import measure_shifts
 from curette.tasks.evaluate.subgroup_tables import tabulate_subgroups
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 
 _Said = Mapping[str, Float64[np.ndarray, "image class"]]
 """Head -> its logits."""

@@ -5,8 +5,8 @@ from jaxtyping import Float64, Int
 
 from curette.schemas.evaluation import Contribution, Explanation
 from curette.schemas.probe import Head
-from curette.tasks.evaluate.calibration import at_temperature
 from curette.tasks.evaluate.judging import ExaminedImages
+from curette.tasks.methods.statistics.calibration import at_temperature
 
 _FOR, _AGAINST = 6, 4  # contributions listed in an explanation
 

@@ -32,7 +32,7 @@ from curette.schemas.few_shots import (
     FewShotLead,
     FewShotPoint,
 )
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 
 WITHOUT_CONCEPTS: tuple[tuple[FewShotHeadKind, FewShotHeadKind], ...] = (
     ("pulled_hybrid", "averaged_linear_probe"),

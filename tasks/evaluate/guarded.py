@@ -16,9 +16,9 @@ from curette.schemas.evaluation import (
 from curette.schemas.images import Split, TestLabels
 from curette.schemas.probe import Probe
 from curette.tasks.evaluate.features import head_features
-from curette.tasks.evaluate.holdout import Thresholdout
 from curette.tasks.evaluate.judging import join_test_labels
-from curette.tasks.evaluate.metrics import balanced_accuracy, confusion_matrices
+from curette.tasks.methods.statistics.holdout import Thresholdout
+from curette.tasks.methods.statistics.metrics import balanced_accuracy, confusion_matrices
 
 
 def evaluate_through_holdout(

@@ -12,7 +12,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import EvaluateSpec
 from curette.schemas.images import METADATA, TestLabels
 from curette.schemas.probe import HeadKind, Probe
-from curette.tasks.evaluate.calibration import at_temperature
+from curette.tasks.methods.statistics.calibration import at_temperature
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,12 +23,12 @@ from curette.schemas.evaluation import (
 )
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.probe import Head, Probe
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
 from curette.tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, estimate
-from curette.tasks.evaluate.concept_tests import reasons, weighted_mean
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.judging import ExaminedImages
-from curette.tasks.evaluate.pointing import (
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.concept_tests import reasons, weighted_mean
+from curette.tasks.methods.statistics.pointing import (
     hottest,
     lead_over_others,
     location_metric,

@@ -16,12 +16,17 @@ from curette.schemas.evaluation import (
     Metric,
 )
 from curette.schemas.probe import HeadKind
-from curette.tasks.evaluate.auroc import DeLong, delong_macro
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates, Statistic
-from curette.tasks.evaluate.calibration import debiased_calibration_error_of
 from curette.tasks.evaluate.judging import ExaminedImages, Judged
-from curette.tasks.evaluate.metrics import METRICS, metrics_of
-from curette.tasks.evaluate.selective import area_under_risk_coverage_of
+from curette.tasks.methods.statistics.auroc import DeLong, delong_macro
+from curette.tasks.methods.statistics.bootstrap import (
+    ClusterBootstrap,
+    Interval,
+    Replicates,
+    Statistic,
+)
+from curette.tasks.methods.statistics.calibration import debiased_calibration_error_of
+from curette.tasks.methods.statistics.metrics import METRICS, metrics_of
+from curette.tasks.methods.statistics.selective import area_under_risk_coverage_of
 
 HEAD_METRICS: tuple[HeadMetricName, ...] = (*METRICS, *get_args(ConfidenceMetricName))
 _COMPARED: tuple[HeadMetricName, ...] = ("balanced_accuracy", "macro_auroc")

@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from curette.schemas.evaluation import Disagreement, Quarrel
-from curette.tasks.evaluate.disagreement import compare_decisions, differing_images
 from curette.tasks.evaluate.judging import ExaminedImages, Judged
+from curette.tasks.methods.statistics.disagreement import compare_decisions, differing_images
 
 _SHOWN = 8
 

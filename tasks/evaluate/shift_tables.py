@@ -2,7 +2,7 @@
 
 Test images are sides here, the one place where their labels are read. In a domain shift the column
 parts them. In a confounded one every image counts on both sides, by weights under which label and
-attribute go together as in training, or the other way round (tasks/confounding.py). Either way
+attribute go together as in training, or the other way round (methods/confounding.py). Either way
 they are the study's own test images, so nobody on them was trained on, and whole groups are drawn
 in the bootstrap, so that the gap is paired as far as the data is.
 
@@ -41,16 +41,25 @@ from curette.schemas.shifts import (
     UnusableShift,
     WorstGroup,
 )
-from curette.tasks.confounding import describe_part, reverse_pairing, weigh_confounded
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap, Interval, Replicates, Statistic
-from curette.tasks.evaluate.calibration import debiased_calibration_error_of
 from curette.tasks.evaluate.external import ExternalTest, join_external, plan_external
 from curette.tasks.evaluate.features import features_of
 from curette.tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
-from curette.tasks.evaluate.metrics import METRICS, stratified_auroc
 from curette.tasks.evaluate.quality import is_defined
-from curette.tasks.evaluate.shift import SHIFT_VALUES, shift_metrics_of, worst_group_accuracy
-from curette.tasks.metadata import name_values
+from curette.tasks.methods.confounding import describe_part, reverse_pairing, weigh_confounded
+from curette.tasks.methods.metadata import name_values
+from curette.tasks.methods.statistics.bootstrap import (
+    ClusterBootstrap,
+    Interval,
+    Replicates,
+    Statistic,
+)
+from curette.tasks.methods.statistics.calibration import debiased_calibration_error_of
+from curette.tasks.methods.statistics.metrics import METRICS, stratified_auroc
+from curette.tasks.methods.statistics.shift import (
+    SHIFT_VALUES,
+    shift_metrics_of,
+    worst_group_accuracy,
+)
 
 _METRICS: tuple[ShiftMetricName, ...] = get_args(ShiftMetricName)
 _OF_IMAGES: tuple[MetricName, ...] = ("balanced_accuracy", "macro_auroc")

@@ -11,9 +11,9 @@ from curette.schemas.evaluation import (
     WorstSubgroup,
 )
 from curette.tasks.evaluate import subgroups
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
 from curette.tasks.evaluate.judging import ExaminedImages, Judged
 from curette.tasks.evaluate.quality import is_defined
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 
 _SHOWN: tuple[MetricName, ...] = ("accuracy", "balanced_accuracy", "macro_auroc")
 

@@ -18,15 +18,15 @@ import pandas as pd
 from jaxtyping import Float64, Int, Shaped
 
 from curette.schemas.evaluation import IntervalMethod, MetricName
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap, Interval
-from curette.tasks.evaluate.metrics import METRICS, metrics_of
-from curette.tasks.metadata import (
+from curette.tasks.methods.metadata import (
     MOST_VALUES,
     Subgroups,
     UnusableColumn,
     names_single_images,
     read_column,
 )
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval
+from curette.tasks.methods.statistics.metrics import METRICS, metrics_of
 
 SMALLEST_SUBGROUP = 10  # independent groups
 _OTHER = "other"

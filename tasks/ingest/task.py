@@ -9,8 +9,8 @@ from curette.storage.images import ImageShelf
 from curette.storage.store import ArtifactStore, workshop
 from curette.tasks.ingest.claims import TooManyRejected
 from curette.tasks.ingest.dataset import read_dataset
+from curette.tasks.methods.threads import usual_threads
 from curette.tasks.stage import Stage, leave_table, progress
-from curette.tasks.threads import usual_threads
 
 STAGE = Stage(name="ingest")
 _SHOWN_REJECTIONS = 1000

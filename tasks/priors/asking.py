@@ -21,9 +21,9 @@ from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import LlmSpec, RequestForecast, Usage
 from curette.schemas.priors import QUESTIONS, AskedPriors, PriorQuestion, PriorSpec, Votes
-from curette.tasks.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
-from curette.tasks.llm.quoting import quotable
-from curette.tasks.llm.tokens import count_tokens
+from curette.tasks.methods.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
+from curette.tasks.methods.llm.quoting import quotable
+from curette.tasks.methods.llm.tokens import count_tokens
 
 _PROMPTS: Final = Path(__file__).parent / "prompts"
 _LONGEST: Final = 300

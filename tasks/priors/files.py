@@ -16,7 +16,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate, normal_form
 from curette.schemas.images import ClassLabel, plain_name
 from curette.schemas.priors import Answer, ClassSpelling, FilePriors, Prior, Priors, Votes
-from curette.tasks.llm.agreement import cohen_kappa
+from curette.tasks.methods.llm.agreement import cohen_kappa
 
 ALIKE: Final = 0.9
 """`difflib`'s ratio from which a name may be a misspelt one: 0.95 for maliganant, malignant."""

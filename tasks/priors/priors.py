@@ -21,8 +21,8 @@ from curette.schemas.priors import (
     PriorSpec,
     Votes,
 )
-from curette.tasks.llm.agreement import fleiss_kappa
-from curette.tasks.llm.asking import Answers
+from curette.tasks.methods.llm.agreement import fleiss_kappa
+from curette.tasks.methods.llm.asking import Answers
 from curette.tasks.priors.asking import hold_poll
 from curette.tasks.priors.files import read_priors
 

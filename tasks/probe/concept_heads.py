@@ -7,8 +7,8 @@ from torch import Tensor
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.probe import Head, SkippedHead
-from curette.tasks.probe.bottleneck import Bottleneck, train_bottleneck
-from curette.tasks.probe.prior import concept_metric, train_prior_heads
+from curette.tasks.methods.solvers.bottleneck import Bottleneck, train_bottleneck
+from curette.tasks.methods.solvers.prior import concept_metric, train_prior_heads
 from curette.tasks.probe.training import Features, HeadPlan, Training, training_steps
 
 

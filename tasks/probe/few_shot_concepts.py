@@ -12,11 +12,11 @@ from torch.nn.utils.rnn import pad_sequence
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.few_shots import FewShotDraw
 from curette.schemas.probe import ProbeSpec
-from curette.tasks.probe.bottleneck_batch import train_bottleneck_batch
+from curette.tasks.methods.solvers.bottleneck_batch import train_bottleneck_batch
+from curette.tasks.methods.solvers.head_batch import HeadBatch, choose_heads
+from curette.tasks.methods.solvers.linear import ClassWeight, column_standardisation
+from curette.tasks.methods.solvers.sparse_batch import solve_sparse_batch
 from curette.tasks.probe.concept_heads import draw_concepts
-from curette.tasks.probe.fewshot import HeadBatch, choose_heads
-from curette.tasks.probe.linear import ClassWeight, column_standardisation
-from curette.tasks.probe.sparse_batch import solve_sparse_batch
 from curette.tasks.probe.sparse_heads import PATH
 
 

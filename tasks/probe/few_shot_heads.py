@@ -1,10 +1,10 @@
 """Training every head of every few-shot draw; all end as linear heads on image vectors.
 
 What is scaled is scaled by all training images without their labels. Of a draw's labels, and of the
-validation images, every head sees the same; see `tasks.probe.fewshot` and `tasks.probe.prior`. The
+validation images, every head sees the same; see `head_batch` and `prior` in `methods.solvers`. The
 heads that are trained on all images (`tasks.probe.heads`) have here the same objective, settings
 and choice, so that with all images they are those heads; but for the prior, which is averaged over
-the strengths of `tasks.probe.prior` here, and over the probe's own there.
+the strengths of `methods.solvers.prior` here, and over the probe's own there.
 
 The averaged linear probe is the pulled hybrid without concepts: the same strengths, the same biases
 and the same averaging on image vectors. By what that hybrid is ahead of it, the concepts helped.
@@ -34,30 +34,30 @@ from curette.schemas.few_shots import (
     FewShotSpec,
 )
 from curette.schemas.probe import ProbeSpec
-from curette.tasks.probe.concept_heads import shuffle_labels
-from curette.tasks.probe.few_shot_concepts import Concepts, Draws, DrawScores
-from curette.tasks.probe.fewshot import (
+from curette.tasks.methods.solvers.head_batch import (
     HeadBatch,
     linear_probes,
     nearest_means,
     shrinkage_discriminants,
 )
-from curette.tasks.probe.hybrid import train_residuals
-from curette.tasks.probe.linear import (
+from curette.tasks.methods.solvers.hybrid import train_residuals
+from curette.tasks.methods.solvers.linear import (
     LinearHead,
     Standardisation,
     check_validation,
     global_standardisation,
 )
-from curette.tasks.probe.prior import (
+from curette.tasks.methods.solvers.prior import (
     PULLS,
     concept_metric,
     fold_batch,
     prior_head,
     train_pulled_heads,
 )
-from curette.tasks.probe.zero_shot import class_prompt_head, concept_matrix_head
-from curette.tasks.threads import one_thread_of_torch
+from curette.tasks.methods.solvers.zero_shot import class_prompt_head, concept_matrix_head
+from curette.tasks.methods.threads import one_thread_of_torch
+from curette.tasks.probe.concept_heads import shuffle_labels
+from curette.tasks.probe.few_shot_concepts import Concepts, Draws, DrawScores
 
 _DEALT: tuple[FewShotHeadKind, ...] = ("random_concepts", "shuffled_labels")
 """What differs between seeds even with all images. So do shuffled priors, but they take long."""

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from curette.schemas.images import Truth
 from curette.schemas.probe import GroundedConcept, Head
-from curette.tasks.probe.concept_heads import fit_bottleneck
-from curette.tasks.probe.grounding import (
+from curette.tasks.methods.solvers.grounding import (
     GroundingFunctions,
     concept_auc,
     random_direction_auc,
     train_grounding_functions,
 )
-from curette.tasks.probe.linear import LinearHead, global_standardisation
+from curette.tasks.methods.solvers.linear import LinearHead, global_standardisation
+from curette.tasks.probe.concept_heads import fit_bottleneck
 from curette.tasks.probe.training import Features, HeadPlan, Training
 
 _FOLDS = 3

@@ -8,9 +8,12 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from curette.schemas.probe import Head, SkippedHead
-from curette.tasks.probe.concept_heads import draw_concepts
-from curette.tasks.probe.linear import Standardisation, column_standardisation, cross_entropy
-from curette.tasks.probe.sparse import (
+from curette.tasks.methods.solvers.linear import (
+    Standardisation,
+    column_standardisation,
+    cross_entropy,
+)
+from curette.tasks.methods.solvers.sparse import (
     STRENGTHS,
     Refit,
     SparsePath,
@@ -18,6 +21,7 @@ from curette.tasks.probe.sparse import (
     sparse_path,
     truncate_to_nec,
 )
+from curette.tasks.probe.concept_heads import draw_concepts
 from curette.tasks.probe.training import Features, HeadPlan, Training, training_steps
 
 # Every second one down to a thousandth, where GLM-SAGA's path ends too: what is weaker costs more

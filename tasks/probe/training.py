@@ -19,7 +19,7 @@ from curette.schemas.probe import (
     TrainingStep,
     head_inputs,
 )
-from curette.tasks.probe.linear import LinearHead, balanced_accuracy, cross_entropy
+from curette.tasks.methods.solvers.linear import LinearHead, balanced_accuracy, cross_entropy
 
 
 @dataclass(frozen=True)

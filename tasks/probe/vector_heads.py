@@ -3,16 +3,16 @@
 import torch
 
 from curette.schemas.probe import Head, HeadKind, SkippedHead
-from curette.tasks.probe.bottleneck import CLIP_SCALE
-from curette.tasks.probe.hybrid import train_hybrid
-from curette.tasks.probe.linear import (
+from curette.tasks.methods.solvers.bottleneck import CLIP_SCALE
+from curette.tasks.methods.solvers.hybrid import train_hybrid
+from curette.tasks.methods.solvers.linear import (
     LinearHead,
     choose_by_validation,
     global_standardisation,
     regularisation_path,
 )
+from curette.tasks.methods.solvers.zero_shot import class_prompt_head, concept_matrix_head
 from curette.tasks.probe.training import Features, HeadPlan, Training, training_steps
-from curette.tasks.probe.zero_shot import class_prompt_head, concept_matrix_head
 
 
 def train_linear_probe(training: Training) -> Head:

@@ -26,9 +26,9 @@ from curette.schemas.candidates import (
 )
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import LlmSpec, Usage
-from curette.tasks.llm.asking import Answered, Answers, Question, ask, usage_of
-from curette.tasks.llm.embedding import embed_texts_remotely, embedding_usage
-from curette.tasks.llm.quoting import one_line
+from curette.tasks.methods.llm.asking import Answered, Answers, Question, ask, usage_of
+from curette.tasks.methods.llm.embedding import embed_texts_remotely, embedding_usage
+from curette.tasks.methods.llm.quoting import one_line
 from curette.tasks.propose.class_prompts import ask_about_classes
 from curette.tasks.propose.contrasts import Pairs, ask_for_contrasts, given_pairs
 from curette.tasks.propose.corpus import read_corpus

@@ -5,7 +5,7 @@ from functools import partial
 
 from curette.schemas.candidates import Aspect, ClassPromptSource
 from curette.schemas.images import ClassLabel
-from curette.tasks.llm.quoting import quotable
+from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.propose.forms import CONCEPTS, Concepts
 from curette.tasks.propose.proposals import Found
 from curette.tasks.propose.sampling import Ask, Prompt, Statement, Topic, sample_until_saturated

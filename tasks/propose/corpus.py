@@ -21,7 +21,7 @@ from typing import Final
 from pydantic import BaseModel, StrictInt, StrictStr, ValidationError
 
 from curette.schemas.artifact import StudyError
-from curette.tasks.llm.quoting import NAME_LENGTH, one_line, quotable
+from curette.tasks.methods.llm.quoting import NAME_LENGTH, one_line, quotable
 
 FILE_BYTES: Final = 64 * 2**20
 """A larger file is not read."""

@@ -25,10 +25,10 @@ from curette.schemas.candidates import (
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import LlmSpec, RequestForecast
 from curette.schemas.responses import LlmResponse
-from curette.tasks.llm.asking import Answered, Answers, Question, request_of
-from curette.tasks.llm.quoting import quotable
-from curette.tasks.llm.reading import EXCERPT, AnswerForm, Unusable, excerpt_of, read_answer
-from curette.tasks.llm.tokens import count_tokens
+from curette.tasks.methods.llm.asking import Answered, Answers, Question, request_of
+from curette.tasks.methods.llm.quoting import quotable
+from curette.tasks.methods.llm.reading import EXCERPT, AnswerForm, Unusable, excerpt_of, read_answer
+from curette.tasks.methods.llm.tokens import count_tokens
 from curette.tasks.propose.corpus import (
     CHARACTERS_PER_WORD,
     Corpus,

@@ -14,8 +14,8 @@ from curette.schemas.candidates import (
 )
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import LlmSpec, RequestForecast
-from curette.tasks.llm.asking import Answers, Question, request_of
-from curette.tasks.llm.tokens import count_tokens
+from curette.tasks.methods.llm.asking import Answers, Question, request_of
+from curette.tasks.methods.llm.tokens import count_tokens
 from curette.tasks.propose.class_prompts import class_topics
 from curette.tasks.propose.contrasts import Pairs, contrast_topics, given_pairs
 from curette.tasks.propose.documents import forecast_documents

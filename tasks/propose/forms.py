@@ -4,7 +4,7 @@ import re
 
 from pydantic import BaseModel, Field
 
-from curette.tasks.llm.asking import AnswerForm
+from curette.tasks.methods.llm.asking import AnswerForm
 
 
 class Concepts(BaseModel):

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Int
 
-from curette.tasks.llm.quoting import quotable
+from curette.tasks.methods.llm.quoting import quotable
 
 SHORTEST: Final = 10
 """Characters: less stands anywhere by chance."""

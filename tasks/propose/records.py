@@ -11,7 +11,7 @@ from curette.schemas.candidates import AskFailure, Aspect, LlmOrigin, RecordedSo
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import Usage
 from curette.schemas.responses import LlmRequest, LlmResponse
-from curette.tasks.llm.reading import Unusable, excerpt_of, read_answer
+from curette.tasks.methods.llm.reading import Unusable, excerpt_of, read_answer
 from curette.tasks.propose.class_prompts import aspect_sha256
 from curette.tasks.propose.files import match_classes, read_text
 from curette.tasks.propose.forms import CONCEPTS

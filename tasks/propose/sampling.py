@@ -14,8 +14,8 @@ from curette.schemas.candidates import (
     SaturationPoint,
     normal_form,
 )
-from curette.tasks.llm.asking import Answered, AnswerForm, Question
-from curette.tasks.llm.reading import excerpt_of
+from curette.tasks.methods.llm.asking import Answered, AnswerForm, Question
+from curette.tasks.methods.llm.reading import excerpt_of
 from curette.tasks.propose.proposals import Found, Proposal
 
 Ask = Callable[[Sequence[Question[Any]]], list[Answered[Any]]]

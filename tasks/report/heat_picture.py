@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter
 
 from curette.schemas.heat_maps import View
-from curette.tasks.view import inside_of, square_view
+from curette.tasks.methods.encoder.view import inside_of, square_view
 
 _HOT = (220, 38, 38)
 _COLOUR_LEFT = 0.3  # of the image, so that red skin is not taken for heat

@@ -30,10 +30,10 @@ from curette.schemas.screened import (
     Proportion,
     ScreenSpec,
 )
-from curette.tasks.llm.agreement import fleiss_kappa
-from curette.tasks.llm.asking import Answered, AnswerForm, Question
-from curette.tasks.llm.quoting import quotable
-from curette.tasks.llm.tokens import count_tokens
+from curette.tasks.methods.llm.agreement import fleiss_kappa
+from curette.tasks.methods.llm.asking import Answered, AnswerForm, Question
+from curette.tasks.methods.llm.quoting import quotable
+from curette.tasks.methods.llm.tokens import count_tokens
 from curette.tasks.screen.visual import why_not_visual
 
 PLANTED_SHARE: Final = 10

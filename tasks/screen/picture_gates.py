@@ -7,7 +7,7 @@ from jaxtyping import Float32
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.screened import Flag, ScreenSpec
-from curette.tasks.average_precision import normalised_average_precision
+from curette.tasks.methods.statistics.average_precision import normalised_average_precision
 from curette.tasks.screen.activation import centred_scores, present
 from curette.tasks.screen.co_occurrence import Pair, indistinct_pairs
 from curette.tasks.screen.duplicates import plain_form

@@ -13,7 +13,7 @@ from curette.schemas.llm import LlmSpec, Usage
 from curette.schemas.screened import JudgeReport, ScreenedSet, ScreenSpec
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore
-from curette.tasks.llm.asking import Answered, Question, ask, usage_of
+from curette.tasks.methods.llm.asking import Answered, Question, ask, usage_of
 from curette.tasks.screen.gates import NEEDS_IMAGES, Circumstances, require_every_class, screen
 from curette.tasks.screen.judge import Asking, Verdicts
 from curette.tasks.screen.training import training_images

@@ -1,22 +1,16 @@
-"""The stages `select` and `few_shots`: candidates in, the bottleneck's concepts out.
-
-Few shots are drawn from what is published, and each draw selects for itself.
-"""
+"""The stage `select`: candidates in, the bottleneck's concepts out."""
 
 from prefect import task
 
 from curette.schemas.artifact import Ref
-from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import MOST_SHOWN, ConceptSet, SelectSpec
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
-from curette.schemas.few_shots import FewShotDraws, FewShotSpec
 from curette.schemas.images import ImageDataset
 from curette.schemas.screened import ScreenedSet
 from curette.storage.store import ArtifactStore
 from curette.tasks.stage import Stage, leave_table
 
 STAGE = Stage(name="select")
-FEW_SHOTS_STAGE = Stage(name="few_shots", folder="select")
 
 
 @task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
@@ -28,7 +22,7 @@ def select_concepts(
     store: ArtifactStore,
 ) -> Ref[ConceptSet]:
     """Choose each class's concepts, discriminative and diverse, from training images alone."""
-    from curette.tasks.select.selection import choose_concepts
+    from curette.tasks.methods.selection.labo import choose_concepts
 
     images = store.load(ImageDataset, dataset)
     pool = store.load(ScreenedSet, screened).kept
@@ -44,24 +38,6 @@ def select_concepts(
     leave_table("selected-concepts", _rows(chosen), _summary(chosen))
     recipe = STAGE.recipe(spec, dataset=dataset, screened=screened, embeddings=embeddings)
     return store.save(chosen, recipe)
-
-
-@task(
-    name=FEW_SHOTS_STAGE.name,
-    cache_policy=FEW_SHOTS_STAGE,
-    persist_result=True,
-    result_serializer="json",
-)
-def draw_few_shots(
-    published: Ref[ConceptDataset], select: SelectSpec, spec: FewShotSpec, store: ArtifactStore
-) -> Ref[FewShotDraws]:
-    """Draw few training images again and again; each draw chooses its concepts by itself."""
-    from curette.tasks.select.few_shots import draw_few_shots
-
-    drawn = draw_few_shots(store.load(ConceptDataset, published), select, spec)
-    leave_table("few-shot-draws", _draw_rows(drawn), "Few-shot draws and the concepts of each.")
-    settings = spec.model_dump(mode="json") | {"select": select.model_dump(mode="json")}
-    return store.save(drawn, FEW_SHOTS_STAGE.recipe(settings, published=published))
 
 
 def _rows(chosen: ConceptSet) -> list[dict[str, object]]:
@@ -95,15 +71,3 @@ def _summary(chosen: ConceptSet) -> str:
         f"Selected concepts, best first. Proven share of the optimum: {', '.join(proven)}. "
         f"Similarity that coverage counts: {', '.join(sparse) or 'exact'}."
     )
-
-
-def _draw_rows(drawn: FewShotDraws) -> list[dict[str, object]]:
-    return [
-        {
-            "shots": "all" if draw.shots is None else draw.shots,
-            "seed": draw.seed,
-            "images": len(draw.image_ids),
-            "concepts": len(draw.concept_ids),
-        }
-        for draw in drawn.draws
-    ]

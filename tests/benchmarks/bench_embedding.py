@@ -29,8 +29,8 @@ from curette.schemas.machine import Machine
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import embed_images
-from curette.tasks.embed.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
-from curette.tasks.threads import usual_threads
+from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
+from curette.tasks.methods.threads import usual_threads
 from tests.benchmarks.measuring import Target, print_rows, timed
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000" / "images"

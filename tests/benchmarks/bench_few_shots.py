@@ -35,13 +35,13 @@ from curette.schemas.few_shots import (
 from curette.schemas.images import SPLITS, ClassLabel
 from curette.schemas.priors import Prior
 from curette.schemas.probe import ProbeSpec
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
+from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.evaluate.few_shot_curves import few_shot_curves
 from curette.tasks.ingest.splits import deal_groups
+from curette.tasks.methods.selection.labo import choose_concepts
+from curette.tasks.methods.solvers.head_batch import SHRINKAGES
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.probe.few_shot_heads import train_few_shot_heads
-from curette.tasks.probe.fewshot import SHRINKAGES
-from curette.tasks.select.few_shots import draw_few_shots
-from curette.tasks.select.selection import choose_concepts
 from tests.benchmarks.measuring import Target, print_rows, timed
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "ph2-clip"

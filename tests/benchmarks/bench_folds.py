@@ -17,8 +17,12 @@ from scipy.stats import t
 from curette.schemas.concepts import SelectSpec
 from curette.schemas.probe import Head, ProbeSpec
 from curette.tasks.evaluate.features import head_features
-from curette.tasks.evaluate.metrics import balanced_accuracy, confusion_matrices, macro_auroc
 from curette.tasks.ingest.splits import deal_groups
+from curette.tasks.methods.statistics.metrics import (
+    balanced_accuracy,
+    confusion_matrices,
+    macro_auroc,
+)
 from curette.tasks.probe.heads import train_heads
 from tests.benchmarks.bench_few_shots import DATA, SELECT, ph2
 from tests.benchmarks.measuring import print_rows

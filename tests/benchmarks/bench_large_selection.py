@@ -21,13 +21,13 @@ import numpy as np
 from jaxtyping import Float32
 from scipy.sparse import csr_array
 
-from curette.tasks.select import neighbours
-from curette.tasks.select.facility_location import (
+from curette.tasks.methods.selection import neighbours
+from curette.tasks.methods.selection.facility_location import (
     SelectionProblem,
     select_greedily,
     tighten_upper_bound,
 )
-from curette.tasks.select.neighbours import cosines, nearest_cosines, neighbours_counted
+from curette.tasks.methods.selection.neighbours import cosines, nearest_cosines, neighbours_counted
 from tests.benchmarks.measuring import Target, all_met, print_rows
 
 DIM = 512

@@ -82,7 +82,7 @@ def embed(folder: Path) -> None:
     from curette.storage.images import ImageFiles, ImageShelf
     from curette.storage.vectors import VectorShelf
     from curette.tasks.embed.embedding import embed_images
-    from curette.tasks.embed.encoder import load_encoder
+    from curette.tasks.methods.encoder.encoder import load_encoder
 
     dataset, machine = ImageDataset.read(folder), Machine(device="cpu")
     encoder = load_encoder(OpenClipEncoder(), machine)

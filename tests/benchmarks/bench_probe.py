@@ -21,15 +21,15 @@ from torch import Tensor
 
 from curette.schemas.evaluation import EvaluateSpec
 from curette.schemas.probe import HeadKind, ProbeSpec
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
 from curette.tasks.evaluate.judging import ExaminedImages, Judged
-from curette.tasks.evaluate.metrics import metrics_of
 from curette.tasks.evaluate.quality import HEAD_METRICS, measure_quality
-from curette.tasks.probe.linear import (
+from curette.tasks.methods.solvers.linear import (
     RegularisationPath,
     global_standardisation,
     regularisation_path,
 )
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.metrics import metrics_of
 from tests.benchmarks.measuring import Target, all_met, print_rows, timed
 
 IMAGES, DIMS, CLASSES = 8000, 512, 7

@@ -23,10 +23,11 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
-from curette.tasks.embed.embedding import Read, embed_images
-from curette.tasks.embed.encoder import load_encoder
+from curette.tasks.embed.embedding import embed_images
 from curette.tasks.embed.on_ray import embed_images_on_ray
-from curette.tasks.threads import usual_threads
+from curette.tasks.methods.encoder.encoder import load_encoder
+from curette.tasks.methods.encoder.reading import Read
+from curette.tasks.methods.threads import usual_threads
 from tests.benchmarks.bench_embedding import dataset_of, find_images, save_model
 from tests.benchmarks.measuring import Target, print_rows, timed
 

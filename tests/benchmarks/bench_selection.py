@@ -18,7 +18,7 @@ from unittest.mock import patch
 import numpy as np
 from jaxtyping import Float, Int64
 
-from curette.tasks.select.facility_location import (
+from curette.tasks.methods.selection.facility_location import (
     Selection,
     SelectionProblem,
     select_greedily,

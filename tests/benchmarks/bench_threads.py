@@ -1,9 +1,9 @@
 """What more threads gain where we compute, and whether torch and FAISS disturb each other.
 
 Run `python -m tests.benchmarks.bench_threads`. Every work is done with one thread and with as many
-as `tasks.threads` gives, in turn, and medians are compared. In the row "in turn" a batch is encoded
-and then a search made, in one process: each library has an OpenMP pool of its own, whose idle
-threads may keep the cores from the other's. Undisturbed it takes as long as both alone.
+as the `threads` module gives, in turn, and medians are compared. In the row "in turn" a batch is
+encoded and then a search made, in one process: each library has an OpenMP pool of its own, whose
+idle threads may keep the cores from the other's. Undisturbed it takes as long as both alone.
 """
 
 import tempfile
@@ -17,10 +17,10 @@ import torch
 
 from curette.schemas.embeddings import OpenClipEncoder
 from curette.schemas.machine import Machine
-from curette.tasks.embed.encoder import load_encoder
 from curette.tasks.index.faiss_index import build_flat, search
-from curette.tasks.probe.linear import global_standardisation, regularisation_path
-from curette.tasks.threads import share_cores, usual_threads
+from curette.tasks.methods.encoder.encoder import load_encoder
+from curette.tasks.methods.solvers.linear import global_standardisation, regularisation_path
+from curette.tasks.methods.threads import share_cores, usual_threads
 from tests.benchmarks.bench_embedding import save_model
 from tests.benchmarks.bench_index import clustered
 from tests.benchmarks.measuring import Target, print_rows, timed

@@ -9,7 +9,7 @@ from prefect import task
 from curette.flows.stages import RunOptions, Stages
 from curette.schemas.artifact import Artifact, Ref
 from curette.schemas.machine import Machine
-from curette.tasks.threads import usual_threads
+from curette.tasks.methods.threads import usual_threads
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -12,9 +12,15 @@ import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from curette.flows.train_demo_clip import (
+from curette.tasks.ingest.synthetic import (
+    ATTRIBUTE_PHRASES,
+    ATTRIBUTES,
+    SyntheticImage,
+    generate_images,
+)
+from curette.tasks.methods.encoder.encoder import DEMO as FOLDER
+from demo.train_demo_clip import (
     CONFIG,
-    FOLDER,
     PREDICATES,
     UNSEEN_WORDING,
     Caption,
@@ -23,12 +29,6 @@ from curette.flows.train_demo_clip import (
     captions_hold,
     image_truth,
     write_caption,
-)
-from curette.tasks.ingest.synthetic import (
-    ATTRIBUTE_PHRASES,
-    ATTRIBUTES,
-    SyntheticImage,
-    generate_images,
 )
 
 INDEX = {predicate.name: index for index, predicate in enumerate(PREDICATES)}

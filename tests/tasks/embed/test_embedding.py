@@ -19,7 +19,7 @@ from curette.schemas.machine import Machine
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import Shelf, embed_images, embed_texts, image_keys
-from curette.tasks.embed.encoder import ClipEncoder, load_encoder
+from curette.tasks.methods.encoder.encoder import ClipEncoder, load_encoder
 from tests.tasks.embed.studies import dataset_of
 
 
@@ -181,7 +181,7 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
-from curette.tasks.embed.encoder import load_encoder
+from curette.tasks.methods.encoder.encoder import load_encoder
 
 folder, model, batches = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 embedding.SHARD = 20

@@ -19,9 +19,10 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
-from curette.tasks.embed.embedding import Picture, embed_images
-from curette.tasks.embed.encoder import load_encoder
+from curette.tasks.embed.embedding import embed_images
 from curette.tasks.embed.on_ray import _Node, _ShardEncoder, _size_pool, embed_images_on_ray
+from curette.tasks.methods.encoder.encoder import load_encoder
+from curette.tasks.methods.encoder.reading import Picture
 from tests.tasks.embed.studies import dataset_of
 
 SHARD = 10

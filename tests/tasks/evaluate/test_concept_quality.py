@@ -11,12 +11,12 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import ConceptFinding, ConceptQuality, EvaluateSpec, Interventions
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Probe, ProbeSpec
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
 from curette.tasks.evaluate.concept_interventions import measure_interventions
 from curette.tasks.evaluate.concept_quality import measure_concepts
 from curette.tasks.evaluate.features import head_features, known_features
-from curette.tasks.evaluate.intervention import read_concepts
 from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.intervention import read_concepts
 from curette.tasks.probe.heads import train_heads
 from tests.tasks.published_study import KEYS, published_study
 

@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
-from curette.tasks.evaluate.calibration import debiased_calibration_error_of
-from curette.tasks.evaluate.metrics import METRICS, metrics_of
-from curette.tasks.evaluate.selective import area_under_risk_coverage_of
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.calibration import debiased_calibration_error_of
+from curette.tasks.methods.statistics.metrics import METRICS, metrics_of
+from curette.tasks.methods.statistics.selective import area_under_risk_coverage_of
 
 _NAMES = (*METRICS, "calibration", "aurc")
 

@@ -14,14 +14,14 @@ from curette.schemas.images import TestLabels
 from curette.schemas.probe import Head, HeadKind, Probe, ProbeSpec
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactCorrupt, ArtifactStore
-from curette.tasks.evaluate.auroc import delong_macro
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
-from curette.tasks.evaluate.calibration import at_temperature, fit_temperature
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.judging import check_askable, join_test_labels, judge_heads
 from curette.tasks.evaluate.quality import HEAD_METRICS, measure_quality
 from curette.tasks.evaluate.task import evaluate_probe
+from curette.tasks.methods.statistics.auroc import delong_macro
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.calibration import at_temperature, fit_temperature
 from tests.tasks.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=200, explained_images=6)

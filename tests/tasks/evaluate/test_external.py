@@ -17,7 +17,6 @@ from curette.schemas.external import ExternalImages
 from curette.schemas.images import ImageDataset, Rejection, TestLabels
 from curette.schemas.probe import Probe, ProbeSpec
 from curette.schemas.shifts import ShiftHeads, ShiftResult, ShiftTables
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
 from curette.tasks.evaluate.external import (
     ExternalTest,
     OtherImages,
@@ -27,6 +26,7 @@ from curette.tasks.evaluate.external import (
 from curette.tasks.evaluate.features import features_of, head_features
 from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.shift_tables import measure_shifts
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from tests.tasks.published_study import DIM, KEYS, published_study
 
 _SPEC = EvaluateSpec(resamples=300, smallest_subgroup=2)

@@ -9,10 +9,10 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import ConceptLocation, EvaluateSpec
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.probe import Probe, ProbeSpec
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.location import REGION, measure_location
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.probe.heads import train_heads
 from tests.tasks.published_study import heat_maps, published_study
 

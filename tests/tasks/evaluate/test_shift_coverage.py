@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from curette.tasks.confounding import reverse_pairing, weigh_confounded
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
-from curette.tasks.evaluate.metrics import METRICS
-from curette.tasks.evaluate.shift import shift_metrics_of
+from curette.tasks.methods.confounding import reverse_pairing, weigh_confounded
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.metrics import METRICS
+from curette.tasks.methods.statistics.shift import shift_metrics_of
 
 _PAIRING = np.array([0, 1])
 

@@ -44,8 +44,8 @@ def study() -> tuple[ConceptDataset, TestLabels]:
 
 @pytest.fixture(scope="module")
 def heads(study: tuple[ConceptDataset, TestLabels]) -> ShiftHeads:
+    from curette.tasks.draw.shifts import restrict_to_shifts
     from curette.tasks.probe.shift_heads import train_shift_heads
-    from curette.tasks.select.shifts import restrict_to_shifts
 
     splits = restrict_to_shifts(study[0], SelectSpec(per_class=2), (_MALE, _RULER))
     return train_shift_heads(study[0], splits, ProbeSpec(epochs=30, heads=()))
@@ -258,8 +258,8 @@ def test_sides_are_named_by_the_whole_column_not_by_the_test(
     study: tuple[ConceptDataset, TestLabels], images: ExaminedImages
 ) -> None:
     """A truth value that only the test misses, and a number that only the test pads with zeros."""
+    from curette.tasks.draw.shifts import restrict_to_shifts
     from curette.tasks.probe.shift_heads import train_shift_heads
-    from curette.tasks.select.shifts import restrict_to_shifts
 
     published = study[0]
     number = published.images["subject"].str[1:].astype(int) // 3 % 2

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from curette.tasks.evaluate.bootstrap import ClusterBootstrap
-from curette.tasks.evaluate.metrics import METRICS
 from curette.tasks.evaluate.subgroups import (
     find_subgroups,
     measure_subgroups,
     metrics_by_subgroup_of,
 )
-from curette.tasks.metadata import Subgroups, read_column
+from curette.tasks.methods.metadata import Subgroups, read_column
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.metrics import METRICS
 
 
 def _found(

@@ -21,11 +21,11 @@ from curette.schemas.few_shots import (
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import ProbeSpec
 from curette.tasks.evaluate.features import head_features
+from curette.tasks.methods.solvers.prior import concept_metric, train_prior_heads
 from curette.tasks.probe import few_shot_heads
 from curette.tasks.probe.few_shot_concepts import Draws
 from curette.tasks.probe.few_shot_heads import train_few_shot_heads
 from curette.tasks.probe.heads import train_heads
-from curette.tasks.probe.prior import concept_metric, train_prior_heads
 from tests.tasks.published_study import KEYS, published_study
 
 _SPEC, _PROBE = FewShotSpec(), ProbeSpec(l2_values=(10.0, 0.1, 1e-3))

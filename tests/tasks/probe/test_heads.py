@@ -12,6 +12,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.probe import Head, Probe, ProbeSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate.features import head_features
+from curette.tasks.methods.solvers.zero_shot import search_concept_matrix
 from curette.tasks.probe.concept_heads import (
     shuffle_labels,
     train_concept_bottleneck,
@@ -21,7 +22,6 @@ from curette.tasks.probe.heads import train_heads
 from curette.tasks.probe.sparse_heads import train_sparse
 from curette.tasks.probe.task import STAGE
 from curette.tasks.probe.training import Training
-from curette.tasks.probe.zero_shot import search_concept_matrix
 from tests.tasks.published_study import published_study
 
 SPEC = ProbeSpec(epochs=80, random_draws=2, nec=(1, 2, 30))

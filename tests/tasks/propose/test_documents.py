@@ -15,7 +15,7 @@ from curette.schemas.images import ClassLabel
 from curette.schemas.llm import LlmSpec, Usage
 from curette.schemas.responses import LlmResponse
 from curette.storage.responses import ResponseShelf
-from curette.tasks.llm.asking import Answered, Question, ask, request_of
+from curette.tasks.methods.llm.asking import Answered, Question, ask, request_of
 from curette.tasks.propose.corpus import read_corpus
 from curette.tasks.propose.documents import (
     FINDINGS,

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curette.tasks.llm.quoting import quotable
+from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.propose.quotes import find_quote, tidy
 
 # Letters, blanks of many kinds, marks, control characters, and characters that nobody sees.

@@ -8,7 +8,7 @@ import pytest
 
 from curette.schemas.candidates import Sampling
 from curette.schemas.responses import LlmResponse
-from curette.tasks.llm.asking import Answered, Question
+from curette.tasks.methods.llm.asking import Answered, Question
 from curette.tasks.propose.forms import CONCEPTS, Concepts
 from curette.tasks.propose.sampling import Prompt, Tally, Topic, sample_until_saturated
 

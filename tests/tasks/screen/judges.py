@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from curette.schemas.llm import Usage
 from curette.schemas.responses import LlmResponse
-from curette.tasks.llm.asking import Answered, Question
+from curette.tasks.methods.llm.asking import Answered, Question
 from curette.tasks.screen.judge import Verdicts, planted_statements
 
 Opinion = Callable[[str], bool]

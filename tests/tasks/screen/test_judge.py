@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.llm import LlmSpec
 from curette.schemas.screened import JudgeReport, JudgeSpec, ScreenSpec
-from curette.tasks.llm.agreement import fleiss_kappa
+from curette.tasks.methods.llm.agreement import fleiss_kappa
 from curette.tasks.screen.judge import (
     FEWEST_PLANTED,
     FORM,

@@ -1,0 +1,1 @@
+"""What made the demo: it is no part of curette and is not installed."""

@@ -1,0 +1,47 @@
+"""The stage `shifts`: a published dataset in, what each shift trains on out."""
+
+from prefect import task
+
+from curette.schemas.artifact import Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.shifts import ShiftSpec, ShiftSplits
+from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Stage, leave_table
+
+STAGE = Stage(name="shifts", folder="draw")
+
+
+@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+def restrict_to_shifts(
+    published: Ref[ConceptDataset],
+    select: SelectSpec,
+    shifts: tuple[ShiftSpec, ...],
+    store: ArtifactStore,
+) -> Ref[ShiftSplits]:
+    """Choose each shift's training and validation images, and its concepts by them alone."""
+    from curette.tasks.draw.shifts import restrict_to_shifts
+
+    made = restrict_to_shifts(store.load(ConceptDataset, published), select, shifts)
+    leave_table("shifts", _rows(made), "What each shift trains and chooses on.")
+    settings = {
+        "select": select.model_dump(mode="json"),
+        "shifts": [s.model_dump(mode="json") for s in shifts],
+    }
+    return store.save(made, STAGE.recipe(settings, published=published))
+
+
+def _rows(made: ShiftSplits) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = [
+        {
+            "shift": split.plan.spec.title,
+            "part": part.name,
+            "images": part.images,
+            "groups": part.groups,
+            "correlation": "" if part.cramers_v is None else round(part.cramers_v, 3),
+            "concepts": len(split.concepts),
+        }
+        for split in made.splits
+        for part in split.plan.parts
+    ]
+    return rows + [{"shift": u.title, "part": f"not computable: {u.reason}"} for u in made.unusable]

@@ -1,0 +1,32 @@
+"""The stage restricts what is published, and its recipe says by which settings."""
+
+from pathlib import Path
+
+from curette.schemas.artifact import Recipe
+from curette.schemas.concepts import SelectSpec
+from curette.schemas.shifts import DomainShift, ShiftSplits
+from curette.storage.store import ArtifactStore
+from curette.tasks.draw.shift_task import STAGE
+from curette.tasks.draw.shift_task import restrict_to_shifts as stage
+from curette.tasks.draw.shifts import restrict_to_shifts
+from tests.tasks.published_study import published_study, with_people
+
+_SHIFT = DomainShift(kind="domain", column="sex", train_on=("male",))
+
+
+def test_splits_are_saved_with_both_settings(tmp_path: Path) -> None:
+    store, published = ArtifactStore(tmp_path), with_people(published_study()[0])
+    select = SelectSpec(per_class=2)
+    dataset = store.save(published, Recipe(stage="publish", code=""))
+    ref = stage.fn(dataset, select, (_SHIFT,), store)
+    assert store.load(ShiftSplits, ref) == restrict_to_shifts(published, select, (_SHIFT,))
+    recipe = store.manifest(ref).recipe
+    assert recipe.spec["shifts"][0]["train_on"] == ["male"]
+    assert recipe.spec["select"]["per_class"] == 2
+    assert recipe.inputs == {"published": str(dataset)}
+
+
+def test_every_setting_of_a_shift_counts() -> None:
+    other = _SHIFT.model_copy(update={"column": "site"})
+    keys = {STAGE.key({"shifts": shifts}) for shifts in ((_SHIFT,), (other,), (_SHIFT, other))}
+    assert len(keys) == 3
