@@ -6,7 +6,7 @@ from jaxtyping import Int
 from sklearn.metrics import balanced_accuracy_score
 
 from curette.schemas.few_shots import FewShotCurves, FewShotHeadKind, FewShotHeads
-from curette.tasks.evaluate.few_shot_curves import balanced_accuracies, few_shot_curves
+from curette.tasks.evaluate.questions.few_shots import balanced_accuracies, few_shot_curves
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 
 _HEADS: tuple[FewShotHeadKind, ...] = ("linear_probe", "prior")

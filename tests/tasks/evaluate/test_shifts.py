@@ -25,9 +25,10 @@ from curette.schemas.shifts import (
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features
-from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
-from curette.tasks.evaluate.shift_tables import measure_shifts
+from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
+from curette.tasks.evaluate.questions import shifts as question
 from curette.tasks.evaluate.task import evaluate_probe
 from tests.tasks.published_study import KEYS, published_study, with_people
 
@@ -54,6 +55,16 @@ def heads(study: tuple[ConceptDataset, TestLabels]) -> ShiftHeads:
 @pytest.fixture(scope="module")
 def images(study: tuple[ConceptDataset, TestLabels]) -> ExaminedImages:
     return join_test_labels(*study)
+
+
+def measure_shifts(
+    published: ConceptDataset, heads: ShiftHeads, images: ExaminedImages, spec: EvaluateSpec
+) -> ShiftTables:
+    """Measure a study that has shifts and no other dataset."""
+    exam = Exam(published, replace(heads.probes[0], heads=()), images, spec, shifts=heads)
+    tables = question.measure(exam)
+    assert tables is not None
+    return tables
 
 
 @pytest.fixture(scope="module")
