@@ -98,17 +98,22 @@ def read_claims(listing: Listing, spec: DatasetSpec) -> pd.DataFrame:
     def column(name: str | None, default: Sequence[str | None]) -> Sequence[str | None]:
         return default if name is None else text(listing.table, name)
 
-    claims = {
-        "row": range(len(listing)),
+    ids = {
         "image_id": column(columns.image_id, listing.names),
-        "label": labels,
-        "part": column(columns.split, parts or nothing),
         "subject": column(columns.subject, nothing),
         "lesion": column(columns.lesion, nothing),
     }
-    for what in ("image_id", "subject", "lesion"):
+    for what, values in ids.items():
         if (name := getattr(columns, what)) is not None:
-            check_ids(claims[what], name, what.removesuffix("_id"))
+            check_ids(values, name, what.removesuffix("_id"))
+    claims = {
+        "row": range(len(listing)),
+        "image_id": ids["image_id"],
+        "label": labels,
+        "part": column(columns.split, parts or nothing),
+        "subject": ids["subject"],
+        "lesion": ids["lesion"],
+    }
     return pd.DataFrame(claims, dtype=object)
 
 
