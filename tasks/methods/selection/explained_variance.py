@@ -218,7 +218,7 @@ class EachClass:
     def open(self) -> Bool[np.ndarray, " candidate"]:
         """Tell which candidates may come next."""
         if self.insists():
-            return self._links[:, self._without].any(axis=1)
+            return np.asarray(self._links[:, self._without].any(axis=1))
         return np.full(len(self._links), self._left > 0)
 
     def insists(self) -> bool:
