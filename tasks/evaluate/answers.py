@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from curette.schemas.evaluation import ConfidenceMetricName, HeadMetricName, IntervalMethod
-from curette.schemas.probe import HeadKind, Probe
+from curette.schemas.heads import HeadKind
+from curette.schemas.probe import Probe
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Replicates, Statistic
 from curette.tasks.methods.statistics.calibration import (

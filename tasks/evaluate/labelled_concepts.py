@@ -7,11 +7,10 @@ import numpy as np
 from jaxtyping import Int
 
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.heads import card_of
 from curette.schemas.images import Truth
-from curette.schemas.probe import Head, HeadKind, Probe
+from curette.schemas.probe import Head, Probe
 from curette.schemas.screened import LabelledConcept
-
-_HEADS: tuple[HeadKind, ...] = ("concept_bottleneck", "grounded", "sparse", "prior")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,5 +63,5 @@ class LabelledConcepts:
 
 def concept_heads(probe: Probe) -> tuple[Head, ...]:
     """Return the heads with one weight a selected concept, the first of each kind."""
-    kinds = {h.facts.kind for h in probe.heads}
-    return tuple(probe.head(kind) for kind in _HEADS if kind in kinds)
+    kinds = dict.fromkeys(h.facts.kind for h in probe.heads)
+    return tuple(probe.head(kind) for kind in kinds if card_of(kind).weighs_concepts)

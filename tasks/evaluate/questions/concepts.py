@@ -74,7 +74,7 @@ def _scores(
     yield "text", of_text[:, labelled.places], labelled
     grounded = labelled.among(exam.published, {g.concept_id for g in exam.probe.grounding})
     for head in heads:
-        if head.facts.kind != "grounded":
+        if head.directions is None:
             continue
         yield "grounded", exam.features(head)[:, grounded.places], grounded
 

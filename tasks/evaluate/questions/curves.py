@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from curette.schemas.evaluation import Calibration, CurvePoint, HeadCurves, RiskPoint
-from curette.schemas.probe import HeadKind
+from curette.schemas.heads import card_of
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.calibration import (
@@ -21,19 +21,12 @@ from curette.tasks.methods.statistics.selective import risk_coverage_curve
 _MOST_POINTS = 100
 
 _Logits = Float64[np.ndarray, "image class"]
-_WITHOUT_CURVES: tuple[HeadKind, ...] = (
-    "random_concepts",
-    "random_sparse",
-    "random_directions",
-    "shuffled_labels",
-    "majority",
-)
 
 
 def measure(exam: Exam) -> tuple[HeadCurves, ...]:
-    """Return the curves of the first head of each kind but the baselines that chance makes."""
+    """Return the curves of the first head of each kind but of controls and what learned nothing."""
     kinds = dict.fromkeys(h.facts.kind for h in exam.probe.heads)
-    heads = [exam.probe.head(kind) for kind in kinds if kind not in _WITHOUT_CURVES]
+    heads = [exam.probe.head(kind) for kind in kinds if card_of(kind).worth_curves]
     return tuple(
         draw_curves(
             head.facts.name,

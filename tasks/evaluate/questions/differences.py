@@ -6,23 +6,13 @@ from math import isnan
 import numpy as np
 
 from curette.schemas.evaluation import DeLongTest, Difference, HeadMetricName
-from curette.schemas.probe import HeadKind
+from curette.schemas.heads import card_of
 from curette.tasks.evaluate.answers import HEAD_METRICS, HeadAnswers
 from curette.tasks.evaluate.exam import Exam, is_defined
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.auroc import DeLong, delong_macro
 
 _COMPARED: tuple[HeadMetricName, ...] = ("balanced_accuracy", "macro_auroc")
-_BASELINES: dict[HeadKind, tuple[HeadKind, ...]] = {
-    "linear_probe": ("majority",),
-    "concept_bottleneck": ("linear_probe", "random_concepts", "majority"),
-    "sparse": ("linear_probe", "random_sparse"),
-    "prior": ("linear_probe", "random_concepts"),
-    "hybrid": ("linear_probe", "concept_bottleneck"),
-    "grounded": ("linear_probe", "concept_bottleneck", "random_directions"),
-    "concept_matrix": ("zero_shot", "majority"),
-    "zero_shot": ("majority",),
-}
 
 
 def measure(exam: Exam) -> tuple[Difference, ...]:
@@ -53,7 +43,7 @@ def _differences(exam: Exam) -> Iterator[Difference]:
 def _pairs(heads: Sequence[HeadAnswers]) -> Iterator[tuple[int, int]]:
     """Yield each head and each of its baselines that was trained, the one nearest in NEC."""
     for number, head in enumerate(heads):
-        for kind in _BASELINES.get(head.kind, ()):
+        for kind in card_of(head.kind).baselines:
             of_kind = [i for i, other in enumerate(heads) if other.kind == kind]
             if of_kind:
                 yield number, min(of_kind, key=lambda i: abs(heads[i].nec - head.nec))

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from curette.schemas.evaluation import DisagreeingImage, Disagreement
+from curette.schemas.heads import EXPLAINED, REFERENCE
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.disagreement import compare_decisions, differing_images
@@ -14,7 +15,7 @@ _SHOWN = 8
 def measure(exam: Exam) -> Disagreement:
     """Return how two heads' decisions agree, and the images on which they differ most."""
     images = exam.images
-    first, second = exam.answers("concept_bottleneck"), exam.answers("linear_probe")
+    first, second = exam.answers(EXPLAINED), exam.answers(REFERENCE)
     said, answered = first.draws[0], second.draws[0]
     agreement = compare_decisions(images.labels, said, answered, images.groups)
     return Disagreement(

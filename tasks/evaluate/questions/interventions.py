@@ -43,8 +43,8 @@ def measure(exam: Exam) -> Interventions:
     if labelled.why_not:
         return made
     # A hybrid's residual sees the image and not its concepts: corrections leave it as it is.
-    hybrid = [h for h in exam.probe.heads if h.facts.kind == "hybrid"][:1]
-    heads = (*concept_heads(exam.probe), *hybrid)
+    hybrids = [h for h in exam.probe.heads if h.facts.inputs == "scores and vectors"]
+    heads = (*concept_heads(exam.probe), *hybrids)
     parts = [_Corrected.of(exam, head, labelled) for head in heads]
     return made.model_copy(
         update={

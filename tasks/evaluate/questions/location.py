@@ -56,7 +56,7 @@ def measure(exam: Exam) -> ConceptLocation:
     if maps.not_computable:
         return ConceptLocation(not_computable=maps.not_computable, left_out=maps.left_out)
     seen = _Seen.of(maps, exam.images)
-    heads = [head for head in concept_heads(exam.probe) if head.facts.kind != "grounded"]
+    heads = [head for head in concept_heads(exam.probe) if head.directions is None]
     said = [_speaking_for(exam, head) for head in heads]
     return ConceptLocation(
         images=len(maps.image_ids),

@@ -25,6 +25,7 @@ from curette.schemas.evaluation import (
     UnusableColumn,
     WorstSubgroup,
 )
+from curette.schemas.heads import EXPLAINED, REFERENCE
 from curette.tasks.evaluate.answers import HeadAnswers
 from curette.tasks.evaluate.exam import Exam, is_defined
 from curette.tasks.methods import metadata
@@ -55,7 +56,7 @@ def measure(exam: Exam) -> SubgroupTables:
         spec.smallest_subgroup,
         {*(spec.subgroup_columns or ()), *spec.subgroup_edges},
     )
-    heads = exam.answers("concept_bottleneck"), exam.answers("linear_probe")
+    heads = exam.answers(EXPLAINED), exam.answers(REFERENCE)
     measured = [
         measure_subgroups(images.labels, head, column, exam.bootstrap, spec)
         for column in used
