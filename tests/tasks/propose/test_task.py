@@ -248,7 +248,7 @@ def test_a_pair_of_strange_classes_is_refused(
 def test_a_server_that_fails_a_third_of_the_time_gives_the_same_candidates(
     tmp_path: Path, store: ArtifactStore, dataset: Ref[ImageDataset]
 ) -> None:
-    """The failures are of every kind that costs no waiting; tests/tasks/llm has all kinds."""
+    """The failures are of every kind that costs no waiting; methods/llm has all kinds."""
     troubles = (
         Status(429, headers=(("retry-after", "0"),)),
         Answer('{"concepts": ["cut o', finish_reason="length"),
