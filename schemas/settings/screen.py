@@ -143,7 +143,8 @@ def _as_mapping(gate: object) -> dict[str, Any]:
 @cache
 def _reader(gates: tuple[type[GateSettings], ...]) -> TypeAdapter[GateSettings]:
     """Return what reads the settings of any of the gates, told apart by `kind`."""
-    return TypeAdapter(Annotated[reduce(or_, gates), Field(discriminator="kind")])
+    union: Any = Annotated[reduce(or_, gates), Field(discriminator="kind")]
+    return TypeAdapter(union)
 
 
 def _leaves(gate: type[GateSettings]) -> list[type[GateSettings]]:
