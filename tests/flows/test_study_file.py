@@ -260,3 +260,17 @@ def test_a_run_cannot_end_with_a_stage_that_the_study_skips(
     with pytest.raises(StudyError, match=f"the stage {until}, which demo skips, since {why}"):
         start(load_study(STUDIES / "demo.yaml", changes), RunOptions(until=until))
     start(load_study(STUDIES / "demo.yaml", changes), RunOptions(until="probe"))
+
+
+def test_a_bare_name_is_a_study_that_comes_with_curette(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_study(Path("demo")) == load_study(STUDIES / "demo.yaml")
+    (tmp_path / "demo").mkdir()  # a folder is no study file
+    assert load_study(Path("demo")).name == "demo"
+
+
+def test_an_unknown_bare_name_is_answered_with_those_that_come_along() -> None:
+    with pytest.raises(StudyError, match=r"no study file dmeo here.* demo, documents, ham10000"):
+        load_study(Path("dmeo"))
