@@ -18,7 +18,7 @@ setup: .venv/.ready ## the environment in .venv, from uv.lock
 	@touch $@
 
 demo: setup ## the whole study on the demo dataset, then where its results are
-	.venv/bin/curette run flows/studies/demo.yaml --store $(STORE)
+	.venv/bin/curette run demo --store $(STORE)
 
 test: setup ## the tests
 	.venv/bin/python -m pytest

@@ -24,7 +24,7 @@ _SETTINGS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     # What the store has to say, such as that a shard of vectors is broken and made again, stands in
     # the run's log like what Prefect says; what is said outside of runs is only printed.
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "storage",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "curette.storage",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     # OpenMP's threads wait for each other by spinning. Where another process has one of the cores,
     # they spin for most of the time: training the demo's heads took 60 s so, and 2.5 s without.

@@ -274,7 +274,7 @@ def _add_machine(command: argparse.ArgumentParser) -> None:
 
 
 def _add_study(command: argparse.ArgumentParser) -> None:
-    command.add_argument("study", type=Path, metavar="STUDY.yaml", help="the study file")
+    command.add_argument("study", type=Path, metavar="STUDY.yaml", help="the study file, or `demo`")
     command.add_argument(
         "--store",
         type=Path,

@@ -103,8 +103,8 @@ def curate(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResu
     """Make a validated, published concept dataset out of a labelled image dataset and an LLM.
 
     Args:
-        study: a study file on the worker's machine, relative to the checkout, such as
-            flows/studies/demo.yaml; or the study itself, filled in here.
+        study: a study file on the worker's machine, relative to the folder that the worker runs
+            in; `demo`, which comes with curette; or the study itself, filled in here.
         options: where things are kept, which stages are repeated, on what machine.
     """
     whole = open_study(study)

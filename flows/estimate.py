@@ -8,14 +8,15 @@ from rich.table import Table
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import ClassLabel
-from curette.schemas.llm import LlmSpec, RequestForecast
+from curette.schemas.llm import RequestForecast
+from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.study import Study
 from curette.storage.responses import ResponseShelf
 from curette.tasks.annotate.asking import forecast_annotating
 from curette.tasks.methods.llm.tokens import how_counted
 from curette.tasks.priors.asking import forecast_priors
 from curette.tasks.propose.forecast import forecast_proposing, most_candidates
-from curette.tasks.screen.judge import forecast_judging
+from curette.tasks.screen.gates.judge import forecast_judging
 
 
 class Estimate(BaseModel, frozen=True):

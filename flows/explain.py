@@ -18,11 +18,13 @@ from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.embeddings import EncoderIdentity, OpenClipEncoder
+from curette.schemas.embeddings import EncoderIdentity
+from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.machine import Machine
 from curette.schemas.probe import Probe
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
@@ -84,7 +86,7 @@ def explain(
     made = run_until_probe(study, options).made
     store = ArtifactStore(options.store.resolve())
     published = store.load(ConceptDataset, made[ConceptDataset.kind])
-    head = store.load(Probe, made[Probe.kind]).head("concept_bottleneck")
+    head = store.load(Probe, made[Probe.kind]).head(EXPLAINED)
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     pixels = _pixels(store.load(ImageDataset, validated.dataset_ref), store)
 

@@ -111,8 +111,8 @@ def probe(
 
     Args:
         concept_dataset: digest of a published concept dataset in the store.
-        study: a study file on the worker's machine, relative to the checkout, such as
-            flows/studies/demo.yaml; or the study itself, filled in here.
+        study: a study file on the worker's machine, relative to the folder that the worker runs
+            in; `demo`, which comes with curette; or the study itself, filled in here.
         options: where things are kept, which stages are repeated, on what machine.
     """
     whole = open_study(study)

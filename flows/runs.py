@@ -15,7 +15,7 @@ from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.report import Report
 from curette.schemas.study import Study
 
-StudyFile = Annotated[str, Field(title="a study file", pattern=r"\.ya?ml$")]
+StudyFile = Annotated[str, Field(title="a study file", pattern=r"\.ya?ml$|^[a-z0-9-]+$")]
 StudyChoice = StudyFile | Study
 
 

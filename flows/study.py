@@ -15,8 +15,8 @@ def study(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResul
     """Curate concepts for one dataset and measure how well they explain its labels.
 
     Args:
-        study: a study file on the worker's machine, relative to the checkout, such as
-            flows/studies/demo.yaml; or the study itself, filled in here.
+        study: a study file on the worker's machine, relative to the folder that the worker runs
+            in; `demo`, which comes with curette; or the study itself, filled in here.
         options: where things are kept, which stages are repeated, on what machine.
     """
     whole = open_study(study)

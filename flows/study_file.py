@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -14,19 +14,22 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.study import Study
 
 M = TypeVar("M", bound=BaseModel)
+STUDIES: Final = Path(__file__).parent / "studies"
 
 
 def load_study(file: Path, overrides: Sequence[str] = ()) -> Study:
     """Return the study of a YAML file, its paths made absolute.
 
     Args:
-        file: the study; relative paths in it start at its folder.
+        file: the study, or the bare name of one that comes with curette, such as `demo`; relative
+            paths in it start at its folder.
         overrides: `dotted.key=value`, the value in YAML; relative paths in them start at the
             study's folder too, as if they had been written into it.
 
     Raises:
         StudyError: the file cannot be read, or anything in it is wrong: all of it is listed.
     """
+    file = _with_its_place(file)
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -43,6 +46,19 @@ def load_study(file: Path, overrides: Sequence[str] = ()) -> Study:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise StudyError("\n".join([f"{count} in the study {file}:", *problems])) from None
     return _absolute(study, file.resolve().parent)
+
+
+def _with_its_place(file: Path) -> Path:
+    """Return the file; a bare name that is no file here means a study that comes with curette."""
+    if len(file.parts) != 1 or file.suffix or file.is_file():
+        return file
+    coming = {study.stem: study for study in sorted(STUDIES.glob("*.yaml"))}
+    if file.name not in coming:
+        raise StudyError(
+            f"there is no study file {file} here, and none of that name comes with curette: name a "
+            f".yaml file, or one of {', '.join(coming)}"
+        )
+    return coming[file.name]
 
 
 def _parse(file: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
@@ -170,7 +186,8 @@ def _models(loc: Sequence[int | str]) -> list[type[BaseModel]]:
 
 def _of_annotation(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
+        heirs = annotation.__subclasses__()  # gates are known by what they are below
+        return [annotation, *(m for heir in heirs for m in _of_annotation(heir))]
     if get_origin(annotation) in (Union, UnionType, dict, tuple) or get_args(annotation):
         return [m for a in get_args(annotation) for m in _of_annotation(a)]
     return []

@@ -2,64 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Self
 
 import numpy as np
 from jaxtyping import Bool, Float32
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 from safetensors.numpy import load_file, save_file
 
 from curette.schemas.artifact import Artifact, JsonArtifact, write_json
+from curette.schemas.heads import FewShotBaseline, HeadKind
 
-ChosenFewShotHead = Literal[
-    "concept_bottleneck",
-    "sparse",
-    "hybrid",
-    "prior",
-    "pulled_hybrid",
-    "concept_matrix",
-    "zero_shot",
-    "averaged_linear_probe",
-    "nearest_mean",
-    "shrinkage_discriminant",
-    "random_concepts",
-    "shuffled_prior",
-    "shuffled_labels",
-    "majority",
-]
-FewShotHeadKind = Literal["linear_probe", ChosenFewShotHead]
-FewShotBaseline = Literal[FewShotHeadKind, "best_probe"]
-ON_CONCEPTS: tuple[FewShotHeadKind, ...] = (
-    *("concept_bottleneck", "sparse", "hybrid", "prior", "pulled_hybrid", "concept_matrix"),
-)
-TUNED_PROBES: tuple[FewShotHeadKind, ...] = (
-    *("linear_probe", "nearest_mean", "shrinkage_discriminant"),
-)
 _MOST_LOGITS = 2**24  # held at a time, or those of one draw
-
-
-class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
-    """How few images are drawn, how often, and which heads are trained on them.
-
-    How they are trained is the probe's: `ProbeSpec`.
-    """
-
-    shots: tuple[int, ...] = Field(
-        default=(1, 2, 4, 8, 16), description="images a class; all of them are always the last"
-    )
-    seeds: int = Field(
-        default=5, ge=1, le=1000, description="draws of each size; papers want 20 or more"
-    )
-    heads: tuple[ChosenFewShotHead, ...] = Field(
-        default=get_args(ChosenFewShotHead),
-        description="trained beside the tuned linear probe, which always is",
-    )
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        if list(self.shots) != sorted(set(self.shots)) or min(self.shots, default=1) < 1:
-            raise ValueError("shots must be some rising numbers from 1 on")
-        return self
 
 
 class FewShotDraw(BaseModel, frozen=True):
@@ -89,7 +42,7 @@ class FewShotHeads(Artifact):
     kind: ClassVar[str] = "few-shot-heads"
 
     class_keys: tuple[str, ...]
-    heads: tuple[FewShotHeadKind, ...]
+    heads: tuple[HeadKind, ...]
     shots: tuple[int | None, ...]
     """Of each draw."""
     seeds: tuple[int, ...]
@@ -156,7 +109,7 @@ class FewShotHeads(Artifact):
 
 class _HeadsFile(BaseModel, frozen=True):
     class_keys: tuple[str, ...]
-    heads: tuple[FewShotHeadKind, ...]
+    heads: tuple[HeadKind, ...]
     shots: tuple[int | None, ...]
     seeds: tuple[int, ...]
     skipped: tuple[str, ...]
@@ -166,7 +119,7 @@ class FewShotPoint(BaseModel, frozen=True):
     """Balanced accuracy of one head at one number of shots, the mean over seeds."""
 
     shots: int | None = Field(description="nothing: all training images")
-    head: FewShotHeadKind
+    head: HeadKind
     value: float
     low: float
     high: float
@@ -177,9 +130,9 @@ class FewShotLead(BaseModel, frozen=True):
     """How far a head is ahead of another on the same draws and resamples."""
 
     shots: int | None
-    head: FewShotHeadKind
+    head: HeadKind
     baseline: FewShotBaseline = Field(
-        description="best_probe: whichever of `TUNED_PROBES` is best on the resample itself"
+        description="best_probe: whichever tuned probe is best on the resample itself"
     )
     value: float
     low: float
@@ -188,7 +141,7 @@ class FewShotLead(BaseModel, frozen=True):
 
 
 class FewShotCurves(BaseModel, frozen=True):
-    """Points and leads, by shots; tasks/evaluate/few_shot_curves.py."""
+    """Points and leads, by shots; tasks/evaluate/questions/few_shots.py."""
 
     points: tuple[FewShotPoint, ...]
     leads: tuple[FewShotLead, ...]

@@ -255,7 +255,12 @@ def _digest(artifact: Artifact, files: dict[str, PayloadFile], recipe: Recipe) -
 
 @cache
 def _code_commit() -> str | None:
-    """Return the checkout's commit, or None where there is no git checkout."""
+    """Return the checkout's commit, or None where curette is installed.
+
+    An installed curette may lie inside somebody else's checkout, whose commit would say nothing.
+    """
+    if not (_PROJECT / ".git").exists():
+        return None
     command = ["git", "-C", str(_PROJECT), "describe", "--always", "--dirty=+dirty", "--abbrev=40"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)

@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from curette.schemas.candidates import Candidate, DocumentOrigin, FileOrigin, LlmOrigin
-from curette.schemas.concept_dataset import ConceptDataset, PublishSpec
+from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import SPLITS
 from curette.schemas.llm import Usage
+from curette.schemas.settings.publish import PublishSpec
 from curette.tasks.publish.markdown import Markdown, indented, render
 from curette.tasks.publish.parts import Parts
 
@@ -158,10 +159,17 @@ def _counted(reasons: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _flat(settings: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
-        for name, value in settings.items()
-    ]
+    """Return names and values; of a list of kinds the kinds, then each one's own settings."""
+    flat = []
+    for name, value in settings.items():
+        listed = value if isinstance(value, list) else [value]
+        kinds = [entry for entry in listed if isinstance(entry, dict) and "kind" in entry]
+        shown = [entry["kind"] for entry in kinds] or listed
+        flat.append((name, ", ".join(map(str, shown))))
+        for entry in kinds:
+            own = {key: v for key, v in entry.items() if key != "kind"}
+            flat += [(f"{entry['kind']}.{key}", told) for key, told in _flat(own)]
+    return flat
 
 
 def _lineage(parts: Parts) -> list[object]:

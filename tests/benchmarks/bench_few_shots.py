@@ -23,20 +23,16 @@ from sklearn.neighbors import NearestCentroid
 
 from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
-from curette.schemas.concepts import SelectSpec
 from curette.schemas.embeddings import EncoderIdentity
-from curette.schemas.few_shots import (
-    ChosenFewShotHead,
-    FewShotCurves,
-    FewShotDraw,
-    FewShotDraws,
-    FewShotSpec,
-)
+from curette.schemas.few_shots import FewShotCurves, FewShotDraw, FewShotDraws
+from curette.schemas.heads import HeadKind
 from curette.schemas.images import SPLITS, ClassLabel
 from curette.schemas.priors import Prior
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.tasks.draw.few_shots import draw_few_shots
-from curette.tasks.evaluate.few_shot_curves import few_shot_curves
+from curette.tasks.evaluate.questions.few_shots import few_shot_curves
 from curette.tasks.ingest.splits import deal_groups
 from curette.tasks.methods.selection.labo import choose_concepts
 from curette.tasks.methods.solvers.head_batch import SHRINKAGES
@@ -49,7 +45,7 @@ KEYS, NAMES = ("nevus", "melanoma"), ("Nevus", "Melanoma")
 SELECT, SPEC = SelectSpec(per_class=8), FewShotSpec(seeds=20)
 RESAMPLES, EVERY = 2000, 20
 PROTOCOL = Target("<=", 60)
-CLOSED_FORM: tuple[ChosenFewShotHead, ...] = ("nearest_mean", "shrinkage_discriminant")
+CLOSED_FORM: tuple[HeadKind, ...] = ("nearest_mean", "shrinkage_discriminant")
 
 
 class Row(NamedTuple):
@@ -117,7 +113,7 @@ def _compare(
     name: str,
     published: ConceptDataset,
     draws: FewShotDraws,
-    heads: tuple[ChosenFewShotHead, ...],
+    heads: tuple[HeadKind, ...],
 ) -> Row:
     """Train the linear probe and these heads with both."""
     spec = SPEC.model_copy(update={"heads": heads})
@@ -222,7 +218,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def _scikit_learn_loop(
     published: ConceptDataset,
     draws: tuple[FewShotDraw, ...],
-    heads: tuple[ChosenFewShotHead, ...],
+    heads: tuple[HeadKind, ...],
 ) -> None:
     """Train one by one on every draw; settings are judged on validation images."""
     ids = published.images["image_id"].to_numpy()

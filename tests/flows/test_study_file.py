@@ -8,9 +8,9 @@ from curette.flows.runs import start
 from curette.flows.stages import RunOptions
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import FileSource, RecordedSource
-from curette.schemas.embeddings import OpenClipEncoder
-from curette.schemas.images import FolderSource, TableSource
+from curette.schemas.settings.encoder import OpenClipEncoder
+from curette.schemas.settings.ingest import FolderSource, TableSource
+from curette.schemas.settings.propose import FileSource, RecordedSource
 from curette.schemas.study import StageName
 
 STUDIES = Path(__file__).parents[2] / "flows" / "studies"
@@ -88,7 +88,7 @@ def test_an_override_may_make_new_sections(tmp_path: Path) -> None:
     file = _write(tmp_path, GOOD)
     study = load_study(file, ["select.per_class=4", "screen.gates=[form]"])
     assert study.select.per_class == 4
-    assert study.screen.gates == ("form",)
+    assert study.screen.names == ("form",)
 
 
 @pytest.mark.parametrize(
@@ -260,3 +260,17 @@ def test_a_run_cannot_end_with_a_stage_that_the_study_skips(
     with pytest.raises(StudyError, match=f"the stage {until}, which demo skips, since {why}"):
         start(load_study(STUDIES / "demo.yaml", changes), RunOptions(until=until))
     start(load_study(STUDIES / "demo.yaml", changes), RunOptions(until="probe"))
+
+
+def test_a_bare_name_is_a_study_that_comes_with_curette(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_study(Path("demo")) == load_study(STUDIES / "demo.yaml")
+    (tmp_path / "demo").mkdir()  # a folder is no study file
+    assert load_study(Path("demo")).name == "demo"
+
+
+def test_an_unknown_bare_name_is_answered_with_those_that_come_along() -> None:
+    with pytest.raises(StudyError, match=r"no study file dmeo here.* demo, documents, ham10000"):
+        load_study(Path("dmeo"))

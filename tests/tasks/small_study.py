@@ -10,7 +10,7 @@ import pandas as pd
 
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin, LlmOrigin, concept_id
-from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick, SelectSpec
+from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick
 from curette.schemas.embeddings import (
     EncoderIdentity,
     ImageEmbeddings,
@@ -27,7 +27,9 @@ from curette.schemas.index import (
     vectors_sha256,
 )
 from curette.schemas.priors import Prior, Priors
-from curette.schemas.screened import Drop, ScreenedSet, ScreenSpec
+from curette.schemas.screened import Drop, ScreenedSet
+from curette.schemas.settings.screen import ScreenSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.storage.store import ArtifactStore
 
 CLASSES = (
@@ -155,7 +157,7 @@ def small_study() -> SmallStudy:
         candidates=CandidateSet(
             candidates=candidates, source="answers recorded earlier", recorded=True
         ),
-        screened=ScreenedSet(kept=kept, dropped=dropped, gates=ScreenSpec().gates),
+        screened=ScreenedSet(kept=kept, dropped=dropped, gates=ScreenSpec().names),
         concepts=concepts,
         priors=Priors(
             class_keys=keys,

@@ -9,18 +9,18 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
-from curette.schemas.candidates import (
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
+from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.settings.llm import LlmPrices, LlmSpec
+from curette.schemas.settings.propose import (
     ASPECTS,
-    CandidateSet,
     ClassPromptSource,
     ContrastSource,
     ProposeSource,
     ProposeSpec,
     Sampling,
 )
-from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
-from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
-from curette.schemas.llm import LlmPrices, LlmSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.propose.task import STAGE, propose_concepts
 from tests.servers import Answer, ChatServer, Status, chat_server, in_turn
@@ -248,7 +248,7 @@ def test_a_pair_of_strange_classes_is_refused(
 def test_a_server_that_fails_a_third_of_the_time_gives_the_same_candidates(
     tmp_path: Path, store: ArtifactStore, dataset: Ref[ImageDataset]
 ) -> None:
-    """The failures are of every kind that costs no waiting; tests/tasks/llm has all kinds."""
+    """The failures are of every kind that costs no waiting; methods/llm has all kinds."""
     troubles = (
         Status(429, headers=(("retry-after", "0"),)),
         Answer('{"concepts": ["cut o', finish_reason="length"),
