@@ -34,13 +34,13 @@ class Strategy:
     """Share of the images it decides that are of this class."""
 
 
-def deciding_concepts(
+def concept_leads(
     weights: Float64[np.ndarray, "class concept"],
     scores: Float64[np.ndarray, "image concept"],
     reference: Float64[np.ndarray, " concept"],
     called: Int[np.ndarray, " image"],
-) -> Int[np.ndarray, " image"]:
-    """Return the concept that decides each image, of equals the first.
+) -> Float64[np.ndarray, "image concept"]:
+    """Return what each concept adds to the class that an image is called; the largest decides.
 
     Args:
         weights: of the head.
@@ -48,8 +48,7 @@ def deciding_concepts(
         reference: the scores of an average image.
         called: the class that the head gives each image.
     """
-    ahead = (weights - weights.mean(axis=0))[called]
-    return (ahead * (scores - reference)).argmax(axis=1)
+    return (weights - weights.mean(axis=0))[called] * (scores - reference)
 
 
 def find_strategies(

@@ -7,7 +7,7 @@ from jaxtyping import Float64, Int
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.methods.statistics.strategies import (
     Strategy,
-    deciding_concepts,
+    concept_leads,
     find_strategies,
 )
 
@@ -18,6 +18,10 @@ CLASSES, CONCEPTS, IMAGES = 3, 5, 60
 def drawn() -> tuple[Float64[np.ndarray, "k m"], Float64[np.ndarray, "n m"]]:
     generator = np.random.default_rng(7)
     return generator.normal(size=(CLASSES, CONCEPTS)), generator.normal(size=(IMAGES, CONCEPTS))
+
+
+def _deciding(*given: np.ndarray) -> Int[np.ndarray, " image"]:
+    return concept_leads(*given).argmax(axis=1)
 
 
 def _strategies(
@@ -41,7 +45,7 @@ def test_the_deciding_concept_is_the_one_whose_removal_costs_the_class_the_most(
         logits = weights @ row
         return float(logits[called[image]] - logits.mean())
 
-    for i, decides in enumerate(deciding_concepts(weights, scores, reference, called)):
+    for i, decides in enumerate(_deciding(weights, scores, reference, called)):
         lost = []
         for j in range(CONCEPTS):
             occluded = scores[i].copy()
@@ -56,8 +60,8 @@ def test_a_number_added_to_a_column_changes_no_strategy(
     weights, scores = drawn
     called = (scores @ weights.T).argmax(axis=1)
     moved = weights + np.array([3.0, -2.0, 0.0, 9.0, 1.0])
-    before = deciding_concepts(weights, scores, scores.mean(axis=0), called)
-    assert (deciding_concepts(moved, scores, scores.mean(axis=0), called) == before).all()
+    before = _deciding(weights, scores, scores.mean(axis=0), called)
+    assert (_deciding(moved, scores, scores.mean(axis=0), called) == before).all()
 
 
 def test_prevalence_and_reliability_are_the_shares_that_counting_finds() -> None:
@@ -80,9 +84,7 @@ def test_the_prevalences_of_a_class_sum_to_one_and_intervals_hold_their_values(
     weights, scores = drawn
     called = (scores @ weights.T).argmax(axis=1)
     labels = np.random.default_rng(1).integers(0, CLASSES, IMAGES)
-    found = _strategies(
-        called, deciding_concepts(weights, scores, scores.mean(axis=0), called), labels
-    )
+    found = _strategies(called, _deciding(weights, scores, scores.mean(axis=0), called), labels)
     for k in np.unique(called):
         assert sum(s.prevalence.value for s in found if s.class_index == k) == pytest.approx(1)
     for s in found:
