@@ -14,8 +14,9 @@ from curette.schemas.screened import JudgeReport, ScreenedSet, ScreenSpec
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.methods.llm.asking import Answered, Question, ask, usage_of
+from curette.tasks.methods.llm.each import Each
 from curette.tasks.screen.gates import NEEDS_IMAGES, Circumstances, require_every_class, screen
-from curette.tasks.screen.judge import Asking, Verdicts
+from curette.tasks.screen.judge import Asking
 from curette.tasks.screen.training import training_images
 from curette.tasks.stage import Stage, leave_table, progress
 
@@ -76,7 +77,7 @@ def _asking(
             "`judge` out of `screen`"
         )
 
-    def put(questions: Sequence[Question[Verdicts]]) -> tuple[list[Answered[Verdicts]], Usage]:
+    def put(questions: Sequence[Question[Each]]) -> tuple[list[Answered[Each]], Usage]:
         with progress("asking the judge", len(questions)) as advance:
             answered = ask(questions, llm, ResponseShelf(store.root), spent, advance)
         return answered, usage_of(answered, llm)
