@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AliasChoices, BaseModel, Field, model_validator
 
 from curette.schemas.artifact import JsonArtifact
 from curette.schemas.few_shots import FewShotCurves
@@ -295,7 +295,7 @@ class SubgroupTables(BaseModel, frozen=True):
     unusable: tuple[UnusableColumn, ...] = ()
 
 
-class Quarrel(BaseModel, frozen=True):
+class DisagreeingImage(BaseModel, frozen=True):
     """One test image on which two heads decide differently."""
 
     image_id: str
@@ -306,7 +306,7 @@ class Quarrel(BaseModel, frozen=True):
     second_probability: float
 
 
-class Disagreement(BaseModel, frozen=True):
+class Disagreement(BaseModel, frozen=True, populate_by_name=True):
     """Where two heads part, and whether one of them is right more often there."""
 
     first: str
@@ -317,7 +317,10 @@ class Disagreement(BaseModel, frozen=True):
     both_wrong_alike: int
     both_wrong_apart: int
     p_value: float = Field(description="exact McNemar test over independent groups")
-    quarrels: tuple[Quarrel, ...] = Field(description="the most at odds first")
+    examples: tuple[DisagreeingImage, ...] = Field(
+        description="images, the surest of both heads first",
+        validation_alias=AliasChoices("examples", "quarrels"),  # as it was written once
+    )
 
 
 class Contribution(BaseModel, frozen=True):

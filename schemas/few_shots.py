@@ -165,7 +165,7 @@ class FewShotLead(BaseModel, frozen=True):
 
 
 class FewShotCurves(BaseModel, frozen=True):
-    """Points and leads, by shots; tasks/evaluate/few_shot_curves.py."""
+    """Points and leads, by shots; tasks/evaluate/questions/few_shots.py."""
 
     points: tuple[FewShotPoint, ...]
     leads: tuple[FewShotLead, ...]

@@ -296,7 +296,7 @@ class ShiftResult(BaseModel, frozen=True):
 
 
 class ShiftTables(BaseModel, frozen=True):
-    """All shifts of a study; tasks/evaluate/shift_tables.py."""
+    """All shifts of a study; tasks/evaluate/questions/shifts.py."""
 
     results: tuple[ShiftResult, ...]
     unusable: tuple[UnusableShift, ...]

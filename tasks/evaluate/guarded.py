@@ -16,7 +16,7 @@ from curette.schemas.evaluation import (
 from curette.schemas.images import Split, TestLabels
 from curette.schemas.probe import Probe
 from curette.tasks.evaluate.features import head_features
-from curette.tasks.evaluate.judging import join_test_labels
+from curette.tasks.evaluate.images import join_test_labels
 from curette.tasks.methods.statistics.holdout import Thresholdout
 from curette.tasks.methods.statistics.metrics import balanced_accuracy, confusion_matrices
 

@@ -51,8 +51,8 @@ def evaluate_probe(
     Other datasets are test images too, whose labels are read here alone.
     """
     from curette.tasks.evaluate.evaluation import evaluate_heads
+    from curette.tasks.evaluate.exam import check_askable
     from curette.tasks.evaluate.guarded import evaluate_through_holdout
-    from curette.tasks.evaluate.judging import check_askable
 
     dataset = store.load(ConceptDataset, published)
     heads = store.load(Probe, probe)

@@ -8,13 +8,13 @@ from curette.schemas.evaluation import (
     Answer,
     Calibration,
     Difference,
+    DisagreeingImage,
     Disagreement,
     Evaluation,
     GuardedEvaluation,
     HeadCurves,
     HeadMetricName,
     Metric,
-    Quarrel,
     SubgroupMetric,
     WorstSubgroup,
     tell_looks,
@@ -378,11 +378,11 @@ def _dispute(d: Disagreement, names: _Names, book: PictureBook) -> dict[str, Any
         ],
         "first": d.first,
         "second": d.second,
-        "quarrels": [_quarrel(q, names, book) for q in d.quarrels],
+        "quarrels": [_quarrel(q, names, book) for q in d.examples],
     }
 
 
-def _quarrel(q: Quarrel, names: _Names, book: PictureBook) -> dict[str, Any]:
+def _quarrel(q: DisagreeingImage, names: _Names, book: PictureBook) -> dict[str, Any]:
     return {
         "image_id": q.image_id,
         "css": book.css(q.image_id),

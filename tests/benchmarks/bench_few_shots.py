@@ -36,7 +36,7 @@ from curette.schemas.images import SPLITS, ClassLabel
 from curette.schemas.priors import Prior
 from curette.schemas.probe import ProbeSpec
 from curette.tasks.draw.few_shots import draw_few_shots
-from curette.tasks.evaluate.few_shot_curves import few_shot_curves
+from curette.tasks.evaluate.questions.few_shots import few_shot_curves
 from curette.tasks.ingest.splits import deal_groups
 from curette.tasks.methods.selection.labo import choose_concepts
 from curette.tasks.methods.solvers.head_batch import SHRINKAGES

@@ -32,7 +32,8 @@ from curette.schemas.index import ConceptIndex, Hit
 from curette.schemas.priors import Priors
 from curette.schemas.probe import ProbeSpec
 from curette.schemas.report import ReportSpec
-from curette.schemas.screened import Drop, ScreenedSet, ScreenSpec
+from curette.schemas.screened import Drop, ScreenedSet
+from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.probe.heads import train_heads
@@ -92,7 +93,7 @@ def material() -> Material:
                     reason=HOSTILE,
                 ),
             ),
-            gates=ScreenSpec().gates,
+            gates=ScreenSpec().names,
         ),
         candidates=CandidateSet(
             candidates=published.pool,
@@ -287,9 +288,9 @@ def test_calibration_is_told_before_and_after(page: str, material: Material) -> 
 
 def test_the_quarrels_are_shown_with_their_images(page: str, material: Material) -> None:
     d = _in_full(material).disagreement
-    assert d.quarrels
-    for quarrel in d.quarrels:
-        assert f"<small>{quarrel.image_id}</small>" in page
+    assert d.examples
+    for example in d.examples:
+        assert f"<small>{example.image_id}</small>" in page
     for count in (d.both_right, d.only_first_right, d.only_second_right, d.both_wrong_apart):
         assert f"<td>{count}</td>" in page
     assert "McNemar" in page

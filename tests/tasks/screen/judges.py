@@ -10,7 +10,7 @@ from curette.schemas.responses import LlmResponse
 from curette.tasks.methods.llm.asking import Answered, Question
 from curette.tasks.methods.llm.each import Each
 from curette.tasks.methods.llm.reading import Unusable, read_answer
-from curette.tasks.screen.judge import planted_statements
+from curette.tasks.screen.gates.judge import planted_statements
 
 Opinion = Callable[[str], bool]
 
