@@ -18,8 +18,10 @@ from pathlib import Path
 from string import Template
 from typing import Final, Literal
 
-from curette.schemas.annotations import ANSWERS, AnnotateSpec, ReportAnswer
-from curette.schemas.llm import LlmSpec, RequestForecast, Usage
+from curette.schemas.annotations import ANSWERS, ReportAnswer
+from curette.schemas.llm import RequestForecast, Usage
+from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
 from curette.tasks.methods.llm.each import Each, each_form
 from curette.tasks.methods.llm.quoting import quotable

@@ -20,15 +20,10 @@ from typing import Final
 
 from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.images import ClassLabel
-from curette.schemas.llm import LlmSpec, RequestForecast, Usage
-from curette.schemas.priors import (
-    QUESTIONS,
-    AskedPriors,
-    PlantedAnswers,
-    PriorQuestion,
-    PriorSpec,
-    Votes,
-)
+from curette.schemas.llm import RequestForecast, Usage
+from curette.schemas.priors import QUESTIONS, PlantedAnswers, PriorQuestion, Votes
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.priors import AskedPriors, PriorSpec
 from curette.tasks.methods.llm.asking import AnswerForm, Answers, Question, ask, usage_of
 from curette.tasks.methods.llm.each import Each, each_form
 from curette.tasks.methods.llm.quoting import quotable

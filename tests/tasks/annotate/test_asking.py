@@ -2,9 +2,10 @@ import re
 
 import pytest
 
-from curette.schemas.annotations import AnnotateSpec, ReportAnswer
-from curette.schemas.llm import LlmSpec
+from curette.schemas.annotations import ReportAnswer
 from curette.schemas.responses import LlmResponse
+from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.annotate.asking import (
     FEWEST_OF_EACH,
     answers_form,
