@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int
 
-from curette.schemas.evaluation import IntervalMethod
+from curette.schemas.settings.evaluate import IntervalMethod
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval
 
 
