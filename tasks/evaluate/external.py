@@ -14,7 +14,7 @@ from curette.schemas.embeddings import ImageEmbeddings
 from curette.schemas.external import ExternalImages
 from curette.schemas.images import ImageDataset, Split, TestLabels
 from curette.schemas.shifts import DatasetShift, ShiftPart, ShiftPartName, ShiftPlan
-from curette.tasks.evaluate.judging import ExaminedImages
+from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.alike.pairs import is_near
 
 OWN = "own"

@@ -8,14 +8,15 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import ConceptFinding, ConceptQuality, EvaluateSpec, Interventions
+from curette.schemas.evaluation import ConceptFinding, ConceptQuality, Interventions
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Probe, ProbeSpec
-from curette.tasks.evaluate.concept_interventions import measure_interventions
-from curette.tasks.evaluate.concept_quality import measure_concepts
+from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features, known_features
-from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
-from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.images import join_test_labels
+from curette.tasks.evaluate.questions import concepts, interventions
 from curette.tasks.methods.statistics.intervention import read_concepts
 from curette.tasks.probe.heads import train_heads
 from tests.tasks.published_study import KEYS, published_study
@@ -32,16 +33,15 @@ def study() -> Study:
 
 
 def quality(study: Study) -> ConceptQuality:
-    return measure_concepts(study[0], study[1], *_test_images(study), SPEC)
+    return concepts.measure(_exam(study))
 
 
-def interventions(study: Study) -> Interventions:
-    return measure_interventions(study[0], study[1], *_test_images(study), SPEC)
+def intervened(study: Study) -> Interventions:
+    return interventions.measure(_exam(study))
 
 
-def _test_images(study: Study) -> tuple[ExaminedImages, ClusterBootstrap]:
-    images = join_test_labels(study[0], study[2])
-    return images, ClusterBootstrap.of(images.groups, SPEC.resamples, SPEC.seed)
+def _exam(study: Study) -> Exam:
+    return Exam(study[0], study[1], join_test_labels(study[0], study[2]), SPEC)
 
 
 def with_truth(study: Study, key: str, truth: np.ndarray) -> Study:
@@ -168,7 +168,7 @@ def test_existence_and_importance_are_above_what_other_concepts_reach(study: Stu
 def test_without_labels_it_says_why_nothing_is_there(study: Study) -> None:
     published = study[0]
     bare = published.facts.model_copy(update={"labelled": ()})
-    for made in (quality, interventions):
+    for made in (quality, intervened):
         assert made((replace(published, facts=bare), study[1], study[2])).not_computable == (
             "no selected concept is decided by ground truth; name true/false columns, and the "
             "statements that claim them, under `dataset.attributes`, or have reports annotated"
@@ -177,7 +177,7 @@ def test_without_labels_it_says_why_nothing_is_there(study: Study) -> None:
     blank = study
     for key in KEYS:
         blank = with_truth(blank, key, nothing)
-    assert quality(blank).not_computable == interventions(blank).not_computable != ""
+    assert quality(blank).not_computable == intervened(blank).not_computable != ""
 
 
 def test_a_grounded_head_is_read_by_what_it_was_trained_on(study: Study) -> None:
@@ -195,7 +195,7 @@ def test_a_grounded_head_is_read_by_what_it_was_trained_on(study: Study) -> None
 
 
 def test_curves_start_at_each_heads_accuracy_and_end_alike(study: Study) -> None:
-    made = interventions(study)
+    made = intervened(study)
     assert 0 < made.read_wrong < 0.5
     kinds = ("concept_bottleneck", "grounded", "sparse", "prior", "hybrid")
     assert tuple(dict.fromkeys(c.head_kind for c in made.curves)) == kinds
@@ -223,7 +223,7 @@ def test_nothing_is_gained_where_truth_is_what_training_and_validation_let_one_r
     agreed = study
     for key in KEYS:
         agreed = with_truth(agreed, key, (read[:, place(published, key)] != (key == "c")) * 1.0)
-    made = interventions(agreed)
+    made = intervened(agreed)
     assert made.read_wrong == 0
     for curve in made.curves:
         if curve.head_kind == "concept_bottleneck":

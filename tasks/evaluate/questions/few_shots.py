@@ -1,4 +1,4 @@
-"""Balanced accuracy over shots, averaged over draws, with intervals.
+"""How good are heads with few images a class? Averaged over draws, with intervals.
 
 A point averages the draws (seeds) of one size. Its interval answers two questions at once: what
 would other test subjects say, and what would other draws? So a resample draws test groups with
@@ -29,9 +29,20 @@ from curette.schemas.few_shots import (
     FewShotPoint,
 )
 from curette.schemas.heads import BEST_PROBE, REFERENCE, FewShotBaseline, HeadKind, card_of
+from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 
 _PerHead = Float64[np.ndarray, "resample head"]
+
+
+def measure(exam: Exam) -> FewShotCurves | None:
+    """Return the curves; None where the study asks for no few shots."""
+    if exam.few_shots is None:
+        return None
+    vectors = exam.published.vectors[exam.rows]
+    return few_shot_curves(
+        exam.few_shots, vectors, exam.images.labels, exam.bootstrap, exam.spec.confidence
+    )
 
 
 def few_shot_curves(

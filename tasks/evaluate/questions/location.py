@@ -1,4 +1,4 @@
-"""Whether concepts that speak for a decision are seen in the lesion (CLM).
+"""Are the concepts that speak for a decision seen in the lesion (CLM)?
 
 Lesions lie mostly in the middle, and where a concept speaks they may be larger or smaller than
 elsewhere. How far its heat is ahead of others' is therefore asked among the images that its CLM is
@@ -11,22 +11,19 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
-from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import (
     ConceptLocation,
     Estimate,
-    EvaluateSpec,
     HeatExample,
     LocatedConcept,
     LocatedReasons,
     LocatedTruth,
 )
 from curette.schemas.heat_maps import HeatMaps
-from curette.schemas.probe import Head, Probe
-from curette.tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, estimate
-from curette.tasks.evaluate.features import head_features
-from curette.tasks.evaluate.judging import ExaminedImages
-from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.schemas.probe import Head
+from curette.tasks.evaluate.exam import Exam
+from curette.tasks.evaluate.images import ExaminedImages
+from curette.tasks.evaluate.labelled_concepts import LabelledConcepts, concept_heads
 from curette.tasks.methods.statistics.concept_tests import reasons, weighted_mean
 from curette.tasks.methods.statistics.pointing import (
     hottest,
@@ -46,27 +43,21 @@ _BLOCK = 2**22  # numbers held at a time
 _OfImages = Float64[np.ndarray, " image"]
 
 
-def measure_location(
-    published: ConceptDataset,
-    probe: Probe,
-    maps: HeatMaps | None,
-    images: ExaminedImages,
-    bootstrap: ClusterBootstrap,
-    spec: EvaluateSpec,
-) -> ConceptLocation:
+def measure(exam: Exam) -> ConceptLocation:
     """Hold the heat of concepts that speak for decisions against the lesions' masks.
 
     A concept speaks for a decision where its score lies above that of the average training image
     and raises the logit. Heads on grounding functions are left out: what they read is not what the
     heat is of.
     """
+    maps = exam.heat_maps
     if maps is None:
         return ConceptLocation(not_computable="the study asks for no heat maps (`locate: null`)")
     if maps.not_computable:
         return ConceptLocation(not_computable=maps.not_computable, left_out=maps.left_out)
-    seen = _Seen.of(maps, images)
-    heads = [head for head in concept_heads(probe) if head.directions is None]
-    said = [_said(published, head) for head in heads]
+    seen = _Seen.of(maps, exam.images)
+    heads = [head for head in concept_heads(exam.probe) if head.directions is None]
+    said = [_speaking_for(exam, head) for head in heads]
     return ConceptLocation(
         images=len(maps.image_ids),
         left_out=maps.left_out,
@@ -78,11 +69,11 @@ def measure_location(
         heads=tuple(
             line
             for head, of_head in zip(heads, said, strict=True)
-            for line in _of_head(head, of_head, seen, bootstrap, spec)
+            for line in _of_head(exam, head, of_head, seen)
         ),
-        concepts=tuple(_of_concepts(published, said[0], seen, bootstrap, spec)),
-        by_truth=tuple(_by_truth(published, seen, bootstrap, spec)),
-        examples=tuple(_examples(published, said[0], seen, maps, images)),
+        concepts=tuple(_of_concepts(exam, said[0], seen)),
+        by_truth=tuple(_by_truth(exam, seen)),
+        examples=tuple(_examples(exam, said[0], seen, maps)),
     )
 
 
@@ -147,26 +138,22 @@ def _most(maps: HeatMaps) -> float:
     return float(location_metric(regions, lesion).mean())
 
 
-def _said(published: ConceptDataset, head: Head) -> Float64[np.ndarray, "image concept"]:
+def _speaking_for(exam: Exam, head: Head) -> Float64[np.ndarray, "image concept"]:
     """Return how much each concept speaks for the decision about each test image, else 0."""
-    scores = head_features(published, head, published.rows("test"))
+    scores = exam.features(head)
     above = scores - head.center
     added = head.weights[head.logits(scores).argmax(1)] * above
     return np.where(above > 0, np.maximum(added, 0.0), 0.0)
 
 
 def _of_head(
-    head: Head,
-    said: Float64[np.ndarray, "image concept"],
-    seen: _Seen,
-    bootstrap: ClusterBootstrap,
-    spec: EvaluateSpec,
+    exam: Exam, head: Head, said: Float64[np.ndarray, "image concept"], seen: _Seen
 ) -> Iterator[LocatedReasons]:
     """Yield one line for each number of reasons that is looked at."""
     for count in _REASONS:
         clm, ahead, peak = seen.means(_among(reasons(said, count), said.shape[1]))
         columns = (clm, ahead, peak, clm - seen.clm.mean(1))
-        value, ahead_of_others, at_peak, ahead_of_any = _estimates(columns, bootstrap, spec)
+        value, ahead_of_others, at_peak, ahead_of_any = _estimates(exam, columns)
         if value and at_peak and ahead_of_any:
             yield LocatedReasons(
                 head=head.facts.name,
@@ -190,13 +177,10 @@ def _among(
 
 
 def _of_concepts(
-    published: ConceptDataset,
-    said: Float64[np.ndarray, "image concept"],
-    seen: _Seen,
-    bootstrap: ClusterBootstrap,
-    spec: EvaluateSpec,
+    exam: Exam, said: Float64[np.ndarray, "image concept"], seen: _Seen
 ) -> Iterator[LocatedConcept]:
     """Yield one line for each concept that speaks often enough, the best located first."""
+    published = exam.published
     counted: Bool[np.ndarray, "image concept"] = (said > 0) & ~np.isnan(seen.clm)
     often = np.flatnonzero(counted.sum(0) >= _FEWEST)
     ahead_of_others = seen.ahead(counted)
@@ -205,7 +189,7 @@ def _of_concepts(
         for j in often
         for values in (seen.clm, ahead_of_others, seen.peak)
     ]
-    estimates = iter(_estimates(columns, bootstrap, spec))
+    estimates = iter(_estimates(exam, columns))
     denied = {x.concept_id for x in published.facts.labelled if x.denied}
     lines = []
     for j, clm, ahead, peak in zip(often, estimates, estimates, estimates, strict=True):
@@ -224,15 +208,13 @@ def _of_concepts(
     yield from sorted(lines, key=lambda line: -line.clm.value)
 
 
-def _by_truth(
-    published: ConceptDataset, seen: _Seen, bootstrap: ClusterBootstrap, spec: EvaluateSpec
-) -> Iterator[LocatedTruth]:
+def _by_truth(exam: Exam, seen: _Seen) -> Iterator[LocatedTruth]:
     """Yield one line of the images that show a concept, and one of those that do not.
 
     Concepts that deny their attribute are left out: where they are true nothing is to be seen. So
     are those that only a language model's reading of reports decides: that is no ground truth.
     """
-    labelled = LabelledConcepts.of(published)
+    labelled = LabelledConcepts.of(exam.published)
     claimed = [
         j
         for j, label in enumerate(labelled.labels)
@@ -244,7 +226,7 @@ def _by_truth(
         counted = np.zeros(seen.clm.shape, dtype=bool)
         counted[:, places] = (present == shown) & known
         counted &= ~np.isnan(seen.clm)
-        clm, ahead, peak = _estimates(seen.means(counted), bootstrap, spec)
+        clm, ahead, peak = _estimates(exam, seen.means(counted))
         if clm and peak:
             yield LocatedTruth(
                 shown=shown,
@@ -265,9 +247,7 @@ def _mean_where(
         return np.asarray(np.where(counted, values, 0.0).sum(1) / counted.sum(1))
 
 
-def _estimates(
-    columns: Sequence[_OfImages], bootstrap: ClusterBootstrap, spec: EvaluateSpec
-) -> list[Estimate | None]:
+def _estimates(exam: Exam, columns: Sequence[_OfImages]) -> list[Estimate | None]:
     """Return the mean of each column over its images, all on the same resamples."""
     if not columns:
         return []
@@ -277,16 +257,11 @@ def _estimates(
     ) -> Float64[np.ndarray, "resample statistic"]:
         return np.column_stack([weighted_mean(column, weights) for column in columns])
 
-    made = bootstrap.replicate(statistic, spec.interval)
-    return [estimate(x) for x in made.intervals(spec.interval, spec.confidence)]
+    return exam.estimates(statistic)
 
 
 def _examples(
-    published: ConceptDataset,
-    said: Float64[np.ndarray, "image concept"],
-    seen: _Seen,
-    maps: HeatMaps,
-    images: ExaminedImages,
+    exam: Exam, said: Float64[np.ndarray, "image concept"], seen: _Seen, maps: HeatMaps
 ) -> Iterator[HeatExample]:
     """Yield strongest reasons from the worst located to the best, evenly over all images."""
     reason = reasons(said, 1)
@@ -294,11 +269,11 @@ def _examples(
     order = np.argsort(clm, kind="stable")[: int((~np.isnan(clm)).sum())]
     row_of = {image_id: row for row, image_id in enumerate(maps.image_ids)}
     for i in _evenly(order, _EXAMPLES):
-        image_id, concept = images.ids[i], reason[i, 0]
+        image_id, concept = exam.images.ids[i], reason[i, 0]
         heat = maps.heat[row_of[image_id], concept].astype(np.float64)
         yield HeatExample(
             image_id=image_id,
-            text=published.concepts[concept].text,
+            text=exam.published.concepts[concept].text,
             clm=float(clm[i]),
             heat=tuple(tuple(row) for row in heat.round(4).tolist()),
         )

@@ -1,4 +1,4 @@
-"""Metrics by sex, age, site or skin tone: which columns can be used, and what they show.
+"""For whom does it hold? Metrics by sex, age, site or skin tone.
 
 Nobody may be recognised in a table: a value is named only if at least 10 independent groups
 (people, lesions) carry it. Smaller ones are merged into "other", and hidden where that is still
@@ -10,18 +10,28 @@ far as they have the same ones: each line carries its number of classes.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import isnan
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int, Shaped
 
-from curette.schemas.evaluation import IntervalMethod, MetricName
+from curette.schemas.evaluation import (
+    MetricName,
+    SubgroupMetric,
+    SubgroupTables,
+    UnusableColumn,
+    WorstSubgroup,
+)
+from curette.schemas.heads import EXPLAINED, REFERENCE
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.tasks.evaluate.answers import HeadAnswers
+from curette.tasks.evaluate.exam import Exam, is_defined
+from curette.tasks.methods import metadata
 from curette.tasks.methods.metadata import (
     MOST_VALUES,
     Subgroups,
-    UnusableColumn,
     names_single_images,
     read_column,
 )
@@ -30,7 +40,34 @@ from curette.tasks.methods.statistics.metrics import METRICS, metrics_of
 
 SMALLEST_SUBGROUP = 10  # independent groups
 _OTHER = "other"
+_SHOWN: tuple[MetricName, ...] = ("accuracy", "balanced_accuracy", "macro_auroc")
 _LOWER_IS_BETTER: tuple[MetricName, ...] = ("expected_calibration_error", "log_loss")
+
+
+def measure(exam: Exam) -> SubgroupTables:
+    """Return three metrics of two heads on every subgroup, and where each is worst."""
+    spec, images = exam.spec, exam.images
+    known = [str(c) for c in images.metadata.columns]
+    wanted = known if spec.subgroup_columns is None else list(spec.subgroup_columns)
+    used, unusable = find_subgroups(
+        images.metadata[wanted],
+        images.groups,
+        spec.subgroup_edges,
+        spec.smallest_subgroup,
+        {*(spec.subgroup_columns or ()), *spec.subgroup_edges},
+    )
+    heads = exam.answers(EXPLAINED), exam.answers(REFERENCE)
+    measured = [
+        measure_subgroups(images.labels, head, column, exam.bootstrap, spec)
+        for column in used
+        for head in heads
+    ]
+    return SubgroupTables(
+        smallest=spec.smallest_subgroup,
+        metrics=tuple(line for lines, _ in measured for line in lines if line.name in _SHOWN),
+        worst=tuple(line for _, worst in measured for line in worst if line.name in _SHOWN),
+        unusable=unusable,
+    )
 
 
 # --- columns ---------------------------------------------------------------------------------
@@ -58,7 +95,7 @@ def find_subgroups(
     for column in table.columns:
         if str(column) not in asked_for and names_single_images(str(column), table[column]):
             reason = "names single images instead of groups of them"
-            unusable.append(UnusableColumn(str(column), reason))
+            unusable.append(UnusableColumn(column=str(column), reason=reason))
             continue
         read = read_column(str(column), table[column], edges.get(str(column)))
         if isinstance(read, Subgroups):
@@ -66,13 +103,13 @@ def find_subgroups(
         if isinstance(read, Subgroups):
             used.append(read)
         else:
-            unusable.append(read)
+            unusable.append(UnusableColumn(column=read.column, reason=read.reason))
     return tuple(used), tuple(unusable)
 
 
 def _merge_small(
     read: Subgroups, groups: Shaped[np.ndarray, " image"], smallest: int
-) -> Subgroups | UnusableColumn:
+) -> Subgroups | metadata.UnusableColumn:
     """Keep the largest subgroups, at most 12; merge the rest into "other" or hide it."""
     _, group_of = np.unique(groups, return_inverse=True)
     sizes = [len(np.unique(group_of[read.of_image == i])) for i in range(len(read.names))]
@@ -89,7 +126,7 @@ def _merge_small(
     else:
         of_image = np.where(of_image == len(kept), -1, of_image)
     if len(names) < 2:
-        return UnusableColumn(
+        return metadata.UnusableColumn(
             read.column, f"fewer than two values are carried by {smallest} independent groups"
         )
     return replace(read, names=names, of_image=of_image.astype(np.int64))
@@ -98,49 +135,21 @@ def _merge_small(
 # --- metrics ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class SubgroupMetric:
-    """One metric on one subgroup; `groups` and not those of the interval are its evidence."""
+def measure_subgroups(
+    labels: Int[np.ndarray, " image"],
+    head: HeadAnswers,
+    subgroups: Subgroups,
+    bootstrap: ClusterBootstrap,
+    spec: EvaluateSpec,
+) -> tuple[list[SubgroupMetric], list[WorstSubgroup]]:
+    """Return every defined metric on every subgroup, and the worst subgroup by each metric.
 
-    column: str
-    subgroup: str
-    images: int
-    groups: int
-    classes: int
-    metric: MetricName
-    interval: Interval
-
-
-@dataclass(frozen=True)
-class WorstSubgroup:
-    """The subgroup with the worst value, and the interval of the worst value.
-
-    In each resample the worst may be another one, so that the interval holds the doubt about which
+    In each resample the worst may be another one, so that its interval holds the doubt about which
     it is; the lowest of several noisy values lies too low, and more so the more subgroups there
     are.
     """
-
-    column: str
-    subgroup: str
-    metric: MetricName
-    interval: Interval
-
-
-def measure_subgroups(
-    labels: Int[np.ndarray, " image"],
-    draws: Sequence[Float64[np.ndarray, "image class"]],
-    subgroups: Subgroups,
-    bootstrap: ClusterBootstrap,
-    method: IntervalMethod,
-    confidence: float,
-) -> tuple[tuple[SubgroupMetric, ...], tuple[WorstSubgroup, ...]]:
-    """Return every defined metric on every subgroup, and the worst subgroup by each metric.
-
-    Args:
-        draws: probabilities of a head; of several random draws, to be averaged, where it has them.
-    """
     count, metrics = len(subgroups.names), len(METRICS)
-    measures = [metrics_by_subgroup_of(labels, p, subgroups.of_image, count) for p in draws]
+    measures = [metrics_by_subgroup_of(labels, p, subgroups.of_image, count) for p in head.draws]
 
     def statistic(
         weights: Float64[np.ndarray, "resample image"],
@@ -149,38 +158,51 @@ def measure_subgroups(
         together = np.concatenate([values, _worst(values)[:, None]], axis=1)
         return together.reshape(len(weights), -1)
 
-    replicates = bootstrap.replicate(statistic, method)
-    intervals = replicates.intervals(method, confidence)
+    replicates = bootstrap.replicate(statistic, spec.interval)
+    intervals = replicates.intervals(spec.interval, spec.confidence)
     lines = [
         SubgroupMetric(
+            head=head.name,
             column=subgroups.column,
             subgroup=name,
             images=int(here.sum()),
             groups=len(np.unique(bootstrap.membership[here])),
             classes=len(np.unique(labels[here])),
-            metric=metric,
-            interval=intervals[i * metrics + j],
+            name=metric,
+            **_numbers(intervals[i * metrics + j]),
         )
         for i, name in enumerate(subgroups.names)
         for here in (subgroups.of_image == i,)
         for j, metric in enumerate(METRICS)
+        if is_defined(intervals[i * metrics + j])
     ]
-    shown = tuple(line for line in lines if not isnan(line.interval.value))
-    worst = tuple(
+    worst = [
         WorstSubgroup(
+            head=head.name,
             column=subgroups.column,
             subgroup=next(
-                line.subgroup
-                for line in shown
-                if line.metric == metric and line.interval.value == interval.value
+                name
+                for i, name in enumerate(subgroups.names)
+                if intervals[i * metrics + j].value == interval.value
             ),
-            metric=metric,
-            interval=interval,
+            name=metric,
+            **_numbers(interval),
         )
-        for metric, interval in zip(METRICS, intervals[count * metrics :], strict=True)
-        if not isnan(interval.value)
-    )
-    return shown, worst
+        for j, (metric, interval) in enumerate(
+            zip(METRICS, intervals[count * metrics :], strict=True)
+        )
+        if is_defined(interval)
+    ]
+    return lines, worst
+
+
+def _numbers(interval: Interval) -> dict[str, Any]:
+    return {
+        "value": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "method": interval.method,
+    }
 
 
 def metrics_by_subgroup_of(

@@ -10,24 +10,20 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_sco
 
 from curette.schemas.artifact import Recipe
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.evaluation import EvaluateSpec, Evaluation
+from curette.schemas.evaluation import Evaluation
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import ProbeSpec
-from curette.schemas.shifts import (
-    ConfoundedShift,
-    DomainShift,
-    ShiftHeads,
-    ShiftResult,
-    ShiftTables,
-    UnusableShift,
-)
+from curette.schemas.settings.draw import ConfoundedShift, DomainShift
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.settings.select import SelectSpec
+from curette.schemas.shifts import ShiftHeads, ShiftResult, ShiftTables, UnusableShift
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features
-from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
-from curette.tasks.evaluate.shift_tables import measure_shifts
+from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
+from curette.tasks.evaluate.questions import shifts as question
 from curette.tasks.evaluate.task import evaluate_probe
 from tests.tasks.published_study import KEYS, published_study, with_people
 
@@ -54,6 +50,16 @@ def heads(study: tuple[ConceptDataset, TestLabels]) -> ShiftHeads:
 @pytest.fixture(scope="module")
 def images(study: tuple[ConceptDataset, TestLabels]) -> ExaminedImages:
     return join_test_labels(*study)
+
+
+def measure_shifts(
+    published: ConceptDataset, heads: ShiftHeads, images: ExaminedImages, spec: EvaluateSpec
+) -> ShiftTables:
+    """Measure a study that has shifts and no other dataset."""
+    exam = Exam(published, replace(heads.probes[0], heads=()), images, spec, shifts=heads)
+    tables = question.measure(exam)
+    assert tables is not None
+    return tables
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What heads that were trained under a shift are worth in and out of domain.
+"""How good are heads in and out of domain, when trained under a shift?
 
 Test images are sides here, the one place where their labels are read. In a domain shift the column
 parts them. In a confounded one every image counts on both sides, by weights under which label and
@@ -24,28 +24,29 @@ from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import EvaluateSpec, MetricName
+from curette.schemas.evaluation import MetricName
 from curette.schemas.heads import EXPLAINED, REFERENCE
 from curette.schemas.images import METADATA
 from curette.schemas.probe import Probe
+from curette.schemas.settings.draw import ConfoundedShift, ShiftSpec
+from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.shifts import (
-    ConfoundedShift,
     ConfounderScore,
     ShiftHeads,
     ShiftMetricName,
     ShiftPart,
     ShiftPlan,
     ShiftResult,
-    ShiftSpec,
     ShiftTables,
     ShiftValue,
     UnusableShift,
     WorstGroup,
 )
+from curette.tasks.evaluate.answers import HeadAnswers, answers_of
+from curette.tasks.evaluate.exam import Exam, is_defined
 from curette.tasks.evaluate.external import ExternalTest, join_external, plan_external
 from curette.tasks.evaluate.features import features_of
-from curette.tasks.evaluate.judging import ExaminedImages, Judged, judge_heads
-from curette.tasks.evaluate.quality import is_defined
+from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.confounding import describe_part, reverse_pairing, weigh_confounded
 from curette.tasks.methods.metadata import name_values
 from curette.tasks.methods.statistics.bootstrap import (
@@ -72,50 +73,36 @@ class _Unusable(Exception):
     """These test images cannot show the shift."""
 
 
-def measure_shifts(
-    published: ConceptDataset,
-    heads: ShiftHeads,
-    images: ExaminedImages,
-    spec: EvaluateSpec,
-    probe: Probe | None = None,
-    external: Sequence[ExternalTest] = (),
-) -> ShiftTables:
-    """Measure the heads of every shift; a shift that too few images are left for says so.
+def measure(exam: Exam) -> ShiftTables | None:
+    """Measure the heads of every shift, and the study's own on other datasets.
 
-    Args:
-        published: the whole dataset, whose test split `images` is.
-        heads: of every shift.
-        images: the test images with their labels.
-        spec: resamples, confidence, and how many groups are enough.
-        probe: the heads of the whole training split, which other datasets are asked.
-        external: the other datasets.
+    A shift that too few images are left for says so. None where the study has no shift.
     """
+    if exam.shifts is None and not exam.external:
+        return None
+    heads = exam.shifts or ShiftHeads((), ())
     measurements: list[tuple[str, Callable[[], ShiftResult]]] = [
-        (plan.spec.title, partial(_measure, published, plan, shifted, images, spec))
+        (plan.spec.title, partial(_measure, exam, plan, shifted))
         for plan, shifted in zip(heads.plans, heads.probes, strict=True)
     ]
-    if probe:
-        measurements += [
-            (
-                other.images.shift.title,
-                partial(_measure_external, published, probe, images, other, spec),
-            )
-            for other in external
-        ]
+    measurements += [
+        (other.images.shift.title, partial(_measure_external, exam, other))
+        for other in exam.external
+    ]
     results: list[ShiftResult] = []
     unusable: list[UnusableShift] = [*heads.unusable]
-    for title, measure in measurements:
+    for title, measured in measurements:
         try:
-            results.append(measure())
+            results.append(measured())
         except (_Unusable, StudyError) as reason:
             unusable.append(UnusableShift(title=title, reason=str(reason)))
     return ShiftTables(
         results=tuple(results),
         unusable=tuple(unusable),
-        confidence=spec.confidence,
-        resamples=spec.resamples,
-        smallest=spec.smallest_subgroup,
-        fewest=_fewest(spec),
+        confidence=exam.spec.confidence,
+        resamples=exam.spec.resamples,
+        smallest=exam.spec.smallest_subgroup,
+        fewest=_fewest(exam.spec),
     )
 
 
@@ -160,67 +147,50 @@ class _Seen:
     levels: Int[np.ndarray, " image"]
 
 
-def _measure(
-    published: ConceptDataset,
-    plan: ShiftPlan,
-    probe: Probe,
-    images: ExaminedImages,
-    spec: EvaluateSpec,
-) -> ShiftResult:
-    levels, test = _levels(published, plan), published.rows("test")
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """Images to measure on; their value, if it is known, says in or out of domain."""
+
+    images: ExaminedImages
+    vectors: Float32[np.ndarray, "image dim"]
+    levels: Int[np.ndarray, " image"]
+
+
+def _measure(exam: Exam, plan: ShiftPlan, probe: Probe) -> ShiftResult:
+    published = exam.published
+    levels = _levels(published, plan)
     rows = np.concatenate([published.rows("train"), published.rows("validation")])
     labels = np.concatenate([published.labels("train"), published.labels("validation")])
     known = levels[rows] >= 0
     seen = _Seen(published.vectors[rows[known]], labels[known], levels[rows[known]])
-    return _tabulate(
-        published, plan, probe, images, published.vectors[test], levels[test], seen, spec
-    )
+    tested = _Tested(exam.images, published.vectors[exam.rows], levels[exam.rows])
+    return _tabulate(exam, plan, probe, tested, seen)
 
 
-def _measure_external(
-    published: ConceptDataset,
-    probe: Probe,
-    images: ExaminedImages,
-    external: ExternalTest,
-    spec: EvaluateSpec,
-) -> ShiftResult:
+def _measure_external(exam: Exam, external: ExternalTest) -> ShiftResult:
     """Measure the study's own heads on its test images and on another dataset's."""
-    plan = plan_external(published, external.images.shift)
-    together, levels = join_external(images, external)
-    vectors = np.concatenate([published.vectors[published.rows("test")], external.images.vectors])
-    return _tabulate(
-        published,
-        plan,
-        probe,
-        together,
-        vectors,
-        levels,
-        _Seen(vectors, together.labels, levels),
-        spec,
-    )
+    plan = plan_external(exam.published, external.images.shift)
+    together, levels = join_external(exam.images, external)
+    vectors = np.concatenate([exam.published.vectors[exam.rows], external.images.vectors])
+    seen = _Seen(vectors, together.labels, levels)
+    return _tabulate(exam, plan, exam.probe, _Tested(together, vectors, levels), seen)
 
 
 def _tabulate(
-    published: ConceptDataset,
-    plan: ShiftPlan,
-    probe: Probe,
-    images: ExaminedImages,
-    vectors: Float32[np.ndarray, "image dim"],
-    levels: Int[np.ndarray, " image"],
-    seen: _Seen,
-    spec: EvaluateSpec,
+    exam: Exam, plan: ShiftPlan, probe: Probe, tested: _Tested, seen: _Seen
 ) -> ShiftResult:
-    """Measure heads on images whose value, if it is known, says in or out of domain."""
-    sides = _part(plan, images, levels, _fewest(spec))
+    """Measure heads on the images whose value is known."""
+    spec = exam.spec
+    sides = _part(plan, tested.images, tested.levels, _fewest(spec))
     parts = sides.describe(plan)
     if min(part.classes for part in parts) < 2 or (plan.pairing and parts[0].cramers_v is None):
         raise _Unusable(
             f"too few classes have test images of {_fewest(spec)} independent groups on both "
             f"sides; left out are: {', '.join(sides.left_out)}"
         )
-    looked_at = vectors[sides.rows]
-    said = {h.facts.name: h.logits(features_of(published, h, looked_at)) for h in probe.heads}
-    judged = tuple(judge_heads(probe, said))
+    vectors = tested.vectors[sides.rows]
+    said = {h.facts.name: h.logits(features_of(exam.published, h, vectors)) for h in probe.heads}
+    heads = tuple(answers_of(probe, said))
     cells = sides.cells(spec.smallest_subgroup)
     apart = sides.levels if plan.spec.kind == "dataset" else None
     bootstrap = ClusterBootstrap.of(sides.groups, spec.resamples, spec.seed, apart)
@@ -229,9 +199,9 @@ def _tabulate(
         parts=parts,
         left_out=sides.left_out,
         thinner_groups=sides.thinner_groups,
-        values=tuple(_values(judged, sides, cells, bootstrap, spec.confidence)),
-        worst_groups=tuple(_worst_groups(judged, sides, cells, plan, images.class_keys)),
-        confounders=_confounders(published, plan, probe, seen),
+        values=tuple(_values(heads, sides, cells, bootstrap, spec.confidence)),
+        worst_groups=tuple(_worst_groups(heads, sides, cells, plan, tested.images.class_keys)),
+        confounders=_confounders(exam.published, plan, probe, seen),
     )
 
 
@@ -291,14 +261,14 @@ def _part(
 
 
 def _values(
-    judged: Sequence[Judged],
+    heads: Sequence[HeadAnswers],
     sides: _Sides,
     cells: Int[np.ndarray, " image"],
     bootstrap: ClusterBootstrap,
     confidence: float,
 ) -> Iterator[ShiftValue]:
     """Yield every defined number of every head with its lead over the linear probe."""
-    numbers = [_numbers(head, sides, cells) for head in judged]
+    numbers = [_numbers(head, sides, cells) for head in heads]
 
     def statistic(
         weights: Float64[np.ndarray, "resample image"],
@@ -307,14 +277,14 @@ def _values(
 
     together = bootstrap.replicate(statistic, "percentile")
     wide = len(SHIFT_VALUES) * len(_METRICS) + 1
-    of_head = [together.columns(slice(i * wide, (i + 1) * wide)) for i in range(len(judged))]
-    linear = of_head[next(i for i, j in enumerate(judged) if j.kind == REFERENCE)]
-    for head, replicates in zip(judged, of_head, strict=True):
+    of_head = [together.columns(slice(i * wide, (i + 1) * wide)) for i in range(len(heads))]
+    linear = of_head[next(i for i, head in enumerate(heads) if head.kind == REFERENCE)]
+    for head, replicates in zip(heads, of_head, strict=True):
         lead = None if replicates is linear else replicates - linear
         yield from _of_head(head, replicates, lead, confidence)
 
 
-def _numbers(head: Judged, sides: _Sides, cells: Int[np.ndarray, " image"]) -> Statistic:
+def _numbers(head: HeadAnswers, sides: _Sides, cells: Int[np.ndarray, " image"]) -> Statistic:
     """Return what computes `SHIFT_VALUES` x `_METRICS`, draws' mean, and the worst accuracy."""
     draws = [
         (
@@ -364,14 +334,14 @@ def _calibration(probabilities: Float64[np.ndarray, "image class"], sides: _Side
     return measure
 
 
-def _rights(head: Judged, sides: _Sides) -> Float64[np.ndarray, " image"]:
+def _rights(head: HeadAnswers, sides: _Sides) -> Float64[np.ndarray, " image"]:
     """Return in which share of its draws a head is right of each image."""
     rights = [draw.argmax(axis=1) == sides.labels for draw in head.draws]
     return np.asarray(np.mean(rights, axis=0))
 
 
 def _of_head(
-    head: Judged, replicates: Replicates, lead: Replicates | None, confidence: float
+    head: HeadAnswers, replicates: Replicates, lead: Replicates | None, confidence: float
 ) -> Iterator[ShiftValue]:
     names = [(of, name) for of in SHIFT_VALUES for name in _METRICS]
     found = replicates.intervals("percentile", confidence)
@@ -397,7 +367,7 @@ def _of_head(
 
 
 def _worst_groups(
-    judged: Sequence[Judged],
+    heads: Sequence[HeadAnswers],
     sides: _Sides,
     cells: Int[np.ndarray, " image"],
     plan: ShiftPlan,
@@ -407,7 +377,7 @@ def _worst_groups(
     if not len(large):
         return
     level_count = int(sides.levels.max()) + 1
-    for head in judged:
+    for head in heads:
         right = _rights(head, sides)
         worst = min(large.tolist(), key=lambda cell: float(right[cells == cell].mean()))
         yield WorstGroup(

@@ -1,14 +1,22 @@
-"""Single decisions taken apart into what each concept said."""
+"""Why does the concept bottleneck decide single images as it does?"""
 
 import numpy as np
 from jaxtyping import Float64, Int
 
 from curette.schemas.evaluation import Contribution, Explanation
+from curette.schemas.heads import EXPLAINED
 from curette.schemas.probe import Head
-from curette.tasks.evaluate.judging import ExaminedImages
+from curette.tasks.evaluate.exam import Exam
+from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.calibration import at_temperature
 
 _FOR, _AGAINST = 6, 4  # contributions listed in an explanation
+
+
+def measure(exam: Exam) -> tuple[Explanation, ...]:
+    """Take apart as many decisions as the study asks for."""
+    head = exam.probe.head(EXPLAINED)
+    return explain_decisions(head, exam.features(head), exam.images, exam.spec.explained_images)
 
 
 def explain_decisions(

@@ -1,4 +1,4 @@
-"""What is drawn of one head: its confusions, how far its confidence holds, and what that buys."""
+"""What does each head confuse, how far does its confidence hold, and what does that buy?"""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,9 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from curette.schemas.evaluation import Calibration, CurvePoint, HeadCurves, RiskPoint
-from curette.tasks.evaluate.judging import ExaminedImages
+from curette.schemas.heads import card_of
+from curette.tasks.evaluate.exam import Exam
+from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.calibration import (
     at_temperature,
     debiased_calibration_error_of,
@@ -19,6 +21,22 @@ from curette.tasks.methods.statistics.selective import risk_coverage_curve
 _MOST_POINTS = 100
 
 _Logits = Float64[np.ndarray, "image class"]
+
+
+def measure(exam: Exam) -> tuple[HeadCurves, ...]:
+    """Return the curves of the first head of each kind but of controls and what learned nothing."""
+    kinds = dict.fromkeys(h.facts.kind for h in exam.probe.heads)
+    heads = [exam.probe.head(kind) for kind in kinds if card_of(kind).worth_curves]
+    return tuple(
+        draw_curves(
+            head.facts.name,
+            exam.images,
+            exam.logits[head.facts.name],
+            exam.published.labels("validation"),
+            head.logits(exam.features(head, "validation")),
+        )
+        for head in heads
+    )
 
 
 def draw_curves(

@@ -1,4 +1,4 @@
-"""What heads gain where a person corrects the concepts that were read wrong."""
+"""What do heads gain where a person corrects the concepts that were read wrong?"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,16 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Float64, Int
 
-from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import (
-    EvaluateSpec,
     InterventionCurve,
     InterventionOrder,
     Interventions,
 )
 from curette.schemas.images import Truth
-from curette.schemas.probe import Head, Probe
-from curette.tasks.evaluate.concept_quality import LabelledConcepts, concept_heads, estimate
-from curette.tasks.evaluate.features import head_features, known_features
-from curette.tasks.evaluate.judging import ExaminedImages
-from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.schemas.probe import Head
+from curette.tasks.evaluate.exam import Exam
+from curette.tasks.evaluate.features import known_features
+from curette.tasks.evaluate.labelled_concepts import LabelledConcepts, concept_heads
 from curette.tasks.methods.statistics.intervention import (
     ConceptReading,
     intervene,
@@ -34,31 +31,25 @@ _ORDERS: tuple[InterventionOrder, ...] = get_args(InterventionOrder)
 _RANDOM_ORDERS = 5  # averaged
 
 
-def measure_interventions(
-    published: ConceptDataset,
-    probe: Probe,
-    images: ExaminedImages,
-    bootstrap: ClusterBootstrap,
-    spec: EvaluateSpec,
-) -> Interventions:
+def measure(exam: Exam) -> Interventions:
     """Return accuracy as labelled concepts are corrected, one after another.
 
     How a score looks where its concept is there, and where not, is learned from training and
     validation images, never by a function that was trained on the image; concepts that these show
     on all images, or on none, are left as they are.
     """
-    labelled = LabelledConcepts.of(published)
+    labelled = LabelledConcepts.of(exam.published)
     made = Interventions(concepts=len(labelled.labels), not_computable=labelled.why_not)
     if labelled.why_not:
         return made
     # A hybrid's residual sees the image and not its concepts: corrections leave it as it is.
-    hybrids = [h for h in probe.heads if h.facts.inputs == "scores and vectors"]
-    heads = (*concept_heads(probe), *hybrids)
-    parts = [_Corrected.of(head, published, labelled) for head in heads]
+    hybrids = [h for h in exam.probe.heads if h.facts.inputs == "scores and vectors"]
+    heads = (*concept_heads(exam.probe), *hybrids)
+    parts = [_Corrected.of(exam, head, labelled) for head in heads]
     return made.model_copy(
         update={
             "read_wrong": parts[0].read_wrong,
-            "curves": tuple(_curves(parts, images, bootstrap, spec)),
+            "curves": tuple(_curves(exam, parts)),
         }
     )
 
@@ -75,14 +66,15 @@ class _Corrected:
     truth: Truth
 
     @classmethod
-    def of(cls, head: Head, published: ConceptDataset, labelled: LabelledConcepts) -> "_Corrected":
+    def of(cls, exam: Exam, head: Head, labelled: LabelledConcepts) -> "_Corrected":
+        published = exam.published
         seen = [published.concept_truth(split) for split in ("train", "validation")]
         reading = read_concepts(
             known_features(published, head)[:, labelled.places],
             np.concatenate([t.present for t in seen])[:, labelled.places],
             np.concatenate([t.known for t in seen])[:, labelled.places],
         )
-        features = head_features(published, head, published.rows("test"))
+        features = exam.features(head)
         return cls(
             head,
             logits=head.logits(features),
@@ -100,16 +92,9 @@ class _Corrected:
         return float(wrong.sum() / known.sum())
 
 
-def _curves(
-    parts: Sequence[_Corrected],
-    images: ExaminedImages,
-    bootstrap: ClusterBootstrap,
-    spec: EvaluateSpec,
-) -> Iterator[InterventionCurve]:
+def _curves(exam: Exam, parts: Sequence[_Corrected]) -> Iterator[InterventionCurve]:
     """Yield a curve for each head and order; all of them see the same resamples."""
-    drawn = [
-        (part, order, _right(part, order, images, spec)) for part in parts for order in _ORDERS
-    ]
+    drawn = [(part, order, _right(exam, part, order)) for part in parts for order in _ORDERS]
     right = np.hstack([steps for _, _, steps in drawn])
 
     def accuracy(
@@ -117,8 +102,7 @@ def _curves(
     ) -> Float64[np.ndarray, "resample step"]:
         return np.asarray(weights @ right / weights.sum(1, keepdims=True))
 
-    made = bootstrap.replicate(accuracy, spec.interval)
-    points = (estimate(x) for x in made.intervals(spec.interval, spec.confidence))
+    points = iter(exam.estimates(accuracy))
     for part, order, steps in drawn:
         of_curve = islice(points, steps.shape[1])
         yield InterventionCurve(
@@ -130,26 +114,26 @@ def _curves(
 
 
 def _right(
-    part: _Corrected, order: InterventionOrder, images: ExaminedImages, spec: EvaluateSpec
+    exam: Exam, part: _Corrected, order: InterventionOrder
 ) -> Float64[np.ndarray, "image step"]:
     """Return how surely each image is decided right after 0, 1, .. of its concepts."""
     corrected = part.reading.correct(part.scores, part.truth.present, part.truth.known)
     return np.mean(
         [
-            intervene(part.logits, part.weights, part.scores, corrected, looked, images.labels)
-            for looked in _looked(part, order, spec)
+            intervene(part.logits, part.weights, part.scores, corrected, places, exam.images.labels)
+            for places in _orders(part, order, exam.spec.seed)
         ],
         axis=0,
     )
 
 
-def _looked(
-    part: _Corrected, order: InterventionOrder, spec: EvaluateSpec
+def _orders(
+    part: _Corrected, order: InterventionOrder, seed: int
 ) -> list[Int[np.ndarray, "image labelled"]]:
-    """Return in which order concepts are looked at, several times where chance has a part in it."""
+    """Return in which order concepts are corrected, several times where chance has a part in it."""
     if order == "most uncertain first":
         return [most_uncertain_first(part.reading.probability(part.scores))]
     if order == "most weighted first":
         return [most_weighted_first(part.weights, part.logits.argmax(1))]
     images, concepts = part.scores.shape
-    return [random_order(images, concepts, spec.seed + draw) for draw in range(_RANDOM_ORDERS)]
+    return [random_order(images, concepts, seed + draw) for draw in range(_RANDOM_ORDERS)]

@@ -7,7 +7,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from curette.schemas.few_shots import FewShotCurves, FewShotHeads
 from curette.schemas.heads import HeadKind
-from curette.tasks.evaluate.few_shot_curves import balanced_accuracies, few_shot_curves
+from curette.tasks.evaluate.questions.few_shots import balanced_accuracies, few_shot_curves
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 
 _HEADS: tuple[HeadKind, ...] = ("linear_probe", "prior")
