@@ -49,7 +49,8 @@ def pairs_between(
         for start in range(0, len(asked), _QUERIES):
             block = np.ascontiguousarray(asked[start : start + _QUERIES])
             ends, cosine, rows = index.range_search(block, min_cosine - _ROUNDING)
-            b = np.repeat(np.arange(start, start + len(block)), np.diff(ends.astype(np.int64)))
+            found = (ends[1:] - ends[:-1]).astype(np.int64)
+            b = np.repeat(np.arange(start, start + len(block)), found)
             yield Pairs(known_from + rows, b, np.minimum(cosine, 1))
 
 
