@@ -32,15 +32,17 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     run, store = stages.run, stages.store
 
     guarded = study.evaluate.thresholdout is not None  # then nothing of these would be told
+    probe = run(train_probe, published, study.probe, store)
     few_shots = None
     if study.few_shots and not guarded:
         draws = run(draw_few_shots, published, study.select, study.few_shots, store)
-        few_shots = run(train_few_shot_heads, published, draws, study.few_shots, study.probe, store)
+        few_shots = run(
+            train_few_shot_heads, published, draws, probe, study.few_shots, study.probe, store
+        )
     shift_heads = None
     if study.shifts and not guarded:
         shifts = run(restrict_to_shifts, published, study.select, study.shifts, store)
         shift_heads = run(train_shift_heads, published, shifts, study.probe, store)
-    probe = run(train_probe, published, study.probe, store)
     heat_maps = None
     if study.locate and not guarded:
         machine = stages.options.machine

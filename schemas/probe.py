@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float, Float64
 from pydantic import BaseModel, Field, model_validator
 from safetensors.numpy import load_file, save_file
 
@@ -98,7 +98,7 @@ class SkippedHead(BaseModel, frozen=True):
 
 def head_inputs(
     inputs: Inputs,
-    vectors: Float32[np.ndarray, "image dim"],
+    vectors: Float[np.ndarray, "image dim"],
     concept_vectors: Float[np.ndarray, "concept dim"],
 ) -> Float64[np.ndarray, "image feature"]:
     """Return what a head looks at; its weights have one column for each of these.

@@ -20,7 +20,7 @@ def train_shift_heads(
     store: ArtifactStore,
 ) -> Ref[ShiftHeads]:
     """Train the heads and baselines of each shift on its own images."""
-    from curette.tasks.probe.shift_heads import train_shift_heads
+    from curette.tasks.probe.shifts import train_shift_heads
 
     heads = train_shift_heads(
         store.load(ConceptDataset, published), store.load(ShiftSplits, shifts), spec

@@ -13,7 +13,7 @@ from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.location import REGION, measure_location
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
-from curette.tasks.probe.heads import train_heads
+from curette.tasks.probe.training import train_heads
 from tests.tasks.published_study import heat_maps, published_study
 
 Measured = tuple[ConceptDataset, Probe, ExaminedImages]

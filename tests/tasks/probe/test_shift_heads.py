@@ -18,9 +18,9 @@ from curette.schemas.shifts import (
     UnusableShift,
 )
 from curette.storage.store import ArtifactStore
-from curette.tasks.probe.heads import train_heads
-from curette.tasks.probe.shift_heads import restrict, train_shift_heads
 from curette.tasks.probe.shift_task import train_shift_heads as stage
+from curette.tasks.probe.shifts import restrict, train_shift_heads
+from curette.tasks.probe.training import train_heads
 from tests.tasks.published_study import KEYS, published_study, with_people
 
 _SPEC = ProbeSpec(

@@ -36,7 +36,7 @@ from curette.schemas.screened import Drop, ScreenedSet
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.evaluate.evaluation import evaluate_heads
-from curette.tasks.probe.heads import train_heads
+from curette.tasks.probe.training import train_heads
 from curette.tasks.report.page import Material, compose_page
 from curette.tasks.report.pictures import PictureBook
 from curette.tasks.report.render import render_page
