@@ -1,51 +1,27 @@
 """A study: one dataset, one way of finding concepts for it, one way of measuring them."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from curette.schemas.annotations import AnnotateSpec
-from curette.schemas.candidates import ProposeSpec
-from curette.schemas.concept_dataset import PublishSpec
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.embeddings import EncoderSpec, OpenClipEncoder
-from curette.schemas.evaluation import EvaluateSpec
-from curette.schemas.external import ExternalSpec
-from curette.schemas.few_shots import FewShotSpec
-from curette.schemas.heat_maps import LocateSpec
-from curette.schemas.images import DatasetSpec
-from curette.schemas.index import IndexSpec
-from curette.schemas.llm import LlmSpec
-from curette.schemas.priors import LinkPriors, PriorSpec
-from curette.schemas.probe import ProbeSpec
-from curette.schemas.report import ReportSpec
-from curette.schemas.review import ReviewSpec
+from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.draw import FewShotSpec, ShiftSpec
+from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.external import ExternalSpec
+from curette.schemas.settings.index import IndexSpec
+from curette.schemas.settings.ingest import DatasetSpec
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.locate import LocateSpec
+from curette.schemas.settings.priors import LinkPriors, PriorSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.settings.propose import ProposeSpec
+from curette.schemas.settings.publish import PublishSpec
+from curette.schemas.settings.report import ReportSpec
+from curette.schemas.settings.review import ReviewSpec
 from curette.schemas.settings.screen import ScreenSpec
-from curette.schemas.shifts import ShiftSpec
-from curette.schemas.validation import ValidationSpec
-
-StageName = Literal[
-    "ingest",
-    "embed",
-    "propose",
-    "embed_texts",
-    "screen",
-    "review",
-    "priors",
-    "select",
-    "index",
-    "validate",
-    "annotate",
-    "publish",
-    "few_shots",
-    "few_shot_heads",
-    "shifts",
-    "shift_heads",
-    "probe",
-    "locate",
-    "evaluate",
-    "report",
-]
+from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.validate import ValidationSpec
 
 
 class Study(BaseModel, frozen=True, extra="forbid"):
@@ -104,21 +80,6 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         default_factory=EvaluateSpec, description="how heads are measured"
     )
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
-
-    @property
-    def skipped(self) -> dict[StageName, str]:
-        """Return why each stage that this study does not have is skipped."""
-        told = "" if self.evaluate.thresholdout is None else "`evaluate.thresholdout` is set"
-        skipped: dict[StageName, str] = {}
-        if self.annotate is None:
-            skipped["annotate"] = "`annotate` is not set"
-        if not self.few_shots or told:
-            skipped["few_shots"] = skipped["few_shot_heads"] = told or "`few_shots` is null"
-        if not self.shifts or told:
-            skipped["shifts"] = skipped["shift_heads"] = told or "`shifts` is empty"
-        if self.locate is None or told:
-            skipped["locate"] = told or "`locate` is null"
-        return skipped
 
     @model_validator(mode="after")
     def _encoder_knows_the_images(self) -> Self:

@@ -18,7 +18,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.probe import GroundedConcept, ProbeSpec, TrainingStep
+from curette.schemas.probe import GroundedConcept, TrainingStep
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.methods.solvers.linear import Standardisation, global_standardisation
 from curette.tasks.probe.chance import draw_concepts

@@ -10,9 +10,11 @@ from itertools import groupby
 import torch
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads, FewShotSpec
+from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads
 from curette.schemas.heads import HeadKind, card_of, trained
-from curette.schemas.probe import Probe, ProbeSpec
+from curette.schemas.probe import Probe
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.methods.threads import one_thread_of_torch
 from curette.tasks.probe.draws import Concepts, Draws, Fitted, Images, NotTrainable

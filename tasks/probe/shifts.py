@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.shifts import ShiftHeads, ShiftSplit, ShiftSplits
 from curette.tasks.probe.training import train_heads
 

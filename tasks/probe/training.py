@@ -12,10 +12,10 @@ from curette.schemas.probe import (
     Head,
     HeadFacts,
     Probe,
-    ProbeSpec,
     SkippedHead,
     head_inputs,
 )
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.methods.solvers.linear import LinearHead, balanced_accuracy, cross_entropy
 from curette.tasks.probe.draws import Draws, Fitted, Images, NotTrainable

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from curette.schemas.artifact import Recipe
-from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads, FewShotSpec
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.probe.few_shot_task import train_few_shot_heads as stage
 from curette.tasks.probe.few_shots import train_few_shot_heads
 from curette.tasks.probe.training import train_heads
+from curette.tasks.stage import Workplace
 from tests.tasks.published_study import KEYS, published_study
 
 
@@ -28,7 +30,7 @@ def test_heads_of_saved_draws_are_saved(tmp_path: Path) -> None:
     settings = ProbeSpec(heads=("prior",), random_draws=1)
     probe = train_heads(published, settings)
     refs = store.save(published, recipe), store.save(draws, recipe), store.save(probe, recipe)
-    saved = stage.fn(*refs, spec, settings, store)
+    saved = stage.fn(Workplace(store), *refs, spec, settings)
     loaded = store.load(FewShotHeads, saved)
     np.testing.assert_array_equal(
         loaded.weights, train_few_shot_heads(published, draws, spec, settings).weights

@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.probe import Head, Probe, ProbeSpec, head_inputs
+from curette.schemas.probe import Head, Probe, head_inputs
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.probe.draws import Images
 from curette.tasks.probe.grounding import deal_groups
 from curette.tasks.probe.training import train_heads

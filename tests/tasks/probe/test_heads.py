@@ -10,14 +10,15 @@ from sklearn.linear_model import LogisticRegression
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import CARDS, card_of
-from curette.schemas.probe import Head, Probe, ProbeSpec
+from curette.schemas.probe import Head, Probe
+from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.methods.solvers.zero_shot import search_concept_matrix
+from curette.tasks.probe import STAGE
 from curette.tasks.probe.chance import shuffle_labels
 from curette.tasks.probe.draws import Images
 from curette.tasks.probe.heads import AT_NEC, TRAINERS, sparse
-from curette.tasks.probe.task import STAGE
 from curette.tasks.probe.training import train_heads
 from tests.tasks.published_study import published_study
 
@@ -325,8 +326,8 @@ def test_equal_seeds_give_equal_artifacts(
     published: ConceptDataset, probe: Probe, tmp_path: pytest.TempPathFactory
 ) -> None:
     store = ArtifactStore(tmp_path)  # type: ignore[arg-type]
-    first = store.save(probe, STAGE.recipe(SPEC))
-    assert store.save(train_heads(published, SPEC), STAGE.recipe(SPEC)) == first
+    first = store.save(probe, STAGE.recipe_of({"spec": SPEC}))
+    assert store.save(train_heads(published, SPEC), STAGE.recipe_of({"spec": SPEC})) == first
     loaded = store.load(Probe, first)
     assert [h.facts for h in loaded.heads] == [h.facts for h in probe.heads]
     assert loaded.skipped == probe.skipped
