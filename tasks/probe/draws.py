@@ -145,7 +145,9 @@ class Concepts:
             rows=rows,
             vectors=torch.from_numpy(published.pool_vectors[rows]).double(),
             signs=torch.from_numpy(published.prior_signs[:, rows]).double(),
-            links=torch.tensor([[key in c for c in classes] for key in published.class_keys]),
+            links=torch.tensor(
+                [[key in c for c in classes] for key in published.class_keys], dtype=torch.bool
+            ),
         )
 
     @property
