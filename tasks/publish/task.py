@@ -14,8 +14,8 @@ from curette.schemas.screened import ScreenedSet
 from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
 from curette.storage.store import ArtifactStore
 from curette.tasks.publish.assembly import assemble_concept_dataset
+from curette.tasks.publish.inputs import PublishInputs
 from curette.tasks.publish.markdown import without_head
-from curette.tasks.publish.parts import Parts
 from curette.tasks.stage import Stage, leave_markdown
 
 STAGE = Stage(name="publish")
@@ -33,7 +33,7 @@ def publish_concept_dataset(
     """Put the concept dataset together, with every image's score on every concept, and its card."""
     passed = store.load(ValidatedConceptDataset, validated)
     vectors = store.load(StudyEmbeddings, passed.embeddings_ref)
-    parts = Parts(
+    inputs = PublishInputs(
         validated_ref=validated,
         validated=passed,
         dataset=store.load(ImageDataset, passed.dataset_ref),
@@ -49,6 +49,6 @@ def publish_concept_dataset(
         screen_settings=store.manifest(passed.screened_ref).recipe.spec,
         select_settings=store.manifest(passed.concepts_ref).recipe.spec,
     )
-    published = assemble_concept_dataset(name, description, parts, spec)
+    published = assemble_concept_dataset(name, description, inputs, spec)
     leave_markdown("dataset-card", without_head(published.card))
     return store.save(published, STAGE.recipe(spec, validated=validated, annotations=annotations))
