@@ -19,8 +19,8 @@ from curette.schemas.images import (
     Reports,
     SplitSpec,
     SyntheticSource,
-    TestLabels,
 )
+from tests.builders.images import image_dataset
 
 
 def table(**changed: Any) -> pd.DataFrame:
@@ -42,15 +42,12 @@ def table(**changed: Any) -> pd.DataFrame:
 
 
 def dataset(images: pd.DataFrame) -> ImageDataset:
-    return ImageDataset(
-        images=images,
+    return image_dataset(
+        images,
         classes=(ClassLabel(key="nv", name="nevus", synonyms=("mole",)), mel),
         rejected=(Rejection(row="e", reason="broken-image", detail="`\\udcff` is no image"),),
         root="/data",
-        source="a test",
-        synthetic=True,
         class_counts={"nv": {"train": 1, "validation": 1, "test": 1}, "mel": {"train": 1}},
-        test_labels=Ref(TestLabels.kind, "0" * 20),
         notes=("Something was decided.",),
     )
 

@@ -29,6 +29,7 @@ from curette.schemas.index import (
 from curette.schemas.priors import Prior, Priors
 from curette.schemas.screened import Drop, ScreenedSet, ScreenSpec
 from curette.storage.store import ArtifactStore
+from tests.builders.images import image_dataset
 
 CLASSES = (
     ClassLabel(key="nv", name="melanocytic nevus", synonyms=("mole",)),
@@ -140,13 +141,10 @@ def small_study() -> SmallStudy:
     )
     texts = [c.text for c in candidates]
     return SmallStudy(
-        dataset=ImageDataset(
-            images=images,
+        dataset=image_dataset(
+            images,
             classes=CLASSES,
-            rejected=(),
-            root="",
             source="drawn by hand",
-            synthetic=True,
             class_counts={
                 label.key: {"train": 12, "validation": 4, "test": 4} for label in CLASSES
             },

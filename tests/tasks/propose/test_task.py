@@ -19,10 +19,11 @@ from curette.schemas.candidates import (
     Sampling,
 )
 from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
-from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.images import ClassLabel, ImageDataset
 from curette.schemas.llm import LlmPrices, LlmSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.propose.task import STAGE, propose_concepts
+from tests.builders.images import image_dataset
 from tests.servers import Answer, ChatServer, Status, chat_server, in_turn
 
 CLASSES = (
@@ -50,15 +51,12 @@ def dataset(store: ArtifactStore) -> Ref[ImageDataset]:
             "meta.age": [77777] * 2,
         }
     )
-    made = ImageDataset(
-        images=images,
+    made = image_dataset(
+        images,
         classes=CLASSES,
-        rejected=(),
         root="/secret-root",
         source="secret source",
         synthetic=False,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0"),
     )
     return store.save(made, Recipe(stage="ingest", code=""))
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
@@ -16,11 +15,12 @@ from curette.schemas.embeddings import (
     StudyEmbeddings,
     TextEmbeddings,
 )
-from curette.schemas.images import REQUIRED_COLUMNS, ClassLabel, ImageDataset, TestLabels
+from curette.schemas.images import ClassLabel, ImageDataset
 from curette.schemas.llm import LlmSpec, Usage
 from curette.schemas.screened import JudgeSpec, ScreenedSet, ScreenSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.screen.task import STAGE, screen_concepts
+from tests.builders.images import image_dataset
 from tests.servers import Answer, Reply, Status, chat_server
 from tests.tasks.screen.judges import knows, verdicts
 
@@ -31,16 +31,7 @@ Inputs = tuple[Ref[ImageDataset], Ref[CandidateSet], Ref[StudyEmbeddings]]
 
 def save_inputs(store: ArtifactStore, texts: dict[str, str]) -> Inputs:
     """Save a study whose candidates are `text -> class key`."""
-    dataset = ImageDataset(
-        images=pd.DataFrame({c: pd.Series(dtype="object") for c in REQUIRED_COLUMNS}),
-        classes=CLASSES,
-        rejected=(),
-        root="",
-        source="by hand",
-        synthetic=True,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0"),
-    )
+    dataset = image_dataset(classes=CLASSES)
     proposed = CandidateSet(
         candidates=tuple(
             Candidate(text=t, classes=(k,), origins=(FileOrigin(file="f", line=1),))
