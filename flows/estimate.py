@@ -15,7 +15,7 @@ from curette.tasks.annotate.asking import forecast_annotating
 from curette.tasks.methods.llm.tokens import how_counted
 from curette.tasks.priors.asking import forecast_priors
 from curette.tasks.propose.forecast import forecast_proposing, most_candidates
-from curette.tasks.screen.judge import forecast_judging
+from curette.tasks.screen.gates.judge import forecast_judging
 
 
 class Estimate(BaseModel, frozen=True):

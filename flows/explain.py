@@ -19,6 +19,7 @@ from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import EncoderIdentity, OpenClipEncoder
+from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.machine import Machine
@@ -84,7 +85,7 @@ def explain(
     made = run_until_probe(study, options).made
     store = ArtifactStore(options.store.resolve())
     published = store.load(ConceptDataset, made[ConceptDataset.kind])
-    head = store.load(Probe, made[Probe.kind]).head("concept_bottleneck")
+    head = store.load(Probe, made[Probe.kind]).head(EXPLAINED)
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     pixels = _pixels(store.load(ImageDataset, validated.dataset_ref), store)
 

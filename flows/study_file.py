@@ -186,7 +186,8 @@ def _models(loc: Sequence[int | str]) -> list[type[BaseModel]]:
 
 def _of_annotation(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
+        heirs = annotation.__subclasses__()  # gates are known by what they are below
+        return [annotation, *(m for heir in heirs for m in _of_annotation(heir))]
     if get_origin(annotation) in (Union, UnionType, dict, tuple) or get_args(annotation):
         return [m for a in get_args(annotation) for m in _of_annotation(a)]
     return []

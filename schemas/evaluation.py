@@ -6,9 +6,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.artifact import JsonArtifact
 from curette.schemas.few_shots import FewShotCurves
+from curette.schemas.heads import HeadKind
 from curette.schemas.heat_maps import LeftOutImage, View
 from curette.schemas.images import TruthSource, is_column
-from curette.schemas.probe import HeadKind
 from curette.schemas.shifts import ShiftTables
 
 MetricName = Literal[

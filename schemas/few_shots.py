@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Self
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -10,31 +10,8 @@ from pydantic import BaseModel, Field, model_validator
 from safetensors.numpy import load_file, save_file
 
 from curette.schemas.artifact import Artifact, JsonArtifact, write_json
+from curette.schemas.heads import ChosenFewShotHead, FewShotBaseline, HeadKind, choosable
 
-ChosenFewShotHead = Literal[
-    "concept_bottleneck",
-    "sparse",
-    "hybrid",
-    "prior",
-    "pulled_hybrid",
-    "concept_matrix",
-    "zero_shot",
-    "averaged_linear_probe",
-    "nearest_mean",
-    "shrinkage_discriminant",
-    "random_concepts",
-    "shuffled_prior",
-    "shuffled_labels",
-    "majority",
-]
-FewShotHeadKind = Literal["linear_probe", ChosenFewShotHead]
-FewShotBaseline = Literal[FewShotHeadKind, "best_probe"]
-ON_CONCEPTS: tuple[FewShotHeadKind, ...] = (
-    *("concept_bottleneck", "sparse", "hybrid", "prior", "pulled_hybrid", "concept_matrix"),
-)
-TUNED_PROBES: tuple[FewShotHeadKind, ...] = (
-    *("linear_probe", "nearest_mean", "shrinkage_discriminant"),
-)
 _MOST_LOGITS = 2**24  # held at a time, or those of one draw
 
 
@@ -51,7 +28,7 @@ class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
         default=5, ge=1, le=1000, description="draws of each size; papers want 20 or more"
     )
     heads: tuple[ChosenFewShotHead, ...] = Field(
-        default=get_args(ChosenFewShotHead),
+        default_factory=lambda: choosable("few shots"),
         description="trained beside the tuned linear probe, which always is",
     )
 
@@ -89,7 +66,7 @@ class FewShotHeads(Artifact):
     kind: ClassVar[str] = "few-shot-heads"
 
     class_keys: tuple[str, ...]
-    heads: tuple[FewShotHeadKind, ...]
+    heads: tuple[HeadKind, ...]
     shots: tuple[int | None, ...]
     """Of each draw."""
     seeds: tuple[int, ...]
@@ -156,7 +133,7 @@ class FewShotHeads(Artifact):
 
 class _HeadsFile(BaseModel, frozen=True):
     class_keys: tuple[str, ...]
-    heads: tuple[FewShotHeadKind, ...]
+    heads: tuple[HeadKind, ...]
     shots: tuple[int | None, ...]
     seeds: tuple[int, ...]
     skipped: tuple[str, ...]
@@ -166,7 +143,7 @@ class FewShotPoint(BaseModel, frozen=True):
     """Balanced accuracy of one head at one number of shots, the mean over seeds."""
 
     shots: int | None = Field(description="nothing: all training images")
-    head: FewShotHeadKind
+    head: HeadKind
     value: float
     low: float
     high: float
@@ -177,9 +154,9 @@ class FewShotLead(BaseModel, frozen=True):
     """How far a head is ahead of another on the same draws and resamples."""
 
     shots: int | None
-    head: FewShotHeadKind
+    head: HeadKind
     baseline: FewShotBaseline = Field(
-        description="best_probe: whichever of `TUNED_PROBES` is best on the resample itself"
+        description="best_probe: whichever tuned probe is best on the resample itself"
     )
     value: float
     low: float

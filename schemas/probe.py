@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
@@ -11,36 +11,18 @@ from safetensors.numpy import load_file, save_file
 
 from curette.schemas.artifact import Artifact, write_json
 from curette.schemas.candidates import Candidate
+from curette.schemas.heads import ChosenHead, HeadKind, Inputs, choosable
 from curette.schemas.images import TruthSource, is_column
-
-HeadKind = Literal[
-    "linear_probe",
-    "concept_bottleneck",
-    "sparse",
-    "prior",
-    "hybrid",
-    "grounded",
-    "random_directions",
-    "zero_shot",
-    "concept_matrix",
-    "random_concepts",
-    "random_sparse",
-    "shuffled_labels",
-    "majority",
-]
-ChosenHead = Literal[
-    "sparse", "prior", "hybrid", "grounded", "zero_shot", "concept_matrix", "shuffled_labels"
-]
-Inputs = Literal["nothing", "vectors", "scores", "unit scores", "scores and vectors"]
 
 
 class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
     """How the heads are trained; everything is chosen on validation images."""
 
     heads: tuple[ChosenHead, ...] = Field(
-        default=get_args(ChosenHead),
+        default_factory=lambda: choosable("all images"),
         description="trained beside the linear probe, the concept bottleneck, random concepts and "
-        "the majority class, which always are; a hybrid brings the sparse head along",
+        "the majority class, which always are; a hybrid brings the sparse head along, and each "
+        "the random concepts or directions that it is held against",
     )
     nec: tuple[int, ...] = Field(
         default=(5, 10, 15, 20, 25, 30),

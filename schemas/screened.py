@@ -10,121 +10,12 @@ from curette.schemas.images import ANNOTATION, ATTRIBUTE, TruthSource, is_column
 from curette.schemas.llm import Usage
 from curette.schemas.review import ReviewFacts
 
-GateName = Literal[
-    "form",
-    "class_leak",
-    "visual",
-    "exact_duplicate",
-    "judge",
-    "near_duplicate",
-    "vacuity",
-    "contradiction",
-    "groundability",
-    "learnability",
-    "co_occurrence",
-]
-ReviewGateName = Literal["review"]
-"""A person, who comes after the gates; no gate of the screen's own."""
-
-
-class JudgeSpec(BaseModel, frozen=True, extra="forbid"):
-    """A language model that votes on what an image can show, and how it is checked itself."""
-
-    votes: int = Field(default=3, ge=1, le=15, description="a statement; odd, so that none tie")
-    statements_per_request: int = Field(
-        default=10, ge=2, le=50, description="planted statements included"
-    )
-    min_sensitivity: float = Field(
-        default=0.8, ge=0, le=1, description="share of planted visible statements called visible"
-    )
-    min_specificity: float = Field(
-        default=0.8, ge=0, le=1, description="share of planted others not called visible"
-    )
-
-    @model_validator(mode="after")
-    def _decides(self) -> Self:
-        if self.votes % 2 == 0:
-            raise ValueError("`votes` must be odd: an even number can tie")
-        return self
-
-
-class ScreenSpec(BaseModel, frozen=True, extra="forbid"):
-    """Which gates a candidate must pass, in which order, and their thresholds."""
-
-    gates: tuple[GateName, ...] = Field(
-        default=(
-            "form",
-            "class_leak",
-            "visual",
-            "exact_duplicate",
-            "judge",
-            "near_duplicate",
-            "vacuity",
-            "contradiction",
-            "learnability",
-        ),
-        description="the gates, in order; the first that drops a candidate gives the reason. "
-        "`judge` runs only where it is described below; groundability and co_occurrence are there "
-        "to be added",
-    )
-    min_words: int = Field(default=1, ge=1)
-    max_words: int = Field(default=16, ge=1)
-    min_characters: int = Field(default=3, ge=1)
-    max_characters: int = Field(default=120, ge=1)
-    max_listed: int = Field(
-        default=2, ge=1, description="structures that one statement may name side by side"
-    )
-    judge: JudgeSpec | None = Field(
-        default=None, description="asks the study's language model; empty: the rules decide alone"
-    )
-    near_duplicate_cosine: float = Field(
-        default=0.95, gt=0, le=1, description="text vectors at least this alike are duplicates"
-    )
-    min_share: float = Field(
-        default=0.1,
-        ge=0,
-        le=0.5,
-        description="groundability: share of training images that must lie above, and below, the "
-        "midpoint of a concept's scores",
-    )
-    activation_quantile: float = Field(
-        default=0.05,
-        ge=0,
-        lt=1,
-        description="groundability: a concept's five highest scores must reach on average what "
-        "this share of all proposed statements fails to reach",
-    )
-    min_normalised_ap: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="learnability: a concept that ranks its own attribute worse is flagged",
-    )
-    max_jaccard: float = Field(
-        default=0.95, gt=0, le=1, description="co_occurrence: more overlap is flagged"
-    )
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        if len(set(self.gates)) != len(self.gates):
-            raise ValueError("a gate stands twice in `gates`")
-        if self.min_words > self.max_words or self.min_characters > self.max_characters:
-            raise ValueError("a smallest length is above the largest")
-        if self.judge and "judge" not in self.gates:
-            raise ValueError("`judge` is described but is not among `gates`")
-        return self
-
-    @property
-    def asks(self) -> bool:
-        """Whether a language model is needed."""
-        return self.judge is not None
-
 
 class Drop(BaseModel, frozen=True):
     """A candidate that a gate dropped."""
 
     candidate: Candidate
-    gate: GateName | ReviewGateName
+    gate: str = Field(description="its name, or `review`: a person, who comes after the gates")
     reason: str = Field(description="what the gate found, in words a reader understands")
     evidence: dict[str, Any] = Field(
         default_factory=dict, description="the matched words, the twin, the cosine, the votes"
@@ -135,7 +26,7 @@ class Unsure(BaseModel, frozen=True):
     """A candidate, kept or dropped, about which a gate might have decided otherwise."""
 
     concept_id: str
-    gate: GateName
+    gate: str
     sure: float = Field(ge=0, le=1, description="0: as good as drawn by lot; 1: certain")
     why: str = Field(description="continues a sentence that begins with the concept")
 
@@ -143,7 +34,7 @@ class Unsure(BaseModel, frozen=True):
 class Flag(BaseModel, frozen=True):
     """A warning about concepts that were let through."""
 
-    gate: GateName
+    gate: str
     concept_ids: tuple[str, ...] = Field(min_length=1)
     warning: str
     evidence: dict[str, Any] = Field(default_factory=dict)
@@ -248,7 +139,7 @@ class ScreenedSet(JsonArtifact, frozen=True):
 
     kept: tuple[Candidate, ...]
     dropped: tuple[Drop, ...]
-    gates: tuple[GateName | ReviewGateName, ...] = Field(description="the gates that ran, in order")
+    gates: tuple[str, ...] = Field(description="the gates that ran, in order")
     families: tuple[Family, ...] = Field(
         default=(), description="kept concepts that stand for duplicates"
     )

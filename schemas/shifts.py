@@ -11,7 +11,8 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from curette.schemas.artifact import Artifact, JsonArtifact, write_json
 from curette.schemas.concepts import Concept
-from curette.schemas.probe import HeadKind, Probe
+from curette.schemas.heads import HeadKind
+from curette.schemas.probe import Probe
 
 
 def value_name(value: object) -> str:

@@ -20,7 +20,7 @@ from curette.schemas.priors import LinkPriors, PriorSpec
 from curette.schemas.probe import ProbeSpec
 from curette.schemas.report import ReportSpec
 from curette.schemas.review import ReviewSpec
-from curette.schemas.screened import ScreenSpec
+from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.shifts import ShiftSpec
 from curette.schemas.validation import ValidationSpec
 

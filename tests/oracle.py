@@ -13,7 +13,7 @@ from typing import Any
 
 from curette.schemas.candidates import normal_form
 from curette.tasks.propose.records import DEMO_RECORD, Record
-from curette.tasks.screen.visual import why_not_visual
+from curette.tasks.screen.gates.visual import why_not_visual
 from tests.servers import Answer, Behaviour
 
 

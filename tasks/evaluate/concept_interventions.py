@@ -52,8 +52,8 @@ def measure_interventions(
     if labelled.why_not:
         return made
     # A hybrid's residual sees the image and not its concepts: corrections leave it as it is.
-    hybrid = [h for h in probe.heads if h.facts.kind == "hybrid"][:1]
-    heads = (*concept_heads(probe), *hybrid)
+    hybrids = [h for h in probe.heads if h.facts.inputs == "scores and vectors"]
+    heads = (*concept_heads(probe), *hybrids)
     parts = [_Corrected.of(head, published, labelled) for head in heads]
     return made.model_copy(
         update={

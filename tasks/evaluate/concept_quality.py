@@ -19,8 +19,9 @@ from curette.schemas.evaluation import (
     HeadConcepts,
     ImportanceMatch,
 )
+from curette.schemas.heads import card_of
 from curette.schemas.images import Truth
-from curette.schemas.probe import Head, HeadKind, Probe
+from curette.schemas.probe import Head, Probe
 from curette.schemas.screened import LabelledConcept
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.judging import ExaminedImages
@@ -30,7 +31,6 @@ from curette.tasks.methods.statistics.average_precision import normalised_averag
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval
 from curette.tasks.methods.statistics.metrics import stratified_auroc
 
-_HEADS: tuple[HeadKind, ...] = ("concept_bottleneck", "grounded", "sparse", "prior")
 MOST_PAIRS = 20
 _REASONS = (1, 3, 5)  # l of CEM
 
@@ -87,8 +87,8 @@ class LabelledConcepts:
 
 def concept_heads(probe: Probe) -> tuple[Head, ...]:
     """Return the heads with one weight a selected concept, the first of each kind."""
-    kinds = {h.facts.kind for h in probe.heads}
-    return tuple(probe.head(kind) for kind in _HEADS if kind in kinds)
+    kinds = dict.fromkeys(h.facts.kind for h in probe.heads)
+    return tuple(probe.head(kind) for kind in kinds if card_of(kind).weighs_concepts)
 
 
 def measure_concepts(
@@ -150,7 +150,7 @@ def _scores(
     yield "text", of_text[:, labelled.places], labelled
     grounded = labelled.among(published, {g.concept_id for g in probe.grounding})
     for head in heads:
-        if head.facts.kind != "grounded":
+        if head.directions is None:
             continue
         scores = head_features(published, head, rows)
         yield "grounded", scores[:, grounded.places], grounded

@@ -8,9 +8,10 @@ from jaxtyping import Float64, Int
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import EvaluateSpec, Evaluation, HeadCurves, Prediction, TestLook
 from curette.schemas.few_shots import FewShotHeads
+from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Head, HeadKind, Probe
+from curette.schemas.probe import Head, Probe
 from curette.schemas.shifts import ShiftHeads
 from curette.tasks.evaluate.concept_interventions import measure_interventions
 from curette.tasks.evaluate.concept_quality import measure_concepts
@@ -29,13 +30,6 @@ from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 
 _Said = Mapping[str, Float64[np.ndarray, "image class"]]
 """Head -> its logits."""
-_WITHOUT_CURVES: tuple[HeadKind, ...] = (
-    "random_concepts",
-    "random_sparse",
-    "random_directions",
-    "shuffled_labels",
-    "majority",
-)
 
 
 def evaluate_heads(
@@ -61,9 +55,9 @@ def evaluate_heads(
     judged = tuple(judge_heads(probe, said))
     metrics, differences = measure_quality(images, judged, bootstrap, spec)
     bottleneck, linear = (
-        next(j for j in judged if j.kind == kind) for kind in ("concept_bottleneck", "linear_probe")
+        next(j for j in judged if j.kind == kind) for kind in (EXPLAINED, REFERENCE)
     )
-    explained = probe.head("concept_bottleneck")
+    explained = probe.head(EXPLAINED)
     return Evaluation(
         class_keys=published.class_keys,
         images=len(rows),
@@ -108,10 +102,10 @@ def _logits(
 def _curves(
     published: ConceptDataset, probe: Probe, said: _Said, images: ExaminedImages
 ) -> Iterator[HeadCurves]:
-    """Yield the curves of the first head of each kind but the baselines that chance makes."""
+    """Yield the curves of the first head of each kind but of controls and what learned nothing."""
     validation = published.rows("validation")
     for kind in dict.fromkeys(h.facts.kind for h in probe.heads):
-        if kind not in _WITHOUT_CURVES:
+        if card_of(kind).worth_curves:
             head = probe.head(kind)
             yield draw_curves(
                 head.facts.name,

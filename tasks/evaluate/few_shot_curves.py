@@ -23,24 +23,13 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 
 from curette.schemas.few_shots import (
-    ON_CONCEPTS,
-    TUNED_PROBES,
-    FewShotBaseline,
     FewShotCurves,
-    FewShotHeadKind,
     FewShotHeads,
     FewShotLead,
     FewShotPoint,
 )
+from curette.schemas.heads import BEST_PROBE, REFERENCE, FewShotBaseline, HeadKind, card_of
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
-
-WITHOUT_CONCEPTS: tuple[tuple[FewShotHeadKind, FewShotHeadKind], ...] = (
-    ("pulled_hybrid", "averaged_linear_probe"),
-    ("prior", "averaged_linear_probe"),
-    ("prior", "shuffled_prior"),
-    ("concept_bottleneck", "random_concepts"),
-)
-"""Heads, and what each is without its concepts or with wrong ones."""
 
 _PerHead = Float64[np.ndarray, "resample head"]
 
@@ -122,15 +111,18 @@ class _Pair(NamedTuple):
     columns: list[int]
 
 
-def _compared(heads: Sequence[FewShotHeadKind]) -> list[_Pair]:
+def _compared(heads: Sequence[HeadKind]) -> list[_Pair]:
     """Return what is compared with what, as far as it is there."""
     at = {head: i for i, head in enumerate(heads)}
-    probes = [at[head] for head in TUNED_PROBES if head in at]
-    pairs = [_Pair(at[h], b, [at[b]]) for h, b in WITHOUT_CONCEPTS if h in at and b in at]
+    probes = [at[head] for head in heads if card_of(head).role == "probe"]
+    pairs = [
+        _Pair(at[h], b, [at[b]]) for h in heads for b in card_of(h).without_concepts if b in at
+    ]
     if len(probes) > 1:
-        pairs += [_Pair(at[h], "best_probe", probes) for h in ON_CONCEPTS if h in at]
-    linear = at["linear_probe"]
-    pairs += [_Pair(i, "linear_probe", [linear]) for i in at.values() if i != linear]
+        on_concepts = [head for head in heads if card_of(head).role == "concepts"]
+        pairs += [_Pair(at[head], BEST_PROBE, probes) for head in on_concepts]
+    linear = at[REFERENCE]
+    pairs += [_Pair(i, REFERENCE, [linear]) for i in at.values() if i != linear]
     return pairs
 
 

@@ -10,8 +10,9 @@ from jaxtyping import Float64, Int, Shaped
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import EvaluateSpec
+from curette.schemas.heads import HeadKind
 from curette.schemas.images import METADATA, TestLabels
-from curette.schemas.probe import HeadKind, Probe
+from curette.schemas.probe import Probe
 from curette.tasks.methods.statistics.calibration import at_temperature
 
 

@@ -65,7 +65,7 @@ def measure_location(
     if maps.not_computable:
         return ConceptLocation(not_computable=maps.not_computable, left_out=maps.left_out)
     seen = _Seen.of(maps, images)
-    heads = [head for head in concept_heads(probe) if head.facts.kind != "grounded"]
+    heads = [head for head in concept_heads(probe) if head.directions is None]
     said = [_said(published, head) for head in heads]
     return ConceptLocation(
         images=len(maps.image_ids),

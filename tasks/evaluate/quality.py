@@ -15,7 +15,7 @@ from curette.schemas.evaluation import (
     HeadMetricName,
     Metric,
 )
-from curette.schemas.probe import HeadKind
+from curette.schemas.heads import card_of
 from curette.tasks.evaluate.judging import ExaminedImages, Judged
 from curette.tasks.methods.statistics.auroc import DeLong, delong_macro
 from curette.tasks.methods.statistics.bootstrap import (
@@ -30,16 +30,6 @@ from curette.tasks.methods.statistics.selective import area_under_risk_coverage_
 
 HEAD_METRICS: tuple[HeadMetricName, ...] = (*METRICS, *get_args(ConfidenceMetricName))
 _COMPARED: tuple[HeadMetricName, ...] = ("balanced_accuracy", "macro_auroc")
-_BASELINES: dict[HeadKind, tuple[HeadKind, ...]] = {
-    "linear_probe": ("majority",),
-    "concept_bottleneck": ("linear_probe", "random_concepts", "majority"),
-    "sparse": ("linear_probe", "random_sparse"),
-    "prior": ("linear_probe", "random_concepts"),
-    "hybrid": ("linear_probe", "concept_bottleneck"),
-    "grounded": ("linear_probe", "concept_bottleneck", "random_directions"),
-    "concept_matrix": ("zero_shot", "majority"),
-    "zero_shot": ("majority",),
-}
 
 
 def measure_quality(
@@ -131,7 +121,7 @@ def _differences(
 def _pairs(judged: Sequence[Judged]) -> Iterator[tuple[int, int]]:
     """Yield each head and each of its baselines that was trained, the one nearest in NEC."""
     for head, j in enumerate(judged):
-        for kind in _BASELINES.get(j.kind, ()):
+        for kind in card_of(j.kind).baselines:
             of_kind = [i for i, other in enumerate(judged) if other.kind == kind]
             if of_kind:
                 yield head, min(of_kind, key=lambda i: abs(judged[i].nec - j.nec))

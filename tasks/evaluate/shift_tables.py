@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float32, Float64, Int, Shaped
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import EvaluateSpec, MetricName
+from curette.schemas.heads import EXPLAINED, REFERENCE
 from curette.schemas.images import METADATA
 from curette.schemas.probe import Probe
 from curette.schemas.shifts import (
@@ -307,7 +308,7 @@ def _values(
     together = bootstrap.replicate(statistic, "percentile")
     wide = len(SHIFT_VALUES) * len(_METRICS) + 1
     of_head = [together.columns(slice(i * wide, (i + 1) * wide)) for i in range(len(judged))]
-    linear = of_head[next(i for i, j in enumerate(judged) if j.kind == "linear_probe")]
+    linear = of_head[next(i for i, j in enumerate(judged) if j.kind == REFERENCE)]
     for head, replicates in zip(judged, of_head, strict=True):
         lead = None if replicates is linear else replicates - linear
         yield from _of_head(head, replicates, lead, confidence)
@@ -433,7 +434,7 @@ def _confounders(
     attribute too; within classes it does not.
     """
     labels, levels = seen.labels, seen.levels
-    candidates = probe.head("concept_bottleneck").facts.candidates
+    candidates = probe.head(EXPLAINED).facts.candidates
     chosen = published.pool_vectors[published.pool_rows(c.concept_id for c in candidates)]
     scores = (seen.vectors @ chosen.T).astype(np.float64)
     told = [a for a in range(len(plan.values)) if 0 < (levels == a).sum() < len(levels)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,18 @@ from jaxtyping import Int
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import SPLITS, DatasetSpec, Rejection, RejectionReason
-from curette.tasks.ingest.listing import Content, Listing, Refusal, quoted, split_name, text
+from curette.tasks.ingest.listing import (
+    MISSING,
+    Content,
+    Listing,
+    Refusal,
+    count_trimmed,
+    quoted,
+    split_name,
+    text,
+    trimmed,
+)
+from curette.tasks.ingest.spelling import check_ids, check_labels, check_single
 from curette.tasks.ingest.splits import connected_groups, deal_groups
 from curette.tasks.ingest.verify import Verified
 
@@ -62,32 +73,58 @@ def check_rejected(rejected: Sequence[Rejection], rows: int, allowed: float) -> 
     raise TooManyRejected("\n  ".join(lines), tuple(rejected))
 
 
-def read_claims(listing: Listing, renamed: Mapping[str, str]) -> pd.DataFrame:
+def read_claims(listing: Listing, spec: DatasetSpec) -> pd.DataFrame:
     """Return what the rows say about themselves, in the listing's order.
 
     Args:
         listing: the rows.
-        renamed: label -> the class key that it stands for; other labels stand as they are.
+        spec: `labels` says which label stands for which class key; others stand as they are.
 
     Returns:
         The columns row, image_id, label, part, subject and lesion: row numbers, and text or
         `None`. `part` is what the source calls the split.
+
+    Raises:
+        StudyError: labels or ids differ in form alone, or cells hold several labels at once.
     """
     columns, nothing = listing.columns, [None] * len(listing)
     parts = listing.parts if len(set(listing.parts or ()) - {None}) > 1 else None
+    renamed = {trimmed(label): key for label, key in spec.labels.items()}
+    labels = text(listing.table, columns.label, {*spec.classes, *renamed})
+    check_single(labels, columns.label, {*spec.classes, *renamed})
+    labels = [label and renamed.get(label, label) for label in labels]
+    check_labels(labels, columns.label, spec.classes)
 
     def column(name: str | None, default: Sequence[str | None]) -> Sequence[str | None]:
         return default if name is None else text(listing.table, name)
 
-    claims = {
-        "row": range(len(listing)),
+    ids = {
         "image_id": column(columns.image_id, listing.names),
-        "label": [label and renamed.get(label, label) for label in column(columns.label, nothing)],
-        "part": column(columns.split, parts or nothing),
         "subject": column(columns.subject, nothing),
         "lesion": column(columns.lesion, nothing),
     }
+    for what, values in ids.items():
+        if (name := getattr(columns, what)) is not None:
+            check_ids(values, name, what.removesuffix("_id"))
+    claims = {
+        "row": range(len(listing)),
+        "image_id": ids["image_id"],
+        "label": labels,
+        "part": column(columns.split, parts or nothing),
+        "subject": ids["subject"],
+        "lesion": ids["lesion"],
+    }
     return pd.DataFrame(claims, dtype=object)
+
+
+def told_of_blanks(listing: Listing) -> list[str]:
+    """Say of which named columns blanks at the ends of values were taken off."""
+    counts = {name: count_trimmed(listing.table, name) for name in listing.columns.names}
+    return [
+        f"Blanks at the ends of {count:,} values of {quoted(name)} were taken off."
+        for name, count in counts.items()
+        if count and name != listing.columns.report
+    ]
 
 
 def draw_claims(claims: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
@@ -113,14 +150,14 @@ def claimed_contents(
     """
     is_split = spec.split_column is not None or bool(claims["part"].notna().any())
     contents = listing.contents(claims["row"].to_numpy(dtype=np.int64))
-    rows = zip(contents, claims["image_id"], claims["label"], claims["part"], strict=True)
-    for content, image_id, label, part in rows:
+    rows = zip(contents, *(claims[c] for c in ("row", "image_id", "label", "part")), strict=True)
+    for content, row, image_id, label, part in rows:
         if isinstance(content, Refusal):
             yield content
         elif image_id is None:
             yield Refusal("missing-id", "its id is empty")
         elif label is None:
-            yield Refusal("missing-label", "its label is empty, or NA or the like")
+            yield _unlabelled(listing, int(row))
         elif of_study and label not in of_study:
             yield Refusal("other-class", f"its label {quoted(label)} is no class of the study")
         elif spec.classes and label not in spec.classes:
@@ -131,6 +168,17 @@ def claimed_contents(
             yield Refusal("unknown-split", f"its split {quoted(part or '')} is none of {known}")
         else:
             yield content
+
+
+def _unlabelled(listing: Listing, row: int) -> Refusal:
+    written = trimmed(str(listing.table[listing.columns.label][row].as_py() or ""))
+    if written in MISSING:
+        return Refusal(
+            "missing-label",
+            f"its label {quoted(written)} counts as missing; where it is a class, name it under "
+            "`dataset.classes`",
+        )
+    return Refusal("missing-label", "its label is empty")
 
 
 def sort_out(

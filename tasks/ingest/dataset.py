@@ -36,6 +36,7 @@ from curette.tasks.ingest.claims import (
     draw_claims,
     read_claims,
     sort_out,
+    told_of_blanks,
 )
 from curette.tasks.ingest.external import check_common_classes, without_study_images
 from curette.tasks.ingest.listing import Listing, quoted, split_name, text
@@ -177,8 +178,8 @@ def read_dataset(
         TooManyRejected: too large a share of the rows are no images.
     """
     listing = list_images(spec, workshop, watch)
-    claims = read_claims(listing, spec.labels)
-    notes = list(listing.notes)
+    claims = read_claims(listing, spec)
+    notes = [*listing.notes, *told_of_blanks(listing)]
     if own:
         check_common_classes(claims["label"].tolist(), spec.labels, own.classes)
         notes += ["The data's own splits are not used."] * bool(claims["part"].notna().any())

@@ -9,6 +9,7 @@ import pandas as pd
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import ClassLabel, ImageDataset, Rejection
 from curette.tasks.ingest.listing import quoted
+from curette.tasks.ingest.spelling import check_labels
 
 _LISTED_LABELS = 20
 
@@ -25,7 +26,7 @@ def check_common_classes(
 
     Raises:
         StudyError: a label is renamed to no class of the study, or fewer than two of its classes
-            are there.
+            are there, or a label is a class of the study in another spelling.
     """
     keys = [c.key for c in classes]
     ours = ", ".join(quoted(key) for key in keys)
@@ -34,6 +35,7 @@ def check_common_classes(
             f"`labels` names {', '.join(quoted(key) for key in strange)}, which is no class of the "
             f"study; its class keys are: {ours}. Correct `labels`."
         )
+    check_labels(labels, "label_column", keys)
     found = sorted({label for label in labels if label is not None})
     if len(common := set(keys) & set(found)) < 2:
         listed = ", ".join(quoted(label) for label in found[:_LISTED_LABELS])

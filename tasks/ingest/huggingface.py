@@ -208,7 +208,7 @@ def _list_class_folders(folder: _Folder, spec: DatasetSpec, workshop: Path) -> L
     found = {file: content(file) for file in folder.data}
     known = [labels.get(f) if isinstance(c, ImageFile) else None for f, c in found.items()]
     return Listing(
-        table=pa.table({"label": pa.array(known, pa.string())}),
+        table=pa.table({"label": pa.array(known, pa.string()).dictionary_encode()}),
         names=default_ids(folder.data),
         columns=Columns.named_by(spec),
         contents=lambda rows: (found[folder.data[row]] for row in rows),
@@ -333,7 +333,8 @@ def _named(rows: Any) -> pa.Table:
             known = dict(enumerate(feature.names))
             # The hub writes -1 where it keeps a label back.
             labels = pa.array([known.get(number) for number in numbers], pa.string())
-            table = table.set_column(table.column_names.index(name), name, labels)
+            named = labels.dictionary_encode()  # which lists its values: none of them is missing
+            table = table.set_column(table.column_names.index(name), name, named)
     return table
 
 

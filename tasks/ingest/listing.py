@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,12 @@ from jaxtyping import Int
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import AttributePhrases, DatasetSpec, RejectionReason, Split
 
-_MISSING = frozenset({None, "", "NA", "N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"})
+MISSING = frozenset({"NA", "N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"})
+"""What tables write where a value is missing, besides nothing at all."""
+_BLANKS = (
+    " \t\n\r\f\v\x85\xa0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b"
+)
+_BLANKS += "\u200c\u200d\u200e\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 _LONGEST_QUOTE = 200
 _SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -158,25 +163,57 @@ def require_columns(table: pa.Table, wanted: tuple[str, ...], source: str) -> No
         )
 
 
-def text(table: pa.Table, name: str) -> list[str | None]:
-    """Return a column as text; what tables write for a missing value becomes `None`.
+def text(table: pa.Table, name: str, words: Collection[str] = ()) -> list[str | None]:
+    """Return a column as text without blanks at its ends; a missing value becomes `None`.
 
-    Whole numbers have no `.0`, which only a missing neighbour gives them.
+    Whole numbers have no `.0`, which only a missing neighbour gives them. `NA`, `null` and the
+    like are missing too, unless they are among `words` or the column itself lists its values
+    (Arrow's dictionary): then only nothing is missing.
 
     Raises:
         StudyError: the column holds lists, pictures or other things that are no text.
     """
+    values = [trimmed(value) for value in _as_text(table, name)]
+    missing = MISSING - set(words)
+    if pa.types.is_dictionary(table[name].type):
+        missing = frozenset()
+    return [value if value and value not in missing else None for value in values]
+
+
+def count_trimmed(table: pa.Table, name: str) -> int:
+    """Return how many values of a column have blanks at their ends."""
+    kind = table[name].type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        return 0
+    values = _as_text(table, name)
+    return sum(value is not None and value != trimmed(value) for value in values)
+
+
+def trimmed(value: str | None) -> str:
+    """Return a text without blanks, or characters that show nothing, at its ends."""
+    return (value or "").strip(_BLANKS)
+
+
+def _as_text(table: pa.Table, name: str) -> list[str | None]:
     try:
-        values = pc.cast(table[name], pa.large_string()).to_pylist()
+        values: list[str | None] = pc.cast(table[name], pa.large_string()).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise StudyError(
             f"the column {quoted(name)} holds {table[name].type}, which cannot name anything. "
             "Name a column of text or numbers under `dataset` in the study file."
         ) from None
-    return [None if value in _MISSING else value for value in values]
+    return values
 
 
 def quoted(value: str) -> str:
-    """Return foreign text between quotes, printable and not too long."""
+    """Return foreign text between quotes, printable, in one line and not too long."""
     shown = value if len(value) <= _LONGEST_QUOTE else value[:_LONGEST_QUOTE] + "…"
-    return "`" + shown.encode("utf-8", "backslashreplace").decode() + "`"
+    return f"`{printable(shown)}`"
+
+
+def printable(value: str) -> str:
+    """Return foreign text with `\\r`, `\\x1b` and the like for what would move a terminal."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
+        for c in value
+    )

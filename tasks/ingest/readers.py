@@ -170,7 +170,7 @@ def list_archive(source: ArchiveSource, spec: DatasetSpec) -> Listing:
             "train_labels, val_labels and test_labels."
         )
     return Listing(
-        table=pa.table({"label": pa.array(labels, pa.string())}),
+        table=pa.table({"label": pa.array(labels, pa.string()).dictionary_encode()}),
         names=names,
         columns=Columns.named_by(spec),
         contents=partial(_stacked_images, stacks),
@@ -283,7 +283,7 @@ def list_vectors(source: VectorSource, spec: DatasetSpec) -> Listing:
     }
     attributes = _concept_columns(arrays, len(names), source.path)
     truths = {name: pa.array(values, from_pandas=True) for name, values in attributes.items()}
-    table = {**columns, **truths, "label": pa.array(labels, pa.string())}
+    table = {**columns, **truths, "label": pa.array(labels, pa.string()).dictionary_encode()}
     visible = {
         name: AttributePhrases(claimed_by=(name,))
         for name, values in attributes.items()

@@ -26,13 +26,12 @@ from torch.nn.functional import one_hot
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.few_shots import (
-    ChosenFewShotHead,
     FewShotDraw,
     FewShotDraws,
-    FewShotHeadKind,
     FewShotHeads,
     FewShotSpec,
 )
+from curette.schemas.heads import HeadKind, card_of, trained
 from curette.schemas.probe import ProbeSpec
 from curette.tasks.methods.solvers.head_batch import (
     HeadBatch,
@@ -59,8 +58,6 @@ from curette.tasks.methods.threads import one_thread_of_torch
 from curette.tasks.probe.concept_heads import shuffle_labels
 from curette.tasks.probe.few_shot_concepts import Concepts, Draws, DrawScores
 
-_DEALT: tuple[FewShotHeadKind, ...] = ("random_concepts", "shuffled_labels")
-"""What differs between seeds even with all images. So do shuffled priors, but they take long."""
 _MOST_SCORES = 50_000_000  # of the draws trained together
 
 
@@ -108,19 +105,18 @@ def train_few_shot_heads(
     """
     images = _Images.of(published)
     skipped = _skipped(published, spec)
-    wanted = {"linear_probe", *spec.heads} - set(skipped)
-    kinds = tuple(kind for kind in _TRAINERS if kind in wanted)
-    trained: dict[FewShotHeadKind, list[HeadBatch]] = {kind: [] for kind in kinds}
+    kinds = tuple(kind for kind in trained("few shots", spec.heads) if kind not in skipped)
+    made: dict[HeadKind, list[HeadBatch]] = {kind: [] for kind in kinds}
     parts = list(_parts(draws.draws, len(images.validation_labels), spec.seeds))
     for part in parts:
         size = _Size(images, Draws.of(published, part, probe.seed), probe)
         again = part[0].shots is None and part[0].seed > 0
-        for kind, batches in trained.items():
-            if again and kind not in _DEALT:
+        for kind, batches in made.items():
+            if again and not card_of(kind).drawn:
                 batches.append(_repeated(batches[-1].head(0), len(part)))
             else:
                 batches.append(_TRAINERS[kind](size))
-    heads = [_joined(batches) for batches in trained.values()]
+    heads = [_joined(batches) for batches in made.values()]
     return FewShotHeads(
         class_keys=published.class_keys,
         heads=kinds,
@@ -152,11 +148,11 @@ def _parts(
             yield tuple(of_size[start : start + together])
 
 
-def _skipped(published: ConceptDataset, spec: FewShotSpec) -> dict[FewShotHeadKind, str]:
+def _skipped(published: ConceptDataset, spec: FewShotSpec) -> dict[HeadKind, str]:
     """Return why a head that was asked for cannot be trained."""
     if published.class_vectors is not None:
         return {}
-    named: tuple[ChosenFewShotHead, ...] = ("zero_shot", "concept_matrix")
+    named: tuple[HeadKind, ...] = ("zero_shot", "concept_matrix")
     return {
         kind: f"{kind.replace('_', ' ')}: the encoder has no vectors of the classes' names"
         for kind in named
@@ -413,7 +409,7 @@ class _Size:
         )
 
 
-_TRAINERS: dict[FewShotHeadKind, Callable[[_Size], HeadBatch]] = {
+_TRAINERS: dict[HeadKind, Callable[[_Size], HeadBatch]] = {
     "linear_probe": _Size.linear_probe,
     "concept_bottleneck": _Size.concept_bottleneck,
     "sparse": lambda size: size.sparse,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.heads import trained
 from curette.schemas.probe import Head, Probe, ProbeSpec, SkippedHead
 from curette.tasks.probe.concept_heads import (
     train_concept_bottleneck,
@@ -40,7 +41,8 @@ def train_heads(published: ConceptDataset, spec: ProbeSpec) -> Probe:
         StudyError: a split is empty.
     """
     training = Training.of(published, spec)
-    grounding = Grounding.of(training) if "grounded" in spec.heads else None
+    wanted = trained("all images", spec.heads)
+    grounding = Grounding.of(training) if "random_directions" in wanted else None
     made = list(_train(training, grounding))
     skipped = {head.name: head for head in made if isinstance(head, SkippedHead)}
     return Probe(
@@ -52,10 +54,10 @@ def train_heads(published: ConceptDataset, spec: ProbeSpec) -> Probe:
 
 
 def _train(training: Training, grounding: Grounding | None) -> Iterator[Head | SkippedHead]:
-    wanted = training.spec.heads
+    wanted = trained("all images", training.spec.heads)
     yield train_linear_probe(training)
     yield train_concept_bottleneck(training)
-    if "sparse" in wanted or "hybrid" in wanted:
+    if "sparse" in wanted:
         sparse = train_sparse(training)
         chosen = sparse.chosen()
         yield chosen
@@ -78,10 +80,13 @@ def _train_baselines(
     training: Training, grounding: Grounding | None
 ) -> Iterator[Head | SkippedHead]:
     """Yield the baselines that chance has a part in, each drawn several times."""
-    wanted, draws = training.spec.heads, range(1, training.spec.random_draws + 1)
+    wanted, draws = (
+        trained("all images", training.spec.heads),
+        range(1, training.spec.random_draws + 1),
+    )
     for draw in draws:
         yield train_random_concepts(training, draw)
-    if "sparse" in wanted or "hybrid" in wanted:
+    if "random_sparse" in wanted:
         for draw in draws:
             yield from train_random_sparse(training, draw).at_each_nec()
     if grounding:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.probe import ChosenHead, ProbeSpec
+from curette.schemas.heads import choosable
+from curette.schemas.probe import ProbeSpec
 from curette.schemas.shifts import ShiftHeads, ShiftSplit, ShiftSplits
 from curette.tasks.probe.heads import train_heads
 
-_HEADS: tuple[ChosenHead, ...] = ("sparse", "prior", "hybrid", "zero_shot", "shuffled_labels")
 _RANDOM_DRAWS = 2
 
 
@@ -21,7 +21,7 @@ def train_shift_heads(
     effective concepts. No image trains the zero-shot head, so its gap is that of the test images.
     """
     fewer = {
-        "heads": tuple(head for head in _HEADS if head in spec.heads),
+        "heads": tuple(head for head in choosable("shifts") if head in spec.heads),
         "nec": (),
         "random_draws": min(_RANDOM_DRAWS, spec.random_draws),
     }

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.heads import HeadKind, Inputs
 from curette.schemas.probe import (
     Head,
     HeadFacts,
-    HeadKind,
-    Inputs,
     ProbeSpec,
     TrainingStep,
     head_inputs,

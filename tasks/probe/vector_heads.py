@@ -2,7 +2,8 @@
 
 import torch
 
-from curette.schemas.probe import Head, HeadKind, SkippedHead
+from curette.schemas.heads import HeadKind
+from curette.schemas.probe import Head, SkippedHead
 from curette.tasks.methods.solvers.bottleneck import CLIP_SCALE
 from curette.tasks.methods.solvers.hybrid import train_hybrid
 from curette.tasks.methods.solvers.linear import (

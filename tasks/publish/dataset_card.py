@@ -158,10 +158,17 @@ def _counted(reasons: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _flat(settings: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
-        for name, value in settings.items()
-    ]
+    """Return names and values; of a list of kinds the kinds, then each one's own settings."""
+    flat = []
+    for name, value in settings.items():
+        listed = value if isinstance(value, list) else [value]
+        kinds = [entry for entry in listed if isinstance(entry, dict) and "kind" in entry]
+        shown = [entry["kind"] for entry in kinds] or listed
+        flat.append((name, ", ".join(map(str, shown))))
+        for entry in kinds:
+            own = {key: v for key, v in entry.items() if key != "kind"}
+            flat += [(f"{entry['kind']}.{key}", told) for key, told in _flat(own)]
+    return flat
 
 
 def _lineage(inputs: PublishInputs) -> list[object]:

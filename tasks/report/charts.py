@@ -12,24 +12,8 @@ from curette.schemas.evaluation import (
     Metric,
     RiskPoint,
 )
-from curette.schemas.probe import HeadKind, TrainingStep
-
-COLOURS: dict[HeadKind, str] = {
-    "concept_bottleneck": "#0f766e",
-    "sparse": "#15803d",
-    "prior": "#7c3aed",
-    "hybrid": "#0891b2",
-    "grounded": "#be185d",
-    "random_directions": "#94a3a0",
-    "linear_probe": "#1d4ed8",
-    "zero_shot": "#b45309",
-    "concept_matrix": "#a16207",
-    "random_concepts": "#94a3a0",
-    "random_sparse": "#94a3a0",
-    "shuffled_labels": "#b8a9a4",
-    "majority": "#cbd5d2",
-}
-
+from curette.schemas.heads import card_of
+from curette.schemas.probe import TrainingStep
 
 ORDER_COLOURS: dict[InterventionOrder, str] = {
     "most uncertain first": "#0f766e",
@@ -57,7 +41,7 @@ def forest_plot(metrics: Sequence[Metric], label: str) -> Markup:
     ]
     for i, m in enumerate(metrics):
         y = row_height * i + row_height / 2
-        colour = COLOURS[m.head_kind]
+        colour = card_of(m.head_kind).colour
         parts.append(
             f'<text class="name" x="{left - 14}" y="{y + 4}" text-anchor="end">'
             f"{escape(m.head)}</text>"

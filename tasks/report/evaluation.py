@@ -19,10 +19,10 @@ from curette.schemas.evaluation import (
     WorstSubgroup,
     tell_looks,
 )
+from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind, card_of
 from curette.schemas.images import ClassLabel
-from curette.schemas.probe import HeadFacts, HeadKind
+from curette.schemas.probe import HeadFacts
 from curette.tasks.report.charts import (
-    COLOURS,
     forest_plot,
     nec_chart,
     reliability_diagram,
@@ -45,7 +45,7 @@ _CONFIDENCE: dict[HeadMetricName, tuple[str, str]] = {
     "excess_area_under_risk_coverage": ("excess AURC", "↓"),
 }
 _LABELS = {name: label for name, (label, _) in (_WORTH | _CONFIDENCE).items()}
-_OPEN: tuple[HeadKind, ...] = ("concept_bottleneck", "linear_probe")
+_OPEN = (EXPLAINED, REFERENCE)
 _COVERS: dict[Answer, str] = {
     "yes": "By the study's own word that covers these test images: the encoder may have seen them, "
     "so the numbers here may be too good.",
@@ -174,19 +174,18 @@ def _table(
 def _at_nec(metrics: Sequence[Metric]) -> set[str]:
     """Return the heads that were made only to be compared at a number of effective concepts.
 
-    The first sparse head is the one that validation images chose.
+    One that is called as its kind is, is the one that validation images chose.
     """
-    sparse = list(dict.fromkeys(m.head for m in metrics if m.head_kind == "sparse"))
-    return {*sparse[1:], *(m.head for m in metrics if m.head_kind == "random_sparse")}
+    cards = {m.head: card_of(m.head_kind) for m in metrics}
+    return {head for head, card in cards.items() if card.along_nec and head != card.title}
 
 
 def _sparse(evaluation: Evaluation, facts: Sequence[HeadFacts], at_nec: set[str]) -> dict[str, Any]:
     """Return sparse heads of selected and of random concepts, each at the same numbers of them."""
     metrics = [m for m in evaluation.metrics if m.head in at_nec and m.name == "balanced_accuracy"]
-    kinds = dict.fromkeys(m.head_kind for m in metrics)
-    names: dict[HeadKind, str] = {"sparse": "selected", "random_sparse": "drawn at random"}
     families = [
-        (names[kind], COLOURS[kind], [m for m in metrics if m.head_kind == kind]) for kind in kinds
+        (card.along_nec, card.colour, [m for m in metrics if m.head_kind == card.kind])
+        for card in map(card_of, dict.fromkeys(m.head_kind for m in metrics))
     ]
     return {
         "chart": nec_chart(families, "balanced accuracy"),
@@ -235,7 +234,7 @@ def _p_value(p: float) -> str:
 
 def _confidence(evaluation: Evaluation, kinds: dict[str, HeadKind]) -> dict[str, Any]:
     shown = {name for name, kind in kinds.items() if kind in _OPEN}
-    risks = [(c.head, COLOURS[kinds[c.head]], c.risk_coverage) for c in evaluation.curves]
+    risks = [(c.head, card_of(kinds[c.head]).colour, c.risk_coverage) for c in evaluation.curves]
     return {
         "table": _table(evaluation, _CONFIDENCE, (), lambda head: head in shown),
         "more": _table(evaluation, _CONFIDENCE, (), lambda head: head not in shown),
@@ -246,7 +245,9 @@ def _confidence(evaluation: Evaluation, kinds: dict[str, HeadKind]) -> dict[str,
         "reliability": [
             {
                 "head": c.head,
-                "svg": reliability_diagram(c.calibration.reliability, COLOURS[kinds[c.head]]),
+                "svg": reliability_diagram(
+                    c.calibration.reliability, card_of(kinds[c.head]).colour
+                ),
             }
             for c in evaluation.curves
         ],

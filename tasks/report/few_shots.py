@@ -7,47 +7,17 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from curette.schemas.few_shots import (
-    ON_CONCEPTS,
-    FewShotBaseline,
     FewShotCurves,
-    FewShotHeadKind,
     FewShotLead,
     FewShotPoint,
 )
+from curette.schemas.heads import BEST_PROBE, REFERENCE, HeadKind, card_of
 from curette.tasks.report.charts import Axis, svg_of
 
-COLOURS: dict[FewShotHeadKind, str] = {
-    "concept_bottleneck": "#0f766e",
-    "sparse": "#65a30d",
-    "hybrid": "#0891b2",
-    "prior": "#7c3aed",
-    "pulled_hybrid": "#be185d",
-    "concept_matrix": "#a16207",
-    "linear_probe": "#1d4ed8",
-    "averaged_linear_probe": "#60a5fa",
-    "nearest_mean": "#6b7280",
-    "shrinkage_discriminant": "#111827",
-    "zero_shot": "#b45309",
-    "random_concepts": "#475569",
-    "shuffled_prior": "#a78bfa",
-    "shuffled_labels": "#a8847a",
-    "majority": "#94a3a0",
-}
-_DEALT: tuple[FewShotHeadKind, ...] = (
-    *("random_concepts", "shuffled_prior", "shuffled_labels", "majority"),
-)
-_OVERVIEW: tuple[FewShotHeadKind, ...] = (
-    *("linear_probe", "averaged_linear_probe", "concept_bottleneck", "hybrid", "prior"),
-    *("pulled_hybrid", "random_concepts", "zero_shot", "majority"),
-)
+_OVERVIEW = 9  # heads on one chart; of more, those that their cards put first
 _WITHOUT = "Over the same without concepts, or with wrong ones"
-_AHEAD_OF: dict[FewShotBaseline, str] = {
-    "averaged_linear_probe": _WITHOUT,
-    "shuffled_prior": _WITHOUT,
-    "random_concepts": _WITHOUT,
-    "best_probe": "Over the best tuned probe",
-    "linear_probe": "Over the tuned linear probe",
-}
+_OVER_BEST = "Over the best tuned probe"
+_OVER_LINEAR = "Over the tuned linear probe"
 _LABEL_PX = 15  # between labels at the lines' ends
 
 
@@ -78,28 +48,29 @@ def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
         f'<text x="{(pad + x.end_px) / 2:.0f}" y="{height - 6}" text-anchor="middle">'
         f'images a class</text><text x="{pad + 4}" y="10">balanced accuracy</text>'
     )
+    colour = {head: card_of(head).colour for head in dict.fromkeys(p.head for p in points)}
     lines = {
         head: sorted((p for p in points if p.head == head), key=lambda p: place[p.shots])
-        for head in dict.fromkeys(p.head for p in points)
+        for head in colour
     }
     for head, line in lines.items():
         upper = [f"{place[p.shots]:.1f},{y.at(p.high):.1f}" for p in line]
         lower = [f"{place[p.shots]:.1f},{y.at(p.low):.1f}" for p in reversed(line)]
         middle = " ".join(f"{place[p.shots]:.1f},{y.at(p.value):.1f}" for p in line)
         parts.append(
-            f'<polygon points="{" ".join(upper + lower)}" fill="{COLOURS[head]}" opacity=".06"/>'
-            f'<polyline points="{middle}" fill="none" stroke="{COLOURS[head]}" '
+            f'<polygon points="{" ".join(upper + lower)}" fill="{colour[head]}" opacity=".06"/>'
+            f'<polyline points="{middle}" fill="none" stroke="{colour[head]}" '
             f'stroke-width="2"{_dashes(head)}/>'
         )
         parts += [
             f'<circle cx="{place[p.shots]:.1f}" cy="{y.at(p.value):.1f}" r="3.5" '
-            f'fill="{COLOURS[head]}"><title>{_name(head)}, {_size(p.shots)}: {p.value:.3f} '
+            f'fill="{colour[head]}"><title>{_name(head)}, {_size(p.shots)}: {p.value:.3f} '
             f"({p.low:.3f} to {p.high:.3f})</title></circle>"
             for p in line
         ]
     ends = {head: y.at(line[-1].value) for head, line in lines.items()}
     parts += [
-        f'<text class="name" x="{x.end_px + 12}" y="{at + 4:.1f}" style="fill:{COLOURS[head]}">'
+        f'<text class="name" x="{x.end_px + 12}" y="{at + 4:.1f}" style="fill:{colour[head]}">'
         f"{_name(head)}</text>"
         for head, at in _apart(ends, height - pad).items()
     ]
@@ -113,11 +84,11 @@ def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
     """
     seeds = max(p.seeds for p in curves.points)
     heads = list(dict.fromkeys(p.head for p in curves.points))
-    first = heads if len(heads) <= len(_OVERVIEW) else [h for h in heads if h in _OVERVIEW]
-    on_concepts = [head for head in heads if head in ON_CONCEPTS]
-    others = [head for head in heads if head not in ON_CONCEPTS]
+    first = heads if len(heads) <= _OVERVIEW else [h for h in heads if card_of(h).in_overview]
+    on_concepts = [head for head in heads if _on_concepts(head)]
+    others = [head for head in heads if not _on_concepts(head)]
     halves = [
-        ("Heads on concepts, and the linear probe", ["linear_probe", *on_concepts]),
+        (f"Heads on concepts, and the {_name(REFERENCE)}", [REFERENCE, *on_concepts]),
         ("Others", others),
     ]
     rows = {head: _row(curves, head) for head in heads}
@@ -150,13 +121,14 @@ def _leads(curves: FewShotCurves) -> list[dict[str, Any]]:
 
     That is the linear probe where there is no other.
     """
-    rivalled = any(lead.baseline == "best_probe" for lead in curves.leads)
-    unshown = "linear_probe" if rivalled else "best_probe"
-    parts: dict[str, dict[str, list[FewShotLead]]] = {title: {} for title in _AHEAD_OF.values()}
+    rivalled = any(lead.baseline == BEST_PROBE for lead in curves.leads)
+    over_probe = (_OVER_BEST, BEST_PROBE) if rivalled else (_OVER_LINEAR, REFERENCE)
+    parts: dict[str, dict[str, list[FewShotLead]]] = {_WITHOUT: {}, over_probe[0]: {}}
     for lead in curves.leads:
-        if lead.head in ON_CONCEPTS and lead.baseline != unshown:
-            title = _AHEAD_OF[lead.baseline]
-            over = f" over {_name(lead.baseline)}" if title == _WITHOUT else ""
+        without = lead.baseline in card_of(lead.head).without_concepts
+        if _on_concepts(lead.head) and (without or lead.baseline == over_probe[1]):
+            title = _WITHOUT if without else over_probe[0]
+            over = f" over {_name(lead.baseline)}" if without else ""
             parts[title].setdefault(f"{_name(lead.head)}{over}", []).append(lead)
     return [
         {
@@ -171,20 +143,24 @@ def _leads(curves: FewShotCurves) -> list[dict[str, Any]]:
     ]
 
 
-def _row(curves: FewShotCurves, head: FewShotHeadKind) -> dict[str, Any]:
+def _row(curves: FewShotCurves, head: HeadKind) -> dict[str, Any]:
     leads = {
         lead.shots: lead
         for lead in curves.leads
-        if lead.head == head and lead.baseline == "linear_probe"
+        if lead.head == head and lead.baseline == REFERENCE
     }
     cells = [_cell(p, leads.get(p.shots)) for p in curves.points if p.head == head]
     return {"kind": head, "name": _name(head), "cells": cells}
 
 
-def _dashes(head: FewShotHeadKind) -> str:
-    if head in ON_CONCEPTS:
+def _dashes(head: HeadKind) -> str:
+    if _on_concepts(head):
         return ""
-    return f' stroke-dasharray="{"2 4" if head in _DEALT else "7 4"}"'
+    return f' stroke-dasharray="{"7 4" if card_of(head).worth_curves else "2 4"}"'
+
+
+def _on_concepts(head: HeadKind) -> bool:
+    return card_of(head).role == "concepts"
 
 
 def _cell(point: FewShotPoint, lead: FewShotLead | None) -> dict[str, str]:
@@ -203,18 +179,18 @@ def _lead_cell(lead: FewShotLead) -> dict[str, str]:
     }
 
 
-def _name(head: FewShotBaseline) -> str:
-    return str(escape(head.replace("_", " ")))
+def _name(head: HeadKind) -> str:
+    return str(escape(card_of(head).title))
 
 
 def _size(shots: int | None) -> str:
     return "all" if shots is None else str(shots)
 
 
-def _apart(ends: dict[FewShotHeadKind, float], lowest_px: float) -> dict[FewShotHeadKind, float]:
+def _apart(ends: dict[HeadKind, float], lowest_px: float) -> dict[HeadKind, float]:
     """Return where labels stand: at their lines' ends, top to bottom, none over another."""
     order = sorted(ends, key=lambda head: ends[head])
-    places: dict[FewShotHeadKind, float] = {}
+    places: dict[HeadKind, float] = {}
     at = float("-inf")
     for head in order:
         at = places[head] = max(ends[head], at + _LABEL_PX)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from curette.schemas.evaluation import ConceptLocation, Estimate, LocatedReasons
+from curette.schemas.heads import EXPLAINED
 from curette.tasks.report.pictures import PictureBook
 
 _HEAT_PX = 144
@@ -77,7 +78,7 @@ def location_section(location: ConceptLocation, book: PictureBook) -> dict[str, 
 
 
 def _overview(location: ConceptLocation) -> str:
-    first = min(location.heads, key=lambda x: (x.head_kind != "concept_bottleneck", x.reasons))
+    first = min(location.heads, key=lambda x: (x.head_kind != EXPLAINED, x.reasons))
     rows, columns = location.grid
     ahead = first.ahead_of_others
     said = (

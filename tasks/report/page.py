@@ -12,6 +12,7 @@ from curette.schemas.candidates import CandidateSet
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import ClassSelection, Concept, ConceptSet
 from curette.schemas.evaluation import Evaluation, Explanation, GuardedEvaluation
+from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.images import SPLITS, ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.llm import Usage
@@ -27,7 +28,7 @@ from curette.tasks.report.candidates import (
     priors_section,
     quote_of,
 )
-from curette.tasks.report.charts import COLOURS, training_curve
+from curette.tasks.report.charts import training_curve
 from curette.tasks.report.concept_truth import concept_truth_section
 from curette.tasks.report.evaluation import evaluation_section, guarded_section
 from curette.tasks.report.few_shots import few_shot_section
@@ -176,14 +177,14 @@ def _tiles(m: Material) -> list[dict[str, str]]:
 def _headline(evaluation: Evaluation | GuardedEvaluation) -> dict[str, str]:
     """Return what the concept bottleneck reaches."""
     if isinstance(evaluation, GuardedEvaluation):
-        [told] = [a for a in evaluation.answers if a.head_kind == "concept_bottleneck"]
+        [told] = [a for a in evaluation.answers if a.head_kind == EXPLAINED]
         value = "refused" if told.value is None else f"{told.value:.3f}"
         note = "balanced accuracy, as the reusable holdout tells it"
-        return {"label": "concept bottleneck", "value": value, "note": note}
+        return {"label": card_of(EXPLAINED).title, "value": value, "note": note}
     best = {x.head_kind: x for x in evaluation.metrics if x.name == "balanced_accuracy"}
-    head = best["concept_bottleneck"]
+    head = best[EXPLAINED]
     return {
-        "label": "concept bottleneck",
+        "label": card_of(EXPLAINED).title,
         "value": f"{head.value:.3f}",
         "note": f"balanced accuracy, {evaluation.confidence:.0%} interval "
         f"{head.low:.3f} to {head.high:.3f}",
@@ -239,7 +240,7 @@ def _heaviest(m: Material, number: int) -> list[tuple[Concept, float]]:
 
     Those selected for other classes count too: the bottleneck weighs every concept for each.
     """
-    head = m.probe.head("concept_bottleneck")
+    head = m.probe.head(EXPLAINED)
     spread = m.published.scores[m.published.rows("train")].std(axis=0)
     weights = head.weights[number] * spread
     pairs = zip(m.published.concepts, weights.tolist(), strict=True)
@@ -301,14 +302,14 @@ def _decision(e: Explanation, m: Material, book: PictureBook) -> dict[str, Any]:
 
 def _shown_heads(probe: Probe) -> list[Head]:
     """Return the heads whose errors are drawn: the baselines' are in the table."""
-    return [h for h in probe.heads if h.facts.kind in ("concept_bottleneck", "linear_probe")]
+    return [h for h in probe.heads if h.facts.kind in (EXPLAINED, REFERENCE)]
 
 
 def _training_curves(heads: Sequence[Head]) -> Iterator[dict[str, Any]]:
     for head in heads:
         facts = head.facts
         if len(facts.curve) > 1:
-            on_path = facts.kind == "linear_probe"
+            on_path = "epoch" not in facts.chosen
             steps = tuple(
                 s.model_copy(update={"x": float(np.log10(s.x)) if on_path else s.x})
                 for s in facts.curve
@@ -316,7 +317,7 @@ def _training_curves(heads: Sequence[Head]) -> Iterator[dict[str, Any]]:
             label = "log10 of the regularisation strength" if on_path else "epoch"
             yield {
                 "title": f"{facts.name}: loss on training (dashed) and validation images",
-                "svg": training_curve(steps, label, COLOURS[facts.kind]),
+                "svg": training_curve(steps, label, card_of(facts.kind).colour),
             }
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.images import ClassLabel
-from curette.schemas.probe import HeadKind
 from curette.schemas.shifts import (
     ConfoundedShift,
     ConfounderScore,
@@ -18,7 +18,7 @@ from curette.schemas.shifts import (
     ShiftValue,
     ShiftValueName,
 )
-from curette.tasks.report.charts import COLOURS, Axis, svg_of
+from curette.tasks.report.charts import Axis, svg_of
 
 _LISTED_CONCEPTS = 10
 _FEW = 20  # groups; below, percentiles hold the truth less often than they say
@@ -36,7 +36,6 @@ _COVERED = {
     "no": "The encoder was not pretrained on them.",
     "unknown": "Whether the encoder was pretrained on them is not known.",
 }
-_UNTAUGHT: tuple[HeadKind, ...] = ("majority", "shuffled_labels")
 _OF: dict[ShiftValueName, str] = {
     "in_domain": "in domain",
     "out_of_domain": "out of domain",
@@ -185,7 +184,7 @@ def _about_dataset(result: ShiftResult, shift: DatasetShift, names: dict[str, st
 def _verdict(result: ShiftResult) -> str:
     """Tell the two heads that every reader looks for in one sentence each."""
     told = []
-    for kind in ("linear_probe", "concept_bottleneck"):
+    for kind in (REFERENCE, EXPLAINED):
         of = {
             v.of: v
             for v in result.values
@@ -256,7 +255,7 @@ def _part(part: ShiftPart) -> dict[str, str]:
 def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
     """Draw each head's balanced accuracy in domain (full) and out of domain (hollow).
 
-    The majority class and shuffled labels, which teach nothing, stand in the table alone.
+    Heads that learned nothing, such as the majority class, stand in the table alone.
     """
     left, width, row_height = 250, 900, 34
     ends = [
@@ -264,7 +263,7 @@ def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
         for v in values
         if v.name == "balanced_accuracy"
         and v.of in ("in_domain", "out_of_domain")
-        and v.head_kind not in _UNTAUGHT
+        and card_of(v.head_kind).role != "floor"
     ]
     low, high = min(v.low for v in ends), max(v.high for v in ends)
     axis = Axis(max(0.0, low - 0.03), min(1.0, high + 0.03), left, width - 20)
@@ -293,7 +292,7 @@ def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
 
 def _dumbbell(axis: Axis, inside: ShiftValue, outside: ShiftValue, y: float) -> list[str]:
     """Draw both ends with their intervals, one a little above the other, and what joins them."""
-    colour = COLOURS[inside.head_kind]
+    colour = card_of(inside.head_kind).colour
     parts = [
         f'<line x1="{axis.at(inside.value):.1f}" y1="{y - 4}" x2="{axis.at(outside.value):.1f}" '
         f'y2="{y + 4}" stroke="{colour}" stroke-width="1.5"/>'

@@ -1,24 +1,17 @@
 """The duplicate gates: of statements that say the same, one stays and takes over their links."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from curette.schemas.candidates import Candidate
-from curette.tasks.screen.contrasts import contrast, depends_on_order
+from curette.tasks.screen.contrasts import contrast
+from curette.tasks.screen.gate import Candidates, Doubt, Finding, Outcome, doubt_about, drop
 from curette.tasks.screen.near_duplicates import nearest_kept
-from curette.tasks.screen.words import stem, words
-
-FILLERS = frozenset(
-    words(
-        """a an the of with and or is are was were be been being it its this that these those which
-        who there has have having may can could often usually typically sometimes generally appear
-        appears appearing present presence seen visible look looks some"""
-    )
-)
-"""Words without which a statement says the same."""
+from curette.tasks.screen.wording import content_stems, plain_form
 
 
 @dataclass(frozen=True)
@@ -30,11 +23,6 @@ class Twin:
     cosine: float | None = None
     contrast: tuple[str, ...] = ()
     """Stems by which two statements that are alike to the encoder exclude each other."""
-
-
-def content_stems(text: str) -> tuple[str, ...]:
-    """Return the stems of a text's words without fillers, in their order."""
-    return tuple(stem(word) for word in words(text) if word not in FILLERS)
 
 
 def exact_twins(candidates: Sequence[Candidate]) -> dict[int, Twin]:
@@ -72,7 +60,7 @@ def near_twins(
 
 
 def merge_twins(
-    candidates: Sequence[Candidate], twins: dict[int, Twin], class_keys: Sequence[str]
+    candidates: Sequence[Candidate], twins: Mapping[int, Twin], class_keys: Sequence[str]
 ) -> tuple[Candidate, ...]:
     """Return the kept candidates with the classes and origins of those they stand for.
 
@@ -85,6 +73,28 @@ def merge_twins(
         if not twin.contrast:
             families[twin.kept].append(candidates[place])
     return tuple(_merged(family, class_keys) for family in families.values())
+
+
+def one_of_each(
+    gate: str,
+    left: Candidates,
+    twins: Mapping[int, Twin],
+    class_keys: Sequence[str],
+    find_almost: Callable[[Candidates], Mapping[int, Twin]] = lambda _: {},
+) -> Outcome:
+    """Let one of several equal candidates through, with all their links."""
+    kept = merge_twins(left, twins, class_keys)
+    return Outcome(
+        kept=kept,
+        dropped=tuple(
+            drop(left[place], gate, _finding(twin, left[twin.kept]))
+            for place, twin in sorted(twins.items())
+        ),
+        unsure=tuple(
+            doubt_about(kept[place], gate, _doubt(twin, kept[twin.kept]))
+            for place, twin in sorted(find_almost(kept).items())
+        ),
+    )
 
 
 def _merged(family: Sequence[Candidate], class_keys: Sequence[str]) -> Candidate:
@@ -107,7 +117,20 @@ def _preferred(candidates: Sequence[Candidate]) -> list[int]:
     )
 
 
-def plain_form(text: str) -> tuple[str, ...]:
-    """Return what is the same of two texts that say the same in the same words."""
-    stems = content_stems(text) or tuple(words(text))
-    return stems if depends_on_order(stems) else tuple(sorted(set(stems)))
+def _doubt(twin: Twin, kept: Candidate) -> Doubt:
+    cosine = twin.cosine or 0.0
+    return Doubt(0.5, f"is almost a duplicate of '{kept.text}' (cosine {cosine:.3f})")
+
+
+def _finding(twin: Twin, kept: Candidate) -> Finding:
+    evidence: dict[str, Any] = {"kept": kept.text, "kept_id": kept.concept_id}
+    if twin.cosine is None:
+        return Finding(f"says the same as '{kept.text}'", evidence)
+    evidence |= {"cosine": twin.cosine}
+    if not twin.contrast:
+        return Finding(f"is nearly '{kept.text}' (cosine {twin.cosine:.3f})", evidence)
+    return Finding(
+        f"excludes '{kept.text}' but is nearly the same to the encoder (cosine {twin.cosine:.3f}); "
+        "its classes are not carried over",
+        evidence | {"contrast": [*twin.contrast]},
+    )

@@ -7,7 +7,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate
 from curette.schemas.images import AttributePhrases, Truth
 from curette.schemas.screened import LabelledConcept
-from curette.tasks.screen.duplicates import plain_form
+from curette.tasks.screen.wording import plain_form
 
 Form = tuple[str, ...]
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from prefect import task
 
@@ -10,12 +11,13 @@ from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.llm import LlmSpec, Usage
-from curette.schemas.screened import JudgeReport, ScreenedSet, ScreenSpec
+from curette.schemas.screened import JudgeReport, ScreenedSet
+from curette.schemas.settings.screen import ScreenSpec
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.methods.llm.asking import Answered, Question, ask, usage_of
-from curette.tasks.screen.gates import NEEDS_IMAGES, Circumstances, require_every_class, screen
-from curette.tasks.screen.judge import Asking, Verdicts
+from curette.tasks.screen.gate import Asking, Circumstances
+from curette.tasks.screen.screening import require_every_class, screen
 from curette.tasks.screen.training import training_images
 from curette.tasks.stage import Stage, leave_table, progress
 
@@ -40,12 +42,11 @@ def screen_concepts(
     """
     images, proposed = store.load(ImageDataset, dataset), store.load(CandidateSet, candidates)
     made = store.load(StudyEmbeddings, embeddings)
-    needs_images = not NEEDS_IMAGES.isdisjoint(spec.gates)
     known = Circumstances(
         classes=images.classes,
         texts=store.load(TextEmbeddings, made.texts_ref),
         images=training_images(images, store.load(ImageEmbeddings, made.images_ref))
-        if needs_images
+        if spec.needs_images
         else None,
         ask=_asking(spec, llm, proposed.usage, store),
         attributes=images.attribute_phrases,
@@ -53,7 +54,7 @@ def screen_concepts(
     screened = screen(proposed, known, spec)
     recipe = STAGE.recipe(
         spec,
-        llm if spec.judge else None,
+        llm if spec.asks else None,
         dataset=dataset,
         candidates=candidates,
         embeddings=embeddings,
@@ -68,7 +69,7 @@ def _asking(
     spec: ScreenSpec, llm: LlmSpec | None, spent: Usage, store: ArtifactStore
 ) -> Asking | None:
     """Return how the judge is asked; None where the study wants none."""
-    if spec.judge is None:
+    if not spec.asks:
         return None
     if llm is None:
         raise StudyError(
@@ -76,7 +77,7 @@ def _asking(
             "`judge` out of `screen`"
         )
 
-    def put(questions: Sequence[Question[Verdicts]]) -> tuple[list[Answered[Verdicts]], Usage]:
+    def put(questions: Sequence[Question[Any]]) -> tuple[list[Answered[Any]], Usage]:
         with progress("asking the judge", len(questions)) as advance:
             answered = ask(questions, llm, ResponseShelf(store.root), spent, advance)
         return answered, usage_of(answered, llm)

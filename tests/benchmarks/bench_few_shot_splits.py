@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.stats import t
 
-from curette.schemas.few_shots import FewShotHeadKind
+from curette.schemas.heads import HeadKind
 from curette.schemas.probe import ProbeSpec
 from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.evaluate.few_shot_curves import balanced_accuracies
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 class _Reached(NamedTuple):
-    heads: tuple[FewShotHeadKind, ...]
+    heads: tuple[HeadKind, ...]
     values: Float64[np.ndarray, "split size head"]
 
 

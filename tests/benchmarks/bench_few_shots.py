@@ -26,12 +26,12 @@ from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
 from curette.schemas.concepts import SelectSpec
 from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.few_shots import (
-    ChosenFewShotHead,
     FewShotCurves,
     FewShotDraw,
     FewShotDraws,
     FewShotSpec,
 )
+from curette.schemas.heads import HeadKind
 from curette.schemas.images import SPLITS, ClassLabel
 from curette.schemas.priors import Prior
 from curette.schemas.probe import ProbeSpec
@@ -49,7 +49,7 @@ KEYS, NAMES = ("nevus", "melanoma"), ("Nevus", "Melanoma")
 SELECT, SPEC = SelectSpec(per_class=8), FewShotSpec(seeds=20)
 RESAMPLES, EVERY = 2000, 20
 PROTOCOL = Target("<=", 60)
-CLOSED_FORM: tuple[ChosenFewShotHead, ...] = ("nearest_mean", "shrinkage_discriminant")
+CLOSED_FORM: tuple[HeadKind, ...] = ("nearest_mean", "shrinkage_discriminant")
 
 
 class Row(NamedTuple):
@@ -117,7 +117,7 @@ def _compare(
     name: str,
     published: ConceptDataset,
     draws: FewShotDraws,
-    heads: tuple[ChosenFewShotHead, ...],
+    heads: tuple[HeadKind, ...],
 ) -> Row:
     """Train the linear probe and these heads with both."""
     spec = SPEC.model_copy(update={"heads": heads})
@@ -222,7 +222,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def _scikit_learn_loop(
     published: ConceptDataset,
     draws: tuple[FewShotDraw, ...],
-    heads: tuple[ChosenFewShotHead, ...],
+    heads: tuple[HeadKind, ...],
 ) -> None:
     """Train one by one on every draw; settings are judged on validation images."""
     ids = published.images["image_id"].to_numpy()

@@ -20,7 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from curette.schemas.evaluation import EvaluateSpec
-from curette.schemas.probe import HeadKind, ProbeSpec
+from curette.schemas.heads import HeadKind
+from curette.schemas.probe import ProbeSpec
 from curette.tasks.evaluate.judging import ExaminedImages, Judged
 from curette.tasks.evaluate.quality import HEAD_METRICS, measure_quality
 from curette.tasks.methods.solvers.linear import (

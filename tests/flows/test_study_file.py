@@ -88,7 +88,7 @@ def test_an_override_may_make_new_sections(tmp_path: Path) -> None:
     file = _write(tmp_path, GOOD)
     study = load_study(file, ["select.per_class=4", "screen.gates=[form]"])
     assert study.select.per_class == 4
-    assert study.screen.gates == ("form",)
+    assert study.screen.names == ("form",)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ from curette.schemas.index import (
     vectors_sha256,
 )
 from curette.schemas.priors import Prior, Priors
-from curette.schemas.screened import Drop, ScreenedSet, ScreenSpec
+from curette.schemas.screened import Drop, ScreenedSet
+from curette.schemas.settings.screen import ScreenSpec
 from curette.storage.store import ArtifactStore
 from tests.builders.images import image_dataset
 
@@ -153,7 +154,7 @@ def small_study() -> SmallStudy:
         candidates=CandidateSet(
             candidates=candidates, source="answers recorded earlier", recorded=True
         ),
-        screened=ScreenedSet(kept=kept, dropped=dropped, gates=ScreenSpec().gates),
+        screened=ScreenedSet(kept=kept, dropped=dropped, gates=ScreenSpec().names),
         concepts=concepts,
         priors=Priors(
             class_keys=keys,

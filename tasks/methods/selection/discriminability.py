@@ -17,6 +17,26 @@ from jaxtyping import Float, Float64, Int
 _BLOCK = 2**22  # similarities held at a time
 
 
+def check_labels(labels: Int[np.ndarray, " image"], class_count: int) -> None:
+    """Refuse labels that are out of range or leave a class without an image.
+
+    Raises:
+        ValueError: so.
+    """
+    if len(labels) and not (labels.min() >= 0 and labels.max() < class_count):
+        raise ValueError(
+            f"Labels run from {labels.min()} to {labels.max()}, but {class_count} classes are "
+            f"numbered 0 to {class_count - 1}. Were the labels encoded with another class list?"
+        )
+    missing = np.flatnonzero(np.bincount(labels, minlength=class_count) == 0)
+    if len(missing):
+        raise ValueError(
+            f"Classes {missing.tolist()} have no training image, so nothing tells which concepts "
+            "speak for them. Give each class at least one image in the training split, or leave "
+            "the class out of the study."
+        )
+
+
 def class_similarity(
     images: Float[np.ndarray, "image dim"],
     labels: Int[np.ndarray, " image"],
@@ -38,18 +58,7 @@ def class_similarity(
     Raises:
         ValueError: a label is out of range, or a class has no image.
     """
-    if len(labels) and not (labels.min() >= 0 and labels.max() < class_count):
-        raise ValueError(
-            f"Labels run from {labels.min()} to {labels.max()}, but {class_count} classes are "
-            f"numbered 0 to {class_count - 1}. Were the labels encoded with another class list?"
-        )
-    missing = np.flatnonzero(np.bincount(labels, minlength=class_count) == 0)
-    if len(missing):
-        raise ValueError(
-            f"Classes {missing.tolist()} have no training image, so nothing tells which concepts "
-            "speak for them. Give each class at least one image in the training split, or leave "
-            "the class out of the study."
-        )
+    check_labels(labels, class_count)
     similarity = np.empty((len(concepts), class_count))
     for label in range(class_count):
         members = images[labels == label]

@@ -10,8 +10,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 from curette.schemas.artifact import Recipe, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import EvaluateSpec, Evaluation, SubgroupMetric, WorstSubgroup
+from curette.schemas.heads import HeadKind
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Head, HeadKind, Probe, ProbeSpec
+from curette.schemas.probe import Head, Probe, ProbeSpec
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactCorrupt, ArtifactStore
 from curette.tasks.evaluate.evaluation import evaluate_heads

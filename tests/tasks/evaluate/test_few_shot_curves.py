@@ -5,11 +5,12 @@ import pytest
 from jaxtyping import Int
 from sklearn.metrics import balanced_accuracy_score
 
-from curette.schemas.few_shots import FewShotCurves, FewShotHeadKind, FewShotHeads
+from curette.schemas.few_shots import FewShotCurves, FewShotHeads
+from curette.schemas.heads import HeadKind
 from curette.tasks.evaluate.few_shot_curves import balanced_accuracies, few_shot_curves
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 
-_HEADS: tuple[FewShotHeadKind, ...] = ("linear_probe", "prior")
+_HEADS: tuple[HeadKind, ...] = ("linear_probe", "prior")
 _LABELS = np.arange(60) // 2 % 3
 _GROUPS = np.arange(60) // 2
 
@@ -17,7 +18,7 @@ _GROUPS = np.arange(60) // 2
 def _predicting(
     said: Int[np.ndarray, "draw head image"],
     shots: tuple[int | None, ...],
-    heads: tuple[FewShotHeadKind, ...],
+    heads: tuple[HeadKind, ...],
 ) -> FewShotHeads:
     """Return heads that say this of the images whose vectors are the rows of the identity."""
     weights = (said[:, :, None] == np.arange(3)[:, None]).astype(np.float32)
@@ -41,7 +42,7 @@ def _curves(
     said: Int[np.ndarray, "draw head image"],
     shots: tuple[int | None, ...],
     resamples: int = 400,
-    heads: tuple[FewShotHeadKind, ...] = _HEADS,
+    heads: tuple[HeadKind, ...] = _HEADS,
 ) -> FewShotCurves:
     return few_shot_curves(
         _predicting(said, shots, heads),
@@ -121,7 +122,7 @@ def test_the_lead_over_a_probe_that_fails_on_the_same_subjects_is_surer_than_the
 
 
 def test_what_concepts_bring_is_the_lead_over_the_same_without_them() -> None:
-    heads: tuple[FewShotHeadKind, ...] = (
+    heads: tuple[HeadKind, ...] = (
         *("linear_probe", "pulled_hybrid", "averaged_linear_probe", "nearest_mean"),
     )
     said = _answers(4, 0.6, heads=4)
@@ -151,7 +152,7 @@ def test_the_best_probe_is_picked_in_every_resample() -> None:
     said[:, 0], said[:, 2] = (
         np.where(right, _LABELS, (_LABELS + 1) % 3) for right in (first, ~first)
     )
-    heads: tuple[FewShotHeadKind, ...] = ("linear_probe", "prior", "nearest_mean")
+    heads: tuple[HeadKind, ...] = ("linear_probe", "prior", "nearest_mean")
     leads = {
         x.baseline: x
         for x in _curves(said, (None,), resamples=1000, heads=heads).leads
@@ -162,7 +163,7 @@ def test_the_best_probe_is_picked_in_every_resample() -> None:
 
 
 def test_heads_that_are_not_there_lead_nothing() -> None:
-    few: list[tuple[FewShotHeadKind, ...]] = [
+    few: list[tuple[HeadKind, ...]] = [
         ("linear_probe",),
         ("linear_probe", "random_concepts"),
     ]

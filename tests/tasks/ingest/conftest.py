@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -18,6 +19,7 @@ from curette.tasks.ingest.dataset import LabelledImages, read_dataset
 
 Read = Callable[..., LabelledImages]
 Draw = Callable[[int], bytes]
+ReadTable = Callable[..., LabelledImages]
 
 
 @contextmanager
@@ -57,6 +59,24 @@ def read(tmp_path: Path, store_root: Path) -> Read:
             workshop.rename(tmp_path / f"used-{len(list(tmp_path.iterdir()))}")
 
     return read_fields
+
+
+@pytest.fixture
+def read_table(tmp_path: Path, read: Read, draw: Draw) -> ReadTable:
+    """Read a table, given its columns and the fields of a `DatasetSpec`.
+
+    Images are different ones, or those whose numbers the column `image` says.
+    """
+
+    def read_columns(columns: dict[str, Any], **fields: Any) -> LabelledImages:
+        table = pd.DataFrame(columns)
+        numbers = table.get("image", table.index)
+        table["image"] = [draw(int(number)) for number in numbers]
+        table.to_parquet(tmp_path / "table.parquet")
+        path = tmp_path / "table.parquet"
+        return read(source={"kind": "table", "path": path, "image_column": "image"}, **fields)
+
+    return read_columns
 
 
 def write_images(root: Path, names: list[str], draw: Draw) -> Path:

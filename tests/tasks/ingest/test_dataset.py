@@ -1,6 +1,6 @@
 """What is rejected and why, how images are split, and where test labels are not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +12,15 @@ from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.images import ClassLabel, Reports, SplitSpec, TestLabels, Truth
 from curette.tasks.ingest.claims import TooManyRejected
 from curette.tasks.ingest.dataset import LabelledImages, choose_splits
-from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, set_apart, write_images
-
-ReadTable = Callable[..., LabelledImages]
-
-
-@pytest.fixture
-def read_table(tmp_path: Path, read: Read, draw: Draw) -> ReadTable:
-    """Read a table, given its columns and the fields of a `DatasetSpec`.
-
-    Images are different ones, or those whose numbers the column `image` says.
-    """
-
-    def read_columns(columns: dict[str, Any], **fields: Any) -> LabelledImages:
-        table = pd.DataFrame(columns)
-        numbers = table.get("image", table.index)
-        table["image"] = [draw(int(number)) for number in numbers]
-        table.to_parquet(tmp_path / "table.parquet")
-        path = tmp_path / "table.parquet"
-        return read(source={"kind": "table", "path": path, "image_column": "image"}, **fields)
-
-    return read_columns
-
+from tests.tasks.ingest.conftest import (
+    Draw,
+    Read,
+    ReadTable,
+    labels,
+    reasons,
+    set_apart,
+    write_images,
+)
 
 # --- rejections -----------------------------------------------------------------------------------
 

@@ -11,13 +11,12 @@ from sklearn.metrics import balanced_accuracy_score
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.few_shots import (
-    ChosenFewShotHead,
     FewShotDraw,
     FewShotDraws,
-    FewShotHeadKind,
     FewShotHeads,
     FewShotSpec,
 )
+from curette.schemas.heads import HeadKind
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import ProbeSpec
 from curette.tasks.evaluate.features import head_features
@@ -52,7 +51,7 @@ def _draw(published: ConceptDataset, shots: int | None, seeds: int = 8) -> FewSh
 
 def _accuracies(
     published: ConceptDataset, test: TestLabels, heads: FewShotHeads
-) -> dict[FewShotHeadKind, float]:
+) -> dict[HeadKind, float]:
     rows = published.rows("test")
     labels = [KEYS.index(test.labels[i]) for i in published.images["image_id"][rows]]
     logits = _logits(heads, published.vectors[rows])
@@ -194,7 +193,7 @@ def test_all_images_train_the_heads_of_the_whole_dataset() -> None:
 
 def test_with_all_images_only_what_is_dealt_at_random_differs_between_seeds() -> None:
     published, _ = published_study()
-    kinds: tuple[ChosenFewShotHead, ...] = ("concept_bottleneck", "random_concepts", "majority")
+    kinds: tuple[HeadKind, ...] = ("concept_bottleneck", "random_concepts", "majority")
     spec = FewShotSpec(heads=kinds, seeds=3)
     heads = train_few_shot_heads(published, _draw(published, None, 1), spec, _PROBE)
     assert (heads.shots, heads.seeds) == ((None,) * 3, (0, 1, 2))

@@ -2,21 +2,18 @@
 
 import re
 from itertools import pairwise
-from typing import get_args
 
 import pytest
 
 from curette.schemas.few_shots import (
-    ChosenFewShotHead,
-    FewShotBaseline,
     FewShotCurves,
-    FewShotHeadKind,
     FewShotLead,
     FewShotPoint,
 )
-from curette.tasks.report.few_shots import COLOURS, few_shot_chart, few_shot_section
+from curette.schemas.heads import FewShotBaseline, HeadKind, card_of, choosable, trained
+from curette.tasks.report.few_shots import few_shot_chart, few_shot_section
 
-_HEADS: tuple[FewShotHeadKind, ...] = ("linear_probe", "prior", "nearest_mean")
+_HEADS: tuple[HeadKind, ...] = ("linear_probe", "prior", "nearest_mean")
 
 _BASELINES: dict[FewShotBaseline, float] = {
     "linear_probe": 0.1,
@@ -26,7 +23,7 @@ _BASELINES: dict[FewShotBaseline, float] = {
 }
 
 
-def _curves(heads: tuple[FewShotHeadKind, ...] = _HEADS) -> FewShotCurves:
+def _curves(heads: tuple[HeadKind, ...] = _HEADS) -> FewShotCurves:
     values = {"linear_probe": 0.6, "prior": 0.7, "nearest_mean": 0.601}
     return FewShotCurves(
         points=tuple(
@@ -78,17 +75,16 @@ def test_few_heads_are_one_chart() -> None:
 
 
 def test_of_many_heads_some_stand_first_and_all_in_two_halves() -> None:
-    kinds: tuple[FewShotHeadKind, ...] = ("linear_probe", *get_args(ChosenFewShotHead))
-    assert set(kinds) == set(COLOURS)
+    kinds = trained("few shots", choosable("few shots"))
     section = few_shot_section(_curves(kinds))
-    first = set(re.findall(r'class="name"[^>]*>([a-z ]+)<', section["chart"]))
+    first = set(re.findall(r'class="name"[^>]*>([a-z -]+)<', section["chart"]))
     assert {"linear probe", "averaged linear probe", "prior", "random concepts"} < first
     assert len(first) < len(kinds)
     halves = [
-        set(re.findall(r'class="name"[^>]*>([a-z ]+)<', half["svg"])) for half in section["halves"]
+        set(re.findall(r'class="name"[^>]*>([a-z -]+)<', half["svg"])) for half in section["halves"]
     ]
     assert halves[0] & halves[1] == {"linear probe"}
-    assert {name.replace(" ", "_") for name in halves[0] | halves[1]} == set(kinds)
+    assert halves[0] | halves[1] == {card_of(kind).title for kind in kinds}
     assert len(section["rows"]) == len(kinds)
 
 

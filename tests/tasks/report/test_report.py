@@ -32,7 +32,8 @@ from curette.schemas.index import ConceptIndex, Hit
 from curette.schemas.priors import Priors
 from curette.schemas.probe import ProbeSpec
 from curette.schemas.report import ReportSpec
-from curette.schemas.screened import Drop, ScreenedSet, ScreenSpec
+from curette.schemas.screened import Drop, ScreenedSet
+from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.probe.heads import train_heads
@@ -90,7 +91,7 @@ def material() -> Material:
                     reason=HOSTILE,
                 ),
             ),
-            gates=ScreenSpec().gates,
+            gates=ScreenSpec().names,
         ),
         candidates=CandidateSet(
             candidates=published.pool,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from curette.schemas.llm import Usage
 from curette.schemas.responses import LlmResponse
 from curette.tasks.methods.llm.asking import Answered, Question
-from curette.tasks.screen.judge import Verdicts, planted_statements
+from curette.tasks.screen.gates.judge import Verdicts, planted_statements
 
 Opinion = Callable[[str], bool]
 

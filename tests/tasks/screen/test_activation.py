@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curette.tasks.screen.activation import centred_scores, mean_of_highest, midpoints, present
-from curette.tasks.screen.groundability import ground, why_not_groundable
+from curette.tasks.screen.gates.groundability import ground, why_not_groundable
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.images import AttributePhrases, DatasetSpec, Truth
 from curette.tasks.ingest.synthetic import ATTRIBUTE_STATEMENTS, ATTRIBUTES
-from curette.tasks.screen.duplicates import plain_form
 from curette.tasks.screen.labelling import decided_statements, label_concepts
+from curette.tasks.screen.wording import plain_form
 from demo.train_demo_clip import PREDICATES
 
 VEIL = {"veil": AttributePhrases(claimed_by=("blue-white veil",), denied_by=("no blue veil",))}

@@ -17,8 +17,10 @@ from curette.schemas.embeddings import (
 )
 from curette.schemas.images import ClassLabel, ImageDataset
 from curette.schemas.llm import LlmSpec, Usage
-from curette.schemas.screened import JudgeSpec, ScreenedSet, ScreenSpec
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.screen import ScreenSpec
 from curette.storage.store import ArtifactStore
+from curette.tasks.screen.gates.judge import Judge
 from curette.tasks.screen.task import STAGE, screen_concepts
 from tests.builders.images import image_dataset
 from tests.servers import Answer, Reply, Status, chat_server
@@ -87,7 +89,7 @@ def test_the_judge_is_asked_once_and_only_about_statements(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    store, spec = ArtifactStore(tmp_path), ScreenSpec(judge=JudgeSpec())
+    store, spec = ArtifactStore(tmp_path), ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
     inputs = save_inputs(store, TEXTS)
     with chat_server(reply) as server:
         ref = screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store)
@@ -112,7 +114,7 @@ def test_a_study_without_a_language_model_cannot_have_a_judge(tmp_path: Path) ->
     with pytest.raises(
         StudyError, match="asks a language model, and the study names none"
     ) as caught:
-        screen_concepts.fn(*inputs, ScreenSpec(judge=JudgeSpec()), None, store)
+        screen_concepts.fn(*inputs, ScreenSpec(gates=(*ScreenSpec().gates, Judge())), None, store)
     assert "add `llm`, or leave `judge` out" in str(caught.value)
 
 
@@ -120,7 +122,7 @@ def test_what_was_spent_on_proposing_counts_against_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    store, spec = ArtifactStore(tmp_path), ScreenSpec(judge=JudgeSpec())
+    store, spec = ArtifactStore(tmp_path), ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
     dataset, candidates, embeddings = save_inputs(store, TEXTS)
     proposed = store.load(CandidateSet, candidates)
     spent = store.save(
@@ -135,7 +137,7 @@ def test_what_was_spent_on_proposing_counts_against_the_budget(
 
 def test_a_server_that_fails_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    store, spec = ArtifactStore(tmp_path), ScreenSpec(judge=JudgeSpec())
+    store, spec = ArtifactStore(tmp_path), ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
     inputs = save_inputs(store, TEXTS)
     with chat_server(lambda _: Status(401)) as server, pytest.raises(StudyError):
         screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store)
@@ -146,7 +148,7 @@ def test_answers_off_the_form_leave_concepts_unjudged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    store, spec = ArtifactStore(tmp_path), ScreenSpec(judge=JudgeSpec())
+    store, spec = ArtifactStore(tmp_path), ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
     inputs = save_inputs(store, TEXTS)
     with chat_server(lambda _: Answer("I would rather not.")) as server:
         ref = screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store)

@@ -11,11 +11,13 @@ from scipy.stats import binomtest
 
 from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.llm import LlmSpec
-from curette.schemas.screened import JudgeReport, JudgeSpec, ScreenSpec
+from curette.schemas.screened import JudgeReport
+from curette.schemas.settings.screen import ScreenSpec
 from curette.tasks.methods.llm.agreement import fleiss_kappa
-from curette.tasks.screen.judge import (
+from curette.tasks.screen.gates.judge import (
     FEWEST_PLANTED,
     FORM,
+    Judge,
     Verdicts,
     forecast_judging,
     hold_vote,
@@ -36,7 +38,7 @@ def candidates(texts: list[str]) -> list[Candidate]:
 
 
 def report_of(ask: HandMade, texts: list[str] = CONCEPTS, votes: int = 3) -> JudgeReport:
-    return hold_vote(candidates(texts), JudgeSpec(votes=votes), ask)[0]
+    return hold_vote(candidates(texts), Judge(votes=votes), ask)[0]
 
 
 # --- what is asked -------------------------------------------------------------------------------
@@ -48,7 +50,7 @@ def test_every_request_holds_a_tenth_of_planted_ones_and_every_concept_gets_its_
     count: int, size: int, votes: int
 ) -> None:
     concepts = [f"concept {n}" for n in range(count)]
-    spec = JudgeSpec(votes=votes, statements_per_request=size)
+    spec = Judge(votes=votes, statements_per_request=size)
     ballots = write_ballots(concepts, spec)
     asked = Counter(text for ballot in ballots for text in ballot.statements)
     assert all(asked[text] == votes for text in concepts)
@@ -64,14 +66,14 @@ def test_planted_statements_are_of_both_kinds_in_equal_numbers() -> None:
     known = Counter(planted_statements().values())
     assert known[True] == known[False] >= 30
     for count in (5, 400, 2000):
-        sown = Counter(planted_statements()[text] for text in sow(count, JudgeSpec()))
+        sown = Counter(planted_statements()[text] for text in sow(count, Judge()))
         assert abs(sown[True] - sown[False]) <= 1
         assert sown.total() == max(FEWEST_PLANTED, math.ceil(count / 9))
 
 
 def test_rounds_are_dealt_anew_and_the_same_concepts_make_the_same_requests() -> None:
-    ballots = write_ballots(CONCEPTS, JudgeSpec())
-    assert ballots == write_ballots(CONCEPTS, JudgeSpec())
+    ballots = write_ballots(CONCEPTS, Judge())
+    assert ballots == write_ballots(CONCEPTS, Judge())
     rounds = [[b.statements for b in ballots if b.question.sample == vote] for vote in range(3)]
     assert rounds[0] != rounds[1] != rounds[2]
     assert {len(r) for r in rounds} == {5}
@@ -147,7 +149,7 @@ def test_a_judge_who_always_says_the_same_is_not_believed(
 
 def test_the_floor_is_the_studys_and_the_planted_ones_alone_decide() -> None:
     known = list(planted_statements().items())
-    wrong = {text for text, visible in known if visible and text in sow(30, JudgeSpec())}
+    wrong = {text for text, visible in known if visible and text in sow(30, Judge())}
     wrong = {*sorted(wrong)[:3]}
     judge = of_opinion(lambda text: text not in wrong and planted_statements().get(text, False))
     strict = report_of(judge)
@@ -155,7 +157,7 @@ def test_the_floor_is_the_studys_and_the_planted_ones_alone_decide() -> None:
     assert strict.specificity.share == 1
     assert not strict.believed
     assert "7 of 10 (40% to 89%)" in strict.verdict
-    lenient = JudgeSpec(min_sensitivity=0.7)
+    lenient = Judge(min_sensitivity=0.7)
     assert hold_vote(candidates(CONCEPTS), lenient, judge)[0].believed
 
 
@@ -203,17 +205,17 @@ def test_nothing_says_nothing() -> None:
 
 @pytest.mark.parametrize("count", [1, 44, 300])
 def test_the_forecast_is_what_the_judge_asks_at_most(count: int) -> None:
-    spec = ScreenSpec(judge=JudgeSpec())
+    spec = ScreenSpec(gates=(Judge(),))
     forecast = forecast_judging(count, spec, LlmSpec(model="tiny-1"))
     assert forecast is not None
-    assert forecast.most == len(write_ballots([f"c {n}" for n in range(count)], JudgeSpec()))
+    assert forecast.most == len(write_ballots([f"c {n}" for n in range(count)], Judge()))
     assert forecast.fewest == 0
     assert 200 < forecast.prompt_tokens_each < 1000
 
 
 def test_without_a_judge_nothing_is_forecast() -> None:
     assert forecast_judging(300, ScreenSpec(), LlmSpec(model="tiny-1")) is None
-    spec = ScreenSpec(judge=JudgeSpec())
+    spec = ScreenSpec(gates=(Judge(),))
     forecast = forecast_judging(0, spec, LlmSpec(model="tiny-1"))
     assert forecast is not None
     assert forecast.most == 0

@@ -17,11 +17,32 @@ about an image than of speaking about one.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
-from curette.tasks.screen.form import truncation
+from curette.schemas.candidates import Candidate
+from curette.tasks.screen.gate import (
+    Candidates,
+    Circumstances,
+    Doubt,
+    Finding,
+    Gate,
+    Outcome,
+    one_by_one,
+)
+from curette.tasks.screen.gates.form import truncation
 from curette.tasks.screen.lexicon import LEXICON, Category, Weight
 from curette.tasks.screen.phrases import Hit, Phrases
 from curette.tasks.screen.words import words
+
+
+class Visual(Gate, frozen=True):
+    """The settings of the gate: it has none."""
+
+    kind: Literal["visual"] = "visual"
+
+    def decide(self, left: Candidates, known: Circumstances) -> Outcome:  # noqa: ARG002
+        """Drop what no image shows; doubt what also speaks of something else."""
+        return one_by_one(self.kind, left, _finding, _doubt)
 
 
 @dataclass(frozen=True)
@@ -73,6 +94,24 @@ def what_is_outweighed(text: str) -> NotVisual | None:
         tuple(h.words for h in seldom if h.meaning == category),
         tuple(h.words for h in appearance),
     )
+
+
+def _finding(candidate: Candidate) -> Finding | None:
+    why = why_not_visual(candidate.text)
+    if not why:
+        return None
+    by = ": " + ", ".join(f"'{w}'" for w in why.words) if why.words else ""
+    return Finding(
+        f"{why.meaning}{by}",
+        {"category": why.category, "words": [*why.words], "visible": [*why.visible]},
+    )
+
+
+def _doubt(candidate: Candidate) -> Doubt | None:
+    why = what_is_outweighed(candidate.text)
+    if not why:
+        return None
+    return Doubt(0.5, f"{why.meaning} ('{why.words[0]}') as well as of '{why.visible[0]}'")
 
 
 @cache

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curette.schemas.candidates import Candidate, FileOrigin, concept_id
-from curette.tasks.screen.contradiction import find_contradictions, losers
 from curette.tasks.screen.contrasts import contradict, without_negation
-from curette.tasks.screen.duplicates import content_stems
+from curette.tasks.screen.gates.contradiction import find_contradictions, losers
+from curette.tasks.screen.wording import content_stems
 
 
 def candidate(text: str, classes: str = "a", origins: int = 1) -> Candidate:

@@ -6,15 +6,90 @@ images resemble it enough. Noise passes: that a score means the concept is for l
 """
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Float32
+from pydantic import Field
 
 from curette.tasks.screen.activation import centred_scores, mean_of_highest, present
+from curette.tasks.screen.gate import (
+    Candidates,
+    Circumstances,
+    Doubt,
+    Finding,
+    Gate,
+    Outcome,
+    doubt_about,
+    drop,
+)
 
 _BLOCK = 256  # concepts at a time: 20,000 images x 256 scores take 20 MB
 _SAME = 1e-6
 """Scores that differ by less are equal: float32 gives no more."""
+_NEAR = 0.25
+"""A share within this part above the smallest one is nearly too small."""
+
+
+class Groundability(Gate, frozen=True):
+    """The settings of the gate."""
+
+    needs_images: ClassVar[bool] = True
+
+    kind: Literal["groundability"] = "groundability"
+    min_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=0.5,
+        description="share of training images that must lie above, and below, the midpoint of a "
+        "concept's scores",
+    )
+    activation_quantile: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="a concept's five highest scores must reach on average what this share of all "
+        "proposed statements fails to reach",
+    )
+
+    def decide(self, left: Candidates, known: Circumstances) -> Outcome:
+        """Drop concepts whose scores do not part the training images."""
+        images = known.training_images(self.kind)
+        if not left or not len(images.vectors):
+            return Outcome(left)
+        pool = known.vectors(known.proposed)
+        found = ground(images.vectors, known.vectors(left), pool, self.activation_quantile)
+        why = [why_not_groundable(found, place, self.min_share) for place in range(len(left))]
+        shares = np.minimum(found.share_above, 1 - found.share_above)
+        margins = (shares - self.min_share) / max(_NEAR * self.min_share, 1e-9)
+        return Outcome(
+            kept=tuple(c for c, reason in zip(left, why, strict=True) if not reason),
+            dropped=tuple(
+                drop(
+                    c,
+                    self.kind,
+                    Finding(
+                        reason,
+                        {
+                            "share_above": round(float(found.share_above[place]), 4),
+                            "activation": round(float(found.activation[place]), 4),
+                            "least_activation": round(found.least_activation, 4),
+                        },
+                    ),
+                )
+                for place, (c, reason) in enumerate(zip(left, why, strict=True))
+                if reason
+            ),
+            unsure=tuple(
+                doubt_about(
+                    c,
+                    self.kind,
+                    Doubt(float(margin), f"parts off only {share:.1%} of the training images"),
+                )
+                for c, reason, margin, share in zip(left, why, margins, shares, strict=True)
+                if not reason and margin < 1
+            ),
+        )
 
 
 @dataclass(frozen=True)

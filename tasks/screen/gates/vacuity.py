@@ -6,9 +6,11 @@ that were proposed for every class, which tell none from another.
 """
 
 from functools import cache
+from typing import Literal
 
 from curette.schemas.candidates import Candidate
 from curette.tasks.screen.contrasts import negates, opposite
+from curette.tasks.screen.gate import Candidates, Circumstances, Finding, Gate, Outcome, one_by_one
 from curette.tasks.screen.phrases import Phrases
 from curette.tasks.screen.words import stem, words
 
@@ -31,6 +33,16 @@ HEDGES = """
 
 "Nuclei vary in size" and "halves that look different" are not among them: an image shows that.
 """
+
+
+class Vacuity(Gate, frozen=True):
+    """The settings of the gate: it has none."""
+
+    kind: Literal["vacuity"] = "vacuity"
+
+    def decide(self, left: Candidates, known: Circumstances) -> Outcome:
+        """Drop what could not be otherwise."""
+        return one_by_one(self.kind, left, lambda c: _finding(c, len(known.classes)))
 
 
 def hedge(text: str) -> str:
@@ -63,6 +75,22 @@ def says_it_of_every_class(candidate: Candidate, classes: int) -> bool:
     both have may still be a matter of degree.
     """
     return len(candidate.classes) == classes >= 3 and len(candidate.origins) >= classes
+
+
+def _finding(candidate: Candidate, classes: int) -> Finding | None:
+    if words := hedge(candidate.text):
+        return Finding(f"takes itself back: '{words}'", {"words": [words]})
+    if opposites := both_ways(candidate.text):
+        return Finding(
+            f"says one thing or its opposite: '{opposites[0]}' or '{opposites[1]}'",
+            {"words": [*opposites]},
+        )
+    if says_it_of_every_class(candidate, classes):
+        return Finding(
+            f"was proposed for all {classes} classes, so it tells none from another",
+            {"classes": [*candidate.classes], "origins": len(candidate.origins)},
+        )
+    return None
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from curette.tasks.screen.visual import why_not_visual
+from curette.tasks.screen.gates.visual import why_not_visual
 
 MODALITIES = ("skin", "chest x-ray", "blood smear", "retina", "histology")
 
@@ -23,7 +23,7 @@ class Statement(NamedTuple):
 
 
 def statements(name: str) -> list[Statement]:
-    with (Path(__file__).parent / f"statements_{name}.csv").open(encoding="utf-8") as file:
+    with (Path(__file__).parents[1] / f"statements_{name}.csv").open(encoding="utf-8") as file:
         rows = csv.DictReader(file)
         return [Statement(r["text"], r["modality"], r["visual"] == "1") for r in rows]
 

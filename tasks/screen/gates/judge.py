@@ -10,44 +10,106 @@ import math
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from string import Template
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.candidates import Candidate
 from curette.schemas.llm import LlmSpec, RequestForecast, Usage
 from curette.schemas.screened import (
     JudgedConcept,
     JudgeReport,
-    JudgeSpec,
     PlantedStatement,
     Proportion,
-    ScreenSpec,
 )
+from curette.schemas.settings.screen import ScreenSpec
 from curette.tasks.methods.llm.agreement import fleiss_kappa
-from curette.tasks.methods.llm.asking import Answered, AnswerForm, Question
+from curette.tasks.methods.llm.asking import AnswerForm, Question
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.methods.llm.tokens import count_tokens
-from curette.tasks.screen.visual import why_not_visual
+from curette.tasks.screen.gate import (
+    Asking,
+    Candidates,
+    Circumstances,
+    Doubt,
+    Finding,
+    Gate,
+    Outcome,
+    doubt_about,
+    drop,
+)
+from curette.tasks.screen.gates.visual import why_not_visual
 
 PLANTED_SHARE: Final = 10
 """At least every tenth statement of a request is a planted one."""
 FEWEST_PLANTED: Final = 20
 """In a small run more are planted, so that each share is of ten or more."""
 
-_HERE: Final = Path(__file__).parent
+_HERE: Final = Path(__file__).parent.parent
 _LONGEST: Final = 300
 """Characters of a statement that go into a prompt."""
 _ANSWER_TOKENS: Final = 12
 """Of one verdict, for forecasts: `{"number": 10, "visible": false}, `."""
 
 Verdict = Literal["visible", "not_visible", "unjudged"]
+
+
+class Judge(Gate, frozen=True):
+    """A language model that votes on what an image can show, and how it is checked itself."""
+
+    asks: ClassVar[bool] = True
+
+    kind: Literal["judge"] = "judge"
+    votes: int = Field(default=3, ge=1, le=15, description="a statement; odd, so that none tie")
+    statements_per_request: int = Field(
+        default=10, ge=2, le=50, description="planted statements included"
+    )
+    min_sensitivity: float = Field(
+        default=0.8, ge=0, le=1, description="share of planted visible statements called visible"
+    )
+    min_specificity: float = Field(
+        default=0.8, ge=0, le=1, description="share of planted others not called visible"
+    )
+
+    @model_validator(mode="after")
+    def _decides(self) -> "Judge":
+        if self.votes % 2 == 0:
+            raise ValueError("`votes` must be odd: an even number can tie")
+        return self
+
+    def decide(self, left: Candidates, known: Circumstances) -> Outcome:
+        """Drop what a judge who can be believed calls not visible.
+
+        Raises:
+            ValueError: there is no language model to ask.
+        """
+        if known.ask is None:
+            raise ValueError("the gate judge needs a language model")
+        if not left:
+            return Outcome(left)
+        report, usage = hold_vote(left, self, known.ask)
+        votes = list(zip(left, report.judged, strict=True))
+        against = {v.concept_id for v in report.judged if v.judge == "not_visible"}
+        against = against if report.believed else set()
+        return Outcome(
+            kept=tuple(c for c in left if c.concept_id not in against),
+            dropped=tuple(
+                drop(c, self.kind, _finding(v)) for c, v in votes if c.concept_id in against
+            ),
+            unsure=tuple(
+                doubt_about(c, self.kind, doubt)
+                for c, v in votes
+                if report.believed and (doubt := _doubt(v))
+            ),
+            judge=report,
+            usage=usage,
+        )
 
 
 class NumberedVerdict(BaseModel, frozen=True):
@@ -77,9 +139,6 @@ FORM: Final = AnswerForm(
     from_text=_from_text,
 )
 
-Asking = Callable[[Sequence[Question[Verdicts]]], tuple[Sequence[Answered[Verdicts]], Usage]]
-"""Puts questions to the study's language model; returns what came of each, and what it cost."""
-
 
 @dataclass(frozen=True)
 class Ballot:
@@ -89,7 +148,7 @@ class Ballot:
     question: Question[Verdicts]
 
 
-def write_ballots(concepts: Sequence[str], spec: JudgeSpec) -> list[Ballot]:
+def write_ballots(concepts: Sequence[str], spec: Judge) -> list[Ballot]:
     """Return the requests that bring every statement, planted ones too, `spec.votes` votes.
 
     In every round all are dealt anew, so that a statement has other neighbours and another place
@@ -113,7 +172,7 @@ def write_ballots(concepts: Sequence[str], spec: JudgeSpec) -> list[Ballot]:
     return ballots
 
 
-def sow(concepts: int, spec: JudgeSpec) -> list[str]:
+def sow(concepts: int, spec: Judge) -> list[str]:
     """Return the planted statements for so many concepts, visible and not visible in turn.
 
     Where there are fewer statements than needed, they come again.
@@ -137,7 +196,7 @@ def planted_statements() -> Mapping[str, bool]:
 
 
 def hold_vote(
-    candidates: Sequence[Candidate], spec: JudgeSpec, ask: Asking
+    candidates: Sequence[Candidate], spec: Judge, ask: Asking
 ) -> tuple[JudgeReport, Usage]:
     """Return the verdicts on every candidate and on the judge, and what the votes cost.
 
@@ -174,7 +233,7 @@ def read_votes(answer: Verdicts | None, count: int) -> list[bool | None]:
 def report_on(
     judged: Sequence[JudgedConcept],
     planted: Sequence[PlantedStatement],
-    spec: JudgeSpec,
+    spec: Judge,
     model: str,
     problems: Sequence[str],
 ) -> JudgeReport:
@@ -221,17 +280,18 @@ def report_on(
 
 def forecast_judging(count_at_most: int, spec: ScreenSpec, llm: LlmSpec) -> RequestForecast | None:
     """Return what the judge will cost for at most so many candidates; None where none is asked."""
-    if spec.judge is None:
+    judge = next((gate for gate in spec.gates if isinstance(gate, Judge)), None)
+    if judge is None:
         return None
-    size = spec.judge.statements_per_request
+    size = judge.statements_per_request
     sample = (list(planted_statements()) * size)[:size]
-    known = count_at_most + len(sow(count_at_most, spec.judge)) if count_at_most else 0
+    known = count_at_most + len(sow(count_at_most, judge)) if count_at_most else 0
     guess = _ANSWER_TOKENS * (size + 1)
     return RequestForecast(
         name="judge of the screen",
         stored=None,
         fewest=0,
-        most=spec.judge.votes * math.ceil(known / size),
+        most=judge.votes * math.ceil(known / size),
         prompt_tokens_each=float(count_tokens(_prompt(sample), llm.model)),
         completion_tokens_each=float(min(guess, llm.max_tokens or guess)),
         note="depends on how many candidates reach the judge",
@@ -291,6 +351,24 @@ def _planted(text: str, visible: bool, votes: Sequence[bool | None]) -> PlantedS
         no=votes.count(False),
         asked=len(votes),
     )
+
+
+def _finding(votes: JudgedConcept) -> Finding:
+    return Finding(
+        f"is not visible in one image to {votes.no} of {votes.asked} votes of the judge",
+        {"yes": votes.yes, "no": votes.no, "asked": votes.asked, "rules": votes.rules},
+    )
+
+
+def _doubt(votes: JudgedConcept) -> Doubt | None:
+    if votes.judge == "unjudged":
+        missing = votes.asked - votes.yes - votes.no
+        return Doubt(0, f"was not judged: {missing} of {votes.asked} votes never came")
+    if votes.judge == "visible" and votes.rules == "not_visible":
+        return Doubt(0, f"is visible to the judge, but {votes.rules_reason}")
+    if votes.agreement < 1:
+        return Doubt(votes.agreement, f"split the judge: {votes.yes} yes, {votes.no} no")
+    return None
 
 
 def _in_words(share: Proportion) -> str:

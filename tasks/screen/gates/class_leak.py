@@ -21,8 +21,11 @@ name of several words, in capitals ("SK") or where no vowel makes them look like
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from curette.schemas.candidates import Candidate
 from curette.schemas.images import ClassLabel
+from curette.tasks.screen.gate import Candidates, Circumstances, Finding, Gate, Outcome, one_by_one
 from curette.tasks.screen.words import JOINING_WORDS, stem, words
 
 PLAIN_WORDS = frozenset(
@@ -43,6 +46,27 @@ PLAIN_WORDS = frozenset(
 """Words that describe images of any kind and so give no class away on their own."""
 
 _PREFIX, _INFIX = 5, 7  # letters of a stem that is also sought inside longer words
+
+
+class ClassLeak(Gate, frozen=True):
+    """The settings of the gate: it has none."""
+
+    kind: Literal["class_leak"] = "class_leak"
+
+    def decide(self, left: Candidates, known: Circumstances) -> Outcome:
+        """Drop what gives a class of the study away."""
+        names = read_class_names(known.classes)
+
+        def rule(candidate: Candidate) -> Finding | None:
+            leak = find_leak(candidate.text, names)
+            if not leak:
+                return None
+            return Finding(
+                f"gives the class '{leak.name}' away by '{leak.words}'",
+                {"class": leak.class_key, "name": leak.name, "words": [leak.words]},
+            )
+
+        return one_by_one(self.kind, left, rule)
 
 
 @dataclass(frozen=True)

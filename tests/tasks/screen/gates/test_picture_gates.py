@@ -10,12 +10,15 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin, concept_id
 from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings, TextEmbeddings
 from curette.schemas.images import ClassLabel, ImageDataset, Truth
-from curette.schemas.screened import GateName, ScreenedSet, ScreenSpec
-from curette.tasks.screen import picture_gates, training
-from curette.tasks.screen.duplicates import plain_form
-from curette.tasks.screen.gates import Circumstances, screen
-from curette.tasks.screen.picture_gates import MOST_PAIRS
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.screen import ScreenSpec
+from curette.tasks.screen import training
+from curette.tasks.screen.gate import Circumstances
+from curette.tasks.screen.gates import co_occurrence
+from curette.tasks.screen.gates.co_occurrence import MOST_PAIRS
+from curette.tasks.screen.screening import screen
 from curette.tasks.screen.training import TrainingImages, training_images
+from curette.tasks.screen.wording import plain_form
 from tests.builders.images import image_dataset
 
 CLASSES = (ClassLabel(key="a", name="melanoma"), ClassLabel(key="b", name="nevus"))
@@ -41,7 +44,7 @@ def pictures(shown: dict[str, float], **attributes: np.ndarray) -> TrainingImage
     )
 
 
-def run(images: TrainingImages, *gates: GateName, **settings: float) -> ScreenedSet:
+def run(images: TrainingImages, *gates: str, **settings: float) -> ScreenedSet:
     proposed = CandidateSet(
         candidates=tuple(
             Candidate(text=t, classes=("a",), origins=(FileOrigin(file="f", line=1),))
@@ -84,7 +87,7 @@ def test_pairs_that_always_or_never_come_together_are_flagged_and_kept(
     images = pictures({"red dots": 0.5, "ruddy dots": 0.5}, white_scales=last)
     few = run(images, "co_occurrence").flags
     assert len(few) == MOST_PAIRS
-    monkeypatch.setattr(picture_gates, "MOST_PAIRS", 10_000)
+    monkeypatch.setattr(co_occurrence, "MOST_PAIRS", 10_000)
     screened = run(images, "co_occurrence")
     assert screened.dropped == ()
     assert {flag.evidence["pairs_found"] for flag in few} == {len(screened.flags)}
@@ -99,7 +102,7 @@ def test_pairs_that_always_or_never_come_together_are_flagged_and_kept(
 def test_more_concepts_than_pairs_can_be_compared_of_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(picture_gates, "MOST_CONCEPTS", 90)
+    monkeypatch.setattr(co_occurrence, "MOST_CONCEPTS", 90)
     with pytest.raises(StudyError, match="95 concepts have too many"):
         run(pictures({}), "co_occurrence")
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from curette.tasks.screen.co_occurrence import indistinct_pairs
+from curette.tasks.screen.gates.co_occurrence import indistinct_pairs
 
 
 @pytest.mark.parametrize("seed", range(5))

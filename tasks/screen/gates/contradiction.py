@@ -7,10 +7,45 @@ class. The encoder cannot tell which of the two was meant, and a class that has 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from curette.schemas.candidates import Candidate
 from curette.tasks.screen.contrasts import contradict, without_negation
-from curette.tasks.screen.duplicates import content_stems
+from curette.tasks.screen.gate import (
+    Candidates,
+    Circumstances,
+    Doubt,
+    Finding,
+    Gate,
+    Outcome,
+    doubt_about,
+    drop,
+)
+from curette.tasks.screen.wording import content_stems
+
+
+class ContradictionGate(Gate, frozen=True):
+    """The settings of the gate: it has none."""
+
+    kind: Literal["contradiction"] = "contradiction"
+
+    def decide(self, left: Candidates, known: Circumstances) -> Outcome:  # noqa: ARG002
+        """Drop the less supported of two that contradict each other; doubt both where none is."""
+        found = find_contradictions(left)
+        lost = losers(left, found)
+        undecided = [p for p in found if p.stronger not in lost and p.weaker not in lost]
+        return Outcome(
+            kept=tuple(c for place, c in enumerate(left) if place not in lost),
+            dropped=tuple(
+                drop(left[place], self.kind, _finding(pair, left[pair.stronger]))
+                for place, pair in sorted(lost.items())
+            ),
+            unsure=tuple(
+                doubt_about(left[one], self.kind, Doubt(0, f"contradicts '{left[other].text}'"))
+                for pair in undecided
+                for one, other in ((pair.stronger, pair.weaker), (pair.weaker, pair.stronger))
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -87,3 +122,16 @@ def _committed(stems: frozenset[str]) -> list[str]:
     if any(contradict(a, b) for a in stems for b in stems):
         return []
     return sorted(stems)
+
+
+def _finding(pair: Contradiction, rival: Candidate) -> Finding:
+    return Finding(
+        f"contradicts '{rival.text}', which was proposed more often for the same class",
+        {
+            "rival": rival.text,
+            "rival_id": rival.concept_id,
+            "rival_origins": len(rival.origins),
+            "words": [*pair.words],
+            "classes": [*pair.shared],
+        },
+    )

@@ -11,9 +11,14 @@ from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin, concept_id
 from curette.schemas.embeddings import EncoderIdentity, TextEmbeddings
 from curette.schemas.images import ClassLabel
-from curette.schemas.screened import GateName, JudgeSpec, ScreenedSet, ScreenSpec
-from curette.tasks.screen.class_leak import find_leak, read_class_names
-from curette.tasks.screen.gates import Circumstances, require_every_class, screen
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.screen import ScreenSpec
+from curette.tasks.screen.gate import Circumstances
+from curette.tasks.screen.gates.class_leak import find_leak, read_class_names
+from curette.tasks.screen.gates.form import Form
+from curette.tasks.screen.gates.judge import Judge
+from curette.tasks.screen.gates.near_duplicate import NearDuplicate
+from curette.tasks.screen.screening import require_every_class, screen
 from curette.tasks.screen.training import TrainingImages
 from curette.tasks.screen.words import words
 from tests.tasks.screen.judges import HandMade, knows, of_opinion, verdicts
@@ -140,7 +145,7 @@ def test_reasons_and_evidence_say_what_was_found() -> None:
 
 def test_words_and_characters_are_counted_at_their_limits() -> None:
     proposed = candidates(mel="red | red dot | red dot here | red dots here now")
-    spec = ScreenSpec(gates=("form",), min_words=2, max_words=3, max_characters=11)
+    spec = ScreenSpec(gates=(Form(min_words=2, max_words=3, max_characters=11),))
     screened = run(proposed, spec)
     assert [c.text for c in screened.kept] == ["red dot"]
     assert [d.reason for d in screened.dropped] == [
@@ -192,10 +197,11 @@ def test_nothing_is_lost_and_a_second_screen_drops_nothing(
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     encoder = EncoderIdentity(name="random", digest="0" * 64, dim=DIM, demo=False)
     embeddings = TextEmbeddings(tuple(texts), rows.astype(np.float32), encoder)
-    merging: list[GateName] = ["form", "class_leak", "visual", "exact_duplicate", "near_duplicate"]
-    counting: list[GateName] = ["vacuity", "contradiction"]
+    near = NearDuplicate(cosine=0.97)
+    merging = ["form", "language", "class_leak", "visual", "exact_duplicate", near]
+    counting = ["vacuity", "contradiction"]
     gates = [*data.draw(st.permutations(merging)), *data.draw(st.permutations(counting))]
-    spec = ScreenSpec(gates=tuple(gates), near_duplicate_cosine=0.97)
+    spec = ScreenSpec(gates=tuple(gates))
 
     screened = screen(proposed, Circumstances(CLASSES, embeddings), spec)
 
@@ -207,7 +213,7 @@ def test_nothing_is_lost_and_a_second_screen_drops_nothing(
     assert all(came[key] == candidate for key, candidate in dropped.items())
 
     names = read_class_names(CLASSES)
-    if "class_leak" in gates:
+    if "class_leak" in spec.names:
         assert not any(find_leak(c.text, names) for c in screened.kept)
 
     stands_in = {
@@ -229,7 +235,7 @@ def test_nothing_is_lost_and_a_second_screen_drops_nothing(
     assert second.kept == screened.kept
 
 
-JUDGED = ScreenSpec(gates=("visual", "judge"), judge=JudgeSpec())
+JUDGED = ScreenSpec(gates=("visual", Judge()))
 
 
 def test_a_judge_who_can_be_believed_drops_what_the_rules_let_through() -> None:
@@ -263,7 +269,7 @@ def test_votes_that_never_came_or_split_leave_a_concept_in_doubt() -> None:
         return verdicts(prompt, knows("red dots", "blue veil") if sample == 2 else knows())
 
     proposed = candidates(mel=" | ".join(["red dots", "blue veil", *(f"{n} rims" for n in "abc")]))
-    spec = ScreenSpec(gates=("judge",), judge=JudgeSpec(statements_per_request=2))
+    spec = ScreenSpec(gates=(Judge(statements_per_request=2),))
     screened = run(proposed, spec, ask=HandMade(answer))
     doubts = {u.concept_id: u for u in screened.unsure}
     veil, dots = doubts[concept_id("blue veil")], doubts[concept_id("red dots")]
@@ -276,23 +282,22 @@ def test_votes_that_never_came_or_split_leave_a_concept_in_doubt() -> None:
 
 def test_where_rules_and_judge_differ_a_person_is_told() -> None:
     proposed = candidates(mel="red dots | zanzibar")
-    gates: tuple[GateName, ...] = ("judge", "visual")
-    screened = run(proposed, ScreenSpec(gates=gates, judge=JudgeSpec()), ask=of_opinion(knows()))
+    screened = run(proposed, ScreenSpec(gates=(Judge(), "visual")), ask=of_opinion(knows()))
     assert screened.judge is not None
     assert [(v.text, v.judge, v.rules) for v in screened.judge.judged] == [
         ("red dots", "visible", "visible"),
         ("zanzibar", "visible", "not_visible"),
     ]
-    alone = run(proposed, ScreenSpec(gates=("judge",), judge=JudgeSpec()), ask=of_opinion(knows()))
+    alone = run(proposed, ScreenSpec(gates=("judge",)), ask=of_opinion(knows()))
     (doubt,) = alone.unsure
     assert doubt.why == "is visible to the judge, but names nothing that an image shows"
 
 
 def test_a_judge_is_described_exactly_where_it_can_sit() -> None:
     with pytest.raises(ValueError, match="`judge` is described but is not among `gates`"):
-        ScreenSpec(gates=("form",), judge=JudgeSpec())
+        ScreenSpec.model_validate({"gates": ["form"], "judge": {}})
     with pytest.raises(ValueError, match="must be odd"):
-        JudgeSpec(votes=2)
+        Judge(votes=2)
     assert "judge" not in run(candidates(mel="red dots")).gates
 
 
@@ -342,7 +347,7 @@ def test_less_supported_opposites_and_what_every_class_has_are_dropped() -> None
 
 def test_no_candidates_are_no_problem() -> None:
     nothing = run(CandidateSet(candidates=(), source="nobody"))
-    gates = tuple(g for g in ScreenSpec().gates if g != "judge")
+    gates = ScreenSpec().names
     assert nothing == ScreenedSet(kept=(), dropped=(), gates=gates)
 
 

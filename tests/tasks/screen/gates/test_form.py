@@ -1,14 +1,13 @@
-"""What is one whole English statement, and what is not."""
+"""What is one whole statement, and what is not."""
 
 import csv
 from pathlib import Path
 
 import pytest
 
-from curette.schemas.screened import ScreenSpec
-from curette.tasks.screen.form import why_malformed
+from curette.tasks.screen.gates.form import Form, why_malformed
 
-SPEC = ScreenSpec()
+SPEC = Form()
 
 
 @pytest.mark.parametrize(
@@ -17,12 +16,6 @@ SPEC = ScreenSpec()
         ("red\u202edots", "holds the control character U+202E"),
         ("red\x00dots", "holds the control character U+0000"),
         ("red d\ufffdts", "holds the control character U+FFFD"),
-        ("красные точки", "is not in Latin script: 'красные'"),
-        ("红色的斑点", "is not in Latin script: '红色的斑点'"),
-        ("lesión con bordes irregulares", "is not English: 'con'"),
-        ("brauner Fleck mit Rand", "is not English: 'mit'"),
-        ("taches rouges avec des bords flous", "is not English: 'avec', 'des'"),
-        ("rode vlekken met een rand", "is not English: 'met', 'een'"),
         ("Is there a mass?", "is a question, not a statement"),
         ("does the lesion show dots", "is a question, not a statement"),
         ("what color is it", "is a question, not a statement"),
@@ -66,13 +59,13 @@ def test_statements_of_every_shape_pass(text: str) -> None:
 
 
 def test_how_many_things_make_a_list_is_the_studys() -> None:
-    assert why_malformed("scales, crusts and ulcers", ScreenSpec(max_listed=3)) is None
-    assert why_malformed("scales and crusts", ScreenSpec(max_listed=1)) is not None
+    assert why_malformed("scales, crusts and ulcers", Form(max_listed=3)) is None
+    assert why_malformed("scales and crusts", Form(max_listed=1)) is not None
 
 
 @pytest.mark.parametrize("name", ["development", "held_out"])
 def test_no_visible_statement_is_malformed_but_for_questions(name: str) -> None:
-    with (Path(__file__).parent / f"statements_{name}.csv").open(encoding="utf-8") as file:
+    with (Path(__file__).parents[1] / f"statements_{name}.csv").open(encoding="utf-8") as file:
         visible = [r["text"] for r in csv.DictReader(file) if r["visual"] == "1"]
     found = {t: why for t in visible if (why := why_malformed(t, SPEC)) and "?" not in t}
     assert not found

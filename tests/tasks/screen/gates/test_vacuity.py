@@ -3,7 +3,7 @@
 import pytest
 
 from curette.schemas.candidates import Candidate, FileOrigin
-from curette.tasks.screen.vacuity import both_ways, hedge, says_it_of_every_class
+from curette.tasks.screen.gates.vacuity import both_ways, hedge, says_it_of_every_class
 
 
 def candidate(classes: str, origins: int) -> Candidate:
