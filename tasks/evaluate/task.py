@@ -11,18 +11,13 @@ from prefect import task
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import ImageEmbeddings
-from curette.schemas.evaluation import (
-    EvaluateSpec,
-    Evaluation,
-    GuardedEvaluation,
-    TestLook,
-    tell_looks,
-)
+from curette.schemas.evaluation import Evaluation, GuardedEvaluation, TestLook, tell_looks
 from curette.schemas.external import ExternalImages
 from curette.schemas.few_shots import FewShotHeads
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.shifts import ShiftHeads, ShiftTables
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
@@ -51,8 +46,8 @@ def evaluate_probe(
     Other datasets are test images too, whose labels are read here alone.
     """
     from curette.tasks.evaluate.evaluation import evaluate_heads
+    from curette.tasks.evaluate.exam import check_askable
     from curette.tasks.evaluate.guarded import evaluate_through_holdout
-    from curette.tasks.evaluate.judging import check_askable
 
     dataset = store.load(ConceptDataset, published)
     heads = store.load(Probe, probe)

@@ -5,16 +5,15 @@ from itertools import groupby
 from typing import Any
 
 from curette.schemas.evaluation import (
-    Answer,
     Calibration,
     Difference,
+    DisagreeingImage,
     Disagreement,
     Evaluation,
     GuardedEvaluation,
     HeadCurves,
     HeadMetricName,
     Metric,
-    Quarrel,
     SubgroupMetric,
     WorstSubgroup,
     tell_looks,
@@ -22,6 +21,7 @@ from curette.schemas.evaluation import (
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind, card_of
 from curette.schemas.images import ClassLabel
 from curette.schemas.probe import HeadFacts
+from curette.schemas.settings.evaluate import Answer
 from curette.tasks.report.charts import (
     forest_plot,
     nec_chart,
@@ -378,11 +378,11 @@ def _dispute(d: Disagreement, names: _Names, book: PictureBook) -> dict[str, Any
         ],
         "first": d.first,
         "second": d.second,
-        "quarrels": [_quarrel(q, names, book) for q in d.quarrels],
+        "quarrels": [_quarrel(q, names, book) for q in d.examples],
     }
 
 
-def _quarrel(q: Quarrel, names: _Names, book: PictureBook) -> dict[str, Any]:
+def _quarrel(q: DisagreeingImage, names: _Names, book: PictureBook) -> dict[str, Any]:
     return {
         "image_id": q.image_id,
         "css": book.css(q.image_id),

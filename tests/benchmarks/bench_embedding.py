@@ -22,9 +22,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from curette.schemas.embeddings import OpenClipEncoder
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import embed_images

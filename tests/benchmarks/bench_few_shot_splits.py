@@ -16,9 +16,9 @@ from jaxtyping import Float64
 from scipy.stats import t
 
 from curette.schemas.heads import HeadKind
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.draw.few_shots import draw_few_shots
-from curette.tasks.evaluate.few_shot_curves import balanced_accuracies
+from curette.tasks.evaluate.questions.few_shots import balanced_accuracies
 from curette.tasks.probe.few_shot_heads import train_few_shot_heads
 from tests.benchmarks.bench_few_shots import DATA, SELECT, SPEC, halves, ph2
 from tests.benchmarks.measuring import print_rows

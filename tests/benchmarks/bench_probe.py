@@ -19,11 +19,11 @@ from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from curette.schemas.evaluation import EvaluateSpec
 from curette.schemas.heads import HeadKind
-from curette.schemas.probe import ProbeSpec
-from curette.tasks.evaluate.judging import ExaminedImages, Judged
-from curette.tasks.evaluate.quality import HEAD_METRICS, measure_quality
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.tasks.evaluate.answers import HEAD_METRICS, HeadAnswers, replicate_metrics
+from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.solvers.linear import (
     RegularisationPath,
     global_standardisation,
@@ -160,8 +160,8 @@ def bootstrap_all_heads() -> Row:
         metadata=pd.DataFrame(index=range(TEST_IMAGES)),
         class_keys=tuple(map(str, range(CLASSES))),
     )
-    judged = [
-        Judged(
+    heads = [
+        HeadAnswers(
             name=f"{kind} {i}",
             kind=kind,
             nec=5.0,
@@ -171,7 +171,12 @@ def bootstrap_all_heads() -> Row:
     ]
     bootstrap = ClusterBootstrap.of(groups, RESAMPLES, seed=0)
     spec = EvaluateSpec(resamples=RESAMPLES)
-    ours, _ = timed(lambda: measure_quality(images, judged, bootstrap, spec))
+    ours, _ = timed(
+        lambda: [
+            of_head.intervals(spec.interval, spec.confidence)
+            for of_head in replicate_metrics(images, heads, bootstrap, spec.interval)
+        ]
+    )
     draws = sum(draws for _, draws in HEADS)
     return Row(
         name=f"{len(HEADS)} heads of {draws} draws, {len(HEAD_METRICS)} metrics, as many resamples",

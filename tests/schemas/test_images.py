@@ -10,16 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from curette.schemas.artifact import Ref
-from curette.schemas.images import (
-    ClassLabel,
-    DatasetSpec,
-    HubSource,
-    ImageDataset,
-    Rejection,
-    Reports,
-    SplitSpec,
-    SyntheticSource,
-)
+from curette.schemas.images import ClassLabel, ImageDataset, Rejection, Reports
+from curette.schemas.settings.ingest import DatasetSpec, HubSource, SplitSpec, SyntheticSource
 from tests.builders.images import image_dataset
 
 

@@ -9,19 +9,22 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 
 from curette.schemas.artifact import Recipe, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import EvaluateSpec, Evaluation, SubgroupMetric, WorstSubgroup
+from curette.schemas.evaluation import Evaluation, SubgroupMetric, WorstSubgroup
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Head, Probe, ProbeSpec
+from curette.schemas.probe import Head, Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactCorrupt, ArtifactStore
-from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.evaluate.answers import HEAD_METRICS
+from curette.tasks.evaluate.evaluation import answer, evaluate_heads
+from curette.tasks.evaluate.exam import Exam, check_askable
 from curette.tasks.evaluate.features import head_features
-from curette.tasks.evaluate.judging import check_askable, join_test_labels, judge_heads
-from curette.tasks.evaluate.quality import HEAD_METRICS, measure_quality
+from curette.tasks.evaluate.images import join_test_labels
+from curette.tasks.evaluate.questions import QUESTIONS, metrics
 from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.methods.statistics.auroc import delong_macro
-from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.methods.statistics.calibration import at_temperature, fit_temperature
 from tests.tasks.published_study import KEYS, published_study
 
@@ -113,13 +116,11 @@ def test_heads_measured_together_read_as_measured_alone(
 ) -> None:
     published, test = study
     images = join_test_labels(published, test)
-    bootstrap = ClusterBootstrap.of(images.groups, SPEC.resamples, SPEC.seed)
-    rows = published.rows("test")
-    said = {h.facts.name: h.logits(head_features(published, h, rows)) for h in probe.heads}
-    last = list(judge_heads(probe, said))[-2:]
-    for head in last:
-        alone, _ = measure_quality(images, [head], bootstrap, SPEC)
-        assert alone == tuple(m for m in evaluation.metrics if m.head == head.name)
+    for family, heads in list(probe.families.items())[-2:]:
+        alone = metrics.measure(Exam(published, replace(probe, heads=tuple(heads)), images, SPEC))
+        assert alone == tuple(
+            m for m in evaluation.metrics if m.head.partition(" (mean")[0] == family
+        )
 
 
 def test_a_percentile_interval_needs_no_jackknife_and_bca_has_one(
@@ -239,11 +240,11 @@ def test_disagreement_counts_every_image_once(evaluation: Evaluation) -> None:
     counts = (d.both_right, d.only_first_right, d.only_second_right)
     assert sum(counts) + d.both_wrong_alike + d.both_wrong_apart == evaluation.images
     said = {p.image_id: p for p in evaluation.predictions}
-    for quarrel in d.quarrels:
-        prediction = said[quarrel.image_id]
-        assert quarrel.first == prediction.predicted["concept bottleneck"]
-        assert quarrel.second == prediction.predicted["linear probe"]
-        assert quarrel.first != quarrel.second
+    for example in d.examples:
+        prediction = said[example.image_id]
+        assert example.first == prediction.predicted["concept bottleneck"]
+        assert example.second == prediction.predicted["linear probe"]
+        assert example.first != example.second
 
 
 def test_an_auroc_difference_is_delongs_too(
@@ -392,3 +393,25 @@ def test_one_group_has_no_interval(study: tuple[ConceptDataset, TestLabels]) -> 
     one = ConceptDataset(**{**vars(published), "images": images})
     with pytest.raises(StudyError, match=r"1 independent groups.*dataset\.splits"):
         check_askable(one, SPEC)
+
+
+def test_a_further_question_is_answered_beside_the_others(
+    study: tuple[ConceptDataset, TestLabels], probe: Probe, evaluation: Evaluation
+) -> None:
+    def rarest(exam: Exam) -> int:
+        return int(np.bincount(exam.images.labels).min())
+
+    exam = Exam(study[0], probe, join_test_labels(*study), SPEC)
+    answers = answer(exam, {"metrics": QUESTIONS["metrics"], "rarest": rarest})
+    assert answers["metrics"] == evaluation.metrics
+    assert answers["rarest"] == min(np.unique(exam.images.labels, return_counts=True)[1])
+    assert answers["images"] == evaluation.images
+
+
+def test_every_question_is_a_field_of_the_evaluation() -> None:
+    assert set(QUESTIONS) <= set(Evaluation.model_fields)
+    required = {name for name, field in Evaluation.model_fields.items() if field.is_required()}
+    assert required <= set(QUESTIONS) | {
+        *("class_keys", "images", "groups", "resamples", "confidence", "interval"),
+        *("earlier_looks", "pretraining", "pretraining_covers_test"),
+    }

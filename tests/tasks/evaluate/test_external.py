@@ -12,20 +12,21 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import ImageEmbeddings
-from curette.schemas.evaluation import EvaluateSpec
 from curette.schemas.external import ExternalImages
 from curette.schemas.images import ImageDataset, Rejection, TestLabels
-from curette.schemas.probe import Probe, ProbeSpec
-from curette.schemas.shifts import ShiftHeads, ShiftResult, ShiftTables
+from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.shifts import ShiftResult, ShiftTables
+from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.external import (
     ExternalTest,
     OtherImages,
     describe_external,
-    near_copies,
 )
 from curette.tasks.evaluate.features import features_of, head_features
-from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
-from curette.tasks.evaluate.shift_tables import measure_shifts
+from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
+from curette.tasks.evaluate.questions import shifts
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from tests.builders.images import image_dataset
 from tests.tasks.published_study import DIM, KEYS, published_study
@@ -39,7 +40,6 @@ _GIVEN = ExternalImages(
     pretraining_covers="no",
     near_duplicate_cosine=0.995,
 )
-_NO_HEADS = ShiftHeads((), ())
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,14 @@ def _external(published: ConceptDataset, labels: np.ndarray, seed: int = 0) -> E
 
 
 def _measured(
-    study: tuple[ConceptDataset, ExaminedImages], probe: Probe, external: ExternalTest
+    study: tuple[ConceptDataset, ExaminedImages],
+    probe: Probe,
+    external: ExternalTest,
+    spec: EvaluateSpec = _SPEC,
 ) -> ShiftTables:
-    return measure_shifts(study[0], _NO_HEADS, study[1], _SPEC, probe, (external,))
+    tables = shifts.measure(Exam(study[0], probe, study[1], spec, external=(external,)))
+    assert tables is not None
+    return tables
 
 
 _LABELS = np.arange(80) // 2 % 3
@@ -191,7 +196,7 @@ def test_the_interval_of_the_gap_is_that_of_two_samples_drawn_apart(
         values.append([balanced_accuracy_score(labels[d], said[d].argmax(1)) for d in drawn])
     low, high = np.quantile(np.subtract(values[0], values[1]), [0.025, 0.975])
     spec = EvaluateSpec(resamples=3000, smallest_subgroup=2)
-    tables = measure_shifts(study[0], _NO_HEADS, study[1], spec, probe, (external,))
+    tables = _measured(study, probe, external, spec)
     gap = next(
         v
         for v in tables.results[0].values
@@ -317,21 +322,6 @@ def test_what_is_known_before_labels_are_read_is_said(
     assert other.shift.rejected == {"other-class": 2, "study-image": 1}
     assert other.shift.synthetic
     assert other.shift.source == "drawn elsewhere"
-
-
-def test_near_copies_are_those_that_one_known_image_is_like() -> None:
-    generator = np.random.default_rng(0)
-    known = generator.normal(size=(50, 4))
-    vectors = generator.normal(size=(2500, 4))  # more than one block
-    vectors[2400] = known[3] * 2
-    known, vectors = (
-        (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32) for v in (known, vectors)
-    )
-    expected = [bool(max(v @ k for k in known) >= 0.99) for v in vectors]
-    found = near_copies(vectors, known, 0.99)
-    assert found.tolist() == expected
-    assert 1 < found.sum() < 2500
-    assert near_copies(vectors, known, 1).nonzero()[0].tolist() == [2400]
 
 
 def test_vectors_of_another_encoder_are_refused(

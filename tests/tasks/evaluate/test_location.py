@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import ConceptLocation, EvaluateSpec
+from curette.schemas.evaluation import ConceptLocation
 from curette.schemas.heat_maps import HeatMaps
-from curette.schemas.probe import Probe, ProbeSpec
+from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features
-from curette.tasks.evaluate.judging import ExaminedImages, join_test_labels
-from curette.tasks.evaluate.location import REGION, measure_location
-from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
+from curette.tasks.evaluate.questions import location
+from curette.tasks.evaluate.questions.location import REGION
 from curette.tasks.probe.heads import train_heads
 from tests.tasks.published_study import heat_maps, published_study
 
@@ -29,8 +32,7 @@ def measured() -> Measured:
 
 def measure(measured: Measured, maps: HeatMaps | None) -> ConceptLocation:
     published, probe, images = measured
-    bootstrap = ClusterBootstrap.of(images.groups, SPEC.resamples, SPEC.seed)
-    return measure_location(published, probe, maps, images, bootstrap, SPEC)
+    return location.measure(Exam(published, probe, images, SPEC, heat_maps=maps))
 
 
 def test_the_strongest_reason_is_counted_as_one_by_one(measured: Measured) -> None:

@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from curette.tasks.evaluate.subgroups import (
+from curette.schemas.evaluation import SubgroupMetric, WorstSubgroup
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.tasks.evaluate.answers import HeadAnswers
+from curette.tasks.evaluate.questions.subgroups import (
     find_subgroups,
     measure_subgroups,
     metrics_by_subgroup_of,
@@ -126,14 +129,25 @@ def _sample() -> tuple[np.ndarray, np.ndarray, Subgroups, np.ndarray]:
     return labels, probabilities, Subgroups("sex", ("f", "m"), of_image), np.arange(300) // 2
 
 
+def _measured(
+    labels: np.ndarray,
+    draws: Sequence[np.ndarray],
+    subgroups: Subgroups,
+    groups: np.ndarray,
+    resamples: int = 100,
+) -> tuple[list[SubgroupMetric], list[WorstSubgroup]]:
+    bootstrap = ClusterBootstrap.of(groups, resamples, 0)
+    head = HeadAnswers("probe", "linear_probe", 0.0, tuple(draws))
+    return measure_subgroups(labels, head, subgroups, bootstrap, EvaluateSpec())
+
+
 def test_numbers_of_a_subgroup_are_scikit_learns_on_its_images() -> None:
     labels, probabilities, subgroups, groups = _sample()
-    bootstrap = ClusterBootstrap.of(groups, 200, 0)
-    lines, _ = measure_subgroups(labels, [probabilities], subgroups, bootstrap, "percentile", 0.95)
+    lines, _ = _measured(labels, [probabilities], subgroups, groups, 200)
     assert len(lines) == 2 * len(METRICS)
     for i, name in enumerate("fm"):
         here = subgroups.of_image == i
-        values = {line.metric: line.interval for line in lines if line.subgroup == name}
+        values = {line.name: line for line in lines if line.subgroup == name}
         said = labels[here], probabilities[here].argmax(1)
         assert values["accuracy"].value == pytest.approx(accuracy_score(*said))
         assert values["balanced_accuracy"].value == pytest.approx(balanced_accuracy_score(*said))
@@ -145,38 +159,32 @@ def test_numbers_of_a_subgroup_are_scikit_learns_on_its_images() -> None:
 def test_the_smaller_subgroup_has_the_wider_interval() -> None:
     labels, probabilities, _, _ = _sample()
     subgroups = Subgroups("site", ("large", "small"), np.repeat([0, 1], [270, 30]))
-    bootstrap = ClusterBootstrap.of(np.arange(300), 300, 0)
-    lines, _ = measure_subgroups(
-        labels, [probabilities[::-1].copy()[::-1]], subgroups, bootstrap, "percentile", 0.95
-    )
-    widths = [x.interval.high - x.interval.low for x in lines if x.metric == "accuracy"]
+    flipped = probabilities[::-1].copy()[::-1]
+    lines, _ = _measured(labels, [flipped], subgroups, np.arange(300), 300)
+    widths = [x.high - x.low for x in lines if x.name == "accuracy"]
     assert widths[1] > 1.5 * widths[0]
 
 
 def test_the_worst_subgroup_is_that_with_the_lowest_value_or_the_highest_loss() -> None:
     labels, probabilities, subgroups, groups = _sample()
-    bootstrap = ClusterBootstrap.of(groups, 100, 0)
-    lines, worst = measure_subgroups(
-        labels, [probabilities], subgroups, bootstrap, "percentile", 0.95
-    )
-    assert {w.metric for w in worst} == set(METRICS)
+    lines, worst = _measured(labels, [probabilities], subgroups, groups)
+    assert {w.name for w in worst} == set(METRICS)
     for found in worst:
-        values = [line.interval.value for line in lines if line.metric == found.metric]
-        lower_is_better = found.metric in ("log_loss", "expected_calibration_error")
-        assert found.interval.value == (max if lower_is_better else min)(values)
-    assert next(w.subgroup for w in worst if w.metric == "balanced_accuracy") == "m"
+        values = [line.value for line in lines if line.name == found.name]
+        lower_is_better = found.name in ("log_loss", "expected_calibration_error")
+        assert found.value == (max if lower_is_better else min)(values)
+    assert next(w.subgroup for w in worst if w.name == "balanced_accuracy") == "m"
 
 
 def test_random_draws_count_with_their_mean() -> None:
     labels, probabilities, subgroups, groups = _sample()
-    bootstrap = ClusterBootstrap.of(groups, 100, 0)
     other = probabilities[::-1].copy()
     one, two, both = (
-        measure_subgroups(labels, draws, subgroups, bootstrap, "percentile", 0.95)[0]
+        _measured(labels, draws, subgroups, groups)[0]
         for draws in ([probabilities], [other], [probabilities, other])
     )
     for a, b, mean in zip(one, two, both, strict=True):
-        assert mean.interval.value == pytest.approx((a.interval.value + b.interval.value) / 2)
+        assert mean.value == pytest.approx((a.value + b.value) / 2)
 
 
 def test_a_subgroup_that_a_resample_lost_or_that_has_one_class_is_undefined_there() -> None:
@@ -187,7 +195,6 @@ def test_a_subgroup_that_a_resample_lost_or_that_has_one_class_is_undefined_ther
     assert not np.isnan(values[0, 0]).any()
     assert np.isnan(values[:, 2]).all()
     alike = Subgroups("dx", ("zero", "rest"), (labels > 0).astype(int))
-    bootstrap = ClusterBootstrap.of(np.arange(300), 100, 0)
-    lines, _ = measure_subgroups(labels, [probabilities], alike, bootstrap, "percentile", 0.95)
-    assert {x.metric for x in lines if x.subgroup == "zero"} == set(METRICS) - {"macro_auroc"}
+    lines, _ = _measured(labels, [probabilities], alike, np.arange(300))
+    assert {x.name for x in lines if x.subgroup == "zero"} == set(METRICS) - {"macro_auroc"}
     assert {x.classes for x in lines} == {1, 2}

@@ -17,22 +17,21 @@ from curette.schemas.candidates import AskFailure, CandidateSet, Saturation, Sat
 from curette.schemas.concepts import ClassSelection, ConceptSet, Pick
 from curette.schemas.evaluation import (
     ConceptQuality,
-    EvaluateSpec,
     Evaluation,
     GuardedAnswer,
     GuardedEvaluation,
     Interventions,
     TestLook,
-    ThresholdoutSpec,
     UnusableColumn,
 )
 from curette.schemas.heat_maps import LeftOutImage
 from curette.schemas.images import SPLITS, Rejection
 from curette.schemas.index import ConceptIndex, Hit
 from curette.schemas.priors import Priors
-from curette.schemas.probe import ProbeSpec
-from curette.schemas.report import ReportSpec
 from curette.schemas.screened import Drop, ScreenedSet
+from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.settings.report import ReportSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.evaluate.evaluation import evaluate_heads
@@ -286,9 +285,9 @@ def test_calibration_is_told_before_and_after(page: str, material: Material) -> 
 
 def test_the_quarrels_are_shown_with_their_images(page: str, material: Material) -> None:
     d = _in_full(material).disagreement
-    assert d.quarrels
-    for quarrel in d.quarrels:
-        assert f"<small>{quarrel.image_id}</small>" in page
+    assert d.examples
+    for example in d.examples:
+        assert f"<small>{example.image_id}</small>" in page
     for count in (d.both_right, d.only_first_right, d.only_second_right, d.both_wrong_apart):
         assert f"<td>{count}</td>" in page
     assert "McNemar" in page

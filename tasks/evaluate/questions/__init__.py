@@ -1,0 +1,44 @@
+"""The questions that the evaluation answers, one file each.
+
+A question is a file here, whose `measure` returns one field of `Evaluation`; a line below; and,
+under the same name, how the report tells it: `tasks/report/sections/<name>.py` and
+`tasks/report/templates/<name>.html.j2`.
+"""
+
+from collections.abc import Callable
+
+from curette.tasks.evaluate.exam import Exam
+from curette.tasks.evaluate.questions import (
+    concepts,
+    curves,
+    differences,
+    disagreement,
+    explanations,
+    few_shots,
+    interventions,
+    location,
+    metrics,
+    predictions,
+    shifts,
+    strategies,
+    subgroups,
+)
+
+Question = Callable[[Exam], object]
+
+QUESTIONS: dict[str, Question] = {
+    "metrics": metrics.measure,
+    "differences": differences.measure,
+    "curves": curves.measure,
+    "subgroups": subgroups.measure,
+    "few_shots": few_shots.measure,
+    "shifts": shifts.measure,
+    "concepts": concepts.measure,
+    "interventions": interventions.measure,
+    "location": location.measure,
+    "disagreement": disagreement.measure,
+    "strategies": strategies.measure,
+    "explanations": explanations.measure,
+    "predictions": predictions.measure,
+}
+"""Field of `Evaluation` -> what answers it."""
