@@ -2,7 +2,7 @@
 
 In:    `ConceptDataset`; for few shots and shifts, what `draw` made.
 Out:   `Probe`, `FewShotHeads` and `ShiftHeads`.
-First: `heads/__init__.py`, then `draws.py` and `training.py`.
+First: `draws.py`, then `training.py`; `heads/` has a file for each kind.
 """
 
 from curette.tasks.stage import Run, Stage
