@@ -14,7 +14,7 @@ from curette.schemas.probe import Probe, ProbeSpec
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features, known_features
 from curette.tasks.evaluate.images import join_test_labels
-from curette.tasks.evaluate.questions import concepts, interventions
+from curette.tasks.evaluate.questions import concept_truth, interventions
 from curette.tasks.methods.statistics.intervention import read_concepts
 from curette.tasks.probe.heads import train_heads
 from tests.tasks.published_study import KEYS, published_study
@@ -31,7 +31,7 @@ def study() -> Study:
 
 
 def quality(study: Study) -> ConceptQuality:
-    return concepts.measure(_exam(study))
+    return concept_truth.measure(_exam(study))
 
 
 def intervened(study: Study) -> Interventions:
