@@ -22,14 +22,15 @@ ORDER_COLOURS: dict[InterventionOrder, str] = {
 }
 
 
-def forest_plot(metrics: Sequence[Metric], label: str) -> Markup:
+def forest_plot(metrics: Sequence[Metric], label: str, width: float = 900) -> Markup:
     """Draw one value with its interval a row, on a common axis.
 
     Args:
         metrics: the rows, top to bottom.
         label: what the axis measures.
+        width: in pixels.
     """
-    left, width, row_height = 210, 900, 30
+    left, row_height = 210, 30
     low = max(0.0, min(m.low for m in metrics) - 0.05)
     high = min(1.0, max(m.high for m in metrics) + 0.05)
     axis = Axis(low, high if high > low else low + 1, left, width - 70)
