@@ -19,8 +19,8 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.priors import Priors
 from curette.schemas.probe import Probe
-from curette.schemas.report import ReportSpec
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.report import ReportSpec
 from curette.schemas.validation import ValidationReport
 from curette.tasks.report.pictures import PictureBook
 

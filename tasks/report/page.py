@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from curette.schemas.evaluation import Evaluation
-from curette.schemas.report import ReportSpec
+from curette.schemas.settings.report import ReportSpec
 from curette.tasks.report.finding import compose_finding
 from curette.tasks.report.glossary import TERMS
 from curette.tasks.report.material import Draft, Material

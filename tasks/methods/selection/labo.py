@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate
-from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick, SelectSpec
+from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick
+from curette.schemas.settings.select import SelectSpec
 from curette.tasks.methods.selection.discriminability import class_similarity, mutual_information
 from curette.tasks.methods.selection.facility_location import (
     Selection,

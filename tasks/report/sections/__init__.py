@@ -28,6 +28,7 @@ from curette.tasks.report.sections import (
     priors,
     screening,
     shifts,
+    strategies,
     subgroups,
     validation,
 )
@@ -70,6 +71,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("location", "Whether concepts are seen in the lesion", "numbers", location.compose),
     Section("annotations", "What a model read in reports", "numbers", annotations.compose),
     Section("classes", "Concepts of each class", "numbers", classes.compose),
+    Section("strategies", "Which concept decides how often", "numbers", strategies.compose),
     Section("candidates", "Where the concepts come from", "numbers", candidates.compose),
     Section("screening", "What was dropped, and why", "numbers", screening.compose),
     Section("priors", "What is believed before any image", "numbers", priors.compose),

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from curette.schemas.evaluation import (
-    Answer,
     Evaluation,
     GuardedEvaluation,
     HeadMetricName,
@@ -13,6 +12,7 @@ from curette.schemas.evaluation import (
 )
 from curette.schemas.heads import card_of
 from curette.schemas.probe import HeadFacts
+from curette.schemas.settings.evaluate import Answer
 from curette.tasks.report.charts import forest_plot, nec_chart
 from curette.tasks.report.material import Draft
 from curette.tasks.report.numbers import with_interval

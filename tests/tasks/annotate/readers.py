@@ -11,9 +11,10 @@ import pandas as pd
 
 from curette.schemas.annotations import ReportAnswer
 from curette.schemas.artifact import Ref
+from curette.schemas.attributes import AttributePhrases
 from curette.schemas.candidates import FileOrigin, concept_id
 from curette.schemas.concepts import Concept
-from curette.schemas.images import AttributePhrases, ClassLabel, ImageDataset, TestLabels
+from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def understand(prompt: str) -> Asked:
 
 def answer(prompt: str, reader: Reader) -> str:
     said = enumerate(reader(understand(prompt)), start=1)
-    return json.dumps({"answers": [{"number": n, "answer": a} for n, a in said if a is not None]})
+    return json.dumps({str(n): a for n, a in said if a is not None})
 
 
 def faithful(asked: Asked) -> list[ReportAnswer | None]:

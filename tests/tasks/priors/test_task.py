@@ -8,24 +8,29 @@ import pytest
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.images import ImageDataset, TestLabels
-from curette.schemas.llm import LlmPrices, LlmSpec, Usage
-from curette.schemas.priors import AskedPriors, LinkPriors, Priors, Votes
+from curette.schemas.llm import Usage
+from curette.schemas.priors import Priors, Votes
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.llm import LlmPrices, LlmSpec
+from curette.schemas.settings.priors import AskedPriors, LinkPriors
 from curette.storage.store import ArtifactStore
+from curette.tasks.priors.asking import FEWEST_PLANTED
 from curette.tasks.priors.task import STAGE, _summary, form_priors
 from tests.servers import Answer, ChatServer, chat_server
-from tests.tasks.priors.judges import CLASSES, Judge, answer, believer, concept
+from tests.tasks.priors.judges import CLASSES, Judge, answer, believer, concept, sensible
 
 form = form_priors.fn
 SKIN = "skin image"
 SPEC = AskedPriors(kind="llm", repeats=2)
-JUDGE = believer(
-    {
-        ("speaks for", "dark streaks"): {"melanoma"},
-        ("speaks against", "dark streaks"): {"melanocytic nevus"},
-        ("reverse", "dark streaks"): {"melanoma"},
-        ("speaks for", "pearly surface"): {"basal cell carcinoma"},
-    }
+JUDGE = sensible(
+    believer(
+        {
+            ("speaks for", "dark streaks"): {"melanoma"},
+            ("speaks against", "dark streaks"): {"melanocytic nevus"},
+            ("reverse", "dark streaks"): {"melanoma"},
+            ("speaks for", "pearly surface"): {"basal cell carcinoma"},
+        }
+    )
 )
 
 
@@ -94,7 +99,7 @@ def test_priors_come_from_the_servers_answers(
             Priors,
             form(dataset, proposed(store), screened, SPEC, SKIN, spec, store),
         )
-    assert len(server.bodies) == 2 * 3 * 2
+    assert len(server.bodies) == 2 * 3 * 2 + FEWEST_PLANTED
     assert [p.answer for p in found.priors] == [
         "speaks against",
         "speaks for",
@@ -104,8 +109,8 @@ def test_priors_come_from_the_servers_answers(
         "speaks for",
     ]
     assert [p.directions_differ for p in found.priors] == [*[False] * 5, True]
-    assert (found.usage.answers, found.usage.prompt_tokens) == (12, 1200)
-    assert found.usage.cost_usd == pytest.approx((1200 * 1 + 120 * 10) / 1e6)
+    assert (found.usage.answers, found.usage.prompt_tokens) == (24, 2400)
+    assert found.usage.cost_usd == pytest.approx((2400 * 1 + 240 * 10) / 1e6)
 
 
 def test_a_second_run_asks_nothing_and_finds_the_same(
@@ -146,8 +151,8 @@ def test_what_the_study_has_spent_counts_before_the_first_question(
                 store,
             )
         assert server.bodies == []
-        form(dataset, proposed(store, 40), screen(store, spent=48), SPEC, SKIN, spec, store)
-    assert len(server.bodies) == 12
+        form(dataset, proposed(store, 40), screen(store, spent=36), SPEC, SKIN, spec, store)
+    assert len(server.bodies) == 24
 
 
 def test_what_the_model_will_not_answer_is_neutral_and_a_failure(
@@ -170,7 +175,9 @@ def test_what_the_model_will_not_answer_is_neutral_and_a_failure(
     assert all("`pearly surface`: the model refused" in f for f in found.failures)
     assert [a.items for a in found.agreement] == [3, 3, 3]
     assert _summary(found) == (
-        "tiny: 2 answers to each of 3 questions. Neutral: 4 of 6 pairs. Fleiss' kappa: "
+        "tiny: 2 answers to each of 3 questions; of the answers to planted questions it gave "
+        "20 of 20 whose answer is no, and 16 of 16 whose answer is yes rightly. Neutral: 4 of 6 "
+        "pairs. Fleiss' kappa: "
         "speaks for 1.00 over 3 pairs, speaks against 1.00 over 3 pairs, "
         "reverse 1.00 over 3 pairs. Without a usable answer: 6."
     )

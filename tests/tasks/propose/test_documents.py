@@ -10,10 +10,12 @@ import pytest
 from jaxtyping import Float
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import DocumentOrigin, DocumentSource, normal_form
+from curette.schemas.candidates import DocumentOrigin, normal_form
 from curette.schemas.images import ClassLabel
-from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.llm import Usage
 from curette.schemas.responses import LlmResponse
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.propose import DocumentSource
 from curette.storage.responses import ResponseShelf
 from curette.tasks.methods.llm.asking import Answered, Question, ask, request_of
 from curette.tasks.propose.corpus import read_corpus
@@ -476,4 +478,5 @@ def test_the_form_is_strict_and_its_example_fits() -> None:
     [finding] = schema["schema"]["$defs"].values()
     assert finding["required"] == ["concept", "passage", "quote"]
     assert finding["additionalProperties"] is False
-    assert len(Findings.model_validate_json(FINDINGS.example).concepts) == 1
+    with pytest.raises(ValueError, match="only repeats the form"):
+        Findings.model_validate_json(FINDINGS.example)
