@@ -112,7 +112,7 @@ def _chosen(facts: Sequence[HeadFacts]) -> list[dict[str, str]]:
             "settings": ", ".join(f"{k.replace('_', ' ')} {v:.3g}" for k, v in f.chosen.items()),
         }
         for f in facts
-        if f.chosen
+        if f.chosen and not card_of(f.kind).drawn
     ]
 
 
