@@ -1,5 +1,7 @@
 """Placing the page: one HTML file, every text escaped."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def render_page(page: Mapping[str, Any], further: BaseLoader | None = None) -> str:
     """Return the HTML of `tasks.report.page.compose_page`'s page.
 
-    Everything is escaped but the charts, which escape their own texts, and our style sheet. The
-    page's content security policy forbids scripts and every request.
+    Everything is escaped but the charts, which escape their own texts, our style sheet and our
+    script. The page's content security policy forbids every request and every other script.
 
     Args:
         page: what the templates place.
@@ -31,6 +33,14 @@ def render_page(page: Mapping[str, Any], further: BaseLoader | None = None) -> s
         lstrip_blocks=True,
     )
     environment.filters["plain"] = plain
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    style, script = (
+        (_TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js")
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = environment.get_template("report.html.j2")
-    return template.render(page=page, style=Markup(style)).lstrip()  # noqa: S704 - our own file
+    return template.render(
+        page=page,
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        script_sha256=digest,
+    ).lstrip()

@@ -44,7 +44,7 @@ def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
     place = {size: x.at(log2(size)) for size in sizes} | {None: x.at(after)}
     parts = [
         f'<line x1="{pad}" y1="{y.at(t):.1f}" x2="{x.end_px}" y2="{y.at(t):.1f}" '
-        f'stroke="#e5ebe9"/><text x="{pad - 6}" y="{y.at(t) + 4:.1f}" text-anchor="end">'
+        f'class="grid"/><text x="{pad - 6}" y="{y.at(t) + 4:.1f}" text-anchor="end">'
         f"{t:g}</text>"
         for t in y.ticks()
     ]

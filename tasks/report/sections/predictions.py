@@ -12,7 +12,7 @@ from curette.tasks.report.charts import training_curve
 from curette.tasks.report.material import Draft
 
 _OPEN = (EXPLAINED, REFERENCE)
-_SHOWN = 24  # wrongly decided images
+_SHOWN = 96  # wrongly decided images
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:

@@ -335,7 +335,7 @@ def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
     heads = list(dict.fromkeys(v.head for v in ends))
     bottom = row_height * len(heads) + 8
     parts = [
-        f'<line x1="{axis.at(t):.1f}" y1="0" x2="{axis.at(t):.1f}" y2="{bottom}" stroke="#e5ebe9"/>'
+        f'<line x1="{axis.at(t):.1f}" y1="0" x2="{axis.at(t):.1f}" y2="{bottom}" class="grid"/>'
         f'<text x="{axis.at(t):.1f}" y="{bottom + 16}" text-anchor="middle">{t:g}</text>'
         for t in axis.ticks()
     ]
