@@ -10,12 +10,16 @@ from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_n
 from curette.flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.edits import Edits
 from curette.schemas.external import ExternalImages
 from curette.schemas.report import Report
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.decisions import DecisionShelf
+from curette.storage.store import ArtifactStore
 from curette.tasks.draw.few_shot_task import draw_few_shots
 from curette.tasks.draw.shift_task import restrict_to_shifts
+from curette.tasks.edit.task import edit_heads
 from curette.tasks.embed.task import embed_images
 from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.ingest.task import ingest_dataset
@@ -30,15 +34,17 @@ from curette.tasks.report.task import write_report
 def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:
     """Train heads on a concept dataset, measure them on its test split and tell a person."""
     run, optionally = stages.run, stages.run_unless_skipped
-    probe = run(train_probe, published, study.probe)
+    trained = run(train_probe, published, study.probe)
     draws = optionally(draw_few_shots, published, study.select, study.few_shots)
     few_shots = optionally(
-        train_few_shot_heads, published, draws, probe, study.few_shots, study.probe
+        train_few_shot_heads, published, draws, trained, study.few_shots, study.probe
     )
     splits = optionally(restrict_to_shifts, published, study.select, study.shifts)
     shifts = optionally(train_shift_heads, published, splits, study.probe)
     encoder = resolve_precision(study.encoder, stages.options.machine)
     heat_maps = optionally(locate_concepts, published, encoder, study.locate)
+    edits = current_edits(study, stages.store)
+    probe = run(edit_heads, published, trained, edits) if edits else trained
     evaluation = run(
         evaluate_probe,
         published,
@@ -50,6 +56,12 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         external=take_in_external(study, published, stages),
     )
     return run(write_report, published, probe, evaluation, study.report)
+
+
+def current_edits(study: Study, store: ArtifactStore) -> Ref[Edits] | None:
+    """Return the edits of heads that count in a run of the study; None where there are none."""
+    ref = DecisionShelf(store.root, Edits).get(study.name)
+    return ref if ref and store.load(Edits, ref).edits else None
 
 
 def take_in_external(

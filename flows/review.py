@@ -39,7 +39,9 @@ _POLL_S = 2  # between two looks at whether the form was sent
 
 def current_decisions(study: Study, store: ArtifactStore) -> Ref[Decisions]:
     """Return the decisions that count in a run of the study: none where its review is off."""
-    kept = DecisionShelf(store.root).get(study.name) if study.review.mode != "off" else None
+    kept = (
+        DecisionShelf(store.root, Decisions).get(study.name) if study.review.mode != "off" else None
+    )
     return kept or _save(Decisions(study=study.name, decisions=()), store)
 
 
@@ -75,7 +77,7 @@ def _keep(study: Study, made: Sequence[Decision], store: ArtifactStore) -> None:
     def add(now: Ref[Decisions] | None) -> Ref[Decisions]:
         return _save(merge_decisions(_load(study, now, store), made), store)
 
-    DecisionShelf(store.root).change(study.name, add)
+    DecisionShelf(store.root, Decisions).change(study.name, add)
 
 
 def _load(study: Study, ref: Ref[Decisions] | None, store: ArtifactStore) -> Decisions:
@@ -104,7 +106,7 @@ def export_sheet(
     screened = run_until_screen(study, options).made[ScreenedSet.kind]
     store = ArtifactStore(options.store.resolve())
     found = store.load(ScreenedSet, screened)
-    decisions = _load(study, DecisionShelf(store.root).get(study.name), store)
+    decisions = _load(study, DecisionShelf(store.root, Decisions).get(study.name), store)
     try:
         with sheet.open("xb") as file:
             file.write(write_sheet(found, decisions))

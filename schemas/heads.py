@@ -73,6 +73,8 @@ def _cards(*cards: HeadCard) -> dict[str, HeadCard]:
 
 EXPLAINED = "concept_bottleneck"
 """The head whose decisions are taken apart, and that the report's first line tells."""
+UNEDITED = "unedited"
+"""The same as it was before a person edited it."""
 REFERENCE = "linear_probe"
 """What every head is held against under shifts and with few shots."""
 BEST_PROBE = "best_probe"
@@ -94,9 +96,17 @@ CARDS: dict[str, HeadCard] = _cards(
         inputs="scores",
         role="concepts",
         colour="#0f766e",
-        baselines=(REFERENCE, "random_concepts", "majority"),
+        baselines=(REFERENCE, "random_concepts", UNEDITED, "majority"),
         without_concepts=("random_concepts",),
         always=frozenset({"all images", "shifts"}),
+    ),
+    HeadCard(
+        kind=UNEDITED,
+        title="concept bottleneck, unedited",
+        inputs="scores",
+        role="baseline",
+        colour="#94a3b8",
+        protocols=frozenset(),  # it is not trained, but what the bottleneck was
     ),
     HeadCard(
         kind="sparse",

@@ -40,6 +40,11 @@ class HeadFacts(BaseModel, frozen=True):
     validation_loss: float = Field(description="log loss, classes weighing as in training")
     validation_balanced_accuracy: float
     curve: tuple[TrainingStep, ...] = ()
+    edits: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda edits: not edits,
+        description="what a person changed in it after training",
+    )
 
 
 class SkippedHead(BaseModel, frozen=True):

@@ -13,13 +13,11 @@ away, so the residual loses its part along the edited concepts' directions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
 
-Operation = Literal["neutralise", "forget", "scale", "cap", "at least 0", "at most 0"]
-OF_ONE_CLASS: tuple[Operation, ...] = ("forget", "at least 0", "at most 0")
+from curette.schemas.edits import Operation
 
 
 @dataclass(frozen=True)

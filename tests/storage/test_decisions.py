@@ -15,7 +15,7 @@ SECOND: Ref[Decisions] = Ref("decisions", "2" * 20)
 
 
 def test_each_study_has_its_own_current_decisions(tmp_path: Path) -> None:
-    shelf = DecisionShelf(tmp_path)
+    shelf = DecisionShelf(tmp_path, Decisions)
     assert shelf.get("skin") is None
     shelf.change("skin", lambda now: FIRST)
     shelf.change("chest", lambda now: SECOND)
@@ -24,7 +24,7 @@ def test_each_study_has_its_own_current_decisions(tmp_path: Path) -> None:
 
 
 def test_a_change_is_told_what_is_current(tmp_path: Path) -> None:
-    shelf = DecisionShelf(tmp_path)
+    shelf = DecisionShelf(tmp_path, Decisions)
     told = []
 
     def change(now: Ref[Decisions] | None) -> Ref[Decisions]:
@@ -36,7 +36,7 @@ def test_a_change_is_told_what_is_current(tmp_path: Path) -> None:
 
 
 def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:
-    shelf = DecisionShelf(tmp_path)
+    shelf = DecisionShelf(tmp_path, Decisions)
     shelf.change("skin", lambda now: FIRST)
 
     def fail(now: Ref[Decisions] | None) -> Ref[Decisions]:
@@ -51,7 +51,7 @@ def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 def test_changes_at_a_time_lose_none(tmp_path: Path) -> None:
     """Each change counts one further; lost ones would be missing in the end."""
-    shelf = DecisionShelf(tmp_path)
+    shelf = DecisionShelf(tmp_path, Decisions)
 
     def count(now: Ref[Decisions] | None) -> Ref[Decisions]:
         return Ref("decisions", f"{int(now.digest) + 1 if now else 1:020d}")
@@ -73,7 +73,7 @@ def test_changes_at_a_time_lose_none(tmp_path: Path) -> None:
 )
 def test_a_name_cannot_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="is no name of a study"):
-        DecisionShelf(tmp_path).get(name)
+        DecisionShelf(tmp_path, Decisions).get(name)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_name_cannot_lead_out_of_the_folder(tmp_path: Path, name: str) -> None
     ],
 )
 def test_a_damaged_file_is_no_empty_one(tmp_path: Path, content: str) -> None:
-    shelf = DecisionShelf(tmp_path)
+    shelf = DecisionShelf(tmp_path, Decisions)
     shelf.change("skin", lambda now: FIRST)
     (tmp_path / "decisions-of" / "skin.json").write_text(content)
-    with pytest.raises(ArtifactCorrupt, match=r"skin\.json does not say .*import the review sheet"):
+    with pytest.raises(ArtifactCorrupt, match=r"skin\.json does not say .*import the sheet"):
         shelf.get("skin")

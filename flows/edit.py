@@ -1,0 +1,217 @@
+"""Editing a study's trained heads: a sheet out and in, or a form in the Prefect UI."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+from prefect import flow
+from pydantic import ValidationError
+
+from curette.flows.probe import current_edits
+from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
+from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
+from curette.flows.study import study as whole_study
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.edits import Edit, Edits
+from curette.schemas.heads import EXPLAINED
+from curette.schemas.images import METADATA
+from curette.schemas.probe import Head, Probe
+from curette.schemas.study import Study
+from curette.storage.decisions import DecisionShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.edit import STAGE
+from curette.tasks.edit.heads import edit_probe
+from curette.tasks.methods.selection.explained_variance import told_within_classes
+from curette.tasks.review.sheet import protect, restore
+
+RunUntilProbe = Callable[[Study, RunOptions], RunResult]
+_MOST_LEVELS = 10  # of a metadata column that a concept may tell of
+_FILLED_IN = ("operation", "class", "amount", "editor", "reason", "edited_on")
+
+
+@flow(name="edit", flow_run_name=run_name)
+def edit(study: StudyChoice, edits: list[Edit], options: RunOptions = DEFAULT_OPTIONS) -> RunResult:
+    """Edit a study's trained heads, and measure and report them anew.
+
+    Args:
+        study: a study file on the worker's machine, relative to the folder that the worker runs
+            in; `demo`, which comes with curette; or the study itself, filled in here.
+        edits: all that are to count from now on; an empty list takes every edit back.
+        options: where things are kept, which stages are repeated, on what machine.
+    """
+    whole = open_study(study)
+
+    def run_until_probe(study: Study, options: RunOptions) -> RunResult:
+        return whole_study(study, options.model_copy(update={"until": "probe"}))
+
+    keep_edits(whole, options, edits, run_until_probe)
+    return whole_study(whole, options)
+
+
+def keep_edits(
+    study: Study, options: RunOptions, edits: Sequence[Edit], run_until_probe: RunUntilProbe
+) -> str:
+    """Let these edits, and no others, count from now on; return what to say.
+
+    They are tried on the trained heads first, and nothing is kept where one cannot be done. The
+    test labels are not read, so whoever edits by them must have seen them elsewhere: the ledger
+    of looks tells when.
+
+    Raises:
+        StudyError: an edit names a concept that no head weighs, or a class that is not there.
+    """
+    made = run_until_probe(study, options).made
+    store = ArtifactStore(options.store.resolve())
+    wanted = Edits(study=study.name, edits=tuple(edits))
+    published = store.load(ConceptDataset, made[ConceptDataset.kind])
+    edit_probe(published, store.load(Probe, made[Probe.kind]), wanted)
+    ref = store.save(wanted, STAGE.recipe_of({}))
+    DecisionShelf(store.root, Edits).change(study.name, lambda _: ref)
+    if not edits:
+        return "no edits: the heads are as they were trained; run the study to choose them again"
+    return "\n".join([*(f"  {e.told}" for e in edits), "Run the study to measure them."])
+
+
+def export_edits(
+    study: Study, options: RunOptions, sheet: Path, run_until_probe: RunUntilProbe
+) -> str:
+    """Write every weighed concept into a sheet; return what to say.
+
+    The first rows are those whose score tells most of what should not matter, among images of one
+    class, times how much the bottleneck weighs it.
+
+    Raises:
+        StudyError: there is such a file already.
+    """
+    made = run_until_probe(study, options).made
+    store = ArtifactStore(options.store.resolve())
+    published = store.load(ConceptDataset, made[ConceptDataset.kind])
+    head = store.load(Probe, made[Probe.kind]).head(EXPLAINED)
+    current = current_edits(study, store)
+    done = store.load(Edits, current).edits if current else ()
+    content = write_sheet(published, head, done)
+    try:
+        with sheet.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise StudyError(
+            f"{sheet} is there already, and may hold edits: apply it, or choose another name"
+        ) from None
+    except OSError as error:
+        raise StudyError(f"cannot write the sheet {sheet}: {error.strerror}") from None
+    return (
+        f"{sheet}: {len(head.facts.candidates)} concepts, {len(done)} edits so far. Fill in "
+        "operation (neutralise, forget, scale, cap, at least 0, at most 0), class or amount, "
+        "editor and reason, and apply it. Rows without an operation are no edits."
+    )
+
+
+def write_sheet(published: ConceptDataset, head: Head, edits: Sequence[Edit]) -> bytes:
+    """Return the sheet: a row an edit, and one a concept without any."""
+    centred = head.weights - head.weights.mean(axis=0)
+    told, column = _nuisances(published, head)
+    scores = published.vectors[published.rows("train")] @ _vectors(published, head).T
+    risk = told * (np.abs(centred).max(axis=0) * scores.std(axis=0))
+    keys = published.class_keys
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerow(
+        ["concept_id", "text", *(f"weight for {k}" for k in keys), "tells_of", "share", *_FILLED_IN]
+    )
+    for j in np.argsort(-risk, kind="stable"):
+        concept = head.facts.candidates[j]
+        own = [e for e in edits if e.concept_id == concept.concept_id]
+        for e in own or [None]:
+            amount = "" if e is None or e.amount is None else f"{e.amount:g}"
+            filled = (
+                (e.operation, e.class_key, amount, e.editor, e.reason, e.edited_on)
+                if e
+                else ("",) * len(_FILLED_IN)
+            )
+            weights = (f"{w:+.3f}" for w in centred[:, j])
+            cells = (concept.concept_id, concept.text, *weights, column[j], f"{told[j]:.3f}")
+            writer.writerow(protect(cell) for cell in (*cells, *filled))
+    return text.getvalue().encode("utf-8-sig")
+
+
+def read_sheet(content: bytes, file: str) -> tuple[Edit, ...]:
+    """Return the edits of a sheet that a person filled in.
+
+    Raises:
+        StudyError: lists everything that is wrong, each with its row.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise StudyError(f"{file} is not UTF-8; save it as `CSV UTF-8`") from None
+    first = text.partition("\n")[0]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    head, *filled = list(rows) or [[]]
+    columns = [cell.strip().lower() for cell in head]
+    if missing := [c for c in ("concept_id", "text", *_FILLED_IN[:4]) if c not in columns]:
+        raise StudyError(f"{file} lacks the columns {', '.join(missing)}; export a sheet anew")
+    edits, problems = [], []
+    for number, cells in enumerate(filled, start=2):
+        row = dict(zip(columns, (restore(cell).strip() for cell in cells), strict=False))
+        if not row.get("operation"):
+            continue
+        try:
+            edits.append(_edit(row))
+        except ValidationError as error:
+            problems += [
+                f"  row {number}, {'.'.join(map(str, e['loc'])) or 'operation'}: "
+                f"{e['msg'].removeprefix('Value error, ')}"
+                for e in error.errors()
+            ]
+    if problems:
+        raise StudyError("\n".join([f"nothing of {file} was taken in:", *problems]))
+    return tuple(edits)
+
+
+def _edit(row: dict[str, str]) -> Edit:
+    return Edit.model_validate(
+        {
+            "concept_id": row["concept_id"],
+            "text": row["text"],
+            "operation": row["operation"].lower(),
+            "class_key": row.get("class", ""),
+            "amount": row.get("amount", "").replace(",", ".") or None,
+            "editor": row.get("editor", ""),
+            "reason": row.get("reason", ""),
+            "edited_on": row.get("edited_on", ""),
+        }
+    )
+
+
+def _vectors(published: ConceptDataset, head: Head) -> Float64[np.ndarray, "concept dim"]:
+    rows = published.pool_rows(c.concept_id for c in head.facts.candidates)
+    return published.pool_vectors[rows].astype(np.float64)
+
+
+def _nuisances(
+    published: ConceptDataset, head: Head
+) -> tuple[Float64[np.ndarray, " concept"], list[str]]:
+    """Return how much of some metadata column each concept tells within classes, and of which."""
+    train = published.rows("train")
+    vectors, labels = published.vectors[train], published.labels("train")
+    concepts = _vectors(published, head)
+    most, which = np.zeros(len(concepts)), [""] * len(concepts)
+    for name, levels in _columns(published.images.iloc[train]):
+        told = told_within_classes(concepts, vectors, labels, len(published.class_keys), levels)
+        for j in np.flatnonzero(told > most):
+            most[j], which[j] = told[j], name
+    return most, which
+
+
+def _columns(images: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the metadata columns of few values: name, and each image's value as a number."""
+    for column in images.columns:
+        if column.startswith(METADATA):
+            levels, values = pd.factorize(images[column])
+            if 1 < len(values) <= _MOST_LEVELS:
+                yield column.removeprefix(METADATA), levels

@@ -1,0 +1,103 @@
+"""Editing the heads of a probe by what they say of concepts."""
+
+import difflib
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float64
+
+from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.edits import Edit, Edits
+from curette.schemas.heads import EXPLAINED, UNEDITED, card_of
+from curette.schemas.probe import Head, Probe
+from curette.tasks.methods.editing import ColumnEdit, LinearWeights, edit_weights
+
+
+def edit_probe(published: ConceptDataset, probe: Probe, edits: Edits) -> Probe:
+    """Return the probe with every head edited that weighs an edited concept.
+
+    Heads on random or shuffled things stay as they are: they are what others are held against.
+    The concept bottleneck stands there as it was, too, as a head of its own.
+
+    Args:
+        published: what the heads were trained on; labels are not looked at.
+        probe: the trained heads.
+        edits: in their order.
+
+    Raises:
+        StudyError: an edit names a concept that no head weighs, or a class that is not there.
+    """
+    if not edits.edits:
+        return probe
+    _check(published, probe, edits)
+    vectors = published.vectors[published.rows("train")].astype(np.float64)
+    heads = tuple(_edited(published, head, edits, vectors.mean(axis=0)) for head in probe.heads)
+    explained = probe.head(EXPLAINED)
+    title = card_of(UNEDITED).title
+    facts = explained.facts.model_copy(update={"kind": UNEDITED, "name": title, "family": title})
+    place = probe.heads.index(explained) + 1
+    return replace(probe, heads=(*heads[:place], replace(explained, facts=facts), *heads[place:]))
+
+
+def _edited(
+    published: ConceptDataset,
+    head: Head,
+    edits: Edits,
+    mean_vector: Float64[np.ndarray, " dim"],
+) -> Head:
+    """Return a head with the edits of its own concepts; the head itself where there are none."""
+    facts = head.facts
+    places = {c.concept_id: place for place, c in enumerate(facts.candidates)}
+    own = [edit for edit in edits.edits if edit.concept_id in places]
+    if card_of(facts.kind).role != "concepts" or not own or facts.inputs == "unit scores":
+        return head
+    count = len(facts.candidates)
+    rows = published.pool_rows(c.concept_id for c in facts.candidates)
+    directions = head.directions
+    if directions is None:
+        directions = published.pool_vectors[rows].astype(np.float64)
+    hybrid = facts.inputs == "scores and vectors"
+    made = edit_weights(
+        LinearWeights(
+            head.weights[:, :count], head.bias, head.weights[:, count:] if hybrid else None
+        ),
+        [_of_column(edit, places[edit.concept_id], published.class_keys) for edit in own],
+        head.center[:count],
+        mean_vector,
+        directions,
+    )
+    weights = made.concepts
+    if made.residual is not None:
+        weights = np.hstack([weights, made.residual])
+    nec = int((weights != 0).sum()) / len(weights)
+    told = tuple(edit.told for edit in own)
+    return replace(
+        head,
+        facts=facts.model_copy(update={"nec": nec, "edits": told}),
+        weights=weights,
+        bias=made.bias,
+    )
+
+
+def _of_column(edit: Edit, place: int, class_keys: tuple[str, ...]) -> ColumnEdit:
+    class_index = class_keys.index(edit.class_key) if edit.class_key else None
+    return ColumnEdit(place, edit.operation, class_index, edit.amount)
+
+
+def _check(published: ConceptDataset, probe: Probe, edits: Edits) -> None:
+    weighed = {c.concept_id: c.text for c in probe.head(EXPLAINED).facts.candidates}
+    for edit in edits.edits:
+        if edit.concept_id not in weighed:
+            near = difflib.get_close_matches(edit.text, weighed.values(), n=3, cutoff=0.4)
+            meant = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+            raise StudyError(
+                f"edit: no head weighs the concept {edit.text!r} ({edit.concept_id}); usually it "
+                f"is no longer selected.{meant} Take the edit back, or edit what is there: "
+                "`curette edit export` lists it."
+            )
+        if edit.class_key and edit.class_key not in published.class_keys:
+            raise StudyError(
+                f"edit: {edit.told!r} names a class that is not there; there are "
+                f"{', '.join(published.class_keys)}"
+            )

@@ -1,0 +1,33 @@
+"""The stage `edit`: trained heads in, edited heads out."""
+
+from curette.schemas.artifact import Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.edits import Edits
+from curette.schemas.probe import Probe
+from curette.tasks.edit import STAGE
+from curette.tasks.stage import Workplace, leave_table
+
+
+@STAGE.task
+def edit_heads(
+    workplace: Workplace,
+    published: Ref[ConceptDataset],
+    probe: Ref[Probe],
+    edits: Ref[Edits],
+) -> Ref[Probe]:
+    """Edit every head that weighs an edited concept.
+
+    Raises:
+        StudyError: an edit names a concept that no head weighs, or a class that is not there.
+    """
+    from curette.tasks.edit.heads import edit_probe
+
+    store = workplace.store
+    wanted = store.load(Edits, edits)
+    edited = edit_probe(store.load(ConceptDataset, published), store.load(Probe, probe), wanted)
+    rows: list[dict[str, object]] = [
+        {"edit": edit.told, "who": edit.editor, "when": edit.edited_on, "why": edit.reason}
+        for edit in wanted.edits
+    ]
+    leave_table("edits", rows, "What a person changed in the trained heads.")
+    return store.save(edited, STAGE.recipe())
