@@ -116,7 +116,7 @@ def explain(given: argparse.Namespace) -> int:
         from curette.flows.explain import explain, picture_path, save_picture, tell
 
         path = picture_path(given.image, given.out)
-        explained = explain(loaded, _options(given), given.image, partial(_run_until, "probe"))
+        explained = explain(loaded, _options(given), given.image, _run)
     console = Console()
     for line in tell(explained):
         console.print(line, soft_wrap=True, highlight=False)
@@ -126,13 +126,17 @@ def explain(given: argparse.Namespace) -> int:
 
 
 def _run_until(stage: str, study: "Study", options: "RunOptions") -> "RunResult":
+    return _run(study, options.model_copy(update={"until": stage}))
+
+
+def _run(study: "Study", options: "RunOptions") -> "RunResult":
     from rich.console import Console
 
     from curette.flows.display import live_display
     from curette.flows.study import study as whole
 
     with live_display(Console(stderr=True)):
-        return whole(study, options.model_copy(update={"until": stage}))
+        return whole(study, options)
 
 
 def _taken_in(
