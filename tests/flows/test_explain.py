@@ -72,9 +72,7 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(tmp_path: Path) -> None
     edited = store.save(replace(probe, heads=tuple(heads)), Recipe(stage="edit", code=""))
     later = result.model_copy(update={"given": result.given | {"probe": str(edited)}})
     turned = why(str(row["image_id"]), result=later).explanation
-    assert turned.answers[-1].name == one.decision.name, (
-        "what comes after the probe counts"
-    )
+    assert turned.answers[-1].name == one.decision.name, "what comes after the probe counts"
 
     with Image.open(file) as picture:
         picture.putpixel((0, 0), (1, 2, 3))
