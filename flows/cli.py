@@ -120,8 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"curette: {error}", file=sys.stderr)
         sys.exit(WRONG)
     try:
-        code = command(*bound.args, **bound.kwargs)
-        return WRONG if not given else code or DONE
+        command(*bound.args, **bound.kwargs)
     except StudyError as error:
         return _tell(error, WRONG)
     except ConceptDatasetRejected as error:
@@ -134,6 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:
         traceback.print_exc()
         return FAILED
+    if not given:  # which was answered with the help
+        sys.exit(WRONG)
+    return DONE
 
 
 def _ray_alone(arguments: list[str]) -> list[str]:
