@@ -43,6 +43,8 @@ COMMANDS = App(
 )
 REVIEW = App(name="review", help="Let a person decide about the screened concepts.")
 COMMANDS.command(REVIEW)
+EDIT = App(name="edit", help="Change what trained heads make of single concepts.")
+COMMANDS.command(EDIT)
 
 
 def _is_stage(_: object, value: str | Sequence[str] | None) -> None:
@@ -240,6 +242,68 @@ def explain(
     console.print(f"picture: {path}", soft_wrap=True, markup=False, highlight=False)
 
 
+@COMMANDS.command
+def predict(
+    study: Path,
+    folder: Path,
+    /,
+    *,
+    out: Path = Path("predictions.csv"),
+    settings: Settings = USUAL,
+) -> None:
+    """Say what is decided about every image of a folder, and why; write a table.
+
+    Args:
+        study: the study file.
+        folder: new images, without labels.
+        out: the table to write, CSV.
+        settings: of every command.
+    """
+    loaded = settings.load(study)
+    with _prefect():
+        from rich.console import Console
+
+        from curette.flows.predict import predict, tell, write_predictions
+
+        said = predict(loaded, settings.options(), folder.resolve(), _run)
+    write_predictions(said, out)
+    for line in tell(said, out):
+        Console().print(line, soft_wrap=True, highlight=False)
+
+
+@EDIT.command(name="export")
+def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> None:
+    """Write every concept that heads weigh into a sheet, with the edits so far.
+
+    Args:
+        study: the study file.
+        sheet: the sheet to write.
+        settings: of every command.
+    """
+    loaded = settings.load(study)
+    with _prefect():
+        from curette.flows.edit import export_edits
+
+        print(export_edits(loaded, settings.options(), sheet.resolve(), _until("probe")))
+
+
+@EDIT.command(name="apply")
+def apply_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> None:
+    """Let the edits of a sheet, and no others, count; the next run does them.
+
+    Args:
+        study: the study file.
+        sheet: the sheet to read.
+        settings: of every command.
+    """
+    loaded = settings.load(study)
+    with _prefect():
+        from curette.flows.edit import keep_edits, open_sheet
+
+        edits = open_sheet(sheet.resolve())
+        print(keep_edits(loaded, settings.options(), edits, _until("probe")))
+
+
 @REVIEW.command(name="export")
 def export_sheet(
     study: Path,
@@ -259,7 +323,7 @@ def export_sheet(
     with _prefect():
         from curette.flows.review import export_sheet
 
-        print(export_sheet(loaded, settings.options(), sheet.resolve(), _until_screen()))
+        print(export_sheet(loaded, settings.options(), sheet.resolve(), _until("screen")))
 
 
 @REVIEW.command(name="import")
@@ -281,11 +345,11 @@ def import_sheet(
     with _prefect():
         from curette.flows.review import import_sheet
 
-        print(import_sheet(loaded, settings.options(), sheet.resolve(), _until_screen()))
+        print(import_sheet(loaded, settings.options(), sheet.resolve(), _until("screen")))
 
 
-def _until_screen() -> "Callable[[Study, RunOptions], RunResult]":
-    return partial(_run_until, "screen")
+def _until(stage: str) -> "Callable[[Study, RunOptions], RunResult]":
+    return partial(_run_until, stage)
 
 
 def _run_until(stage: str, study: "Study", options: "RunOptions") -> "RunResult":

@@ -126,7 +126,8 @@ def write_sheet(published: ConceptDataset, head: Head, edits: Sequence[Edit]) ->
     for j in np.argsort(-risk, kind="stable"):
         concept = head.facts.candidates[j]
         own = [e for e in edits if e.concept_id == concept.concept_id]
-        for e in own or [None]:
+        rows: Sequence[Edit | None] = own or [None]
+        for e in rows:
             amount = "" if e is None or e.amount is None else f"{e.amount:g}"
             filled = (
                 (e.operation, e.class_key, amount, e.editor, e.reason, e.edited_on)
@@ -137,6 +138,19 @@ def write_sheet(published: ConceptDataset, head: Head, edits: Sequence[Edit]) ->
             cells = (concept.concept_id, concept.text, *weights, column[j], f"{told[j]:.3f}")
             writer.writerow(protect(cell) for cell in (*cells, *filled))
     return text.getvalue().encode("utf-8-sig")
+
+
+def open_sheet(sheet: Path) -> tuple[Edit, ...]:
+    """Return the edits of a sheet.
+
+    Raises:
+        StudyError: it cannot be read, or anything in it is wrong.
+    """
+    try:
+        content = sheet.read_bytes()
+    except OSError as error:
+        raise StudyError(f"cannot read the sheet {sheet}: {error.strerror}") from None
+    return read_sheet(content, str(sheet))
 
 
 def read_sheet(content: bytes, file: str) -> tuple[Edit, ...]:

@@ -23,7 +23,7 @@ from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.machine import Machine
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Head, Probe
 from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
@@ -38,6 +38,8 @@ from curette.tasks.report.heat_picture import draw_heat
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from curette.tasks.methods.encoder.encoder import ClipEncoder
 
 _ONLY_MEASURED = {"few_shots": None, "shifts": (), "external": (), "locate": None}
 """Parts of a study that change no head of it: one decision is explained without them."""
@@ -85,11 +87,8 @@ def explain(study: Study, options: RunOptions, image: str, run: RunStudy) -> Exp
     Raises:
         StudyError: there is no such image, it cannot be read, or the study has no encoder for it.
     """
-    trained = study.model_copy(update=_ONLY_MEASURED)
-    given = run(trained, options.model_copy(update={"before": "evaluate"})).given
+    published, head = explained_head(study, options, run)
     store = ArtifactStore(options.store.resolve())
-    published = store.load(ConceptDataset, Ref.parse(given["published"]))
-    head = store.load(Probe, Ref.parse(given["probe"])).head(EXPLAINED)
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     pixels = _pixels(store.load(ImageDataset, validated.dataset_ref), store)
 
@@ -112,6 +111,40 @@ def explain(study: Study, options: RunOptions, image: str, run: RunStudy) -> Exp
         ),
         notices=_notices(published),
     )
+
+
+def explained_head(study: Study, options: RunOptions, run: RunStudy) -> tuple[ConceptDataset, Head]:
+    """Return the concept bottleneck that the evaluation would be given, and what it learned from.
+
+    Args:
+        study: what is not done of it yet, up to its heads, is done first.
+        options: where things are kept.
+        run: runs the study.
+    """
+    trained = study.model_copy(update=_ONLY_MEASURED)
+    given = run(trained, options.model_copy(update={"before": "evaluate"})).given
+    store = ArtifactStore(options.store.resolve())
+    published = store.load(ConceptDataset, Ref.parse(given["published"]))
+    return published, store.load(Probe, Ref.parse(given["probe"])).head(EXPLAINED)
+
+
+def same_encoder(
+    spec: OpenClipEncoder, machine: Machine, identity: EncoderIdentity
+) -> "ClipEncoder":
+    """Return the encoder that made a dataset's vectors.
+
+    Raises:
+        StudyError: it changed since, or cannot be loaded.
+    """
+    from curette.tasks.methods.encoder.encoder import load_encoder
+
+    encoder = load_encoder(spec, machine)
+    if encoder.identity != identity:
+        raise StudyError(
+            f"the encoder {encoder.identity.name} changed after the study's images were embedded "
+            "with it. Run the study again."
+        )
+    return encoder
 
 
 def picture_path(image: str, out: Path | None) -> Path:
@@ -261,14 +294,7 @@ def _encode(
     machine: Machine,
     identity: EncoderIdentity,
 ) -> Float32[np.ndarray, " dim"]:
-    from curette.tasks.methods.encoder.encoder import load_encoder
-
-    encoder = load_encoder(spec, machine)
-    if encoder.identity != identity:
-        raise StudyError(
-            f"the encoder {encoder.identity.name} changed after the study's images were embedded "
-            "with it. Run the study again."
-        )
+    encoder = same_encoder(spec, machine, identity)
     try:
         prepared = encoder.prepare_image(content)
     except Exception as error:  # whatever an image library says of bytes that are not ours

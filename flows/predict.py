@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,28 +10,24 @@ import numpy as np
 from jaxtyping import Float32
 from rich.text import Text
 
-from curette.flows.runs import RunResult
+from curette.flows.explain import RunStudy, explained_head, same_encoder
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.embeddings import EncoderIdentity
-from curette.schemas.heads import EXPLAINED
 from curette.schemas.machine import Machine
-from curette.schemas.probe import Head, Probe, head_inputs
+from curette.schemas.probe import Head, head_inputs
 from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.schemas.study import Study
-from curette.storage.store import ArtifactStore
 from curette.tasks.ingest.listing import ImageFile, Refusal
 from curette.tasks.ingest.verify import Verified, verify_images
 from curette.tasks.methods.encoder.batching import encode_in_batches
-from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
+from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
 from curette.tasks.methods.predictions import decide, least_usual_cosine, nearest_cosines
 from curette.tasks.methods.threads import usual_threads
 from curette.tasks.report.explanation import printable
 from curette.tasks.review.sheet import protect
 
 _REASONS = 3
-RunUntilProbe = Callable[[Study, RunOptions], RunResult]
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Prediction:
 
 
 def predict(
-    study: Study, options: RunOptions, folder: Path, run_until_probe: RunUntilProbe
+    study: Study, options: RunOptions, folder: Path, run: RunStudy
 ) -> tuple[Prediction, ...]:
     """Decide about every image below a folder; no label is read, and nothing is kept.
 
@@ -59,7 +55,7 @@ def predict(
         study: what is not done of it yet, up to its heads, is done first.
         options: where things are kept, and on what machine images are encoded.
         folder: of images, whatever its folders are called.
-        run_until_probe: runs the study.
+        run: runs the study.
 
     Raises:
         StudyError: there is no such folder, it has no file, or the study has no encoder for it.
@@ -70,10 +66,7 @@ def predict(
             "the study's vectors are precomputed, so there is no encoder to make vectors of new "
             "images with. Name the encoder they were made with."
         )
-    made = run_until_probe(study, options).made
-    store = ArtifactStore(options.store.resolve())
-    published = store.load(ConceptDataset, made[ConceptDataset.kind])
-    head = store.load(Probe, made[Probe.kind]).head(EXPLAINED)
+    published, head = explained_head(study, options, run)
     encoder = same_encoder(study.encoder, options.machine, published.facts.encoder)
     verified = list(
         verify_images(
@@ -93,21 +86,6 @@ def predict(
         _refused(names[i], found) if isinstance(found, Refusal) else replace(told[i], file=names[i])
         for i, found in enumerate(verified)
     )
-
-
-def same_encoder(spec: OpenClipEncoder, machine: Machine, identity: EncoderIdentity) -> ClipEncoder:
-    """Return the encoder that made a dataset's vectors.
-
-    Raises:
-        StudyError: it changed since, or cannot be loaded.
-    """
-    encoder = load_encoder(spec, machine)
-    if encoder.identity != identity:
-        raise StudyError(
-            f"the encoder {encoder.identity.name} changed after the study's images were embedded "
-            "with it. Run the study again."
-        )
-    return encoder
 
 
 def write_predictions(predictions: Sequence[Prediction], out: Path) -> None:
