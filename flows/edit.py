@@ -134,9 +134,14 @@ def write_sheet(published: ConceptDataset, head: Head, edits: Sequence[Edit]) ->
                 if e
                 else ("",) * len(_FILLED_IN)
             )
-            weights = (f"{w:+.3f}" for w in centred[:, j])
-            cells = (concept.concept_id, concept.text, *weights, column[j], f"{told[j]:.3f}")
-            writer.writerow(protect(cell) for cell in (*cells, *filled))
+            numbers = [f"{w:+.3f}" for w in centred[:, j]]
+            writer.writerow(
+                [
+                    *(protect(cell) for cell in (concept.concept_id, concept.text)),
+                    *(*numbers, protect(column[j]), f"{told[j]:.3f}"),
+                    *(protect(cell) for cell in filled),
+                ]
+            )
     return text.getvalue().encode("utf-8-sig")
 
 

@@ -22,7 +22,12 @@ from curette.tasks.ingest.listing import ImageFile, Refusal
 from curette.tasks.ingest.verify import Verified, verify_images
 from curette.tasks.methods.encoder.batching import encode_in_batches
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
-from curette.tasks.methods.predictions import decide, least_usual_cosine, nearest_cosines
+from curette.tasks.methods.predictions import (
+    UNLIKE_SHARE,
+    decide,
+    least_usual_cosine,
+    nearest_cosines,
+)
 from curette.tasks.methods.threads import usual_threads
 from curette.tasks.report.explanation import printable
 from curette.tasks.review.sheet import protect
@@ -130,8 +135,9 @@ def tell(predictions: Sequence[Prediction], out: Path) -> Iterator[Text]:
     unlike = sum(p.unlike for p in said)
     if unlike:
         yield Text(
-            f"{unlike} of {len(said)} are unlike anything that the head was trained on: do not "
-            "rely on what is said of them.",
+            f"{unlike} of {len(said)} are unlike anything that the head was trained on "
+            f"({UNLIKE_SHARE:.0%} would be, of images like those): do not rely on what is said of "
+            "them.",
             style="bold",
         )
     if refused := len(predictions) - len(said):
