@@ -14,12 +14,13 @@ from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.llm import LlmPrices, LlmSpec
 from curette.schemas.settings.priors import AskedPriors, LinkPriors
 from curette.storage.store import ArtifactStore
+from curette.tasks.priors import STAGE
 from curette.tasks.priors.asking import FEWEST_PLANTED
-from curette.tasks.priors.task import STAGE, _summary, form_priors
+from curette.tasks.priors.task import _summary, form_priors
+from curette.tasks.stage import Workplace
 from tests.servers import Answer, ChatServer, chat_server
 from tests.tasks.priors.judges import CLASSES, Judge, answer, believer, concept, sensible
 
-form = form_priors.fn
 SKIN = "skin image"
 SPEC = AskedPriors(kind="llm", repeats=2)
 JUDGE = sensible(
@@ -32,6 +33,12 @@ JUDGE = sensible(
         }
     )
 )
+
+
+def form(*given: Any) -> Ref[Priors]:
+    """Run the stage; what is given last is the store."""
+    *inputs, store = given
+    return form_priors.fn(Workplace(store), *inputs)
 
 
 @pytest.fixture
@@ -196,7 +203,7 @@ def test_the_manifest_names_the_model_only_where_it_was_asked(
 ) -> None:
     with chat_server(behave(JUDGE)) as server:
         asked = form(dataset, proposed(store), screened, SPEC, SKIN, llm(server), store)
-        links = form(dataset, proposed(store), screened, LinkPriors(), SKIN, llm(server), store)
+        links = form(dataset, proposed(store), screened, LinkPriors(), SKIN, None, store)
     recipe = store.manifest(asked).recipe
     assert recipe.inputs == {
         "dataset": str(dataset),
