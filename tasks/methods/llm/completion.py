@@ -218,7 +218,7 @@ def is_last(response: LlmResponse, body: dict[str, Any]) -> bool:
     After `ATTEMPTS`, or where a larger limit of tokens than the question's was used up too.
     """
     limit = token_limit(body)
-    cut = response.finish_reason == "length" and limit is not None
+    cut = response.finish_reason == "length" and limit is not None and response.attempts > 1
     return response.attempts >= ATTEMPTS or (cut and response.token_limit > (limit or 0))
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.responses import LlmRequest, LlmResponse
-from curette.tasks.methods.llm.budget import token_limit
 from curette.tasks.methods.llm.client import Call, Client, Refused
 from curette.tasks.methods.llm.completion import (
     ABOUT_THE_FORMAT,
@@ -72,6 +71,7 @@ class _Server:
         """
         response: LlmResponse | None = None
         body = self.manners.first_body(request.body)
+        starved = False
         while True:
             try:
                 response = await self._ask_once(body, response)
@@ -85,11 +85,11 @@ class _Server:
                 if is_last(response, request.body):
                     self._check_thoughts(response)
                     return response
+                starved = response.finish_reason == "length" and not response.text.strip()
                 body = repair(request.body, response, str(problem), form)
             else:
                 self.manners.answered = True
-                if response.token_limit > (token_limit(request.body) or 0):
-                    self.manners.thinks = True
+                self.manners.thinks |= starved
                 return response
 
     def _check_thoughts(self, response: LlmResponse) -> None:
