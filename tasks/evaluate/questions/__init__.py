@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.questions import (
-    concepts,
+    concept_truth,
     curves,
     differences,
     disagreement,
@@ -33,7 +33,7 @@ QUESTIONS: dict[str, Question] = {
     "subgroups": subgroups.measure,
     "few_shots": few_shots.measure,
     "shifts": shifts.measure,
-    "concepts": concepts.measure,
+    "concept_truth": concept_truth.measure,
     "interventions": interventions.measure,
     "location": location.measure,
     "disagreement": disagreement.measure,
