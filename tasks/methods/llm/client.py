@@ -101,7 +101,10 @@ async def connect(
             request.headers.pop("authorization", None)
             request.headers["api-key"] = key.get_secret_value()
 
-    hooks = {"request": [as_azure_wants_it], "response": [bound]}
+    hooks: dict[str, list[Callable[..., Any]]] = {
+        "request": [as_azure_wants_it],
+        "response": [bound],
+    }
     async with AsyncOpenAI(
         api_key=key.get_secret_value(),
         base_url=manners.base_url,

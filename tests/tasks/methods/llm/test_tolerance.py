@@ -27,7 +27,9 @@ def body(message: Any, **more: Any) -> dict[str, Any]:
 
 def stream(*pieces: str) -> str:
     """Return the events of an answer that is streamed though nobody asked."""
-    events = [{"choices": [{"delta": {"role": "assistant", "content": ""}}], "model": "tiny-1"}]
+    events: list[dict[str, Any]] = [
+        {"choices": [{"delta": {"role": "assistant", "content": ""}}], "model": "tiny-1"}
+    ]
     events += [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
     events += [{"choices": [{"delta": {}, "finish_reason": "stop"}]}]
     events += [{"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}}]
