@@ -72,11 +72,11 @@ class NearDuplicate(Gate, frozen=True):
         "starting with / or ./, or the name of a model of embeddings at the study's `llm`",
     )
     correlation: float = Field(
-        default=0.99,
+        default=0.95,
         gt=0,
         le=1,
-        description="concepts whose scores on the training images correlate at least so are "
-        "called indistinguishable",
+        description="concepts whose scores on the training images, less what an image has in "
+        "common with all texts, correlate at least so are called indistinguishable",
     )
 
     @field_validator("sentences", mode="before")
@@ -161,7 +161,8 @@ class NearDuplicate(Gate, frozen=True):
         """Return a warning for each concept that others go up and down with, most others first."""
         if known.images is None or len(known.images.vectors) < 2 or len(kept) < 2:
             return ()
-        scores = score_space(known.images.vectors, known.vectors(kept))
+        usual = known.vectors(known.proposed).mean(axis=0)  # an image may be alike to all texts
+        scores = score_space(known.images.vectors, known.vectors(kept) - usual)
         moving = np.flatnonzero(np.linalg.norm(scores, axis=1) > 1e-6)
         if not len(moving):
             return ()
