@@ -1,44 +1,39 @@
 """The stage `select`: candidates in, the bottleneck's concepts out."""
 
-from prefect import task
-
 from curette.schemas.artifact import Ref
 from curette.schemas.concepts import MOST_SHOWN, ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.select import SelectSpec
-from curette.storage.store import ArtifactStore
-from curette.tasks.stage import Stage, leave_table
-
-STAGE = Stage(name="select")
+from curette.tasks.select import STAGE
+from curette.tasks.stage import Workplace, leave_table
 
 
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def select_concepts(
+    at: Workplace,
     dataset: Ref[ImageDataset],
     screened: Ref[ScreenedSet],
     embeddings: Ref[StudyEmbeddings],
     spec: SelectSpec,
-    store: ArtifactStore,
 ) -> Ref[ConceptSet]:
     """Choose each class's concepts, discriminative and diverse, from training images alone."""
     from curette.tasks.methods.selection.labo import choose_concepts
 
-    images = store.load(ImageDataset, dataset)
-    pool = store.load(ScreenedSet, screened).kept
-    vectors = store.load(StudyEmbeddings, embeddings)
+    images = at.store.load(ImageDataset, dataset)
+    pool = at.store.load(ScreenedSet, screened).kept
+    vectors = at.store.load(StudyEmbeddings, embeddings)
     chosen = choose_concepts(
         pool,
-        store.load(TextEmbeddings, vectors.texts_ref).take([c.text for c in pool]),
-        store.load(ImageEmbeddings, vectors.images_ref).vectors[images.rows("train")],
+        at.store.load(TextEmbeddings, vectors.texts_ref).take([c.text for c in pool]),
+        at.store.load(ImageEmbeddings, vectors.images_ref).vectors[images.rows("train")],
         images.labels("train"),
         images.class_keys,
         spec,
     )
     leave_table("selected-concepts", _rows(chosen), _summary(chosen))
-    recipe = STAGE.recipe(spec, dataset=dataset, screened=screened, embeddings=embeddings)
-    return store.save(chosen, recipe)
+    return at.store.save(chosen, STAGE.recipe())
 
 
 def _rows(chosen: ConceptSet) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.questions import (
-    concepts,
+    concept_truth,
     curves,
     differences,
     disagreement,
@@ -20,6 +20,7 @@ from curette.tasks.evaluate.questions import (
     metrics,
     predictions,
     shifts,
+    strategies,
     subgroups,
 )
 
@@ -32,10 +33,11 @@ QUESTIONS: dict[str, Question] = {
     "subgroups": subgroups.measure,
     "few_shots": few_shots.measure,
     "shifts": shifts.measure,
-    "concepts": concepts.measure,
+    "concept_truth": concept_truth.measure,
     "interventions": interventions.measure,
     "location": location.measure,
     "disagreement": disagreement.measure,
+    "strategies": strategies.measure,
     "explanations": explanations.measure,
     "predictions": predictions.measure,
 }

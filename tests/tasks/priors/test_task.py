@@ -7,19 +7,21 @@ import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.candidates import CandidateSet
-from curette.schemas.images import ImageDataset, TestLabels
+from curette.schemas.images import ImageDataset
 from curette.schemas.llm import Usage
 from curette.schemas.priors import Priors, Votes
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.llm import LlmPrices, LlmSpec
 from curette.schemas.settings.priors import AskedPriors, LinkPriors
 from curette.storage.store import ArtifactStore
+from curette.tasks.priors import STAGE
 from curette.tasks.priors.asking import FEWEST_PLANTED
-from curette.tasks.priors.task import STAGE, _summary, form_priors
+from curette.tasks.priors.task import _summary, form_priors
+from curette.tasks.stage import Workplace
+from tests.builders.images import image_dataset
 from tests.servers import Answer, ChatServer, chat_server
 from tests.tasks.priors.judges import CLASSES, Judge, answer, believer, concept, sensible
 
-form = form_priors.fn
 SKIN = "skin image"
 SPEC = AskedPriors(kind="llm", repeats=2)
 JUDGE = sensible(
@@ -32,6 +34,12 @@ JUDGE = sensible(
         }
     )
 )
+
+
+def form(*given: Any) -> Ref[Priors]:
+    """Run the stage; what is given last is the store."""
+    *inputs, store = given
+    return form_priors.fn(Workplace(store), *inputs)
 
 
 @pytest.fixture
@@ -52,15 +60,12 @@ def dataset(store: ArtifactStore) -> Ref[ImageDataset]:
             "meta.age": [77777],
         }
     )
-    made = ImageDataset(
-        images=images,
+    made = image_dataset(
+        images,
         classes=CLASSES,
-        rejected=(),
         root="/secret-root",
         source="secret source",
         synthetic=False,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0"),
     )
     return store.save(made, Recipe(stage="ingest", code=""))
 
@@ -196,7 +201,7 @@ def test_the_manifest_names_the_model_only_where_it_was_asked(
 ) -> None:
     with chat_server(behave(JUDGE)) as server:
         asked = form(dataset, proposed(store), screened, SPEC, SKIN, llm(server), store)
-        links = form(dataset, proposed(store), screened, LinkPriors(), SKIN, llm(server), store)
+        links = form(dataset, proposed(store), screened, LinkPriors(), SKIN, None, store)
     recipe = store.manifest(asked).recipe
     assert recipe.inputs == {
         "dataset": str(dataset),

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
@@ -16,14 +15,17 @@ from curette.schemas.embeddings import (
     StudyEmbeddings,
     TextEmbeddings,
 )
-from curette.schemas.images import REQUIRED_COLUMNS, ClassLabel, ImageDataset, TestLabels
+from curette.schemas.images import ClassLabel, ImageDataset
 from curette.schemas.llm import Usage
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.storage.store import ArtifactStore
+from curette.tasks.screen import STAGE
 from curette.tasks.screen.gates.judge import Judge
-from curette.tasks.screen.task import STAGE, screen_concepts
+from curette.tasks.screen.task import screen_concepts
+from curette.tasks.stage import Workplace
+from tests.builders.images import image_dataset
 from tests.servers import Answer, Reply, Status, chat_server
 from tests.tasks.screen.judges import knows, verdicts
 
@@ -34,16 +36,7 @@ Inputs = tuple[Ref[ImageDataset], Ref[CandidateSet], Ref[StudyEmbeddings]]
 
 def save_inputs(store: ArtifactStore, texts: dict[str, str]) -> Inputs:
     """Save a study whose candidates are `text -> class key`."""
-    dataset = ImageDataset(
-        images=pd.DataFrame({c: pd.Series(dtype="object") for c in REQUIRED_COLUMNS}),
-        classes=CLASSES,
-        rejected=(),
-        root="",
-        source="by hand",
-        synthetic=True,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0"),
-    )
+    dataset = image_dataset(classes=CLASSES)
     proposed = CandidateSet(
         candidates=tuple(
             Candidate(text=t, classes=(k,), origins=(FileOrigin(file="f", line=1),))
@@ -64,7 +57,7 @@ def save_inputs(store: ArtifactStore, texts: dict[str, str]) -> Inputs:
 def test_the_screened_set_is_saved_with_its_recipe(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     inputs = save_inputs(store, {"red dots": "mel", "brown globules": "nv", "itching": "nv"})
-    ref = screen_concepts.fn(*inputs, ScreenSpec(), None, store)
+    ref = screen_concepts.fn(Workplace(store), *inputs, ScreenSpec(), None)
     screened = store.load(ScreenedSet, ref)
     assert [c.text for c in screened.kept] == ["red dots", "brown globules"]
     assert [d.candidate.text for d in screened.dropped] == ["itching"]
@@ -78,7 +71,7 @@ def test_a_class_that_loses_everything_stops_the_study_after_saving(tmp_path: Pa
     store = ArtifactStore(tmp_path)
     inputs = save_inputs(store, {"red dots": "mel", "a nevus": "nv", "itching": "nv"})
     with pytest.raises(StudyError, match="nevus: 1 by class_leak, 1 by visual") as caught:
-        screen_concepts.fn(*inputs, ScreenSpec(), None, store)
+        screen_concepts.fn(Workplace(store), *inputs, ScreenSpec(), None)
     saved: Ref[ScreenedSet] = Ref(ScreenedSet.kind, next((tmp_path / "screened").iterdir()).name)
     assert str(saved) in str(caught.value)
     assert len(store.load(ScreenedSet, saved).dropped) == 2
@@ -102,9 +95,11 @@ def test_the_judge_is_asked_once_and_only_about_statements(
     store, spec = ArtifactStore(tmp_path), ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
     inputs = save_inputs(store, TEXTS)
     with chat_server(reply) as server:
-        ref = screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store)
+        ref = screen_concepts.fn(Workplace(store), *inputs, spec, judged_by(server.base_url))
         asked = len(server.bodies)
-        assert screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store) == ref
+        assert (
+            screen_concepts.fn(Workplace(store), *inputs, spec, judged_by(server.base_url)) == ref
+        )
         assert len(server.bodies) == asked == 9
         sent = json.dumps(server.bodies)
     screened = store.load(ScreenedSet, ref)
@@ -124,7 +119,8 @@ def test_a_study_without_a_language_model_cannot_have_a_judge(tmp_path: Path) ->
     with pytest.raises(
         StudyError, match="asks a language model, and the study names none"
     ) as caught:
-        screen_concepts.fn(*inputs, ScreenSpec(gates=(*ScreenSpec().gates, Judge())), None, store)
+        spec = ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
+        screen_concepts.fn(Workplace(store), *inputs, spec, None)
     assert "add `llm`, or leave `judge` out" in str(caught.value)
 
 
@@ -141,7 +137,7 @@ def test_what_was_spent_on_proposing_counts_against_the_budget(
     with chat_server(reply) as server:
         llm = judged_by(server.base_url, max_requests=105, concurrency=1)
         with pytest.raises(StudyError, match="max_requests"):
-            screen_concepts.fn(dataset, spent, embeddings, spec, llm, store)
+            screen_concepts.fn(Workplace(store), dataset, spent, embeddings, spec, llm)
         assert len(server.bodies) == 5
 
 
@@ -150,7 +146,7 @@ def test_a_server_that_fails_is_no_verdict(tmp_path: Path, monkeypatch: pytest.M
     store, spec = ArtifactStore(tmp_path), ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
     inputs = save_inputs(store, TEXTS)
     with chat_server(lambda _: Status(401)) as server, pytest.raises(StudyError):
-        screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store)
+        screen_concepts.fn(Workplace(store), *inputs, spec, judged_by(server.base_url))
     assert not (tmp_path / "screened").exists()
 
 
@@ -161,7 +157,7 @@ def test_answers_off_the_form_leave_concepts_unjudged(
     store, spec = ArtifactStore(tmp_path), ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
     inputs = save_inputs(store, TEXTS)
     with chat_server(lambda _: Answer("I would rather not.")) as server:
-        ref = screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store)
+        ref = screen_concepts.fn(Workplace(store), *inputs, spec, judged_by(server.base_url))
     screened = store.load(ScreenedSet, ref)
     assert len(screened.kept) == 3
     assert screened.judge is not None

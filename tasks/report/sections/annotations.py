@@ -1,0 +1,80 @@
+"""What did a language model read in reports, and how far can that be trusted?"""
+
+from collections import Counter
+from typing import Any
+
+from curette.schemas.annotations import AnnotatedConcept, AnnotationFacts
+from curette.tasks.report.material import Draft
+from curette.tasks.report.numbers import plain
+
+_NOTE = (
+    "Images by what the model says of their reports. It agrees with itself where a report was "
+    "asked about twice, in other words and with the list turned round; these are a "
+    "drawn share and, for concepts that few of them decide, more whose first answer does; decided "
+    "twice are those of which both answers say present or absent. Kappa is Cohen's, the lower of "
+    "that of all three answers and that of present against absent. Where a column of the data "
+    "decides a concept, the column is used, and the model's first answers are held against it on "
+    "images outside the test split."
+)
+
+
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return who read which reports and how well; None where nobody did."""
+    facts = draft.material.published.facts.annotations
+    if facts is None:
+        return None
+    reasons = Counter(failure.reason for failure in facts.failures)
+    return {
+        "meaning": f"A model read {facts.reports:,} reports; its labels of {len(facts.used)} of "
+        f"{len(facts.concepts)} concepts agree with themselves well enough to be used.",
+        "overview": _overview(facts),
+        "note": _NOTE,
+        "used": len(facts.used),
+        "concepts": [_concept(c) for c in facts.concepts],
+        "failed": f"{len(facts.failures):,} of {facts.questions:,}",
+        "failures": [{"reason": r, "count": f"{n:,}"} for r, n in reasons.most_common()],
+    }
+
+
+def _overview(facts: AnnotationFacts) -> list[str]:
+    silence = "absent, as the study wants it" if facts.not_mentioned == "absent" else "unknown"
+    lines = [
+        f"The labels below were {facts.source}. They are a model's reading of what somebody "
+        "wrote, and no ground truth by themselves.",
+        f"{facts.reports:,} different reports of {facts.images:,} images were read; "
+        f"images without one that was: {facts.images_without:,}. What a report does not mention "
+        f"counts as {silence}.",
+        f"{facts.checked_reports:,} reports were asked about twice, not each about all concepts. "
+        f"A concept is used where both answers agree with a kappa of {facts.min_kappa:g} at least, "
+        "and on enough reports that decide it to tell that from guesses. "
+        f"Answers that their second contradicts, and that do not count: {facts.contradicted:,}.",
+    ]
+    if facts.cut:
+        lines.append(f"{facts.cut:,} reports were too long and were cut before they were sent.")
+    against = [c.column for c in facts.concepts if c.column and c.column.accuracy is not None]
+    if against:
+        images = sum(column.images for column in against)
+        right = sum(column.images * (column.accuracy or 0) for column in against) / images
+        lines.append(
+            "Where columns of the data know better, the first answers agree with them in "
+            f"{right:.1%} of {images:,} cases ({len(against)} of the concepts)."
+        )
+    return lines
+
+
+def _concept(concept: AnnotatedConcept) -> dict[str, Any]:
+    by = concept.column
+    return {
+        "text": concept.text,
+        "present": f"{concept.present:,}",
+        "absent": f"{concept.absent:,}",
+        "not_mentioned": f"{concept.not_mentioned:,}",
+        "unanswered": f"{concept.unanswered:,}",
+        "checked": f"{concept.checked:,}",
+        "decided": f"{concept.decided:,}",
+        "agreement": plain(concept.agreement, 2),
+        "kappa": plain(concept.kappa, 2),
+        "accuracy": plain(by.accuracy if by else None, 2),
+        "column_kappa": plain(by.kappa if by else None, 2),
+        "why_unused": concept.why_unused,
+    }

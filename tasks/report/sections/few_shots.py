@@ -1,0 +1,226 @@
+"""How good are heads with few images a class?"""
+
+from collections.abc import Sequence
+from math import log2
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from curette.schemas.few_shots import (
+    FewShotCurves,
+    FewShotLead,
+    FewShotPoint,
+)
+from curette.schemas.heads import BEST_PROBE, REFERENCE, HeadKind, card_of
+from curette.tasks.report.charts import Axis, svg_of
+from curette.tasks.report.material import Draft
+from curette.tasks.report.numbers import counted, signed
+
+_OVERVIEW = 9  # heads on one chart; of more, those that their cards put first
+_WITHOUT = "Over the same without concepts, or with wrong ones"
+_OVER_BEST = "Over the best tuned probe"
+_OVER_LINEAR = "Over the tuned linear probe"
+_LABEL_PX = 15  # between labels at the lines' ends
+
+
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return curves over the number of images a class; None where they were not measured."""
+    if draft.evaluation is None or draft.evaluation.few_shots is None:
+        return None
+    return few_shot_section(draft.evaluation.few_shots)
+
+
+def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
+    """Draw balanced accuracy over the images a class, one line with its band a head.
+
+    Lines of heads on concepts are whole, of others dashed, of those that chance deals dotted.
+    Shots stand on a logarithmic axis; all images stand one doubling to the right of the last.
+    """
+    width, height, pad, labels = 860, 420, 48, 190
+    sizes = sorted({p.shots for p in points if p.shots is not None})
+    after = log2(sizes[-1]) + 1 if sizes else 0.0
+    x = Axis(log2(sizes[0]) if sizes else 0.0, after, pad + 12, width - labels)
+    y = Axis(min(p.low for p in points), max(p.high for p in points), height - pad, 12)
+    place = {size: x.at(log2(size)) for size in sizes} | {None: x.at(after)}
+    parts = [
+        f'<line x1="{pad}" y1="{y.at(t):.1f}" x2="{x.end_px}" y2="{y.at(t):.1f}" '
+        f'class="grid"/><text x="{pad - 6}" y="{y.at(t) + 4:.1f}" text-anchor="end">'
+        f"{t:g}</text>"
+        for t in y.ticks()
+    ]
+    parts += [
+        f'<text x="{place[size]:.1f}" y="{height - pad + 16}" text-anchor="middle">'
+        f"{_size(size)}</text>"
+        for size in dict.fromkeys(p.shots for p in points)
+    ]
+    parts.append(
+        f'<text x="{(pad + x.end_px) / 2:.0f}" y="{height - 6}" text-anchor="middle">'
+        f'images a class</text><text x="{pad + 4}" y="10">balanced accuracy</text>'
+    )
+    colour = {head: card_of(head).colour for head in dict.fromkeys(p.head for p in points)}
+    lines = {
+        head: sorted((p for p in points if p.head == head), key=lambda p: place[p.shots])
+        for head in colour
+    }
+    for head, line in lines.items():
+        upper = [f"{place[p.shots]:.1f},{y.at(p.high):.1f}" for p in line]
+        lower = [f"{place[p.shots]:.1f},{y.at(p.low):.1f}" for p in reversed(line)]
+        middle = " ".join(f"{place[p.shots]:.1f},{y.at(p.value):.1f}" for p in line)
+        parts.append(
+            f'<polygon points="{" ".join(upper + lower)}" fill="{colour[head]}" opacity=".06"/>'
+            f'<polyline points="{middle}" fill="none" stroke="{colour[head]}" '
+            f'stroke-width="2"{_dashes(head)}/>'
+        )
+        parts += [
+            f'<circle cx="{place[p.shots]:.1f}" cy="{y.at(p.value):.1f}" r="3.5" '
+            f'fill="{colour[head]}"><title>{_name(head)}, {_size(p.shots)}: {p.value:.3f} '
+            f"({p.low:.3f} to {p.high:.3f})</title></circle>"
+            for p in line
+        ]
+    ends = {head: y.at(line[-1].value) for head, line in lines.items()}
+    parts += [
+        f'<text class="name" x="{x.end_px + 14}" y="{at + 4:.1f}">'
+        f"{_name(head)}</text>"
+        f'<rect x="{x.end_px + 4}" y="{at - 3.5:.1f}" width="7" height="7" fill="{colour[head]}"/>'
+        for head, at in _apart(ends, height - pad).items()
+    ]
+    return svg_of(width, height, parts)
+
+
+def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
+    """Return what the template shows: the heads that matter first, then every one.
+
+    Where all heads are few enough for one chart, it shows them all.
+    """
+    seeds = max(p.seeds for p in curves.points)
+    heads = list(dict.fromkeys(p.head for p in curves.points))
+    first = heads if len(heads) <= _OVERVIEW else [h for h in heads if card_of(h).in_overview]
+    on_concepts = [head for head in heads if _on_concepts(head)]
+    others = [head for head in heads if not _on_concepts(head)]
+    halves = [
+        (f"Heads on concepts, and the {_name(REFERENCE)}", [REFERENCE, *on_concepts]),
+        ("Others", others),
+    ]
+    rows = {head: _row(curves, head) for head in heads}
+    return {
+        "meaning": _meaning(curves),
+        "chart": few_shot_chart(_of(curves, first)),
+        "halves": [
+            {"title": title, "svg": few_shot_chart(_of(curves, shown))}
+            for title, shown in (halves if len(first) < len(heads) else [])
+        ],
+        "sizes": [_size(size) for size in dict.fromkeys(p.shots for p in curves.points)],
+        "leads": _leads(curves),
+        "rows": list(rows.values()),
+        "about": f"Means over {seeds} {'draws' if seeds > 1 else 'draw'} of training images. "
+        f"Intervals of {curves.confidence:.0%} from {curves.resamples} "
+        f"resamples of {curves.groups} independent test groups and of the draws at once. Each "
+        "draw selects its concepts from its own images; settings are chosen on the validation "
+        "images, which are the same for every draw and head. Leads are on the same draws and "
+        "resamples. Random concepts and shuffled labels are dealt anew in each "
+        "draw; with all images they alone differ from draw to draw.",
+        "skipped": list(curves.skipped),
+    }
+
+
+def _meaning(curves: FewShotCurves) -> str:
+    """Say which head on concepts is furthest ahead of the linear probe with the fewest images."""
+    leads = [x for x in curves.leads if x.baseline == REFERENCE and _on_concepts(x.head)]
+    if not leads:
+        return "No head on concepts was measured."
+    fewest = leads[0].shots
+    best = max((x for x in leads if x.shots == fewest), key=lambda x: x.value)
+    images = "all images" if fewest is None else counted(fewest, "image") + " a class"
+    lead = f"{signed(best.value)} [{signed(best.low)}, {signed(best.high)}]"
+    return (
+        f"With {images} the best head on concepts ({_name(best.head)}) is at {lead} of balanced "
+        f"accuracy from the {_name(REFERENCE)}."
+    )
+
+
+def _of(curves: FewShotCurves, heads: Sequence[str]) -> list[FewShotPoint]:
+    return [p for p in curves.points if p.head in heads]
+
+
+def _leads(curves: FewShotCurves) -> list[dict[str, Any]]:
+    """Return how far heads on concepts are ahead of themselves without, and of the best probe.
+
+    That is the linear probe where there is no other.
+    """
+    rivalled = any(lead.baseline == BEST_PROBE for lead in curves.leads)
+    over_probe = (_OVER_BEST, BEST_PROBE) if rivalled else (_OVER_LINEAR, REFERENCE)
+    parts: dict[str, dict[str, list[FewShotLead]]] = {_WITHOUT: {}, over_probe[0]: {}}
+    for lead in curves.leads:
+        without = lead.baseline in card_of(lead.head).without_concepts
+        if _on_concepts(lead.head) and (without or lead.baseline == over_probe[1]):
+            title = _WITHOUT if without else over_probe[0]
+            over = f" over {_name(lead.baseline)}" if without else ""
+            parts[title].setdefault(f"{_name(lead.head)}{over}", []).append(lead)
+    return [
+        {
+            "title": title,
+            "rows": [
+                {"name": name, "cells": [_lead_cell(lead) for lead in leads]}
+                for name, leads in rows.items()
+            ],
+        }
+        for title, rows in parts.items()
+        if rows
+    ]
+
+
+def _row(curves: FewShotCurves, head: HeadKind) -> dict[str, Any]:
+    leads = {
+        lead.shots: lead
+        for lead in curves.leads
+        if lead.head == head and lead.baseline == REFERENCE
+    }
+    cells = [_cell(p, leads.get(p.shots)) for p in curves.points if p.head == head]
+    return {"kind": head, "name": _name(head), "cells": cells}
+
+
+def _dashes(head: HeadKind) -> str:
+    if _on_concepts(head):
+        return ""
+    return f' stroke-dasharray="{"7 4" if card_of(head).worth_curves else "2 4"}"'
+
+
+def _on_concepts(head: HeadKind) -> bool:
+    return card_of(head).role == "concepts"
+
+
+def _cell(point: FewShotPoint, lead: FewShotLead | None) -> dict[str, str]:
+    """Return a table cell's texts, those of a lead empty where there is none."""
+    value = {"value": f"{point.value:.3f}", "interval": f"{point.low:.3f} to {point.high:.3f}"}
+    nothing = {"lead": "", "lead_interval": "", "verdict": ""}
+    return value | (nothing if lead is None else _lead_cell(lead))
+
+
+def _lead_cell(lead: FewShotLead) -> dict[str, str]:
+    """Return a lead's texts; `verdict` says whether its interval leaves zero out."""
+    return {
+        "lead": signed(lead.value),
+        "lead_interval": f"{signed(lead.low)} to {signed(lead.high)}",
+        "verdict": "ahead" if lead.low > 0 else "behind" if lead.high < 0 else "",
+    }
+
+
+def _name(head: HeadKind) -> str:
+    return str(escape(card_of(head).title))
+
+
+def _size(shots: int | None) -> str:
+    return "all" if shots is None else str(shots)
+
+
+def _apart(ends: dict[HeadKind, float], lowest_px: float) -> dict[HeadKind, float]:
+    """Return where labels stand: at their lines' ends, top to bottom, none over another."""
+    order = sorted(ends, key=lambda head: ends[head])
+    places: dict[HeadKind, float] = {}
+    at = float("-inf")
+    for head in order:
+        at = places[head] = max(ends[head], at + _LABEL_PX)
+    at = lowest_px + _LABEL_PX
+    for head in reversed(order):
+        at = places[head] = min(places[head], at - _LABEL_PX)
+    return places
