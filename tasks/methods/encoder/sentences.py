@@ -121,7 +121,7 @@ def _bert(
         )
 
     def parted(x: Tensor) -> Tensor:
-        return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
     words, places, kinds = (
         weights[f"embeddings.{name}_embeddings.weight"]

@@ -87,7 +87,7 @@ def test_synonyms_are_the_same_words_whatever_the_tower_says() -> None:
 def test_the_same_finding_is_the_same_meaning_only_where_the_tower_agrees() -> None:
     texts = {"blue coloration": "ab", "blue structures or pigmentation": "c"}
     assert run(texts).dropped == ()
-    screened = run(texts, alike=[tuple(texts)])
+    screened = run(texts, alike=[("blue coloration", "blue structures or pigmentation")])
     assert folded(screened) == {"blue structures or pigmentation": "blue coloration"}
     evidence = screened.dropped[0].evidence
     assert evidence["same"] == "meaning"
