@@ -132,7 +132,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     def _names_a_model_where_it_asks_one(self) -> Self:
         asking: list[str] = [s.kind for s in self.propose.sources if s.asks]
         asking += ["priors"] if self.priors.kind == "llm" else []
-        asking += ["screen.judge"] if self.screen.asks else []
+        asking += [f"screen.{gate.kind}" for gate in self.screen.gates if gate.asks]
         asking += ["annotate"] if self.annotate else []
         if asking and self.llm is None:
             raise ValueError(

@@ -233,8 +233,9 @@ def concept_expectations(spec: ValidationSpec) -> list[Expectation]:
         _no_finding(
             "near-duplicate?",
             f"no two concepts have a cosine of {spec.near_duplicate_cosine:g} or more",
-            "Put `near_duplicate` among the gates of the screen, or lower its cosine; where the "
-            "texts do differ, the encoder cannot tell them apart.",
+            "Where they say the same, put `near_duplicate` among the gates of the screen; where "
+            "they do not, this encoder cannot tell them apart, and one of the two is enough.",
+            severity="warning",
         ),
         _no_finding(
             "unknown class?",
