@@ -15,10 +15,9 @@ from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions, StageRecord, Watcher, stage_watcher
 from curette.flows.study import study
 from curette.flows.study_file import load_study
-from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.artifact import ConceptDatasetRejected, Ref, StudyError
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.images import ImageDataset, TestLabels
-from curette.schemas.validation import ConceptDatasetRejected
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactMissing, ArtifactStore
 from curette.tasks.stage import stage_names
