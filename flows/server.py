@@ -90,8 +90,9 @@ def _look_for(api: str, where: str) -> None:
     except urllib.error.HTTPError:
         return  # whoever answers is there
     except (OSError, http.client.HTTPException, ValueError) as error:
+        why = getattr(error, "reason", error)
         raise ServerSilent(
-            f"no Prefect server answers at {api} ({getattr(error, "reason", error)}), which {where} names. Start it "
+            f"no Prefect server answers at {api} ({why}), which {where} names. Start it "
             "(`make ui`), or unset it: then the run has a server of its own."
         ) from None
 
