@@ -8,7 +8,8 @@ from rich.table import Table
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import ClassLabel
-from curette.schemas.llm import LlmSpec, RequestForecast
+from curette.schemas.llm import RequestForecast
+from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.study import Study
 from curette.storage.responses import ResponseShelf
 from curette.tasks.annotate.asking import forecast_annotating

@@ -18,12 +18,13 @@ from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.embeddings import EncoderIdentity, OpenClipEncoder
+from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.machine import Machine
 from curette.schemas.probe import Probe
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader

@@ -19,8 +19,9 @@ from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.images import ClassLabel, ImageDataset
-from curette.schemas.review import Decision, Decisions, ReviewSpec
+from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.review import ReviewSpec
 from curette.schemas.study import Study
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore

@@ -23,17 +23,6 @@ from curette.schemas.screened import Drop, LabelledConcept
 from curette.schemas.validation import ValidatedConceptDataset
 
 
-class PublishSpec(BaseModel, frozen=True, extra="forbid"):
-    """What the dataset card says that only its owner knows."""
-
-    title: str = Field(default="", description="heading of the card; empty: the study's name")
-    licence: str = Field(
-        default="other", description="licence identifier of the hub, such as cc-by-nc-4.0"
-    )
-    citation: str = Field(default="", description="how to cite the images")
-    notes: str = Field(default="", description="a paragraph for the card, in Markdown")
-
-
 class ConceptDatasetFacts(BaseModel, frozen=True):
     """What is said about a concept dataset besides its tables."""
 

@@ -6,37 +6,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 from jaxtyping import Bool, Float32
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 from safetensors.numpy import load_file, save_file
 
 from curette.schemas.artifact import Artifact, JsonArtifact, write_json
-from curette.schemas.heads import ChosenFewShotHead, FewShotBaseline, HeadKind, choosable
+from curette.schemas.heads import FewShotBaseline, HeadKind
 
 _MOST_LOGITS = 2**24  # held at a time, or those of one draw
-
-
-class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
-    """How few images are drawn, how often, and which heads are trained on them.
-
-    How they are trained is the probe's: `ProbeSpec`.
-    """
-
-    shots: tuple[int, ...] = Field(
-        default=(1, 2, 4, 8, 16), description="images a class; all of them are always the last"
-    )
-    seeds: int = Field(
-        default=5, ge=1, le=1000, description="draws of each size; papers want 20 or more"
-    )
-    heads: tuple[ChosenFewShotHead, ...] = Field(
-        default_factory=lambda: choosable("few shots"),
-        description="trained beside the tuned linear probe, which always is",
-    )
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        if list(self.shots) != sorted(set(self.shots)) or min(self.shots, default=1) < 1:
-            raise ValueError("shots must be some rising numbers from 1 on")
-        return self
 
 
 class FewShotDraw(BaseModel, frozen=True):

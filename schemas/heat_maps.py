@@ -6,22 +6,13 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 from jaxtyping import Float16
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from curette.schemas.artifact import Artifact, write_json
 
 View = Literal["shortest", "longest", "squash"]
 """How an encoder makes an image square: cut to the shorter side, padded to the longer one, or
 squeezed; open_clip's names."""
-
-
-class LocateSpec(BaseModel, frozen=True, extra="forbid"):
-    """Of which images heat maps are made."""
-
-    images: int = Field(
-        default=400, ge=1, description="test images with a lesion mask, at most; drawn where more"
-    )
-    seed: int = Field(default=0, ge=0, description="of the draw")
 
 
 class LeftOutImage(BaseModel, frozen=True):

@@ -1,7 +1,6 @@
 """Priors: what is believed of every concept and class before any image is looked at."""
 
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -11,40 +10,6 @@ from curette.schemas.llm import Usage
 Answer = Literal["speaks for", "neutral", "speaks against"]
 PriorQuestion = Literal["speaks for", "speaks against", "reverse"]
 QUESTIONS: tuple[PriorQuestion, ...] = get_args(PriorQuestion)
-
-
-class LinkPriors(BaseModel, frozen=True, extra="forbid"):
-    """A concept speaks for the classes it was proposed for and is neutral on the others (LaBo)."""
-
-    kind: Literal["links"] = "links"
-
-
-class AskedPriors(BaseModel, frozen=True, extra="forbid"):
-    """A language model is asked twice, yes or no, several times, in both directions."""
-
-    kind: Literal["llm"]
-    repeats: int = Field(
-        default=3, ge=1, le=20, description="times each question is asked, in varied words"
-    )
-    min_agreement: float = Field(
-        default=0.8,
-        gt=0.5,
-        le=1,
-        description="share of votes that must agree; with less the answer is neutral",
-    )
-
-
-class FilePriors(BaseModel, frozen=True, extra="forbid"):
-    """Answers that somebody published."""
-
-    kind: Literal["file"]
-    path: Path = Field(description="the file; relative paths start at the study file")
-    format: Literal["class_to_concepts", "class_to_question_to_answer"] = Field(
-        description="LaBo's links `class -> [concept]`; KnoBo's `class -> question -> yes or no`"
-    )
-
-
-PriorSpec = Annotated[LinkPriors | AskedPriors | FilePriors, Field(discriminator="kind")]
 
 
 class Votes(BaseModel, frozen=True):

@@ -4,18 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import BaseModel, Field
-
 from curette.schemas.artifact import Artifact
-from curette.schemas.concepts import MOST_SHOWN
-
-
-class ReportSpec(BaseModel, frozen=True, extra="forbid"):
-    """How much the report shows."""
-
-    concepts_per_class: int = Field(default=12, gt=0, le=MOST_SHOWN)
-    images_per_concept: int = Field(default=4, ge=0, le=20)
-    thumbnail_px: int = Field(default=96, ge=16, le=512)
 
 
 @dataclass(frozen=True)

@@ -4,25 +4,24 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from curette.schemas.annotations import AnnotateSpec
-from curette.schemas.candidates import ProposeSpec
-from curette.schemas.concept_dataset import PublishSpec
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.embeddings import EncoderSpec, OpenClipEncoder
-from curette.schemas.evaluation import EvaluateSpec
-from curette.schemas.external import ExternalSpec
-from curette.schemas.few_shots import FewShotSpec
-from curette.schemas.heat_maps import LocateSpec
-from curette.schemas.images import DatasetSpec
-from curette.schemas.index import IndexSpec
-from curette.schemas.llm import LlmSpec
-from curette.schemas.priors import LinkPriors, PriorSpec
-from curette.schemas.probe import ProbeSpec
-from curette.schemas.report import ReportSpec
-from curette.schemas.review import ReviewSpec
+from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.draw import FewShotSpec, ShiftSpec
+from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.external import ExternalSpec
+from curette.schemas.settings.index import IndexSpec
+from curette.schemas.settings.ingest import DatasetSpec
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.locate import LocateSpec
+from curette.schemas.settings.priors import LinkPriors, PriorSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.settings.propose import ProposeSpec
+from curette.schemas.settings.publish import PublishSpec
+from curette.schemas.settings.report import ReportSpec
+from curette.schemas.settings.review import ReviewSpec
 from curette.schemas.settings.screen import ScreenSpec
-from curette.schemas.shifts import ShiftSpec
-from curette.schemas.validation import ValidationSpec
+from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.validate import ValidationSpec
 
 StageName = Literal[
     "ingest",

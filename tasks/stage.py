@@ -25,8 +25,8 @@ from prefect.context import TaskRunContext
 from pydantic import BaseModel
 
 from curette.schemas.artifact import Artifact, Recipe, Ref
-from curette.schemas.llm import LlmSpec
 from curette.schemas.machine import Machine
+from curette.schemas.settings.llm import LlmSpec
 from curette.storage.store import ArtifactStore
 
 _PACKAGE = Path(__file__).parent.parent

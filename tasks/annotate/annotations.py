@@ -12,7 +12,6 @@ from jaxtyping import Int
 from curette.schemas.annotations import (
     ANSWERS,
     AnnotatedConcept,
-    AnnotateSpec,
     AnnotationFacts,
     AnnotationFailure,
     Annotations,
@@ -22,8 +21,10 @@ from curette.schemas.annotations import (
 from curette.schemas.artifact import StudyError
 from curette.schemas.concepts import Concept
 from curette.schemas.images import ImageDataset, Reports
-from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.llm import Usage
 from curette.schemas.screened import LabelledConcept
+from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.annotate.asking import (
     Inquiry,
     Outcome,

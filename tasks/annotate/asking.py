@@ -20,8 +20,10 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, StrictInt, field_validator
 
-from curette.schemas.annotations import AnnotateSpec, ReportAnswer
-from curette.schemas.llm import LlmSpec, RequestForecast, Usage
+from curette.schemas.annotations import ReportAnswer
+from curette.schemas.llm import RequestForecast, Usage
+from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.methods.llm.tokens import count_tokens

@@ -2,14 +2,15 @@
 
 from prefect import task
 
-from curette.schemas.annotations import AnnotatedConcept, AnnotateSpec, AnnotationFacts, Annotations
+from curette.schemas.annotations import AnnotatedConcept, AnnotationFacts, Annotations
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.images import ImageDataset, Reports
-from curette.schemas.llm import LlmSpec
 from curette.schemas.priors import Priors
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore

@@ -7,8 +7,9 @@ from prefect import task
 
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.few_shots import FewShotDraws, FewShotSpec
+from curette.schemas.few_shots import FewShotDraws
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.stage import Stage, leave_table
 

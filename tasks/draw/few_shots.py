@@ -3,8 +3,9 @@
 import numpy as np
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotSpec
+from curette.schemas.few_shots import FewShotDraw, FewShotDraws
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.tasks.draw.shots import draw_shots
 from curette.tasks.methods.selection.labo import gather_pools, score_candidates, select_from
 

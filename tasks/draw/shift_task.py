@@ -4,8 +4,9 @@ from prefect import task
 
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.shifts import ShiftSpec, ShiftSplits
+from curette.schemas.settings.draw import ShiftSpec
+from curette.schemas.settings.select import SelectSpec
+from curette.schemas.shifts import ShiftSplits
 from curette.storage.store import ArtifactStore
 from curette.tasks.stage import Stage, leave_table
 

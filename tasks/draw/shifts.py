@@ -14,18 +14,10 @@ from jaxtyping import Bool, Int, Shaped
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.concepts import SelectSpec
 from curette.schemas.images import METADATA
-from curette.schemas.shifts import (
-    ConfoundedShift,
-    DomainShift,
-    ShiftPart,
-    ShiftPlan,
-    ShiftSpec,
-    ShiftSplit,
-    ShiftSplits,
-    UnusableShift,
-)
+from curette.schemas.settings.draw import ConfoundedShift, DomainShift, ShiftSpec
+from curette.schemas.settings.select import SelectSpec
+from curette.schemas.shifts import ShiftPart, ShiftPlan, ShiftSplit, ShiftSplits, UnusableShift
 from curette.tasks.methods.confounding import (
     describe_part,
     draw_confounded,

@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from curette.schemas.artifact import CuretteError, StudyError
-from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings, OpenClipEncoder
+from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.tasks.embed.embedding import (
     SHARD,
     Gathering,

@@ -10,13 +10,9 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.embeddings import (
-    EncoderIdentity,
-    ImageEmbeddings,
-    PrecomputedEncoder,
-    TextEmbeddings,
-)
+from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
+from curette.schemas.settings.encoder import PrecomputedEncoder
 
 KEYS = ("image_ids", "image_embeddings", "text_prompts", "text_embeddings")
 SAME = 0.999

@@ -10,17 +10,15 @@ from prefect import task
 
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
-from curette.schemas.embeddings import (
-    EncoderSpec,
-    ImageEmbeddings,
-    OpenClipEncoder,
-    PrecomputedEncoder,
-    StudyEmbeddings,
-    TextEmbeddings,
-    class_prompt,
-)
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import (
+    EncoderSpec,
+    OpenClipEncoder,
+    PrecomputedEncoder,
+    class_prompt,
+)
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.store import ArtifactStore
 from curette.storage.vectors import VectorShelf

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import EvaluateSpec, Evaluation, TestLook
+from curette.schemas.evaluation import Evaluation, TestLook
 from curette.schemas.few_shots import FewShotHeads
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.shifts import ShiftHeads
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.external import ExternalTest

@@ -10,12 +10,13 @@ from jaxtyping import Float64, Int
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import Estimate, EvaluateSpec, TestLook
+from curette.schemas.evaluation import Estimate, TestLook
 from curette.schemas.few_shots import FewShotHeads
 from curette.schemas.heads import HeadKind
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import METADATA, Split
 from curette.schemas.probe import Head, Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.shifts import ShiftHeads
 from curette.tasks.evaluate.answers import HeadAnswers, answers_of, replicate_metrics
 from curette.tasks.evaluate.external import ExternalTest

@@ -5,16 +5,10 @@ from jaxtyping import Float64, Int
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import (
-    EvaluateSpec,
-    GuardedAnswer,
-    GuardedEvaluation,
-    HoldoutCharge,
-    TestLook,
-    ThresholdoutSpec,
-)
+from curette.schemas.evaluation import GuardedAnswer, GuardedEvaluation, HoldoutCharge, TestLook
 from curette.schemas.images import Split, TestLabels
 from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import join_test_labels
 from curette.tasks.methods.statistics.holdout import Thresholdout

@@ -11,18 +11,13 @@ from prefect import task
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import ImageEmbeddings
-from curette.schemas.evaluation import (
-    EvaluateSpec,
-    Evaluation,
-    GuardedEvaluation,
-    TestLook,
-    tell_looks,
-)
+from curette.schemas.evaluation import Evaluation, GuardedEvaluation, TestLook, tell_looks
 from curette.schemas.external import ExternalImages
 from curette.schemas.few_shots import FewShotHeads
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.shifts import ShiftHeads, ShiftTables
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore

@@ -5,14 +5,8 @@ from jaxtyping import Float32
 
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.images import SPLITS, ImageDataset
-from curette.schemas.index import (
-    ConceptIndex,
-    DuplicateCluster,
-    Duplicates,
-    Hit,
-    IndexSpec,
-    LookAlike,
-)
+from curette.schemas.index import ConceptIndex, DuplicateCluster, Duplicates, Hit, LookAlike
+from curette.schemas.settings.index import IndexSpec
 from curette.tasks.index.duplicates import find_pairs, stars
 from curette.tasks.index.faiss_index import build_flat, search_exactly, serialise
 from curette.tasks.index.image_index import build_image_index

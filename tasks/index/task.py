@@ -6,7 +6,8 @@ from curette.schemas.artifact import Ref
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
-from curette.schemas.index import ConceptIndex, IndexSpec
+from curette.schemas.index import ConceptIndex
+from curette.schemas.settings.index import IndexSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.stage import Stage, leave_table
 

@@ -10,7 +10,8 @@ import pandas as pd
 from jaxtyping import Int
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.images import SPLITS, DatasetSpec, Rejection, RejectionReason
+from curette.schemas.images import SPLITS, Rejection, RejectionReason
+from curette.schemas.settings.ingest import DatasetSpec
 from curette.tasks.ingest.listing import (
     MISSING,
     Content,

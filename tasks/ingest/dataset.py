@@ -15,20 +15,19 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.attributes import AttributePhrases
 from curette.schemas.images import (
     ATTRIBUTE,
     METADATA,
     SPLITS,
-    AttributePhrases,
     ClassLabel,
-    DatasetSpec,
     ImageDataset,
     Rejection,
     Reports,
     Split,
-    SplitSpec,
     TestLabels,
 )
+from curette.schemas.settings.ingest import DatasetSpec, SplitSpec
 from curette.tasks.ingest.claims import (
     check_rejected,
     claimed_contents,

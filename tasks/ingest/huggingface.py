@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.images import DatasetSpec, FolderSource, HubSource, TableSource
+from curette.schemas.settings.ingest import DatasetSpec, FolderSource, HubSource, TableSource
 from curette.tasks.ingest.image_column import ImageColumn, default_ids
 from curette.tasks.ingest.listing import (
     Columns,

@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 from jaxtyping import Int
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.images import AttributePhrases, DatasetSpec, RejectionReason, Split
+from curette.schemas.attributes import AttributePhrases
+from curette.schemas.images import RejectionReason, Split
+from curette.schemas.settings.ingest import DatasetSpec
 
 MISSING = frozenset({"NA", "N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"})
 """What tables write where a value is missing, besides nothing at all."""

@@ -21,9 +21,9 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.images import (
+from curette.schemas.attributes import AttributePhrases
+from curette.schemas.settings.ingest import (
     ArchiveSource,
-    AttributePhrases,
     DatasetSpec,
     FolderSource,
     HubSource,

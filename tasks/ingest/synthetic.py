@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw, ImageFilter
 
-from curette.schemas.images import AttributePhrases
+from curette.schemas.attributes import AttributePhrases
 
 IMAGE_PX: Final = 96
 

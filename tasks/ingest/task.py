@@ -3,8 +3,9 @@
 from prefect import task
 
 from curette.schemas.artifact import Ref
-from curette.schemas.images import DatasetSpec, ImageDataset, Rejection
+from curette.schemas.images import ImageDataset, Rejection
 from curette.schemas.machine import Machine
+from curette.schemas.settings.ingest import DatasetSpec
 from curette.storage.images import ImageShelf
 from curette.storage.store import ArtifactStore, workshop
 from curette.tasks.ingest.claims import TooManyRejected

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Float16, Float32
 from PIL import Image, ImageOps
 
-from curette.schemas.heat_maps import HeatMaps, LeftOutImage, LocateSpec, View
+from curette.schemas.heat_maps import HeatMaps, LeftOutImage, View
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
+from curette.schemas.settings.locate import LocateSpec
 from curette.tasks.methods.encoder.batching import encode_in_batches
 from curette.tasks.methods.encoder.dense import encode_places, why_no_places
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder

@@ -6,10 +6,11 @@ from prefect import task
 
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.embeddings import EncoderSpec, PrecomputedEncoder
-from curette.schemas.heat_maps import HeatMaps, LocateSpec
+from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import EncoderSpec, PrecomputedEncoder
+from curette.schemas.settings.locate import LocateSpec
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.store import ArtifactStore

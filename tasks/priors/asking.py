@@ -19,8 +19,10 @@ from pydantic import BaseModel, StrictInt
 
 from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.images import ClassLabel
-from curette.schemas.llm import LlmSpec, RequestForecast, Usage
-from curette.schemas.priors import QUESTIONS, AskedPriors, PriorQuestion, PriorSpec, Votes
+from curette.schemas.llm import RequestForecast, Usage
+from curette.schemas.priors import QUESTIONS, PriorQuestion, Votes
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.priors import AskedPriors, PriorSpec
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.methods.llm.tokens import count_tokens

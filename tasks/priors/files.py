@@ -15,7 +15,8 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate, normal_form
 from curette.schemas.images import ClassLabel, plain_name
-from curette.schemas.priors import Answer, ClassSpelling, FilePriors, Prior, Priors, Votes
+from curette.schemas.priors import Answer, ClassSpelling, Prior, Priors, Votes
+from curette.schemas.settings.priors import FilePriors
 from curette.tasks.methods.llm.agreement import cohen_kappa
 
 ALIKE: Final = 0.9

@@ -7,20 +7,18 @@ import numpy as np
 from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate
 from curette.schemas.images import ClassLabel
-from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.llm import Usage
 from curette.schemas.priors import (
     QUESTIONS,
     Answer,
-    AskedPriors,
-    FilePriors,
-    LinkPriors,
     Prior,
     PriorAgreement,
     PriorQuestion,
     Priors,
-    PriorSpec,
     Votes,
 )
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.priors import AskedPriors, FilePriors, LinkPriors, PriorSpec
 from curette.tasks.methods.llm.agreement import fleiss_kappa
 from curette.tasks.methods.llm.asking import Answers
 from curette.tasks.priors.asking import hold_poll

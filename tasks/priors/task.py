@@ -5,9 +5,10 @@ from prefect import task
 from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.images import ImageDataset
-from curette.schemas.llm import LlmSpec
-from curette.schemas.priors import AskedPriors, Prior, Priors, PriorSpec, Votes
+from curette.schemas.priors import Prior, Priors, Votes
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.priors import AskedPriors, PriorSpec
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.priors.asking import count_requests

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.few_shots import FewShotDraw
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.methods.solvers.bottleneck_batch import train_bottleneck_batch
 from curette.tasks.methods.solvers.head_batch import HeadBatch, choose_heads
 from curette.tasks.methods.solvers.linear import ClassWeight, column_standardisation

@@ -25,14 +25,10 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.few_shots import (
-    FewShotDraw,
-    FewShotDraws,
-    FewShotHeads,
-    FewShotSpec,
-)
+from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads
 from curette.schemas.heads import HeadKind, card_of, trained
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.methods.solvers.head_batch import (
     HeadBatch,
     linear_probes,

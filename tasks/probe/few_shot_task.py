@@ -4,8 +4,9 @@ from prefect import task
 
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.few_shots import FewShotDraws, FewShotHeads, FewShotSpec
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.few_shots import FewShotDraws, FewShotHeads
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.stage import Stage, leave_markdown
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import trained
-from curette.schemas.probe import Head, Probe, ProbeSpec, SkippedHead
+from curette.schemas.probe import Head, Probe, SkippedHead
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.probe.concept_heads import (
     train_concept_bottleneck,
     train_on_shuffled_labels,

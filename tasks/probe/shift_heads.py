@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import choosable
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.shifts import ShiftHeads, ShiftSplit, ShiftSplits
 from curette.tasks.probe.heads import train_heads
 

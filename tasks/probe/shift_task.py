@@ -4,7 +4,7 @@ from prefect import task
 
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.shifts import ShiftHeads, ShiftSplits
 from curette.storage.store import ArtifactStore
 from curette.tasks.stage import Stage, leave_markdown

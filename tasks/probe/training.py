@@ -11,13 +11,8 @@ from torch import Tensor
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import HeadKind, Inputs
-from curette.schemas.probe import (
-    Head,
-    HeadFacts,
-    ProbeSpec,
-    TrainingStep,
-    head_inputs,
-)
+from curette.schemas.probe import Head, HeadFacts, TrainingStep, head_inputs
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.methods.solvers.linear import LinearHead, balanced_accuracy, cross_entropy
 
 

@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import (
-    AskFailure,
-    Candidate,
-    CandidateSet,
+from curette.schemas.candidates import AskFailure, Candidate, CandidateSet, normal_form
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import Usage
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.propose import (
     ClassPromptSource,
     ContrastSource,
     DocumentSource,
@@ -22,10 +23,7 @@ from curette.schemas.candidates import (
     ProposeSource,
     ProposeSpec,
     RecordedSource,
-    normal_form,
 )
-from curette.schemas.images import ClassLabel
-from curette.schemas.llm import LlmSpec, Usage
 from curette.tasks.methods.llm.asking import Answered, Answers, Question, ask, usage_of
 from curette.tasks.methods.llm.embedding import embed_texts_remotely, embedding_usage
 from curette.tasks.methods.llm.quoting import one_line

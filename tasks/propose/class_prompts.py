@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
-from curette.schemas.candidates import Aspect, ClassPromptSource
 from curette.schemas.images import ClassLabel
+from curette.schemas.settings.propose import Aspect, ClassPromptSource
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.propose.forms import CONCEPTS, Concepts
 from curette.tasks.propose.proposals import Found

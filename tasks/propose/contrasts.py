@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import ContrastSource
 from curette.schemas.images import ClassLabel
+from curette.schemas.settings.propose import ContrastSource
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.propose.forms import CONTRAST, Contrast
 from curette.tasks.propose.proposals import Found

@@ -15,16 +15,12 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import BaseModel
 
-from curette.schemas.candidates import (
-    AskFailure,
-    DocumentOrigin,
-    DocumentSource,
-    Saturation,
-    normal_form,
-)
+from curette.schemas.candidates import AskFailure, DocumentOrigin, Saturation, normal_form
 from curette.schemas.images import ClassLabel
-from curette.schemas.llm import LlmSpec, RequestForecast
+from curette.schemas.llm import RequestForecast
 from curette.schemas.responses import LlmResponse
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.propose import DocumentSource
 from curette.tasks.methods.llm.asking import Answered, Answers, Question, request_of
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.methods.llm.reading import EXCERPT, AnswerForm, Unusable, excerpt_of, read_answer

@@ -7,8 +7,9 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import FileOrigin, FileSource
+from curette.schemas.candidates import FileOrigin
 from curette.schemas.images import ClassLabel, plain_name
+from curette.schemas.settings.propose import FileSource
 from curette.tasks.propose.proposals import Found, Proposal
 from curette.tasks.propose.questions import statement
 

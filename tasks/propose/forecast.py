@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from statistics import mean
 
-from curette.schemas.candidates import (
+from curette.schemas.images import ClassLabel
+from curette.schemas.llm import RequestForecast
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.propose import (
     ClassPromptSource,
     ContrastSource,
     DocumentSource,
@@ -12,8 +15,6 @@ from curette.schemas.candidates import (
     RecordedSource,
     Sampling,
 )
-from curette.schemas.images import ClassLabel
-from curette.schemas.llm import LlmSpec, RequestForecast
 from curette.tasks.methods.llm.asking import Answers, Question, request_of
 from curette.tasks.methods.llm.tokens import count_tokens
 from curette.tasks.propose.class_prompts import class_topics

@@ -7,10 +7,11 @@ from typing import Final
 from pydantic import BaseModel, Field, ValidationError
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import AskFailure, Aspect, LlmOrigin, RecordedSource, Saturation
+from curette.schemas.candidates import AskFailure, LlmOrigin, Saturation
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import Usage
 from curette.schemas.responses import LlmRequest, LlmResponse
+from curette.schemas.settings.propose import Aspect, RecordedSource
 from curette.tasks.methods.llm.reading import Unusable, excerpt_of, read_answer
 from curette.tasks.propose.class_prompts import aspect_sha256
 from curette.tasks.propose.files import match_classes, read_text

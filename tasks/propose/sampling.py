@@ -9,11 +9,11 @@ from typing import Any, Literal
 from curette.schemas.candidates import (
     AskFailure,
     LlmOrigin,
-    Sampling,
     Saturation,
     SaturationPoint,
     normal_form,
 )
+from curette.schemas.settings.propose import Sampling
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Question
 from curette.tasks.methods.llm.reading import excerpt_of
 from curette.tasks.propose.proposals import Found, Proposal

@@ -3,10 +3,11 @@
 from prefect import task
 
 from curette.schemas.artifact import Ref
-from curette.schemas.candidates import CandidateSet, ContrastSource, ProposeSpec
+from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import ImageEmbeddings
 from curette.schemas.images import ImageDataset
-from curette.schemas.llm import LlmSpec
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.propose import ContrastSource, ProposeSpec
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.propose.candidates import Interview, propose, texts_by_class

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts, PublishSpec
+from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
+from curette.schemas.settings.publish import PublishSpec
 from curette.tasks.publish.dataset_card import write_card
 from curette.tasks.publish.parts import Parts
 

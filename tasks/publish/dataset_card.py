@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from curette.schemas.candidates import Candidate, DocumentOrigin, FileOrigin, LlmOrigin
-from curette.schemas.concept_dataset import ConceptDataset, PublishSpec
+from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import SPLITS
 from curette.schemas.llm import Usage
+from curette.schemas.settings.publish import PublishSpec
 from curette.tasks.publish.markdown import Markdown, indented, render
 from curette.tasks.publish.parts import Parts
 

@@ -5,12 +5,13 @@ from prefect import task
 from curette.schemas.annotations import Annotations
 from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
-from curette.schemas.concept_dataset import ConceptDataset, PublishSpec
+from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.priors import Priors
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.publish import PublishSpec
 from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
 from curette.storage.store import ArtifactStore
 from curette.tasks.publish.assembly import assemble_concept_dataset

@@ -5,7 +5,6 @@ from itertools import groupby
 from typing import Any
 
 from curette.schemas.evaluation import (
-    Answer,
     Calibration,
     Difference,
     DisagreeingImage,
@@ -22,6 +21,7 @@ from curette.schemas.evaluation import (
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind, card_of
 from curette.schemas.images import ClassLabel
 from curette.schemas.probe import HeadFacts
+from curette.schemas.settings.evaluate import Answer
 from curette.tasks.report.charts import (
     forest_plot,
     nec_chart,

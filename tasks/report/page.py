@@ -18,8 +18,8 @@ from curette.schemas.index import ConceptIndex
 from curette.schemas.llm import Usage
 from curette.schemas.priors import Priors
 from curette.schemas.probe import Head, Probe
-from curette.schemas.report import ReportSpec
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.report import ReportSpec
 from curette.schemas.validation import Check, SuiteName, ValidationReport
 from curette.tasks.report.annotations import annotations_section
 from curette.tasks.report.candidates import (

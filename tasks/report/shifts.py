@@ -7,8 +7,8 @@ from markupsafe import Markup, escape
 
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.images import ClassLabel
+from curette.schemas.settings.draw import ConfoundedShift
 from curette.schemas.shifts import (
-    ConfoundedShift,
     ConfounderScore,
     DatasetShift,
     ShiftMetricName,

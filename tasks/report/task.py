@@ -13,8 +13,9 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.priors import Priors
 from curette.schemas.probe import Probe
-from curette.schemas.report import Report, ReportSpec
+from curette.schemas.report import Report
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.report import ReportSpec
 from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactStore

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from curette.schemas.candidates import Candidate
 from curette.schemas.images import ClassLabel
-from curette.schemas.review import Decision, Decisions, ReviewSpec
+from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet, Unsure
+from curette.schemas.settings.review import ReviewSpec
 from curette.tasks.review.decisions import undecided
 
 Choice = Literal["undecided", "keep", "drop"]

@@ -4,8 +4,9 @@ from prefect import task
 
 from curette.schemas.artifact import Ref
 from curette.schemas.images import ImageDataset
-from curette.schemas.review import Decisions, ReviewFacts, ReviewSpec
+from curette.schemas.review import Decisions, ReviewFacts
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.review import ReviewSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.review.decisions import apply_decisions, require_every_class
 from curette.tasks.stage import Stage, leave_table

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from curette.schemas.attributes import AttributePhrases
 from curette.schemas.candidates import Candidate
 from curette.schemas.embeddings import TextEmbeddings
-from curette.schemas.images import AttributePhrases, ClassLabel
+from curette.schemas.images import ClassLabel
 from curette.schemas.llm import Usage
 from curette.schemas.screened import Drop, Flag, JudgeReport, Unsure
 from curette.schemas.settings.screen import GateSettings

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from curette.schemas.artifact import StudyError
+from curette.schemas.attributes import AttributePhrases
 from curette.schemas.candidates import Candidate
-from curette.schemas.images import AttributePhrases, Truth
+from curette.schemas.images import Truth
 from curette.schemas.screened import LabelledConcept
 from curette.tasks.screen.wording import plain_form
 

@@ -10,8 +10,9 @@ from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
-from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.llm import Usage
 from curette.schemas.screened import JudgeReport, ScreenedSet
+from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore

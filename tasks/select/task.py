@@ -3,10 +3,11 @@
 from prefect import task
 
 from curette.schemas.artifact import Ref
-from curette.schemas.concepts import MOST_SHOWN, ConceptSet, SelectSpec
+from curette.schemas.concepts import MOST_SHOWN, ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.select import SelectSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.stage import Stage, leave_table
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from curette.schemas.images import SPLITS
 from curette.schemas.index import Duplicates
-from curette.schemas.validation import ValidationSpec
+from curette.schemas.settings.validate import ValidationSpec
 
 Expectation = Any
 

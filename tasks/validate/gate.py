@@ -12,7 +12,8 @@ from curette.schemas.embeddings import ImageEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.screened import ScreenedSet
-from curette.schemas.validation import Check, SuiteName, ValidationReport, ValidationSpec
+from curette.schemas.settings.validate import ValidationSpec
+from curette.schemas.validation import Check, SuiteName, ValidationReport
 from curette.tasks.validate.data_docs import data_docs
 from curette.tasks.validate.expectations import (
     Expectation,

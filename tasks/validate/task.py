@@ -10,11 +10,11 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.priors import Priors
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.validate import ValidationSpec
 from curette.schemas.validation import (
     ConceptDatasetRejected,
     ValidatedConceptDataset,
     ValidationReport,
-    ValidationSpec,
 )
 from curette.storage.store import ArtifactStore
 from curette.tasks.stage import Stage, leave_table

@@ -23,9 +23,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from curette.schemas.artifact import Ref
-from curette.schemas.embeddings import OpenClipEncoder
 from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import embed_images

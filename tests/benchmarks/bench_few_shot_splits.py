@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from scipy.stats import t
 
 from curette.schemas.heads import HeadKind
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.evaluate.questions.few_shots import balanced_accuracies
 from curette.tasks.probe.few_shot_heads import train_few_shot_heads

@@ -23,18 +23,14 @@ from sklearn.neighbors import NearestCentroid
 
 from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
-from curette.schemas.concepts import SelectSpec
 from curette.schemas.embeddings import EncoderIdentity
-from curette.schemas.few_shots import (
-    FewShotCurves,
-    FewShotDraw,
-    FewShotDraws,
-    FewShotSpec,
-)
+from curette.schemas.few_shots import FewShotCurves, FewShotDraw, FewShotDraws
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import SPLITS, ClassLabel
 from curette.schemas.priors import Prior
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.evaluate.questions.few_shots import few_shot_curves
 from curette.tasks.ingest.splits import deal_groups

@@ -14,8 +14,9 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import t
 
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.probe import Head, ProbeSpec
+from curette.schemas.probe import Head
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.ingest.splits import deal_groups
 from curette.tasks.methods.statistics.metrics import (

@@ -76,9 +76,9 @@ def embed(folder: Path) -> None:
     # Only what the stage itself imports: all else would count.
     import resource
 
-    from curette.schemas.embeddings import OpenClipEncoder
     from curette.schemas.images import ImageDataset
     from curette.schemas.machine import Machine
+    from curette.schemas.settings.encoder import OpenClipEncoder
     from curette.storage.images import ImageFiles, ImageShelf
     from curette.storage.vectors import VectorShelf
     from curette.tasks.embed.embedding import embed_images

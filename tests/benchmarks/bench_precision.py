@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from curette.schemas.embeddings import OpenClipEncoder
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
 from tests.benchmarks.bench_embedding import find_images, save_model
 from tests.benchmarks.measuring import Target, print_rows, timed

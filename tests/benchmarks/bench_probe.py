@@ -19,9 +19,9 @@ from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from curette.schemas.evaluation import EvaluateSpec
 from curette.schemas.heads import HeadKind
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.answers import HEAD_METRICS, HeadAnswers, replicate_metrics
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.solvers.linear import (

@@ -18,9 +18,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-from curette.schemas.embeddings import ImageEmbeddings, OpenClipEncoder
+from curette.schemas.embeddings import ImageEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import embed_images

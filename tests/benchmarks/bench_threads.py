@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from curette.schemas.embeddings import OpenClipEncoder
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.tasks.index.faiss_index import build_flat, search
 from curette.tasks.methods.encoder.encoder import load_encoder
 from curette.tasks.methods.solvers.linear import global_standardisation, regularisation_path

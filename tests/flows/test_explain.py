@@ -15,8 +15,8 @@ from curette.flows.study import study
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.embeddings import PrecomputedEncoder
 from curette.schemas.images import TestLabels
+from curette.schemas.settings.encoder import PrecomputedEncoder
 from curette.schemas.study import Study
 from curette.storage.images import ImageShelf
 from curette.storage.store import ArtifactStore

@@ -8,9 +8,9 @@ from curette.flows.runs import start
 from curette.flows.stages import RunOptions
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import FileSource, RecordedSource
-from curette.schemas.embeddings import OpenClipEncoder
-from curette.schemas.images import FolderSource, TableSource
+from curette.schemas.settings.encoder import OpenClipEncoder
+from curette.schemas.settings.ingest import FolderSource, TableSource
+from curette.schemas.settings.propose import FileSource, RecordedSource
 from curette.schemas.study import StageName
 
 STUDIES = Path(__file__).parents[2] / "flows" / "studies"

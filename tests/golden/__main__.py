@@ -7,15 +7,14 @@ from pathlib import Path
 
 import curette.flows  # noqa: F401 - telemetry off
 from curette.schemas.artifact import Artifact, Recipe, Ref
-from curette.schemas.concepts import SelectSpec
 from curette.schemas.embeddings import StudyEmbeddings
-from curette.schemas.evaluation import EvaluateSpec, ThresholdoutSpec
-from curette.schemas.few_shots import FewShotSpec
 from curette.schemas.images import Reports
-from curette.schemas.probe import ProbeSpec
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
-from curette.schemas.shifts import DomainShift
+from curette.schemas.settings.draw import DomainShift, FewShotSpec
+from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw.few_shots import draw_few_shots

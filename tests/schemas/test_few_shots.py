@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from curette.schemas import few_shots
-from curette.schemas.few_shots import FewShotHeads, FewShotSpec
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.few_shots import FewShotHeads
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.probe import ProbeSpec
 
 
 def _heads() -> FewShotHeads:

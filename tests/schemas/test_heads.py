@@ -3,7 +3,6 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from curette.schemas.few_shots import FewShotSpec
 from curette.schemas.heads import (
     CARDS,
     EXPLAINED,
@@ -14,7 +13,8 @@ from curette.schemas.heads import (
     choosable,
     trained,
 )
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.probe import ProbeSpec
 
 
 def test_cards_name_only_kinds_that_have_a_card() -> None:

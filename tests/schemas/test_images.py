@@ -10,17 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from curette.schemas.artifact import Ref
-from curette.schemas.images import (
-    ClassLabel,
-    DatasetSpec,
-    HubSource,
-    ImageDataset,
-    Rejection,
-    Reports,
-    SplitSpec,
-    SyntheticSource,
-    TestLabels,
-)
+from curette.schemas.images import ClassLabel, ImageDataset, Rejection, Reports, TestLabels
+from curette.schemas.settings.ingest import DatasetSpec, HubSource, SplitSpec, SyntheticSource
 
 
 def table(**changed: Any) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from curette.flows.study_file import load_study
-from curette.schemas.shifts import ConfoundedShift
+from curette.schemas.settings.draw import ConfoundedShift
 from curette.schemas.study import Study
 
 _DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"

@@ -4,12 +4,8 @@ from typing import Literal
 import pytest
 from pydantic import ValidationError
 
-from curette.schemas.validation import (
-    Check,
-    ValidatedConceptDataset,
-    ValidationReport,
-    ValidationSpec,
-)
+from curette.schemas.settings.validate import ValidationSpec
+from curette.schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 
 Severity = Literal["critical", "warning"]
 Outcome = Literal["passed", "failed", "error"]

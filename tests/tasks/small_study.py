@@ -10,7 +10,7 @@ import pandas as pd
 
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin, LlmOrigin, concept_id
-from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick, SelectSpec
+from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick
 from curette.schemas.embeddings import (
     EncoderIdentity,
     ImageEmbeddings,
@@ -29,6 +29,7 @@ from curette.schemas.index import (
 from curette.schemas.priors import Prior, Priors
 from curette.schemas.screened import Drop, ScreenedSet
 from curette.schemas.settings.screen import ScreenSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.storage.store import ArtifactStore
 
 CLASSES = (

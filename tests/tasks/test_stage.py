@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from curette.schemas.artifact import Ref
-from curette.schemas.candidates import FileSource, ProposeSpec
-from curette.schemas.concepts import SelectSpec
 from curette.schemas.machine import Machine
+from curette.schemas.settings.propose import FileSource, ProposeSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks import stage as stage_module
-from curette.tasks.stage import Stage, code_digest
+from curette.tasks.stage import _PACKAGE as PACKAGE
+from curette.tasks.stage import Stage, _with_imports, code_digest
 
 SELECT = Stage(name="select")
 
@@ -126,3 +127,48 @@ def test_the_digest_does_not_depend_on_the_place(project: Path, tmp_path: Path) 
     shutil.copytree(project / "schemas", moved / "schemas")
     stage_module._PACKAGE = moved
     assert _digest() == before
+
+
+OWNERS = {
+    "encoder": ("embed", "locate"),
+    "external": (),  # the flow takes it apart
+    "llm": ("propose", "screen", "priors", "annotate"),
+}
+"""Whose settings a file holds, where it is not the stage of its name."""
+
+REPEATED = {"draw": ("probe", "evaluate", "report"), "evaluate": ("report",)}
+"""What later stages are told of a stage's settings, in an artifact."""
+
+
+def test_a_setting_is_in_the_code_of_its_own_stage_and_of_none_before() -> None:
+    folders = sorted(path.parent for path in (PACKAGE / "tasks").glob("*/*task.py"))
+    code = {
+        folder.name: {m.stem for m in _with_imports(sorted(folder.rglob("*.py"))) if in_settings(m)}
+        for folder in folders
+    }
+    settings = {path.stem for path in (PACKAGE / "schemas" / "settings").glob("*.py")}
+    for name in settings - {"__init__", "select"}:
+        read_by = {stage for stage, modules in code.items() if name in modules}
+        assert read_by <= {*OWNERS.get(name, (name,)), *REPEATED.get(name, ())}, name
+    # Few shots and shifts select concepts anew, from the images that they are left with.
+    assert {s for s, modules in code.items() if "select" in modules} == {"select", "draw"}
+
+
+def in_settings(module: Path) -> bool:
+    return module.parent == PACKAGE / "schemas" / "settings"
+
+
+def test_a_new_setting_of_the_screen_does_not_embed_anything_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_weights = shutil.ignore_patterns("*.safetensors", "__pycache__")
+    for folder in ("tasks", "schemas"):
+        shutil.copytree(PACKAGE / folder, tmp_path / folder, ignore=no_weights)
+    monkeypatch.setattr(stage_module, "_PACKAGE", tmp_path)
+    code_digest.cache_clear()
+    before = {stage: code_digest(stage) for stage in ("embed", "screen", "select")}
+    settings = tmp_path / "schemas/settings/screen.py"
+    settings.write_text(settings.read_text() + "\nclass One(ScreenSpec):\n    more: int = 1\n")
+    code_digest.cache_clear()
+    after = {stage: code_digest(stage) for stage in before}
+    assert {stage for stage in before if before[stage] != after[stage]} == {"screen"}

@@ -24,19 +24,19 @@ from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import EvaluateSpec, MetricName
+from curette.schemas.evaluation import MetricName
 from curette.schemas.heads import EXPLAINED, REFERENCE
 from curette.schemas.images import METADATA
 from curette.schemas.probe import Probe
+from curette.schemas.settings.draw import ConfoundedShift, ShiftSpec
+from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.shifts import (
-    ConfoundedShift,
     ConfounderScore,
     ShiftHeads,
     ShiftMetricName,
     ShiftPart,
     ShiftPlan,
     ShiftResult,
-    ShiftSpec,
     ShiftTables,
     ShiftValue,
     UnusableShift,

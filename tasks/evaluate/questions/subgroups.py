@@ -18,7 +18,6 @@ import pandas as pd
 from jaxtyping import Float64, Int, Shaped
 
 from curette.schemas.evaluation import (
-    EvaluateSpec,
     MetricName,
     SubgroupMetric,
     SubgroupTables,
@@ -26,6 +25,7 @@ from curette.schemas.evaluation import (
     WorstSubgroup,
 )
 from curette.schemas.heads import EXPLAINED, REFERENCE
+from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.evaluate.answers import HeadAnswers
 from curette.tasks.evaluate.exam import Exam, is_defined
 from curette.tasks.methods import metadata

@@ -17,8 +17,9 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.embeddings import EncoderIdentity, OpenClipEncoder
+from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.tasks.methods.encoder.pixels import READING, read_rgb
 from curette.tasks.methods.encoder.precision import (
     Device,

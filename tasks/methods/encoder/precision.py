@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.embeddings import OpenClipEncoder, PrecomputedEncoder
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder, PrecomputedEncoder
 
 Device = Literal["cpu", "cuda"]
 Spec = TypeVar("Spec", OpenClipEncoder, PrecomputedEncoder, OpenClipEncoder | PrecomputedEncoder)

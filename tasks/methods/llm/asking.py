@@ -12,8 +12,9 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
-from curette.schemas.llm import OPENAI_URL, LlmSpec, Usage
+from curette.schemas.llm import Usage
 from curette.schemas.responses import LlmRequest, LlmResponse
+from curette.schemas.settings.llm import OPENAI_URL, LlmSpec
 from curette.tasks.methods.llm.batch import Batches, ask_in_batches
 from curette.tasks.methods.llm.budget import Budget, cost_usd
 from curette.tasks.methods.llm.client import Secrecy, connect

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.llm import LlmPrices, LlmSpec, Usage
+from curette.schemas.llm import Usage
 from curette.schemas.responses import Delivery
+from curette.schemas.settings.llm import LlmPrices, LlmSpec
 from curette.tasks.methods.llm.tokens import count_tokens, most_tokens
 
 KEPT = "Answers that came are kept: run the study again to ask only the rest."

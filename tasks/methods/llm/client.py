@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationError
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.llm import LlmSpec
+from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.methods.llm.budget import KEPT, Budget
 from curette.tasks.methods.llm.patience import Patience, asked_wait_s, exhausted_s, in_words
 from curette.tasks.methods.llm.quoting import one_line

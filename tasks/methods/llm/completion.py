@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
-from curette.schemas.llm import LlmPrices
 from curette.schemas.responses import AnswerFormat, Delivery, LlmResponse
+from curette.schemas.settings.llm import LlmPrices
 from curette.tasks.methods.llm.budget import cost_usd, prompt_tokens
 from curette.tasks.methods.llm.reading import AnswerForm, excerpt_of
 from curette.tasks.methods.llm.tokens import count_tokens

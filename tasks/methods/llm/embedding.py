@@ -10,8 +10,9 @@ from jaxtyping import Float
 from pydantic import BaseModel, Field
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.llm import Usage
 from curette.schemas.responses import LlmRequest, LlmResponse
+from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.methods.llm.asking import Answers
 from curette.tasks.methods.llm.budget import KEPT, Budget, cost_usd, prompt_tokens
 from curette.tasks.methods.llm.client import Call, Client, connect

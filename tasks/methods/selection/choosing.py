@@ -186,7 +186,7 @@ def choose_concepts(
     if spec.size.enough:
         if judge is None or known is None:
             raise StudyError(
-                "select.size is `enough`, and these images cannot say how many that is: say a number"
+                "select.size is `enough`, and these images cannot say how many"
             )
         curve = _curve(judge, candidate_vectors, links, known, spec)
         # At least one of every class, so at least as many as there are classes.

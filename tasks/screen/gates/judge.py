@@ -21,13 +21,14 @@ import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.candidates import Candidate
-from curette.schemas.llm import LlmSpec, RequestForecast, Usage
+from curette.schemas.llm import RequestForecast, Usage
 from curette.schemas.screened import (
     JudgedConcept,
     JudgeReport,
     PlantedStatement,
     Proportion,
 )
+from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.tasks.methods.llm.agreement import fleiss_kappa
 from curette.tasks.methods.llm.asking import AnswerForm, Question

@@ -11,9 +11,10 @@ import pandas as pd
 
 from curette.schemas.annotations import ReportAnswer
 from curette.schemas.artifact import Ref
+from curette.schemas.attributes import AttributePhrases
 from curette.schemas.candidates import FileOrigin, concept_id
 from curette.schemas.concepts import Concept
-from curette.schemas.images import AttributePhrases, ClassLabel, ImageDataset, TestLabels
+from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
 
 
 @dataclass(frozen=True)

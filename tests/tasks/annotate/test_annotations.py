@@ -7,10 +7,11 @@ import pytest
 from scipy.stats import fisher_exact
 from sklearn.metrics import cohen_kappa_score
 
-from curette.schemas.annotations import AnnotateSpec, Annotations, ReportAnswer
+from curette.schemas.annotations import Annotations, ReportAnswer
 from curette.schemas.images import ImageDataset, Reports
 from curette.schemas.llm import Usage
 from curette.schemas.screened import LabelledConcept
+from curette.schemas.settings.annotate import AnnotateSpec
 from curette.tasks.annotate.annotations import ReadingPlan, join_annotations
 from curette.tasks.annotate.asking import Inquiry, NumberedAnswers, Outcome, Reading, read_answers
 from tests.tasks.annotate.readers import (

@@ -3,8 +3,9 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from curette.schemas.annotations import AnnotateSpec, ReportAnswer
-from curette.schemas.llm import LlmSpec
+from curette.schemas.annotations import ReportAnswer
+from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.annotate.asking import (
     FEWEST_OF_EACH,
     FORM,

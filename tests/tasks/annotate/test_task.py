@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from curette.schemas.annotations import AnnotateSpec, Annotations
+from curette.schemas.annotations import Annotations
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.images import Reports
-from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.llm import Usage
+from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.store import ArtifactStore
 from curette.tasks.annotate.task import STAGE, annotate_reports

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from curette.schemas.artifact import Recipe
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.few_shots import FewShotDraws, FewShotSpec
+from curette.schemas.few_shots import FewShotDraws
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw.few_shot_task import STAGE as FEW_SHOTS_STAGE
 from curette.tasks.draw.few_shot_task import draw_few_shots as stage

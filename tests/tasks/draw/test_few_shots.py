@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.few_shots import FewShotSpec
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.select import SelectSpec
 from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.methods.selection.labo import choose_concepts
 from tests.tasks.published_study import KEYS, published_study

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from curette.schemas.artifact import Recipe
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.shifts import DomainShift, ShiftSplits
+from curette.schemas.settings.draw import DomainShift
+from curette.schemas.settings.select import SelectSpec
+from curette.schemas.shifts import ShiftSplits
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw.shift_task import STAGE
 from curette.tasks.draw.shift_task import restrict_to_shifts as stage

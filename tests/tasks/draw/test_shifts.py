@@ -9,8 +9,9 @@ from scipy.stats.contingency import association
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.shifts import ConfoundedShift, DomainShift, ShiftSpec, ShiftSplit
+from curette.schemas.settings.draw import ConfoundedShift, DomainShift, ShiftSpec
+from curette.schemas.settings.select import SelectSpec
+from curette.schemas.shifts import ShiftSplit
 from curette.tasks.draw.shifts import restrict_to_shifts
 from curette.tasks.methods.selection.labo import choose_concepts
 from tests.tasks.published_study import KEYS, published_study, with_people

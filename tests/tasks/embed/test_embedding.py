@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Bool, Float32, Shaped
 
 from curette.schemas.artifact import CuretteError, StudyError
-from curette.schemas.embeddings import Embeddings, OpenClipEncoder
+from curette.schemas.embeddings import Embeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import Shelf, embed_images, embed_texts, image_keys

@@ -14,9 +14,9 @@ import pytest
 from jaxtyping import Bool, Float32, Shaped
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.embeddings import OpenClipEncoder
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import embed_images

@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 
 from curette.schemas.artifact import Artifact, Recipe, Ref
-from curette.schemas.embeddings import (
-    EncoderSpec,
-    ImageEmbeddings,
-    OpenClipEncoder,
-    PrecomputedEncoder,
-    StudyEmbeddings,
-    TextEmbeddings,
-)
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder, PrecomputedEncoder
 from curette.storage.store import ArtifactStore
 from curette.tasks.embed.task import TEXTS_STAGE, embed_images, embed_texts
 from tests.tasks.embed.studies import candidates_of, dataset_of

@@ -8,9 +8,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import ConceptFinding, ConceptQuality, EvaluateSpec, Interventions
+from curette.schemas.evaluation import ConceptFinding, ConceptQuality, Interventions
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Probe, ProbeSpec
+from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features, known_features
 from curette.tasks.evaluate.images import join_test_labels

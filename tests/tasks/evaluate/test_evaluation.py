@@ -9,10 +9,12 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 
 from curette.schemas.artifact import Recipe, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import EvaluateSpec, Evaluation, SubgroupMetric, WorstSubgroup
+from curette.schemas.evaluation import Evaluation, SubgroupMetric, WorstSubgroup
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Head, Probe, ProbeSpec
+from curette.schemas.probe import Head, Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactCorrupt, ArtifactStore
 from curette.tasks.evaluate.answers import HEAD_METRICS

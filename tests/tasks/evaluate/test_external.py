@@ -12,10 +12,11 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import ImageEmbeddings
-from curette.schemas.evaluation import EvaluateSpec
 from curette.schemas.external import ExternalImages
 from curette.schemas.images import ImageDataset, Rejection, TestLabels
-from curette.schemas.probe import Probe, ProbeSpec
+from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.shifts import ShiftResult, ShiftTables
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.external import (

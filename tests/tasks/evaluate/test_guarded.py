@@ -7,14 +7,11 @@ import pytest
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import (
-    EvaluateSpec,
-    GuardedEvaluation,
-    HoldoutCharge,
-    ThresholdoutSpec,
-)
+from curette.schemas.evaluation import GuardedEvaluation, HoldoutCharge
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Probe, ProbeSpec
+from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.ledger import TestLedger
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.guarded import evaluate_through_holdout

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import ConceptLocation, EvaluateSpec
+from curette.schemas.evaluation import ConceptLocation
 from curette.schemas.heat_maps import HeatMaps
-from curette.schemas.probe import Probe, ProbeSpec
+from curette.schemas.probe import Probe
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels

@@ -10,18 +10,13 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_sco
 
 from curette.schemas.artifact import Recipe
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.concepts import SelectSpec
-from curette.schemas.evaluation import EvaluateSpec, Evaluation
+from curette.schemas.evaluation import Evaluation
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import ProbeSpec
-from curette.schemas.shifts import (
-    ConfoundedShift,
-    DomainShift,
-    ShiftHeads,
-    ShiftResult,
-    ShiftTables,
-    UnusableShift,
-)
+from curette.schemas.settings.draw import ConfoundedShift, DomainShift
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.settings.select import SelectSpec
+from curette.schemas.shifts import ShiftHeads, ShiftResult, ShiftTables, UnusableShift
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate.evaluation import evaluate_heads

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from curette.schemas.evaluation import EvaluateSpec, SubgroupMetric, WorstSubgroup
+from curette.schemas.evaluation import SubgroupMetric, WorstSubgroup
+from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.evaluate.answers import HeadAnswers
 from curette.tasks.evaluate.questions.subgroups import (
     find_subgroups,

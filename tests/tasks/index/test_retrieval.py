@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curette.schemas.index import ConceptIndex, IndexSpec
+from curette.schemas.index import ConceptIndex
 from curette.schemas.machine import Machine
+from curette.schemas.settings.index import IndexSpec
 from curette.storage.store import ArtifactCorrupt, ArtifactStore
 from curette.tasks.index.faiss_index import open_serialised, search
 from curette.tasks.index.image_index import open_image_index

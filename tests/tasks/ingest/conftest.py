@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from curette.schemas.artifact import Ref
-from curette.schemas.images import DatasetSpec, ImageDataset, TestLabels
+from curette.schemas.images import ImageDataset, TestLabels
+from curette.schemas.settings.ingest import DatasetSpec
 from curette.storage.images import ImageShelf
 from curette.tasks.ingest.dataset import LabelledImages, read_dataset
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Ref, StudyError
-from curette.schemas.images import ClassLabel, Reports, SplitSpec, TestLabels, Truth
+from curette.schemas.images import ClassLabel, Reports, TestLabels, Truth
+from curette.schemas.settings.ingest import SplitSpec
 from curette.tasks.ingest.claims import TooManyRejected
 from curette.tasks.ingest.dataset import LabelledImages, choose_splits
 from tests.tasks.ingest.conftest import (

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Ref, StudyError
-from curette.schemas.images import DatasetSpec, ImageDataset, TestLabels
+from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.machine import Machine
+from curette.schemas.settings.ingest import DatasetSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.ingest.claims import TooManyRejected
 from curette.tasks.ingest.task import STAGE, ingest_dataset

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.images import DatasetSpec
+from curette.schemas.settings.ingest import DatasetSpec
 from curette.tasks.ingest.claims import TooManyRejected
 from curette.tasks.ingest.listing import quoted
 from curette.tasks.ingest.spelling import check_ids, check_labels, check_single, id_form, label_form

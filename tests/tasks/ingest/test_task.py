@@ -8,14 +8,9 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Ref
-from curette.schemas.images import (
-    DatasetSpec,
-    FolderSource,
-    ImageDataset,
-    SyntheticSource,
-    TestLabels,
-)
+from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.machine import Machine
+from curette.schemas.settings.ingest import DatasetSpec, FolderSource, SyntheticSource
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactStore
 from curette.tasks.ingest.claims import TooManyRejected

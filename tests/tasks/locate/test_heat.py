@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.embeddings import OpenClipEncoder
-from curette.schemas.heat_maps import HeatMaps, LocateSpec
+from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
+from curette.schemas.settings.locate import LocateSpec
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.tasks.locate.heat import draw_masked, encoder_view, lesion_places, locate_concepts
 from curette.tasks.methods.encoder.dense import encode_places

@@ -12,14 +12,11 @@ from PIL import Image
 
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.embeddings import (
-    EncoderIdentity,
-    EncoderSpec,
-    OpenClipEncoder,
-    PrecomputedEncoder,
-)
-from curette.schemas.heat_maps import HeatMaps, LocateSpec
+from curette.schemas.embeddings import EncoderIdentity
+from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder, PrecomputedEncoder
+from curette.schemas.settings.locate import LocateSpec
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf
 from curette.storage.store import ArtifactStore

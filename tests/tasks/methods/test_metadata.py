@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.shifts import DomainShift, value_name
+from curette.schemas.settings.draw import DomainShift, value_name
 from curette.tasks.methods.metadata import UnusableColumn, name_values, read_column
 
 

@@ -4,8 +4,10 @@ from collections import Counter
 import pytest
 
 from curette.schemas.candidates import Candidate
-from curette.schemas.llm import LlmSpec, Usage
-from curette.schemas.priors import QUESTIONS, AskedPriors, LinkPriors
+from curette.schemas.llm import Usage
+from curette.schemas.priors import QUESTIONS
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.priors import AskedPriors, LinkPriors
 from curette.tasks.priors.asking import (
     FittingClasses,
     Inquiry,

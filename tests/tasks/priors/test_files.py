@@ -9,7 +9,8 @@ from sklearn.metrics import cohen_kappa_score
 from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate, FileOrigin, normal_form
 from curette.schemas.images import ClassLabel
-from curette.schemas.priors import Answer, FilePriors, Priors
+from curette.schemas.priors import Answer, Priors
+from curette.schemas.settings.priors import FilePriors
 from curette.tasks.priors.files import read_priors, same_words
 from curette.tasks.propose.questions import statement
 

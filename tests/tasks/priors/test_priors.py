@@ -2,8 +2,10 @@ import pytest
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate
-from curette.schemas.llm import LlmSpec, Usage
-from curette.schemas.priors import Answer, AskedPriors, LinkPriors, Priors, Votes
+from curette.schemas.llm import Usage
+from curette.schemas.priors import Answer, Priors, Votes
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.priors import AskedPriors, LinkPriors
 from curette.tasks.priors.priors import collect_priors, decide, directions_differ, link_priors
 from tests.tasks.priors.judges import (
     CLASSES,

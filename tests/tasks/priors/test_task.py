@@ -8,9 +8,11 @@ import pytest
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.images import ImageDataset, TestLabels
-from curette.schemas.llm import LlmPrices, LlmSpec, Usage
-from curette.schemas.priors import AskedPriors, LinkPriors, Priors, Votes
+from curette.schemas.llm import Usage
+from curette.schemas.priors import Priors, Votes
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.llm import LlmPrices, LlmSpec
+from curette.schemas.settings.priors import AskedPriors, LinkPriors
 from curette.storage.store import ArtifactStore
 from curette.tasks.priors.task import STAGE, _summary, form_priors
 from tests.servers import Answer, ChatServer, chat_server

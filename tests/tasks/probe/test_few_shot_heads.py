@@ -10,15 +10,11 @@ from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.few_shots import (
-    FewShotDraw,
-    FewShotDraws,
-    FewShotHeads,
-    FewShotSpec,
-)
+from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.methods.solvers.prior import concept_metric, train_prior_heads
 from curette.tasks.probe import few_shot_heads

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from curette.schemas.artifact import Recipe
-from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads, FewShotSpec
-from curette.schemas.probe import ProbeSpec
+from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads
+from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.probe.few_shot_heads import train_few_shot_heads
 from curette.tasks.probe.few_shot_task import train_few_shot_heads as stage

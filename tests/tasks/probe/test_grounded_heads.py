@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.probe import Head, Probe, ProbeSpec, head_inputs
+from curette.schemas.probe import Head, Probe, head_inputs
+from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.probe.grounded_heads import Grounding, deal_groups
 from curette.tasks.probe.heads import train_heads
 from curette.tasks.probe.training import Training

@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.probe import Head, Probe, ProbeSpec
+from curette.schemas.probe import Head, Probe
+from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.methods.solvers.zero_shot import search_concept_matrix

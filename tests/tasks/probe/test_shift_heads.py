@@ -8,15 +8,9 @@ import pytest
 
 from curette.schemas.artifact import Recipe
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.probe import ProbeSpec
-from curette.schemas.shifts import (
-    DomainShift,
-    ShiftHeads,
-    ShiftPlan,
-    ShiftSplit,
-    ShiftSplits,
-    UnusableShift,
-)
+from curette.schemas.settings.draw import DomainShift
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.shifts import ShiftHeads, ShiftPlan, ShiftSplit, ShiftSplits, UnusableShift
 from curette.storage.store import ArtifactStore
 from curette.tasks.probe.heads import train_heads
 from curette.tasks.probe.shift_heads import restrict, train_shift_heads

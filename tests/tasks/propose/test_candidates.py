@@ -4,16 +4,15 @@ from pathlib import Path
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import (
+from curette.schemas.candidates import CandidateSet, FileOrigin
+from curette.schemas.images import ClassLabel
+from curette.schemas.settings.propose import (
     ASPECTS,
     Aspect,
-    CandidateSet,
-    FileOrigin,
     FileSource,
     ProposeSpec,
     RecordedSource,
 )
-from curette.schemas.images import ClassLabel
 from curette.tasks.propose.candidates import clean, merge, propose, texts_by_class
 from curette.tasks.propose.class_prompts import write_prompt
 from curette.tasks.propose.proposals import Proposal

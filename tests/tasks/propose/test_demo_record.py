@@ -2,8 +2,9 @@ import re
 
 import pytest
 
-from curette.schemas.candidates import CandidateSet, ProposeSpec, RecordedSource
+from curette.schemas.candidates import CandidateSet
 from curette.schemas.images import ClassLabel
+from curette.schemas.settings.propose import ProposeSpec, RecordedSource
 from curette.tasks.ingest.synthetic import CLASSES
 from curette.tasks.propose.candidates import propose, texts_by_class
 

@@ -10,10 +10,12 @@ import pytest
 from jaxtyping import Float
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import DocumentOrigin, DocumentSource, normal_form
+from curette.schemas.candidates import DocumentOrigin, normal_form
 from curette.schemas.images import ClassLabel
-from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.llm import Usage
 from curette.schemas.responses import LlmResponse
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.propose import DocumentSource
 from curette.storage.responses import ResponseShelf
 from curette.tasks.methods.llm.asking import Answered, Question, ask, request_of
 from curette.tasks.propose.corpus import read_corpus

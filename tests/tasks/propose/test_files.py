@@ -5,8 +5,9 @@ from typing import Literal
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import FileOrigin, FileSource
+from curette.schemas.candidates import FileOrigin
 from curette.schemas.images import ClassLabel
+from curette.schemas.settings.propose import FileSource
 from curette.tasks.propose.files import match_classes, read_file
 from curette.tasks.propose.proposals import Proposal
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curette.schemas.candidates import Sampling
 from curette.schemas.responses import LlmResponse
+from curette.schemas.settings.propose import Sampling
 from curette.tasks.methods.llm.asking import Answered, Question
 from curette.tasks.propose.forms import CONCEPTS, Concepts
 from curette.tasks.propose.sampling import Prompt, Tally, Topic, sample_until_saturated

@@ -9,18 +9,18 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
-from curette.schemas.candidates import (
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
+from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.settings.llm import LlmPrices, LlmSpec
+from curette.schemas.settings.propose import (
     ASPECTS,
-    CandidateSet,
     ClassPromptSource,
     ContrastSource,
     ProposeSource,
     ProposeSpec,
     Sampling,
 )
-from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
-from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
-from curette.schemas.llm import LlmPrices, LlmSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.propose.task import STAGE, propose_concepts
 from tests.servers import Answer, ChatServer, Status, chat_server, in_turn

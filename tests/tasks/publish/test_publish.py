@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 from curette.schemas.annotations import Annotations
 from curette.schemas.artifact import Recipe, Ref
 from curette.schemas.candidates import CandidateSet, LlmOrigin
-from curette.schemas.concept_dataset import ConceptDataset, PublishSpec
+from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import SPLITS, Rejection
+from curette.schemas.settings.publish import PublishSpec
 from curette.schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 from curette.storage.store import ArtifactStore
 from curette.tasks.publish.task import publish_concept_dataset

@@ -17,22 +17,21 @@ from curette.schemas.candidates import AskFailure, CandidateSet, Saturation, Sat
 from curette.schemas.concepts import ClassSelection, ConceptSet, Pick
 from curette.schemas.evaluation import (
     ConceptQuality,
-    EvaluateSpec,
     Evaluation,
     GuardedAnswer,
     GuardedEvaluation,
     Interventions,
     TestLook,
-    ThresholdoutSpec,
     UnusableColumn,
 )
 from curette.schemas.heat_maps import LeftOutImage
 from curette.schemas.images import SPLITS, ImageDataset, Rejection, TestLabels
 from curette.schemas.index import ConceptIndex, Hit
 from curette.schemas.priors import Priors
-from curette.schemas.probe import ProbeSpec
-from curette.schemas.report import ReportSpec
 from curette.schemas.screened import Drop, ScreenedSet
+from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.schemas.settings.report import ReportSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.evaluate.evaluation import evaluate_heads

@@ -3,11 +3,10 @@
 import re
 
 from curette.schemas.images import ClassLabel
+from curette.schemas.settings.draw import ConfoundedShift, DomainShift
 from curette.schemas.shifts import (
-    ConfoundedShift,
     ConfounderScore,
     DatasetShift,
-    DomainShift,
     ShiftPart,
     ShiftPartName,
     ShiftPlan,

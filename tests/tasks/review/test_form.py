@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel, ValidationError, create_model
 
 from curette.schemas.candidates import concept_id
-from curette.schemas.review import ReviewSpec
 from curette.schemas.screened import ScreenedSet, Unsure
+from curette.schemas.settings.review import ReviewSpec
 from curette.tasks.review.form import form_fields, open_questions, read_form
 from tests.tasks.review.studies import CLASSES, SCREENED, candidate, decision, decisions
 

@@ -7,8 +7,9 @@ import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.images import REQUIRED_COLUMNS, ImageDataset, TestLabels
-from curette.schemas.review import Decision, Decisions, ReviewSpec
+from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.review import ReviewSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.review.task import STAGE, review_concepts
 from tests.tasks.review.studies import CLASSES, SCREENED, decision, decisions

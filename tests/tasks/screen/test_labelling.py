@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from curette.schemas.artifact import StudyError
+from curette.schemas.attributes import AttributePhrases
 from curette.schemas.candidates import Candidate, FileOrigin
-from curette.schemas.images import AttributePhrases, DatasetSpec, Truth
+from curette.schemas.images import Truth
+from curette.schemas.settings.ingest import DatasetSpec
 from curette.tasks.ingest.synthetic import ATTRIBUTE_STATEMENTS, ATTRIBUTES
 from curette.tasks.screen.labelling import decided_statements, label_concepts
 from curette.tasks.screen.wording import plain_form

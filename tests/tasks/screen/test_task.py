@@ -17,8 +17,9 @@ from curette.schemas.embeddings import (
     TextEmbeddings,
 )
 from curette.schemas.images import REQUIRED_COLUMNS, ClassLabel, ImageDataset, TestLabels
-from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.llm import Usage
 from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.screen.gates.judge import Judge

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from curette.schemas.candidates import concept_id
-from curette.schemas.validation import Check, ValidationReport, ValidationSpec
+from curette.schemas.settings.validate import ValidationSpec
+from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.validate.gate import build_suites, rejection, run_suites
 from curette.tasks.validate.results import checks_of, run_suite
 from curette.tasks.validate.tables import score_table

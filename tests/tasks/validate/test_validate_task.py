@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from curette.schemas.artifact import Ref
+from curette.schemas.settings.validate import ValidationSpec
 from curette.schemas.validation import (
     ConceptDatasetRejected,
     ValidatedConceptDataset,
     ValidationReport,
-    ValidationSpec,
 )
 from curette.storage.store import ArtifactStore
 from curette.tasks.validate.task import validate_concept_dataset

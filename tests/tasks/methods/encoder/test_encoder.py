@@ -15,8 +15,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.embeddings import EncoderIdentity, OpenClipEncoder
+from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.tasks.methods.encoder.encoder import DEMO, ClipEncoder, identify_encoder, load_encoder
 from curette.tasks.methods.encoder.precision import choose_device
 

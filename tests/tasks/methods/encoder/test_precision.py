@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.embeddings import OpenClipEncoder, PrecomputedEncoder
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder, PrecomputedEncoder
 from curette.tasks.embed.task import IMAGES_STAGE
 from curette.tasks.ingest.synthetic import generate_images
 from curette.tasks.methods.encoder.encoder import load_encoder

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from curette.schemas.embeddings import OpenClipEncoder
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import embed_texts
 from curette.tasks.methods.encoder.encoder import ClipEncoder, load_encoder

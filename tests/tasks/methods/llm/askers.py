@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.llm import Usage
+from curette.schemas.settings.llm import LlmSpec
 from curette.storage.responses import ResponseShelf
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Question, ask
 from curette.tasks.methods.llm.patience import Patience

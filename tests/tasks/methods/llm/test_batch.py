@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.llm import LlmPrices, Usage
+from curette.schemas.llm import Usage
+from curette.schemas.settings.llm import LlmPrices
 from curette.storage.responses import ResponseShelf
 from curette.tasks.methods.llm.asking import usage_of
 from curette.tasks.methods.llm.batch_files import in_shares

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.llm import LlmPrices, LlmSpec, Usage
+from curette.schemas.llm import Usage
+from curette.schemas.settings.llm import LlmPrices, LlmSpec
 from curette.tasks.methods.llm.asking import usage_of
 from curette.tasks.methods.llm.budget import Budget, cost_usd
 from curette.tasks.methods.llm.tokens import count_tokens, most_tokens

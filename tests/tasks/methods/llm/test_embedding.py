@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.llm import LlmPrices, Usage
+from curette.schemas.llm import Usage
+from curette.schemas.settings.llm import LlmPrices
 from curette.tasks.methods.llm.embedding import (
     TEXTS_A_REQUEST,
     embed_texts_remotely,

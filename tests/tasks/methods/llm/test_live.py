@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.llm import LlmSpec, Usage
+from curette.schemas.llm import Usage
+from curette.schemas.settings.llm import LlmSpec
 from curette.storage.responses import ResponseShelf
 from curette.tasks.methods.llm.asking import Question, ask, request_of
 from curette.tasks.methods.llm.client import Secrecy

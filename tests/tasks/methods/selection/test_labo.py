@@ -5,7 +5,8 @@ import pytest
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate, FileOrigin
-from curette.schemas.concepts import ConceptSet, SelectSpec
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.settings.select import SelectSpec
 from curette.tasks.methods.selection.labo import choose_concepts
 
 KEYS = ("mel", "nv")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from curette.schemas.candidates import Candidate, FileOrigin
-from curette.schemas.llm import LlmSpec
 from curette.schemas.screened import JudgeReport
+from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.tasks.methods.llm.agreement import fleiss_kappa
 from curette.tasks.screen.gates.judge import (

@@ -1,0 +1,107 @@
+"""Settings of what is drawn before heads are trained: few shots, and shifts."""
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from curette.schemas.heads import ChosenFewShotHead, choosable
+
+
+class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
+    """How few images are drawn, how often, and which heads are trained on them.
+
+    How they are trained is the probe's: `ProbeSpec`.
+    """
+
+    shots: tuple[int, ...] = Field(
+        default=(1, 2, 4, 8, 16), description="images a class; all of them are always the last"
+    )
+    seeds: int = Field(
+        default=5, ge=1, le=1000, description="draws of each size; papers want 20 or more"
+    )
+    heads: tuple[ChosenFewShotHead, ...] = Field(
+        default_factory=lambda: choosable("few shots"),
+        description="trained beside the tuned linear probe, which always is",
+    )
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if list(self.shots) != sorted(set(self.shots)) or min(self.shots, default=1) < 1:
+            raise ValueError("shots must be some rising numbers from 1 on")
+        return self
+
+
+def value_name(value: object) -> str:
+    """Return the name that a value of a metadata column goes by; of numbers all digits."""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return f"{value:.15g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _as_named(value: object) -> object:
+    return value_name(value) if isinstance(value, bool | int | float) else value
+
+
+ValueName = Annotated[str, BeforeValidator(_as_named)]
+"""A value of a metadata column; yes and no where the column is of truth values."""
+
+
+class DomainShift(BaseModel, frozen=True, extra="forbid"):
+    """Train on images of some values of a metadata column, test on the others.
+
+    A table of two sources with a column that tells them apart makes this a shift between datasets.
+    """
+
+    kind: Literal["domain"]
+    column: str = Field(description="a metadata column")
+    train_on: tuple[ValueName, ...] = Field(default=(), description="the values trained on")
+    below: float | None = Field(
+        default=None, description="trained on are numbers below this one, instead of `train_on`"
+    )
+
+    @model_validator(mode="after")
+    def _parts_the_column(self) -> Self:
+        if bool(self.train_on) == (self.below is not None):
+            raise ValueError("say either the values to `train_on` or the number to be `below`")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What the shift is called."""
+        trained = ", ".join(self.train_on) if self.below is None else f"under {self.below:g}"
+        return f"{self.column}, trained on {trained}"
+
+
+class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
+    """Train where label and attribute go together, test where they go the other way round."""
+
+    kind: Literal["confounded"]
+    column: str = Field(description="a metadata column, the attribute")
+    below: float | None = Field(
+        default=None, description="where the column is of numbers: parts them into two values"
+    )
+    correlation: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="Cramer's V of label and attribute; see methods/confounding.py",
+    )
+    pairing: dict[str, ValueName] = Field(
+        default_factory=dict,
+        description="class key -> the value it goes with in training; the other classes go with "
+        "the value that is left. Empty: each goes with the one it has more often than others do",
+    )
+    seed: int = Field(default=0, ge=0, description="of drawing what is trained on")
+
+    @property
+    def title(self) -> str:
+        """What the shift is called: by all of its settings, so that no other is called so."""
+        parted = "" if self.below is None else f" under {self.below:g}"
+        pairs = ", ".join(f"{key}: {value}" for key, value in self.pairing.items())
+        paired = f" ({pairs})" if pairs else ""
+        drawn = f", seed {self.seed}" if self.seed else ""
+        return f"{self.column}{parted}, confounded at {self.correlation:g}{paired}{drawn}"
+
+
+ShiftSpec = Annotated[DomainShift | ConfoundedShift, Field(discriminator="kind")]

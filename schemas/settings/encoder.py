@@ -1,0 +1,80 @@
+"""Settings of the encoder, which the stages `embed`, `embed_texts` and `locate` are given."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+
+class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
+    """A CLIP loaded through open_clip: the demo's, a hub's, or one in a local folder."""
+
+    kind: Literal["open_clip"] = "open_clip"
+    model: Path | str = Field(
+        default="demo",
+        description="`demo` (embedded), an open_clip name such as ViT-B-32, `hf-hub:user/model`, "
+        "or a local folder that starts with / or ./ and has open_clip_config.json and weights",
+    )
+    pretrained: str | None = Field(
+        default=None, description="open_clip's tag of the weights, for names such as ViT-B-32"
+    )
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        default="float32",
+        description="changes numbers, so what is used is part of the encoder's identity; auto: "
+        "bfloat16 on GPUs and CPUs that multiply it (CUDA's from Ampere on; AVX512-BF16, AMX), "
+        "else float32",
+    )
+    text_template: str = Field(
+        default="{concept}",
+        pattern=r"^[^{}]*\{concept\}[^{}]*$",
+        description="the sentence a concept is put into before it is encoded",
+    )
+    class_template: str = Field(
+        default="{class}",
+        pattern=r"^[^{}]*\{class\}[^{}]*$",
+        description="the sentence a class's name is put into for zero-shot answers",
+    )
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _folders_are_paths(cls, value: object) -> object:
+        """Tell folders from names, so that a folder's content counts in the stage's key."""
+        local = isinstance(value, str) and value.startswith(("/", "./", "../"))
+        return Path(str(value)) if local else value
+
+    @model_validator(mode="after")
+    def _weights_named_once(self) -> Self:
+        whole = (
+            isinstance(self.model, Path) or self.model == "demo" or self.model.startswith("hf-hub:")
+        )
+        if whole and self.pretrained is not None:
+            raise ValueError(
+                f"`{self.model}` brings its own weights; `pretrained` is only for open_clip's "
+                "names, such as ViT-B-32"
+            )
+        return self
+
+
+class PrecomputedEncoder(BaseModel, frozen=True, extra="forbid"):
+    """Ready-made vectors from an .npz file: ids to vectors, texts to vectors.
+
+    Keys: `image_ids`, `image_embeddings` (image, dim), `text_prompts`, `text_embeddings`
+    (text, dim). A text that is not in the file is an error that names it.
+    """
+
+    kind: Literal["precomputed"]
+    path: Path = Field(description="the .npz file; relative paths start at the study file")
+    name: str = Field(default="", description="which encoder made the vectors, for the report")
+    class_template: str = Field(
+        default="{class}",
+        pattern=r"^[^{}]*\{class\}[^{}]*$",
+        description="the sentence a class's name is put into for zero-shot answers",
+    )
+
+
+def class_prompt(spec: "EncoderSpec", name: str) -> str:
+    """Return the text that stands for a class where its name is compared with images."""
+    return spec.class_template.replace("{class}", name)
+
+
+EncoderSpec = Annotated[OpenClipEncoder | PrecomputedEncoder, Field(discriminator="kind")]

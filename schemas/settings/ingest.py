@@ -1,0 +1,234 @@
+"""Settings of the stage `ingest`: where images come from, and how they are split."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from curette.schemas.attributes import AttributePhrases
+
+
+class SyntheticSource(BaseModel, frozen=True, extra="forbid"):
+    """The dermoscopy-like dataset that the project draws itself."""
+
+    kind: Literal["synthetic"] = "synthetic"
+    images: int = Field(default=2000, ge=50, le=100_000, description="how many images to draw")
+    seed: int = Field(default=0, ge=0, description="another seed gives other subjects")
+    light: Literal["flash", "lamp"] = Field(
+        default="flash",
+        exclude_if=lambda light: light == "flash",
+        description="lamp: dimmer and yellower, as if photographed in another place; it shows what "
+        "another camera does to heads, and no more",
+    )
+
+
+class FolderSource(BaseModel, frozen=True, extra="forbid"):
+    """A folder of images in the imagefolder layout: one folder a class, or a metadata.csv."""
+
+    kind: Literal["folder"]
+    path: Path = Field(description="the folder; relative paths start at the study file")
+
+
+class TableSource(BaseModel, frozen=True, extra="forbid"):
+    """A CSV or Parquet table with one row an image and a column that names the image file."""
+
+    kind: Literal["table"]
+    path: Path = Field(description="a .csv or .parquet file")
+    image_column: str = Field(description="column with the image's path or file name")
+    image_folder: Path | None = Field(
+        default=None, description="folder the paths start at; empty: the table's own folder"
+    )
+    image_suffix: str = Field(
+        default="", description="added to every path, such as .jpg where the column holds ids"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside_the_table(cls, value: Any) -> Any:
+        """Name the table's own folder, so that the images in it count in the stage's key."""
+        if isinstance(value, dict) and "path" in value and value.get("image_folder") is None:
+            return value | {"image_folder": Path(str(value["path"])).parent}
+        return value
+
+
+class HubSource(BaseModel, frozen=True, extra="forbid"):
+    """A dataset in the layout of the Hugging Face hub: its id there, or a local folder."""
+
+    kind: Literal["hub"]
+    path: Path | str = Field(
+        description="hub id such as user/dataset, or a local folder that starts with / or ./"
+    )
+    config: str | None = Field(default=None, description="name of the dataset's configuration")
+    revision: str | None = Field(default=None, description="git revision: pin it to be repeatable")
+    image_column: str = Field(default="image", description="column with the image")
+
+    @field_validator("path", mode="plain", json_schema_input_type=str)
+    @classmethod
+    def _folders_are_paths(cls, value: object) -> Path | str:
+        """Tell folders from hub ids, so that a folder's content counts in the stage's key."""
+        if not isinstance(value, str | Path):
+            raise ValueError("a hub id or a folder is needed")
+        return Path(value) if str(value).startswith(("/", "./", "../")) else value
+
+
+class ArchiveSource(BaseModel, frozen=True, extra="forbid"):
+    """An .npz archive in the MedMNIST layout: {train,val,test}_images and ..._labels."""
+
+    kind: Literal["npz"]
+    path: Path = Field(description="the .npz file")
+    class_names: tuple[str, ...] = Field(
+        default=(), description="names of the labels 0, 1, ...; empty: the numbers themselves"
+    )
+
+
+class VectorSource(BaseModel, frozen=True, extra="forbid"):
+    """An .npz of ready-made image vectors: image_ids, labels, class_names, image_embeddings.
+
+    Images themselves are optional (for the report's thumbnails); `concept_names` and
+    `concept_labels`, where present, become attribute columns.
+    """
+
+    kind: Literal["vectors"]
+    path: Path = Field(description="the .npz file; the encoder must be `precomputed` on the same")
+    image_folder: Path | None = Field(default=None, description="folder with <image_id><suffix>")
+    image_suffix: str = Field(default=".jpg", description="ending of the image files")
+
+
+Source = Annotated[
+    SyntheticSource | FolderSource | TableSource | HubSource | ArchiveSource | VectorSource,
+    Field(discriminator="kind"),
+]
+
+
+class ClassSpec(BaseModel, frozen=True, extra="forbid"):
+    """One class as people call it."""
+
+    name: str = Field(min_length=1, description="the name a clinician reads and an LLM is asked")
+    synonyms: tuple[str, ...] = Field(
+        default=(), description="other names and abbreviations that would give the class away"
+    )
+
+
+class SplitSpec(BaseModel, frozen=True, extra="forbid"):
+    """How images are split where the data does not say.
+
+    Stratified by label; images of one subject, one lesion or equal bytes stay together.
+    """
+
+    train: float = Field(default=0.6, gt=0, lt=1, description="share of the images")
+    validation: float = Field(default=0.2, gt=0, lt=1, description="share of the images")
+    test: float = Field(default=0.2, gt=0, lt=1, description="share of the images")
+    seed: int = Field(default=0, ge=0, description="another seed gives another split")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + validation + test must be 1, not {total:g}")
+        return self
+
+
+class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
+    """A labelled image dataset: where it is, which columns mean what, how it is split."""
+
+    source: Source = Field(description="where the images come from")
+    label_column: str = Field(default="label", description="column with the class of an image")
+    classes: dict[str, ClassSpec] = Field(
+        default_factory=dict,
+        description="label in the data -> its name and synonyms; empty: every label, as it stands",
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        exclude_if=lambda labels: not labels,
+        description="label in the data -> the class key it stands for; several may stand for one. "
+        "A label that is not here is a class key as it is",
+    )
+    id_column: str | None = Field(default=None, description="column with a unique image id")
+    subject_column: str | None = Field(default=None, description="column with the patient")
+    lesion_column: str | None = Field(default=None, description="column with the lesion")
+    split_column: str | None = Field(
+        default=None, description="column that says train, validation or test; empty: we split"
+    )
+    attributes: dict[str, AttributePhrases] = Field(
+        default_factory=dict,
+        description="true/false columns with ground truth about what is visible, empty where "
+        "nobody knows -> the statements that claim the column, or {claimed_by: [..], denied_by: "
+        "[..]}; a plain list of columns: each is claimed by its own name",
+    )
+    report_column: str | None = Field(
+        default=None,
+        exclude_if=lambda column: column is None,
+        description="column with the free text that somebody wrote about the image; it is set "
+        "apart and never published",
+    )
+    splits: SplitSpec = Field(default_factory=SplitSpec, description="used where none are given")
+    max_rejected: float = Field(
+        default=0.01, ge=0, le=1, description="a larger share of rejected images stops the run"
+    )
+    max_pixels: int = Field(
+        default=100_000_000,
+        gt=0,
+        le=178_956_970,
+        description="a larger image is a decompression bomb; at most what Pillow ever opens",
+    )
+    limit: int | None = Field(
+        default=None,
+        gt=0,
+        description="use only about so many images: whole groups, drawn by the split's seed",
+    )
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _phrases_alone(cls, value: object) -> object:
+        """Let `[veil]` and `veil: [blue-white veil]` stand for what they plainly mean."""
+        if isinstance(value, list | tuple):
+            value = {str(column): (str(column),) for column in value}
+        if not isinstance(value, dict):
+            return value
+        return {
+            str(k): {"claimed_by": v} if isinstance(v, list | tuple) else v
+            for k, v in value.items()
+        }
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _names_alone(cls, value: object) -> object:
+        """Let `mel: melanoma` stand for `mel: {name: melanoma}`."""
+        if not isinstance(value, dict):
+            return value
+        _refuse_truths(value)
+        return {str(k): {"name": v} if isinstance(v, str) else v for k, v in value.items()}
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _numbers_are_labels(cls, value: object) -> object:
+        """Let `0: nv` stand for `"0": nv`."""
+        if not isinstance(value, dict):
+            return value
+        _refuse_truths([*value, *value.values()])
+        return {str(k): str(v) if isinstance(v, int) else v for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _reports_are_nothing_else(self) -> Self:
+        """Refuse a column of reports that would be published under another meaning."""
+        others = {
+            "label_column": self.label_column,
+            "id_column": self.id_column,
+            "subject_column": self.subject_column,
+            "lesion_column": self.lesion_column,
+            "split_column": self.split_column,
+            "source.image_column": getattr(self.source, "image_column", None),
+        }
+        taken = [key for key, column in others.items() if column == self.report_column]
+        if self.report_column is not None and (taken or self.report_column in self.attributes):
+            raise ValueError(
+                f"report_column is also {', '.join(taken) or 'among `attributes`'}: reports are "
+                "kept out of everything that is published, and that is not. Name another column"
+            )
+        return self
+
+
+def _refuse_truths(labels: Iterable[object]) -> None:
+    if any(isinstance(label, bool) for label in labels):
+        raise ValueError("quote yes, no, on and off: YAML reads them as true and false")

@@ -1,0 +1,98 @@
+"""The language model a study asks, and what it may cost."""
+
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+OPENAI_URL: Final = "https://api.openai.com/v1"
+
+
+class LlmPrices(BaseModel, frozen=True, extra="forbid"):
+    """What a million tokens cost at the model's server, in US dollars."""
+
+    prompt_usd: float = Field(ge=0, description="a million tokens of questions")
+    completion_usd: float = Field(ge=0, description="a million tokens of answers")
+    batch_factor: float = Field(
+        default=0.5, ge=0, le=1, description="share of these prices that batches cost"
+    )
+
+
+class LlmSpec(BaseModel, frozen=True, extra="forbid"):
+    """A language model behind any server that speaks OpenAI's chat completions."""
+
+    model: str = Field(min_length=1, description="the model's name at its server")
+    base_url: str | None = Field(
+        default=None, description="the server, mostly ending in /v1; empty: OpenAI's own"
+    )
+    api_key_variable: str = Field(
+        default="OPENAI_API_KEY",
+        pattern=r"^[A-Z][A-Z0-9_]*$",
+        description="environment variable that holds the key; the key itself is never stored",
+    )
+    delivery: Literal["live", "batch"] = Field(
+        default="live",
+        description="batch: through OpenAI's Batch API, cheaper and within a day; for large jobs",
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="empty: the server's own; some models take no other"
+    )
+    max_tokens: int | None = Field(
+        default=2000, gt=0, description="limit of one answer; empty: not sent"
+    )
+    timeout_s: float = Field(default=120, gt=0)
+    max_retries: int = Field(default=6, ge=0, le=20, description="per request")
+    concurrency: int = Field(default=8, gt=0, le=256, description="requests at a time")
+    draw: int = Field(default=0, ge=0, description="another number asks for fresh answers")
+    prices: LlmPrices | None = Field(
+        default=None, description="for estimates, reports and `max_cost_usd`"
+    )
+    max_requests: int | None = Field(
+        default=None,
+        gt=0,
+        description="no more requests than this in the whole study; a later run does not remember "
+        "what an earlier one sent without getting an answer to keep",
+    )
+    max_cost_usd: float | None = Field(
+        default=None,
+        gt=0,
+        description="no request that could cost the study more than this; counted as max_requests",
+    )
+
+    @property
+    def server(self) -> str:
+        """Where everything that is asked is sent."""
+        return self.base_url or OPENAI_URL
+
+    def identity(self) -> dict[str, Any]:
+        """Return what can change an answer or what it is said to have cost.
+
+        Not how patiently it is asked, and not the limits: those end a run, they alter nothing.
+        """
+        patience = {"timeout_s", "max_retries", "concurrency", "delivery", "api_key_variable"}
+        limits = {"max_requests", "max_cost_usd"}
+        return self.model_dump(mode="json", exclude=patience | limits)
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_secrets(cls, value: str | None) -> str | None:
+        """Refuse what is no server, or carries a password into manifests and logs."""
+        if value is None:
+            return None
+        url = urlsplit(value)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError("base_url must look like http://localhost:8000/v1")
+        if "@" in url.netloc or url.query:
+            raise ValueError(
+                "base_url must hold no user, password or query: manifests repeat it. Put the key "
+                "into the environment variable that api_key_variable names"
+            )
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        if self.max_cost_usd is not None and (self.prices is None or self.max_tokens is None):
+            raise ValueError(
+                "max_cost_usd needs `prices`, and `max_tokens` so that an answer has a largest cost"
+            )
+        return self

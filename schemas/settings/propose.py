@@ -1,0 +1,134 @@
+"""Settings of the stage `propose`: where candidate concepts come from."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self, get_args
+
+from pydantic import BaseModel, Field, model_validator
+
+Aspect = Literal["appearance", "colour", "pattern", "shape_and_border", "texture", "structures"]
+ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
+"""What a class is asked about, one prompt each, after LaBo (Yang et al., CVPR 2023)."""
+
+
+class Sampling(BaseModel, frozen=True, extra="forbid"):
+    """How often a language model is asked the same: until little new comes."""
+
+    per_round: int = Field(default=1, gt=0, le=20, description="answers a prompt and round")
+    max_rounds: int = Field(default=6, gt=0, le=100, description="then a class is asked no more")
+    min_new_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="a class whose last round had a smaller share of new concepts is asked no more",
+    )
+
+
+class ClassPromptSource(BaseModel, frozen=True, extra="forbid"):
+    """What each class looks like, asked under several aspects (LaBo)."""
+
+    kind: Literal["class_prompts"]
+    asks: ClassVar[bool] = True
+    aspects: tuple[Aspect, ...] = Field(
+        default=ASPECTS, min_length=1, description="the prompts; see tasks/propose/prompts"
+    )
+    concepts_per_answer: int = Field(default=25, gt=0, le=200)
+    sampling: Sampling = Field(default_factory=Sampling)
+
+
+class ContrastSource(BaseModel, frozen=True, extra="forbid"):
+    """What tells one class from another that looks alike."""
+
+    kind: Literal["contrasts"]
+    asks: ClassVar[bool] = True
+    pairs: tuple[tuple[str, str], ...] = Field(
+        default=(), description="class keys; empty: the pairs most alike by their image vectors"
+    )
+    pairs_per_class: int = Field(
+        default=1, gt=0, le=20, description="where pairs are found: nearest other classes each"
+    )
+    concepts_per_answer: int = Field(default=15, gt=0, le=200)
+    sampling: Sampling = Field(default_factory=lambda: Sampling(max_rounds=3))
+
+
+class DocumentSource(BaseModel, frozen=True, extra="forbid"):
+    """What a folder of documents says of the classes, with verbatim quotes (KnoBo)."""
+
+    kind: Literal["documents"]
+    asks: ClassVar[bool] = True
+    folder: Path = Field(description=".txt, .md, .jsonl and .pdf files, subfolders included")
+    retrieval: Literal["bm25", "bm25_and_vectors"] = Field(
+        default="bm25", description="vectors: fused with BM25 by reciprocal rank"
+    )
+    embedding_model: str | None = Field(
+        default=None, description="the model at the study's server that makes the vectors"
+    )
+    chunk_words: int = Field(default=200, ge=20, le=2000, description="longest passage")
+    passages_per_query: int = Field(default=5, gt=0, le=50)
+    concepts_per_answer: int = Field(default=10, gt=0, le=100)
+    max_queries: int = Field(
+        default=40, gt=0, le=10_000, description="a class's name, then accepted concepts"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_model(self) -> Self:
+        if (self.retrieval == "bm25_and_vectors") != (self.embedding_model is not None):
+            raise ValueError("`bm25_and_vectors` needs `embedding_model`, and `bm25` has none")
+        return self
+
+
+class RecordedSource(BaseModel, frozen=True, extra="forbid"):
+    """Answers recorded earlier and kept in a file; labelled as recorded wherever they appear."""
+
+    kind: Literal["recorded"]
+    asks: ClassVar[bool] = False
+    path: Path | None = Field(
+        default=None, description="JSON of recorded answers; empty: the demo's own"
+    )
+
+
+class FileSource(BaseModel, frozen=True, extra="forbid"):
+    """Concepts from a file that somebody published."""
+
+    kind: Literal["file"]
+    asks: ClassVar[bool] = False
+    path: Path = Field(description="the file; relative paths start at the study file")
+    format: Literal["class_to_concepts", "lines", "questions"] = Field(
+        default="class_to_concepts",
+        description="LaBo's JSON `class -> [concept]`; one concept a line; one yes/no question "
+        "a line (KnoBo), turned into a statement",
+    )
+
+
+ProposeSource = Annotated[
+    ClassPromptSource | ContrastSource | DocumentSource | RecordedSource | FileSource,
+    Field(discriminator="kind"),
+]
+
+
+class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
+    """How candidate concepts are found."""
+
+    sources: tuple[ProposeSource, ...] = Field(
+        description="where from, in order; what two sources say is one candidate"
+    )
+    modality: str = Field(
+        default="medical image",
+        description="what the images are, such as dermoscopy; part of the prompts",
+    )
+    max_length: int = Field(
+        default=300, gt=0, description="a longer text is no short statement: kept as a failure"
+    )
+    min_per_class: int = Field(
+        default=1, ge=0, description="a class with fewer candidates fails the stage by name"
+    )
+
+    @model_validator(mode="after")
+    def _from_somewhere(self) -> Self:
+        if not self.sources:
+            raise ValueError("`sources` is empty: candidates must come from somewhere")
+        return self
+
+    @property
+    def asks(self) -> bool:
+        """Whether a language model is asked."""
+        return any(source.asks for source in self.sources)

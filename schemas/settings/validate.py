@@ -1,0 +1,29 @@
+"""Settings of the stage `validate`: what must hold before anything is published."""
+
+from pydantic import BaseModel, Field
+
+
+class ValidationSpec(BaseModel, frozen=True, extra="forbid"):
+    """Thresholds of the gate. Integrity checks (leaks, ids, labels) have none: they must hold."""
+
+    min_images_per_class: int = Field(
+        default=10, ge=1, description="training images a class needs; fewer rejects"
+    )
+    max_class_imbalance: float = Field(
+        default=20,
+        ge=1,
+        description="training images of the largest class over those of the smallest; "
+        "more is a warning",
+    )
+    min_concepts_per_class: int = Field(
+        default=1, ge=1, description="a class for which fewer concepts were picked rejects"
+    )
+    max_concept_characters: int = Field(
+        default=300, ge=3, description="a concept with a longer text rejects"
+    )
+    near_duplicate_cosine: float = Field(
+        default=0.98, gt=0, le=1, description="selected concepts at least this alike reject"
+    )
+    min_score_std: float = Field(
+        default=1e-4, ge=0, description="a concept whose score varies less is constant"
+    )
