@@ -6,7 +6,15 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from curette.schemas.artifact import JsonArtifact
 from curette.schemas.candidates import Origin
-from curette.schemas.settings.select import SelectMethod, method_once_called
+
+SelectMethod = Literal["explained_variance", "labo", "random", "top"]
+_ONCE_CALLED = {"submodular": "labo", "top_discriminability": "top"}
+
+
+def method_once_called(name: object) -> object:
+    """Return what a method of selection is called now."""
+    return _ONCE_CALLED.get(name, name) if isinstance(name, str) else name
+
 
 MOST_SHOWN = 32
 """Concepts of a class that are shown together: people can use no more (Ramaswamy et al. 2023)."""

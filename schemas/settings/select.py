@@ -5,13 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-SelectMethod = Literal["explained_variance", "labo", "random", "top"]
-_ONCE_CALLED = {"submodular": "labo", "top_discriminability": "top"}
-
-
-def method_once_called(name: object) -> object:
-    """Return what a method is called now."""
-    return _ONCE_CALLED.get(name, name) if isinstance(name, str) else name
+from curette.schemas.concepts import SelectMethod, method_once_called
 
 
 class Size(BaseModel, frozen=True, extra="forbid"):
@@ -106,6 +100,12 @@ class SelectSpec(BaseModel, frozen=True, extra="forbid"):
         if self.discriminability_weight == 0 and self.coverage_weight == 0:
             raise ValueError("both weights are 0: every set would be equally good")
         return self
+
+    def at_most(self, class_count: int) -> int:
+        """Return how many concepts can come of it."""
+        if self.size.per_class is not None:
+            return self.size.per_class * class_count
+        return self.size.total or max(self.most, class_count)
 
     def of(self, total: int) -> "SelectSpec":
         """Return the same settings for so many concepts in all."""

@@ -30,11 +30,11 @@ from curette.schemas.images import SPLITS, ClassLabel
 from curette.schemas.priors import Prior
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.probe import ProbeSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.evaluate.questions.few_shots import few_shot_curves
 from curette.tasks.ingest.splits import deal_groups
-from curette.tasks.methods.selection.labo import choose_concepts
+from curette.tasks.methods.selection.choosing import choose_concepts
 from curette.tasks.methods.solvers.head_batch import SHRINKAGES
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.probe.few_shot_heads import train_few_shot_heads
@@ -42,7 +42,7 @@ from tests.benchmarks.measuring import Target, print_rows, timed
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "ph2-clip"
 KEYS, NAMES = ("nevus", "melanoma"), ("Nevus", "Melanoma")
-SELECT, SPEC = SelectSpec(per_class=8), FewShotSpec(seeds=20)
+SELECT, SPEC = SelectSpec(size=Size(per_class=8)), FewShotSpec(seeds=20)
 RESAMPLES, EVERY = 2000, 20
 PROTOCOL = Target("<=", 60)
 CLOSED_FORM: tuple[HeadKind, ...] = ("nearest_mean", "shrinkage_discriminant")

@@ -49,7 +49,7 @@ def test_a_wrong_study_exits_2_with_its_place(
     file = tmp_path / "study.yaml"
     file.write_text(DEMO.read_text().replace("per_class: 10", "per_class: 0"))
     assert main(["run", str(file), "--store", str(tmp_path / "store")]) == 2
-    assert "select.per_class: Input should be greater than 0" in capsys.readouterr().err
+    assert "select.size.per_class: Input should be greater than 0" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
 
 

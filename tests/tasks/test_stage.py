@@ -8,7 +8,7 @@ import pytest
 from curette.schemas.artifact import Ref
 from curette.schemas.machine import Machine
 from curette.schemas.settings.propose import FileSource, ProposeSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.storage.store import ArtifactStore
 from curette.tasks import stage as stage_module
 from curette.tasks.stage import _PACKAGE as PACKAGE
@@ -32,7 +32,7 @@ def test_every_input_counts_but_machine_and_store(tmp_path: Path) -> None:
     key = SELECT.key(base)
     assert SELECT.key(base | {"machine": Machine(batch_size=7, device="cpu")}) == key
     assert SELECT.key(base | {"concepts": Ref("screened", "ac")}) != key
-    assert SELECT.key(base | {"spec": SelectSpec(per_class=11)}) != key
+    assert SELECT.key(base | {"spec": SelectSpec(size=Size(per_class=11))}) != key
     assert SELECT.key(base | {"store": ArtifactStore(tmp_path / "moved")}) == key
     assert Stage(name="probe").key(base) != key
 

@@ -185,9 +185,7 @@ def choose_concepts(
         judge = Judge.of(known.vectors, known.labels, known.groups, len(class_keys), spec.seed)
     if spec.size.enough:
         if judge is None or known is None:
-            raise StudyError(
-                "select.size is `enough`, and these images cannot say how many"
-            )
+            raise StudyError("select.size is `enough`, and these images cannot say how many")
         curve = _curve(judge, candidate_vectors, links, known, spec)
         # At least one of every class, so at least as many as there are classes.
         spec = spec.of(min(max(curve.enough, len(class_keys)), len(candidates)))

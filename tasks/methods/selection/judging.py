@@ -30,6 +30,7 @@ from jaxtyping import Float, Float64, Int, Int64, Shaped
 from curette.tasks.methods.selection.explained_variance import ClassVariance
 from curette.tasks.methods.solvers.head_batch import SHRINKAGES, shrinkage_discriminants
 from curette.tasks.methods.solvers.linear import LinearHead, column_standardisation
+from curette.tasks.methods.threads import one_thread_of_torch
 
 Picks = Int64[np.ndarray, " pick"]
 Choose = Callable[[int], Picks]
@@ -117,8 +118,9 @@ class Judge:
     ) -> Float64[np.ndarray, " image"]:
         """Return the loss of every image; which concepts are asked about may differ by fold."""
         losses = np.zeros(len(self.labels))
-        for fold in range(self.fold.max(initial=-1) + 1):
-            losses[self.parts(fold)[1]] = self.losses_in(fold, concepts(fold))
+        with one_thread_of_torch():
+            for fold in range(self.fold.max(initial=-1) + 1):
+                losses[self.parts(fold)[1]] = self.losses_in(fold, concepts(fold))
         return losses
 
     def mean(self, losses: Float[np.ndarray, " image"]) -> float:
