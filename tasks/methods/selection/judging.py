@@ -37,6 +37,7 @@ Choose = Callable[[int], Picks]
 """From a number of concepts to that many of them, best first."""
 
 FOLDS = 5
+_NOBODY_NOTICES = 1e-3  # of a loss between 0 and 2: else copies would differ from each other
 _SHRINKAGES = (*SHRINKAGES, 0.003, 0.001)
 
 
@@ -48,8 +49,8 @@ class Excess(NamedTuple):
 
     @property
     def measurable(self) -> bool:
-        """Whether it is more than one standard error."""
-        return self.loss > self.standard_error
+        """Whether it is more than one standard error, and more than nobody would notice."""
+        return self.loss > max(self.standard_error, _NOBODY_NOTICES)
 
 
 def fit_discriminant(
