@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, get_args
 
 from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.machine import Machine
-from curette.schemas.study import StageName
 from curette.schemas.validation import ConceptDatasetRejected
+from curette.tasks.stage import runs_by_name, stage_names
 
 if TYPE_CHECKING:  # --help and wrong studies need none of it
     from curette.flows.runs import RunResult
@@ -125,7 +125,7 @@ def explain(given: argparse.Namespace) -> int:
     return DONE
 
 
-def _run_until(stage: StageName, study: "Study", options: "RunOptions") -> "RunResult":
+def _run_until(stage: str, study: "Study", options: "RunOptions") -> "RunResult":
     from rich.console import Console
 
     from curette.flows.display import live_display
@@ -238,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run(command: argparse.ArgumentParser) -> None:
     _add_study(command)
     _add_json(command)
-    stages = get_args(StageName)
+    stages = runs_by_name()
     command.add_argument("--until", choices=stages, metavar="STAGE", help="end after this stage")
     command.add_argument(
         "--refresh",
@@ -247,7 +247,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="STAGE",
-        help=f"repeat these stages even where nothing changed: {', '.join(stages)}",
+        help=f"repeat these stages even where nothing changed: {', '.join(stage_names())}",
     )
     _add_machine(command)
     command.set_defaults(command=run)

@@ -31,69 +31,40 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
 
     Each line is one cached stage; a line that fails is where the next run resumes.
     """
-    run, store, machine = stages.run, stages.store, stages.options.machine
-    llm = study.llm
-    encoder = resolve_precision(study.encoder, machine)
+    run, store, llm = stages.run, stages.store, study.llm
+    encoder = resolve_precision(study.encoder, stages.options.machine)
 
-    dataset = run(ingest_dataset, study.dataset, store, machine)
-    images = run(embed_images, dataset, encoder, machine, store)
-    candidates = run(
-        propose_concepts,
-        dataset,
-        images if needs_images(study.propose) else None,
-        study.propose,
-        llm if study.propose.asks else None,
-        store,
-    )
+    dataset = run(ingest_dataset, study.dataset)
+    images = run(embed_images, dataset, encoder)
+    seen = images if needs_images(study.propose) else None
+    asked = llm if study.propose.asks else None
+    candidates = run(propose_concepts, dataset, seen, study.propose, asked)
     decided = current_decisions(study, store)
     reworded = reworded_texts(store.load(Decisions, decided))
-    embeddings = run(embed_texts, dataset, images, candidates, reworded, encoder, machine, store)
-    screened = run(
-        screen_concepts,
-        dataset,
-        candidates,
-        embeddings,
-        study.screen,
-        llm if study.screen.asks else None,
-        store,
-    )
+    embeddings = run(embed_texts, dataset, images, candidates, reworded, encoder)
+    judge = llm if study.screen.asks else None
+    screened = run(screen_concepts, dataset, candidates, embeddings, study.screen, judge)
     decided = ask_reviewer(study, dataset, screened, decided, store)
-    screened = run(review_concepts, dataset, screened, decided, study.review, store)
-    priors = run(
-        form_priors,
-        dataset,
-        candidates,
-        screened,
-        study.priors,
-        study.propose.modality,
-        llm if study.priors.kind == "llm" else None,
-        store,
-    )
-    concepts = run(select_concepts, dataset, screened, embeddings, study.select, store)
-    index = run(build_index, dataset, concepts, embeddings, study.index, store)
+    reviewed = decided if study.review.mode != "off" else None
+    screened = run(review_concepts, dataset, screened, reviewed)
+    modality = study.propose.modality
+    asked = llm if study.priors.kind == "llm" else None
+    priors = run(form_priors, dataset, candidates, screened, study.priors, modality, asked)
+    concepts = run(select_concepts, dataset, screened, embeddings, study.select)
+    index = run(build_index, dataset, concepts, embeddings, study.index)
     validated = run(
         validate_concept_dataset,
-        dataset,
-        candidates,
-        screened,
-        concepts,
-        priors,
-        embeddings,
-        index,
+        *(dataset, candidates, screened, concepts, priors, embeddings, index),
         study.validation,
-        store,
     )
-    annotations = None
-    if study.annotate and llm:
-        modality = study.propose.modality
-        annotations = run(annotate_reports, validated, study.annotate, modality, llm, store)
+    annotations = stages.run_unless_skipped(
+        annotate_reports, validated, study.annotate, modality, llm
+    )
     return run(
         publish_concept_dataset,
-        study.name,
-        study.description,
+        *(study.name, study.description),
         validated,
         study.publish,
-        store,
         annotations,
     )
 

@@ -29,36 +29,25 @@ from curette.tasks.report.task import write_report
 
 def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:
     """Train heads on a concept dataset, measure them on its test split and tell a person."""
-    run, store = stages.run, stages.store
-
-    guarded = study.evaluate.thresholdout is not None  # then nothing of these would be told
-    few_shots = None
-    if study.few_shots and not guarded:
-        draws = run(draw_few_shots, published, study.select, study.few_shots, store)
-        few_shots = run(train_few_shot_heads, published, draws, study.few_shots, study.probe, store)
-    shift_heads = None
-    if study.shifts and not guarded:
-        shifts = run(restrict_to_shifts, published, study.select, study.shifts, store)
-        shift_heads = run(train_shift_heads, published, shifts, study.probe, store)
-    probe = run(train_probe, published, study.probe, store)
-    heat_maps = None
-    if study.locate and not guarded:
-        machine = stages.options.machine
-        encoder = resolve_precision(study.encoder, machine)
-        heat_maps = run(locate_concepts, published, encoder, study.locate, machine, store)
-    external = () if guarded else take_in_external(study, published, stages)
+    run, optionally = stages.run, stages.run_unless_skipped
+    draws = optionally(draw_few_shots, published, study.select, study.few_shots)
+    few_shots = optionally(train_few_shot_heads, published, draws, study.few_shots, study.probe)
+    splits = optionally(restrict_to_shifts, published, study.select, study.shifts)
+    shifts = optionally(train_shift_heads, published, splits, study.probe)
+    probe = run(train_probe, published, study.probe)
+    encoder = resolve_precision(study.encoder, stages.options.machine)
+    heat_maps = optionally(locate_concepts, published, encoder, study.locate)
     evaluation = run(
         evaluate_probe,
         published,
         probe,
         study.evaluate,
-        store,
         few_shots=few_shots,
-        shifts=shift_heads,
+        shifts=shifts,
         heat_maps=heat_maps,
-        external=external,
+        external=take_in_external(study, published, stages),
     )
-    return run(write_report, published, probe, evaluation, study.report, store)
+    return run(write_report, published, probe, evaluation, study.report)
 
 
 def take_in_external(
@@ -69,18 +58,18 @@ def take_in_external(
     Raises:
         StudyError: naming the dataset that something is wrong with.
     """
-    if not study.external:
+    if not study.external or study.evaluate.thresholdout:  # it would tell more than one may know
         return ()
-    store, machine = stages.store, stages.options.machine
+    store = stages.store
     validated = Ref.parse(store.manifest(published).recipe.inputs["validated"])
     own = store.load(ValidatedConceptDataset, validated).dataset_ref
-    encoder = resolve_precision(study.encoder, machine)
+    encoder = resolve_precision(study.encoder, stages.options.machine)
     taken = []
     for external in study.external:
         run = stages.on(external.name).run
         try:
-            dataset = run(ingest_dataset, external.dataset, store, machine, own)
-            vectors = run(embed_images, dataset, encoder, machine, store)
+            dataset = run(ingest_dataset, external.dataset, own)
+            vectors = run(embed_images, dataset, encoder)
         except StudyError as error:
             raise StudyError(f"the external dataset {external.name}: {error}") from error
         taken.append(

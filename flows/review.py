@@ -25,10 +25,10 @@ from curette.schemas.settings.review import ReviewSpec
 from curette.schemas.study import Study
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
+from curette.tasks.review import STAGE
 from curette.tasks.review.decisions import merge_decisions
 from curette.tasks.review.form import form_fields, open_questions, read_form
 from curette.tasks.review.sheet import read_sheet, write_sheet
-from curette.tasks.review.task import STAGE
 
 RunUntilScreen = Callable[[Study, RunOptions], RunResult]
 _POLL_S = 2  # between two looks at whether the form was sent
@@ -83,7 +83,7 @@ def _load(study: Study, ref: Ref[Decisions] | None, store: ArtifactStore) -> Dec
 
 
 def _save(decisions: Decisions, store: ArtifactStore) -> Ref[Decisions]:
-    return store.save(decisions, STAGE.recipe())
+    return store.save(decisions, STAGE.recipe_of({}))
 
 
 # --- the sheet ----------------------------------------------------------------------------------

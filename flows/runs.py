@@ -14,6 +14,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.report import Report
 from curette.schemas.study import Study
+from curette.tasks.stage import why_skipped
 
 StudyFile = Annotated[str, Field(title="a study file", pattern=r"\.ya?ml$|^[a-z0-9-]+$")]
 StudyChoice = StudyFile | Study
@@ -32,6 +33,10 @@ class RunResult(BaseModel, frozen=True):
 
     study: str
     stages: tuple[StageRecord, ...]
+    given: dict[str, str] = Field(
+        default_factory=dict,
+        description="input -> `kind/digest`, of the stage before which the run was to end",
+    )
     metrics: dict[str, dict[str, MetricValue]] = Field(
         default_factory=dict, description="head -> metric -> number; empty before the evaluation"
     )
@@ -64,12 +69,12 @@ def start(study: Study, options: RunOptions) -> Stages:
     Raises:
         StudyError: the run is to end with a stage that the study skips, so it never would.
     """
-    if options.until and (why := study.skipped.get(options.until)):
+    if options.until and (why := why_skipped(options.until, study)):
         raise StudyError(
             f"the run is to end with the stage {options.until}, which {study.name} skips, since "
             f"{why}. Name another stage, or change the study."
         )
-    return Stages(options)
+    return Stages(study, options)
 
 
 def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None = None) -> RunResult:
@@ -93,6 +98,7 @@ def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None =
     return RunResult(
         study=study.name,
         stages=tuple(stages.records),
+        given={name: str(ref) for name, ref in stages.given.items()},
         metrics=metrics,
         report=report,
         concept_dataset=str(store.path(published)) if published else None,
@@ -100,5 +106,5 @@ def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None =
 
 
 def _made(stages: Iterable[StageRecord]) -> dict[str, Ref[Any]]:
-    refs = [Ref.parse(record.ref) for record in stages if not record.external]
+    refs = [Ref.parse(record.ref) for record in stages if not record.external and not record.run]
     return {ref.kind: ref for ref in refs}

@@ -1,24 +1,40 @@
 """Running stages: what was done before is not done again, and what is broken is mended."""
 
+import inspect
 import json
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, ParamSpec, TypeVar
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from prefect import Task
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from curette.schemas.artifact import Artifact, Ref
 from curette.schemas.machine import Machine
-from curette.schemas.study import StageName
+from curette.schemas.study import Study
 from curette.storage.store import DISK_REMEDIES, ArtifactStore, explained
 from curette.tasks.methods.threads import cores_shared
+from curette.tasks.stage import Workplace, runs_by_name, stage_names, why_skipped
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)
+
+
+def _known(name: str) -> str:
+    if name not in runs_by_name():
+        raise ValueError(f"there is no stage {name}; there are {', '.join(stage_names())}")
+    return runs_by_name()[name]
+
+
+StageName = Annotated[
+    str,
+    AfterValidator(_known),
+    WithJsonSchema({"type": "string", "enum": stage_names()}),  # a list to choose from in the UI
+]
+"""What a stage, or one of its runs, is called: `ingest`."""
 
 
 class RunOptions(BaseModel, frozen=True, extra="forbid"):
@@ -28,6 +44,9 @@ class RunOptions(BaseModel, frozen=True, extra="forbid"):
         default=Path(".curette"), description="folder for everything that is kept between runs"
     )
     until: StageName | None = Field(default=None, description="end the run after this stage")
+    before: StageName | None = Field(
+        default=None, description="end the run before this stage, and tell what it would be given"
+    )
     refresh: tuple[StageName, ...] = Field(
         default=(),
         description="repeat these stages even where nothing changed, on other datasets too",
@@ -41,9 +60,12 @@ DEFAULT_OPTIONS = RunOptions()
 class StageRecord(BaseModel, frozen=True):
     """What became of one stage in one run."""
 
-    name: StageName
+    name: str
     external: str = Field(
         default="", description="the other dataset that it was run on; empty: the study's own"
+    )
+    run: str = Field(
+        default="", description="which of the stage's runs; empty: the one that it is named after"
     )
     state: Literal["ran", "cached"]
     seconds: float
@@ -51,16 +73,16 @@ class StageRecord(BaseModel, frozen=True):
 
     @property
     def title(self) -> str:
-        """The stage, and the dataset where it is not the study's own."""
-        return _title(self.name, self.external)
+        """The stage, and which of its runs, or on which dataset where it is not the study's own."""
+        return _title(self.name, self.external or self.run)
 
 
-def _title(name: str, external: str) -> str:
-    return f"{name} ({external})" if external else name
+def _title(name: str, which: str) -> str:
+    return f"{name} ({which})" if which else name
 
 
 class Reached(Exception):
-    """The stage that the run was to end with is done."""
+    """The stage that the run was to end with is done, or comes next."""
 
 
 @dataclass(frozen=True)
@@ -83,40 +105,59 @@ class Stages:
     from the command line or as a worker, finds them.
     """
 
+    study: Study
     options: RunOptions
     records: list[StageRecord] = field(default_factory=list)
+    given: dict[str, Ref[Any]] = field(default_factory=dict)
+    """What the stage before which the run ended would have been given."""
     external: str = ""
     """The other dataset that they are run on; empty: the study's own."""
+    title: str = ""
+    """Which of a stage's runs; empty: the one that it is named after."""
 
     def on(self, external: str) -> "Stages":
         """Return stages of the same run for another dataset; no run ends with one of these."""
         return replace(self, external=external)
+
+    def titled(self, title: str) -> "Stages":
+        """Return the same for the runs of stages that have this title."""
+        return replace(self, title=title)
 
     @property
     def store(self) -> ArtifactStore:
         """Where the artifacts are."""
         return ArtifactStore(self.options.store.resolve())
 
-    def run(self, stage: Task[P, Ref[A]], *args: P.args, **kwargs: P.kwargs) -> Ref[A]:
+    def run(
+        self, stage: Task[Concatenate[Workplace, P], Ref[A]], *args: P.args, **kwargs: P.kwargs
+    ) -> Ref[A]:
         """Run one stage, or find what it made earlier.
 
         Prefect does not look whether a remembered artifact still exists and is whole; this does,
         and repeats the stage where it is not.
 
         Raises:
-            Reached: this was the last stage wanted.
+            Reached: this was the last stage wanted, or it is the first that is not.
         """
-        name: StageName = stage.name  # type: ignore[assignment] # stages carry stage names
+        name = _title(stage.name, self.title)
+        ending = not self.external
+        if ending and name == self.options.before:
+            bound = inspect.signature(stage.fn).bind(self._workplace, *args, **kwargs)
+            self.given |= {k: v for k, v in bound.arguments.items() if isinstance(v, Ref)}
+            raise Reached
         watcher = stage_watcher.get()
+        title = _title(stage.name, self.external or self.title)
         if watcher:
-            watcher.on_start(_title(name, self.external))
+            watcher.on_start(title)
         start = time.perf_counter()
-        ref, state = self._ask(stage, name in self.options.refresh, *args, **kwargs)
+        anew = not {name, stage.name}.isdisjoint(self.options.refresh)
+        ref, state = self._ask(stage, title, anew, *args, **kwargs)
         if state == "cached" and not self.store.is_whole(ref):
-            ref, state = self._ask(stage, True, *args, **kwargs)
+            ref, state = self._ask(stage, title, True, *args, **kwargs)
         record = StageRecord(
-            name=name,
+            name=stage.name,
             external=self.external,
+            run=self.title,
             state=state,
             seconds=round(time.perf_counter() - start, 3),
             ref=str(ref),
@@ -124,12 +165,35 @@ class Stages:
         self.records.append(record)
         if watcher:
             watcher.on_end(record)
-        if name == self.options.until and not self.external:
+        if ending and name == self.options.until:
             raise Reached
         return ref
 
+    def run_unless_skipped(
+        self,
+        stage: Task[Concatenate[Workplace, ...], Ref[A]],
+        *args: object,
+        **kwargs: object,
+    ) -> Ref[A] | None:
+        """Run one stage as `run` does; None where the study skips it, or what it takes is absent.
+
+        What it takes may be None here and may not be in the stage, so no type check sees these.
+        """
+        if why_skipped(_title(stage.name, self.title), self.study):
+            return None
+        return self.run(stage, *args, **kwargs)
+
+    @property
+    def _workplace(self) -> Workplace:
+        return Workplace(self.store, self.options.machine)
+
     def _ask(
-        self, stage: Task[P, Ref[A]], anew: bool, *args: P.args, **kwargs: P.kwargs
+        self,
+        stage: Task[Concatenate[Workplace, P], Ref[A]],
+        title: str,
+        anew: bool,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> tuple[Ref[A], Literal["ran", "cached"]]:
         answers = self.store.root / "answers"
         with explained(self.store.root):
@@ -138,11 +202,10 @@ class Stages:
         wanted = stage.with_options(
             result_storage=answers,
             refresh_cache=anew,
-            task_run_name=_title(stage.name, self.external) if self.external else None,
+            task_run_name=title if title != stage.name else None,
         )
-        machine = self.options.machine
-        with explained(self.store.root, DISK_REMEDIES), cores_shared(machine):
-            state = wanted(*args, **kwargs, return_state=True)
+        with explained(self.store.root, DISK_REMEDIES), cores_shared(self.options.machine):
+            state = wanted(self._workplace, *args, **kwargs, return_state=True)
             ref: Ref[A] = state.result()
         return ref, "cached" if state.name == "Cached" else "ran"
 

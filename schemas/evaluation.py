@@ -395,6 +395,29 @@ class Interventions(BaseModel, frozen=True):
     curves: tuple[InterventionCurve, ...] = ()
 
 
+class HeadStrategy(BaseModel, frozen=True):
+    """One concept that decides images for one class."""
+
+    class_key: str
+    concept_id: str
+    text: str
+    images: int = Field(description="validation images that it decides")
+    prevalence: Estimate = Field(description="share of the images that are called this class")
+    reliability: Estimate | None = Field(
+        description="share of the images that it decides whose class it is; nothing where the "
+        "images are of too few groups for an interval"
+    )
+    examples: tuple[str, ...] = Field(description="ids of images, those it decides most clearly")
+
+
+class Strategies(BaseModel, frozen=True):
+    """Which concepts decide, for how many validation images, and how often that is right."""
+
+    head: str = ""
+    not_computable: str = ""
+    strategies: tuple[HeadStrategy, ...] = ()
+
+
 class Located(BaseModel, frozen=True):
     """Whether heat lies in the lesion: of concepts that speak for decisions, on these images."""
 
@@ -517,6 +540,7 @@ class Evaluation(_OfTestImages, frozen=True):
         default=ConceptLocation(not_computable="it was not measured yet")
     )
     disagreement: Disagreement
+    strategies: Strategies = Field(default=Strategies(not_computable="it was not measured yet"))
     explanations: tuple[Explanation, ...]
     predictions: tuple[Prediction, ...]
 

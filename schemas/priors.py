@@ -47,6 +47,25 @@ class Prior(BaseModel, frozen=True):
         return {"speaks for": 1, "neutral": 0, "speaks against": -1}[self.answer]
 
 
+class PlantedAnswers(BaseModel, frozen=True):
+    """What a model said of planted classes whose right answer is one and the same."""
+
+    truth: bool = Field(description="the right answer")
+    yes: int
+    no: int
+    asked: int
+
+    @property
+    def right(self) -> int:
+        """Answers that are right."""
+        return self.yes if self.truth else self.no
+
+    def bears(self, least: float) -> bool:
+        """Return whether more than half came, and at least such a share of these is right."""
+        said = self.yes + self.no
+        return 2 * said > self.asked and self.right >= least * said
+
+
 class PriorAgreement(BaseModel, frozen=True):
     """How much repeated answers to one question agree, over all concepts and classes."""
 
@@ -84,6 +103,12 @@ class Priors(JsonArtifact, frozen=True):
     asked: Literal["links", "llm", "file"]
     priors: tuple[Prior, ...]
     agreement: tuple[PriorAgreement, ...] = ()
+    planted: tuple[PlantedAnswers, ...] = Field(
+        default=(), description="what was said of questions whose answers everybody knows"
+    )
+    believed: bool = Field(
+        default=True, description="false: too few planted answers were right; all is neutral"
+    )
     spellings: tuple[ClassSpelling, ...] = ()
     unmatched: tuple[str, ...] = Field(
         default=(), description="concepts of the file that are not in the screened set"

@@ -33,6 +33,9 @@ class LlmResponse(BaseModel, frozen=True):
     text: str
     finish_reason: str = Field(default="stop", description="`length` where it was cut off")
     refusal: str = ""
+    thoughts: str = Field(
+        default="", description="what the model thought, where the server sent nothing else"
+    )
     error: str = Field(
         default="", description="why no answer came at all; not kept, so that it is asked again"
     )

@@ -1,6 +1,6 @@
 """A study: one dataset, one way of finding concepts for it, one way of measuring them."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -22,29 +22,6 @@ from curette.schemas.settings.review import ReviewSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.settings.select import SelectSpec
 from curette.schemas.settings.validate import ValidationSpec
-
-StageName = Literal[
-    "ingest",
-    "embed",
-    "propose",
-    "embed_texts",
-    "screen",
-    "review",
-    "priors",
-    "select",
-    "index",
-    "validate",
-    "annotate",
-    "publish",
-    "few_shots",
-    "few_shot_heads",
-    "shifts",
-    "shift_heads",
-    "probe",
-    "locate",
-    "evaluate",
-    "report",
-]
 
 
 class Study(BaseModel, frozen=True, extra="forbid"):
@@ -103,21 +80,6 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         default_factory=EvaluateSpec, description="how heads are measured"
     )
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
-
-    @property
-    def skipped(self) -> dict[StageName, str]:
-        """Return why each stage that this study does not have is skipped."""
-        told = "" if self.evaluate.thresholdout is None else "`evaluate.thresholdout` is set"
-        skipped: dict[StageName, str] = {}
-        if self.annotate is None:
-            skipped["annotate"] = "`annotate` is not set"
-        if not self.few_shots or told:
-            skipped["few_shots"] = skipped["few_shot_heads"] = told or "`few_shots` is null"
-        if not self.shifts or told:
-            skipped["shifts"] = skipped["shift_heads"] = told or "`shifts` is empty"
-        if self.locate is None or told:
-            skipped["locate"] = told or "`locate` is null"
-        return skipped
 
     @model_validator(mode="after")
     def _encoder_knows_the_images(self) -> Self:

@@ -153,6 +153,21 @@ class ArtifactStore:
         except ValidationError as error:
             raise ArtifactCorrupt(f"{file} is not a manifest: {error}") from None
 
+    def lineage(self, last: Ref[A]) -> Iterator[Manifest]:
+        """Yield the manifests of an artifact and of everything it rests on, first made first."""
+        seen: set[str] = set()
+
+        def visit(ref: Ref[Artifact]) -> Iterator[Manifest]:
+            if str(ref) in seen:
+                return
+            seen.add(str(ref))
+            manifest = self.manifest(ref)
+            for text in manifest.recipe.inputs.values():
+                yield from visit(Ref.parse(text))
+            yield manifest
+
+        yield from visit(last)
+
     def is_whole(self, ref: Ref[A]) -> bool:
         """Return whether the artifact and its parts are there, every byte as it was saved."""
         try:

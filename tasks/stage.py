@@ -1,27 +1,28 @@
-"""A stage's identity: what must be the same for its earlier answer to be this run's answer."""
+"""A stage: how it is declared, and what must be the same for its earlier answer to be this run's.
+
+A stage is a folder. Its `__init__.py` says what it is for and holds its `Stage`; the `task.py`
+beside it holds the one function that runs it, which `@STAGE.task` makes a cached task of Prefect.
+Names on the command line, what a study skips, keys, recipes and the list in the documentation
+follow from these.
+"""
 
 import ast
+import functools
 import hashlib
+import importlib
+import inspect
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
-from prefect.cache_policies import CachePolicy
-from prefect.context import TaskRunContext
 from pydantic import BaseModel
 
 from curette.schemas.artifact import Artifact, Recipe, Ref
@@ -29,44 +30,101 @@ from curette.schemas.machine import Machine
 from curette.schemas.settings.llm import LlmSpec
 from curette.storage.store import ArtifactStore
 
+if TYPE_CHECKING:  # the command line's --help knows the stages without it
+    from prefect import Task
+
+P = ParamSpec("P")
+A = TypeVar("A", bound=Artifact)
+
 _PACKAGE = Path(__file__).parent.parent
 
 
-@dataclass
-class Stage(CachePolicy):
-    """Prefect's cache policy of one stage, and the recipes of what it makes.
+@dataclass(frozen=True)
+class Workplace:
+    """Where a stage works: what it reads from and writes to, and what computes."""
 
-    The key covers the stage's name, the code of its folder and of every schema and shared package
-    it imports (as syntax trees, so that comments, docstrings and layout do not count), its inputs,
-    and the state of every file or folder that an input points to. The machine is left out, and of a
+    store: ArtifactStore
+    machine: Machine = field(default_factory=Machine)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One of the ways in which a study runs a stage; most are run once, and always."""
+
+    title: str = ""
+    """Stands behind the stage's name, in brackets."""
+    only_if: str = ""
+    """The part of the study without which it is skipped."""
+    on_test: bool = False
+    """Skipped behind a reusable holdout: what it leads to tells more of the test than that may."""
+    formerly: str = ""
+    """A name that `--until` and `--refresh` still know."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a study.
+
+    Its key covers its name, the code of its folder and of every schema and shared package that it
+    imports (as syntax trees, so that comments, docstrings and layout do not count), its inputs, and
+    the state of every file or folder that an input points to. The workplace is left out, and of a
     language model its patience and limits: they change how fast an answer comes, not the answer.
 
     Any change of code reruns the stage rather than returning the old answer. That can be eager,
     because what is expensive is kept below the stage, by content: vectors and LLM answers.
     """
 
-    name: str = ""
+    name: str
+    """Its folder's, below `tasks/`."""
+    about: str | None = None
+    """The folder's docstring; its first line is what lists of stages say."""
+    after: str = ""
+    """The stage that it follows in the story."""
+    settings: tuple[str, ...] = ()
+    """The parts of the study that it is given."""
+    makes: str = ""
+    """Kind of the artifact."""
+    runs: tuple[Run, ...] = (Run(),)
     folder: str = ""
-    """Below `tasks/`; empty: as the stage is called."""
+    """Below `tasks/`, where it is not the name's own."""
 
-    def compute_key(
-        self,
-        task_ctx: TaskRunContext,  # noqa: ARG002 - Prefect's signature
-        inputs: dict[str, Any],
-        flow_parameters: dict[str, Any],  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
-    ) -> str:
-        """Return the stage's cache key for these inputs."""
-        return self.key(inputs)
+    @property
+    def summary(self) -> str:
+        """What it is for, in a line."""
+        return (self.about or "").strip().partition("\n")[0].rstrip(".")
 
-    def key(self, inputs: dict[str, Any]) -> str:
-        """Return `<name>-<sha256>` over the code and the inputs without machine and store.
+    def task(
+        self, run: Callable[Concatenate[Workplace, P], Ref[A]]
+    ) -> "Task[Concatenate[Workplace, P], Ref[A]]":
+        """Make a function a cached task, within which `recipe` knows what it was given."""
+        from prefect import task
+
+        signature = inspect.signature(run)
+
+        @functools.wraps(run)
+        def with_inputs(*args: Any, **kwargs: Any) -> Ref[A]:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            token = _inputs.set(bound.arguments)
+            try:
+                return run(*args, **kwargs)
+            finally:
+                _inputs.reset(token)
+
+        return task(
+            name=self.name,
+            cache_key_fn=lambda _, inputs: self.key(inputs),
+            persist_result=True,
+            result_serializer="json",
+        )(cast("Callable[Concatenate[Workplace, P], Ref[A]]", with_inputs))
+
+    def key(self, inputs: Mapping[str, Any]) -> str:
+        """Return `<name>-<sha256>` over the code and the inputs without the workplace.
 
         Answers lie in the store, so another store has none of them; a store that was moved has
         all of them still.
         """
-        left_out = (Machine, ArtifactStore)
-        named = {k: v for k, v in sorted(inputs.items()) if not isinstance(v, left_out)}
+        named = _without_workplace(inputs)
         content = {
             "stage": self.name,
             "code": self.code,
@@ -81,20 +139,105 @@ class Stage(CachePolicy):
         """Digest of the code that decides what the stage makes."""
         return code_digest(self.folder or self.name)
 
-    def recipe(
-        self,
-        spec: BaseModel | dict[str, Any] | None = None,
-        llm: LlmSpec | None = None,
-        **inputs: Ref[Artifact] | None,
-    ) -> Recipe:
-        """Return what goes into the manifest of what this stage makes; absent inputs are not."""
-        settings = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else spec or {}
-        return Recipe(
-            stage=self.name,
-            code=self.code,
-            spec=settings | ({"llm": llm.identity()} if llm else {}),
-            inputs={name: str(ref) for name, ref in inputs.items() if ref},
-        )
+    def recipe(self, **set_apart: Ref[Any] | None) -> Recipe:
+        """Return what goes into the manifest of what the running stage makes: all its inputs.
+
+        Args:
+            set_apart: what the run itself has saved, and the artifact rests on.
+
+        Raises:
+            LookupError: the stage is not running.
+        """
+        return self.recipe_of(_inputs.get() | set_apart)
+
+    def recipe_of(self, inputs: Mapping[str, Any]) -> Recipe:
+        """Return the recipe of these inputs: the same that are in the key; absent ones are not.
+
+        The stage's own settings, `spec`, lie open; everything else under its name.
+        """
+        settings: dict[str, Any] = {}
+        refs: dict[str, str] = {}
+        for name, value in _without_workplace(inputs).items():
+            refs |= {place: str(ref) for place, ref in _refs(name, value)}
+            if value in (None, ()) or isinstance(value, Ref):
+                continue
+            plain = _plain(value)
+            settings |= plain if name == "spec" and isinstance(plain, dict) else {name: plain}
+        return Recipe(stage=self.name, code=self.code, spec=settings, inputs=refs)
+
+
+_inputs: ContextVar[dict[str, Any]] = ContextVar("inputs")
+"""Of the stage that runs."""
+
+
+@cache
+def declared_stages() -> dict[str, Stage]:
+    """Return all stages by their names, in the order of the story; imports no stage's code."""
+    found: list[Stage] = []
+    for task in sorted((_PACKAGE / "tasks").glob("*/*task.py")):
+        package = importlib.import_module(f"curette.tasks.{task.parent.name}")
+        found += [s for s in vars(package).values() if isinstance(s, Stage) and s not in found]
+    following: dict[str, list[Stage]] = {}
+    for stage in found:
+        following.setdefault(stage.after, []).append(stage)
+
+    def story(name: str) -> list[Stage]:
+        branches = [[stage, *story(stage.name)] for stage in following.get(name, [])]
+        return [stage for branch in sorted(branches, key=len) for stage in branch]  # asides first
+
+    return {stage.name: stage for stage in story("")}
+
+
+@cache
+def runs_by_name() -> dict[str, str]:
+    """Return what every name of a stage or of one of its runs stands for, old names included."""
+    names: dict[str, str] = {}
+    for stage in declared_stages().values():
+        names[stage.name] = stage.name
+        for run in stage.runs:
+            title = f"{stage.name} ({run.title})" if run.title else stage.name
+            names |= {title: title} | ({run.formerly: title} if run.formerly else {})
+    return names
+
+
+def stage_names() -> list[str]:
+    """Return the names of all stages and of their runs, in the order of the story."""
+    return list(dict.fromkeys(runs_by_name().values()))
+
+
+def why_skipped(title: str, study: Any) -> str:
+    """Return why a study skips a stage, or one of its runs; empty where it does not.
+
+    Args:
+        title: one of `stage_names()`.
+        study: a `Study`, which stages do not know.
+    """
+    name, _, which = title.removesuffix(")").partition(" (")
+    stage = declared_stages()[name]
+    run = next((run for run in stage.runs if run.title == which), Run())
+    if run.on_test and study.evaluate.thresholdout is not None:
+        return "`evaluate.thresholdout` is set"
+    part = getattr(study, run.only_if) if run.only_if else True
+    if part is None:
+        usual = type(study).model_fields[run.only_if].get_default(call_default_factory=True)
+        return f"`{run.only_if}` is {'not set' if usual is None else 'null'}"
+    return "" if part else f"`{run.only_if}` is empty"
+
+
+def _without_workplace(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in sorted(inputs.items()) if not isinstance(v, Workplace)}
+
+
+def _refs(name: str, value: object) -> Iterator[tuple[str, Ref[Any]]]:
+    """Yield every artifact among an input, with words for its place."""
+    if isinstance(value, Ref):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _refs(f"{name} {getattr(item, 'name', number)}", item)
+    elif is_dataclass(value):
+        for part in fields(value):
+            yield from _refs(f"{name} {part.name}", getattr(value, part.name))
 
 
 @cache
@@ -168,10 +311,10 @@ def _plain(value: object) -> object:
         return value.identity()
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if isinstance(value, Path | Ref):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Path):
-        return str(value)
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     if value is None or isinstance(value, str | int | float | bool):
@@ -219,15 +362,25 @@ def _state(path: Path) -> str:
 # --- what a stage leaves in the Prefect UI ------------------------------------------------------
 
 
+def _in_prefect() -> bool:
+    from prefect.context import TaskRunContext
+
+    return TaskRunContext.get() is not None
+
+
 def leave_table(key: str, rows: list[dict[str, object]], description: str) -> None:
     """Leave a table in the Prefect UI; outside a Prefect run, where nobody looks, do nothing."""
-    if TaskRunContext.get() is not None:
+    if _in_prefect():
+        from prefect.artifacts import create_table_artifact
+
         create_table_artifact(table=rows, key=key, description=description)
 
 
 def leave_markdown(key: str, text: str) -> None:
     """Leave a Markdown page in the Prefect UI; outside a Prefect run do nothing."""
-    if TaskRunContext.get() is not None:
+    if _in_prefect():
+        from prefect.artifacts import create_markdown_artifact
+
         create_markdown_artifact(markdown=text, key=key)
 
 
@@ -245,7 +398,9 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """
     watch = watcher.get() or _nobody
     artifact = None
-    if TaskRunContext.get() is not None:
+    if _in_prefect():
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
         artifact = cast(UUID, create_progress_artifact(progress=0.0, description=description))
     lock = threading.Lock()
     done = 0

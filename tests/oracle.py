@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from curette.schemas.candidates import normal_form
+from curette.tasks.priors.asking import planted_findings
 from curette.tasks.propose.records import DEMO_RECORD, Record
 from curette.tasks.screen.gates.visual import why_not_visual
 from tests.servers import Answer, Behaviour
@@ -71,21 +72,19 @@ def _found(number: int, passage: str) -> dict[str, Any]:
 
 def _judge(prompt: str) -> dict[str, Any]:
     listed = re.findall(r"^(\d+)\. <statement>(.*)</statement>$", prompt, flags=re.MULTILINE)
-    return {
-        "verdicts": [{"number": int(n), "visible": why_not_visual(s) is None} for n, s in listed]
-    }
+    return {n: "no" if why_not_visual(s) else "yes" for n, s in listed}
 
 
 def _believe(prompt: str) -> dict[str, Any]:
     finding = normal_form(_marked(prompt, "finding")[0])
     listed = re.findall(r"^(\d+)\. (.*)$", _marked(prompt, "classes")[0], flags=re.MULTILINE)
+    own = {normal_form(planted): name for planted, name in planted_findings()}
     shows = {
-        int(n): finding in map(normal_form, known_statements().get(name, ())) for n, name in listed
+        n: own.get(finding) == name or finding in map(normal_form, known_statements().get(name, ()))
+        for n, name in listed
     }
-    if '"numbers"' in prompt:
-        return {"numbers": [n for n, yes in shows.items() if yes]}
     against = any(word in prompt for word in ("less", "doubt", "against", "down your list"))
-    return {"answers": [{"number": n, "yes": yes is not against} for n, yes in shows.items()]}
+    return {n: "yes" if yes is not against else "no" for n, yes in shows.items()}
 
 
 def _marked(prompt: str, mark: str) -> list[str]:

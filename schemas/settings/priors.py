@@ -25,6 +25,13 @@ class AskedPriors(BaseModel, frozen=True, extra="forbid"):
         le=1,
         description="share of votes that must agree; with less the answer is neutral",
     )
+    min_planted: float = Field(
+        default=0.75,
+        ge=0,
+        le=1,
+        description="share of planted answers of each kind that must be right; with less every "
+        "prior is neutral",
+    )
 
 
 class FilePriors(BaseModel, frozen=True, extra="forbid"):

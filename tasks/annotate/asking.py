@@ -7,8 +7,8 @@ silence for a denial. Nothing of such an answer is used.
 """
 
 import hashlib
+import json
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,12 @@ from pathlib import Path
 from string import Template
 from typing import Final, Literal
 
-from pydantic import BaseModel, StrictInt, field_validator
-
-from curette.schemas.annotations import ReportAnswer
+from curette.schemas.annotations import ANSWERS, ReportAnswer
 from curette.schemas.llm import RequestForecast, Usage
 from curette.schemas.settings.annotate import AnnotateSpec
 from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
+from curette.tasks.methods.llm.each import Each, each_form
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.methods.llm.tokens import count_tokens
 
@@ -45,44 +44,6 @@ Said = Mapping[str, Mapping[int, ReportAnswer]]
 """Report -> place of a concept -> answer."""
 
 
-class NumberedAnswer(BaseModel, frozen=True):
-    """What the report says of one statement of the list."""
-
-    number: StrictInt
-    answer: ReportAnswer
-
-    @field_validator("answer", mode="before")
-    @classmethod
-    def _as_a_server_without_schemas_may_write_it(cls, value: object) -> object:
-        """Let `Not_mentioned` stand for what it plainly means."""
-        return (
-            " ".join(re.findall(r"[a-z]+", value.casefold())) if isinstance(value, str) else value
-        )
-
-
-class NumberedAnswers(BaseModel, frozen=True):
-    """One answer for each statement of the list."""
-
-    answers: tuple[NumberedAnswer, ...]
-
-
-def _from_text(text: str) -> NumberedAnswers | None:
-    """Read lines such as `3. present`, from servers that know no JSON."""
-    line = r"^\W*(\d+)\W+(present|absent|not[ _-]mentioned)\b"
-    said = re.findall(line, text.casefold(), re.MULTILINE)
-    found = [{"number": int(number), "answer": word} for number, word in said]
-    return NumberedAnswers.model_validate({"answers": found}) if found else None
-
-
-FORM: Final = AnswerForm(
-    name="report_answers",
-    model=NumberedAnswers,
-    example='{"answers": [{"number": 1, "answer": "present"}, {"number": 2, "answer": "absent"}, '
-    '{"number": 3, "answer": "not mentioned"}]}',
-    from_text=_from_text,
-)
-
-
 @dataclass(frozen=True)
 class Inquiry:
     """One request: a report and some concepts, in the order of its list."""
@@ -97,7 +58,7 @@ class Inquiry:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one answer says: place of a concept -> answer. What it leaves out is not here."""
+    """What one answer says: place of a concept -> answer; nothing where it cannot be used."""
 
     answers: Mapping[int, ReportAnswer]
     problem: str = ""
@@ -210,7 +171,7 @@ def read_reports(
         StudyError: the server refuses or fails, or the study's budget is spent. What the server
             says is not in it, since that may repeat a report.
     """
-    questions = [Question(i.prompt, FORM) for i in inquiries]
+    questions = [Question(i.prompt, answers_form(len(i.listed))) for i in inquiries]
     answered = ask(questions, llm, answers, spent, advance, secrecy="confidential")
     models = Counter(a.response.model or llm.model for a in answered)
     return Outcome(
@@ -221,35 +182,27 @@ def read_reports(
     )
 
 
+def answers_form(count: int) -> AnswerForm[Each]:
+    """Return the form of answers about so many statements."""
+    return each_form("report_answers", count, ANSWERS)
+
+
 def read_answers(
-    answers: NumberedAnswers,
-    listed: Sequence[int | None],
-    not_mentioned: Literal["unknown", "absent"],
+    answers: Each, listed: Sequence[int | None], not_mentioned: Literal["unknown", "absent"]
 ) -> Reading:
     """Return what an answer says of each concept, or why nothing of it can be used.
 
-    Numbers that are not in the list or stand twice say that the model has lost count. Where a
-    report's silence is taken for absence, the planted statement may be called absent.
+    Where a report's silence is taken for absence, the planted statement may be called absent.
     """
-    numbers = Counter(a.number for a in answers.answers)
-    if strange := sorted(n for n in numbers if not 1 <= n <= len(listed)):
-        problem = f"the answer names statement {strange[0]}, and there are 1 to {len(listed)}"
-        return Reading({}, problem)
-    if twice := sorted(n for n, count in numbers.items() if count > 1):
-        return Reading({}, f"the answer names statement {twice[0]} twice")
-    said = {listed[a.number - 1]: a.answer for a in answers.answers}
-    planted = said.pop(None, None)
-    if planted is None:
-        return Reading({}, "the answer passes over the statement that no report makes")
+    said: dict[int | None, ReportAnswer] = {}
+    for number, word in answers.words.items():
+        said[listed[number - 1]] = word  # type: ignore[assignment] # the form knows no other words
+    planted = said.pop(None)
     if planted == "present" or (planted == "absent" and not_mentioned == "unknown"):
         return Reading(
             {}, f"the answer calls {planted} what no report says, so it does not go by the report"
         )
-    left_out = len(listed) - 1 - len(said)
-    return Reading(
-        {place: answer for place, answer in said.items() if place is not None},
-        f"{left_out} of {len(listed) - 1} statements left out" if left_out else "",
-    )
+    return Reading({place: answer for place, answer in said.items() if place is not None})
 
 
 def count_drawn(reports: int, spec: AnnotateSpec) -> int:
@@ -278,9 +231,7 @@ def forecast_annotating(
         for report in sent[:_COUNTED_REPORTS]
         for inquiry in write_inquiries(report, usual, "first", spec, modality)
     ]
-    answer = NumberedAnswers(
-        answers=tuple(NumberedAnswer(number=n, answer="not mentioned") for n in range(1, size + 2))
-    )
+    answer = json.dumps({str(n): "not mentioned" for n in range(1, size + 2)})
     groups = _groups(concepts_at_most, spec)
     drawn = count_drawn(len(sent), spec)
     return RequestForecast(
@@ -289,7 +240,7 @@ def forecast_annotating(
         most=sum(len(sent) + min(len(sent), drawn + 2 * FEWEST_OF_EACH * len(g)) for g in groups),
         stored=None,
         prompt_tokens_each=sum(counted) / len(counted) if counted else 0.0,
-        completion_tokens_each=float(count_tokens(answer.model_dump_json(), llm.model)),
+        completion_tokens_each=float(count_tokens(answer, llm.model)),
         note=f"{len(sent):,} different reports, some asked about twice; depends on how many "
         "concepts are selected, and on how many reports must be asked about again to have enough "
         "that mention each",
@@ -315,7 +266,7 @@ def _prompt(report: str, statements: Sequence[str], turn: Turn, modality: str) -
             for number, text in enumerate(statements, start=1)
         ),
         question=first if turn == "first" else second,
-        example=FORM.example,
+        example=answers_form(len(statements)).example,
     )
 
 
@@ -324,7 +275,7 @@ def _read(name: str) -> str:
     return (_PROMPTS / f"{name}.md").read_text(encoding="utf-8")
 
 
-def _reading(answered: Answered[NumberedAnswers], inquiry: Inquiry, spec: AnnotateSpec) -> Reading:
+def _reading(answered: Answered[Each], inquiry: Inquiry, spec: AnnotateSpec) -> Reading:
     if answered.answer is None:
         return Reading({}, answered.problem)
     return read_answers(answered.answer, inquiry.listed, spec.not_mentioned)

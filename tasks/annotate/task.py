@@ -1,7 +1,5 @@
 """The stage `annotate`: what a language model reads in the images' reports. Nothing else does."""
 
-from prefect import task
-
 from curette.schemas.annotations import AnnotatedConcept, AnnotationFacts, Annotations
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
@@ -13,20 +11,18 @@ from curette.schemas.settings.annotate import AnnotateSpec
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.responses import ResponseShelf
-from curette.storage.store import ArtifactStore
+from curette.tasks.annotate import STAGE
 from curette.tasks.annotate.annotations import ReadingPlan, annotate
-from curette.tasks.stage import Stage, leave_table, progress
-
-STAGE = Stage(name="annotate")
+from curette.tasks.stage import Workplace, leave_table, progress
 
 
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def annotate_reports(
+    at: Workplace,
     validated: Ref[ValidatedConceptDataset],
     spec: AnnotateSpec,
     modality: str,
     llm: LlmSpec,
-    store: ArtifactStore,
 ) -> Ref[Annotations]:
     """Find out what every report says of every selected concept; nothing is asked twice.
 
@@ -37,20 +33,20 @@ def annotate_reports(
     """
     if why := spec.why_not_sent(llm):
         raise StudyError(f"annotate: {why}.")
-    passed = store.load(ValidatedConceptDataset, validated)
-    dataset = store.load(ImageDataset, passed.dataset_ref)
+    passed = at.store.load(ValidatedConceptDataset, validated)
+    dataset = at.store.load(ImageDataset, passed.dataset_ref)
     if dataset.reports is None:
         raise StudyError("annotate: the images have no reports; name `dataset.report_column`.")
-    screened = store.load(ScreenedSet, passed.screened_ref)
-    spent = store.load(CandidateSet, passed.candidates_ref).usage + screened.usage
-    spent += store.load(Priors, passed.priors_ref).usage
-    concepts = store.load(ConceptSet, passed.concepts_ref).concepts
-    reports = store.load(Reports, dataset.reports)
+    screened = at.store.load(ScreenedSet, passed.screened_ref)
+    spent = at.store.load(CandidateSet, passed.candidates_ref).usage + screened.usage
+    spent += at.store.load(Priors, passed.priors_ref).usage
+    concepts = at.store.load(ConceptSet, passed.concepts_ref).concepts
+    reports = at.store.load(Reports, dataset.reports)
     plan = ReadingPlan.of(dataset, reports, concepts, spec, modality)
-    shelf = ResponseShelf(store.root)
+    shelf = ResponseShelf(at.store.root)
     made = annotate(plan, screened.labelled, spec, llm, shelf, spent, progress)
     leave_table("annotations", [_row(c) for c in made.facts.concepts], _summary(made.facts))
-    return store.save(made, STAGE.recipe(spec, llm, validated=validated))
+    return at.store.save(made, STAGE.recipe())
 
 
 def _row(concept: AnnotatedConcept) -> dict[str, object]:

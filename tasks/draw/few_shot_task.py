@@ -3,35 +3,28 @@
 Each draw selects concepts for itself.
 """
 
-from prefect import task
-
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.few_shots import FewShotDraws
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.select import SelectSpec
-from curette.storage.store import ArtifactStore
-from curette.tasks.stage import Stage, leave_table
-
-STAGE = Stage(name="few_shots", folder="draw")
+from curette.tasks.draw import FEW_SHOTS as STAGE
+from curette.tasks.stage import Workplace, leave_table
 
 
-@task(
-    name=STAGE.name,
-    cache_policy=STAGE,
-    persist_result=True,
-    result_serializer="json",
-)
+@STAGE.task
 def draw_few_shots(
-    published: Ref[ConceptDataset], select: SelectSpec, spec: FewShotSpec, store: ArtifactStore
+    at: Workplace,
+    published: Ref[ConceptDataset],
+    select: SelectSpec,
+    spec: FewShotSpec,
 ) -> Ref[FewShotDraws]:
     """Draw few training images again and again; each draw chooses its concepts by itself."""
     from curette.tasks.draw.few_shots import draw_few_shots
 
-    drawn = draw_few_shots(store.load(ConceptDataset, published), select, spec)
+    drawn = draw_few_shots(at.store.load(ConceptDataset, published), select, spec)
     leave_table("few-shot-draws", _draw_rows(drawn), "Few-shot draws and the concepts of each.")
-    settings = spec.model_dump(mode="json") | {"select": select.model_dump(mode="json")}
-    return store.save(drawn, STAGE.recipe(settings, published=published))
+    return at.store.save(drawn, STAGE.recipe())
 
 
 def _draw_rows(drawn: FewShotDraws) -> list[dict[str, object]]:

@@ -1,35 +1,27 @@
 """The stage `shifts`: a published dataset in, what each shift trains on out."""
 
-from prefect import task
-
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.settings.draw import ShiftSpec
 from curette.schemas.settings.select import SelectSpec
 from curette.schemas.shifts import ShiftSplits
-from curette.storage.store import ArtifactStore
-from curette.tasks.stage import Stage, leave_table
-
-STAGE = Stage(name="shifts", folder="draw")
+from curette.tasks.draw import SHIFTS as STAGE
+from curette.tasks.stage import Workplace, leave_table
 
 
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def restrict_to_shifts(
+    at: Workplace,
     published: Ref[ConceptDataset],
     select: SelectSpec,
     shifts: tuple[ShiftSpec, ...],
-    store: ArtifactStore,
 ) -> Ref[ShiftSplits]:
     """Choose each shift's training and validation images, and its concepts by them alone."""
     from curette.tasks.draw.shifts import restrict_to_shifts
 
-    made = restrict_to_shifts(store.load(ConceptDataset, published), select, shifts)
+    made = restrict_to_shifts(at.store.load(ConceptDataset, published), select, shifts)
     leave_table("shifts", _rows(made), "What each shift trains and chooses on.")
-    settings = {
-        "select": select.model_dump(mode="json"),
-        "shifts": [s.model_dump(mode="json") for s in shifts],
-    }
-    return store.save(made, STAGE.recipe(settings, published=published))
+    return at.store.save(made, STAGE.recipe())
 
 
 def _rows(made: ShiftSplits) -> list[dict[str, object]]:

@@ -6,8 +6,6 @@ apart in words, is in their vectors.
 
 from pathlib import Path
 
-from prefect import task
-
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
@@ -22,47 +20,36 @@ from curette.schemas.settings.encoder import (
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.store import ArtifactStore
 from curette.storage.vectors import VectorShelf
-from curette.tasks.stage import Stage, leave_markdown, leave_table, progress
-
-IMAGES_STAGE = Stage(name="embed")
-TEXTS_STAGE = Stage(name="embed_texts", folder="embed")
+from curette.tasks.embed import IMAGES_STAGE, TEXTS_STAGE
+from curette.tasks.stage import Workplace, leave_markdown, leave_table, progress
 
 
-@task(
-    name=IMAGES_STAGE.name,
-    cache_policy=IMAGES_STAGE,
-    persist_result=True,
-    result_serializer="json",
-)
+@IMAGES_STAGE.task
 def embed_images(
-    dataset: Ref[ImageDataset], spec: EncoderSpec, machine: Machine, store: ArtifactStore
+    at: Workplace,
+    dataset: Ref[ImageDataset],
+    spec: EncoderSpec,
 ) -> Ref[ImageEmbeddings]:
     """Embed a dataset's images."""
-    images = store.load(ImageDataset, dataset)
+    images = at.store.load(ImageDataset, dataset)
     if isinstance(spec, PrecomputedEncoder):
         from curette.tasks.embed.precomputed import look_up_images
 
         vectors = look_up_images(spec, images)
     else:
-        vectors = _encode_images(images, spec, machine, store)
+        vectors = _encode_images(images, spec, at.machine, at.store)
     _leave_note("image-embeddings", "images", vectors)
-    return store.save(vectors, IMAGES_STAGE.recipe(spec, dataset=dataset))
+    return at.store.save(vectors, IMAGES_STAGE.recipe())
 
 
-@task(
-    name=TEXTS_STAGE.name,
-    cache_policy=TEXTS_STAGE,
-    persist_result=True,
-    result_serializer="json",
-)
+@TEXTS_STAGE.task
 def embed_texts(
+    at: Workplace,
     dataset: Ref[ImageDataset],
     images: Ref[ImageEmbeddings],
     candidates: Ref[CandidateSet],
     reworded: tuple[str, ...],
     spec: EncoderSpec,
-    machine: Machine,
-    store: ArtifactStore,
 ) -> Ref[StudyEmbeddings]:
     """Embed the candidates' texts, those that a reviewer reworded, and the classes' names.
 
@@ -71,8 +58,10 @@ def embed_texts(
     Raises:
         StudyError: the encoder changed after the images were embedded.
     """
-    proposed = [c.text for c in store.load(CandidateSet, candidates).candidates]
-    prompts = tuple(class_prompt(spec, c.name) for c in store.load(ImageDataset, dataset).classes)
+    proposed = [c.text for c in at.store.load(CandidateSet, candidates).candidates]
+    prompts = tuple(
+        class_prompt(spec, c.name) for c in at.store.load(ImageDataset, dataset).classes
+    )
     if isinstance(spec, PrecomputedEncoder):
         from curette.tasks.embed.precomputed import has_texts, look_up_texts
 
@@ -81,22 +70,22 @@ def embed_texts(
         vectors = look_up_texts(spec, texts)
     else:
         texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
-        vectors = _encode_texts(texts, spec, machine, store)
-    encoder = store.load(ImageEmbeddings, images).encoder
+        vectors = _encode_texts(texts, spec, at.machine, at.store)
+    encoder = at.store.load(ImageEmbeddings, images).encoder
     if vectors.encoder != encoder:
         raise StudyError(
             f"the encoder {encoder.name} changed after the images were embedded with it. Run the "
             "study again."
         )
     _leave_note("text-embeddings", "texts", vectors)
-    recipe = TEXTS_STAGE.recipe(spec, dataset=dataset, images=images, candidates=candidates)
+    recipe = TEXTS_STAGE.recipe()
     study = StudyEmbeddings(
         encoder=encoder,
         images=images.digest,
-        texts=store.save(vectors, recipe).digest,
+        texts=at.store.save(vectors, recipe).digest,
         class_prompts=prompts,
     )
-    return store.save(study, recipe)
+    return at.store.save(study, recipe)
 
 
 def _encode_images(

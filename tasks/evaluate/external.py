@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Float32, Int
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
@@ -15,11 +15,9 @@ from curette.schemas.external import ExternalImages
 from curette.schemas.images import ImageDataset, Split, TestLabels
 from curette.schemas.shifts import DatasetShift, ShiftPart, ShiftPartName, ShiftPlan
 from curette.tasks.evaluate.images import ExaminedImages
+from curette.tasks.methods.alike.pairs import is_near
 
 OWN = "own"
-_ROUNDING = 1e-6
-"""What float32 may take from the inner product of two equal unit vectors."""
-_BLOCK = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +74,7 @@ def describe_external(
             synthetic=dataset.synthetic,
             rejected=dict(Counter(r.reason for r in dataset.rejected)),
             near_copies=int(
-                near_copies(of_images, published.vectors, given.near_duplicate_cosine).sum()
+                is_near(published.vectors, of_images, given.near_duplicate_cosine).sum()
             ),
             near_copy_cosine=given.near_duplicate_cosine,
             pretraining_covers=given.pretraining_covers,
@@ -85,25 +83,6 @@ def describe_external(
         groups=tuple(dataset.images["group"]),
         vectors=of_images,
     )
-
-
-def near_copies(
-    vectors: Float32[np.ndarray, "image dim"],
-    known: Float32[np.ndarray, "row dim"],
-    min_cosine: float,
-) -> Bool[np.ndarray, " image"]:
-    """Return which images have a cosine of at least `min_cosine` with some known one.
-
-    Args:
-        vectors: of unit length.
-        known: likewise.
-        min_cosine: in (0, 1].
-    """
-    found = np.zeros(len(vectors), dtype=bool)
-    for start in range(0, len(vectors), _BLOCK):
-        cosine = vectors[start : start + _BLOCK] @ known.T
-        found[start : start + _BLOCK] = cosine.max(1, initial=-1) >= min_cosine - _ROUNDING
-    return found
 
 
 def join_external(

@@ -3,10 +3,9 @@
 import hashlib
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from prefect import task
 
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
@@ -21,20 +20,19 @@ from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.shifts import ShiftHeads, ShiftTables
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
-from curette.tasks.stage import Stage, leave_table
+from curette.tasks.evaluate import STAGE
+from curette.tasks.stage import Workplace, leave_table
 
 if TYPE_CHECKING:  # cached runs need none of it
     from curette.tasks.evaluate.external import ExternalTest, OtherImages
 
-STAGE = Stage(name="evaluate")
 
-
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def evaluate_probe(
+    at: Workplace,
     published: Ref[ConceptDataset],
     probe: Ref[Probe],
     spec: EvaluateSpec,
-    store: ArtifactStore,
     *,
     few_shots: Ref[FewShotHeads] | None = None,
     shifts: Ref[ShiftHeads] | None = None,
@@ -49,11 +47,11 @@ def evaluate_probe(
     from curette.tasks.evaluate.exam import check_askable
     from curette.tasks.evaluate.guarded import evaluate_through_holdout
 
-    dataset = store.load(ConceptDataset, published)
-    heads = store.load(Probe, probe)
-    few = store.load(FewShotHeads, few_shots) if few_shots else None
-    shifted = store.load(ShiftHeads, shifts) if shifts else None
-    maps = store.load(HeatMaps, heat_maps) if heat_maps else None
+    dataset = at.store.load(ConceptDataset, published)
+    heads = at.store.load(Probe, probe)
+    few = at.store.load(FewShotHeads, few_shots) if few_shots else None
+    shifted = at.store.load(ShiftHeads, shifts) if shifts else None
+    maps = at.store.load(HeatMaps, heat_maps) if heat_maps else None
     # What a holdout keeps, no other setting can change, so asking it so would be the same question.
     # Heat maps are left out: what is told of them needs no class label.
     others_ref = tuple((e.dataset, e.vectors) for e in external)
@@ -61,32 +59,22 @@ def evaluate_probe(
     asked = _digest_of((published, probe, spec.thresholdout or extras))
     check_askable(dataset, spec)
     external = () if spec.thresholdout else external  # it would tell more of the test than one may
-    others = tuple(_describe(dataset, e, store) for e in external)
+    others = tuple(_describe(dataset, e, at.store) for e in external)
     own = dataset.images.iloc[dataset.rows("test")]
-    earlier = _record_look(dataset.test_labels_ref, own, dataset, heads, asked, spec, store)
-    labels = store.load(TestLabels, dataset.test_labels_ref)
-    inputs: dict[str, Any] = {f"external {e.name}": e.vectors for e in external}
-    recipe = STAGE.recipe(
-        spec,
-        published=published,
-        probe=probe,
-        few_shots=few_shots,
-        shifts=shifts,
-        heat_maps=heat_maps,
-        **inputs,
-    )
+    earlier = _record_look(dataset.test_labels_ref, own, dataset, heads, asked, spec, at.store)
+    labels = at.store.load(TestLabels, dataset.test_labels_ref)
     if spec.thresholdout:
         ask = partial(
             evaluate_through_holdout,
             *(dataset, heads, labels, spec, spec.thresholdout, asked, earlier),
         )
-        digest = _digest(dataset.test_labels_ref, store)
-        guarded = TestLedger(store.root).charge(digest, asked, ask)
+        digest = _digest(dataset.test_labels_ref, at.store)
+        guarded = TestLedger(at.store.root).charge(digest, asked, ask)
         leave_table("metrics", _answers(guarded), _about_holdout(guarded))
-        return store.save(guarded, recipe)
+        return at.store.save(guarded, STAGE.recipe())
     asked_elsewhere = (published, probe, spec.model_dump_json())
     read = tuple(
-        _read_external(other, e, dataset, heads, asked_elsewhere, spec, store)
+        _read_external(other, e, dataset, heads, asked_elsewhere, spec, at.store)
         for other, e in zip(others, external, strict=True)
     )
     evaluation = evaluate_heads(
@@ -103,7 +91,7 @@ def evaluate_probe(
     leave_table("metrics", _rows(evaluation), _about(evaluation))
     if evaluation.shifts:
         leave_table("shift-metrics", _shift_rows(evaluation.shifts), "In and out of domain.")
-    return store.save(evaluation, recipe)
+    return at.store.save(evaluation, STAGE.recipe())
 
 
 def _describe(

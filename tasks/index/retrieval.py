@@ -7,9 +7,10 @@ from curette.schemas.concepts import ConceptSet
 from curette.schemas.images import SPLITS, ImageDataset
 from curette.schemas.index import ConceptIndex, DuplicateCluster, Duplicates, Hit, LookAlike
 from curette.schemas.settings.index import IndexSpec
-from curette.tasks.index.duplicates import find_pairs, stars
 from curette.tasks.index.faiss_index import build_flat, search_exactly, serialise
 from curette.tasks.index.image_index import build_image_index
+from curette.tasks.methods.alike.pairs import find_pairs
+from curette.tasks.methods.alike.stars import stars
 
 
 def index_vectors(

@@ -1,43 +1,38 @@
 """The stage `index`: FAISS over images and concepts, and what is looked up in it."""
 
-from prefect import task
-
 from curette.schemas.artifact import Ref
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.settings.index import IndexSpec
-from curette.storage.store import ArtifactStore
-from curette.tasks.stage import Stage, leave_table
-
-STAGE = Stage(name="index")
+from curette.tasks.index import STAGE
+from curette.tasks.stage import Workplace, leave_table
 
 
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def build_index(
+    at: Workplace,
     dataset: Ref[ImageDataset],
     concepts: Ref[ConceptSet],
     embeddings: Ref[StudyEmbeddings],
     spec: IndexSpec,
-    store: ArtifactStore,
 ) -> Ref[ConceptIndex]:
     """Index images and concepts; find each concept's images and the images that repeat."""
     from curette.tasks.index.retrieval import index_vectors
 
-    images = store.load(ImageDataset, dataset)
-    chosen = store.load(ConceptSet, concepts)
-    vectors = store.load(StudyEmbeddings, embeddings)
+    images = at.store.load(ImageDataset, dataset)
+    chosen = at.store.load(ConceptSet, concepts)
+    vectors = at.store.load(StudyEmbeddings, embeddings)
     index = index_vectors(
         images,
         chosen,
-        store.load(ImageEmbeddings, vectors.images_ref).take(list(images.images["image_id"])),
-        store.load(TextEmbeddings, vectors.texts_ref).take(chosen.texts),
+        at.store.load(ImageEmbeddings, vectors.images_ref).take(list(images.images["image_id"])),
+        at.store.load(TextEmbeddings, vectors.texts_ref).take(chosen.texts),
         spec,
     )
     leave_table("top-images", _rows(chosen, index), _summary(index))
-    recipe = STAGE.recipe(spec, dataset=dataset, concepts=concepts, embeddings=embeddings)
-    return store.save(index, recipe)
+    return at.store.save(index, STAGE.recipe())
 
 
 def _rows(concepts: ConceptSet, index: ConceptIndex) -> list[dict[str, object]]:

@@ -1,46 +1,42 @@
 """The stage `ingest`: read the source, check every image, set the test labels apart."""
 
-from prefect import task
-
 from curette.schemas.artifact import Ref
 from curette.schemas.images import ImageDataset, Rejection
-from curette.schemas.machine import Machine
 from curette.schemas.settings.ingest import DatasetSpec
 from curette.storage.images import ImageShelf
-from curette.storage.store import ArtifactStore, workshop
+from curette.storage.store import workshop
+from curette.tasks.ingest import STAGE
 from curette.tasks.ingest.claims import TooManyRejected
 from curette.tasks.ingest.dataset import read_dataset
 from curette.tasks.methods.threads import usual_threads
-from curette.tasks.stage import Stage, leave_table, progress
+from curette.tasks.stage import Workplace, leave_table, progress
 
-STAGE = Stage(name="ingest")
 _SHOWN_REJECTIONS = 1000
 
 
-@task(name="ingest", cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def ingest_dataset(
+    at: Workplace,
     spec: DatasetSpec,
-    store: ArtifactStore,
-    machine: Machine,
     beside: Ref[ImageDataset] | None = None,
 ) -> Ref[ImageDataset]:
     """Read a labelled image dataset; keep its test labels, and reports, apart.
 
     Beside the study's own images another dataset is read: all of it is test.
     """
-    workers = usual_threads() if machine.workers is None else machine.workers
-    keep = ImageShelf(store.root).put
-    own = store.load(ImageDataset, beside) if beside else None
+    workers = usual_threads() if at.machine.workers is None else at.machine.workers
+    keep = ImageShelf(at.store.root).put
+    own = at.store.load(ImageDataset, beside) if beside else None
     try:
-        with workshop(store.root, "datasets") as bench:
+        with workshop(at.store.root, "datasets") as bench:
             labelled = read_dataset(spec, bench, keep, workers, progress, own)
         labelled = labelled.without_classes_in_ids(spec.labels)
     except TooManyRejected as error:
         _leave_rejections(error.rejected)
         raise
-    recipe = STAGE.recipe(spec, beside=beside)
-    held_out = store.save(labelled.test_labels(), recipe)
-    reports = store.save(labelled.reports, recipe) if labelled.reports else None
+    recipe = STAGE.recipe()
+    held_out = at.store.save(labelled.test_labels(), recipe)
+    reports = at.store.save(labelled.reports, recipe) if labelled.reports else None
     dataset = labelled.set_apart(held_out, reports)
     _leave_rejections(dataset.rejected)
     counts = dataset.class_counts
@@ -49,8 +45,7 @@ def ingest_dataset(
         [{"class": c.name, "key": c.key, **counts[c.key]} for c in dataset.classes],
         f"{len(dataset):,} images of {dataset.source}. " + " ".join(dataset.notes),
     )
-    recipe = STAGE.recipe(spec, beside=beside, test_labels=held_out, reports=reports)
-    return store.save(dataset, recipe)
+    return at.store.save(dataset, STAGE.recipe(test_labels=held_out, reports=reports))
 
 
 def _leave_rejections(rejected: tuple[Rejection, ...]) -> None:

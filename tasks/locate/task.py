@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from prefect import task
-
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heat_maps import HeatMaps
@@ -14,23 +12,21 @@ from curette.schemas.settings.locate import LocateSpec
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.store import ArtifactStore
-from curette.tasks.stage import Stage, leave_markdown, progress
+from curette.tasks.locate import STAGE
+from curette.tasks.stage import Workplace, leave_markdown, progress
 
-STAGE = Stage(name="locate")
 
-
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def locate_concepts(
+    at: Workplace,
     published: Ref[ConceptDataset],
     encoder: EncoderSpec,
     spec: LocateSpec,
-    machine: Machine,
-    store: ArtifactStore,
 ) -> Ref[HeatMaps]:
     """Make heat maps of the selected concepts, or say why there can be none."""
-    maps = _maps(store.load(ConceptDataset, published), encoder, spec, machine, store)
+    maps = _maps(at.store.load(ConceptDataset, published), encoder, spec, at.machine, at.store)
     _leave_note(maps)
-    return store.save(maps, STAGE.recipe(spec, published=published))
+    return at.store.save(maps, STAGE.recipe())
 
 
 def _maps(

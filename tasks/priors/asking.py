@@ -6,8 +6,11 @@ of who proposed it, which classes does it fit? Yes or no and no grades: weak jud
 answers apart, but not five.
 """
 
+import csv
+import json
+import math
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,15 +18,14 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from pydantic import BaseModel, StrictInt
-
 from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import RequestForecast, Usage
-from curette.schemas.priors import QUESTIONS, PriorQuestion, Votes
+from curette.schemas.priors import QUESTIONS, PlantedAnswers, PriorQuestion, Votes
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.priors import AskedPriors, PriorSpec
-from curette.tasks.methods.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
+from curette.tasks.methods.llm.asking import AnswerForm, Answers, Question, ask, usage_of
+from curette.tasks.methods.llm.each import Each, each_form
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.methods.llm.tokens import count_tokens
 
@@ -32,41 +34,11 @@ _LONGEST: Final = 300
 """Characters of a name or statement that go into a prompt."""
 
 
-class Verdict(BaseModel, frozen=True):
-    """The answer about one class."""
-
-    number: StrictInt
-    yes: bool
-
-
-class Verdicts(BaseModel, frozen=True):
-    """One answer for each class of the list."""
-
-    answers: tuple[Verdict, ...]
-
-
-class FittingClasses(BaseModel, frozen=True):
-    """The numbers of the classes that fit."""
-
-    numbers: tuple[StrictInt, ...]
-
-
-Reply = Verdicts | FittingClasses
-
-_EVERY_CLASS: Final[AnswerForm[Reply]] = AnswerForm(
-    name="every_class",
-    model=Verdicts,
-    example='{"answers": [{"number": 1, "yes": false}, {"number": 2, "yes": true}]}',
-)
-_FITTING_CLASSES: Final[AnswerForm[Reply]] = AnswerForm(
-    name="fitting_classes", model=FittingClasses, example='{"numbers": [1, 2]}'
-)
-_FORM: Final[dict[PriorQuestion, AnswerForm[Reply]]] = {
-    "speaks for": _EVERY_CLASS,
-    "speaks against": _EVERY_CLASS,
-    "reverse": _FITTING_CLASSES,
-}
-"""Of each question's answers; its name is that of the prompt."""
+FEWEST_PLANTED: Final = 12
+"""Planted questions in a small study: four of each kind."""
+PLANTED_SHARE: Final = 20
+"""In a large one every twentieth question is planted."""
+_MOST_PLANTED_CLASSES: Final = 8
 
 
 @dataclass(frozen=True)
@@ -78,14 +50,8 @@ class Inquiry:
     repeat: int
     listed: tuple[ClassLabel, ...]
     prompt: str
-
-
-@dataclass(frozen=True)
-class Ballot:
-    """What one answer says of each class, in the order of its list; None is no vote."""
-
-    votes: tuple[bool | None, ...]
-    problem: str = ""
+    truth: tuple[bool, ...] | None = None
+    """Of a planted question: the right answer on each class of the list."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +62,20 @@ class Poll:
     """Question, concept id and class key -> votes; missing where there is none."""
     failures: tuple[str, ...]
     usage: Usage
+    planted: tuple[PlantedAnswers, ...]
+    """What was said of planted classes that the finding speaks for, and of those it does not."""
 
 
 def count_requests(concepts: int, spec: PriorSpec) -> int:
-    """Return how many requests are needed: one a concept, question and repeat."""
-    return concepts * len(QUESTIONS) * spec.repeats if isinstance(spec, AskedPriors) else 0
+    """Return how many requests are needed: one a concept, question and repeat, and planted ones."""
+    if not isinstance(spec, AskedPriors):
+        return 0
+    asked = concepts * len(QUESTIONS) * spec.repeats
+    return asked + _count_planted(asked)
+
+
+def _count_planted(asked: int) -> int:
+    return max(FEWEST_PLANTED, math.ceil(asked / PLANTED_SHARE)) if asked else 0
 
 
 def hold_poll(
@@ -122,23 +97,66 @@ def hold_poll(
         StudyError: the server refuses or fails, or the study's budget is spent.
     """
     inquiries = write_inquiries(concepts, classes, spec, modality)
-    questions = [Question(i.prompt, _FORM[i.question], sample=i.repeat) for i in inquiries]
+    inquiries += write_planted(len(inquiries), len(classes), modality)
+    form = verdicts_form
+    questions = [Question(i.prompt, form(len(i.listed)), sample=i.repeat) for i in inquiries]
     answered = ask(questions, llm, answers, spent, advance)
 
     cast: defaultdict[tuple[PriorQuestion, str, str], list[bool]] = defaultdict(list)
+    planted: defaultdict[bool, list[bool | None]] = defaultdict(list)
     failures = []
     for inquiry, answer in zip(inquiries, answered, strict=True):
-        ballot = _ballot(answer, len(classes))
-        for label, vote in zip(inquiry.listed, ballot.votes, strict=True):
-            if vote is not None:
-                cast[inquiry.question, inquiry.concept.concept_id, label.key].append(vote)
-        if ballot.problem:
-            failures.append(f"{inquiry.question}, `{inquiry.concept.text}`: {ballot.problem}")
+        votes = _votes(answer.answer, len(inquiry.listed))
+        if inquiry.truth is not None:
+            for truth, vote in zip(inquiry.truth, votes, strict=True):
+                planted[truth].append(vote)
+        else:
+            for label, vote in zip(inquiry.listed, votes, strict=True):
+                if vote is not None:
+                    cast[inquiry.question, inquiry.concept.concept_id, label.key].append(vote)
+        if answer.problem:
+            failures.append(f"{inquiry.question}, `{inquiry.concept.text}`: {answer.problem}")
     return Poll(
         votes={about: Votes(yes=sum(v), no=len(v) - sum(v)) for about, v in cast.items()},
         failures=tuple(failures),
         usage=usage_of(answered, llm),
+        planted=tuple(
+            PlantedAnswers(truth=truth, yes=v.count(True), no=v.count(False), asked=len(v))
+            for truth, v in sorted(planted.items())
+        ),
     )
+
+
+def write_planted(asked: int, classes: int, modality: str) -> list[Inquiry]:
+    """Return questions in the same words whose answers everybody knows, one for many of the study.
+
+    Each lists a class that the finding belongs to among others that it does not; what is true of
+    the one for `speaks for` and `reverse` is true of the others for `speaks against`. Without them
+    a model that says the same of everything, or has lost the form, would look like one that knows.
+    """
+    known = planted_findings()
+    size = max(2, min(classes, _MOST_PLANTED_CLASSES))
+    found = []
+    for number in range(_count_planted(asked)):
+        question = QUESTIONS[number % len(QUESTIONS)]
+        draw = random.Random(f"planted {number}")
+        finding, own = known[number % len(known)]
+        others = [name for _, name in known if name != own]
+        listed = [ClassLabel(key=name, name=name) for name in (own, *draw.sample(others, size - 1))]
+        draw.shuffle(listed)
+        concept = Candidate(text=finding, classes=(), origins=(FileOrigin(file="-", line=1),))
+        wording = draw.choice(_wordings(question))
+        prompt = _prompt(wording, concept, listed, modality)
+        truth = tuple((label.name == own) != (question == "speaks against") for label in listed)
+        found.append(Inquiry(question, concept, 0, tuple(listed), prompt, truth))
+    return found
+
+
+@cache
+def planted_findings() -> tuple[tuple[str, str], ...]:
+    """Return findings of everyday things, each with the one class of all that shows it."""
+    with (Path(__file__).parent / "planted.csv").open(encoding="utf-8", newline="") as file:
+        return tuple((row["finding"], row["class"]) for row in csv.DictReader(file))
 
 
 def write_inquiries(
@@ -161,31 +179,21 @@ def write_inquiries(
                 listed = list(classes)
                 random.Random(f"{question} {concept.concept_id} {repeat}").shuffle(listed)
                 wording = wordings[repeat % len(wordings)]
-                prompt = _prompt(question, wording, concept, listed, modality)
+                prompt = _prompt(wording, concept, listed, modality)
                 found.append(Inquiry(question, concept, repeat, tuple(listed), prompt))
     return found
 
 
-def read_verdicts(answer: Verdicts, classes: int) -> Ballot:
-    """Return the votes of an answer with one yes or no for each class.
-
-    A class that was left out gets no vote. Numbers that are not in the list, or that stand twice,
-    say that the model has lost count, so then nothing of its answer is used.
-    """
-    numbers = Counter(v.number for v in answer.answers)
-    if problem := _miscounted(numbers, classes):
-        return Ballot((None,) * classes, problem)
-    said = {v.number: v.yes for v in answer.answers}
-    votes = tuple(said.get(number) for number in range(1, classes + 1))
-    left_out = votes.count(None)
-    return Ballot(votes, f"{left_out} of {classes} classes left out" if left_out else "")
+def verdicts_form(classes: int) -> AnswerForm[Each]:
+    """Return the form of an answer on so many classes."""
+    return each_form("every_class", classes, ("yes", "no"))
 
 
-def read_fitting_classes(answer: FittingClasses, classes: int) -> Ballot:
-    """Return the votes of an answer that names the classes that fit: yes for these, else no."""
-    if problem := _miscounted(Counter(set(answer.numbers)), classes):
-        return Ballot((None,) * classes, problem)
-    return Ballot(tuple(number in answer.numbers for number in range(1, classes + 1)))
+def _votes(answer: Each | None, classes: int) -> list[bool | None]:
+    """Return the vote on each class; None for all where no whole answer came."""
+    if answer is None:
+        return [None] * classes
+    return [answer.words[number] == "yes" for number in range(1, classes + 1)]
 
 
 def forecast_priors(
@@ -204,16 +212,14 @@ def forecast_priors(
     )
     labels = [ClassLabel(key=str(i), name="basal cell carcinoma") for i in range(classes)]
     prompts = [i.prompt for i in write_inquiries([usual], labels, spec, "dermoscopy image")]
-    every = Verdicts(answers=tuple(Verdict(number=i, yes=False) for i in range(classes)))
-    fitting = FittingClasses(numbers=tuple(range(classes)))
-    completions = [every, every, fitting]
+    answer = json.dumps({str(number): "no" for number in range(1, classes + 1)})
     return RequestForecast(
         name="priors",
         fewest=0,
         most=count_requests(count_at_most, spec),
         stored=None,
         prompt_tokens_each=_mean_tokens(prompts, llm),
-        completion_tokens_each=_mean_tokens([c.model_dump_json() for c in completions], llm),
+        completion_tokens_each=float(count_tokens(answer, llm.model)),
         note="depends on how many candidates the screen keeps",
     )
 
@@ -222,14 +228,12 @@ def forecast_priors(
 
 
 def _prompt(
-    question: PriorQuestion,
     wording: str,
     concept: Candidate,
     listed: Sequence[ClassLabel],
     modality: str,
 ) -> str:
-    form = _FORM[question]
-    return Template(_read(form.name)).substitute(
+    return Template(_read("question")).substitute(
         modality=quotable(modality, _LONGEST),
         concept=quotable(concept.text, _LONGEST),
         classes="\n".join(
@@ -237,7 +241,7 @@ def _prompt(
             for number, label in enumerate(listed, start=1)
         ),
         question=wording,
-        example=form.example,
+        example=verdicts_form(len(listed)).example,
     )
 
 
@@ -248,24 +252,6 @@ def _wordings(question: PriorQuestion) -> tuple[str, ...]:
 @cache
 def _read(name: str) -> str:
     return (_PROMPTS / f"{name}.md").read_text(encoding="utf-8")
-
-
-def _ballot(answered: Answered[Reply], classes: int) -> Ballot:
-    match answered.answer:
-        case Verdicts() as verdicts:
-            return read_verdicts(verdicts, classes)
-        case FittingClasses() as fitting:
-            return read_fitting_classes(fitting, classes)
-        case None:
-            return Ballot((None,) * classes, answered.problem)
-
-
-def _miscounted(numbers: Counter[int], classes: int) -> str:
-    unknown = sorted(n for n in numbers if not 1 <= n <= classes)
-    twice = sorted(n for n, count in numbers.items() if count > 1)
-    if unknown:
-        return f"the answer names class {unknown[0]}, and there are 1 to {classes}"
-    return f"the answer names class {twice[0]} twice" if twice else ""
 
 
 def _mean_tokens(texts: Sequence[str], llm: LlmSpec) -> float:

@@ -11,6 +11,7 @@ from curette.schemas.llm import Usage
 from curette.schemas.priors import (
     QUESTIONS,
     Answer,
+    PlantedAnswers,
     Prior,
     PriorAgreement,
     PriorQuestion,
@@ -110,11 +111,12 @@ def ask_priors(
     def votes(question: PriorQuestion, concept: Candidate, label: ClassLabel) -> Votes:
         return poll.votes.get((question, concept.concept_id, label.key), Votes())
 
+    believed = all(planted.bears(spec.min_planted) for planted in poll.planted)
     priors = []
     for concept in concepts:
         for label in classes:
             speaks_for, speaks_against, reverse = (votes(q, concept, label) for q in QUESTIONS)
-            answer = decide(speaks_for, speaks_against, spec)
+            answer = decide(speaks_for, speaks_against, spec) if believed else "neutral"
             priors.append(
                 Prior(
                     concept_id=concept.concept_id,
@@ -129,7 +131,8 @@ def ask_priors(
     return Priors(
         class_keys=tuple(c.key for c in classes),
         concept_ids=tuple(c.concept_id for c in concepts),
-        source=f"{llm.model}: {spec.repeats} answers to each of {len(QUESTIONS)} questions",
+        source=f"{llm.model}: {spec.repeats} answers to each of {len(QUESTIONS)} questions"
+        + _trust(poll.planted, believed, spec),
         asked="llm",
         priors=tuple(priors),
         agreement=(
@@ -137,8 +140,26 @@ def ask_priors(
             _agreement("speaks against", [p.speaks_against for p in priors], spec.repeats),
             _agreement("reverse", [p.reverse for p in priors], spec.repeats),
         ),
+        planted=poll.planted,
+        believed=believed,
         failures=poll.failures,
         usage=poll.usage,
+    )
+
+
+def _trust(planted: Sequence[PlantedAnswers], believed: bool, spec: AskedPriors) -> str:
+    """Return what planted questions say of the model, as the end of a sentence."""
+    if not planted:
+        return ""
+    told = ", and ".join(
+        f"{p.right} of {p.asked} whose answer is {'yes' if p.truth else 'no'}" for p in planted
+    )
+    if believed:
+        return f"; of the answers to planted questions it gave {told} rightly"
+    return (
+        f"; it is not believed, and every prior is neutral: of the answers to planted questions it "
+        f"gave {told} rightly (the study asks for more than half of each kind, and "
+        f"{spec.min_planted:.0%} of those given)"
     )
 
 

@@ -1,48 +1,42 @@
 """The stage `priors`: what is believed of every concept and class before any image is seen."""
 
-from prefect import task
-
 from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.images import ImageDataset
 from curette.schemas.priors import Prior, Priors, Votes
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.llm import LlmSpec
-from curette.schemas.settings.priors import AskedPriors, PriorSpec
+from curette.schemas.settings.priors import PriorSpec
 from curette.storage.responses import ResponseShelf
-from curette.storage.store import ArtifactStore
+from curette.tasks.priors import STAGE
 from curette.tasks.priors.asking import count_requests
 from curette.tasks.priors.priors import collect_priors
-from curette.tasks.stage import Stage, leave_table, progress
-
-STAGE = Stage(name="priors")
+from curette.tasks.stage import Workplace, leave_table, progress
 
 
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def form_priors(
+    at: Workplace,
     dataset: Ref[ImageDataset],
     candidates: Ref[CandidateSet],
     screened: Ref[ScreenedSet],
     spec: PriorSpec,
     modality: str,
     llm: LlmSpec | None,
-    store: ArtifactStore,
 ) -> Ref[Priors]:
     """Find out what each concept says of each class; nothing that was answered is asked again.
 
     What the candidates and the judge have cost counts towards the model's limits.
     """
-    classes = store.load(ImageDataset, dataset).classes
-    pool = store.load(ScreenedSet, screened)
-    shelf = ResponseShelf(store.root)
-    spent = store.load(CandidateSet, candidates).usage + pool.usage
+    classes = at.store.load(ImageDataset, dataset).classes
+    pool = at.store.load(ScreenedSet, screened)
+    shelf = ResponseShelf(at.store.root)
+    spent = at.store.load(CandidateSet, candidates).usage + pool.usage
     with progress("asking for priors", count_requests(len(pool.kept), spec)) as advance:
         found = collect_priors(pool.kept, classes, spec, modality, llm, shelf, spent, advance)
     texts = {c.concept_id: c.text for c in pool.kept}
     leave_table("priors", [_row(p, texts) for p in found.priors if _tells(p)], _summary(found))
-    asked = llm if isinstance(spec, AskedPriors) else None
-    recipe = STAGE.recipe(spec, asked, dataset=dataset, candidates=candidates, screened=screened)
-    return store.save(found, recipe)
+    return at.store.save(found, STAGE.recipe())
 
 
 def _tells(prior: Prior) -> bool:

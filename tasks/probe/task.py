@@ -1,27 +1,25 @@
 """The probe stage: a published concept dataset in, trained heads out."""
 
-from prefect import task
-
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.probe import Probe
 from curette.schemas.settings.probe import ProbeSpec
-from curette.storage.store import ArtifactStore
-from curette.tasks.stage import Stage, leave_table
-
-STAGE = Stage(name="probe")
+from curette.tasks.probe import STAGE
+from curette.tasks.stage import Workplace, leave_table
 
 
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def train_probe(
-    published: Ref[ConceptDataset], spec: ProbeSpec, store: ArtifactStore
+    at: Workplace,
+    published: Ref[ConceptDataset],
+    spec: ProbeSpec,
 ) -> Ref[Probe]:
     """Train the heads that the spec names, and their baselines."""
     from curette.tasks.probe.heads import train_heads
 
-    probe = train_heads(store.load(ConceptDataset, published), spec)
+    probe = train_heads(at.store.load(ConceptDataset, published), spec)
     leave_table("heads", _rows(probe), "Trained heads, as validation images see them.")
-    return store.save(probe, STAGE.recipe(spec, published=published))
+    return at.store.save(probe, STAGE.recipe())
 
 
 def _rows(probe: Probe) -> list[dict[str, object]]:

@@ -1,0 +1,10 @@
+"""Candidate concepts are collected from a language model, documents, records and files.
+
+In:    `ImageDataset` for the names of classes; `ImageEmbeddings` where look-alikes are contrasted.
+Out:   `CandidateSet`.
+First: `candidates.py`; what is asked is in `prompts/`.
+"""
+
+from curette.tasks.stage import Stage
+
+STAGE = Stage("propose", __doc__, after="embed", settings=("propose", "llm"), makes="candidates")

@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
 from curette.schemas.candidates import AskFailure, DocumentOrigin, Saturation, normal_form
 from curette.schemas.images import ClassLabel
@@ -23,7 +23,14 @@ from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import DocumentSource
 from curette.tasks.methods.llm.asking import Answered, Answers, Question, request_of
 from curette.tasks.methods.llm.quoting import quotable
-from curette.tasks.methods.llm.reading import EXCERPT, AnswerForm, Unusable, excerpt_of, read_answer
+from curette.tasks.methods.llm.reading import (
+    ECHO,
+    EXCERPT,
+    AnswerForm,
+    Unusable,
+    excerpt_of,
+    read_answer,
+)
 from curette.tasks.methods.llm.tokens import count_tokens
 from curette.tasks.propose.corpus import (
     CHARACTERS_PER_WORD,
@@ -32,6 +39,7 @@ from curette.tasks.propose.corpus import (
     read_corpus,
     split_into_passages,
 )
+from curette.tasks.propose.forms import is_placeholder
 from curette.tasks.propose.proposals import Found, Proposal
 from curette.tasks.propose.quotes import SHORTEST, find_quote
 from curette.tasks.propose.retrieval import VectorIndex, WordIndex, fuse_rankings
@@ -50,17 +58,36 @@ _TOKENS_A_FINDING: Final = 50
 
 
 class Finding(BaseModel):
-    """One concept, and the words that it rests on."""
+    """One concept, and the words that it rests on; what lacks one is dropped with a reason."""
 
-    concept: str
-    passage: int
-    quote: str
+    concept: str = ""
+    passage: int = 0
+    quote: str = ""
 
 
 class Findings(BaseModel):
     """What some passages say of one class; it may be nothing."""
 
     concepts: tuple[Finding, ...]
+
+    @field_validator("concepts", mode="before")
+    @classmethod
+    def _each_by_itself(cls, said: Any) -> Any:
+        """Let what is no finding spoil no other."""
+        return [_finding(part) for part in said] if isinstance(said, list) else said
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Findings":
+        if self.concepts and all(is_placeholder(f.concept) for f in self.concepts):
+            raise ValueError(ECHO)
+        return self
+
+
+def _finding(part: Any) -> Any:
+    try:
+        return Finding.model_validate(part)
+    except ValidationError:
+        return Finding()
 
 
 FINDINGS: Final = AnswerForm(
@@ -335,6 +362,8 @@ class _Search:
     def _origin(
         self, finding: Finding, shown: Sequence[int], answered: Answered[Findings]
     ) -> DocumentOrigin:
+        if is_placeholder(finding.concept):
+            raise _Dropped("no concept in it")
         if not 1 <= finding.passage <= len(shown):
             raise _Dropped("the quote is from a passage that was not shown")
         passage = self.library.passages[shown[finding.passage - 1]]

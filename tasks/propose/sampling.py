@@ -1,6 +1,7 @@
 """Asking the same again until little new comes."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from curette.schemas.candidates import (
 from curette.schemas.settings.propose import Sampling
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Question
 from curette.tasks.methods.llm.reading import excerpt_of
+from curette.tasks.propose.forms import is_placeholder
 from curette.tasks.propose.proposals import Found, Proposal
 
 Ask = Callable[[Sequence[Question[Any]]], list[Answered[Any]]]
@@ -123,8 +125,9 @@ def sample_until_saturated(
             if answer.answer is None:
                 failures.append(_failure(topic, answer))
                 continue
-            found = _read(prompt, answer, model)
+            found, dropped = _read(prompt, answer, model, topic)
             proposals[topic.about] += found
+            failures += dropped
             said.setdefault(topic.about, []).append([p.text for p in found])
         for about, requests in sent.items():
             new = tallies[about].add_round(requests, said.get(about, []))
@@ -147,7 +150,10 @@ def digest(template: str) -> str:
     return hashlib.sha256(template.encode()).hexdigest()
 
 
-def _read(prompt: Prompt, answered: Answered[Any], model: str) -> list[Proposal]:
+def _read(
+    prompt: Prompt, answered: Answered[Any], model: str, topic: Topic
+) -> tuple[list[Proposal], list[AskFailure]]:
+    """Return an answer's statements, and those of them that the question itself holds."""
     origin = LlmOrigin(
         model=model,
         prompt=prompt.name,
@@ -155,7 +161,29 @@ def _read(prompt: Prompt, answered: Answered[Any], model: str) -> list[Proposal]
         request_sha256=answered.request_sha256,
         recorded=False,
     )
-    return [Proposal(text, classes, origin) for text, classes in prompt.read(answered.answer)]
+    asked = normal_form(prompt.text)
+    proposals, failures = [], []
+    for text, classes in prompt.read(answered.answer):
+        if why := _copied(text, asked):
+            sha256 = answered.request_sha256
+            failures.append(
+                AskFailure(class_key=topic.about, request_sha256=sha256, reason=why, raw=text)
+            )
+        else:
+            proposals.append(Proposal(text, classes, origin))
+    return proposals, failures
+
+
+def _copied(text: str, asked: str) -> str:
+    """Return why a text is an echo; empty where it says something of its own."""
+    form = normal_form(text)
+    if not form:
+        return "no words in it"
+    if is_placeholder(form):
+        return "a place-holder, as in the form asked for"
+    if " " in form and re.search(rf"(?<!\w){re.escape(form)}(?!\w)", asked):
+        return "copied from the question"
+    return ""
 
 
 def _failure(topic: Topic, answered: Answered[Any]) -> AskFailure:

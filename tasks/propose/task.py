@@ -1,7 +1,5 @@
 """The stage `propose`: candidate concepts from a language model, documents, records and files."""
 
-from prefect import task
-
 from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import ImageEmbeddings
@@ -9,12 +7,10 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import ContrastSource, ProposeSpec
 from curette.storage.responses import ResponseShelf
-from curette.storage.store import ArtifactStore
+from curette.tasks.propose import STAGE
 from curette.tasks.propose.candidates import Interview, propose, texts_by_class
 from curette.tasks.propose.contrasts import Pairs
-from curette.tasks.stage import Stage, leave_table, progress
-
-STAGE = Stage(name="propose")
+from curette.tasks.stage import Workplace, leave_table, progress
 
 
 def needs_images(spec: ProposeSpec) -> bool:
@@ -22,33 +18,33 @@ def needs_images(spec: ProposeSpec) -> bool:
     return any(isinstance(s, ContrastSource) and not s.pairs for s in spec.sources)
 
 
-@task(name="propose", cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def propose_concepts(
+    at: Workplace,
     dataset: Ref[ImageDataset],
     images: Ref[ImageEmbeddings] | None,
     spec: ProposeSpec,
     llm: LlmSpec | None,
-    store: ArtifactStore,
 ) -> Ref[CandidateSet]:
     """Collect candidate concepts for every class; nothing that was answered is asked again.
 
     `images` are needed where `needs_images(spec)`.
     """
-    about = store.load(ImageDataset, dataset)
+    about = at.store.load(ImageDataset, dataset)
 
     def look_alikes(neighbours: int) -> Pairs:
         from curette.tasks.propose.look_alikes import nearest_classes
 
         if images is None:
             raise ValueError("pairs of classes are wanted and no image vectors were given")
-        vectors = store.load(ImageEmbeddings, images).vectors[about.rows("train")]
+        vectors = at.store.load(ImageEmbeddings, images).vectors[about.rows("train")]
         return nearest_classes(vectors, about.labels("train"), len(about.classes), neighbours)
 
     with progress("collecting candidates", 0) as advance:
-        interview = Interview(llm, ResponseShelf(store.root), advance) if llm else None
+        interview = Interview(llm, ResponseShelf(at.store.root), advance) if llm else None
         found = propose(about.classes, spec, interview, look_alikes)
     _leave_tables(found, about)
-    return store.save(found, STAGE.recipe(spec, llm, dataset=dataset, images=images))
+    return at.store.save(found, STAGE.recipe())
 
 
 def _leave_tables(found: CandidateSet, dataset: ImageDataset) -> None:

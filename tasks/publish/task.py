@@ -1,6 +1,6 @@
 """The stage `publish`: what passed the gate in, a dataset that others can load out."""
 
-from prefect import task
+from typing import Any
 
 from curette.schemas.annotations import Annotations
 from curette.schemas.artifact import Ref
@@ -14,42 +14,46 @@ from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.publish import PublishSpec
 from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
 from curette.storage.store import ArtifactStore
+from curette.tasks.publish import STAGE
 from curette.tasks.publish.assembly import assemble_concept_dataset
 from curette.tasks.publish.markdown import without_head
 from curette.tasks.publish.parts import Parts
-from curette.tasks.stage import Stage, leave_markdown
-
-STAGE = Stage(name="publish")
+from curette.tasks.stage import Workplace, leave_markdown
 
 
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def publish_concept_dataset(
+    at: Workplace,
     name: str,
     description: str,
     validated: Ref[ValidatedConceptDataset],
     spec: PublishSpec,
-    store: ArtifactStore,
     annotations: Ref[Annotations] | None = None,
 ) -> Ref[ConceptDataset]:
     """Put the concept dataset together, with every image's score on every concept, and its card."""
-    passed = store.load(ValidatedConceptDataset, validated)
-    vectors = store.load(StudyEmbeddings, passed.embeddings_ref)
+    passed = at.store.load(ValidatedConceptDataset, validated)
+    vectors = at.store.load(StudyEmbeddings, passed.embeddings_ref)
     parts = Parts(
         validated_ref=validated,
         validated=passed,
-        dataset=store.load(ImageDataset, passed.dataset_ref),
-        candidates=store.load(CandidateSet, passed.candidates_ref),
-        screened=store.load(ScreenedSet, passed.screened_ref),
-        concepts=store.load(ConceptSet, passed.concepts_ref),
-        priors=store.load(Priors, passed.priors_ref),
-        images=store.load(ImageEmbeddings, vectors.images_ref),
-        texts=store.load(TextEmbeddings, vectors.texts_ref),
+        dataset=at.store.load(ImageDataset, passed.dataset_ref),
+        candidates=at.store.load(CandidateSet, passed.candidates_ref),
+        screened=at.store.load(ScreenedSet, passed.screened_ref),
+        concepts=at.store.load(ConceptSet, passed.concepts_ref),
+        priors=at.store.load(Priors, passed.priors_ref),
+        images=at.store.load(ImageEmbeddings, vectors.images_ref),
+        texts=at.store.load(TextEmbeddings, vectors.texts_ref),
         class_prompts=vectors.class_prompts,
-        annotations=store.load(Annotations, annotations) if annotations else None,
-        report=store.load(ValidationReport, passed.report_ref),
-        screen_settings=store.manifest(passed.screened_ref).recipe.spec,
-        select_settings=store.manifest(passed.concepts_ref).recipe.spec,
+        annotations=at.store.load(Annotations, annotations) if annotations else None,
+        report=at.store.load(ValidationReport, passed.report_ref),
+        screen_settings=_settings("screen", passed.screened_ref, at.store),
+        select_settings=_settings("select", passed.concepts_ref, at.store),
     )
     published = assemble_concept_dataset(name, description, parts, spec)
     leave_markdown("dataset-card", without_head(published.card))
-    return store.save(published, STAGE.recipe(spec, validated=validated, annotations=annotations))
+    return at.store.save(published, STAGE.recipe())
+
+
+def _settings(stage: str, made: Ref[Any], store: ArtifactStore) -> dict[str, Any]:
+    """Return the settings of a stage that an artifact rests on; a review may have come after it."""
+    return next(m.recipe.spec for m in store.lineage(made) if m.recipe.stage == stage)

@@ -1,10 +1,8 @@
 """The report stage: everything a study made in, one page for a person out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from prefect import task
-
-from curette.schemas.artifact import Artifact, Manifest, Ref
+from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import ConceptSet
@@ -18,52 +16,48 @@ from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.report import ReportSpec
 from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
 from curette.storage.images import ImageShelf, image_reader
-from curette.storage.store import ArtifactStore
-from curette.tasks.stage import Stage, leave_markdown
-
-STAGE = Stage(name="report")
+from curette.tasks.report import STAGE
+from curette.tasks.stage import Workplace, leave_markdown
 
 
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def write_report(
+    at: Workplace,
     published: Ref[ConceptDataset],
     probe: Ref[Probe],
     evaluation: Ref[Evaluation | GuardedEvaluation],
     spec: ReportSpec,
-    store: ArtifactStore,
 ) -> Ref[Report]:
     """Write the page that a person reads."""
     from curette.tasks.report.page import Material, compose_page
     from curette.tasks.report.pictures import PictureBook
     from curette.tasks.report.render import render_page
 
-    dataset = store.load(ConceptDataset, published)
-    validated = store.load(ValidatedConceptDataset, dataset.validated_ref)
-    images = store.load(ImageDataset, validated.dataset_ref)
-    validation = store.load(ValidationReport, validated.report_ref)
+    dataset = at.store.load(ConceptDataset, published)
+    validated = at.store.load(ValidatedConceptDataset, dataset.validated_ref)
+    images = at.store.load(ImageDataset, validated.dataset_ref)
+    validation = at.store.load(ValidationReport, validated.report_ref)
     measured = Evaluation if evaluation.kind == Evaluation.kind else GuardedEvaluation
     material = Material(
         dataset=images,
-        candidates=store.load(CandidateSet, validated.candidates_ref),
-        screened=store.load(ScreenedSet, validated.screened_ref),
-        priors=store.load(Priors, validated.priors_ref),
-        concepts=store.load(ConceptSet, validated.concepts_ref),
-        index=store.load(ConceptIndex, validated.index_ref),
+        candidates=at.store.load(CandidateSet, validated.candidates_ref),
+        screened=at.store.load(ScreenedSet, validated.screened_ref),
+        priors=at.store.load(Priors, validated.priors_ref),
+        concepts=at.store.load(ConceptSet, validated.concepts_ref),
+        index=at.store.load(ConceptIndex, validated.index_ref),
         validation=validation,
         published=dataset,
-        probe=store.load(Probe, probe),
-        evaluation=store.load(measured, evaluation),
-        lineage=tuple(_lineage(store, evaluation)),
+        probe=at.store.load(Probe, probe),
+        evaluation=at.store.load(measured, evaluation),
+        lineage=tuple(at.store.lineage(evaluation)),
     )
-    shelf = ImageShelf(store.root)
+    shelf = ImageShelf(at.store.root)
     pixels, masks = (_reader(images, shelf, column) for column in ("location", "mask_location"))
     book = PictureBook(pixels, spec.thumbnail_px, masks)
     page = compose_page(material, spec, book)
     report = Report(html=render_page(page), data_docs=validation.data_docs)
-    ref = store.save(
-        report, STAGE.recipe(spec, published=published, probe=probe, evaluation=evaluation)
-    )
-    path = store.path(ref) / "report.html"
+    ref = at.store.save(report, STAGE.recipe())
+    path = at.store.path(ref) / "report.html"
     leave_markdown("report", f"[Open the report]({path.as_uri()})\n\n`{path}`")
     return ref
 
@@ -75,19 +69,3 @@ def _reader(images: ImageDataset, shelf: ImageShelf, column: str) -> Callable[[s
         return lambda _: read("")
     locations = dict(zip(images.images["image_id"], images.images[column], strict=True))
     return lambda image_id: read(locations[image_id])
-
-
-def _lineage(store: ArtifactStore, last: Ref[Artifact]) -> Iterator[Manifest]:
-    """Yield the manifests of everything that an artifact rests on, first made first."""
-    seen: set[str] = set()
-
-    def visit(ref: Ref[Artifact]) -> Iterator[Manifest]:
-        if str(ref) in seen:
-            return
-        seen.add(str(ref))
-        manifest = store.manifest(ref)
-        for text in manifest.recipe.inputs.values():
-            yield from visit(Ref.parse(text))
-        yield manifest
-
-    yield from visit(last)

@@ -1,0 +1,10 @@
+"""A person's decisions are applied to the screened concepts.
+
+In:    `ScreenedSet` and `Decisions`.
+Out:   `ScreenedSet`; the same where the study has no review.
+First: `decisions.py`; `sheet.py` and `form.py` ask for them.
+"""
+
+from curette.tasks.stage import Stage
+
+STAGE = Stage("review", __doc__, after="screen", settings=("review",), makes="screened")

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from curette.schemas.candidates import Candidate
+from curette.tasks.methods.alike.stand_ins import nearest_kept
 from curette.tasks.screen.contrasts import contrast
 from curette.tasks.screen.gate import Candidates, Doubt, Finding, Outcome, doubt_about, drop
-from curette.tasks.screen.near_duplicates import nearest_kept
 from curette.tasks.screen.wording import content_stems, plain_form
 
 

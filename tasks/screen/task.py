@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from prefect import task
-
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
@@ -17,23 +15,23 @@ from curette.schemas.settings.screen import ScreenSpec
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.methods.llm.asking import Answered, Question, ask, usage_of
+from curette.tasks.screen import STAGE
 from curette.tasks.screen.gate import Asking, Circumstances
 from curette.tasks.screen.screening import require_every_class, screen
 from curette.tasks.screen.training import training_images
-from curette.tasks.stage import Stage, leave_table, progress
+from curette.tasks.stage import Workplace, leave_table, progress
 
-STAGE = Stage(name="screen")
 _SHOWN = 500  # rows of a table in the UI; the artifact holds all
 
 
-@task(name="screen", cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def screen_concepts(
+    at: Workplace,
     dataset: Ref[ImageDataset],
     candidates: Ref[CandidateSet],
     embeddings: Ref[StudyEmbeddings],
     spec: ScreenSpec,
     llm: LlmSpec | None,
-    store: ArtifactStore,
 ) -> Ref[ScreenedSet]:
     """Drop candidates that leak a class, cannot be seen or repeat each other, with reasons.
 
@@ -41,26 +39,19 @@ def screen_concepts(
         StudyError: a class lost all its candidates (the screened set was saved first), or a judge
             is asked for and the study has no language model, or the server fails.
     """
-    images, proposed = store.load(ImageDataset, dataset), store.load(CandidateSet, candidates)
-    made = store.load(StudyEmbeddings, embeddings)
+    images, proposed = at.store.load(ImageDataset, dataset), at.store.load(CandidateSet, candidates)
+    made = at.store.load(StudyEmbeddings, embeddings)
     known = Circumstances(
         classes=images.classes,
-        texts=store.load(TextEmbeddings, made.texts_ref),
-        images=training_images(images, store.load(ImageEmbeddings, made.images_ref))
+        texts=at.store.load(TextEmbeddings, made.texts_ref),
+        images=training_images(images, at.store.load(ImageEmbeddings, made.images_ref))
         if spec.needs_images
         else None,
-        ask=_asking(spec, llm, proposed.usage, store),
+        ask=_asking(spec, llm, proposed.usage, at.store),
         attributes=images.attribute_phrases,
     )
     screened = screen(proposed, known, spec)
-    recipe = STAGE.recipe(
-        spec,
-        llm if spec.asks else None,
-        dataset=dataset,
-        candidates=candidates,
-        embeddings=embeddings,
-    )
-    ref = store.save(screened, recipe)
+    ref = at.store.save(screened, STAGE.recipe())
     _leave_tables(screened, ref)
     require_every_class(screened, images.classes, ref)
     return ref

@@ -9,23 +9,22 @@ from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmb
 from curette.schemas.images import ImageDataset
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.select import SelectSpec
-from curette.storage.store import ArtifactStore
-from curette.tasks.stage import Stage, leave_table
-
-STAGE = Stage(name="select")
+from curette.tasks.select import STAGE
+from curette.tasks.stage import Workplace, leave_table
 
 
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def select_concepts(
+    at: Workplace,
     dataset: Ref[ImageDataset],
     screened: Ref[ScreenedSet],
     embeddings: Ref[StudyEmbeddings],
     spec: SelectSpec,
-    store: ArtifactStore,
 ) -> Ref[ConceptSet]:
     """Choose concepts from training images; how many are enough, validation images say too."""
     from curette.tasks.methods.selection.choosing import Known, choose_concepts, read_avoided
 
+<<<<<<< HEAD
     images = store.load(ImageDataset, dataset)
     pool = store.load(ScreenedSet, screened).kept
     embedded = store.load(StudyEmbeddings, embeddings)
@@ -36,6 +35,15 @@ def select_concepts(
         pool,
         store.load(TextEmbeddings, embedded.texts_ref).take([c.text for c in pool]),
         vectors[train],
+=======
+    images = at.store.load(ImageDataset, dataset)
+    pool = at.store.load(ScreenedSet, screened).kept
+    vectors = at.store.load(StudyEmbeddings, embeddings)
+    chosen = choose_concepts(
+        pool,
+        at.store.load(TextEmbeddings, vectors.texts_ref).take([c.text for c in pool]),
+        at.store.load(ImageEmbeddings, vectors.images_ref).vectors[images.rows("train")],
+>>>>>>> main
         images.labels("train"),
         images.class_keys,
         spec,
@@ -48,8 +56,7 @@ def select_concepts(
         ),
     )
     leave_table("selected-concepts", _rows(chosen), _summary(chosen))
-    recipe = STAGE.recipe(spec, dataset=dataset, screened=screened, embeddings=embeddings)
-    return store.save(chosen, recipe)
+    return at.store.save(chosen, STAGE.recipe())
 
 
 def _rows(chosen: ConceptSet) -> list[dict[str, object]]:

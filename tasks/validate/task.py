@@ -1,7 +1,5 @@
 """The stage `validate`: everything that belongs to a concept dataset in, one checked bundle out."""
 
-from prefect import task
-
 from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.concepts import ConceptSet
@@ -16,15 +14,14 @@ from curette.schemas.validation import (
     ValidatedConceptDataset,
     ValidationReport,
 )
-from curette.storage.store import ArtifactStore
-from curette.tasks.stage import Stage, leave_table
+from curette.tasks.stage import Workplace, leave_table
+from curette.tasks.validate import STAGE
 from curette.tasks.validate.gate import build_suites, rejection, run_suites
 
-STAGE = Stage(name="validate")
 
-
-@task(name=STAGE.name, cache_policy=STAGE, persist_result=True, result_serializer="json")
+@STAGE.task
 def validate_concept_dataset(
+    at: Workplace,
     dataset: Ref[ImageDataset],
     candidates: Ref[CandidateSet],
     screened: Ref[ScreenedSet],
@@ -33,38 +30,27 @@ def validate_concept_dataset(
     embeddings: Ref[StudyEmbeddings],
     index: Ref[ConceptIndex],
     spec: ValidationSpec,
-    store: ArtifactStore,
 ) -> Ref[ValidatedConceptDataset]:
     """Let a concept dataset through only if it holds what it promises.
 
     Raises:
         ConceptDatasetRejected: a critical check failed; the report is in the store all the same.
     """
-    vectors = store.load(StudyEmbeddings, embeddings)
+    vectors = at.store.load(StudyEmbeddings, embeddings)
     suites = build_suites(
-        store.load(ImageDataset, dataset),
-        store.load(ScreenedSet, screened),
-        store.load(ConceptSet, concepts),
-        store.load(ImageEmbeddings, vectors.images_ref),
-        store.load(TextEmbeddings, vectors.texts_ref),
-        store.load(ConceptIndex, index),
+        at.store.load(ImageDataset, dataset),
+        at.store.load(ScreenedSet, screened),
+        at.store.load(ConceptSet, concepts),
+        at.store.load(ImageEmbeddings, vectors.images_ref),
+        at.store.load(TextEmbeddings, vectors.texts_ref),
+        at.store.load(ConceptIndex, index),
         spec,
     )
     report = run_suites(suites)
-    recipe = STAGE.recipe(
-        spec,
-        dataset=dataset,
-        candidates=candidates,
-        screened=screened,
-        concepts=concepts,
-        priors=priors,
-        embeddings=embeddings,
-        index=index,
-    )
-    report_ref = store.save(report, recipe)
+    report_ref = at.store.save(report, STAGE.recipe())
     leave_table("checks", _rows(report), _summary(report))
     if report.failed:
-        place = store.path(report_ref) / "data_docs.html"
+        place = at.store.path(report_ref) / "data_docs.html"
         raise ConceptDatasetRejected(rejection(report, place))
     validated = ValidatedConceptDataset(
         dataset=dataset.digest,
@@ -76,7 +62,7 @@ def validate_concept_dataset(
         index=index.digest,
         report=report_ref.digest,
     )
-    return store.save(validated, recipe)
+    return at.store.save(validated, STAGE.recipe())
 
 
 def _rows(report: ValidationReport) -> list[dict[str, object]]:

@@ -13,10 +13,11 @@ import faiss
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from curette.tasks.index.duplicates import find_pairs, stars
 from curette.tasks.index.faiss_index import build_flat, build_ivf, extend, search
 from curette.tasks.index.image_index import EXACT_NUMBERS, MIN_RECALL, list_count
 from curette.tasks.index.recall import recall_at_10, spread_rows
+from curette.tasks.methods.alike.pairs import find_pairs
+from curette.tasks.methods.alike.stars import stars
 from tests.benchmarks.measuring import print_rows, timed
 
 Effort = Callable[[faiss.Index, int], None]

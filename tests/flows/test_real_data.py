@@ -1,14 +1,13 @@
 """The studies of real data run to the end; where the data is absent they are skipped, saying so."""
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from curette.flows.stages import RunOptions
 from curette.flows.study import study
 from curette.flows.study_file import load_study
-from curette.schemas.study import StageName
+from curette.tasks.stage import stage_names
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
@@ -29,7 +28,7 @@ def test_ham10000_runs_on_a_thousand_images(shared_data: Path, tmp_path: Path) -
     result = study(
         load_study(STUDIES / "ham10000.yaml", overrides), RunOptions(store=tmp_path / "store")
     )
-    assert {s.name for s in result.stages} == set(get_args(StageName)) - {"annotate"}
+    assert {s.name for s in result.stages} == set(stage_names()) - {"annotate"}
     assert result.report is not None
     page = Path(result.report).read_text()
     assert "knows only drawn lesions" in page, "a demo encoder on real images is labelled"
@@ -54,6 +53,6 @@ def test_ph2_runs_on_ready_made_vectors(shared_data: Path, tmp_path: Path) -> No
         load_study(STUDIES / "ph2.yaml", overrides), RunOptions(store=tmp_path / "store")
     )
     absent = {"shifts", "shift_heads", "annotate"}  # PH2 has no metadata here, and no reports
-    assert {s.name for s in result.stages} == set(get_args(StageName)) - absent
+    assert {s.name for s in result.stages} == set(stage_names()) - absent
     assert result.metrics["linear probe"]["macro_auroc"].value > 0.8
     assert result.metrics["majority class"]["macro_auroc"].value == 0.5

@@ -5,7 +5,7 @@ import json
 import pickle
 import shutil
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -18,10 +18,10 @@ from curette.flows.study_file import load_study
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.images import ImageDataset, TestLabels
-from curette.schemas.study import StageName
 from curette.schemas.validation import ConceptDatasetRejected
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactMissing, ArtifactStore
+from curette.tasks.stage import stage_names
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
@@ -34,7 +34,7 @@ SMALL = (
     "evaluate={resamples: 200, smallest_subgroup: 2}",
     "external.0.dataset.source.images=60",
 )
-STAGES = [s for s in get_args(StageName) if s != "annotate"]  # the demo has no reports
+STAGES = [s for s in stage_names() if s != "annotate"]  # the demo has no reports
 EXTERNAL = ["ingest (lamp)", "embed (lamp)"]
 ALL = [*STAGES[:-2], *EXTERNAL, *STAGES[-2:]]  # before the evaluation
 

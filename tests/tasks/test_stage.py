@@ -1,18 +1,32 @@
 """The key of a stage changes with everything that can change its answer, and nothing else."""
 
+import importlib
+import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
+from prefect import Task
 
 from curette.schemas.artifact import Ref
 from curette.schemas.machine import Machine
+from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import FileSource, ProposeSpec
 from curette.schemas.settings.select import SelectSpec, Size
+from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from curette.tasks import stage as stage_module
 from curette.tasks.stage import _PACKAGE as PACKAGE
-from curette.tasks.stage import Stage, _with_imports, code_digest
+from curette.tasks.stage import (
+    Stage,
+    Workplace,
+    _with_imports,
+    code_digest,
+    declared_stages,
+    stage_names,
+)
 
 SELECT = Stage(name="select")
 
@@ -22,19 +36,62 @@ def test_equal_inputs_have_equal_keys() -> None:
     assert SELECT.key(inputs) == SELECT.key(dict(reversed(inputs.items())))
 
 
-def test_every_input_counts_but_machine_and_store(tmp_path: Path) -> None:
+def test_every_input_counts_but_where_it_is_worked_on(tmp_path: Path) -> None:
     base = {
         "concepts": Ref("screened", "ab"),
         "spec": SelectSpec(),
-        "store": ArtifactStore(tmp_path),
-        "machine": Machine(),
+        "at": Workplace(ArtifactStore(tmp_path)),
     }
     key = SELECT.key(base)
-    assert SELECT.key(base | {"machine": Machine(batch_size=7, device="cpu")}) == key
+    machine, moved = Machine(batch_size=7, device="cpu"), ArtifactStore(tmp_path / "moved")
+    assert SELECT.key(base | {"at": Workplace(ArtifactStore(tmp_path), machine)}) == key
+    assert SELECT.key(base | {"at": Workplace(moved)}) == key
     assert SELECT.key(base | {"concepts": Ref("screened", "ac")}) != key
     assert SELECT.key(base | {"spec": SelectSpec(size=Size(per_class=11))}) != key
-    assert SELECT.key(base | {"store": ArtifactStore(tmp_path / "moved")}) == key
     assert Stage(name="probe").key(base) != key
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another dataset, as the evaluation is given it."""
+
+    name: str
+    dataset: Ref[Any]
+    cosine: float
+
+
+def test_the_recipe_says_all_that_is_in_the_key(tmp_path: Path) -> None:
+    """Its own settings lie open, other values under their names; what is absent is not told."""
+    dataset, made = Ref[Any]("image-dataset", "ab"), Ref[Any]("test-labels", "cd")
+    recipes = []
+
+    @SELECT.task
+    def select(
+        at: Workplace,
+        dataset: Ref[Any],
+        spec: SelectSpec,
+        modality: str,
+        llm: LlmSpec,
+        reworded: tuple[str, ...] = (),
+        others: tuple[Elsewhere, ...] = (),
+        screened: Ref[Any] | None = None,
+    ) -> Ref[Any]:
+        recipes.append(SELECT.recipe(set_apart=made))
+        return dataset
+
+    at, llm = Workplace(ArtifactStore(tmp_path)), LlmSpec(model="tiny", concurrency=3)
+    select.fn(at, dataset, SelectSpec(per_class=3), "photograph", llm=llm)
+    others = (Elsewhere("lamp", Ref("image-dataset", "ef"), 0.9),)
+    select.fn(at, dataset, SelectSpec(), "photograph", llm, ("a b",), others)
+    plain, full = recipes
+    own = SelectSpec(per_class=3).model_dump(mode="json")
+    assert plain.spec == own | {"modality": "photograph", "llm": llm.identity()}
+    assert plain.inputs == {"dataset": str(dataset), "set_apart": str(made)}
+    assert full.spec["reworded"] == ["a b"]
+    assert full.spec["others"][0]["cosine"] == 0.9
+    assert full.inputs["others lamp dataset"] == "image-dataset/ef"
+    with pytest.raises(LookupError):
+        SELECT.recipe()
 
 
 def test_the_file_behind_a_path_counts(tmp_path: Path) -> None:
@@ -172,3 +229,39 @@ def test_a_new_setting_of_the_screen_does_not_embed_anything_again(
     code_digest.cache_clear()
     after = {stage: code_digest(stage) for stage in before}
     assert {stage for stage in before if before[stage] != after[stage]} == {"screen"}
+
+
+def test_every_folder_with_a_task_is_a_stage_that_says_what_it_is(tmp_path: Path) -> None:
+    stages = declared_stages()
+    parts = Study.model_fields
+    folders = {path.parent.name for path in (PACKAGE / "tasks").glob("*/*task.py")}
+    assert {stage.folder or stage.name for stage in stages.values()} == folders
+    for stage in stages.values():
+        assert set(stage.settings) <= set(parts), stage.name
+        assert all(not run.only_if or run.only_if in parts for run in stage.runs), stage.name
+        assert stage.after in stages or stage.name == "ingest"
+        assert stage.summary
+    for folder in folders:
+        says = importlib.import_module(f"curette.tasks.{folder}").__doc__ or ""
+        named = re.search(r"^In: .*^Out: .*^First: `(\w+\.py)`", says, re.MULTILINE | re.DOTALL)
+        assert named, f"{folder}/__init__.py does not say what comes in, goes out, is read first"
+        assert (PACKAGE / "tasks" / folder / named[1]).is_file(), folder
+
+
+def test_what_a_stage_is_said_to_make_is_what_its_task_returns() -> None:
+    for stage in declared_stages().values():
+        for file in (PACKAGE / "tasks" / (stage.folder or stage.name)).glob("*task.py"):
+            module = importlib.import_module(f"curette.tasks.{file.parent.name}.{file.stem}")
+            for made in vars(module).values():
+                if isinstance(made, Task) and made.name == stage.name:
+                    [returned] = get_args(get_type_hints(made.fn)["return"])
+                    kinds = {kind.kind for kind in get_args(returned) or [returned]}
+                    assert stage.makes in kinds, stage.name
+
+
+def test_stages_stand_in_the_order_of_the_story_with_asides_first() -> None:
+    names = stage_names()
+    assert names[:2] == ["ingest", "embed"]
+    assert names[-2:] == ["evaluate", "report"]
+    order = {name: number for number, name in enumerate(declared_stages())}
+    assert all(order[s.after] < order[s.name] for s in declared_stages().values() if s.after)

@@ -20,6 +20,7 @@ from curette.tasks.evaluate.questions import (
     metrics,
     predictions,
     shifts,
+    strategies,
     subgroups,
 )
 
@@ -36,6 +37,7 @@ QUESTIONS: dict[str, Question] = {
     "interventions": interventions.measure,
     "location": location.measure,
     "disagreement": disagreement.measure,
+    "strategies": strategies.measure,
     "explanations": explanations.measure,
     "predictions": predictions.measure,
 }

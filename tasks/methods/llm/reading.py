@@ -1,5 +1,6 @@
 """The form that an answer must have, and how an answer is read, however it is wrapped."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ A = TypeVar("A", bound=BaseModel)
 
 EXCERPT: Final = 2_000
 """Characters of an unusable answer that are quoted back to the model or kept."""
+ECHO: Final = "the answer only repeats the form it was asked for"
 
 
 class Unusable(Exception):
@@ -37,12 +39,48 @@ class AnswerForm(Generic[A]):
 def read_answer(response: LlmResponse, form: AnswerForm[A]) -> A:
     """Return what a response says in the form asked for.
 
-    JSON is read wherever it stands in the text (alone, fenced, after an introduction or a
-    `<think>` block), with trailing commas and raw control characters forgiven, and a bare list
-    where the form is an object of one list; where there is no such JSON, `form.from_text` reads.
+    What a model thinks aloud between known marks is no answer. Of the JSON that stands in the rest
+    (alone, fenced, after an introduction) the last that has the form counts, since drafts and the
+    form's own example come before; trailing commas and raw control characters are forgiven, and
+    so is a bare list where the form is an object of one list. Where there is no JSON at all,
+    `form.from_text` reads. An answer that equals the form's example is none.
 
     Raises:
         Unusable: the model refused, was cut off, said nothing, or kept to no such form.
+    """
+    text, only_thoughts = _said_in(response)
+    problems: list[str] = []
+    for said in _json_in(text, form):
+        try:
+            answer = form.model.model_validate(said)
+        except ValidationError as error:
+            problems += _said_by(error)
+            continue
+        if answer != _example_of(form):
+            return answer
+        problems.append(ECHO)
+    if form.from_text and not only_thoughts and not _JSON_BEGINS.search(text):
+        try:
+            found = form.from_text(text)
+        except ValidationError as error:
+            problems += _said_by(error)
+        else:
+            if found is not None:
+                return found
+    other = "the answer is empty but for thoughts" if only_thoughts else _NO_FORM
+    raise Unusable(problems[0] if problems else other)
+
+
+_NO_FORM: Final = "the answer is not in the form asked for"
+
+
+def _said_in(response: LlmResponse) -> tuple[str, bool]:
+    """Return what may hold the answer, and whether it is what the server took for thoughts.
+
+    Some servers take a whole answer for thoughts; only JSON tells it from them.
+
+    Raises:
+        Unusable: there is nothing to be read.
     """
     if response.error:
         raise Unusable(response.error)
@@ -50,18 +88,34 @@ def read_answer(response: LlmResponse, form: AnswerForm[A]) -> A:
         raise Unusable("the model refused to answer")
     if response.finish_reason == "length":
         raise Unusable("the answer was cut off at its limit of tokens")
-    text = response.text.rpartition("</think>")[2].strip()
-    if not text:
+    text, unclosed = without_thoughts(response.text)
+    if text:
+        return text, False
+    if unclosed:
+        raise Unusable("the answer is a thought that does not end")
+    if not response.thoughts.strip():
         raise Unusable("the answer is empty")
-    problems: list[str] = []
-    for excerpt in _json_in(text, form):
-        try:
-            return form.model.model_validate_json(excerpt)
-        except ValidationError as error:
-            problems += _said_by(error)
-    if (found := _from_text(text, form)) is not None:
-        return found
-    raise Unusable(problems[0] if problems else "the answer is not in the form asked for")
+    return response.thoughts, True
+
+
+def without_thoughts(text: str) -> tuple[str, bool]:
+    """Return a text without what stands between marks of thoughts, and whether one never ends.
+
+    A closing mark without an opening one ends a thought that began in the prompt's template.
+    """
+    said: list[str] = []
+    start, inside = 0, False
+    for mark in _THOUGHTS.finditer(text):
+        if mark["opens"] is None:
+            if not inside:
+                said.clear()
+            start, inside = mark.end(), False
+        elif not inside:
+            said.append(text[start : mark.start()])
+            inside = True
+    if not inside:
+        said.append(text[start:])
+    return "".join(said).strip(), inside
 
 
 def excerpt_of(response: LlmResponse) -> str:
@@ -80,14 +134,105 @@ def _schema_of(form: AnswerForm[Any]) -> dict[str, Any]:
     return _strict(form.model.model_json_schema())
 
 
-def _json_in(text: str, form: AnswerForm[Any]) -> list[str]:
-    """Return what may be the answer's JSON, the most faithful reading first."""
-    found = _readings(_between(text, "{", "}"))
+_NAMES: Final = r"(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|seed:think)"
+_THOUGHTS: Final = re.compile(
+    rf"(?P<opens><{_NAMES}\s*>|\[THINK\]|◁think▷|<\|channel\|>\s*(?:analysis|commentary)\b)"
+    rf"|</{_NAMES}\s*>|\[/THINK\]|◁/think▷|<\|channel\|>\s*final\s*<\|message\|>",
+    re.IGNORECASE,
+)
+"""Of open models: <think> and its like, Mistral's, Kimi's, and the channels of gpt-oss."""
+
+_JSON_BEGINS: Final = re.compile(r"[{\[]\s*[\"{\[]")
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL)
+_CLOSING: Final = {"{": "}", "[": "]"}
+_DEEPEST: Final = 50
+_MOST_TOKENS: Final = 300_000  # that are looked at in one answer, however often it begins anew
+
+
+def _json_in(text: str, form: AnswerForm[Any]) -> list[Any]:
+    """Return what may be the answer, the likeliest first: objects before lists, late before early.
+
+    A list inside an object is not looked at by itself, so that no part is taken for the whole;
+    where the last object is broken, nothing before it is, which would be a draft.
+    """
+    values, broken = _values(text)
+    values.reverse()
     fields = form.model.model_fields
-    if len(fields) == 1:
-        [name] = fields
-        found += [f'{{"{name}": {bare}}}' for bare in _readings(_between(text, "[", "]"))]
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, dict):
+            inner = list(value.values())
+            found.append(value)
+            if len(inner) == 1 and isinstance(inner[0], dict) and fields.keys().isdisjoint(value):
+                found.append(inner[0])  # {"answer": {...}}
+    for value in values:
+        if isinstance(value, list) and not broken:
+            found.append(value)
+            if len(value) == 1 and isinstance(value[0], dict):
+                found.append(value[0])
+            if len(fields) == 1:
+                found.append({next(iter(fields)): value})
     return found
+
+
+def _values(text: str) -> tuple[list[Any], bool]:
+    """Return every whole JSON object and list of a text that stands in no other one.
+
+    And whether some object is broken: then what follows may be its parts, and only that is
+    returned.
+    """
+    found: list[Any] = []
+    broken = False
+    place, left = 0, _MOST_TOKENS
+    while left > 0 and (begins := _BEGIN.search(text, place)):
+        end, looked = _end_of(text, begins.start())
+        left -= looked
+        value = _parsed(text[begins.start() : end])
+        if value is not None:
+            found.append(value)
+            place = end
+            continue
+        place = begins.end()
+        if _OBJECT_BEGINS.match(text, begins.start()):
+            found.clear()
+            broken = True
+    return found, broken
+
+
+_BEGIN: Final = re.compile(r"[{\[]")
+_OBJECT_BEGINS: Final = re.compile(r'\{\s*"')
+
+
+def _parsed(raw: str) -> dict[str, Any] | list[Any] | None:
+    """Return the JSON object or list that a text is, somewhat tidied; None where it is none."""
+    for reading in _readings(raw):
+        try:
+            value = json.loads(reading, object_pairs_hook=_together)
+        except (ValueError, RecursionError):
+            continue
+        return value if isinstance(value, dict | list) else None
+    return None
+
+
+def _end_of(text: str, start: int) -> tuple[int, int]:
+    """Return where the brackets that open at `start` are closed, and how many tokens that took.
+
+    Where they are not, `start` itself.
+    """
+    open_ones: list[str] = []
+    looked = 0
+    for looked, token in enumerate(_TOKEN.finditer(text, start), start=1):
+        mark = token[0]
+        if mark in _CLOSING:
+            open_ones.append(_CLOSING[mark])
+            if len(open_ones) > _DEEPEST:
+                break
+        elif mark in ("}", "]"):
+            if open_ones.pop() != mark:
+                break
+            if not open_ones:
+                return token.end(), looked
+    return start, looked
 
 
 def _readings(raw: str) -> list[str]:
@@ -96,8 +241,26 @@ def _readings(raw: str) -> list[str]:
     return [reading for reading in dict.fromkeys((raw, plain, tidy)) if reading]
 
 
-def _between(text: str, start: str, end: str) -> str:
-    return text[text.find(start) : text.rfind(end) + 1] if start in text else ""
+def _together(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; what stands under a key twice is put together, so that no part is lost."""
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        before = made.get(key, value)
+        if before == value:
+            made[key] = value
+        elif isinstance(before, list) and isinstance(value, list):
+            made[key] = before + value
+        else:
+            made[key] = [before, value]
+    return made
+
+
+@cache
+def _example_of(form: AnswerForm[A]) -> A | None:
+    try:
+        return form.model.model_validate_json(form.example)
+    except ValidationError:
+        return None
 
 
 def _said_by(error: ValidationError) -> list[str]:
@@ -111,13 +274,6 @@ def _said_by(error: ValidationError) -> list[str]:
         else:
             return []
     return words
-
-
-def _from_text(text: str, form: AnswerForm[A]) -> A | None:
-    try:
-        return form.from_text(text) if form.from_text else None
-    except ValidationError:
-        return None
 
 
 # What OpenAI's strict mode and grammar-constrained servers all know; bounds are checked by us.

@@ -252,7 +252,8 @@ def stand_ins(
     return found
 
 
-class Steadiness(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Steadiness:
     """How much of a choice stays when the images are others."""
 
     index: float

@@ -8,7 +8,6 @@ believed: its votes are kept and drop nothing.
 import csv
 import math
 import random
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from string import Template
 from typing import ClassVar, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from curette.schemas.candidates import Candidate
 from curette.schemas.llm import RequestForecast, Usage
@@ -32,6 +31,7 @@ from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.tasks.methods.llm.agreement import fleiss_kappa
 from curette.tasks.methods.llm.asking import AnswerForm, Question
+from curette.tasks.methods.llm.each import Each, each_form
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.methods.llm.tokens import count_tokens
 from curette.tasks.screen.gate import (
@@ -55,8 +55,8 @@ FEWEST_PLANTED: Final = 20
 _HERE: Final = Path(__file__).parent.parent
 _LONGEST: Final = 300
 """Characters of a statement that go into a prompt."""
-_ANSWER_TOKENS: Final = 12
-"""Of one verdict, for forecasts: `{"number": 10, "visible": false}, `."""
+_ANSWER_TOKENS: Final = 6
+"""Of one verdict, for forecasts: `"10": "yes", `."""
 
 Verdict = Literal["visible", "not_visible", "unjudged"]
 
@@ -113,40 +113,12 @@ class Judge(Gate, frozen=True):
         )
 
 
-class NumberedVerdict(BaseModel, frozen=True):
-    """The answer about one statement of the list."""
-
-    number: int
-    visible: bool
-
-
-class Verdicts(BaseModel, frozen=True):
-    """One answer for each statement of the list."""
-
-    verdicts: tuple[NumberedVerdict, ...]
-
-
-def _from_text(text: str) -> Verdicts | None:
-    """Read lines such as `3. yes`, from servers that know no JSON."""
-    lines = re.findall(r"^\W*(\d+)\W+(yes|no|true|false)\b", text.casefold(), re.MULTILINE)
-    said = [NumberedVerdict(number=int(n), visible=word in ("yes", "true")) for n, word in lines]
-    return Verdicts(verdicts=tuple(said)) if said else None
-
-
-FORM: Final = AnswerForm(
-    name="verdicts",
-    model=Verdicts,
-    example='{"verdicts": [{"number": 1, "visible": true}, {"number": 2, "visible": false}]}',
-    from_text=_from_text,
-)
-
-
 @dataclass(frozen=True)
 class Ballot:
     """One request: statements in the order of its list, and the question that asks about them."""
 
     statements: tuple[str, ...]
-    question: Question[Verdicts]
+    question: Question[Each]
 
 
 def write_ballots(concepts: Sequence[str], spec: Judge) -> list[Ballot]:
@@ -168,7 +140,7 @@ def write_ballots(concepts: Sequence[str], spec: Judge) -> list[Ballot]:
         for request in range(requests):
             listed = deck[request::requests]
             dealer.shuffle(listed)
-            question = Question(_prompt(listed), FORM, sample=vote)
+            question = Question(_prompt(listed), verdicts_form(len(listed)), sample=vote)
             ballots.append(Ballot(tuple(listed), question))
     return ballots
 
@@ -223,12 +195,17 @@ def hold_vote(
     return report_on(judged, planted, spec, model, problems), usage
 
 
-def read_votes(answer: Verdicts | None, count: int) -> list[bool | None]:
-    """Return the votes on `count` statements; None where one is missing or said both ways."""
-    said: defaultdict[int, set[bool]] = defaultdict(set)
-    for verdict in answer.verdicts if answer else ():
-        said[verdict.number].add(verdict.visible)
-    return [said[n].copy().pop() if len(said[n]) == 1 else None for n in range(1, count + 1)]
+def verdicts_form(count: int) -> AnswerForm[Each]:
+    """Return the form of verdicts on so many statements: `yes` where an image can show it."""
+    return each_form("verdicts", count, ("yes", "no"))
+
+
+def read_votes(answer: Each | None, count: int) -> list[bool | None]:
+    """Return the votes on `count` statements; None for all where no whole answer came."""
+    if answer is None:
+        return [None] * count
+    words = answer.words
+    return [words[number] == "yes" for number in range(1, count + 1)]
 
 
 def report_on(
@@ -380,7 +357,9 @@ def _prompt(statements: Sequence[str]) -> str:
     listed = "\n".join(
         f"{n}. <statement>{text}</statement>" for n, text in enumerate(statements, start=1)
     )
-    return _template().substitute(statements=listed, count=len(statements)).strip()
+    count = len(statements)
+    example = verdicts_form(count).example
+    return _template().substitute(statements=listed, count=count, example=example).strip()
 
 
 @cache

@@ -43,7 +43,7 @@ def understand(prompt: str) -> Asked:
 
 def answer(prompt: str, reader: Reader) -> str:
     said = enumerate(reader(understand(prompt)), start=1)
-    return json.dumps({"answers": [{"number": n, "answer": a} for n, a in said if a is not None]})
+    return json.dumps({str(n): a for n, a in said if a is not None})
 
 
 def faithful(asked: Asked) -> list[ReportAnswer | None]:

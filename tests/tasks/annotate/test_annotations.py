@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from scipy.stats import fisher_exact
 from sklearn.metrics import cohen_kappa_score
 
@@ -13,10 +14,11 @@ from curette.schemas.llm import Usage
 from curette.schemas.screened import LabelledConcept
 from curette.schemas.settings.annotate import AnnotateSpec
 from curette.tasks.annotate.annotations import ReadingPlan, join_annotations
-from curette.tasks.annotate.asking import Inquiry, NumberedAnswers, Outcome, Reading, read_answers
+from curette.tasks.annotate.asking import Inquiry, Outcome, Reading, answers_form, read_answers
 from tests.tasks.annotate.readers import (
     Asked,
     Reader,
+    answer,
     concepts,
     faithful,
     guesser,
@@ -36,9 +38,11 @@ def read(
     """Have every question answered by a reader."""
 
     def reading(inquiry: Inquiry) -> Reading:
-        said = enumerate(reader(understand(inquiry.prompt)), start=1)
-        answers = [{"number": n, "answer": a} for n, a in said if a is not None]
-        given = NumberedAnswers.model_validate({"answers": answers})
+        form = answers_form(len(inquiry.listed))
+        try:
+            given = form.model.model_validate_json(answer(inquiry.prompt, reader))
+        except ValidationError:
+            return Reading({}, "the answer leaves something out")
         return read_answers(given, inquiry.listed, spec.not_mentioned)
 
     assert {i.turn for i in inquiries} <= {turn}

@@ -13,7 +13,9 @@ from curette.schemas.settings.annotate import AnnotateSpec
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.store import ArtifactStore
-from curette.tasks.annotate.task import STAGE, annotate_reports
+from curette.tasks.annotate import STAGE
+from curette.tasks.annotate.task import annotate_reports
+from curette.tasks.stage import Workplace
 from tests.servers import Answer, Behaviour, ChatServer, Status, chat_server
 from tests.tasks.annotate.readers import answer, faithful, write_report
 from tests.tasks.small_study import SELECTED, small_study
@@ -55,7 +57,9 @@ def annotate(
 ) -> Annotations:
     spec = AnnotateSpec(reports_may_be_sent_to=server.base_url if consent is None else consent)
     llm = LlmSpec(model="tiny", base_url=server.base_url, max_retries=0, **settings)
-    return store.load(Annotations, annotate_reports.fn(ref, spec, "photograph", llm, store))
+    return store.load(
+        Annotations, annotate_reports.fn(Workplace(store), ref, spec, "photograph", llm)
+    )
 
 
 def template() -> Behaviour:

@@ -7,10 +7,11 @@ from curette.schemas.few_shots import FewShotDraws
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.storage.store import ArtifactStore
-from curette.tasks.draw.few_shot_task import STAGE as FEW_SHOTS_STAGE
+from curette.tasks.draw import FEW_SHOTS as FEW_SHOTS_STAGE
+from curette.tasks.draw import SHIFTS as STAGE
 from curette.tasks.draw.few_shot_task import draw_few_shots as stage
 from curette.tasks.draw.few_shots import draw_few_shots
-from curette.tasks.draw.shift_task import STAGE
+from curette.tasks.stage import Workplace
 from tests.tasks.published_study import published_study
 
 
@@ -18,7 +19,7 @@ def test_draws_are_saved_with_both_settings(tmp_path: Path) -> None:
     store, (published, _) = ArtifactStore(tmp_path), published_study()
     select, spec = SelectSpec(size=Size(per_class=2)), FewShotSpec(shots=(1, 2), seeds=2)
     dataset = store.save(published, Recipe(stage="publish", code=""))
-    ref = stage.fn(dataset, select, spec, store)
+    ref = stage.fn(Workplace(store), dataset, select, spec)
     assert store.load(FewShotDraws, ref) == draw_few_shots(published, select, spec)
     recipe = store.manifest(ref).recipe
     assert recipe.spec["seeds"] == 2

@@ -7,9 +7,10 @@ from curette.schemas.settings.draw import DomainShift
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.shifts import ShiftSplits
 from curette.storage.store import ArtifactStore
-from curette.tasks.draw.shift_task import STAGE
+from curette.tasks.draw import SHIFTS as STAGE
 from curette.tasks.draw.shift_task import restrict_to_shifts as stage
 from curette.tasks.draw.shifts import restrict_to_shifts
+from curette.tasks.stage import Workplace
 from tests.tasks.published_study import published_study, with_people
 
 _SHIFT = DomainShift(kind="domain", column="sex", train_on=("male",))
@@ -19,7 +20,7 @@ def test_splits_are_saved_with_both_settings(tmp_path: Path) -> None:
     store, published = ArtifactStore(tmp_path), with_people(published_study()[0])
     select = SelectSpec(size=Size(per_class=2))
     dataset = store.save(published, Recipe(stage="publish", code=""))
-    ref = stage.fn(dataset, select, (_SHIFT,), store)
+    ref = stage.fn(Workplace(store), dataset, select, (_SHIFT,))
     assert store.load(ShiftSplits, ref) == restrict_to_shifts(published, select, (_SHIFT,))
     recipe = store.manifest(ref).recipe
     assert recipe.spec["shifts"][0]["train_on"] == ["male"]

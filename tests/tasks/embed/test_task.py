@@ -11,7 +11,9 @@ from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmb
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder, PrecomputedEncoder
 from curette.storage.store import ArtifactStore
-from curette.tasks.embed.task import TEXTS_STAGE, embed_images, embed_texts
+from curette.tasks.embed import TEXTS_STAGE
+from curette.tasks.embed.task import embed_images, embed_texts
+from curette.tasks.stage import Workplace
 from tests.tasks.embed.studies import candidates_of, dataset_of
 
 TEXTS = ("pink background", "blue-white veil")
@@ -31,9 +33,9 @@ def embed(store: ArtifactStore, folder: Path, pngs: list[bytes], spec: EncoderSp
     dataset = dataset_of({"b": pngs[0], "a": pngs[1], "c": pngs[2]}, folder)
     machine = Machine(device="cpu", batch_size=2, threads=1)
     about = kept(store, dataset)
-    images = embed_images.fn(about, spec, machine, store)
+    images = embed_images.fn(Workplace(store, machine), about, spec)
     candidates = kept(store, candidates_of(*TEXTS))
-    return embed_texts.fn(about, images, candidates, REWORDED, spec, machine, store)
+    return embed_texts.fn(Workplace(store, machine), about, images, candidates, REWORDED, spec)
 
 
 def test_the_artifacts_hold_one_vector_a_row_and_a_text(
@@ -86,7 +88,7 @@ def test_the_key_changes_with_what_changes_a_vector_and_not_with_the_machine(
                 "candidates": Ref("candidates", "2"),
                 "spec": OpenClipEncoder(**({"model": folder} | spec)),
                 "machine": machine or Machine(),
-                "store": store,
+                "at": Workplace(store),
             }
         )
 

@@ -26,6 +26,7 @@ from curette.tasks.evaluate.questions import QUESTIONS, metrics
 from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.methods.statistics.auroc import delong_macro
 from curette.tasks.methods.statistics.calibration import at_temperature, fit_temperature
+from curette.tasks.stage import Workplace
 from tests.tasks.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=200, explained_images=6)
@@ -225,7 +226,7 @@ def test_a_column_that_is_not_there_is_refused_before_the_look_is_counted(
         SPEC.model_copy(update={"subgroup_edges": {"sexx": (1.0,)}}),
     ):
         with pytest.raises(StudyError, match=r"sexx, and the images have no such.*file_id, sex"):
-            evaluate_probe.fn(named, heads, wrong, store)
+            evaluate_probe.fn(Workplace(store), named, heads, wrong)
     assert not (tmp_path / "test-looks").exists()
 
 
@@ -329,7 +330,9 @@ def test_a_look_is_recorded_before_the_labels_are_read_and_told_from_the_second_
         labels = store.save(test, Recipe(stage="ingest", code="", spec={"number": number}))
         facts = published.facts.model_copy(update={"test_labels": labels.digest})
         named = store.save(replace(published, facts=facts), Recipe(stage="publish", code=""))
-        looked.append(store.load(Evaluation, evaluate_probe.fn(named, heads, SPEC, store)))
+        looked.append(
+            store.load(Evaluation, evaluate_probe.fn(Workplace(store), named, heads, SPEC))
+        )
     assert looked[0].earlier_looks == ()
     (first,) = looked[1].earlier_looks
     assert first.study == "by-hand"
@@ -338,7 +341,7 @@ def test_a_look_is_recorded_before_the_labels_are_read_and_told_from_the_second_
     (store.path(labels) / "test-labels.json").unlink()
     another = SPEC.model_copy(update={"seed": 5})
     with pytest.raises(ArtifactCorrupt):
-        evaluate_probe.fn(named, heads, another, store)
+        evaluate_probe.fn(Workplace(store), named, heads, another)
     assert len(TestLedger(tmp_path).looks(first.labels)) == 3
 
 

@@ -23,7 +23,6 @@ from curette.tasks.evaluate.external import (
     ExternalTest,
     OtherImages,
     describe_external,
-    near_copies,
 )
 from curette.tasks.evaluate.features import features_of, head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
@@ -326,21 +325,6 @@ def test_what_is_known_before_labels_are_read_is_said(
     assert other.shift.rejected == {"other-class": 2, "study-image": 1}
     assert other.shift.synthetic
     assert other.shift.source == "drawn elsewhere"
-
-
-def test_near_copies_are_those_that_one_known_image_is_like() -> None:
-    generator = np.random.default_rng(0)
-    known = generator.normal(size=(50, 4))
-    vectors = generator.normal(size=(2500, 4))  # more than one block
-    vectors[2400] = known[3] * 2
-    known, vectors = (
-        (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32) for v in (known, vectors)
-    )
-    expected = [bool(max(v @ k for k in known) >= 0.99) for v in vectors]
-    found = near_copies(vectors, known, 0.99)
-    assert found.tolist() == expected
-    assert 1 < found.sum() < 2500
-    assert near_copies(vectors, known, 1).nonzero()[0].tolist() == [2400]
 
 
 def test_vectors_of_another_encoder_are_refused(

@@ -25,6 +25,7 @@ from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.questions import shifts as question
 from curette.tasks.evaluate.task import evaluate_probe
+from curette.tasks.stage import Workplace
 from tests.tasks.published_study import KEYS, published_study, with_people
 
 _SPEC = EvaluateSpec(resamples=200, smallest_subgroup=2)
@@ -347,7 +348,8 @@ def test_shifts_are_part_of_the_question_and_of_the_recipe(
     refs = store.save(published, recipe), store.save(probe, recipe)
     shifted = store.save(heads, recipe)
     asked = [
-        evaluate_probe.fn(*refs, _SPEC, store, shifts=shifts) for shifts in (None, shifted, shifted)
+        evaluate_probe.fn(Workplace(store), *refs, _SPEC, shifts=shifts)
+        for shifts in (None, shifted, shifted)
     ]
     digest = store.manifest(labels).files["test-labels.json"].sha256
     assert len({look.question for look in TestLedger(store.root).looks(digest)}) == 2

@@ -10,10 +10,12 @@ from curette.schemas.index import ConceptIndex
 from curette.schemas.machine import Machine
 from curette.schemas.settings.index import IndexSpec
 from curette.storage.store import ArtifactCorrupt, ArtifactStore
+from curette.tasks.index import STAGE
 from curette.tasks.index.faiss_index import open_serialised, search
 from curette.tasks.index.image_index import open_image_index
 from curette.tasks.index.retrieval import index_vectors
-from curette.tasks.index.task import STAGE, build_index
+from curette.tasks.index.task import build_index
+from curette.tasks.stage import Workplace
 from tests.tasks.small_study import SmallStudy, small_study
 
 
@@ -103,7 +105,7 @@ def test_the_stage_saves_an_index_that_loads_and_is_refused_once_changed(
 ) -> None:
     store = ArtifactStore(tmp_path)
     dataset, _, _, concepts, _, embeddings, _ = study.save(store)
-    ref = build_index.fn(dataset, concepts, embeddings, IndexSpec(), store)
+    ref = build_index.fn(Workplace(store), dataset, concepts, embeddings, IndexSpec())
     loaded = store.load(ConceptIndex, ref)
     expected = index_of(study)
     assert loaded.top_images == expected.top_images
@@ -132,7 +134,7 @@ def test_the_stage_has_a_key_that_knows_its_spec(study: SmallStudy, tmp_path: Pa
         "embeddings": embeddings,
         "spec": IndexSpec(),
         "machine": Machine(),
-        "store": store,
+        "at": Workplace(store),
     }
-    assert STAGE.key(inputs) == STAGE.key(inputs | {"machine": Machine(threads=3)})
+    assert STAGE.key(inputs) == STAGE.key(inputs | {"at": Workplace(store, Machine(threads=3))})
     assert STAGE.key(inputs) != STAGE.key(inputs | {"spec": IndexSpec(top_images=9)})

@@ -12,8 +12,10 @@ from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.machine import Machine
 from curette.schemas.settings.ingest import DatasetSpec
 from curette.storage.store import ArtifactStore
+from curette.tasks.ingest import STAGE
 from curette.tasks.ingest.claims import TooManyRejected
-from curette.tasks.ingest.task import STAGE, ingest_dataset
+from curette.tasks.ingest.task import ingest_dataset
+from curette.tasks.stage import Workplace
 from tests.tasks.ingest.conftest import Draw, write_images
 
 _MACHINE = Machine(workers=2)
@@ -36,11 +38,11 @@ def read(tmp_path: Path, store: ArtifactStore, draw: Draw) -> Read:
 
     classes = ["nv", "mel", "bcc"]
     own = table("own", {"image": range(18), "label": classes * 6})
-    study = ingest_dataset.fn(DatasetSpec(**own), store, _MACHINE)
+    study = ingest_dataset.fn(Workplace(store, _MACHINE), DatasetSpec(**own))
 
     def read_beside(columns: dict[str, Any], **fields: Any) -> ImageDataset:
         spec = DatasetSpec(**table("other", columns), id_column="id", **fields)
-        return store.load(ImageDataset, ingest_dataset.fn(spec, store, _MACHINE, study))
+        return store.load(ImageDataset, ingest_dataset.fn(Workplace(store, _MACHINE), spec, study))
 
     return read_beside
 
@@ -130,12 +132,12 @@ def test_its_own_splits_are_not_used_and_its_subjects_stay_together(
     ]
     root = write_images(tmp_path / "folders", names, draw)
     own = ingest_dataset.fn(
-        DatasetSpec(source={"kind": "synthetic", "images": 60}), store, _MACHINE
+        Workplace(store, _MACHINE), DatasetSpec(source={"kind": "synthetic", "images": 60})
     )
     spec = DatasetSpec(
         source={"kind": "folder", "path": root}, labels={"a": "nevus", "b": "melanoma"}
     )
-    found = store.load(ImageDataset, ingest_dataset.fn(spec, store, _MACHINE, own))
+    found = store.load(ImageDataset, ingest_dataset.fn(Workplace(store, _MACHINE), spec, own))
     assert len(found) == 8
     assert set(found.images["split"]) == {"test"}
     assert "The data's own splits are not used." in found.notes
@@ -146,7 +148,8 @@ def test_the_studys_images_are_part_of_the_key_of_another_dataset(store: Artifac
     spec = DatasetSpec(source={"kind": "synthetic", "images": 60})
     studies: list[Ref[ImageDataset]] = [Ref("image-dataset", d * 20) for d in "ab"]
     keys = {
-        STAGE.key({"spec": spec, "store": store, "beside": beside}) for beside in (None, *studies)
+        STAGE.key({"spec": spec, "at": Workplace(store), "beside": beside})
+        for beside in (None, *studies)
     }
     assert len(keys) == 3
 
@@ -157,7 +160,7 @@ def test_labels_can_be_merged_in_the_studys_own_dataset_too(
     names = [f"{key}/{i}.png" for key in ("x1", "x2", "y") for i in range(8)]
     root = write_images(tmp_path / "merged", names, draw)
     spec = DatasetSpec(source={"kind": "folder", "path": root}, labels={"x1": "x", "x2": "x"})
-    found = store.load(ImageDataset, ingest_dataset.fn(spec, store, _MACHINE))
+    found = store.load(ImageDataset, ingest_dataset.fn(Workplace(store, _MACHINE), spec))
     assert found.class_keys == ("x", "y")
     assert sum(found.class_counts["x"].values()) == 16
     assert not found.images["image_id"].str.contains("/").any()

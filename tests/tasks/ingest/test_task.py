@@ -13,8 +13,10 @@ from curette.schemas.machine import Machine
 from curette.schemas.settings.ingest import DatasetSpec, FolderSource, SyntheticSource
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactStore
+from curette.tasks.ingest import STAGE
 from curette.tasks.ingest.claims import TooManyRejected
-from curette.tasks.ingest.task import STAGE, ingest_dataset
+from curette.tasks.ingest.task import ingest_dataset
+from curette.tasks.stage import Workplace
 from tests.tasks.ingest.conftest import Draw, write_images
 
 MACHINE = Machine(workers=2)
@@ -22,7 +24,7 @@ MACHINE = Machine(workers=2)
 
 def ingest(store: ArtifactStore, **fields: object) -> ImageDataset:
     spec = DatasetSpec.model_validate(fields)
-    ref: Ref[ImageDataset] = ingest_dataset.fn(spec, store, MACHINE)
+    ref: Ref[ImageDataset] = ingest_dataset.fn(Workplace(store, MACHINE), spec)
     return store.load(ImageDataset, ref)
 
 
@@ -54,7 +56,9 @@ def test_equal_data_is_the_same_artifact_and_another_split_another(
     source = FolderSource(kind="folder", path=write_images(tmp_path / "skin", names, draw))
     store = ArtifactStore(tmp_path / "store")
     refs = [
-        ingest_dataset.fn(DatasetSpec(source=source, splits={"seed": seed}), store, MACHINE)
+        ingest_dataset.fn(
+            Workplace(store, MACHINE), DatasetSpec(source=source, splits={"seed": seed})
+        )
         for seed in (0, 0, 1)
     ]
     assert refs[0] == refs[1] != refs[2]
@@ -73,11 +77,11 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path, draw: Draw) -> None:
     root = write_images(tmp_path / "skin", [f"{c}/{i}.png" for c in "ab" for i in range(6)], draw)
     spec = DatasetSpec(source=FolderSource(kind="folder", path=root))
     store = ArtifactStore(tmp_path / "store")
-    key = STAGE.key({"spec": spec, "store": store})
-    first = ingest_dataset.fn(spec, store, MACHINE)
+    key = STAGE.key({"spec": spec, "at": Workplace(store)})
+    first = ingest_dataset.fn(Workplace(store, MACHINE), spec)
     (root / "a" / "0.png").write_bytes(draw(77))
-    assert STAGE.key({"spec": spec, "store": store}) != key
-    assert ingest_dataset.fn(spec, store, MACHINE) != first
+    assert STAGE.key({"spec": spec, "at": Workplace(store)}) != key
+    assert ingest_dataset.fn(Workplace(store, MACHINE), spec) != first
 
 
 def test_a_run_that_stops_saves_nothing(tmp_path: Path, draw: Draw) -> None:
@@ -102,7 +106,7 @@ def test_tables_that_a_killed_run_left_are_removed_by_the_next(tmp_path: Path, d
 def test_the_recipe_names_the_spec_and_the_test_labels(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path / "store")
     spec = DatasetSpec(source=SyntheticSource(images=50))
-    ref = ingest_dataset.fn(spec, store, MACHINE)
+    ref = ingest_dataset.fn(Workplace(store, MACHINE), spec)
     recipe = store.manifest(ref).recipe
     assert recipe.stage == "ingest"
     assert recipe.spec == json.loads(spec.model_dump_json())

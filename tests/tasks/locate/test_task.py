@@ -22,6 +22,7 @@ from curette.storage.images import ImageShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.locate.task import locate_concepts
 from curette.tasks.methods.encoder.encoder import load_encoder
+from curette.tasks.stage import Workplace
 from tests.tasks.embed.studies import dataset_of
 from tests.tasks.published_study import published_study
 from tests.tasks.small_study import unit_vectors
@@ -53,7 +54,7 @@ def located(tmp_path: Path, pngs: list[bytes]) -> Located:
         )
         pool = unit_vectors(np.random.default_rng(0), len(published.pool))
         made: Ref[ConceptDataset] = _kept(store, replace(published, facts=facts, pool_vectors=pool))
-        ref = locate_concepts.fn(made, spec, LocateSpec(images=2), MACHINE, store)
+        ref = locate_concepts.fn(Workplace(store, MACHINE), made, spec, LocateSpec(images=2))
         assert store.manifest(ref).recipe.inputs == {"published": str(made)}
         return store.load(HeatMaps, ref)
 

@@ -12,6 +12,7 @@ from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.images import ClassLabel
 from curette.schemas.priors import PriorQuestion
 from curette.schemas.responses import LlmRequest, LlmResponse, SubmittedBatch
+from curette.tasks.priors.asking import planted_findings
 
 PROMPTS = Path(__file__).parents[3] / "tasks" / "priors" / "prompts"
 
@@ -55,13 +56,21 @@ def understand(prompt: str) -> Asked:
 
 
 def answer(prompt: str, judge: Judge) -> str:
-    asked = understand(prompt)
-    said = list(enumerate(judge(asked), start=1))
-    if asked.question == "reverse":
-        return json.dumps({"numbers": [number for number, yes in said if yes]})
-    return json.dumps(
-        {"answers": [{"number": n, "yes": yes} for n, yes in said if yes is not None]}
-    )
+    said = enumerate(judge(understand(prompt)), start=1)
+    return json.dumps({str(n): "yes" if yes else "no" for n, yes in said if yes is not None})
+
+
+def sensible(judge: Judge) -> Judge:
+    """Let a judge know what everybody knows, so that it is believed."""
+    own = dict(planted_findings())
+
+    def answer(asked: Asked) -> list[bool | None]:
+        if asked.concept not in own:
+            return judge(asked)
+        against = asked.question == "speaks against"
+        return [(name == own[asked.concept]) != against for name in asked.classes]
+
+    return answer
 
 
 def believer(opinions: dict[tuple[PriorQuestion, str], set[str]]) -> Judge:

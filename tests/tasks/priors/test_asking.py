@@ -1,4 +1,3 @@
-import json
 from collections import Counter
 
 import pytest
@@ -9,17 +8,15 @@ from curette.schemas.priors import QUESTIONS
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.priors import AskedPriors, LinkPriors
 from curette.tasks.priors.asking import (
-    FittingClasses,
+    FEWEST_PLANTED,
     Inquiry,
     Poll,
-    Verdict,
-    Verdicts,
     count_requests,
     forecast_priors,
     hold_poll,
-    read_fitting_classes,
-    read_verdicts,
+    planted_findings,
     write_inquiries,
+    write_planted,
 )
 from tests.tasks.priors.judges import (
     CLASSES,
@@ -29,6 +26,8 @@ from tests.tasks.priors.judges import (
     answer,
     believer,
     concept,
+    guesser,
+    sensible,
     understand,
 )
 
@@ -69,7 +68,7 @@ def test_each_question_is_asked_about_each_concept_as_often_as_wished() -> None:
     assert Counter((i.question, i.concept.text) for i in made) == {
         (q, c.text): 3 for q in QUESTIONS for c in (DARK, VEIL)
     }
-    assert len(made) == count_requests(2, asked(3))
+    assert len(made) + FEWEST_PLANTED == count_requests(2, asked(3))
 
 
 def test_every_prompt_shows_the_concept_and_each_class_once_in_the_order_kept() -> None:
@@ -114,54 +113,6 @@ def test_a_concept_cannot_leave_its_marks() -> None:
 # --- how answers are counted --------------------------------------------------------------------
 
 
-def verdicts(*said: tuple[int, bool]) -> Verdicts:
-    return Verdicts(answers=tuple(Verdict(number=n, yes=yes) for n, yes in said))
-
-
-def test_a_class_that_was_left_out_gets_no_vote() -> None:
-    ballot = read_verdicts(verdicts((3, True), (1, False)), 3)
-    assert ballot.votes == (False, None, True)
-    assert ballot.problem == "1 of 3 classes left out"
-
-
-@pytest.mark.parametrize(
-    ("said", "problem"),
-    [
-        (((0, True), (1, True), (2, False)), "names class 0, and there are 1 to 3"),
-        (((1, True), (2, True), (3, False), (4, False)), "names class 4"),
-        (((1, True), (1, False), (2, True), (3, True)), "names class 1 twice"),
-    ],
-)
-def test_an_answer_that_has_lost_count_is_no_vote_at_all(
-    said: tuple[tuple[int, bool], ...], problem: str
-) -> None:
-    ballot = read_verdicts(verdicts(*said), 3)
-    assert ballot.votes == (None, None, None)
-    assert problem in ballot.problem
-
-
-def test_a_complete_answer_has_no_problem() -> None:
-    ballot = read_verdicts(verdicts((1, True), (2, False), (3, True)), 3)
-    assert (ballot.votes, ballot.problem) == ((True, False, True), "")
-
-
-def test_classes_that_fit_are_yes_and_the_others_no() -> None:
-    assert read_fitting_classes(FittingClasses(numbers=(2, 2)), 3).votes == (False, True, False)
-    assert read_fitting_classes(FittingClasses(numbers=()), 2).votes == (False, False)
-
-
-def test_an_unknown_number_among_those_that_fit_is_no_vote_at_all() -> None:
-    ballot = read_fitting_classes(FittingClasses(numbers=(0, 1)), 3)
-    assert ballot.votes == (None, None, None)
-    assert "names class 0" in ballot.problem
-
-
-@pytest.mark.parametrize("numbers", ["[true, true]", '["1"]', "[1.5]"])
-def test_only_whole_numbers_name_classes(numbers: str) -> None:
-    with pytest.raises(ValueError, match="valid integer"):
-        FittingClasses.model_validate_json(f'{{"numbers": {numbers}}}')
-
-
 def test_votes_reach_the_right_class_whatever_the_order_of_the_list() -> None:
     held = poll(
         of(
@@ -191,23 +142,59 @@ def test_votes_reach_the_right_class_whatever_the_order_of_the_list() -> None:
 def test_answers_that_cannot_be_used_are_failures_and_never_a_no() -> None:
     held = poll(Oracle(lambda prompt: "I would rather not."), DARK)
     assert held.votes == {}
-    assert len(held.failures) == 9
+    assert len(held.failures) == 9 + FEWEST_PLANTED
     assert held.failures[0].startswith("speaks for, `dark streaks`: ")
 
 
-def test_a_class_that_is_always_left_out_is_missing_and_not_a_no() -> None:
+def test_an_answer_that_leaves_a_class_out_is_no_vote_on_any() -> None:
     def without_melanoma(prompt: str) -> str:
-        seen = understand(prompt)
-        if seen.question == "reverse":
-            return json.dumps({"numbers": []})
         return answer(prompt, lambda a: [None if n == "melanoma" else False for n in a.classes])
 
     held = poll(Oracle(without_melanoma), DARK)
-    assert {key for question, _, key in held.votes if question != "reverse"} == {
-        "secret-key-nv",
-        "secret-key-bcc",
-    }
-    assert len(held.failures) == 6
+    assert held.votes == {}
+    assert "the answer leaves out" in held.failures[0]
+
+
+# --- what is known of who answers ---------------------------------------------------------------
+
+
+def test_planted_questions_are_of_every_kind_and_look_like_the_others() -> None:
+    planted = write_planted(540, 3, "dermoscopy image")
+    assert len(planted) == 27
+    assert Counter(i.question for i in planted) == dict.fromkeys(QUESTIONS, 9)
+    for inquiry in planted:
+        seen = understand(inquiry.prompt)
+        assert (seen.question, seen.concept) == (inquiry.question, inquiry.concept.text)
+        assert len(seen.classes) == 3
+        own = dict(planted_findings())[seen.concept]
+        right = [(name == own) != (seen.question == "speaks against") for name in seen.classes]
+        assert inquiry.truth == tuple(right)
+    [real] = inquiries(DARK, repeats=1)[:1]
+    first = real.prompt.splitlines()
+    assert all(i.prompt.splitlines()[0] == first[0] for i in planted)
+
+
+def test_every_planted_finding_belongs_to_one_class() -> None:
+    findings, classes = zip(*planted_findings(), strict=True)
+    assert len(set(findings)) == len(set(classes)) == len(findings) >= 16
+
+
+@pytest.mark.parametrize(
+    ("judge", "bears"),
+    [
+        (sensible(guesser), True),
+        (lambda asked: [True] * len(asked.classes), False),
+        (lambda asked: [False] * len(asked.classes), False),
+        (guesser, False),
+        (lambda asked: [None] * len(asked.classes), False),
+    ],
+)
+def test_who_says_the_same_of_everything_or_nothing_does_not_bear_the_test(
+    judge: Judge, bears: bool
+) -> None:
+    held = poll(of(judge), DARK)
+    assert [p.truth for p in held.planted] == [False, True]
+    assert all(p.bears(0.75) for p in held.planted) == bears
 
 
 # --- the forecast -------------------------------------------------------------------------------
@@ -220,7 +207,7 @@ def test_only_asking_costs_requests() -> None:
 def test_at_most_every_candidate_is_asked_about() -> None:
     forecast = forecast_priors(100, 3, asked(4), LLM)
     assert forecast is not None
-    assert (forecast.fewest, forecast.most) == (0, 100 * 3 * 4)
+    assert (forecast.fewest, forecast.most) == (0, 100 * 3 * 4 + 100 * 3 * 4 / 20)
     real = sum(len(i.prompt) for i in inquiries(DARK, VEIL)) / len(inquiries(DARK, VEIL))
     assert forecast.prompt_tokens_each == pytest.approx(real / 4, rel=0.3)
     many = forecast_priors(100, 30, asked(4), LLM)

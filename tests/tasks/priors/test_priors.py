@@ -16,6 +16,7 @@ from tests.tasks.priors.judges import (
     believer,
     concept,
     guesser,
+    sensible,
 )
 
 LLM = LlmSpec(model="tiny", base_url="http://127.0.0.1:9/v1")
@@ -24,7 +25,7 @@ DARK = concept("dark streaks")
 
 
 def collect(judge: Judge, *concepts: Candidate, spec: AskedPriors = FIVE) -> Priors:
-    oracle = Oracle(lambda prompt: answer(prompt, judge))
+    oracle = Oracle(lambda prompt: answer(prompt, sensible(judge)))
     return collect_priors(
         concepts, CLASSES, spec, "skin image", LLM, oracle, Usage(), lambda _: None
     )
@@ -62,7 +63,11 @@ def test_a_judge_that_keeps_to_its_opinions_gets_them_back() -> None:
     assert kappas(found) == [1, 1, 1]
     assert [(a.items, a.votes_each) for a in found.agreement] == [(6, 5)] * 3
     assert not any(p.directions_differ for p in found.priors)
-    assert found.source == "tiny: 5 answers to each of 3 questions"
+    assert found.source == (
+        "tiny: 5 answers to each of 3 questions; of the answers to planted questions it gave "
+        "20 of 20 whose answer is no, and 16 of 16 whose answer is yes rightly"
+    )
+    assert found.believed
 
 
 def test_a_judge_that_guesses_agrees_by_chance_and_is_mostly_not_believed() -> None:
@@ -79,15 +84,29 @@ def test_a_judge_that_always_says_the_same_is_never_believed(always: bool) -> No
 
 
 def test_items_without_every_vote_are_left_out_of_the_agreement() -> None:
-    def forgetful(asked: Asked) -> list[bool | None]:
-        return [None if name == "melanoma" else "nevus" in name for name in asked.classes]
+    def tired(asked: Asked) -> list[bool | None]:
+        silent = asked.concept == "dark streaks" and asked.classes[0] == "melanoma"
+        return [None if silent else "nevus" in name for name in asked.classes]
 
-    found = collect(forgetful, DARK)
-    assert [a.items for a in found.agreement] == [2, 2, 3]
-    of_melanoma = found.priors[1]
-    assert of_melanoma.answer == "neutral"
-    assert of_melanoma.speaks_for == Votes()
-    assert len(found.failures) == 10
+    found = collect(tired, DARK, concept("even colour"))
+    assert [a.items for a in found.agreement] == [3, 3, 3]
+    votes = found.priors[0].speaks_for
+    assert 0 < votes.yes + votes.no < 5
+    assert len(found.failures) == 15 - sum(
+        v.yes + v.no for p in found.priors[:1] for v in (p.speaks_for, p.speaks_against, p.reverse)
+    )
+
+
+def test_who_fails_the_planted_questions_is_not_believed_whatever_else_is_said() -> None:
+    judge = believer({("speaks for", "dark streaks"): {"melanoma"}})
+    oracle = Oracle(lambda prompt: answer(prompt, judge))
+    found = collect_priors(
+        (DARK,), CLASSES, FIVE, "skin image", LLM, oracle, Usage(), lambda _: None
+    )
+    assert not found.believed
+    assert {p.answer for p in found.priors} == {"neutral"}
+    assert found.priors[1].speaks_for == Votes(yes=5)
+    assert "it is not believed, and every prior is neutral" in found.source
 
 
 def test_a_link_known_in_one_direction_alone_is_marked() -> None:

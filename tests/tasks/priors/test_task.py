@@ -14,21 +14,31 @@ from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.llm import LlmPrices, LlmSpec
 from curette.schemas.settings.priors import AskedPriors, LinkPriors
 from curette.storage.store import ArtifactStore
-from curette.tasks.priors.task import STAGE, _summary, form_priors
+from curette.tasks.priors import STAGE
+from curette.tasks.priors.asking import FEWEST_PLANTED
+from curette.tasks.priors.task import _summary, form_priors
+from curette.tasks.stage import Workplace
 from tests.servers import Answer, ChatServer, chat_server
-from tests.tasks.priors.judges import CLASSES, Judge, answer, believer, concept
+from tests.tasks.priors.judges import CLASSES, Judge, answer, believer, concept, sensible
 
-form = form_priors.fn
 SKIN = "skin image"
 SPEC = AskedPriors(kind="llm", repeats=2)
-JUDGE = believer(
-    {
-        ("speaks for", "dark streaks"): {"melanoma"},
-        ("speaks against", "dark streaks"): {"melanocytic nevus"},
-        ("reverse", "dark streaks"): {"melanoma"},
-        ("speaks for", "pearly surface"): {"basal cell carcinoma"},
-    }
+JUDGE = sensible(
+    believer(
+        {
+            ("speaks for", "dark streaks"): {"melanoma"},
+            ("speaks against", "dark streaks"): {"melanocytic nevus"},
+            ("reverse", "dark streaks"): {"melanoma"},
+            ("speaks for", "pearly surface"): {"basal cell carcinoma"},
+        }
+    )
 )
+
+
+def form(*given: Any) -> Ref[Priors]:
+    """Run the stage; what is given last is the store."""
+    *inputs, store = given
+    return form_priors.fn(Workplace(store), *inputs)
 
 
 @pytest.fixture
@@ -96,7 +106,7 @@ def test_priors_come_from_the_servers_answers(
             Priors,
             form(dataset, proposed(store), screened, SPEC, SKIN, spec, store),
         )
-    assert len(server.bodies) == 2 * 3 * 2
+    assert len(server.bodies) == 2 * 3 * 2 + FEWEST_PLANTED
     assert [p.answer for p in found.priors] == [
         "speaks against",
         "speaks for",
@@ -106,8 +116,8 @@ def test_priors_come_from_the_servers_answers(
         "speaks for",
     ]
     assert [p.directions_differ for p in found.priors] == [*[False] * 5, True]
-    assert (found.usage.answers, found.usage.prompt_tokens) == (12, 1200)
-    assert found.usage.cost_usd == pytest.approx((1200 * 1 + 120 * 10) / 1e6)
+    assert (found.usage.answers, found.usage.prompt_tokens) == (24, 2400)
+    assert found.usage.cost_usd == pytest.approx((2400 * 1 + 240 * 10) / 1e6)
 
 
 def test_a_second_run_asks_nothing_and_finds_the_same(
@@ -148,8 +158,8 @@ def test_what_the_study_has_spent_counts_before_the_first_question(
                 store,
             )
         assert server.bodies == []
-        form(dataset, proposed(store, 40), screen(store, spent=48), SPEC, SKIN, spec, store)
-    assert len(server.bodies) == 12
+        form(dataset, proposed(store, 40), screen(store, spent=36), SPEC, SKIN, spec, store)
+    assert len(server.bodies) == 24
 
 
 def test_what_the_model_will_not_answer_is_neutral_and_a_failure(
@@ -172,7 +182,9 @@ def test_what_the_model_will_not_answer_is_neutral_and_a_failure(
     assert all("`pearly surface`: the model refused" in f for f in found.failures)
     assert [a.items for a in found.agreement] == [3, 3, 3]
     assert _summary(found) == (
-        "tiny: 2 answers to each of 3 questions. Neutral: 4 of 6 pairs. Fleiss' kappa: "
+        "tiny: 2 answers to each of 3 questions; of the answers to planted questions it gave "
+        "20 of 20 whose answer is no, and 16 of 16 whose answer is yes rightly. Neutral: 4 of 6 "
+        "pairs. Fleiss' kappa: "
         "speaks for 1.00 over 3 pairs, speaks against 1.00 over 3 pairs, "
         "reverse 1.00 over 3 pairs. Without a usable answer: 6."
     )
@@ -191,7 +203,7 @@ def test_the_manifest_names_the_model_only_where_it_was_asked(
 ) -> None:
     with chat_server(behave(JUDGE)) as server:
         asked = form(dataset, proposed(store), screened, SPEC, SKIN, llm(server), store)
-        links = form(dataset, proposed(store), screened, LinkPriors(), SKIN, llm(server), store)
+        links = form(dataset, proposed(store), screened, LinkPriors(), SKIN, None, store)
     recipe = store.manifest(asked).recipe
     assert recipe.inputs == {
         "dataset": str(dataset),

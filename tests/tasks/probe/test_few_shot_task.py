@@ -11,6 +11,7 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.probe.few_shot_heads import train_few_shot_heads
 from curette.tasks.probe.few_shot_task import train_few_shot_heads as stage
+from curette.tasks.stage import Workplace
 from tests.tasks.published_study import KEYS, published_study
 
 
@@ -26,7 +27,7 @@ def test_heads_of_saved_draws_are_saved(tmp_path: Path) -> None:
     spec, recipe = FewShotSpec(heads=("nearest_mean", "prior")), Recipe(stage="made", code="")
     draws = FewShotDraws(draws=(draw,))
     refs = store.save(published, recipe), store.save(draws, recipe)
-    saved = stage.fn(*refs, spec, ProbeSpec(), store)
+    saved = stage.fn(Workplace(store), *refs, spec, ProbeSpec())
     loaded = store.load(FewShotHeads, saved)
     np.testing.assert_array_equal(
         loaded.weights, train_few_shot_heads(published, draws, spec, ProbeSpec()).weights

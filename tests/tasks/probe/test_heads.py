@@ -14,6 +14,7 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.methods.solvers.zero_shot import search_concept_matrix
+from curette.tasks.probe import STAGE
 from curette.tasks.probe.concept_heads import (
     shuffle_labels,
     train_concept_bottleneck,
@@ -21,7 +22,6 @@ from curette.tasks.probe.concept_heads import (
 )
 from curette.tasks.probe.heads import train_heads
 from curette.tasks.probe.sparse_heads import train_sparse
-from curette.tasks.probe.task import STAGE
 from curette.tasks.probe.training import Training
 from tests.tasks.published_study import published_study
 
@@ -312,8 +312,8 @@ def test_equal_seeds_give_equal_artifacts(
     published: ConceptDataset, probe: Probe, tmp_path: pytest.TempPathFactory
 ) -> None:
     store = ArtifactStore(tmp_path)  # type: ignore[arg-type]
-    first = store.save(probe, STAGE.recipe(SPEC))
-    assert store.save(train_heads(published, SPEC), STAGE.recipe(SPEC)) == first
+    first = store.save(probe, STAGE.recipe_of({"spec": SPEC}))
+    assert store.save(train_heads(published, SPEC), STAGE.recipe_of({"spec": SPEC})) == first
     loaded = store.load(Probe, first)
     assert [h.facts for h in loaded.heads] == [h.facts for h in probe.heads]
     assert loaded.skipped == probe.skipped

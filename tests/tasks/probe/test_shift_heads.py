@@ -15,6 +15,7 @@ from curette.storage.store import ArtifactStore
 from curette.tasks.probe.heads import train_heads
 from curette.tasks.probe.shift_heads import restrict, train_shift_heads
 from curette.tasks.probe.shift_task import train_shift_heads as stage
+from curette.tasks.stage import Workplace
 from tests.tasks.published_study import KEYS, published_study, with_people
 
 _SPEC = ProbeSpec(
@@ -104,7 +105,7 @@ def test_heads_of_saved_shifts_are_saved(
 ) -> None:
     store, recipe = ArtifactStore(tmp_path), Recipe(stage="made", code="")
     refs = store.save(published, recipe), store.save(_splits(published), recipe)
-    saved = stage.fn(*refs, _SPEC, store)
+    saved = stage.fn(Workplace(store), *refs, _SPEC)
     loaded = store.load(ShiftHeads, saved)
     assert loaded.plans == heads.plans
     assert loaded.unusable == (_UNUSABLE,)

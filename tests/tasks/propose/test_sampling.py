@@ -87,3 +87,15 @@ def test_good_turing_foresees_how_often_the_next_concept_is_new() -> None:
         estimates.append(tally.saturation("class_prompts", "a", "limit").unseen_share)
         truths.append(shares[np.setdiff1d(np.arange(300), drawn)].sum())
     assert np.mean(estimates) == pytest.approx(np.mean(truths), abs=0.02)
+
+
+def test_what_the_question_holds_is_no_candidate_and_ends_no_topic() -> None:
+    ask = Scripted(rim=[["about rim", "third statement", "x", "w"], ["about rim", "y"], ["z"]])
+    sampling = Sampling(max_rounds=3, min_new_share=0.5)
+    found = sample_until_saturated([topic("rim")], sampling, "class_prompts", "answers", "m", ask)
+    assert [p.text for p in found.proposals] == ["x", "w", "y", "z"]
+    assert [(f.raw, f.reason) for f in found.failures] == [
+        ("about rim", "copied from the question"),
+        ("third statement", "a place-holder, as in the form asked for"),
+        ("about rim", "copied from the question"),
+    ]

@@ -22,7 +22,9 @@ from curette.schemas.settings.propose import (
     Sampling,
 )
 from curette.storage.store import ArtifactStore
-from curette.tasks.propose.task import STAGE, propose_concepts
+from curette.tasks.propose import STAGE
+from curette.tasks.propose.task import propose_concepts
+from curette.tasks.stage import Workplace
 from tests.servers import Answer, ChatServer, Status, chat_server, in_turn
 
 CLASSES = (
@@ -88,7 +90,7 @@ def run(
     **settings: Any,
 ) -> Ref[CandidateSet]:
     spec = ProposeSpec(sources=sources or (PROMPTS,), modality="dermoscopy image")
-    return propose_concepts.fn(dataset, images, spec, llm(server, **settings), store)
+    return propose_concepts.fn(Workplace(store), dataset, images, spec, llm(server, **settings))
 
 
 def test_every_class_is_asked_about_every_aspect_until_nothing_new_comes(
@@ -199,7 +201,7 @@ def test_the_key_holds_what_is_asked_and_not_how_patiently(
 ) -> None:
     def key(spec: ProposeSpec, **settings: Any) -> str:
         asked = LlmSpec(model="m", **settings)
-        return STAGE.key({"dataset": dataset, "spec": spec, "llm": asked, "store": store})
+        return STAGE.key({"dataset": dataset, "spec": spec, "llm": asked, "at": Workplace(store)})
 
     spec = ProposeSpec(sources=(PROMPTS,))
     assert key(spec) == key(spec, concurrency=2, timeout_s=1, max_requests=5)
@@ -278,7 +280,9 @@ def test_a_server_that_fails_a_third_of_the_time_gives_the_same_candidates(
         with chat_server(behave) as server:
             spec = ProposeSpec(sources=(PROMPTS,), modality="dermoscopy image")
             asked = llm(server).model_copy(update={"max_retries": 6})
-            made = kept.load(CandidateSet, propose_concepts.fn(about, None, spec, asked, kept))
+            made = kept.load(
+                CandidateSet, propose_concepts.fn(Workplace(kept), about, None, spec, asked)
+            )
         found.append([(c.text, c.classes, len(c.origins)) for c in made.candidates])
         assert made.failures == ()
     assert found[0] == found[1]

@@ -14,10 +14,12 @@ from curette.schemas.artifact import Recipe, Ref
 from curette.schemas.candidates import CandidateSet, LlmOrigin
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import SPLITS, Rejection
+from curette.schemas.review import ReviewFacts
 from curette.schemas.settings.publish import PublishSpec
 from curette.schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 from curette.storage.store import ArtifactStore
-from curette.tasks.publish.task import publish_concept_dataset
+from curette.tasks.publish.task import _settings, publish_concept_dataset
+from curette.tasks.stage import Workplace
 from tests.tasks.annotated_study import annotations
 from tests.tasks.small_study import SELECTED, SmallStudy, small_study
 
@@ -48,7 +50,7 @@ def publish(
     validated = ValidatedConceptDataset(**digests, report=report.digest)
     read = store.save(annotated, Recipe(stage="annotate", code="")) if annotated else None
     passed = store.save(validated, recipe)
-    return publish_concept_dataset.fn("small", "", passed, spec, store, read)
+    return publish_concept_dataset.fn(Workplace(store), "small", "", passed, spec, read)
 
 
 @pytest.fixture
@@ -366,3 +368,19 @@ def test_without_annotations_nothing_speaks_of_reports(store: ArtifactStore) -> 
     assert "report" not in (store.path(ref) / "facts.json").read_text()
     assert "annotation" not in published.card
     assert "annotations" not in store.manifest(ref).recipe.inputs
+
+
+def test_the_card_tells_the_settings_of_the_screen_also_of_a_reviewed_set(
+    store: ArtifactStore,
+) -> None:
+    screened, by_person = (
+        small_study().screened,
+        ReviewFacts(applied=(), not_found=(), undecided=()),
+    )
+    before = store.save(screened, Recipe(stage="screen", code="", spec={"max_words": 9}))
+    after = store.save(
+        screened.model_copy(update={"review": by_person}),
+        Recipe(stage="review", code="", inputs={"screened": str(before)}),
+    )
+    for ref in (before, after):
+        assert _settings("screen", ref, store) == {"max_words": 9}

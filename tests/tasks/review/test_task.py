@@ -9,13 +9,13 @@ from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.images import REQUIRED_COLUMNS, ImageDataset, TestLabels
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
-from curette.schemas.settings.review import ReviewSpec
 from curette.storage.store import ArtifactStore
-from curette.tasks.review.task import STAGE, review_concepts
+from curette.tasks.review import STAGE
+from curette.tasks.review.task import review_concepts
+from curette.tasks.stage import Workplace
 from tests.tasks.review.studies import CLASSES, SCREENED, decision, decisions
 
 Inputs = tuple[Ref[ImageDataset], Ref[ScreenedSet], Ref[Decisions]]
-FILE = ReviewSpec(mode="file")
 BY_SCREEN = Recipe(stage="screen", code="0", spec={"max_words": 16})
 
 
@@ -41,7 +41,7 @@ def save_inputs(store: ArtifactStore, *made: Decision) -> Inputs:
 def test_the_reviewed_set_is_saved_with_its_recipe(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     inputs = save_inputs(store, decision("red dots", "drop", reason="an artefact"))
-    ref = review_concepts.fn(*inputs, FILE, store)
+    ref = review_concepts.fn(Workplace(store), *inputs)
     reviewed = store.load(ScreenedSet, ref)
     assert "red dots" not in [c.text for c in reviewed.kept]
     assert reviewed.review is not None
@@ -49,26 +49,18 @@ def test_the_reviewed_set_is_saved_with_its_recipe(tmp_path: Path) -> None:
     recipe = store.manifest(ref).recipe
     assert (recipe.stage, recipe.code) == ("review", STAGE.code)
     assert recipe.inputs["screened"] == str(inputs[1])
-    assert recipe.spec == BY_SCREEN.spec, "the card tells the settings of the screen from it"
-
-
-def test_how_decisions_are_asked_for_does_not_change_what_follows(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path)
-    inputs = save_inputs(store, decision("red dots", "drop"))
-    other = ReviewSpec(mode="ui", reviewer="Bo", max_asked=3, timeout_s=5)
-    assert review_concepts.fn(*inputs, FILE, store) == review_concepts.fn(*inputs, other, store)
 
 
 def test_a_review_that_is_off_leaves_the_set_as_it_is(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     inputs = save_inputs(store, decision("red dots", "drop"))
-    assert review_concepts.fn(*inputs, ReviewSpec(), store) == inputs[1]
+    assert review_concepts.fn(Workplace(store), *inputs[:2], None) == inputs[1]
 
 
 def test_a_class_that_loses_everything_stops_the_study_after_saving(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     inputs = save_inputs(store, decision("pink rim", "drop"))
     with pytest.raises(StudyError, match="no concept for basal cell carcinoma") as caught:
-        review_concepts.fn(*inputs, FILE, store)
+        review_concepts.fn(Workplace(store), *inputs)
     saved = [p.name for p in (tmp_path / "screened").iterdir()]
     assert any(name in str(caught.value) for name in saved if name != inputs[1].digest)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from curette.schemas.llm import Usage
 from curette.schemas.responses import LlmResponse
 from curette.tasks.methods.llm.asking import Answered, Question
-from curette.tasks.screen.gates.judge import Verdicts, planted_statements
+from curette.tasks.methods.llm.each import Each
+from curette.tasks.methods.llm.reading import Unusable, read_answer
+from curette.tasks.screen.gates.judge import planted_statements
 
 Opinion = Callable[[str], bool]
 
@@ -20,11 +22,8 @@ def statements_in(prompt: str) -> list[str]:
 
 def verdicts(prompt: str, opinion: Opinion) -> str:
     """Return the answer of a judge with an opinion, as JSON."""
-    said = [
-        {"number": n, "visible": opinion(text)}
-        for n, text in enumerate(statements_in(prompt), start=1)
-    ]
-    return json.dumps({"verdicts": said})
+    listed = enumerate(statements_in(prompt), start=1)
+    return json.dumps({str(n): "yes" if opinion(text) else "no" for n, text in listed})
 
 
 def knows(*invisible: str) -> Opinion:
@@ -37,22 +36,21 @@ class HandMade:
     """Answers each question by `answer(prompt, sample)`; None is an answer that never came."""
 
     answer: Callable[[str, int], str | None]
-    asked: list[Question[Verdicts]] = field(default_factory=list)
+    asked: list[Question[Each]] = field(default_factory=list)
 
-    def __call__(
-        self, questions: Sequence[Question[Verdicts]]
-    ) -> tuple[list[Answered[Verdicts]], Usage]:
+    def __call__(self, questions: Sequence[Question[Each]]) -> tuple[list[Answered[Each]], Usage]:
         self.asked += questions
         return [self._answered(q) for q in questions], Usage(
             requests=len(questions), answers=len(questions)
         )
 
-    def _answered(self, question: Question[Verdicts]) -> Answered[Verdicts]:
+    def _answered(self, question: Question[Each]) -> Answered[Each]:
         text = self.answer(question.prompt, question.sample)
         response = LlmResponse(text=text or "", model="by-hand-1", format="json_schema")
-        if text is None:
-            return Answered("0", response, None, "the answer is empty")
-        return Answered("0", response, Verdicts.model_validate_json(text))
+        try:
+            return Answered("0", response, read_answer(response, question.form))
+        except Unusable as problem:
+            return Answered("0", response, None, str(problem))
 
 
 def of_opinion(opinion: Opinion) -> HandMade:

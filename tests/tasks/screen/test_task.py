@@ -22,8 +22,10 @@ from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.storage.store import ArtifactStore
+from curette.tasks.screen import STAGE
 from curette.tasks.screen.gates.judge import Judge
-from curette.tasks.screen.task import STAGE, screen_concepts
+from curette.tasks.screen.task import screen_concepts
+from curette.tasks.stage import Workplace
 from tests.servers import Answer, Reply, Status, chat_server
 from tests.tasks.screen.judges import knows, verdicts
 
@@ -64,7 +66,7 @@ def save_inputs(store: ArtifactStore, texts: dict[str, str]) -> Inputs:
 def test_the_screened_set_is_saved_with_its_recipe(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     inputs = save_inputs(store, {"red dots": "mel", "brown globules": "nv", "itching": "nv"})
-    ref = screen_concepts.fn(*inputs, ScreenSpec(), None, store)
+    ref = screen_concepts.fn(Workplace(store), *inputs, ScreenSpec(), None)
     screened = store.load(ScreenedSet, ref)
     assert [c.text for c in screened.kept] == ["red dots", "brown globules"]
     assert [d.candidate.text for d in screened.dropped] == ["itching"]
@@ -78,7 +80,7 @@ def test_a_class_that_loses_everything_stops_the_study_after_saving(tmp_path: Pa
     store = ArtifactStore(tmp_path)
     inputs = save_inputs(store, {"red dots": "mel", "a nevus": "nv", "itching": "nv"})
     with pytest.raises(StudyError, match="nevus: 1 by class_leak, 1 by visual") as caught:
-        screen_concepts.fn(*inputs, ScreenSpec(), None, store)
+        screen_concepts.fn(Workplace(store), *inputs, ScreenSpec(), None)
     saved: Ref[ScreenedSet] = Ref(ScreenedSet.kind, next((tmp_path / "screened").iterdir()).name)
     assert str(saved) in str(caught.value)
     assert len(store.load(ScreenedSet, saved).dropped) == 2
@@ -102,9 +104,11 @@ def test_the_judge_is_asked_once_and_only_about_statements(
     store, spec = ArtifactStore(tmp_path), ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
     inputs = save_inputs(store, TEXTS)
     with chat_server(reply) as server:
-        ref = screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store)
+        ref = screen_concepts.fn(Workplace(store), *inputs, spec, judged_by(server.base_url))
         asked = len(server.bodies)
-        assert screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store) == ref
+        assert (
+            screen_concepts.fn(Workplace(store), *inputs, spec, judged_by(server.base_url)) == ref
+        )
         assert len(server.bodies) == asked == 9
         sent = json.dumps(server.bodies)
     screened = store.load(ScreenedSet, ref)
@@ -124,7 +128,8 @@ def test_a_study_without_a_language_model_cannot_have_a_judge(tmp_path: Path) ->
     with pytest.raises(
         StudyError, match="asks a language model, and the study names none"
     ) as caught:
-        screen_concepts.fn(*inputs, ScreenSpec(gates=(*ScreenSpec().gates, Judge())), None, store)
+        spec = ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
+        screen_concepts.fn(Workplace(store), *inputs, spec, None)
     assert "add `llm`, or leave `judge` out" in str(caught.value)
 
 
@@ -141,7 +146,7 @@ def test_what_was_spent_on_proposing_counts_against_the_budget(
     with chat_server(reply) as server:
         llm = judged_by(server.base_url, max_requests=105, concurrency=1)
         with pytest.raises(StudyError, match="max_requests"):
-            screen_concepts.fn(dataset, spent, embeddings, spec, llm, store)
+            screen_concepts.fn(Workplace(store), dataset, spent, embeddings, spec, llm)
         assert len(server.bodies) == 5
 
 
@@ -150,7 +155,7 @@ def test_a_server_that_fails_is_no_verdict(tmp_path: Path, monkeypatch: pytest.M
     store, spec = ArtifactStore(tmp_path), ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
     inputs = save_inputs(store, TEXTS)
     with chat_server(lambda _: Status(401)) as server, pytest.raises(StudyError):
-        screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store)
+        screen_concepts.fn(Workplace(store), *inputs, spec, judged_by(server.base_url))
     assert not (tmp_path / "screened").exists()
 
 
@@ -161,7 +166,7 @@ def test_answers_off_the_form_leave_concepts_unjudged(
     store, spec = ArtifactStore(tmp_path), ScreenSpec(gates=(*ScreenSpec().gates, Judge()))
     inputs = save_inputs(store, TEXTS)
     with chat_server(lambda _: Answer("I would rather not.")) as server:
-        ref = screen_concepts.fn(*inputs, spec, judged_by(server.base_url), store)
+        ref = screen_concepts.fn(Workplace(store), *inputs, spec, judged_by(server.base_url))
     screened = store.load(ScreenedSet, ref)
     assert len(screened.kept) == 3
     assert screened.judge is not None

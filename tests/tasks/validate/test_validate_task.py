@@ -10,12 +10,13 @@ from curette.schemas.validation import (
     ValidationReport,
 )
 from curette.storage.store import ArtifactStore
+from curette.tasks.stage import Workplace
 from curette.tasks.validate.task import validate_concept_dataset
 from tests.tasks.small_study import SmallStudy, small_study
 
 
 def validate(study: SmallStudy, store: ArtifactStore) -> Ref[ValidatedConceptDataset]:
-    return validate_concept_dataset.fn(*study.save(store), ValidationSpec(), store)
+    return validate_concept_dataset.fn(Workplace(store), *study.save(store), ValidationSpec())
 
 
 def test_what_passed_is_named_together_with_its_report(tmp_path: Path) -> None:

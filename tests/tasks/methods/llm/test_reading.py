@@ -45,13 +45,68 @@ def test_blanks_inside_an_answer_stay_as_the_model_wrote_them() -> None:
         "[" * 200_000,
         '{"concepts": [' * 50_000,
         "{" + "]" * 100_000,
-        "<think>" * 50_000,
         "[" + "," * 200_000,
+        '{"concepts": ["' * 50_000,
+        ("[" + "x" * 1000) * 1000,
     ],
 )
 def test_an_absurd_answer_is_unusable_rather_than_fatal(text: str) -> None:
     with pytest.raises(Unusable, match="not in the form"):
         read_answer(said(text), FORM)
+
+
+# --- drafts, thoughts, examples -----------------------------------------------------------------
+
+ANSWER = '{"concepts": ["dark brown", "round shape"]}'
+DRAFT = '{"concepts": ["wrong"]}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"First I thought of {DRAFT}, but better is {ANSWER}",
+        f'The form is {{"concepts": [...]}}. Draft:\n- wrong one\n- wrong two\n{ANSWER}',
+        f"[THINK]\n- wrong one\n- wrong two {DRAFT}\n[/THINK]\n{ANSWER}",
+        f"<thinking>{DRAFT}</thinking>{ANSWER}",
+        f"<Reasoning>a<think>b</think>{DRAFT}</Reasoning>\n{ANSWER}",
+        f"◁think▷{DRAFT}◁/think▷{ANSWER}",
+        f"<|channel|>analysis<|message|>{DRAFT}<|end|><|channel|>final<|message|>{ANSWER}",
+        f"{ANSWER}\n<think>Was that right? {DRAFT}</think>",
+        f'It wants {{"concepts": ["a statement"]}}: {ANSWER}',
+        f'{ANSWER} has the form {{"concepts": ["a statement"]}}',
+        f"{ANSWER} as in [1] and [2, 3]",
+        f'{{"answer": {ANSWER}}}',
+        '{"concepts": ["dark brown"], "concepts": ["round shape"]}',
+    ],
+)
+def test_the_last_whole_object_of_the_form_is_the_answer(text: str) -> None:
+    assert read_answer(said(text), FORM) == CONCEPTS
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<think>- one more\n- and another", "a thought that does not end"),
+        (f"<thinking>the answer is {DRAFT}", "a thought that does not end"),
+        ("<think>" * 50_000, "a thought that does not end"),
+        ('{"concepts": ["a statement"]}', "only repeats the form"),
+        (f'{DRAFT} No: {{"concepts": ["dark brown", "round', "not in the form"),
+        ('{"concepts": {"colour": ["dark brown"], "shape": ["round', "not in the form"),
+        ('{"concepts": ["dark brown"\n- one\n- two', "not in the form"),
+        ('{"wrong": ["dark brown"]}', "not in the form"),
+    ],
+)
+def test_a_draft_a_thought_or_an_echo_is_no_answer(text: str, reason: str) -> None:
+    with pytest.raises(Unusable, match=reason):
+        read_answer(said(text), FORM)
+
+
+def test_an_answer_that_a_server_takes_for_thoughts_is_read_where_it_is_json() -> None:
+    thought = LlmResponse(text="", thoughts=f"Hm. {ANSWER}", model="m", format="text")
+    assert read_answer(thought, FORM) == CONCEPTS
+    bullets = thought.model_copy(update={"thoughts": "- one\n- two"})
+    with pytest.raises(Unusable, match="empty but for thoughts"):
+        read_answer(bullets, FORM)
 
 
 class Vote(BaseModel):

@@ -155,7 +155,8 @@ def test_a_number_is_a_number_by_every_method(method: str, size: int) -> None:
     chosen = choose_axes(size, None, method=method)
     assert len(chosen.concepts) == min(size, 8)
     assert chosen.method == method
-    assert chosen.sizes is chosen.stability is None
+    assert chosen.sizes is None
+    assert chosen.stability is None
 
 
 def test_classes_that_pick_the_same_are_given_more() -> None:

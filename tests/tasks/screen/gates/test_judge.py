@@ -1,5 +1,6 @@
 """The judge's votes, and the judgement on the judge."""
 
+import json
 import math
 from collections import Counter
 
@@ -16,13 +17,10 @@ from curette.schemas.settings.screen import ScreenSpec
 from curette.tasks.methods.llm.agreement import fleiss_kappa
 from curette.tasks.screen.gates.judge import (
     FEWEST_PLANTED,
-    FORM,
     Judge,
-    Verdicts,
     forecast_judging,
     hold_vote,
     planted_statements,
-    read_votes,
     sow,
     wilson,
     write_ballots,
@@ -161,28 +159,18 @@ def test_the_floor_is_the_studys_and_the_planted_ones_alone_decide() -> None:
     assert hold_vote(candidates(CONCEPTS), lenient, judge)[0].believed
 
 
-def test_a_missing_or_contradictory_number_is_no_vote() -> None:
-    answer = Verdicts.model_validate(
-        {
-            "verdicts": [
-                {"number": 1, "visible": True},
-                {"number": 2, "visible": True},
-                {"number": 2, "visible": False},
-                {"number": 4, "visible": False},
-                {"number": 9, "visible": False},
-            ]
-        }
-    )
-    assert read_votes(answer, 4) == [True, None, None, False]
-    assert read_votes(None, 2) == [None, None]
+def test_an_answer_that_leaves_most_out_is_none_and_said() -> None:
+    """Two of the twenty planted statements, as a model that loses patience would have it."""
 
+    def answer(prompt: str, _: int) -> str:
+        said = json.loads(verdicts(prompt, knows()))
+        return json.dumps({number: said[number] for number in ("1", "2")})
 
-def test_plain_lines_are_read_where_a_server_knows_no_json() -> None:
-    assert FORM.from_text is not None
-    said = FORM.from_text("1. yes\n2) No, that is felt.\n- 3: yes\nI hope this helps")
-    assert said is not None
-    assert read_votes(said, 4) == [True, False, True, None]
-    assert FORM.from_text("I cannot say.") is None
+    report = report_of(HandMade(answer))
+    assert len(report.problems) == 15
+    assert "the answer leaves out 3, 4, 5 and 5 more of 1 to 10" in report.problems[0]
+    assert not report.believed
+    assert {v.judge for v in report.judged} == {"unjudged"}
 
 
 # --- numbers -------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
-"""Find vectors that are nearly the same as one that comes before them."""
+"""Which rows to keep of those that are nearly the same, and which one stands in for another."""
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
+
+from curette.tasks.methods.alike.pairs import pairs_between
 
 _BLOCK = 1024  # rows at a time
 _SLACK = 1e-5  # float32 products are off by less; what comes this close is computed again
@@ -24,10 +26,10 @@ def nearest_kept(
     chain, so that "red", "reddish", "pinkish" and "pale" fall together although the ends do not
     resemble each other, and a concept is dropped for one that does not say it.
 
-    A FAISS range search finds who is near, among the *kept* items alone: few of them can be near
-    one vector, as they are not near each other, so even 100,000 equal items make 100,000 results
-    and not 10 billion. Takes O(items x kept x dim) time and O(items x dim) memory. Close calls are
-    decided by a cosine in float64, rounded to 6 decimals, that depends on the two vectors alone.
+    Who is near is sought among the *kept* items alone: few of them can be near one vector, as they
+    are not near each other, so even 100,000 equal items make 100,000 results and not 10 billion.
+    Takes O(items x kept x dim) time and O(items x dim) memory. Close calls are decided by a cosine
+    in float64, rounded to 6 decimals, that depends on the two vectors alone.
 
     Args:
         vectors: of any length but zero.
@@ -37,28 +39,32 @@ def nearest_kept(
     Returns:
         For every item its stand-in (itself where it is kept) and their cosine.
     """
-    import faiss
-
     count = len(vectors)
     stand_in, likeness = np.arange(count), np.ones(count)
-    index, kept = faiss.IndexFlatIP(vectors.shape[1]), np.zeros(0, np.int64)
+    kept = np.zeros(0, np.int64)
+    known = np.zeros((0, vectors.shape[1]), np.float32)
     for start in range(0, count, _BLOCK):
         block = order[start : start + _BLOCK]
         exact = _unit(vectors[block])
         rounded = exact.astype(np.float32)
-        limits, _, hits = index.range_search(rounded, cosine - _SLACK)
+        near: list[list[int]] = [[] for _ in block]
+        for pairs in pairs_between(known, rounded, cosine - _SLACK):
+            for row, hit in zip(pairs.b.tolist(), pairs.a.tolist(), strict=True):
+                near[row].append(hit)
         alike = rounded @ rounded.T >= cosine - _SLACK
         rows: list[int] = []  # of the block, that are kept
         for row, item in enumerate(block):
-            near = kept[np.sort(hits[limits[row] : limits[row + 1]])]
-            rivals = np.append(near, [block[r] for r in rows if alike[row, r]]).astype(np.int64)
+            among_kept = kept[sorted(near[row])]
+            rivals = np.append(among_kept, [block[r] for r in rows if alike[row, r]]).astype(
+                np.int64
+            )
             cosines = np.round((_unit(vectors[rivals]) * exact[row]).sum(axis=1), _DECIMALS)
             if np.any(cosines >= cosine):
                 stand_in[item] = rivals[np.argmax(cosines)]
                 likeness[item] = cosines.max()
             else:
                 rows.append(row)
-        index.add(rounded[rows])
+        known = np.concatenate([known, rounded[rows]])
         kept = np.concatenate([kept, block[rows]])
     return stand_in, likeness
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from jaxtyping import Float32, Int64
 
-from curette.tasks.index import duplicates
-from curette.tasks.index.duplicates import Pairs, find_pairs, stars
+from curette.tasks.methods.alike import pairs as pairs_module
+from curette.tasks.methods.alike.pairs import Pairs, find_pairs, is_near
+from curette.tasks.methods.alike.stars import stars
 
 
 def unit(generator: np.random.Generator, rows: int, dim: int = 12) -> Float32[np.ndarray, "row d"]:
@@ -56,8 +57,8 @@ def pairs_of(cosines: dict[tuple[int, int], float]) -> Pairs:
 def test_pairs_are_those_of_brute_force(
     generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch, blocks: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(duplicates, "_QUERIES", blocks[0])
-    monkeypatch.setattr(duplicates, "_ROWS", blocks[1])
+    monkeypatch.setattr(pairs_module, "_QUERIES", blocks[0])
+    monkeypatch.setattr(pairs_module, "_ROWS", blocks[1])
     vectors, part = with_twins(generator, 120, 60)
     expected = brute_force(vectors, part, 0.995)
     pairs = find_pairs(vectors, part, 0.995)
@@ -87,9 +88,9 @@ def test_pairs_within_one_part_do_not_count() -> None:
 def test_the_search_ends_soon_after_the_limit_where_everything_is_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(duplicates, "COUNT_LIMIT", 100)
-    monkeypatch.setattr(duplicates, "_QUERIES", 10)
-    monkeypatch.setattr(duplicates, "_ROWS", 7)
+    monkeypatch.setattr(pairs_module, "COUNT_LIMIT", 100)
+    monkeypatch.setattr(pairs_module, "_QUERIES", 10)
+    monkeypatch.setattr(pairs_module, "_ROWS", 7)
     vectors = np.ones((4000, 1), dtype=np.float32)
     pairs = find_pairs(vectors, np.repeat([0, 1], 2000), 0.9)
     assert 100 < len(pairs.a) <= 100 + 10 * 7
@@ -161,3 +162,18 @@ def test_the_order_of_the_pairs_decides_nothing(generator: np.random.Generator) 
 
 def test_no_pairs_are_no_stars() -> None:
     assert stars(pairs_of({})) == []
+
+
+def test_near_copies_are_those_that_one_known_is_like() -> None:
+    generator = np.random.default_rng(0)
+    known = generator.normal(size=(50, 4))
+    vectors = generator.normal(size=(2500, 4))  # more than one block
+    vectors[2400] = known[3] * 2
+    known, vectors = (
+        (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32) for v in (known, vectors)
+    )
+    expected = [bool(max(v @ k for k in known) >= 0.99) for v in vectors]
+    found = is_near(known, vectors, 0.99)
+    assert found.tolist() == expected
+    assert 1 < found.sum() < 2500
+    assert is_near(known, vectors, 1).nonzero()[0].tolist() == [2400]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from curette.tasks.screen import near_duplicates
-from curette.tasks.screen.near_duplicates import nearest_kept
+from curette.tasks.methods.alike import stand_ins
+from curette.tasks.methods.alike.stand_ins import nearest_kept
 
 CLUSTERS, DIM = 40, 12
 
@@ -37,7 +37,7 @@ def by_double_loop(
 def test_equals_a_double_loop_whatever_the_block(
     vectors: Float[np.ndarray, "item dim"], block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(near_duplicates, "_BLOCK", block)
+    monkeypatch.setattr(stand_ins, "_BLOCK", block)
     order = np.random.default_rng(9).permutation(len(vectors))
     stand_in, _ = nearest_kept(vectors, order, 0.9)
     expected = by_double_loop(vectors, order.tolist(), 0.9)
