@@ -1,7 +1,6 @@
 """The stage `select`: candidates in, the bottleneck's concepts out."""
 
 import numpy as np
-from prefect import task
 
 from curette.schemas.artifact import Ref
 from curette.schemas.concepts import MOST_SHOWN, ConceptSet
@@ -24,26 +23,16 @@ def select_concepts(
     """Choose concepts from training images; how many are enough, validation images say too."""
     from curette.tasks.methods.selection.choosing import Known, choose_concepts, read_avoided
 
-<<<<<<< HEAD
-    images = store.load(ImageDataset, dataset)
-    pool = store.load(ScreenedSet, screened).kept
-    embedded = store.load(StudyEmbeddings, embeddings)
-    vectors = store.load(ImageEmbeddings, embedded.images_ref).vectors
+    images = at.store.load(ImageDataset, dataset)
+    pool = at.store.load(ScreenedSet, screened).kept
+    embedded = at.store.load(StudyEmbeddings, embeddings)
+    vectors = at.store.load(ImageEmbeddings, embedded.images_ref).vectors
     train = images.rows("train")
     rows = np.concatenate([train, images.rows("validation")])
     chosen = choose_concepts(
         pool,
-        store.load(TextEmbeddings, embedded.texts_ref).take([c.text for c in pool]),
+        at.store.load(TextEmbeddings, embedded.texts_ref).take([c.text for c in pool]),
         vectors[train],
-=======
-    images = at.store.load(ImageDataset, dataset)
-    pool = at.store.load(ScreenedSet, screened).kept
-    vectors = at.store.load(StudyEmbeddings, embeddings)
-    chosen = choose_concepts(
-        pool,
-        at.store.load(TextEmbeddings, vectors.texts_ref).take([c.text for c in pool]),
-        at.store.load(ImageEmbeddings, vectors.images_ref).vectors[images.rows("train")],
->>>>>>> main
         images.labels("train"),
         images.class_keys,
         spec,

@@ -80,11 +80,11 @@ def test_the_recipe_says_all_that_is_in_the_key(tmp_path: Path) -> None:
         return dataset
 
     at, llm = Workplace(ArtifactStore(tmp_path)), LlmSpec(model="tiny", concurrency=3)
-    select.fn(at, dataset, SelectSpec(per_class=3), "photograph", llm=llm)
+    select.fn(at, dataset, SelectSpec(size=Size(per_class=3)), "photograph", llm=llm)
     others = (Elsewhere("lamp", Ref("image-dataset", "ef"), 0.9),)
     select.fn(at, dataset, SelectSpec(), "photograph", llm, ("a b",), others)
     plain, full = recipes
-    own = SelectSpec(per_class=3).model_dump(mode="json")
+    own = SelectSpec(size=Size(per_class=3)).model_dump(mode="json")
     assert plain.spec == own | {"modality": "photograph", "llm": llm.identity()}
     assert plain.inputs == {"dataset": str(dataset), "set_apart": str(made)}
     assert full.spec["reworded"] == ["a b"]
