@@ -12,7 +12,7 @@ import pytest
 from markupsafe import escape
 from PIL import Image
 
-from curette.schemas.artifact import Manifest, Recipe, Ref
+from curette.schemas.artifact import Manifest, Recipe
 from curette.schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
 from curette.schemas.concepts import ClassSelection, ConceptSet, Pick
 from curette.schemas.evaluation import (
@@ -25,7 +25,7 @@ from curette.schemas.evaluation import (
     UnusableColumn,
 )
 from curette.schemas.heat_maps import LeftOutImage
-from curette.schemas.images import SPLITS, ImageDataset, Rejection, TestLabels
+from curette.schemas.images import SPLITS, Rejection
 from curette.schemas.index import ConceptIndex, Hit
 from curette.schemas.priors import Priors
 from curette.schemas.screened import Drop, ScreenedSet
@@ -39,6 +39,7 @@ from curette.tasks.probe.heads import train_heads
 from curette.tasks.report.page import Material, compose_page
 from curette.tasks.report.pictures import PictureBook
 from curette.tasks.report.render import render_page
+from tests.builders.images import image_dataset
 from tests.tasks.annotated_study import annotations
 from tests.tasks.published_study import KEYS, heat_maps, published_study
 from tests.tasks.small_study import index_facts, look_alikes
@@ -73,15 +74,12 @@ def material() -> Material:
         update={"subgroups": evaluation.subgroups.model_copy(update={"unusable": unusable})}
     )
     return Material(
-        dataset=ImageDataset(
-            images=published.images.assign(location="", mask_location=""),
+        dataset=image_dataset(
+            published.images.assign(location="", mask_location=""),
             classes=published.facts.classes,
             rejected=(Rejection(row=HOSTILE, reason="broken-image", detail=HOSTILE),),
-            root="",
             source=HOSTILE,
-            synthetic=True,
             class_counts={k: dict.fromkeys(SPLITS, 20) for k in KEYS},
-            test_labels=Ref(TestLabels.kind, "0" * 20),
         ),
         screened=ScreenedSet(
             kept=published.pool,
