@@ -1,13 +1,15 @@
 """The published concept dataset: a Hugging Face `DatasetDict` on disk, complete in itself."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int, Int8
 from pydantic import BaseModel, Field
@@ -21,6 +23,8 @@ from curette.schemas.images import SPLITS, ClassLabel, Split, TestLabels, Truth
 from curette.schemas.priors import Prior
 from curette.schemas.screened import Drop, LabelledConcept
 from curette.schemas.validation import ValidatedConceptDataset
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class ConceptDatasetFacts(BaseModel, frozen=True):
@@ -57,6 +61,10 @@ class ConceptDataset(Artifact):
     `concepts`, `pool` (all candidates that passed the screen), `priors` and, where there are any,
     `dropped`. Labels of the test split are empty: they are held out, and only the last
     evaluation reads them.
+
+    One that was read from a folder has read only `facts`; every other field is read from the
+    columns that hold it when it is first asked for, so that whoever wants the concepts' texts does
+    not wait for the images' vectors. The folder must stay where it is until then.
     """
 
     kind: ClassVar[str] = "concept-dataset"
@@ -85,20 +93,28 @@ class ConceptDataset(Artifact):
 
     def __post_init__(self) -> None:
         """Refuse tables that do not fit each other."""
-        rows = len(self.images)
-        if self.vectors.shape[0] != rows or self.scores.shape != (rows, len(self.concepts)):
-            raise ValueError(
-                f"{rows} images and {len(self.concepts)} concepts, but vectors of shape "
-                f"{self.vectors.shape} and scores of shape {self.scores.shape}"
-            )
-        if self.pool_vectors.shape[0] != len(self.pool):
-            raise ValueError("each candidate of the pool needs one vector")
-        if self.class_vectors is not None and len(self.class_vectors) != len(self.class_keys):
-            raise ValueError("each class needs one vector, or none has any")
-        if len(self.priors) != len(self.pool) * len(self.class_keys):
-            raise ValueError("each candidate of the pool needs one prior for each class")
-        if bool(self.images.loc[self.images["split"] == "test", "label"].notna().any()):
-            raise ValueError("labels of the test split must stay held out")
+        test = self.images.loc[self.images["split"] == "test", "label"]
+        _Shapes(
+            images=len(self.images),
+            vectors=self.vectors.shape,
+            scores=self.scores.shape,
+            concepts=len(self.concepts),
+            pool=len(self.pool),
+            pool_vectors=len(self.pool_vectors),
+            classes=len(self.class_keys),
+            class_vectors=None if self.class_vectors is None else len(self.class_vectors),
+            priors=len(self.priors),
+            test_labels=int(test.notna().sum()),
+        ).check()
+
+    if not TYPE_CHECKING:  # a type checker would take any name
+
+        def __getattr__(self, name: str) -> Any:
+            """Read a field that was not asked for since the folder was opened."""
+            tables = self.__dict__.get("_tables")
+            if tables is None or name not in _READERS:
+                raise AttributeError(f"a {type(self).__name__} has no {name}")
+            return self.__dict__.setdefault(name, _READERS[name](tables))
 
     @property
     def class_keys(self) -> tuple[str, ...]:
@@ -210,27 +226,128 @@ class ConceptDataset(Artifact):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the tables back, images sorted by id; every promise is checked again."""
-        splits = [pq.read_table(folder / "data" / f"{split}.parquet") for split in SPLITS]
-        images = pa.concat_tables(splits).sort_by("image_id")
-        pool = pq.read_table(folder / "pool.parquet")
-        named = folder / "classes.parquet"
-        return cls(
-            facts=ConceptDatasetFacts.model_validate_json((folder / "facts.json").read_bytes()),
-            images=images.drop_columns(["vector", "scores"]).to_pandas(),
-            vectors=_matrix(images["vector"]),
-            scores=_matrix(images["scores"]),
-            concepts=_models(pq.read_table(folder / "concepts.parquet"), Concept),
-            pool=_models(pool, Candidate),
-            pool_vectors=_matrix(pool["vector"]),
-            class_vectors=_matrix(pq.read_table(named)["vector"]) if named.exists() else None,
-            priors=_models(pq.read_table(folder / "priors.parquet"), Prior),
-            dropped=_models(pq.read_table(folder / "dropped.parquet"), Drop),
-            card=(folder / "README.md").read_text(encoding="utf-8"),
+        """Open the tables, images sorted by id; every promise is checked again, by their schemas.
+
+        Raises:
+            ValueError: the tables do not fit each other.
+        """
+        tables = _Tables(folder)
+        tables.shapes.check()
+        opened = object.__new__(cls)
+        opened.__dict__.update(facts=tables.facts, _tables=tables)
+        return opened
+
+
+@dataclass(frozen=True)
+class _Shapes:
+    """How many rows (and columns) each table has."""
+
+    images: int
+    vectors: tuple[int, ...]
+    scores: tuple[int, ...]
+    concepts: int
+    pool: int
+    pool_vectors: int
+    classes: int
+    class_vectors: int | None
+    priors: int
+    test_labels: int
+
+    def check(self) -> None:
+        """Refuse tables that do not fit each other."""
+        if self.vectors[0] != self.images or self.scores != (self.images, self.concepts):
+            raise ValueError(
+                f"{self.images} images and {self.concepts} concepts, but vectors of shape "
+                f"{self.vectors} and scores of shape {self.scores}"
+            )
+        if self.pool_vectors != self.pool:
+            raise ValueError("each candidate of the pool needs one vector")
+        if self.class_vectors not in (None, self.classes):
+            raise ValueError("each class needs one vector, or none has any")
+        if self.priors != self.pool * self.classes:
+            raise ValueError("each candidate of the pool needs one prior for each class")
+        if self.test_labels:
+            raise ValueError("labels of the test split must stay held out")
+
+
+class _Tables:
+    """The folder of a concept dataset, of which only what is asked for is read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.facts = ConceptDatasetFacts.model_validate_json((folder / "facts.json").read_bytes())
+
+    @property
+    def shapes(self) -> _Shapes:
+        """The sizes, from the files' footers."""
+        images = [pq.read_schema(self._split(split)) for split in SPLITS]
+        pool, rows = self._rows("pool"), sum(map(len, self._columns("image_id")))
+        return _Shapes(
+            images=rows,
+            vectors=(rows, images[0].field("vector").type.list_size),
+            scores=(rows, images[0].field("scores").type.list_size),
+            concepts=self._rows("concepts"),
+            pool=pool,
+            pool_vectors=pool,
+            classes=len(self.facts.classes),
+            class_vectors=self._rows("classes") if self._path("classes").exists() else None,
+            priors=self._rows("priors"),
+            test_labels=len(test := self._columns("label")[-1]) - test.null_count,
         )
 
+    def images(self) -> pd.DataFrame:
+        """Return the rows without vectors and scores, sorted by id."""
+        names = pq.read_schema(self._split(SPLITS[0])).names
+        wanted = [name for name in names if name not in ("vector", "scores")]
+        tables = [pq.read_table(self._split(split), columns=wanted) for split in SPLITS]
+        return pa.concat_tables(tables).take(self._order).to_pandas()
 
-M = TypeVar("M", bound=BaseModel)
+    def of_images(self, column: str) -> Float32[np.ndarray, "image column"]:
+        """Return one matrix of the images, its rows sorted by id."""
+        return np.concatenate([_matrix(c) for c in self._columns(column)])[self._order]
+
+    def vectors_of(self, table: str) -> Float32[np.ndarray, "row dim"] | None:
+        """Return the vectors of one table; None where there is no such table."""
+        path = self._path(table)
+        return _matrix(pq.read_table(path, columns=["vector"])["vector"]) if path.exists() else None
+
+    def models(self, table: str, model: type[M]) -> tuple[M, ...]:
+        """Return the records of one table."""
+        texts = pq.read_table(self._path(table), columns=["json"])["json"].to_pylist()
+        return tuple(model.model_validate_json(text) for text in texts)
+
+    @cached_property
+    def _order(self) -> Int[np.ndarray, " image"]:
+        ids = pa.chunked_array([chunk for c in self._columns("image_id") for chunk in c.chunks])
+        return pc.sort_indices(ids).to_numpy()
+
+    def _columns(self, name: str) -> list[pa.ChunkedArray]:
+        """Return a column of each split."""
+        return [pq.read_table(self._split(split), columns=[name])[name] for split in SPLITS]
+
+    def _split(self, split: str) -> Path:
+        return self.folder / "data" / f"{split}.parquet"
+
+    def _path(self, table: str) -> Path:
+        return self.folder / f"{table}.parquet"
+
+    def _rows(self, table: str) -> int:
+        return int(pq.read_metadata(self._path(table)).num_rows)
+
+
+_READERS: Final[dict[str, Callable[[_Tables], Any]]] = {
+    "images": _Tables.images,
+    "vectors": lambda tables: tables.of_images("vector"),
+    "scores": lambda tables: tables.of_images("scores"),
+    "concepts": lambda tables: tables.models("concepts", Concept),
+    "pool": lambda tables: tables.models("pool", Candidate),
+    "pool_vectors": lambda tables: tables.vectors_of("pool"),
+    "class_vectors": lambda tables: tables.vectors_of("classes"),
+    "priors": lambda tables: tables.models("priors", Prior),
+    "dropped": lambda tables: tables.models("dropped", Drop),
+    "card": lambda tables: (tables.folder / "README.md").read_text(encoding="utf-8"),
+}
+"""How each field but `facts` is read from the folder."""
 
 
 def _table(rows: Sequence[BaseModel], concepts: Sequence[Concept | Candidate]) -> pa.Table:
@@ -243,10 +360,6 @@ def _table(rows: Sequence[BaseModel], concepts: Sequence[Concept | Candidate]) -
             "json": pa.array([row.model_dump_json() for row in rows], pa.string()),
         }
     )
-
-
-def _models(table: pa.Table, model: type[M]) -> tuple[M, ...]:
-    return tuple(model.model_validate_json(text) for text in table["json"].to_pylist())
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

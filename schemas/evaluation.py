@@ -585,7 +585,7 @@ class _OfTestImages(JsonArtifact, frozen=True):
     pretraining_covers_test: Answer
 
 
-class Evaluation(_OfTestImages, frozen=True):
+class Evaluation(_OfTestImages, frozen=True, populate_by_name=True):
     """Everything that was measured on the test images."""
 
     kind: ClassVar[str] = "evaluation"
@@ -606,9 +606,10 @@ class Evaluation(_OfTestImages, frozen=True):
     shifts: ShiftTables | None = Field(
         default=None, description="nothing where the study has no shift"
     )
-    concepts: ConceptQuality = Field(
+    concept_truth: ConceptQuality = Field(
         default=ConceptQuality(labelled=0, unlabelled=0, not_computable="it was not measured yet"),
         description="against ground truth about what is visible",
+        validation_alias=AliasChoices("concept_truth", "concepts"),  # as it was written once
     )
     interventions: Interventions = Field(
         default=Interventions(concepts=0, not_computable="it was not measured yet")

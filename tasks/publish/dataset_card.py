@@ -15,17 +15,17 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import SPLITS
 from curette.schemas.llm import Usage
 from curette.schemas.settings.publish import PublishSpec
+from curette.tasks.publish.inputs import PublishInputs
 from curette.tasks.publish.markdown import Markdown, indented, render
-from curette.tasks.publish.parts import Parts
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _EXAMPLES = 3
 
 
-def write_card(dataset: ConceptDataset, parts: Parts, spec: PublishSpec) -> str:
+def write_card(dataset: ConceptDataset, inputs: PublishInputs, spec: PublishSpec) -> str:
     """Return the card, a YAML head and Markdown; equal datasets get equal cards."""
     title = " ".join((spec.title or dataset.facts.name).split())
-    origins = [origin for c in parts.candidates.candidates for origin in c.origins]
+    origins = [origin for c in inputs.candidates.candidates for origin in c.origins]
     answered = [o for o in origins if isinstance(o, LlmOrigin | DocumentOrigin)]
     body = render(
         "dataset_card.md",
@@ -33,36 +33,36 @@ def write_card(dataset: ConceptDataset, parts: Parts, spec: PublishSpec) -> str:
         facts=dataset.facts,
         images=len(dataset.images),
         dim=dataset.vectors.shape[1],
-        classes=_class_rows(dataset, parts),
+        classes=_class_rows(dataset, inputs),
         totals=[sum(n.get(s, 0) for n in dataset.facts.class_counts.values()) for s in SPLITS],
-        rejected_images=_counted(r.reason for r in parts.dataset.rejected),
-        notes_on_images=parts.dataset.notes,
-        attributes=parts.dataset.attributes,
+        rejected_images=_counted(r.reason for r in inputs.dataset.rejected),
+        notes_on_images=inputs.dataset.notes,
+        attributes=inputs.dataset.attributes,
         models=sorted({o.model for o in answered}),
         prompts=len({o.prompt_sha256 for o in answered}),
         requests=len({o.request_sha256 for o in answered}),
         documents=len({o.document for o in origins if isinstance(o, DocumentOrigin)}),
         files=sorted({o.file for o in origins if isinstance(o, FileOrigin)}),
-        usage=_spent(parts),
+        usage=_spent(inputs),
         annotations=dataset.facts.annotations,
-        judge=parts.screened.judge,
-        agreement=parts.priors.agreement,
-        failures=len(parts.candidates.failures),
-        proposed=len(parts.candidates.candidates),
+        judge=inputs.screened.judge,
+        agreement=inputs.priors.agreement,
+        failures=len(inputs.candidates.failures),
+        proposed=len(inputs.candidates.candidates),
         dropped=_counted(d.gate for d in dataset.dropped),
         pool=len(dataset.pool),
         named=dataset.class_vectors is not None,
         selected=len(dataset.concepts),
-        jointly=parts.concepts.scope == "jointly",
-        neighbours=sorted({s.neighbours for s in parts.concepts.selections if s.neighbours}),
-        review=parts.screened.review,
+        jointly=inputs.concepts.scope == "jointly",
+        neighbours=sorted({s.neighbours for s in inputs.concepts.selections if s.neighbours}),
+        review=inputs.screened.review,
         priors=len(dataset.priors),
         settings=[
-            *(("screen", *setting) for setting in _flat(parts.screen_settings)),
-            *(("select", *setting) for setting in _flat(parts.select_settings)),
+            *(("screen", *setting) for setting in _flat(inputs.screen_settings)),
+            *(("select", *setting) for setting in _flat(inputs.select_settings)),
         ],
-        report=parts.report,
-        lineage=[(str(ref).split("/", 1)) for ref in _lineage(parts)],
+        report=inputs.report,
+        lineage=[(str(ref).split("/", 1)) for ref in _lineage(inputs)],
         licence=spec.licence,
         citation=indented(spec.citation),
         notes=Markdown(spec.notes.strip()),
@@ -121,9 +121,9 @@ def _features(dataset: ConceptDataset) -> list[dict[str, Any]]:
     return data["dataset_info"]["features"]
 
 
-def _class_rows(dataset: ConceptDataset, parts: Parts) -> list[dict[str, object]]:
+def _class_rows(dataset: ConceptDataset, inputs: PublishInputs) -> list[dict[str, object]]:
     """Return one row a class: its images, its candidates, its concepts and the first of them."""
-    picks = {s.class_key: s for s in parts.concepts.selections}
+    picks = {s.class_key: s for s in inputs.concepts.selections}
     texts = {c.concept_id: c.text for c in dataset.concepts}
     rows = []
     for label in dataset.facts.classes:
@@ -138,15 +138,15 @@ def _class_rows(dataset: ConceptDataset, parts: Parts) -> list[dict[str, object]
                 "selected": len(chosen),
                 "examples": chosen[:_EXAMPLES],
                 "more": len(chosen[_EXAMPLES:]),
-                "proven": f"{picks[label.key].certificate:.1%}" if label.key in picks else "",
+                "certified": f"{picks[label.key].certificate:.1%}" if label.key in picks else "",
             }
         )
     return rows
 
 
-def _spent(parts: Parts) -> Usage:
-    annotated = parts.annotations.facts.usage if parts.annotations else Usage()
-    return parts.candidates.usage + parts.screened.usage + parts.priors.usage + annotated
+def _spent(inputs: PublishInputs) -> Usage:
+    annotated = inputs.annotations.facts.usage if inputs.annotations else Usage()
+    return inputs.candidates.usage + inputs.screened.usage + inputs.priors.usage + annotated
 
 
 def _proposed_for(key: str, candidates: Iterable[Candidate]) -> int:
@@ -172,8 +172,8 @@ def _flat(settings: dict[str, Any]) -> list[tuple[str, str]]:
     return flat
 
 
-def _lineage(parts: Parts) -> list[object]:
-    validated = parts.validated
+def _lineage(inputs: PublishInputs) -> list[object]:
+    validated = inputs.validated
     return [
         validated.dataset_ref,
         validated.candidates_ref,

@@ -16,8 +16,8 @@ from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
 from curette.storage.store import ArtifactStore
 from curette.tasks.publish import STAGE
 from curette.tasks.publish.assembly import assemble_concept_dataset
+from curette.tasks.publish.inputs import PublishInputs
 from curette.tasks.publish.markdown import without_head
-from curette.tasks.publish.parts import Parts
 from curette.tasks.stage import Workplace, leave_markdown
 
 
@@ -33,7 +33,7 @@ def publish_concept_dataset(
     """Put the concept dataset together, with every image's score on every concept, and its card."""
     passed = at.store.load(ValidatedConceptDataset, validated)
     vectors = at.store.load(StudyEmbeddings, passed.embeddings_ref)
-    parts = Parts(
+    inputs = PublishInputs(
         validated_ref=validated,
         validated=passed,
         dataset=at.store.load(ImageDataset, passed.dataset_ref),
@@ -49,7 +49,7 @@ def publish_concept_dataset(
         screen_settings=_settings("screen", passed.screened_ref, at.store),
         select_settings=_settings("select", passed.concepts_ref, at.store),
     )
-    published = assemble_concept_dataset(name, description, parts, spec)
+    published = assemble_concept_dataset(name, description, inputs, spec)
     leave_markdown("dataset-card", without_head(published.card))
     return at.store.save(published, STAGE.recipe())
 

@@ -22,8 +22,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from curette.schemas.artifact import Ref
-from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.images import ImageFiles, ImageShelf
@@ -32,6 +31,7 @@ from curette.tasks.embed.embedding import embed_images
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder, load_encoder
 from curette.tasks.methods.threads import usual_threads
 from tests.benchmarks.measuring import Target, print_rows, timed
+from tests.builders.images import image_dataset
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ham10000" / "images"
 IMAGES, KNOWN, TURNS = 128, 1000, 2
@@ -104,16 +104,7 @@ def dataset_of(paths: list[Path]) -> ImageDataset:
         "group": names,
         "mask_location": "",
     }
-    return ImageDataset(
-        images=pd.DataFrame(columns),
-        classes=(ClassLabel(key="a", name="a"), ClassLabel(key="b", name="b")),
-        rejected=(),
-        root=str(paths[0].parent),
-        source="a benchmark",
-        synthetic=True,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0" * 20),
-    )
+    return image_dataset(pd.DataFrame(columns), root=str(paths[0].parent))
 
 
 def compare_loops(model: Path, paths: list[Path]) -> list[Row]:

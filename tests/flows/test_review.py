@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-import pandas as pd
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
@@ -23,10 +22,10 @@ from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions, StageRecord
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.candidates import concept_id
-from curette.schemas.images import REQUIRED_COLUMNS, ImageDataset, TestLabels
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
+from tests.builders.images import image_dataset
 from tests.tasks.review.studies import CLASSES, SCREENED, decision
 
 PROJECT = Path(__file__).parents[2]
@@ -51,16 +50,7 @@ class Bench:
         self.store = ArtifactStore(root)
         self.options = RunOptions(store=root)
         self.dataset = self.store.save(
-            ImageDataset(
-                images=pd.DataFrame({c: pd.Series(dtype="object") for c in REQUIRED_COLUMNS}),
-                classes=CLASSES,
-                rejected=(),
-                root="",
-                source="by hand",
-                synthetic=True,
-                class_counts={},
-                test_labels=Ref(TestLabels.kind, "0"),
-            ),
+            image_dataset(classes=CLASSES),
             RECIPE,
         )
         screened_by = Recipe(stage="screen", code="0", inputs={"dataset": str(self.dataset)})

@@ -80,6 +80,28 @@ def test_rows_of_mixed_splits_come_back_with_their_own_vectors(tmp_path: Path) -
     assert np.array_equal(again.scores, dataset.scores)
 
 
+def test_reading_the_concepts_reads_no_vectors(tmp_path: Path) -> None:
+    """The files that hold nothing else may be gone; what was not read yet is read when asked."""
+    dataset = concept_dataset()
+    again = write_and_read(dataset, tmp_path)
+    for name in ("data", "pool.parquet", "classes.parquet", "priors.parquet", "dropped.parquet"):
+        (tmp_path / name).rename(tmp_path / f"no {name}")
+    assert (again.facts, again.concepts) == (dataset.facts, dataset.concepts)
+    with pytest.raises(FileNotFoundError):
+        _ = again.vectors
+    (tmp_path / "no data").rename(tmp_path / "data")
+    assert np.array_equal(again.vectors, dataset.vectors)
+    assert again.vectors is again.vectors
+
+
+def test_tables_that_no_longer_fit_are_refused_when_they_are_opened(tmp_path: Path) -> None:
+    concept_dataset().write(tmp_path)
+    priors = pq.read_table(tmp_path / "priors.parquet")
+    pq.write_table(priors.slice(1), tmp_path / "priors.parquet")
+    with pytest.raises(ValueError, match="one prior for each class"):
+        ConceptDataset.read(tmp_path)
+
+
 def test_links_rows_and_labels_follow_the_tables() -> None:
     dataset = concept_dataset()
     assert dataset.links.shape == (3, 6)

@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from curette.schemas.artifact import Ref
-from curette.schemas.images import ClassLabel, ImageDataset, Rejection, Reports, TestLabels
+from curette.schemas.images import ClassLabel, ImageDataset, Rejection, Reports
 from curette.schemas.settings.ingest import DatasetSpec, HubSource, SplitSpec, SyntheticSource
+from tests.builders.images import image_dataset
 
 
 def table(**changed: Any) -> pd.DataFrame:
@@ -33,15 +34,12 @@ def table(**changed: Any) -> pd.DataFrame:
 
 
 def dataset(images: pd.DataFrame) -> ImageDataset:
-    return ImageDataset(
-        images=images,
+    return image_dataset(
+        images,
         classes=(ClassLabel(key="nv", name="nevus", synonyms=("mole",)), mel),
         rejected=(Rejection(row="e", reason="broken-image", detail="`\\udcff` is no image"),),
         root="/data",
-        source="a test",
-        synthetic=True,
         class_counts={"nv": {"train": 1, "validation": 1, "test": 1}, "mel": {"train": 1}},
-        test_labels=Ref(TestLabels.kind, "0" * 20),
         notes=("Something was decided.",),
     )
 

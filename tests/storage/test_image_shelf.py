@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from curette.schemas.artifact import Ref
-from curette.schemas.images import ClassLabel, ImageDataset
+from curette.schemas.images import ImageDataset
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactCorrupt, StoreError
+from tests.builders.images import image_dataset
 
 
 def dataset(root: Path, images: dict[str, bytes]) -> ImageDataset:
@@ -23,16 +23,7 @@ def dataset(root: Path, images: dict[str, bytes]) -> ImageDataset:
         "label": "a",
         "group": "i0",
     }
-    return ImageDataset(
-        images=pd.DataFrame(table),
-        classes=(ClassLabel(key="a", name="a"), ClassLabel(key="b", name="b")),
-        rejected=(),
-        root=str(root),
-        source="a test",
-        synthetic=False,
-        class_counts={},
-        test_labels=Ref("test-labels", "0" * 20),
-    )
+    return image_dataset(pd.DataFrame(table), root=str(root))
 
 
 def test_what_is_put_can_be_got(tmp_path: Path) -> None:

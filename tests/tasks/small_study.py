@@ -31,6 +31,7 @@ from curette.schemas.screened import Drop, ScreenedSet
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.storage.store import ArtifactStore
+from tests.builders.images import image_dataset
 
 CLASSES = (
     ClassLabel(key="nv", name="melanocytic nevus", synonyms=("mole",)),
@@ -142,13 +143,10 @@ def small_study() -> SmallStudy:
     )
     texts = [c.text for c in candidates]
     return SmallStudy(
-        dataset=ImageDataset(
-            images=images,
+        dataset=image_dataset(
+            images,
             classes=CLASSES,
-            rejected=(),
-            root="",
             source="drawn by hand",
-            synthetic=True,
             class_counts={
                 label.key: {"train": 12, "validation": 4, "test": 4} for label in CLASSES
             },

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.questions import (
     concept_budget,
-    concepts,
+    concept_truth,
     curves,
     differences,
     disagreement,
@@ -35,7 +35,7 @@ QUESTIONS: dict[str, Question] = {
     "subgroups": subgroups.measure,
     "few_shots": few_shots.measure,
     "shifts": shifts.measure,
-    "concepts": concepts.measure,
+    "concept_truth": concept_truth.measure,
     "interventions": interventions.measure,
     "location": location.measure,
     "disagreement": disagreement.measure,

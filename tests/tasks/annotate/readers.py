@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from curette.schemas.annotations import ReportAnswer
-from curette.schemas.artifact import Ref
 from curette.schemas.attributes import AttributePhrases
 from curette.schemas.candidates import FileOrigin, concept_id
 from curette.schemas.concepts import Concept
-from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.images import ClassLabel, ImageDataset
+from tests.builders.images import image_dataset
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,8 @@ def images(count: int, **attributes: Sequence[bool | None]) -> ImageDataset:
     )
     for name, values in attributes.items():
         table[f"attribute.{name}"] = pd.array(values, dtype="boolean")
-    return ImageDataset(
-        images=table,
+    return image_dataset(
+        table,
         classes=(ClassLabel(key="a", name="A"), ClassLabel(key="b", name="B")),
-        rejected=(),
-        root="",
-        source="here",
-        synthetic=False,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0" * 20),
         phrases={name: AttributePhrases(claimed_by=(name,)) for name in attributes},
     )

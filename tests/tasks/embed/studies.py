@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from curette.schemas.artifact import Ref
 from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin
-from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.images import ImageDataset
+from tests.builders.images import image_dataset
 
 
 def dataset_of(contents: dict[str, bytes], folder: Path) -> ImageDataset:
@@ -28,16 +28,7 @@ def dataset_of(contents: dict[str, bytes], folder: Path) -> ImageDataset:
             "mask_location": "",
         }
     )
-    return ImageDataset(
-        images=table,
-        classes=(ClassLabel(key="a", name="a"), ClassLabel(key="b", name="b")),
-        rejected=(),
-        root=str(folder),
-        source="a test",
-        synthetic=True,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0" * 20),
-    )
+    return image_dataset(table, root=str(folder))
 
 
 def candidates_of(*texts: str) -> CandidateSet:

@@ -28,6 +28,7 @@ from curette.tasks.evaluate.features import features_of, head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.questions import shifts
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from tests.builders.images import image_dataset
 from tests.tasks.published_study import DIM, KEYS, published_study
 
 _SPEC = EvaluateSpec(resamples=300, smallest_subgroup=2)
@@ -75,19 +76,15 @@ def _elsewhere(
             "group": [f"s{i // 2}" for i in range(len(labels))],
         }
     )
-    dataset = ImageDataset(
-        images=images,
+    dataset = image_dataset(
+        images,
         classes=published.facts.classes,
         rejected=(
             Rejection(row="x", reason="other-class", detail=""),
             Rejection(row="y", reason="other-class", detail=""),
             Rejection(row="z", reason="study-image", detail=""),
         ),
-        root="",
         source="drawn elsewhere",
-        synthetic=True,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0" * 20),
     )
     return dataset, ImageEmbeddings(tuple(ids), vectors, published.facts.encoder)
 

@@ -7,7 +7,7 @@ import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.candidates import CandidateSet
-from curette.schemas.images import ImageDataset, TestLabels
+from curette.schemas.images import ImageDataset
 from curette.schemas.llm import Usage
 from curette.schemas.priors import Priors, Votes
 from curette.schemas.screened import ScreenedSet
@@ -18,6 +18,7 @@ from curette.tasks.priors import STAGE
 from curette.tasks.priors.asking import FEWEST_PLANTED
 from curette.tasks.priors.task import _summary, form_priors
 from curette.tasks.stage import Workplace
+from tests.builders.images import image_dataset
 from tests.servers import Answer, ChatServer, chat_server
 from tests.tasks.priors.judges import CLASSES, Judge, answer, believer, concept, sensible
 
@@ -59,15 +60,12 @@ def dataset(store: ArtifactStore) -> Ref[ImageDataset]:
             "meta.age": [77777],
         }
     )
-    made = ImageDataset(
-        images=images,
+    made = image_dataset(
+        images,
         classes=CLASSES,
-        rejected=(),
         root="/secret-root",
         source="secret source",
         synthetic=False,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0"),
     )
     return store.save(made, Recipe(stage="ingest", code=""))
 

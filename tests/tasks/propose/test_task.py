@@ -11,7 +11,7 @@ import pytest
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
-from curette.schemas.images import ClassLabel, ImageDataset, TestLabels
+from curette.schemas.images import ClassLabel, ImageDataset
 from curette.schemas.settings.llm import LlmPrices, LlmSpec
 from curette.schemas.settings.propose import (
     ASPECTS,
@@ -25,6 +25,7 @@ from curette.storage.store import ArtifactStore
 from curette.tasks.propose import STAGE
 from curette.tasks.propose.task import propose_concepts
 from curette.tasks.stage import Workplace
+from tests.builders.images import image_dataset
 from tests.servers import Answer, ChatServer, Status, chat_server, in_turn
 
 CLASSES = (
@@ -52,15 +53,12 @@ def dataset(store: ArtifactStore) -> Ref[ImageDataset]:
             "meta.age": [77777] * 2,
         }
     )
-    made = ImageDataset(
-        images=images,
+    made = image_dataset(
+        images,
         classes=CLASSES,
-        rejected=(),
         root="/secret-root",
         source="secret source",
         synthetic=False,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0"),
     )
     return store.save(made, Recipe(stage="ingest", code=""))
 

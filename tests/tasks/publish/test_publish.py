@@ -213,7 +213,7 @@ def test_the_card_counts_what_is_in_the_tables(store: ArtifactStore) -> None:
     assert "    @misc{spots}" in text
 
 
-def test_the_card_says_what_the_proven_share_speaks_of(store: ArtifactStore) -> None:
+def test_the_card_says_what_the_certified_share_speaks_of(store: ArtifactStore) -> None:
     study = small_study()
     jointly = "The classes' concepts were selected jointly"
     sparse = "counts the similarity to 64 nearest neighbours alone"

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
-from curette.schemas.images import REQUIRED_COLUMNS, ImageDataset, TestLabels
+from curette.schemas.images import ImageDataset
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
 from curette.storage.store import ArtifactStore
 from curette.tasks.review import STAGE
 from curette.tasks.review.task import review_concepts
 from curette.tasks.stage import Workplace
+from tests.builders.images import image_dataset
 from tests.tasks.review.studies import CLASSES, SCREENED, decision, decisions
 
 Inputs = tuple[Ref[ImageDataset], Ref[ScreenedSet], Ref[Decisions]]
@@ -20,16 +20,7 @@ BY_SCREEN = Recipe(stage="screen", code="0", spec={"max_words": 16})
 
 
 def save_inputs(store: ArtifactStore, *made: Decision) -> Inputs:
-    dataset = ImageDataset(
-        images=pd.DataFrame({c: pd.Series(dtype="object") for c in REQUIRED_COLUMNS}),
-        classes=CLASSES,
-        rejected=(),
-        root="",
-        source="by hand",
-        synthetic=True,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0"),
-    )
+    dataset = image_dataset(classes=CLASSES)
     by_hand = Recipe(stage="by hand", code="0")
     return (
         store.save(dataset, by_hand),

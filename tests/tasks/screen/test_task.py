@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
@@ -16,7 +15,7 @@ from curette.schemas.embeddings import (
     StudyEmbeddings,
     TextEmbeddings,
 )
-from curette.schemas.images import REQUIRED_COLUMNS, ClassLabel, ImageDataset, TestLabels
+from curette.schemas.images import ClassLabel, ImageDataset
 from curette.schemas.llm import Usage
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.llm import LlmSpec
@@ -26,6 +25,7 @@ from curette.tasks.screen import STAGE
 from curette.tasks.screen.gates.judge import Judge
 from curette.tasks.screen.task import screen_concepts
 from curette.tasks.stage import Workplace
+from tests.builders.images import image_dataset
 from tests.servers import Answer, Reply, Status, chat_server
 from tests.tasks.screen.judges import knows, verdicts
 
@@ -36,16 +36,7 @@ Inputs = tuple[Ref[ImageDataset], Ref[CandidateSet], Ref[StudyEmbeddings]]
 
 def save_inputs(store: ArtifactStore, texts: dict[str, str]) -> Inputs:
     """Save a study whose candidates are `text -> class key`."""
-    dataset = ImageDataset(
-        images=pd.DataFrame({c: pd.Series(dtype="object") for c in REQUIRED_COLUMNS}),
-        classes=CLASSES,
-        rejected=(),
-        root="",
-        source="by hand",
-        synthetic=True,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0"),
-    )
+    dataset = image_dataset(classes=CLASSES)
     proposed = CandidateSet(
         candidates=tuple(
             Candidate(text=t, classes=(k,), origins=(FileOrigin(file="f", line=1),))

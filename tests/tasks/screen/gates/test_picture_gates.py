@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin, concept_id
 from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings, TextEmbeddings
-from curette.schemas.images import ClassLabel, ImageDataset, TestLabels, Truth
+from curette.schemas.images import ClassLabel, ImageDataset, Truth
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.screen import ScreenSpec
 from curette.tasks.screen import training
@@ -19,6 +19,7 @@ from curette.tasks.screen.gates.co_occurrence import MOST_PAIRS
 from curette.tasks.screen.screening import screen
 from curette.tasks.screen.training import TrainingImages, training_images
 from curette.tasks.screen.wording import plain_form
+from tests.builders.images import image_dataset
 
 CLASSES = (ClassLabel(key="a", name="melanoma"), ClassLabel(key="b", name="nevus"))
 TEXTS = ("red dots", "blue veil", "white scale", "ruddy dots", "brown rim")
@@ -126,16 +127,7 @@ def dataset(splits: list[str]) -> tuple[ImageDataset, ImageEmbeddings]:
             "attribute.red dots": [s == "train" for s in splits],
         }
     )
-    images = ImageDataset(
-        images=table,
-        classes=CLASSES,
-        rejected=(),
-        root="",
-        source="by hand",
-        synthetic=True,
-        class_counts={},
-        test_labels=Ref(TestLabels.kind, "0"),
-    )
+    images = image_dataset(table, classes=CLASSES)
     vectors = np.tile(AXES[0], (len(ids), 1))
     vectors[[s != "train" for s in splits]] = AXES[1]
     return images, ImageEmbeddings(tuple(ids), vectors, encoder())

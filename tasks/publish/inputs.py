@@ -15,7 +15,7 @@ from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
 
 
 @dataclass(frozen=True)
-class Parts:
+class PublishInputs:
     """Everything that passed the gate together, and the settings that made it."""
 
     validated_ref: Ref[ValidatedConceptDataset]
