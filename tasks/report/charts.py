@@ -22,20 +22,21 @@ ORDER_COLOURS: dict[InterventionOrder, str] = {
 }
 
 
-def forest_plot(metrics: Sequence[Metric], label: str) -> Markup:
+def forest_plot(metrics: Sequence[Metric], label: str, width: float = 900) -> Markup:
     """Draw one value with its interval a row, on a common axis.
 
     Args:
         metrics: the rows, top to bottom.
         label: what the axis measures.
+        width: in pixels.
     """
-    left, width, row_height = 210, 900, 30
+    left, row_height = 210, 30
     low = max(0.0, min(m.low for m in metrics) - 0.05)
     high = min(1.0, max(m.high for m in metrics) + 0.05)
     axis = Axis(low, high if high > low else low + 1, left, width - 70)
     bottom = row_height * len(metrics) + 8
     parts = [
-        f'<line x1="{axis.at(t):.1f}" y1="0" x2="{axis.at(t):.1f}" y2="{bottom}" stroke="#e5ebe9"/>'
+        f'<line x1="{axis.at(t):.1f}" y1="0" x2="{axis.at(t):.1f}" y2="{bottom}" class="grid"/>'
         f'<text x="{axis.at(t):.1f}" y="{bottom + 16}" text-anchor="middle">{t:g}</text>'
         for t in axis.ticks()
     ]
@@ -64,7 +65,7 @@ def reliability_diagram(points: Sequence[CurvePoint], colour: str) -> Markup:
     parts = [*_frame(x, y, size, pad, "said", "was right")]
     parts.append(
         f'<line x1="{x.at(0)}" y1="{y.at(0)}" x2="{x.at(1)}" y2="{y.at(1)}" '
-        'stroke="#b8c4c1" stroke-dasharray="4 4"/>'
+        'stroke="#8a9895" stroke-dasharray="4 4"/>'
     )
     largest = max((p.images for p in points), default=1)
     filled = [p for p in points if p.images]
@@ -236,7 +237,7 @@ def _frame(x: Axis, y: Axis, height: float, pad: float, x_label: str, y_label: s
     for t in y.ticks():
         parts.append(
             f'<line x1="{x.start_px}" y1="{y.at(t):.1f}" x2="{x.end_px}" y2="{y.at(t):.1f}" '
-            'stroke="#e5ebe9"/>'
+            'class="grid"/>'
             f'<text x="{x.start_px - 6}" y="{y.at(t) + 4:.1f}" text-anchor="end">{t:g}</text>'
         )
     middle = (x.start_px + x.end_px) / 2

@@ -29,7 +29,8 @@ def write_report(
     spec: ReportSpec,
 ) -> Ref[Report]:
     """Write the page that a person reads."""
-    from curette.tasks.report.page import Material, compose_page
+    from curette.tasks.report.material import Material
+    from curette.tasks.report.page import compose_page
     from curette.tasks.report.pictures import PictureBook
     from curette.tasks.report.render import render_page
 

@@ -144,23 +144,8 @@ def ph2(
     """
     arrays = np.load(file)
     texts = dict(zip(arrays["text_prompts"], arrays["text_embeddings"], strict=True))
-    links = json.loads((file.parent / "class2concepts.json").read_text())
-    classes: dict[str, list[str]] = {}
-    for key in KEYS:
-        for text in (t for t in links[key] if t in texts):
-            classes.setdefault(text, []).append(key)
-    pool = tuple(
-        Candidate(
-            text=text,
-            classes=tuple(keys),
-            origins=(FileOrigin(file="class2concepts.json", line=1),),
-        )
-        for text, keys in classes.items()
-    )
-    labels = arrays["labels"].astype(np.int64)
+    pool, pool_vectors, vectors, labels = ph2_statements(file)
     part = split(labels)
-    vectors = _unit(arrays["image_embeddings"])
-    pool_vectors = _unit(np.stack([texts[c.text] for c in pool]))
     train = part == "train"
     chosen = choose_concepts(pool, pool_vectors, vectors[train], labels[train], KEYS, select)
     place = {c.concept_id: i for i, c in enumerate(pool)}
@@ -209,6 +194,30 @@ def ph2(
         card="",
     )
     return published, labels
+
+
+def ph2_statements(
+    file: Path,
+) -> tuple[tuple[Candidate, ...], np.ndarray, np.ndarray, np.ndarray]:
+    """Return the linked statements of an encoder's file, their vectors, and images with labels."""
+    arrays = np.load(file)
+    texts = dict(zip(arrays["text_prompts"], arrays["text_embeddings"], strict=True))
+    links = json.loads((file.parent / "class2concepts.json").read_text())
+    classes: dict[str, list[str]] = {}
+    for key in KEYS:
+        for text in (t for t in links[key] if t in texts):
+            classes.setdefault(text, []).append(key)
+    pool = tuple(
+        Candidate(
+            text=text,
+            classes=tuple(keys),
+            origins=(FileOrigin(file="class2concepts.json", line=1),),
+        )
+        for text, keys in classes.items()
+    )
+    labels = arrays["labels"].astype(np.int64)
+    pool_vectors = _unit(np.stack([texts[c.text] for c in pool]))
+    return pool, pool_vectors, _unit(arrays["image_embeddings"]), labels
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

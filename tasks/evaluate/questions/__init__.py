@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.questions import (
-    concepts,
+    concept_budget,
+    concept_truth,
     curves,
     differences,
     disagreement,
@@ -29,11 +30,12 @@ Question = Callable[[Exam], object]
 QUESTIONS: dict[str, Question] = {
     "metrics": metrics.measure,
     "differences": differences.measure,
+    "concept_budget": concept_budget.measure,
     "curves": curves.measure,
     "subgroups": subgroups.measure,
     "few_shots": few_shots.measure,
     "shifts": shifts.measure,
-    "concepts": concepts.measure,
+    "concept_truth": concept_truth.measure,
     "interventions": interventions.measure,
     "location": location.measure,
     "disagreement": disagreement.measure,

@@ -2,7 +2,8 @@
 
 Nobody may be recognised in a table: a value is named only if at least 10 independent groups
 (people, lesions) carry it. Smaller ones are merged into "other", and hidden where that is still
-too small. A column that names images instead of grouping them is not used, and says why, unless
+too small; steps of a scale, such as skin types, join their neighbours instead ("IV to VI"). A
+column that names images instead of grouping them is not used, and says why, unless
 the study asks for it by name.
 
 Metrics over classes are means over the classes a subgroup has, so two subgroups compare only as
@@ -40,6 +41,7 @@ from curette.tasks.methods.statistics.metrics import METRICS, metrics_of
 
 SMALLEST_SUBGROUP = 10  # independent groups
 _OTHER = "other"
+_ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 _SHOWN: tuple[MetricName, ...] = ("accuracy", "balanced_accuracy", "macro_auroc")
 _LOWER_IS_BETTER: tuple[MetricName, ...] = ("expected_calibration_error", "log_loss")
 
@@ -110,9 +112,14 @@ def find_subgroups(
 def _merge_small(
     read: Subgroups, groups: Shaped[np.ndarray, " image"], smallest: int
 ) -> Subgroups | metadata.UnusableColumn:
-    """Keep the largest subgroups, at most 12; merge the rest into "other" or hide it."""
+    """Keep the largest subgroups, at most 12; merge the rest into "other" or hide it.
+
+    Small steps of a scale, such as skin types, join their neighbours first: the ends of a scale
+    are what readers look for.
+    """
     _, group_of = np.unique(groups, return_inverse=True)
-    sizes = [len(np.unique(group_of[read.of_image == i])) for i in range(len(read.names))]
+    read = _join_steps(read, group_of, smallest)
+    sizes = _sizes(read, group_of)
     largest = sorted(range(len(sizes)), key=lambda i: -sizes[i])[:MOST_VALUES]
     kept = [
         i for i in sorted(largest) if sizes[i] >= smallest and read.names[i].casefold() != _OTHER
@@ -130,6 +137,53 @@ def _merge_small(
             read.column, f"fewer than two values are carried by {smallest} independent groups"
         )
     return replace(read, names=names, of_image=of_image.astype(np.int64))
+
+
+def _sizes(read: Subgroups, group_of: Int[np.ndarray, " image"]) -> list[int]:
+    """Return how many groups carry each value."""
+    return [len(np.unique(group_of[read.of_image == i])) for i in range(len(read.names))]
+
+
+def _join_steps(read: Subgroups, group_of: Int[np.ndarray, " image"], smallest: int) -> Subgroups:
+    """Join steps of a scale that too few groups carry with the smaller of their neighbours.
+
+    A scale is Roman numerals in their order, or whole numbers; its joined steps are called `IV to
+    VI`. Whatever else stands in the column, such as "not stated", is left as it is.
+    """
+    steps = [i for i, name in enumerate(read.names) if _step(name) is not None]
+    steps.sort(key=lambda i: _step(read.names[i]) or 0)
+    others = len(read.names) - len(steps)  # such as what is not stated
+    if others > 1 or len(steps) > len(_ROMAN) or read.column.casefold().endswith("id"):
+        return read
+    runs = [[i] for i in steps]
+
+    def size(run: list[int]) -> int:
+        return len(np.unique(group_of[np.isin(read.of_image, run)]))
+
+    while len(runs) > 1 and min(map(size, runs)) < smallest:
+        at = min(range(len(runs)), key=lambda k: size(runs[k]))
+        beside = min(
+            (k for k in (at - 1, at + 1) if 0 <= k < len(runs)), key=lambda k: size(runs[k])
+        )
+        first, second = sorted((at, beside))
+        runs[first : second + 1] = [runs[first] + runs[second]]
+    rest = [[i] for i in range(len(read.names)) if i not in steps]
+    joined = [*runs, *rest]
+    names = tuple(
+        read.names[run[0]] if len(run) == 1 else f"{read.names[run[0]]} to {read.names[run[-1]]}"
+        for run in joined
+    )
+    of_image = np.full_like(read.of_image, -1)
+    for k, run in enumerate(joined):
+        of_image[np.isin(read.of_image, run)] = k
+    return replace(read, names=names, of_image=of_image)
+
+
+def _step(name: str) -> int | None:
+    """Return which step of a scale a name is; None where it is none."""
+    if name.isdecimal():
+        return int(name)
+    return _ROMAN.index(name) + 1 if name in _ROMAN else None
 
 
 # --- metrics ---------------------------------------------------------------------------------

@@ -70,6 +70,17 @@ def test_skin_types_stay_numbers_in_their_order() -> None:
     assert _found(["2.0", "10.0", "1.0"] * 10).names == ("1", "2", "10")
 
 
+def test_small_steps_of_a_scale_join_their_neighbours_and_keep_their_names() -> None:
+    types = ["I"] * 12 + ["II"] * 30 + ["III"] * 25 + ["IV"] * 8 + ["V"] * 3 + ["VI"] * 2
+    assert _counts(_found(types, column="skin_tone")) == {
+        **{"I": 12, "II": 30, "III": 25, "IV to VI": 13}
+    }
+    assert _counts(_found([*types, *[None] * 11]))["not stated"] == 11
+    monk = ["1"] * 4 + ["2"] * 20 + ["9"] * 15 + ["10"] * 6
+    assert _counts(_found(monk)) == {"1 to 2": 24, "9 to 10": 21}
+    assert _counts(_found(["0"] * 5 + ["1"] * 40 + ["2"] * 11)) == {"0 to 1": 45, "2": 11}
+
+
 def test_ages_are_cut_at_round_years() -> None:
     ages = [5.0, 20, 35, 39, 40, 60, 79, 80, 85, 90, 41, np.nan]
     found = read_column("age_approx", pd.Series(ages), None)

@@ -7,7 +7,8 @@ from curette.schemas.evaluation import (
     InterventionCurve,
     Interventions,
 )
-from curette.tasks.report.concept_truth import concept_truth_section
+from curette.tasks.report.sections.concept_truth import concept_truth_section
+from curette.tasks.report.sections.interventions import interventions_section
 
 SURE = Estimate(value=0.9, low=0.8, high=1.0)
 UNSURE = Estimate(value=0.55, low=0.4, high=0.7)
@@ -42,8 +43,7 @@ def test_the_overview_counts_what_is_found_among_what_varies() -> None:
             finding("veil", SURE, 0.01),
         ),
     )
-    nothing = Interventions(concepts=3)
-    section = concept_truth_section(quality, nothing, (), synthetic=True)["concept_truth"]
+    section = concept_truth_section(quality, (), synthetic=True)
     assert section["overview"] == [
         "Of 10 selected concepts, what was drawn decides 3; of the others nothing here is known. "
         "The text finds 1 of 2 (median AUROC 0.725).",
@@ -53,7 +53,7 @@ def test_the_overview_counts_what_is_found_among_what_varies() -> None:
     assert [c["is_found"] for c in section["concepts"]] == [True, False, False]
     assert section["concepts"][0]["shown"] == "1,200 of 1,500"
     assert section["concepts"][0]["decided_by"] == "not blue veil"
-    assert section["interventions"] is None
+    assert section["meaning"] == "Scores find 1 of 2 (median AUROC 0.725)."
 
 
 def test_labelled_concepts_without_a_function_are_counted() -> None:
@@ -65,24 +65,17 @@ def test_labelled_concepts_without_a_function_are_counted() -> None:
         (lines, "2 labelled concepts have too few answers among the training images for a"),
     ):
         quality = ConceptQuality(labelled=len(texts), unlabelled=0, findings=(*texts, grounded))
-        page = concept_truth_section(quality, Interventions(concepts=1), (), synthetic=False)
-        (overview,) = page["concept_truth"]["overview"]
+        (overview,) = concept_truth_section(quality, (), synthetic=False)["overview"]
         assert says in overview
         assert ("too few" in overview) == (len(texts) > 1)
 
 
 def test_without_ground_truth_the_section_says_why() -> None:
-    section = concept_truth_section(
-        ConceptQuality(labelled=0, unlabelled=7, not_computable="nobody looked"),
-        Interventions(concepts=0, not_computable="nobody looked"),
-        (),
-        synthetic=False,
-    )["concept_truth"]
+    quality = ConceptQuality(labelled=0, unlabelled=7, not_computable="nobody looked")
+    section = concept_truth_section(quality, (), synthetic=False)
     assert section == {
-        "overview": [
-            "Not computable: nobody looked. Neither whether a score finds its concept, nor what "
-            "correcting concepts would bring, can be said without."
-        ]
+        "meaning": "Not computable: nobody looked. Whether a score finds its concept cannot be "
+        "said without."
     }
 
 
@@ -93,11 +86,10 @@ def test_interventions_tell_where_each_head_starts_and_ends() -> None:
         order="random",
         accuracy=(UNSURE, UNSURE, SURE),
     )
-    quality = ConceptQuality(labelled=2, unlabelled=0, findings=(finding("veil", SURE, 0.01),))
     made = Interventions(concepts=2, read_wrong=0.25, curves=(curve,))
-    section = concept_truth_section(quality, made, (), synthetic=False)["concept_truth"]
+    section = interventions_section(made)
     assert (
         "scores are wrong 25% of the time. Only the 2 labelled concepts can be corrected; all of "
         "them take accuracy from 0.550 to 0.900 (sparse). "
-    ) in section["interventions"]["note"]
-    assert section["interventions"]["looked"] == [0, 1, 2]
+    ) in section["note"]
+    assert section["steps"] == [0, 1, 2]

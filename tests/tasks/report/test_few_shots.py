@@ -11,7 +11,7 @@ from curette.schemas.few_shots import (
     FewShotPoint,
 )
 from curette.schemas.heads import FewShotBaseline, HeadKind, card_of, choosable, trained
-from curette.tasks.report.few_shots import few_shot_chart, few_shot_section
+from curette.tasks.report.sections.few_shots import few_shot_chart, few_shot_section
 
 _HEADS: tuple[HeadKind, ...] = ("linear_probe", "prior", "nearest_mean")
 

@@ -14,8 +14,8 @@ from curette.schemas.evaluation import (
 )
 from curette.schemas.heat_maps import LeftOutImage
 from curette.tasks.report.heat_picture import draw_heat
-from curette.tasks.report.location import location_section
 from curette.tasks.report.pictures import PictureBook
+from curette.tasks.report.sections.location import location_section
 
 
 def estimate(value: float) -> Estimate:
@@ -56,7 +56,7 @@ def nowhere(image_id: str) -> bytes:
 
 
 def said(ahead: float | None) -> str:
-    section = location_section(location(ahead), PictureBook(nowhere, 32))["location"]
+    section = location_section(location(ahead), PictureBook(nowhere, 32))
     assert section["examples"][0]["css"] == ""
     return str(section["overview"])
 
@@ -88,23 +88,23 @@ def test_truth_is_told_where_it_parts_the_images() -> None:
         for shown, clm, ahead in ((True, 0.5, 0.02), (False, 0.35, 0.0))
     )
     told = location(0.02).model_copy(update={"by_truth": lines})
-    section = location_section(told, PictureBook(nowhere, 32))["location"]
+    section = location_section(told, PictureBook(nowhere, 32))
     assert section["truth"] == (
         "By the ground truth about 9 concepts: where a concept is there its hottest quarter holds "
         "50%, ahead of others by +0.020 (+0.010 to +0.030); where it is not, 35%, "
-        "ahead of others by +0.000 (-0.010 to +0.010)."
+        "ahead of others by 0.000 (-0.010 to +0.010)."
     )
-    assert location_section(location(0.02), PictureBook(nowhere, 32))["location"]["truth"] == ""
+    assert location_section(location(0.02), PictureBook(nowhere, 32))["truth"] == ""
 
 
 def test_what_is_not_computable_says_why_and_of_which_images() -> None:
     left_out = (LeftOutImage(image_id="a", reason="its mask is empty"),)
     none = ConceptLocation(not_computable="no test image has a lesion mask", left_out=left_out)
-    section = location_section(none, PictureBook(nowhere, 32))["location"]
-    assert section["overview"] == (
+    section = location_section(none, PictureBook(nowhere, 32))
+    assert section["meaning"] == (
         "Where concepts are seen (CLM) is not computable: no test image has a lesion mask."
     )
-    assert section["left_out"] == [{"image_id": "a", "reason": "its mask is empty"}]
+    assert section["left_out"] == [{"image": "a", "reason": "its mask is empty"}]
     assert section["heads"] == []
 
 

@@ -1,14 +1,17 @@
 """The page holds everything, asks nobody for anything, and trusts no text."""
 
 import base64
+import hashlib
 import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from jinja2 import DictLoader
 from markupsafe import escape
 from PIL import Image
 
@@ -36,9 +39,12 @@ from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.probe.heads import train_heads
-from curette.tasks.report.page import Material, compose_page
+from curette.tasks.report.material import Draft, Material
+from curette.tasks.report.numbers import plain, signed
+from curette.tasks.report.page import compose_page
 from curette.tasks.report.pictures import PictureBook
 from curette.tasks.report.render import render_page
+from curette.tasks.report.sections import SECTIONS, Section
 from tests.builders.images import image_dataset
 from tests.tasks.annotated_study import annotations
 from tests.tasks.published_study import KEYS, heat_maps, published_study
@@ -188,6 +194,11 @@ def page(material: Material) -> str:
     return render_page(compose_page(material, ReportSpec(), PictureBook(_png, 32)))
 
 
+def _told(page: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what a section tells."""
+    return next(s["told"] for s in page["sections"] if s["name"] == name)
+
+
 class _Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -201,7 +212,7 @@ def test_hostile_text_stays_text(page: str) -> None:
     parser = _Tags()
     parser.feed(page)
     tags = {tag for tag, _ in parser.tags}
-    assert "script" not in tags
+    assert [tag for tag, _ in parser.tags].count("script") == 1, "our own"
     assert "img" not in tags
     assert not any(name.startswith("on") for _, attributes in parser.tags for name in attributes)
     assert "&lt;script&gt;" in page
@@ -222,18 +233,20 @@ def test_the_page_asks_nobody(page: str) -> None:
     assert "default-src 'none'" in page
 
 
+def test_no_script_runs_but_our_own(page: str) -> None:
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    for power in ("eval", "innerHTML", "Function(", "fetch", "XMLHttpRequest", "document.write"):
+        assert power not in script, "texts of the page are never read as code or markup"
+
+
 def test_every_section_is_there(page: str) -> None:
     for name in (
-        "confidence",
-        "subgroups",
-        "dispute",
-        "results",
-        "concepts",
-        "decisions",
-        "errors",
-        "screening",
-        "validation",
-        "data",
+        *("finding", "trust", "cards", "explanations", "numbers", "glossary"),
+        *("metrics", "differences", "curves", "subgroups", "disagreement", "predictions"),
+        *("concept-truth", "interventions", "location", "classes", "candidates", "screening"),
+        *("priors", "validation", "data", "lineage"),
     ):
         assert f'id="{name}"' in page
 
@@ -248,8 +261,8 @@ def test_look_alikes_and_how_images_are_searched_are_told(page: str) -> None:
 def test_every_head_and_metric_is_in_the_table(page: str, material: Material) -> None:
     for metric in _in_full(material).metrics:
         if metric.name != "log_loss":
-            assert f"{metric.value:.3f}" in page
-            assert f"{metric.low:.3f}–{metric.high:.3f}" in page
+            assert plain(metric.value) in page
+            assert f"{plain(metric.low)}–{plain(metric.high)}" in page
 
 
 def test_every_subgroup_has_its_numbers_beside_its_size(page: str, material: Material) -> None:
@@ -262,7 +275,7 @@ def test_every_subgroup_has_its_numbers_beside_its_size(page: str, material: Mat
     for m in tables.metrics:
         assert f"<b>{m.value:.3f}</b> <small>{m.low:.3f}–{m.high:.3f}</small>" in page
         sizes = f"<td>{m.images}</td><td>{m.groups}</td><td>{m.classes}</td>"
-        assert f"<th>{escape(m.subgroup)}</th>{sizes}" in page
+        assert f'<th scope="row">{escape(m.subgroup)}</th>{sizes}' in page
 
 
 def test_every_difference_is_told_with_its_interval_and_delongs_test(
@@ -271,9 +284,9 @@ def test_every_difference_is_told_with_its_interval_and_delongs_test(
     differences = _in_full(material).differences
     assert any(d.delong for d in differences)
     for d in differences:
-        assert f"{d.low:+.3f} to {d.high:+.3f}" in page
+        assert f"{signed(d.low)} to {signed(d.high)}" in page
         if d.delong:
-            assert f", {d.delong.low:+.3f} to {d.delong.high:+.3f}" in page
+            assert f", {signed(d.delong.low)} to {signed(d.delong.high)}" in page
 
 
 def test_calibration_is_told_before_and_after(page: str, material: Material) -> None:
@@ -283,7 +296,7 @@ def test_calibration_is_told_before_and_after(page: str, material: Material) -> 
     assert "root mean square" in page
 
 
-def test_the_quarrels_are_shown_with_their_images(page: str, material: Material) -> None:
+def test_images_that_heads_disagree_on_are_shown(page: str, material: Material) -> None:
     d = _in_full(material).disagreement
     assert d.examples
     for example in d.examples:
@@ -300,7 +313,8 @@ def _in_full(material: Material) -> Evaluation:
 
 def _caveats(material: Material, **said: object) -> list[str]:
     changed = replace(material, evaluation=material.evaluation.model_copy(update=said))
-    caveats: list[str] = compose_page(changed, ReportSpec(), PictureBook(_png, 32))["caveats"]
+    page = compose_page(changed, ReportSpec(), PictureBook(_png, 32))
+    caveats: list[str] = _told(page, "metrics")["caveats"]
     return caveats
 
 
@@ -329,12 +343,13 @@ def test_what_the_encoder_may_have_seen_stands_beside_the_numbers(material: Mate
 
 def test_the_overview_holds_few_heads_and_opens_to_all(page: str, material: Material) -> None:
     shown = compose_page(material, ReportSpec(), PictureBook(_png, 32))
-    overview = {row["head"] for row in shown["worth"]["rows"]}
-    at_nec = {row["head"] for row in shown["sparse"]["table"]["rows"]}
+    metrics = _told(shown, "metrics")
+    overview = {row["head"] for row in metrics["table"]["rows"]}
+    at_nec = {row["head"] for row in metrics["sparse"]["table"]["rows"]}
     assert all("NEC" in head for head in at_nec)
     assert overview | at_nec == {m.head for m in _in_full(material).metrics}
     assert not overview & at_nec
-    assert {row["head"] for row in shown["confidence"]["table"]["rows"]} == {
+    assert {row["head"] for row in _told(shown, "curves")["table"]["rows"]} == {
         "concept bottleneck",
         "linear probe",
     }
@@ -378,8 +393,9 @@ def test_an_image_without_pixels_costs_a_thumbnail_only(material: Material) -> N
 
 def test_concepts_shown_a_class_are_capped(material: Material) -> None:
     page = compose_page(material, ReportSpec(concepts_per_class=1), PictureBook(_png, 32))
-    assert [len(c["concepts"]) for c in page["classes"]] == [1, 1, 1]
-    assert [c["total"] for c in page["classes"]] == [6, 6, 6]
+    classes = _told(page, "classes")["classes"]
+    assert [len(c["concepts"]) for c in classes] == [1, 1, 1]
+    assert [c["total"] for c in classes] == [6, 6, 6]
     assert render_page(page).count("and 5 more") == 3
 
 
@@ -388,24 +404,25 @@ def test_the_certificate_says_whose_selection_and_which_similarity(material: Mat
         concepts = material.concepts.model_copy(update=update)
         spoken = replace(material, concepts=concepts)
         page = compose_page(spoken, ReportSpec(), PictureBook(_png, 32))
-        assert page["classes"][0]["proof"] in render_page(page)
-        return [c["proof"] for c in page["classes"]]
+        classes = _told(page, "classes")["classes"]
+        assert classes[0]["proof"] in render_page(page)
+        return [c["proof"] for c in classes]
 
-    assert set(proofs()) == {"selection proven to 90.0% of the optimum, from 6 candidates"}
+    assert set(proofs()) == {"selection reaches at least 90.0% of the optimum, from 6 candidates"}
     sparse = tuple(
         s.model_copy(update={"neighbours": 64, "pool": 50_000})
         for s in material.concepts.selections
     )
     assert set(proofs(selections=sparse, scope="jointly")) == {
-        "selection of all classes together proven to 90.0% of the optimum, over 64 nearest "
-        "neighbours, from 50,000 candidates of this class"
+        "selection of all classes together reaches at least 90.0% of the optimum, over 64 "
+        "nearest neighbours, from 50,000 candidates of this class"
     }
 
 
 def test_the_table_of_images_says_what_each_split_holds(material: Material) -> None:
     page = compose_page(material, ReportSpec(), PictureBook(_png, 32))
     assert isinstance(material.dataset.images, pd.DataFrame)
-    assert page["split_rows"][0]["counts"] == [20, 20, 20]
+    assert _told(page, "data")["rows"][0]["counts"] == [20, 20, 20]
 
 
 def test_what_the_reusable_holdout_keeps_is_not_on_the_page(material: Material) -> None:
@@ -439,16 +456,12 @@ def test_what_the_reusable_holdout_keeps_is_not_on_the_page(material: Material) 
     assert "7 answers from the test images, of which 6 are left" in page
     assert "moves a balanced accuracy by 0.020, more than the noise" in page
     for section in (
-        "confidence",
-        "subgroups",
-        "dispute",
-        "few-shots",
-        "concept-truth",
-        "decisions",
+        *("curves", "subgroups", "disagreement", "few-shots", "concept-truth", "explanations"),
+        *("differences", "predictions", "location", "interventions"),
     ):
         assert f'id="{section}"' not in page
         assert f'href="#{section}"' not in page
-    assert 'id="concepts"' in page
+    assert 'id="cards"' in page
 
 
 def test_without_ground_truth_the_page_says_that_concepts_cannot_be_checked(
@@ -457,7 +470,7 @@ def test_without_ground_truth_the_page_says_that_concepts_cannot_be_checked(
     nothing = ConceptQuality(labelled=0, unlabelled=6, not_computable="nobody looked")
     unknown = Interventions(concepts=0, not_computable="nobody looked")
     evaluation = _in_full(material).model_copy(
-        update={"concepts": nothing, "interventions": unknown}
+        update={"concept_truth": nothing, "interventions": unknown}
     )
     changed = replace(material, evaluation=evaluation)
     page = render_page(compose_page(changed, ReportSpec(), PictureBook(_png, 32)))
@@ -473,19 +486,171 @@ def test_what_a_model_read_in_reports_is_told_as_its_reading(material: Material,
     published = replace(material.published, facts=facts)
     findings = tuple(
         f.model_copy(update={"labels_from": "reports", "attribute": f.concept_id})
-        for f in material.evaluation.concepts.findings  # type: ignore[union-attr]
+        for f in material.evaluation.concept_truth.findings  # type: ignore[union-attr]
     )
-    concepts = material.evaluation.concepts.model_copy(  # type: ignore[union-attr]
+    concepts = material.evaluation.concept_truth.model_copy(  # type: ignore[union-attr]
         update={"findings": findings}
     )
-    evaluation = material.evaluation.model_copy(update={"concepts": concepts})
+    evaluation = material.evaluation.model_copy(update={"concept_truth": concepts})
     read = replace(material, published=published, evaluation=evaluation)
     told = render_page(compose_page(read, ReportSpec(), PictureBook(_png, 32)))
     parser = _Tags()
     parser.feed(told)
-    assert "script" not in {tag for tag, _ in parser.tags}
+    assert [tag for tag, _ in parser.tags].count("script") == 1, "our own"
     assert told.count("no ground truth by themselves") == 2, "before any number, and in the section"
     assert "annotated from reports" in told
     assert "language model&#39;s reading of reports" in told
     assert "kappa 0.10, less than 0.4" in told
     assert "the answer is empty" in told
+
+
+def test_the_page_begins_with_the_finding_and_what_it_is_held_against(
+    material: Material, page: str
+) -> None:
+    main = {m.head: m for m in _in_full(material).metrics if m.name == "balanced_accuracy"}
+    shown = compose_page(material, ReportSpec(), PictureBook(_png, 32))
+    (finding,) = shown["finding"]["sentences"]
+    for head in ("concept bottleneck", "random concepts", "linear probe"):
+        m = main[head]
+        assert f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" in finding
+    assert finding.startswith("6 selected concepts reach a balanced accuracy of")
+    assert page.index(str(escape(finding))) < page.index('id="cards"') < page.index('id="metrics"')
+
+
+def test_every_reason_for_or_against_trust_is_told_and_the_worst_decides(
+    material: Material,
+) -> None:
+    def trust(**update: object) -> dict[str, Any]:
+        changed = replace(material, evaluation=material.evaluation.model_copy(update=update))
+        page = compose_page(changed, ReportSpec(), PictureBook(_png, 32))
+        told: dict[str, Any] = page["finding"]["trust"]
+        return told
+
+    levels = {c.title: c.level for c in trust(pretraining_covers_test="no")["checks"]}
+    assert levels["Pretraining"] == "good"
+    assert levels["Test labels"] == "warn"
+    assert levels["Leaks between splits"] == "warn"
+    assert levels["Checks of the data"] == "warn"
+    assert levels["Confounders"] == "unknown", "no shift was measured"
+    seen = trust(pretraining_covers_test="yes")
+    assert (seen["level"], seen["checks"][0].title) == ("bad", "Pretraining")
+    first = {c.title: c.level for c in trust(earlier_looks=())["checks"]}
+    assert first["Test labels"] == "good"
+
+
+def test_weights_are_told_beside_the_mean_of_all_classes(material: Material) -> None:
+    page = compose_page(material, ReportSpec(), PictureBook(_png, 32))
+    for card in _told(page, "cards")["cards"]:
+        assert sum(float(b["weight"]) for b in card["bars"]) == pytest.approx(0, abs=0.02)
+        assert {b["for"] for b in card["bars"]} == {True, False}
+
+
+def test_a_decision_is_told_by_what_set_it_ahead_of_the_second(material: Material) -> None:
+    page = compose_page(material, ReportSpec(), PictureBook(_png, 32))
+    head = material.probe.head("concept_bottleneck")
+    ids = material.published.images["image_id"].tolist()
+    for e, told in zip(
+        _in_full(material).explanations, _told(page, "explanations")["decisions"], strict=True
+    ):
+        scores = material.published.scores[ids.index(e.image_id)].astype(float)
+        logits = sorted(head.logits(scores[None])[0])
+        assert float(told["total"]) == pytest.approx(logits[-1] - logits[-2], abs=0.006)
+        listed = sum(float(k["ahead"]) for k in told["concepts"])
+        parts = float(told["start"]) + listed + float(told["rest"])
+        assert parts == pytest.approx(float(told["total"]), abs=0.05)
+        assert told["second"] != told["predicted"]
+
+
+def test_an_image_is_called_by_its_file_where_no_other_file_is_called_so(
+    material: Material,
+) -> None:
+    images = material.dataset.images.copy()
+    images["location"] = [f"folder/ISIC_{i // 2 if i < 2 else i}.jpg" for i in range(len(images))]
+    named = replace(material, dataset=replace(material.dataset, images=images))
+    draft = Draft(named, ReportSpec(), PictureBook(_png, 32))
+    assert [draft.image_name(f"img{i:03d}") for i in range(3)] == ["img000", "img001", "ISIC_2"]
+
+
+def test_thumbnails_say_class_and_reason(page: str) -> None:
+    parser = _Tags()
+    parser.feed(page)
+    pictures = [a for _, a in parser.tags if (a.get("class") or "").split()[:1] == ["picture"]]
+    told = [a["aria-label"] or "" for a in pictures]
+    assert told
+    assert all(text.startswith(("class ", "where ")) for text in told)
+
+
+def test_tables_say_what_their_heads_are_heads_of(page: str) -> None:
+    parser = _Tags()
+    parser.feed(page)
+    assert all(
+        a.get("scope") in ("row", "col", "rowgroup") for tag, a in parser.tags if tag == "th"
+    )
+
+
+def test_no_number_is_minus_nothing(page: str) -> None:
+    assert not re.search(r"[-−+]0\.0+\b", page)
+    assert [signed(v) for v in (0.0004, -0.0004, -0.0006, 0.5)] == [
+        *("0.000", "0.000", "-0.001", "+0.500")
+    ]
+
+
+def test_every_candidate_is_a_row_with_what_became_of_it(material: Material) -> None:
+    told = _told(compose_page(material, ReportSpec(), PictureBook(_png, 32)), "concepts")
+    states = [row["state"] for row in told["rows"]]
+    assert [states.count(s) for s in ("selected", "passed, not selected")] == [6, 12]
+    assert states[-1] == "dropped by visual"
+    assert told["rows"][-1]["reason"] == HOSTILE
+
+
+def test_a_further_question_is_told_where_its_section_stands(material: Material) -> None:
+    def compose(draft: Draft) -> dict[str, Any]:
+        return {"meaning": HOSTILE, "images": draft.material.evaluation.images}
+
+    template = DictLoader({"sections/rarest.html.j2": "<p>{{ told.images }} asked</p>"})
+    for place in ("top", "open", "numbers"):
+        further = Section("rarest", "The rarest class", place, compose)
+        shown = compose_page(
+            material, ReportSpec(), PictureBook(_png, 32), (further, *SECTIONS[:1])
+        )
+        told = render_page(shown, template)
+        images = material.evaluation.images
+        assert f"<p>{images} asked</p>" in told
+        assert told.count("<script>") == 1, "our own"
+        before = told.index('id="trust"' if place == "top" else 'id="glossary"')
+        assert told.index(f"{images} asked") < before
+
+
+def test_every_question_has_a_section_and_a_template_of_its_name() -> None:
+    asked = set(Evaluation.model_fields) - set(GuardedEvaluation.model_fields)
+    asked -= {"resamples", "confidence", "interval"}
+    assert asked <= {s.name for s in SECTIONS}
+
+
+def _luminance(colour: str) -> float:
+    """Return the relative luminance of `#rrggbb`; WCAG 2.2."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def _contrast(first: str, second: str) -> float:
+    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_text_stands_out_from_what_it_stands_on(page: str) -> None:
+    for block in re.findall(r":root\{([^}]*)\}", page):
+        colours = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{6}|#[0-9a-f]{3})\b", block))
+        colours = {
+            k: v if len(v) == 7 else "#" + "".join(c * 2 for c in v[1:]) for k, v in colours.items()
+        }
+        for text in ("ink", "soft", "accent", "against", "warn"):
+            for ground in ("paper", "ground"):
+                assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+        for text, ground in (
+            *(("good", "good-tint"), ("against", "bad-tint"), ("warn", "warn-tint")),
+            *(("soft", "tint"), ("ink", "warn-tint"), ("ink", "best"), ("ink", "right")),
+            ("ink", "mistake"),
+        ):
+            assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)

@@ -16,7 +16,7 @@ from curette.schemas.shifts import (
     UnusableShift,
     WorstGroup,
 )
-from curette.tasks.report.shifts import dumbbell_chart, shift_section
+from curette.tasks.report.sections.shifts import dumbbell_chart, shift_section
 
 _CLASSES = (ClassLabel(key="mel", name="melanoma"), ClassLabel(key="nv", name="nevus"))
 
@@ -106,7 +106,7 @@ def test_another_dataset_says_what_it_is_and_what_speaks_against_it() -> None:
         "not known. Rejected were 3 of no class of the study, 2 which are images of the study byte "
         "for byte, 1 broken-image. Images that look almost like one of the study's own "
         "(cosine of at least 0.995): 0. Left out, since one side has too few: nevus. Independent "
-        "groups on the thinner side: melanoma 30."
+        "groups on the smaller side: melanoma 30."
     )
 
 
@@ -152,8 +152,8 @@ def test_few_groups_are_said_to_make_intervals_too_narrow() -> None:
     thin = _result(_DOMAIN).model_copy(update={"thinner_groups": {"mel": 30, "nv": 7}})
     verdict = str(_section(thin)["verdict"])
     assert verdict.endswith(
-        "The thinnest class rests on 7 independent groups: intervals of so few are too narrow, so "
-        "what they only just tell from zero may be chance too."
+        "The class with the fewest images on one side has 7 independent groups: intervals of so "
+        "few are too narrow, so a difference that they barely show may be chance too."
     )
 
 
@@ -164,7 +164,7 @@ def test_pairs_weights_and_left_out_classes_are_told() -> None:
     about = str(_section(_result(_DOMAIN))["about"])
     assert about == (
         "In domain is ruler no (1,100 test images), out of domain yes (1,100). Left out, since one "
-        "side has too few: nevus. Independent groups on the thinner side: melanoma 30."
+        "side has too few: nevus. Independent groups on the smaller side: melanoma 30."
     )
 
 

@@ -1,6 +1,6 @@
-"""What the page says of shifts: each head in and out of domain, and which concepts know of them."""
+"""How good are heads when the images change, and which concepts know of the change?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -11,6 +11,7 @@ from curette.schemas.settings.draw import ConfoundedShift
 from curette.schemas.shifts import (
     ConfounderScore,
     DatasetShift,
+    PlannedShift,
     ShiftMetricName,
     ShiftPart,
     ShiftResult,
@@ -19,8 +20,11 @@ from curette.schemas.shifts import (
     ShiftValueName,
 )
 from curette.tasks.report.charts import Axis, svg_of
+from curette.tasks.report.material import Draft
+from curette.tasks.report.numbers import plain, signed
 
 _LISTED_CONCEPTS = 10
+_MAIN = "balanced_accuracy"
 _FEW = 20  # groups; below, percentiles hold the truth less often than they say
 _METRICS: tuple[tuple[ShiftMetricName, str], ...] = (
     ("balanced_accuracy", "balanced accuracy"),
@@ -49,6 +53,66 @@ _PARTS = {
     "in_domain": "tested in domain",
     "out_of_domain": "tested out of domain",
 }
+
+
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return every shift; None where the study has none."""
+    if draft.evaluation is None or draft.evaluation.shifts is None:
+        return None
+    tables = draft.evaluation.shifts
+    return {
+        "meaning": " ".join(findings(tables)) or "No shift could be measured.",
+        **shift_section(tables, draft.material.published.facts.classes),
+    }
+
+
+def findings(tables: ShiftTables) -> list[str]:
+    """Say what shifts do to the two heads that readers look for.
+
+    First the shift under which they part the most, then that under which the concept bottleneck
+    falls most, where it is another one.
+    """
+    told = [(ends, r.plan.spec) for r in tables.results if len(ends := _ends(r)) == 2]
+    if not told:
+        return []
+    apart = max(told, key=lambda x: x[0][REFERENCE]["gap"].value - x[0][EXPLAINED]["gap"].value)
+    worst = max(told, key=lambda x: x[0][EXPLAINED]["gap"].value)
+    said = [_sentence(*apart)]
+    if worst is not apart and worst[0][EXPLAINED]["gap"].low > 0:
+        said.append(_sentence(*worst))
+    return said
+
+
+def _ends(result: ShiftResult) -> dict[str, dict[ShiftValueName, ShiftValue]]:
+    """Return the balanced accuracies of the two heads in and out of domain, and their gap."""
+    of_heads = {
+        kind: {v.of: v for v in result.values if v.head_kind == kind and v.name == _MAIN}
+        for kind in (REFERENCE, EXPLAINED)
+    }
+    wanted = {"in_domain", "out_of_domain", "gap"}
+    return {kind: of for kind, of in of_heads.items() if wanted <= set(of)}
+
+
+def _sentence(ends: Mapping[str, Mapping[ShiftValueName, ShiftValue]], spec: PlannedShift) -> str:
+    said = " and ".join(
+        f"the {of['gap'].head} {_turn(of['gap'])} from {plain(of['in_domain'].value)} to "
+        f"{plain(of['out_of_domain'].value)}"
+        for of in ends.values()
+    )
+    return f"{_when(spec)}, {said} (balanced accuracy)."
+
+
+def _turn(gap: ShiftValue) -> str:
+    return "falls" if gap.low > 0 else "rises" if gap.high < 0 else "holds, moving"
+
+
+def _when(spec: PlannedShift) -> str:
+    if isinstance(spec, DatasetShift):
+        return f"On the other dataset {spec.name}"
+    column = spec.column.replace("_", " ")
+    if isinstance(spec, ConfoundedShift):
+        return f"When {column} and class no longer go together as in training"
+    return f"On images whose {column} was not trained on"
 
 
 def shift_section(tables: ShiftTables, classes: Sequence[ClassLabel]) -> dict[str, Any]:
@@ -152,7 +216,7 @@ def _left_out(result: ShiftResult, names: dict[str, str]) -> str:
         * bool(untaught)
     )
     thinner = ", ".join(f"{names[k]} {n:,}" for k, n in result.thinner_groups.items())
-    return f"{without} Independent groups on the thinner side: {thinner}."
+    return f"{without} Independent groups on the smaller side: {thinner}."
 
 
 def _about_dataset(result: ShiftResult, shift: DatasetShift, names: dict[str, str]) -> str:
@@ -200,8 +264,9 @@ def _verdict(result: ShiftResult) -> str:
             )
     if (thinnest := min(result.thinner_groups.values())) < _FEW:
         told.append(
-            f"The thinnest class rests on {thinnest} independent groups: intervals of so few are "
-            "too narrow, so what they only just tell from zero may be chance too."
+            f"The class with the fewest images on one side has {thinnest} independent groups: "
+            "intervals of so few are too narrow, so a difference that they barely show may be "
+            "chance too."
         )
     return " ".join(told)
 
@@ -223,18 +288,18 @@ def _cell(value: ShiftValue | None) -> dict[str, str] | None:
     """Return a cell's texts; `verdict` says whether a lead's interval leaves zero out."""
     if value is None:
         return None
-    sign = "+" if value.of == "gap" else ""
+    told = signed if value.of == "gap" else plain
     lead = ""
     verdict = ""
     if value.lead is not None and value.lead_low is not None and value.lead_high is not None:
-        lead = f"{value.lead:+.3f}"
+        lead = signed(value.lead)
         above, below = value.lead_low > 0, value.lead_high < 0
         falls = (value.of == "gap") != (value.name == "debiased_calibration_error")
         better, worse = (below, above) if falls else (above, below)
         verdict = "good" if better else "bad" if worse else ""
     return {
-        "value": f"{value.value:{sign}.3f}",
-        "interval": f"{value.low:{sign}.3f}{' to ' if sign else '–'}{value.high:{sign}.3f}",
+        "value": told(value.value),
+        "interval": f"{told(value.low)}{' to ' if value.of == 'gap' else '–'}{told(value.high)}",
         "lead": lead,
         "verdict": verdict,
     }
@@ -270,7 +335,7 @@ def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
     heads = list(dict.fromkeys(v.head for v in ends))
     bottom = row_height * len(heads) + 8
     parts = [
-        f'<line x1="{axis.at(t):.1f}" y1="0" x2="{axis.at(t):.1f}" y2="{bottom}" stroke="#e5ebe9"/>'
+        f'<line x1="{axis.at(t):.1f}" y1="0" x2="{axis.at(t):.1f}" y2="{bottom}" class="grid"/>'
         f'<text x="{axis.at(t):.1f}" y="{bottom + 16}" text-anchor="middle">{t:g}</text>'
         for t in axis.ticks()
     ]

@@ -1,22 +1,24 @@
-"""What the page says of the screen: what was dropped and why, and how far gates can be believed."""
+"""What was dropped, why, and how far can the gates be believed?"""
 
 from collections import Counter
 from typing import Any
 
 from curette.schemas.review import ReviewFacts
-from curette.schemas.screened import JudgeReport, ScreenedSet
+from curette.schemas.screened import JudgeReport
+from curette.tasks.report.material import Draft
 
 
-def screening_section(screened: ScreenedSet) -> dict[str, Any]:
+def compose(draft: Draft) -> dict[str, Any]:
     """Return every dropped concept with its reason, gate by gate, and what gates were unsure of."""
+    screened = draft.material.screened
     dropped, kept = screened.dropped, screened.kept
     texts = {c.concept_id: c.text for c in (*kept, *(d.candidate for d in dropped))}
     kept_ids = {c.concept_id for c in kept}
     counts = Counter(d.gate for d in dropped)
     largest = max(counts.values(), default=1)
     return {
-        "screening_note": f"{len(kept) + len(dropped):,} candidates came in, {len(kept):,} were "
-        "let through. The first gate that objects gives the reason.",
+        "meaning": f"{len(kept):,} of {len(kept) + len(dropped):,} candidates passed the screen.",
+        "note": "The first gate that objects gives the reason.",
         "gates": [
             {
                 "name": gate.replace("_", " "),
@@ -26,7 +28,9 @@ def screening_section(screened: ScreenedSet) -> dict[str, Any]:
                     {
                         "text": d.candidate.text,
                         "reason": d.reason,
-                        "classes": ", ".join(d.candidate.classes),
+                        "classes": ", ".join(
+                            draft.class_names.get(k, k) for k in d.candidate.classes
+                        ),
                     }
                     for d in dropped
                     if d.gate == gate
@@ -82,7 +86,7 @@ def _judge(judge: JudgeReport) -> dict[str, Any]:
         "note": f"{judge.model} voted {judge.votes} times on each of {len(judge.judged)} "
         f"statements.{kappa} {judge.verdict}",
         "believed": judge.believed,
-        "planted": [
+        "known": [
             {
                 "name": name,
                 "count": found.count,

@@ -1,4 +1,4 @@
-"""What the page says of few shots: curves of all heads, and how far each leads the linear probe."""
+"""How good are heads with few images a class?"""
 
 from collections.abc import Sequence
 from math import log2
@@ -13,12 +13,21 @@ from curette.schemas.few_shots import (
 )
 from curette.schemas.heads import BEST_PROBE, REFERENCE, HeadKind, card_of
 from curette.tasks.report.charts import Axis, svg_of
+from curette.tasks.report.material import Draft
+from curette.tasks.report.numbers import counted, signed
 
 _OVERVIEW = 9  # heads on one chart; of more, those that their cards put first
 _WITHOUT = "Over the same without concepts, or with wrong ones"
 _OVER_BEST = "Over the best tuned probe"
 _OVER_LINEAR = "Over the tuned linear probe"
 _LABEL_PX = 15  # between labels at the lines' ends
+
+
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return curves over the number of images a class; None where they were not measured."""
+    if draft.evaluation is None or draft.evaluation.few_shots is None:
+        return None
+    return few_shot_section(draft.evaluation.few_shots)
 
 
 def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
@@ -35,7 +44,7 @@ def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
     place = {size: x.at(log2(size)) for size in sizes} | {None: x.at(after)}
     parts = [
         f'<line x1="{pad}" y1="{y.at(t):.1f}" x2="{x.end_px}" y2="{y.at(t):.1f}" '
-        f'stroke="#e5ebe9"/><text x="{pad - 6}" y="{y.at(t) + 4:.1f}" text-anchor="end">'
+        f'class="grid"/><text x="{pad - 6}" y="{y.at(t) + 4:.1f}" text-anchor="end">'
         f"{t:g}</text>"
         for t in y.ticks()
     ]
@@ -70,8 +79,9 @@ def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
         ]
     ends = {head: y.at(line[-1].value) for head, line in lines.items()}
     parts += [
-        f'<text class="name" x="{x.end_px + 12}" y="{at + 4:.1f}" style="fill:{colour[head]}">'
+        f'<text class="name" x="{x.end_px + 14}" y="{at + 4:.1f}">'
         f"{_name(head)}</text>"
+        f'<rect x="{x.end_px + 4}" y="{at - 3.5:.1f}" width="7" height="7" fill="{colour[head]}"/>'
         for head, at in _apart(ends, height - pad).items()
     ]
     return svg_of(width, height, parts)
@@ -93,6 +103,7 @@ def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
     ]
     rows = {head: _row(curves, head) for head in heads}
     return {
+        "meaning": _meaning(curves),
         "chart": few_shot_chart(_of(curves, first)),
         "halves": [
             {"title": title, "svg": few_shot_chart(_of(curves, shown))}
@@ -110,6 +121,21 @@ def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
         "draw; with all images they alone differ from draw to draw.",
         "skipped": list(curves.skipped),
     }
+
+
+def _meaning(curves: FewShotCurves) -> str:
+    """Say which head on concepts is furthest ahead of the linear probe with the fewest images."""
+    leads = [x for x in curves.leads if x.baseline == REFERENCE and _on_concepts(x.head)]
+    if not leads:
+        return "No head on concepts was measured."
+    fewest = leads[0].shots
+    best = max((x for x in leads if x.shots == fewest), key=lambda x: x.value)
+    images = "all images" if fewest is None else counted(fewest, "image") + " a class"
+    lead = f"{signed(best.value)} [{signed(best.low)}, {signed(best.high)}]"
+    return (
+        f"With {images} the best head on concepts ({_name(best.head)}) is at {lead} of balanced "
+        f"accuracy from the {_name(REFERENCE)}."
+    )
 
 
 def _of(curves: FewShotCurves, heads: Sequence[str]) -> list[FewShotPoint]:
@@ -173,8 +199,8 @@ def _cell(point: FewShotPoint, lead: FewShotLead | None) -> dict[str, str]:
 def _lead_cell(lead: FewShotLead) -> dict[str, str]:
     """Return a lead's texts; `verdict` says whether its interval leaves zero out."""
     return {
-        "lead": f"{lead.value:+.3f}",
-        "lead_interval": f"{lead.low:+.3f} to {lead.high:+.3f}",
+        "lead": signed(lead.value),
+        "lead_interval": f"{signed(lead.low)} to {signed(lead.high)}",
         "verdict": "ahead" if lead.low > 0 else "behind" if lead.high < 0 else "",
     }
 

@@ -1,4 +1,4 @@
-"""What the page says of concepts where the truth about them is known."""
+"""Do scores find the concepts they are named after, and do heads weigh these rightly?"""
 
 from collections.abc import Sequence
 from statistics import median
@@ -9,11 +9,10 @@ from curette.schemas.evaluation import (
     ConceptFinding,
     ConceptQuality,
     HeadConcepts,
-    InterventionCurve,
-    Interventions,
 )
 from curette.schemas.probe import GroundedConcept
-from curette.tasks.report.charts import intervention_chart
+from curette.tasks.report.material import Draft
+from curette.tasks.report.numbers import plain
 
 _SURE = 0.05
 _MATCHES = {
@@ -44,22 +43,37 @@ _FUNCTIONS_NOTE = (
 )
 
 
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return what ground truth says of scores and heads, or why it says nothing."""
+    if draft.evaluation is None:
+        return None
+    facts = draft.material.published.facts
+    return concept_truth_section(
+        draft.evaluation.concept_truth,
+        draft.material.probe.grounding,
+        facts.synthetic_images,
+        facts.annotations,
+    )
+
+
 def concept_truth_section(
     quality: ConceptQuality,
-    interventions: Interventions,
     grounding: Sequence[GroundedConcept],
     synthetic: bool,
     annotations: AnnotationFacts | None = None,
 ) -> dict[str, Any]:
-    """Return what ground truth says of scores and heads, or why it says nothing."""
+    """Return what the template places, from what was measured.
+
+    Args:
+        quality: what was measured.
+        grounding: functions that find concepts, as validation images see them.
+        synthetic: whether the images were drawn.
+        annotations: what a model read in reports, where it did.
+    """
     if quality.not_computable:
         return {
-            "concept_truth": {
-                "overview": [
-                    f"Not computable: {quality.not_computable}. Neither whether a score finds its "
-                    "concept, nor what correcting concepts would bring, can be said without."
-                ]
-            }
+            "meaning": f"Not computable: {quality.not_computable}. Whether a score finds its "
+            "concept cannot be said without."
         }
     text = sorted(
         (f for f in quality.findings if f.score == "text"),
@@ -68,20 +82,18 @@ def concept_truth_section(
     grounded = {f.concept_id: f for f in quality.findings if f.score == "grounded"}
     columns = _head_columns(quality.heads)
     return {
-        "concept_truth": {
-            "overview": _overview(quality, text, grounded, synthetic, annotations),
-            "interventions": _interventions(interventions),
-            "found_note": _FOUND_NOTE,
-            "grounded": bool(grounded),
-            "concepts": [_concept(f, grounded.get(f.concept_id)) for f in text],
-            "heads_note": _HEADS_NOTE,
-            "head_columns": columns,
-            "heads": [_head(h, columns) for h in quality.heads],
-            "pairs": quality.pairs,
-            "pairs_found": quality.pairs_found,
-            "functions_note": _FUNCTIONS_NOTE,
-            "functions": [_function(g) for g in grounding],
-        }
+        "meaning": _found("Scores find", text),
+        "overview": _overview(quality, text, grounded, synthetic, annotations),
+        "found_note": _FOUND_NOTE,
+        "grounded": bool(grounded),
+        "concepts": [_concept(f, grounded.get(f.concept_id)) for f in text],
+        "heads_note": _HEADS_NOTE,
+        "head_columns": columns,
+        "heads": [_head(h, columns) for h in quality.heads],
+        "pairs": quality.pairs,
+        "pairs_found": quality.pairs_found,
+        "functions_note": _FUNCTIONS_NOTE,
+        "functions": [_function(g) for g in grounding],
     }
 
 
@@ -144,7 +156,7 @@ def _concept(text: ConceptFinding, grounded: ConceptFinding | None) -> dict[str,
         "auroc": text.auroc,
         "is_found": _is_found(text),
         "p_value": "" if text.family_p_value is None else f", p = {text.family_p_value:.3f}",
-        "chance": _told(text.chance_95),
+        "chance": plain(text.chance_95),
         "within": text.within_class_auroc,
         "precision": text.normalised_ap,
         "grounded": grounded.auroc if grounded else None,
@@ -157,10 +169,6 @@ def _decided_by(finding: ConceptFinding) -> str:
     if finding.labels_from == "reports":
         return "annotated from reports"
     return f"{'not ' if finding.denied else ''}{finding.attribute.replace('_', ' ')}"
-
-
-def _told(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _head_columns(heads: Sequence[HeadConcepts]) -> list[str]:
@@ -197,48 +205,8 @@ def _function(grounded: GroundedConcept) -> dict[str, Any]:
         "annotated": grounded.labels_from == "reports",
         "present": f"{grounded.present:,}",
         "absent": f"{grounded.absent:,}",
-        "auroc": _told(grounded.auroc),
-        "text_auroc": _told(grounded.text_auroc),
-        "random_95": _told(grounded.random_95),
-        "p_value": _told(grounded.p_value),
+        "auroc": plain(grounded.auroc),
+        "text_auroc": plain(grounded.text_auroc),
+        "random_95": plain(grounded.random_95),
+        "p_value": plain(grounded.p_value),
     }
-
-
-# --- interventions -------------------------------------------------------------------------------
-
-
-def _interventions(made: Interventions) -> dict[str, Any] | None:
-    if not made.curves:
-        return None
-    heads = list(dict.fromkeys(c.head for c in made.curves))
-    by_head = {head: [c for c in made.curves if c.head == head] for head in heads}
-    steps = _steps(made.curves[0])
-    return {
-        "note": "A concept is read as present where its score makes that the likelier, as training "
-        "and validation images have it, never by a function trained on the image; where that is "
-        "wrong, a person's correction sets the score "
-        f"to the one typical of the truth. The concept bottleneck's scores are wrong "
-        f"{made.read_wrong:.0%} of the time. Only the {made.concepts} labelled concepts can be "
-        "corrected; all of them take accuracy "
-        + ", ".join(_gain(head, curves) for head, curves in by_head.items())
-        + ". The band is the interval of the first order; the others' are about as wide.",
-        "charts": [
-            {"head": head, "svg": intervention_chart(curves)} for head, curves in by_head.items()
-        ],
-        "looked": steps,
-        "rows": [
-            {"head": c.head, "order": c.order, "cells": [c.accuracy[i] for i in steps]}
-            for c in made.curves
-        ],
-    }
-
-
-def _steps(curve: InterventionCurve) -> list[int]:
-    """Return some numbers of concepts, the first and the last among them."""
-    last = len(curve.accuracy) - 1
-    return sorted({round(last * share) for share in (0, 0.1, 0.25, 0.5, 0.75, 1)})
-
-
-def _gain(head: str, curves: Sequence[InterventionCurve]) -> str:
-    first, last = curves[0].accuracy[0].value, curves[0].accuracy[-1].value
-    return f"from {first:.3f} to {last:.3f} ({head})"

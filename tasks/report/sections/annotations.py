@@ -1,9 +1,11 @@
-"""What the page says of concepts that a language model found in reports."""
+"""What did a language model read in reports, and how far can that be trusted?"""
 
 from collections import Counter
 from typing import Any
 
 from curette.schemas.annotations import AnnotatedConcept, AnnotationFacts
+from curette.tasks.report.material import Draft
+from curette.tasks.report.numbers import plain
 
 _NOTE = (
     "Images by what the model says of their reports. It agrees with itself where a report was "
@@ -16,12 +18,15 @@ _NOTE = (
 )
 
 
-def annotations_section(facts: AnnotationFacts | None) -> dict[str, Any] | None:
+def compose(draft: Draft) -> dict[str, Any] | None:
     """Return who read which reports and how well; None where nobody did."""
+    facts = draft.material.published.facts.annotations
     if facts is None:
         return None
     reasons = Counter(failure.reason for failure in facts.failures)
     return {
+        "meaning": f"A model read {facts.reports:,} reports; its labels of {len(facts.used)} of "
+        f"{len(facts.concepts)} concepts agree with themselves well enough to be used.",
         "overview": _overview(facts),
         "note": _NOTE,
         "used": len(facts.used),
@@ -67,13 +72,9 @@ def _concept(concept: AnnotatedConcept) -> dict[str, Any]:
         "unanswered": f"{concept.unanswered:,}",
         "checked": f"{concept.checked:,}",
         "decided": f"{concept.decided:,}",
-        "agreement": _told(concept.agreement),
-        "kappa": _told(concept.kappa),
-        "accuracy": _told(by.accuracy if by else None),
-        "column_kappa": _told(by.kappa if by else None),
+        "agreement": plain(concept.agreement, 2),
+        "kappa": plain(concept.kappa, 2),
+        "accuracy": plain(by.accuracy if by else None, 2),
+        "column_kappa": plain(by.kappa if by else None, 2),
         "why_unused": concept.why_unused,
     }
-
-
-def _told(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

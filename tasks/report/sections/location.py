@@ -1,9 +1,12 @@
-"""What the page says of where concepts are seen."""
+"""Are the concepts that speak for decisions seen in the lesion?"""
 
+from collections.abc import Callable
 from typing import Any
 
 from curette.schemas.evaluation import ConceptLocation, Estimate, LocatedReasons
 from curette.schemas.heads import EXPLAINED
+from curette.tasks.report.material import Draft
+from curette.tasks.report.numbers import signed
 from curette.tasks.report.pictures import PictureBook
 
 _HEAT_PX = 144
@@ -26,55 +29,73 @@ _CONCEPTS_NOTE = (
 )
 
 
-def location_section(location: ConceptLocation, book: PictureBook) -> dict[str, Any]:
+def compose(draft: Draft) -> dict[str, Any] | None:
     """Return where concepts are seen, or why nobody knows."""
-    left_out = [{"image_id": x.image_id, "reason": x.reason} for x in location.left_out]
+    if draft.evaluation is None:
+        return None
+    return location_section(draft.evaluation.location, draft.book, draft.image_name)
+
+
+def location_section(
+    location: ConceptLocation, book: PictureBook, name_of: Callable[[str], str] = str
+) -> dict[str, Any]:
+    """Return what the template places; `name_of` says how a person finds an image by its id."""
+    left_out = [{"image": name_of(x.image_id), "reason": x.reason} for x in location.left_out]
     if location.not_computable or not location.heads:
         reason = location.not_computable or "no concept speaks for a decision about these images"
         said = f"Where concepts are seen (CLM) is not computable: {reason}."
-        return {"location": {"overview": said, "left_out": left_out, "heads": []}}
+        return {"meaning": said, "overview": "", "left_out": left_out, "heads": []}
     counts = sorted({line.reasons for line in location.heads})
     names = dict.fromkeys(line.head for line in location.heads)
     by_head = {name: {x.reasons: x for x in location.heads if x.head == name} for name in names}
     return {
-        "location": {
-            "overview": _overview(location),
-            "truth": _truth(location),
-            "left_out": left_out,
-            "note": _NOTE,
-            "lesion": f"{location.lesion:.3f}",
-            "columns": ["strongest reason" if n == 1 else f"{n} strongest" for n in counts],
-            "heads": [
-                {
-                    "head": name,
-                    "cells": [_cell(lines.get(n)) for n in counts],
-                    "peak": lines[min(lines)].peak,
-                }
-                for name, lines in by_head.items()
-            ],
-            "concepts_note": _CONCEPTS_NOTE,
-            "concepts": [
-                {
-                    "text": c.text,
-                    "denied": c.denied,
-                    "images": f"{c.images:,}",
-                    "clm": c.clm,
-                    "ahead": _lead(c.ahead_of_others),
-                    "peak": c.peak,
-                }
-                for c in location.concepts
-            ],
-            "examples": [
-                {
-                    "css": book.heat(x.image_id, x.heat, location.view, _HEAT_PX),
-                    "image_id": x.image_id,
-                    "text": x.text,
-                    "clm": f"{x.clm:.0%}",
-                }
-                for x in location.examples
-            ],
-        }
+        "meaning": _meaning(location),
+        "overview": _overview(location),
+        "truth": _truth(location),
+        "left_out": left_out,
+        "note": _NOTE,
+        "lesion": f"{location.lesion:.3f}",
+        "columns": ["strongest reason" if n == 1 else f"{n} strongest" for n in counts],
+        "heads": [
+            {
+                "head": name,
+                "cells": [_cell(lines.get(n)) for n in counts],
+                "peak": lines[min(lines)].peak,
+            }
+            for name, lines in by_head.items()
+        ],
+        "concepts_note": _CONCEPTS_NOTE,
+        "concepts": [
+            {
+                "text": c.text,
+                "denied": c.denied,
+                "images": f"{c.images:,}",
+                "clm": c.clm,
+                "ahead": _lead(c.ahead_of_others),
+                "peak": c.peak,
+            }
+            for c in location.concepts
+        ],
+        "examples": [
+            {
+                "css": book.heat(x.image_id, x.heat, location.view, _HEAT_PX),
+                "alt": f"where “{x.text}” is seen on {name_of(x.image_id)}",
+                "text": x.text,
+                "clm": f"{x.clm:.0%}",
+            }
+            for x in location.examples
+        ],
     }
+
+
+def _meaning(location: ConceptLocation) -> str:
+    """Say in one sentence whether heat is about the very lesion."""
+    first = min(location.heads, key=lambda x: (x.head_kind != EXPLAINED, x.reasons))
+    lies = f"{first.clm.value:.0%} of the lesion lies where the strongest reason is seen"
+    ahead = first.ahead_of_others
+    if ahead is None or ahead.low <= 0:
+        return f"{lies}; nothing shows that it finds the very lesion."
+    return f"{lies}, which is more than knowing where lesions usually lie."
 
 
 def _overview(location: ConceptLocation) -> str:
@@ -130,4 +151,4 @@ def _cell(line: LocatedReasons | None) -> dict[str, Any] | None:
 
 
 def _lead(e: Estimate | None) -> str:
-    return f"{e.value:+.3f} ({e.low:+.3f} to {e.high:+.3f})" if e else "–"
+    return f"{signed(e.value)} ({signed(e.low)} to {signed(e.high)})" if e else "–"

@@ -1,0 +1,32 @@
+"""How numbers are written on the page."""
+
+from curette.schemas.evaluation import Estimate, Metric, WorstSubgroup
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Return a number with its sign, none where it rounds to zero."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def plain(value: float | None, digits: int = 3) -> str:
+    """Return a number, never `-0.000`; a dash where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def with_interval(m: Metric | Estimate | WorstSubgroup) -> str:
+    """Return a number and its interval as a sentence has them."""
+    return f"{plain(m.value)} [{plain(m.low)}, {plain(m.high)}]"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value, as exact as it is told."""
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return `1 image`, `2 images`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

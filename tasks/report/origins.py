@@ -1,0 +1,40 @@
+"""Where a concept comes from, in a few words."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from curette.schemas.candidates import (
+    DocumentOrigin,
+    FileOrigin,
+    LlmOrigin,
+    Origin,
+    ReviewOrigin,
+)
+
+_QUOTE = 240  # characters of a quote that are shown
+
+
+def origin_line(origins: Sequence[Origin]) -> str:
+    """Return where a concept comes from, in a few words."""
+    told = Counter(_place(origin) for origin in origins)
+    return " · ".join(
+        place if times == 1 else f"{place}, {times} times" for place, times in told.items()
+    )
+
+
+def _place(origin: Origin) -> str:
+    match origin:
+        case LlmOrigin():
+            return origin.model
+        case DocumentOrigin():
+            return f"{origin.document}, characters {origin.start} to {origin.end}"
+        case FileOrigin():
+            return f"{origin.file}:{origin.line}"
+        case ReviewOrigin():
+            return f"reworded by {origin.reviewer}"
+
+
+def quote_of(origins: Sequence[Origin]) -> str:
+    """Return the first passage of a document that a concept rests on, "" where there is none."""
+    quote = next((o.quote for o in origins if o.kind == "document"), "")
+    return quote if len(quote) <= _QUOTE else f"{quote[:_QUOTE]}…"

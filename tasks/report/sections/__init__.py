@@ -1,0 +1,84 @@
+"""The report's sections, one file each, with the template of the same name.
+
+A section whose name is a field of `Evaluation` tells the answer to that question; the others tell
+what a study made. A new one is a file here, a template, and a line below.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from curette.tasks.report.material import Draft
+from curette.tasks.report.sections import (
+    annotations,
+    candidates,
+    cards,
+    classes,
+    concept_truth,
+    concepts,
+    curves,
+    data,
+    differences,
+    disagreement,
+    explanations,
+    few_shots,
+    interventions,
+    lineage,
+    location,
+    metrics,
+    predictions,
+    priors,
+    screening,
+    shifts,
+    strategies,
+    subgroups,
+    validation,
+)
+
+Place = Literal["top", "open", "numbers"]
+
+
+class Section(NamedTuple):
+    """A part of the page."""
+
+    name: str
+    """Of its file, its template, and its address on the page, with dashes."""
+    title: str
+    place: Place
+    """`top`: on the first screen, under the finding; `open`: below; `numbers`: one click down."""
+    compose: Callable[[Draft], dict[str, Any] | None]
+    """Returns what the template places, None where there is nothing to tell. Under `numbers`,
+    `meaning` is one sentence on what it means for this study."""
+
+    @property
+    def anchor(self) -> str:
+        """The section's address on the page."""
+        return self.name.replace("_", "-")
+
+
+SECTIONS: tuple[Section, ...] = (
+    # Here is the place of a `top` section: it is drawn on the first screen, under the finding.
+    Section("cards", "What it decides by", "open", cards.compose),
+    Section("explanations", "Single decisions", "open", explanations.compose),
+    Section("metrics", "Every head, every metric", "numbers", metrics.compose),
+    Section("differences", "Heads against their baselines", "numbers", differences.compose),
+    Section("few_shots", "With few images a class", "numbers", few_shots.compose),
+    Section("shifts", "When the images change", "numbers", shifts.compose),
+    Section("subgroups", "For whom it holds", "numbers", subgroups.compose),
+    Section("predictions", "Which images are decided wrongly", "numbers", predictions.compose),
+    Section("disagreement", "Where the two heads disagree", "numbers", disagreement.compose),
+    Section("curves", "How far confidence can be relied on", "numbers", curves.compose),
+    Section("concept_truth", "Do scores find their concepts?", "numbers", concept_truth.compose),
+    Section("interventions", "What correcting concepts brings", "numbers", interventions.compose),
+    Section("location", "Whether concepts are seen in the lesion", "numbers", location.compose),
+    Section("annotations", "What a model read in reports", "numbers", annotations.compose),
+    Section("concepts", "All concepts, kept and dropped", "numbers", concepts.compose),
+    Section("classes", "Concepts of each class", "numbers", classes.compose),
+    Section("strategies", "Which concept decides how often", "numbers", strategies.compose),
+    Section("candidates", "Where the concepts come from", "numbers", candidates.compose),
+    Section("screening", "What was dropped, and why", "numbers", screening.compose),
+    Section("priors", "What is believed before any image", "numbers", priors.compose),
+    Section("validation", "Checks before publishing", "numbers", validation.compose),
+    Section("data", "The images", "numbers", data.compose),
+    Section("lineage", "How this was made", "numbers", lineage.compose),
+)
+"""In the order of the page."""

@@ -1,0 +1,93 @@
+"""How far can heads' confidence be relied on, and what does leaving doubt to people buy?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from curette.schemas.evaluation import Calibration, HeadCurves, HeadMetricName
+from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind, card_of
+from curette.tasks.report.charts import reliability_diagram, risk_coverage_chart
+from curette.tasks.report.material import Draft
+from curette.tasks.report.numbers import plain
+from curette.tasks.report.sections.metrics import metric_table
+
+_CONFIDENCE: dict[HeadMetricName, tuple[str, str]] = {
+    "expected_calibration_error": ("ECE", "↓"),
+    "debiased_calibration_error": ("RMS calibration error", "↓"),
+    "area_under_risk_coverage": ("AURC", "↓"),
+    "excess_area_under_risk_coverage": ("excess AURC", "↓"),
+}
+_OPEN = (EXPLAINED, REFERENCE)
+
+
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return tables and curves of confidence."""
+    evaluation = draft.evaluation
+    if evaluation is None:
+        return None
+    kinds = {h.facts.name: h.facts.kind for h in draft.material.probe.heads}
+    shown = {name for name, kind in kinds.items() if kind in _OPEN}
+    risks = [(c.head, card_of(kinds[c.head]).colour, c.risk_coverage) for c in evaluation.curves]
+    return {
+        "meaning": _meaning(evaluation.curves, kinds),
+        "table": metric_table(evaluation, _CONFIDENCE, lambda head: head in shown),
+        "more": metric_table(evaluation, _CONFIDENCE, lambda head: head not in shown),
+        "calibrations": [
+            _calibration(c.head, c.calibration) | {"kind": kinds[c.head]} for c in evaluation.curves
+        ],
+        "validation_images": evaluation.curves[0].calibration.validation_images,
+        "reliability": [
+            {
+                "head": c.head,
+                "svg": reliability_diagram(
+                    c.calibration.reliability, card_of(kinds[c.head]).colour
+                ),
+            }
+            for c in evaluation.curves
+        ],
+        "risk": risk_coverage_chart(risks),
+        "kept": _kept(evaluation.curves),
+    }
+
+
+def _meaning(curves: Sequence[HeadCurves], kinds: dict[str, HeadKind]) -> str:
+    """Say how far off the bottleneck's confidence is, and what doubt is worth."""
+    curve = next(c for c in curves if kinds[c.head] == EXPLAINED)
+    error = curve.calibration.error
+    half = min(curve.risk_coverage, key=lambda point: abs(point.coverage - 0.5))
+    said = f"On its surest half of the images the {curve.head} errs on {half.risk:.0%}, on all "
+    said += f"of them on {curve.risk_coverage[-1].risk:.0%}"
+    if error is None:
+        return f"{said}."
+    apart = f"{error:.3f} apart" if error >= 0.0005 else "apart by no more than chance"
+    return f"{said}; how sure it says it is and how often it is right lie {apart}."
+
+
+def _calibration(head: str, calibration: Calibration) -> dict[str, Any]:
+    return {
+        "head": head,
+        "temperature": f"{calibration.temperature:.2f}",
+        "at_bound": calibration.at_bound,
+        "log_loss": plain(calibration.log_loss),
+        "log_loss_after": plain(calibration.log_loss_after),
+        "error": plain(calibration.error),
+        "error_after": plain(calibration.error_after),
+    }
+
+
+def _kept(curves: Sequence[HeadCurves]) -> dict[str, Any]:
+    """Return the share of wrong answers where a head answers the surest part of the images."""
+    coverages = (0.5, 0.7, 0.9, 1.0)
+    return {
+        "coverages": [f"{c:.0%}" for c in coverages],
+        "rows": [
+            {
+                "head": c.head,
+                "risks": [
+                    min(c.risk_coverage, key=lambda point: abs(point.coverage - wanted)).risk
+                    for wanted in coverages
+                ],
+            }
+            for c in curves
+            if len(c.risk_coverage) > len(coverages)
+        ],
+    }

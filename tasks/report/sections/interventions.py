@@ -1,0 +1,53 @@
+"""What do heads gain where a person corrects the concepts that were read wrong?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from curette.schemas.evaluation import InterventionCurve, Interventions
+from curette.tasks.report.charts import intervention_chart
+from curette.tasks.report.material import Draft
+
+
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return curves of accuracy over corrected concepts; None where no truth is known."""
+    if draft.evaluation is None or not draft.evaluation.interventions.curves:
+        return None
+    return interventions_section(draft.evaluation.interventions)
+
+
+def interventions_section(made: Interventions) -> dict[str, Any]:
+    """Return what the template places, from curves of at least one head."""
+    heads = list(dict.fromkeys(c.head for c in made.curves))
+    by_head = {head: [c for c in made.curves if c.head == head] for head in heads}
+    steps = _steps(made.curves[0])
+    return {
+        "meaning": f"Correcting all {made.concepts} labelled concepts takes accuracy "
+        f"{_gain(heads[0], by_head[heads[0]])}.",
+        "note": "A concept is read as present where its score makes that the likelier, as training "
+        "and validation images have it, never by a function trained on the image; where that is "
+        "wrong, a person's correction sets the score "
+        f"to the one typical of the truth. The concept bottleneck's scores are wrong "
+        f"{made.read_wrong:.0%} of the time. Only the {made.concepts} labelled concepts can be "
+        "corrected; all of them take accuracy "
+        + ", ".join(_gain(head, curves) for head, curves in by_head.items())
+        + ". The band is the interval of the first order; the others' are about as wide.",
+        "charts": [
+            {"head": head, "svg": intervention_chart(curves)} for head, curves in by_head.items()
+        ],
+        "steps": steps,
+        "rows": [
+            {"head": c.head, "order": c.order, "cells": [c.accuracy[i] for i in steps]}
+            for c in made.curves
+        ],
+    }
+
+
+def _steps(curve: InterventionCurve) -> list[int]:
+    """Return some numbers of concepts, the first and the last among them."""
+    last = len(curve.accuracy) - 1
+    return sorted({round(last * share) for share in (0, 0.1, 0.25, 0.5, 0.75, 1)})
+
+
+def _gain(head: str, curves: Sequence[InterventionCurve]) -> str:
+    first, last = curves[0].accuracy[0].value, curves[0].accuracy[-1].value
+    return f"from {first:.3f} to {last:.3f} ({head})"

@@ -1,0 +1,93 @@
+"""Which images are decided wrongly, and what is taken for what?"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from curette.schemas.evaluation import HeadCurves
+from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
+from curette.schemas.probe import Head
+from curette.tasks.report.charts import training_curve
+from curette.tasks.report.material import Draft
+
+_OPEN = (EXPLAINED, REFERENCE)
+_SHOWN = 96  # wrongly decided images
+
+
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return confusion matrices, the images that the bottleneck gets wrong, and training curves."""
+    evaluation = draft.evaluation
+    if evaluation is None:
+        return None
+    heads = draft.material.probe.heads
+    kinds = {h.facts.name: h.facts.kind for h in heads}
+    names = list(draft.class_names.values())
+    confusions = [_confusion(c, names) for c in evaluation.curves]
+    first = next(h.facts.name for h in heads if h.facts.kind == EXPLAINED)
+    wrong = [p for p in evaluation.predictions if p.predicted[first] != p.label]
+    return {
+        "meaning": f"The {first} decides {len(wrong):,} of {evaluation.images:,} test images "
+        f"wrongly{_most_frequent(confusions, first)}.",
+        "class_names": names,
+        "shown": [c for c in confusions if kinds[c["head"]] in _OPEN],
+        "more": [c for c in confusions if kinds[c["head"]] not in _OPEN],
+        "first": first,
+        "wrong_count": len(wrong),
+        "wrong": [
+            {
+                "picture": draft.picture(
+                    p.image_id, f"wrongly decided as {draft.class_names[p.predicted[first]]}"
+                ),
+                "label": draft.class_names[p.label],
+                "predicted": draft.class_names[p.predicted[first]],
+            }
+            for p in wrong[:_SHOWN]
+        ],
+        "charts": list(_training_curves([h for h in heads if h.facts.kind in _OPEN])),
+    }
+
+
+def _most_frequent(confusions: Sequence[dict[str, Any]], head: str) -> str:
+    """Say which mistake is the most frequent one of a head."""
+    rows = next(c["rows"] for c in confusions if c["head"] == head)
+    cells = [
+        (cell["count"], row["name"], rows[j]["name"])
+        for row in rows
+        for j, cell in enumerate(row["cells"])
+        if not cell["diagonal"]
+    ]
+    count, label, taken = max(cells, key=lambda cell: cell[0])
+    return f"; most often {label} is taken for {taken} ({count:,})" if count else ""
+
+
+def _confusion(curves: HeadCurves, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "head": curves.head,
+        "rows": [
+            {
+                "name": names[i],
+                "cells": [
+                    {"count": n, "share": n / (sum(row) or 1), "diagonal": i == j}
+                    for j, n in enumerate(row)
+                ],
+            }
+            for i, row in enumerate(curves.confusion)
+        ],
+    }
+
+
+def _training_curves(heads: Sequence[Head]) -> Iterator[dict[str, Any]]:
+    for head in heads:
+        facts = head.facts
+        if len(facts.curve) > 1:
+            on_path = facts.kind == REFERENCE
+            steps = tuple(
+                s.model_copy(update={"x": float(np.log10(s.x)) if on_path else s.x})
+                for s in facts.curve
+            )
+            label = "log10 of the regularisation strength" if on_path else "epoch"
+            yield {
+                "title": f"{facts.name}: loss on training (dashed) and validation images",
+                "svg": training_curve(steps, label, card_of(facts.kind).colour),
+            }
