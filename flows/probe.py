@@ -30,11 +30,13 @@ from curette.tasks.report.task import write_report
 def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:
     """Train heads on a concept dataset, measure them on its test split and tell a person."""
     run, optionally = stages.run, stages.run_unless_skipped
+    probe = run(train_probe, published, study.probe)
     draws = optionally(draw_few_shots, published, study.select, study.few_shots)
-    few_shots = optionally(train_few_shot_heads, published, draws, study.few_shots, study.probe)
+    few_shots = optionally(
+        train_few_shot_heads, published, draws, probe, study.few_shots, study.probe
+    )
     splits = optionally(restrict_to_shifts, published, study.select, study.shifts)
     shifts = optionally(train_shift_heads, published, splits, study.probe)
-    probe = run(train_probe, published, study.probe)
     encoder = resolve_precision(study.encoder, stages.options.machine)
     heat_maps = optionally(locate_concepts, published, encoder, study.locate)
     evaluation = run(

@@ -48,6 +48,11 @@ class HeadCard:
     """Whether it is on the first chart of few shots where heads are many."""
 
     @property
+    def looks_at_concepts(self) -> bool:
+        """Whether concepts are behind some of its columns."""
+        return self.inputs not in ("nothing", "vectors")
+
+    @property
     def weighs_concepts(self) -> bool:
         """Whether it has one weight a class and concept, and nothing else to answer by."""
         return self.role == "concepts" and self.inputs == "scores"

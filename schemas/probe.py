@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float, Float64
 from pydantic import BaseModel, Field
 from safetensors.numpy import load_file, save_file
 
@@ -52,7 +52,7 @@ class SkippedHead(BaseModel, frozen=True):
 
 def head_inputs(
     inputs: Inputs,
-    vectors: Float32[np.ndarray, "image dim"],
+    vectors: Float[np.ndarray, "image dim"],
     concept_vectors: Float[np.ndarray, "concept dim"],
 ) -> Float64[np.ndarray, "image feature"]:
     """Return what a head looks at; its weights have one column for each of these.

@@ -30,8 +30,8 @@ class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
     residual_l2_values: tuple[float, ...] = Field(
         default=(1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3),
         min_length=1,
-        description="strengths tried for what images add to a prior or to a hybrid's concepts, "
-        "and for grounding functions",
+        description="strengths tried for what images add to a hybrid's concepts, and for grounding "
+        "functions",
     )
     class_weight: Literal["none", "balanced"] = Field(
         default="balanced", description="balanced: every class counts the same in the loss"

@@ -10,7 +10,7 @@ from curette.tasks.stage import Run, Stage
 FEW_SHOTS = Stage(
     "few_shots",
     "Few images a class are drawn, again and again; each draw selects concepts for itself.",
-    after="publish",
+    after="probe",
     settings=("select", "few_shots"),
     makes="few-shot-draws",
     runs=(Run(only_if="few_shots", on_test=True),),

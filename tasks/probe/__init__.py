@@ -2,12 +2,12 @@
 
 In:    `ConceptDataset`; for few shots and shifts, what `draw` made.
 Out:   `Probe`, `FewShotHeads` and `ShiftHeads`.
-First: `heads.py`.
+First: `draws.py`, then `training.py`; `heads/` has a file for each kind.
 """
 
 from curette.tasks.stage import Run, Stage
 
-STAGE = Stage("probe", __doc__, after="shift_heads", settings=("probe",), makes="probe")
+STAGE = Stage("probe", __doc__, after="publish", settings=("probe",), makes="probe")
 FEW_SHOT_HEADS = Stage(
     "few_shot_heads",
     "The heads of every few-shot draw are trained.",

@@ -16,7 +16,7 @@ def train_shift_heads(
     spec: ProbeSpec,
 ) -> Ref[ShiftHeads]:
     """Train the heads and baselines of each shift on its own images."""
-    from curette.tasks.probe.shift_heads import train_shift_heads
+    from curette.tasks.probe.shifts import train_shift_heads
 
     heads = train_shift_heads(
         at.store.load(ConceptDataset, published), at.store.load(ShiftSplits, shifts), spec

@@ -15,7 +15,7 @@ def train_probe(
     spec: ProbeSpec,
 ) -> Ref[Probe]:
     """Train the heads that the spec names, and their baselines."""
-    from curette.tasks.probe.heads import train_heads
+    from curette.tasks.probe.training import train_heads
 
     probe = train_heads(at.store.load(ConceptDataset, published), spec)
     leave_table("heads", _rows(probe), "Trained heads, as validation images see them.")

@@ -1,148 +1,149 @@
-"""What heads may learn from: training images, and validation images that choose. No others."""
+"""Training every head that takes part, whatever the draws are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int
-from torch import Tensor
 
-from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.heads import HeadKind, Inputs
-from curette.schemas.probe import Head, HeadFacts, TrainingStep, head_inputs
+from curette.schemas.heads import HeadCard, HeadKind, Protocol, card_of, trained
+from curette.schemas.probe import (
+    GroundedConcept,
+    Head,
+    HeadFacts,
+    Probe,
+    SkippedHead,
+    head_inputs,
+)
 from curette.schemas.settings.probe import ProbeSpec
+from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.methods.solvers.linear import LinearHead, balanced_accuracy, cross_entropy
+from curette.tasks.probe.draws import Draws, Fitted, Images, NotTrainable
+from curette.tasks.probe.heads import AT_NEC, TRAINERS
 
 
-@dataclass(frozen=True)
-class HeadPlan:
-    """Which head is to be trained, and on what."""
+def train_heads(
+    published: ConceptDataset, spec: ProbeSpec, protocol: Protocol = "all images"
+) -> Probe:
+    """Train the heads that the spec names on all training images, and their baselines.
 
-    name: str
-    kind: HeadKind
-    inputs: Inputs
-    concepts: Int[np.ndarray, " concept"] = field(
-        default_factory=lambda: np.zeros(0, dtype=np.int64)
+    Whatever is chosen is chosen on validation images. What chance has a part in is drawn several
+    times.
+
+    Raises:
+        StudyError: a split is empty.
+    """
+    images, made = Images.of(published, spec), _Made()
+    kinds = trained(protocol, spec.heads)
+    made.add([kind for kind in kinds if not card_of(kind).drawn], images.whole())
+    for draws in images.whole(range(spec.random_draws)).parts():
+        made.add([kind for kind in kinds if card_of(kind).drawn], draws)
+    return Probe(
+        class_keys=published.class_keys,
+        heads=tuple(head for kind in kinds for head in made.heads.get(kind, ())),
+        skipped=tuple(made.skipped.values()),
+        grounding=made.grounding,
     )
-    """Positions in the pool; none for heads that do not look at concepts."""
-    family: str = ""
-    """Empty: the name."""
-    draw: int = 0
-    directions: Float64[np.ndarray, "concept dim"] | None = None
-    """What scores are products of image vectors with; None: the concepts' text vectors."""
 
 
-@dataclass(frozen=True)
-class Features:
-    """What a head looks at."""
+@dataclass
+class _Made:
+    """The heads of each kind, and by their family those that could not be trained."""
 
-    train: Float64[Tensor, "train feature"]
-    validation: Float64[Tensor, "validation feature"]
+    heads: dict[HeadKind, list[Head]] = field(default_factory=dict)
+    skipped: dict[str, SkippedHead] = field(default_factory=dict)
+    grounding: tuple[GroundedConcept, ...] = ()
+
+    def add(self, kinds: Iterable[HeadKind], draws: Draws) -> None:
+        """Train heads of these kinds on some draws."""
+        for kind in kinds:
+            card = card_of(kind)
+            try:
+                if kind in TRAINERS:
+                    fitted = TRAINERS[kind](draws)
+                    self.heads.setdefault(kind, []).extend(finished(card, fitted))
+                    self.grounding += fitted.grounding
+            except NotTrainable as why:
+                self._skip(card, card.title, why)
+            if kind in AT_NEC:
+                self._add_at_each_nec(card, draws)
+
+    def _add_at_each_nec(self, card: HeadCard, draws: Draws) -> None:
+        for nec in sorted(set(draws.images.spec.nec)):
+            for which in range(len(draws.seeds)):
+                try:
+                    fitted = AT_NEC[card.kind](draws, which, nec)
+                    made = finished(card, fitted, f", NEC {nec}")
+                    self.heads.setdefault(card.kind, []).extend(made)
+                except NotTrainable as why:
+                    self._skip(card, f"{card.title}, NEC {nec}", why)
+
+    def _skip(self, card: HeadCard, family: str, why: NotTrainable) -> None:
+        self.skipped[family] = SkippedHead(name=family, kind=card.kind, reason=str(why))
 
 
-@dataclass(frozen=True)
-class Training:
-    """A published dataset as far as training may see it."""
-
-    published: ConceptDataset
-    spec: ProbeSpec
-    train: Int[np.ndarray, " train"]
-    validation: Int[np.ndarray, " validation"]
-    train_labels: Int[Tensor, " train"]
-    validation_labels: Int[Tensor, " validation"]
-
-    @classmethod
-    def of(cls, published: ConceptDataset, spec: ProbeSpec) -> "Training":
-        """Look up the rows and labels.
-
-        Raises:
-            StudyError: a split is empty.
-        """
-        for split in ("train", "validation"):
-            if not len(published.rows(split)):
-                raise StudyError(
-                    f"the {split} split of {published.facts.name} has no image; usually the split "
-                    "shares are too small for so few groups. Change dataset.splits."
-                )
-        return cls(
-            published,
-            spec,
-            train=published.rows("train"),
-            validation=published.rows("validation"),
-            train_labels=torch.from_numpy(published.labels("train")),
-            validation_labels=torch.from_numpy(published.labels("validation")),
-        )
-
-    @property
-    def class_count(self) -> int:
-        """K."""
-        return len(self.published.class_keys)
-
-    @property
-    def selected(self) -> Int[np.ndarray, " concept"]:
-        """Where the selected concepts stand in the pool."""
-        place = {c.concept_id: i for i, c in enumerate(self.published.pool)}
-        return np.array([place[c.concept_id] for c in self.published.concepts], dtype=np.int64)
-
-    def links(self, concepts: Int[np.ndarray, " concept"]) -> Bool[Tensor, "class concept"]:
-        """Return which of these concepts was proposed for which class."""
-        candidates = [self.published.pool[i] for i in concepts]
-        keys = self.published.class_keys
-        return torch.tensor([[key in c.classes for c in candidates] for key in keys])
-
-    def features(self, plan: HeadPlan) -> Features:
-        """Return what the head looks at, of training and of validation images."""
-        concepts = plan.directions
-        if concepts is None:
-            concepts = self.published.pool_vectors[plan.concepts]
+def finished(card: HeadCard, fitted: Fitted, suffix: str = "") -> Iterator[Head]:
+    """Yield the head of each draw with all that is said about it."""
+    draws, images = fitted.draws, fitted.draws.images
+    for i, (rows, concepts, seed) in enumerate(
+        zip(draws.rows, draws.concepts, draws.seeds, strict=True)
+    ):
+        head = _own(card, fitted, i)
+        directions = None if fitted.directions is None else fitted.directions[i].numpy()
+        looked_at = concepts.vectors.numpy() if directions is None else directions
         train, validation = (
-            torch.from_numpy(head_inputs(plan.inputs, self.published.vectors[rows], concepts))
-            for rows in (self.train, self.validation)
+            torch.from_numpy(head_inputs(card.inputs, vectors.numpy(), looked_at))
+            for vectors in (images.vectors[rows], images.validation_vectors)
         )
-        return Features(train, validation)
-
-    def finish(
-        self,
-        plan: HeadPlan,
-        features: Features,
-        head: LinearHead,
-        chosen: dict[str, float],
-        curve: Sequence[TrainingStep] = (),
-    ) -> Head:
-        """Return the trained head with all that is said about it."""
-        head = LinearHead(head.weights.double(), head.bias.double())
-        logits = head.logits(features.validation)
-        loss = cross_entropy(logits, self.validation_labels, self.spec.class_weight)
+        if fitted.train_features is not None:
+            train = fitted.train_features[i]
+        logits = head.logits(validation)
+        loss = cross_entropy(logits, images.validation_labels, images.spec.class_weight)
         facts = HeadFacts(
-            name=plan.name,
-            kind=plan.kind,
-            family=plan.family or plan.name,
-            draw=plan.draw,
-            inputs=plan.inputs,
-            candidates=tuple(self.published.pool[i] for i in plan.concepts),
-            nec=int((head.weights != 0).sum()) / self.class_count,
-            chosen=chosen,
+            name=f"{card.title} {seed + 1}{suffix}" if card.drawn else f"{card.title}{suffix}",
+            kind=card.kind,
+            family=f"{card.title}{suffix}",
+            draw=seed + 1 if card.drawn else 0,
+            inputs=card.inputs,
+            candidates=tuple(
+                images.published.pool[r] for r in concepts.rows if card.looks_at_concepts
+            ),
+            nec=int((head.weights != 0).sum()) / images.class_count,
+            chosen=fitted.chosen[i] if fitted.chosen else {},
             validation_loss=float(loss),
-            validation_balanced_accuracy=balanced_accuracy(logits, self.validation_labels),
-            curve=tuple(curve),
+            validation_balanced_accuracy=balanced_accuracy(logits, images.validation_labels),
+            curve=fitted.curve,
         )
-        center = features.train.mean(0)
-        return Head(facts, head.weights.numpy(), head.bias.numpy(), center.numpy(), plan.directions)
+        yield Head(
+            facts,
+            head.weights.numpy(),
+            head.bias.numpy(),
+            train.mean(0).numpy(),
+            directions,
+            None if fitted.train_features is None else train.numpy(),
+        )
 
 
-def training_steps(
-    x: Sequence[float],
-    train_loss: Sequence[float],
-    validation_loss: Sequence[float],
-    validation_balanced_accuracy: Sequence[float],
-) -> tuple[TrainingStep, ...]:
-    """Return a training curve from its columns."""
-    columns = zip(x, train_loss, validation_loss, validation_balanced_accuracy, strict=True)
-    return tuple(
-        TrainingStep(
-            x=at, train_loss=train, validation_loss=loss, validation_balanced_accuracy=accuracy
-        )
-        for at, train, loss, accuracy in columns
-    )
+def _own(card: HeadCard, fitted: Fitted, draw: int) -> LinearHead:
+    """Return one draw's head without the columns that only other draws have concepts for."""
+    weights, bias = fitted.heads.weights[draw], fitted.heads.bias[draw]
+    if not card.looks_at_concepts:
+        return LinearHead(weights, bias)
+    own, most = len(fitted.draws.concepts[draw].rows), fitted.draws.scores.vectors.shape[1]
+    return LinearHead(torch.cat([weights[:, :own], weights[:, most:]], 1), bias)
+
+
+def on_vectors(card: HeadCard, fitted: Fitted) -> HeadBatch:
+    """Return heads on image vectors, what they are on scores folded in.
+
+    One on unit scores becomes one on scores: its answers are the same.
+    """
+    weights, dim = fitted.heads.weights, fitted.draws.images.vectors.shape[1]
+    if not weights.shape[2]:
+        weights = weights.new_zeros(*weights.shape[:2], dim)
+    elif card.looks_at_concepts:
+        concepts = fitted.draws.scores.vectors
+        count = concepts.shape[1]
+        folded = weights[..., :count] @ concepts
+        weights = folded + weights[..., count:] if weights.shape[2] > count else folded
+    return HeadBatch(weights, fitted.heads.bias)

@@ -19,7 +19,7 @@ from curette.schemas.heads import HeadKind
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.evaluate.questions.few_shots import balanced_accuracies
-from curette.tasks.probe.few_shot_heads import train_few_shot_heads
+from curette.tasks.probe.few_shots import train_few_shot_heads
 from tests.benchmarks.bench_few_shots import DATA, SELECT, SPEC, halves, ph2
 from tests.benchmarks.measuring import print_rows
 

@@ -37,7 +37,7 @@ from curette.tasks.ingest.splits import deal_groups
 from curette.tasks.methods.selection.choosing import choose_concepts
 from curette.tasks.methods.solvers.head_batch import SHRINKAGES
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
-from curette.tasks.probe.few_shot_heads import train_few_shot_heads
+from curette.tasks.probe.few_shots import train_few_shot_heads
 from tests.benchmarks.measuring import Target, print_rows, timed
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "ph2-clip"

@@ -24,7 +24,7 @@ from curette.tasks.methods.statistics.metrics import (
     confusion_matrices,
     macro_auroc,
 )
-from curette.tasks.probe.heads import train_heads
+from curette.tasks.probe.training import train_heads
 from tests.benchmarks.bench_few_shots import DATA, SELECT, ph2
 from tests.benchmarks.measuring import print_rows
 

@@ -21,9 +21,9 @@ from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.draw.shifts import restrict_to_shifts
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.guarded import evaluate_through_holdout
-from curette.tasks.probe.few_shot_heads import train_few_shot_heads
-from curette.tasks.probe.heads import train_heads
-from curette.tasks.probe.shift_heads import train_shift_heads
+from curette.tasks.probe.few_shots import train_few_shot_heads
+from curette.tasks.probe.shifts import train_shift_heads
+from curette.tasks.probe.training import train_heads
 from tests.tasks.annotated_study import annotations
 from tests.tasks.published_study import heat_maps, published_study, with_people
 from tests.tasks.small_study import ENCODER, small_study

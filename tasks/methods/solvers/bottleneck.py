@@ -23,6 +23,15 @@ may weigh the same in the loss; the epoch is chosen by validation loss or balanc
 accuracy, which rare classes hardly move; training stops when that no longer improves; and each step
 sees all images, so that nothing is left to chance and there is no seed.
 
+Draws are trained together. Every draw has its own images, concepts, labels and start, takes its own
+steps of Adam and stops when its own validation loss has not fallen for `patience` epochs: what it
+ends at does not depend on its neighbours. Draws with fewer concepts than others are filled up with
+concepts that start at minus infinity, which is a weight of zero for good.
+
+Rows of weights sum to 1, so that what all scores of an image share is taken away first: that moves
+no probability, and what is left is small enough for float32. The part of the loss that the true
+class brings is linear in the weights, so that its images are summed once and for all.
+
 Gradient and Adam are written out: they are ten lines, while the first `torch.optim.Adam` of a
 process imports torch's compiler, which takes longer than the training.
 """
@@ -30,20 +39,19 @@ process imports torch's compiler, which takes longer than the training.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
+from curette.tasks.methods.solvers.head_batch import batch_shares
 from curette.tasks.methods.solvers.linear import (
     ClassWeight,
-    Criterion,
-    LinearHead,
     balanced_accuracy,
     check_validation,
-    cross_entropy,
-    image_shares,
 )
 
 CLIP_SCALE = 100.0  # CLIP's logit scale after training (Radford et al., 2021, section 2.5)
+
+_Free = Float[Tensor, "draw class concept"]
 
 
 @dataclass(frozen=True)
@@ -54,115 +62,167 @@ class Epoch:
     validation_loss: float
     validation_balanced_accuracy: float
 
-    def score(self, criterion: Criterion) -> float:
-        """Return what validation maximises."""
-        if criterion == "log_loss":
-            return -self.validation_loss
-        return self.validation_balanced_accuracy
-
 
 @dataclass(frozen=True)
-class Bottleneck:
-    """The association at the chosen epoch, and the linear head that it is."""
+class Bottlenecks:
+    """One association a draw, at its epoch of least validation loss, the first of equals."""
 
-    head: LinearHead  # weights = scale * W, bias = 0
-    association: Float[Tensor, "class concept"]  # W: positive, rows sum to 1
-    chosen_epoch: int
-    history: tuple[Epoch, ...]
+    weights: Float64[Tensor, "draw class concept"]  # scale * W: no less than 0, rows sum to scale
+    chosen_epoch: Int[Tensor, " draw"]
+    history: tuple[Epoch, ...]  # where there is one draw; of several none is kept
 
 
-def train_bottleneck(
-    scores: Float[Tensor, "image concept"],
-    labels: Int[Tensor, " image"],
-    links: Bool[Tensor, "class concept"],
-    validation_scores: Float[Tensor, "validation concept"],
-    validation_labels: Int[Tensor, " validation"],
+def train_bottlenecks(
+    scores: Float[Tensor, "draw image concept"],
+    labels: Int[Tensor, "draw image"],
+    start: Float[Tensor, "draw class concept"],
+    validation_scores: Float[Tensor, "draw validation concept"],
+    validation_labels: Int[Tensor, "#draw validation"],
     *,
     epochs: int,
     learning_rate: float,
     patience: int,
-    criterion: Criterion = "log_loss",
     class_weight: ClassWeight = "none",
     scale: float = CLIP_SCALE,
-) -> Bottleneck:
-    """Train the association and keep the epoch that validation images like best.
+) -> Bottlenecks:
+    """Train each draw's association and keep the epoch that validation images like best.
 
-    Epoch 0 is the start, so the answer is never worse on validation than the untrained links. Ties
-    go to the earlier epoch. Equal input gives equal output; the arithmetic is that of `scores`.
+    Epoch 0 is the start, so the answer is never worse on validation than the untrained links.
 
     Args:
-        scores: of the training images; any scores do, such as those of random concepts.
-        labels: rows of `links`.
-        links: which concepts were proposed for a class; a class without any starts with all alike.
-        validation_scores: of images that are not trained on.
-        validation_labels: theirs.
+        scores: of each draw's images; the scores of absent concepts are not looked at.
+        labels: theirs.
+        start: A before training: 1 for a link, 0 without one, minus infinity for no concept. A
+            concept is absent for all classes or for none.
+        validation_scores: of the images that choose the epoch.
+        validation_labels: theirs, of each draw or of all.
         epochs: most steps of Adam.
         learning_rate: of Adam; A moves by about this much in a step.
-        patience: epochs without a better score after which training stops.
-        criterion: what chooses the epoch; the log loss weighs classes as training does.
+        patience: epochs without a smaller validation loss after which a draw is done.
         class_weight: "balanced" lets every class count the same.
         scale: what turns a score into a logit; 100 is for cosines.
 
     Raises:
         ValueError: there is no validation image, a score is not finite or there is no concept.
     """
-    check_validation(validation_labels)
+    check_validation(validation_labels[0])
     _check_scores(scores, validation_scores)
-    free = links.to(scores.dtype)  # A
-    momentum, energy = torch.zeros_like(free), torch.zeros_like(free)
+    present = start[:, :1].isfinite()
+    held_labels = validation_labels.expand(len(scores), -1)
+    problem = _Problem(
+        _Images.of(scores, labels, present, start.shape[1], class_weight, scale),
+        _Images.of(validation_scores, held_labels, present, start.shape[1], class_weight, scale),
+    )
+    free = start.float()
+    state = _State(free, torch.zeros_like(free), torch.zeros_like(free))
+    chosen, least = free.clone(), torch.full((len(free),), torch.inf)
+    best, at_work = torch.zeros(len(free), dtype=torch.int64), torch.arange(len(free))
     history: list[Epoch] = []
-    chosen, best = free, 0
     for epoch in range(epochs + 1):
-        head = _head(free, scale)
-        logits, validation_logits = head.logits(scores), head.logits(validation_scores)
-        history.append(
-            Epoch(
-                train_loss=float(cross_entropy(logits, labels, class_weight)),
-                validation_loss=float(
-                    cross_entropy(validation_logits, validation_labels, class_weight)
-                ),
-                validation_balanced_accuracy=balanced_accuracy(
-                    validation_logits, validation_labels
-                ),
-            )
-        )
-        if history[epoch].score(criterion) > history[best].score(criterion):
-            chosen, best = free, epoch
-        if epoch - best >= patience:
-            break
-        gradient = _gradient(head.weights, scores, logits, labels, class_weight)
-        momentum = 0.9 * momentum + 0.1 * gradient  # Adam (Kingma and Ba, 2015), its defaults
-        energy = 0.999 * energy + 0.001 * gradient.square()
-        deviation = (energy / (1 - 0.999 ** (epoch + 1))).sqrt()
-        mean = momentum / (1 - 0.9 ** (epoch + 1))
-        free = free - learning_rate * mean / (deviation + 1e-8)
-    return Bottleneck(_head(chosen, scale), chosen.softmax(1), best, tuple(history))
+        weights = state.free.softmax(2)
+        loss = problem.held.loss(weights)
+        if len(scores) == 1:
+            accuracy = _balanced_accuracy(problem.held, weights, held_labels[0])
+            history.append(Epoch(float(problem.drawn.loss(weights)), float(loss), accuracy))
+        better = loss < least[at_work]
+        least[at_work[better]] = loss[better]
+        best[at_work[better]] = epoch
+        chosen[at_work[better]] = state.free[better]
+        going = epoch - best[at_work] < patience
+        if not going.all():
+            at_work, problem, state = at_work[going], problem.take(going), state.take(going)
+            weights = weights[going]
+            if not len(at_work):
+                break
+        state = state.step(problem.drawn.gradient(weights), epoch, learning_rate)
+    return Bottlenecks(scale * chosen.softmax(2).double(), best, tuple(history))
 
 
-def _head(free: Float[Tensor, "class concept"], scale: float) -> LinearHead:
-    return LinearHead(scale * free.softmax(1), free.new_zeros(len(free)))
+def _balanced_accuracy(held: "_Images", weights: _Free, labels: Int[Tensor, " image"]) -> float:
+    return balanced_accuracy((weights @ held.scores.mT)[0].T, labels)
 
 
-def _gradient(
-    weights: Float[Tensor, "class concept"],
-    scores: Float[Tensor, "image concept"],
-    logits: Float[Tensor, "image class"],
-    labels: Int[Tensor, " image"],
-    class_weight: ClassWeight,
-) -> Float[Tensor, "class concept"]:
-    """Return df/dA = V * (G - sum_j W_kj G_kj), with V = scale W and G = (P - Y)^T diag(s) S."""
-    residual = logits.softmax(1)
-    residual[torch.arange(len(labels), device=labels.device), labels] -= 1
-    residual *= image_shares(labels, len(weights), class_weight).to(residual.dtype)[:, None]
-    pull = residual.T @ scores
-    association = weights / weights.sum(1, keepdim=True)
-    return weights * (pull - (association * pull).sum(1, keepdim=True))
+@dataclass(frozen=True)
+class _Images:
+    """Images of every problem."""
+
+    scores: Float[Tensor, "draw image concept"]  # times scale
+    shares: Float[Tensor, "draw 1 image"]
+    pull: _Free  # of each class: the sum of its images' shares times scores
+
+    @classmethod
+    def of(
+        cls,
+        scores: Float[Tensor, "draw image concept"],
+        labels: Int[Tensor, "draw image"],
+        present: Bool[Tensor, "draw 1 concept"],
+        class_count: int,
+        class_weight: ClassWeight,
+        scale: float,
+    ) -> "_Images":
+        """Take away what all concepts of an image share, and sum over the images of each class."""
+        known = scores.double().where(present, 0.0)
+        contrast = known - known.sum(2, keepdim=True) / present.sum(2, keepdim=True)
+        scaled = scale * contrast.where(present, 0.0)
+        shares = batch_shares(labels, class_count, class_weight)
+        one_hot = torch.nn.functional.one_hot(labels, class_count).double()
+        pull = (one_hot * shares[:, :, None]).mT @ scaled
+        return cls(scaled.float(), shares[:, None].float(), pull.float())
+
+    def take(self, going: Bool[Tensor, " draw"]) -> "_Images":
+        """Return those of some problems."""
+        return _Images(self.scores[going], self.shares[going], self.pull[going])
+
+    def loss(self, weights: _Free) -> Float[Tensor, " draw"]:
+        """Return each problem's cross-entropy."""
+        normaliser = (weights @ self.scores.mT).logsumexp(1)
+        return (self.shares[:, 0] * normaliser).sum(1) - (weights * self.pull).sum((1, 2))
+
+    def gradient(self, weights: _Free) -> _Free:
+        """Return df/dA = W * (G - sum_j W_kj G_kj), with G = df/dW."""
+        said = (weights @ self.scores.mT).softmax(1) * self.shares
+        by_weight = said @ self.scores - self.pull
+        return weights * (by_weight - (weights * by_weight).sum(2, keepdim=True))
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """The problems that are not done yet."""
+
+    drawn: _Images
+    held: _Images  # they choose the epoch
+
+    def take(self, going: Bool[Tensor, " draw"]) -> "_Problem":
+        """Return some of them."""
+        return _Problem(self.drawn.take(going), self.held.take(going))
+
+
+@dataclass(frozen=True)
+class _State:
+    """A, and Adam's two running means of its gradient (Kingma and Ba, 2015, their defaults)."""
+
+    free: _Free
+    momentum: _Free
+    energy: _Free
+
+    def take(self, going: Bool[Tensor, " draw"]) -> "_State":
+        """Return those of some problems."""
+        return _State(self.free[going], self.momentum[going], self.energy[going])
+
+    def step(self, gradient: _Free, epoch: int, learning_rate: float) -> "_State":
+        """Return the state after one step."""
+        momentum = torch.lerp(self.momentum, gradient, 0.1)
+        energy = torch.lerp(self.energy, gradient.square(), 0.001)
+        deviation = (energy / (1 - 0.999 ** (epoch + 1))).sqrt() + 1e-8
+        rate = learning_rate / (1 - 0.9 ** (epoch + 1))
+        return _State(self.free - rate * momentum / deviation, momentum, energy)
 
 
 def _check_scores(
-    scores: Float[Tensor, "image concept"], validation_scores: Float[Tensor, "validation concept"]
+    scores: Float[Tensor, "draw image concept"],
+    validation_scores: Float[Tensor, "draw validation concept"],
 ) -> None:
-    if not scores.shape[1]:
+    if not scores.shape[2]:
         raise ValueError(
             "there is no concept to build a bottleneck of; usually every candidate was rejected. "
             "Read the reasons in the screened set, or propose more."

@@ -44,6 +44,13 @@ class HeadBatch:
         return LinearHead(self.weights[draw], self.bias[draw])
 
 
+@dataclass(frozen=True)
+class ChosenHeads(HeadBatch):
+    """Of each draw, the head that validation images chose, and which of those tried it is."""
+
+    index: Int[Tensor, " draw"]
+
+
 def linear_probes(
     features: Float[Tensor, "image dim"],
     labels: Int[Tensor, " image"],
@@ -54,7 +61,7 @@ def linear_probes(
     validation_labels: Int[Tensor, " validation"],
     *,
     class_weight: ClassWeight = "none",
-) -> HeadBatch:
+) -> ChosenHeads:
     """Train an L2 logistic regression a draw; validation log loss chooses its strength.
 
     Args:
@@ -105,7 +112,7 @@ def shrinkage_discriminants(
     *,
     class_weight: ClassWeight = "none",
     shrinkages: Sequence[float] = SHRINKAGES,
-) -> HeadBatch:
+) -> ChosenHeads:
     """Train a linear discriminant analysis a draw; validation log loss chooses its shrinkage.
 
     With m_k the class means, S the mean square of images about their class's mean in a draw of
@@ -177,7 +184,7 @@ def choose_heads(
     features: Float[Tensor, "*draw validation dim"],
     labels: Int[Tensor, " validation"],
     class_weight: ClassWeight,
-) -> HeadBatch:
+) -> ChosenHeads:
     """Return each draw's head of least validation loss, the first of equals.
 
     Features are those of all draws, or of each with an axis for the values: "draw 1 image dim".
@@ -185,4 +192,4 @@ def choose_heads(
     logits = features.double() @ weights.mT + bias[:, :, None, :]
     best = held_out_losses(logits, labels[None], class_weight).argmin(1)
     draws = torch.arange(len(best))
-    return HeadBatch(weights[draws, best], bias[draws, best])
+    return ChosenHeads(weights[draws, best], bias[draws, best], best)

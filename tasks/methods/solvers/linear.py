@@ -33,7 +33,6 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 ClassWeight = Literal["none", "balanced"]
-Criterion = Literal["balanced_accuracy", "log_loss"]
 
 _Parameters = Float64[Tensor, "class axis"]
 
@@ -478,13 +477,12 @@ def choose_by_validation(
     path: RegularisationPath,
     features: Float[Tensor, "image dim"],
     labels: Int[Tensor, " image"],
-    criterion: Criterion,
 ) -> Choice:
-    """Choose a strength by images that the path was not trained on; ties go to the strongest.
+    """Choose a strength by the log loss of images that the path was not trained on.
 
-    The log loss weights classes as the path does: a head trained with balanced classes answers as
-    if all were equally frequent, and is to be judged so. Classes without a validation image are
-    left out of balanced means.
+    Ties go to the strongest. The loss weighs classes as the path does: a head trained with balanced
+    classes answers as if all were equally frequent, and is to be judged so. Classes without a
+    validation image are left out of balanced means.
 
     Raises:
         ValueError: there is no validation image.
@@ -494,8 +492,7 @@ def choose_by_validation(
     logits = [head.logits(features.double()) for head in heads]
     losses = tuple(float(cross_entropy(each, labels, path.class_weight)) for each in logits)
     accuracies = tuple(balanced_accuracy(each, labels) for each in logits)
-    scores = accuracies if criterion == "balanced_accuracy" else tuple(-loss for loss in losses)
-    index = next(i for i, score in enumerate(scores) if score >= max(scores) - _NOISE)
+    index = next(i for i, loss in enumerate(losses) if loss <= min(losses) + _NOISE)
     return Choice(index, losses, accuracies)
 
 

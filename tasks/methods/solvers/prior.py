@@ -93,6 +93,15 @@ def prior_head(
     return LinearHead(weights, bias)
 
 
+def prior_answer(
+    scores: Float[Tensor, "image concept"], signs: Float[Tensor, "class concept"]
+) -> LinearHead:
+    """Return `prior_head`, or one that says nothing where the signs of all classes are the same."""
+    if (signs == signs[0]).all():
+        return LinearHead(torch.zeros_like(signs).double(), torch.zeros(len(signs)).double())
+    return prior_head(scores, signs)
+
+
 def concept_metric(
     concept_vectors: Float[Tensor, "concept dim"],
 ) -> Float64[Tensor, "concept concept"]:
@@ -117,6 +126,8 @@ def train_prior_heads(
 ) -> HeadBatch:
     """Train a concept head a draw, pulled towards the signs; return heads on raw scores.
 
+    Signs that are the same of every class pull nowhere.
+
     Args:
         scores: of all training images.
         labels: theirs; those outside a draw are not looked at.
@@ -132,7 +143,7 @@ def train_prior_heads(
     Raises:
         ValueError: see `prior_head`, `train_pulled_heads` and `global_standardisation`.
     """
-    prior = prior_head(scores, signs)
+    prior = prior_answer(scores, signs)
     scaling = global_standardisation(scores.double() @ metric.double())
 
     def apply(some: Float[Tensor, "image concept"]) -> Float64[Tensor, "image concept"]:
@@ -193,6 +204,7 @@ def train_pulled_heads(
     Raises:
         ValueError: a draw cannot be trained on; see `solve_logistic_batch`.
     """
+    pulls = pulls if prior_logits.any() else (0.0,)  # nothing to be pulled to
     grid = _Grid(tuple(pulls), tuple(l2_values), class_weight, features.double().mean(0))
     weights, bias = grid.fit(features, labels, draws, prior_logits)
     if len(validation_labels):

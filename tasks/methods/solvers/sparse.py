@@ -23,6 +23,11 @@ solved before, so that p is dual feasible to within rounding).
 
 NEC, the number of effective concepts, is the number of weights that are not zero over K
 (Srivastava, Yan and Weng, NeurIPS 2024, section 4: VLG-CBM).
+
+The draws go down the strengths together, each at shares of its own largest one. Logits, biases,
+gradients, gaps, Hessians of free weights and line searches are one batch of all draws that are not
+solved yet; the lasso of each Newton step is scikit-learn's, a draw at a time. Draws with fewer
+concepts than others are filled up with scores of zero, to which no weight is given.
 """
 
 import warnings
@@ -36,17 +41,8 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from curette.tasks.methods.solvers.linear import (
-    Choice,
-    ClassWeight,
-    Criterion,
-    LinearHead,
-    NotConverged,
-    balanced_accuracy,
-    check_validation,
-    cross_entropy,
-    image_shares,
-)
+from curette.tasks.methods.solvers.head_batch import batch_shares
+from curette.tasks.methods.solvers.linear import ClassWeight, LinearHead, NotConverged
 
 Refit = Literal["bias", "weights"]
 
@@ -60,38 +56,37 @@ _BIAS_TOLERANCE = 1e-13  # largest gradient of the bias; the shares of classes s
 _SMALLEST_STRIDE = 1e-10
 _NOISE = 1e-13  # nats
 
-_Weights = Float64[Tensor, "class dim"]
-_Bias = Float64[Tensor, " class"]
-_Probabilities = Float64[Tensor, "image class"]
+_Weights = Float64[Tensor, "draw class dim"]
+_Bias = Float64[Tensor, "draw class"]
+_Logits = Float64[Tensor, "draw class image"]
+_PerDraw = Float64[Tensor, " draw"]
 
 
 @dataclass(frozen=True)
-class SparsePath:
-    """The optimum at every strength, strongest first."""
+class SparsePaths:
+    """The optimum of every draw at every strength, strongest first.
 
-    strengths: tuple[float, ...]  # as shares of `largest_strength`
-    largest_strength: float  # the smallest at which no weight is left
+    A path that ended early stands still from there.
+    """
+
+    strengths: tuple[float, ...]  # as shares of each draw's largest
+    largest_strength: _PerDraw  # the smallest at which no weight is left
     l1_share: float
     class_weight: ClassWeight
-    weights: Float64[Tensor, "value class dim"]
-    bias: Float64[Tensor, "value class"]
-    objective: tuple[float, ...]
-    gap: tuple[float, ...]  # the objective is at most this far above its minimum
-    nec: tuple[float, ...]
+    weights: Float64[Tensor, "draw value class dim"]
+    bias: Float64[Tensor, "draw value class"]
+    objective: Float64[Tensor, "draw value"]
+    gap: Float64[Tensor, "draw value"]  # the objective is at most this far above its minimum
 
-    def head(self, index: int) -> LinearHead:
-        """Return the head at one strength."""
-        return LinearHead(self.weights[index], self.bias[index])
-
-
-def effective_concepts(weights: Float[Tensor, "class dim"]) -> float:
-    """Return NEC: weights that are not zero, per class."""
-    return int((weights != 0).sum()) / len(weights)
+    @property
+    def nec(self) -> Float64[Tensor, "draw value"]:
+        """Effective concepts of every point."""
+        return (self.weights != 0).sum((2, 3)).double() / self.weights.shape[2]
 
 
-def sparse_path(
-    features: Float[Tensor, "image dim"],
-    labels: Int[Tensor, " image"],
+def sparse_paths(
+    features: Float[Tensor, "draw image dim"],
+    labels: Int[Tensor, "draw image"],
     class_count: int,
     strengths: Sequence[float] = STRENGTHS,
     *,
@@ -99,61 +94,56 @@ def sparse_path(
     class_weight: ClassWeight = "none",
     tolerance: float = 1e-6,
     most_effective_concepts: float = float("inf"),
-) -> SparsePath:
-    """Minimise f at every strength, from strong to weak; each starts from the one before.
+) -> SparsePaths:
+    """Minimise f for every draw, from strong to weak; each strength starts from the one before.
+
+    A draw in which no feature tells the classes apart has weights of zero.
 
     Args:
-        features: standardised concept scores; see `methods.solvers.linear.column_standardisation`.
-        labels: in `0 .. class_count - 1`; every class occurs.
+        features: standardised concept scores of each draw's images.
+        labels: theirs; every class occurs in every draw.
         class_count: K, at least 2.
-        strengths: shares of the largest strength, falling, in (0, 1].
-        l1_share: a, above 0 and below 1: without L2 there is no finite gap.
-        class_weight: "balanced" lets every class count the same.
+        strengths: shares of a draw's largest strength, falling, in (0, 1].
+        l1_share: a, above 0 and below 1.
+        class_weight: "balanced" lets every class of a draw count the same.
         tolerance: the largest duality gap as a share of the objective.
-        most_effective_concepts: the path ends with the first strength whose NEC reaches this.
+        most_effective_concepts: a path ends with the first strength whose NEC reaches this.
 
     Raises:
-        ValueError: strengths do not fall or are not shares, `l1_share` is not between 0 and 1, or
-            a class has no image, or no feature tells the classes apart.
-        NotConverged: the gap did not close.
+        ValueError: strengths do not fall or are not shares, `l1_share` is not between 0 and 1, a
+            feature is not finite, or a draw lacks a class.
+        NotConverged: a gap did not close.
     """
     _check(features, labels, class_count, strengths, l1_share)
-    shares = image_shares(labels, class_count, class_weight)
-    one_hot = torch.nn.functional.one_hot(labels, class_count).double()
-    problem = _Problem(features.double(), one_hot, shares)
-    bias = problem.class_shares().log()
-    weights = bias.new_zeros(class_count, features.shape[1])
-    pull, _ = problem.gradient(bias.softmax(0).expand(len(labels), -1))
-    largest = float(pull.abs().max()) / l1_share
-    if largest <= _NOISE:
-        raise ValueError(
-            "no feature tells the classes apart in the least; usually all scores are constant. "
-            "Look at the images and the concepts, then embed them again."
-        )
-    solved: list[tuple[_Weights, _Bias, float, float]] = []
+    problem = _Problem.of(features, labels, class_count, class_weight)
+    one_hot, shares = problem.one_hot, problem.shares
+    bias = (one_hot * shares).sum(2).log()
+    weights = bias.new_zeros(*bias.shape, features.shape[2])
+    pull = problem.gradient(bias.softmax(1)[..., None].expand_as(one_hot))
+    largest = pull.abs().amax((1, 2)) / l1_share
+    largest = largest.where(largest > _NOISE, 1.0)
+    value, gap = torch.zeros_like(largest), torch.zeros_like(largest)
+    path: list[tuple[_Weights, _Bias, _PerDraw, _PerDraw]] = []
     for share in strengths:
-        strength = share * largest
-        penalty = _Penalty(l1_share * strength, (1 - l1_share) * strength)
-        weights, bias, value, gap = _minimise(problem, penalty, weights, bias, tolerance)
-        solved.append((weights, bias, value, gap))
-        if effective_concepts(weights) >= most_effective_concepts:
-            break
-    return SparsePath(
-        strengths=tuple(strengths[: len(solved)]),
-        largest_strength=largest,
-        l1_share=l1_share,
-        class_weight=class_weight,
-        weights=torch.stack([each[0] for each in solved]),
-        bias=torch.stack([each[1] for each in solved]),
-        objective=tuple(each[2] for each in solved),
-        gap=tuple(each[3] for each in solved),
-        nec=tuple(effective_concepts(each[0]) for each in solved),
-    )
+        nec = (weights != 0).sum((1, 2)) / class_count
+        going = (nec < most_effective_concepts).nonzero()[:, 0]
+        if len(going):
+            penalty = _Penalty(l1_share * share * largest, (1 - l1_share) * share * largest)
+            solved = _minimise(
+                problem.take(going), penalty.take(going), weights[going], bias[going], tolerance
+            )
+            before = (weights, bias, value, gap)
+            weights, bias, value, gap = (
+                old.index_copy(0, going, new) for old, new in zip(before, solved, strict=True)
+            )
+        path.append((weights, bias, value, gap))
+    columns = [torch.stack(column, 1) for column in zip(*path, strict=True)]
+    return SparsePaths(tuple(strengths), largest, l1_share, class_weight, *columns)
 
 
 def _check(
-    features: Float[Tensor, "image dim"],
-    labels: Int[Tensor, " image"],
+    features: Float[Tensor, "draw image dim"],
+    labels: Int[Tensor, "draw image"],
     class_count: int,
     strengths: Sequence[float],
     l1_share: float,
@@ -176,137 +166,177 @@ def _check(
         raise ValueError(
             "a feature is not finite; usually half precision overflowed. Embed at float32."
         )
-    counts = torch.bincount(labels, minlength=class_count)
-    if len(counts) > class_count or class_count < 2:
+    if class_count < 2 or bool(((labels < 0) | (labels >= class_count)).any()):
         raise ValueError(
             f"labels must lie in 0 .. {class_count - 1} and there must be at least 2 classes; "
             "usually the class list is that of another dataset. Take both from the same one."
         )
-    if not counts.all():
+    absent = torch.nn.functional.one_hot(labels, class_count).sum(1).eq(0).any(0)
+    if absent.any():
         raise ValueError(
-            f"classes {(counts == 0).nonzero().flatten().tolist()} have no training image, so "
-            "their bias has no optimum; usually a split lost a rare class. Split by class, or "
-            "leave those classes out."
+            f"classes {absent.nonzero().flatten().tolist()} have no training image, so their bias "
+            "has no optimum; usually a split lost a rare class. Split by class, or leave those "
+            "classes out."
         )
 
 
 @dataclass(frozen=True)
 class _Penalty:
-    l1: float
-    l2: float
+    l1: _PerDraw
+    l2: _PerDraw
 
-    def value(self, weights: _Weights) -> float:
+    def take(self, draws: Int[Tensor, " some"]) -> "_Penalty":
+        """Return those of some draws."""
+        return _Penalty(self.l1[draws], self.l2[draws])
+
+    def value(self, weights: _Weights) -> _PerDraw:
         """Return l1 ||W||_1 + (l2 / 2) ||W||^2."""
-        return float(self.l1 * weights.abs().sum() + self.l2 / 2 * weights.square().sum())
+        return self.l1 * weights.abs().sum((1, 2)) + self.l2 / 2 * weights.square().sum((1, 2))
 
-    def gap(self, weights: _Weights, gradient: _Weights) -> float:
-        """Return the penalty, its conjugate at -G, and <G, W>: at least 0 in every entry."""
-        beyond = (gradient.abs() - self.l1).clamp(min=0)
-        each = (
-            self.l1 * weights.abs()
-            + self.l2 / 2 * weights.square()
-            + gradient * weights
-            + beyond.square() / (2 * self.l2)
-        )
-        return float(each.sum())
+    def gap(self, weights: _Weights, gradient: _Weights) -> _PerDraw:
+        """Return the penalty, its conjugate at -G, and <G, W>: at least 0."""
+        beyond = (gradient.abs() - self.l1[:, None, None]).clamp(min=0).square().sum((1, 2))
+        return self.value(weights) + (gradient * weights).sum((1, 2)) + beyond / (2 * self.l2)
 
 
 @dataclass(frozen=True)
 class _Problem:
     """The smooth part of f."""
 
-    features: Float64[Tensor, "image dim"]
-    one_hot: Float64[Tensor, "image class"]
-    shares: Float64[Tensor, " image"]
+    features: Float64[Tensor, "draw image dim"]
+    one_hot: _Logits
+    shares: Float64[Tensor, "draw 1 image"]
 
-    def class_shares(self) -> _Bias:
-        """Return what each class weighs."""
-        return self.shares @ self.one_hot
+    @classmethod
+    def of(
+        cls,
+        features: Float[Tensor, "draw image dim"],
+        labels: Int[Tensor, "draw image"],
+        class_count: int,
+        class_weight: ClassWeight,
+    ) -> "_Problem":
+        """Take the images of every draw."""
+        one_hot = torch.nn.functional.one_hot(labels, class_count).double().mT
+        shares = batch_shares(labels, class_count, class_weight)
+        return cls(features.double(), one_hot, shares[:, None])
 
-    def loss(self, logits: Float64[Tensor, "image class"]) -> float:
+    def take(self, draws: Int[Tensor, " some"]) -> "_Problem":
+        """Return that of some draws."""
+        return _Problem(self.features[draws], self.one_hot[draws], self.shares[draws])
+
+    def loss(self, logits: _Logits) -> _PerDraw:
         """Return the cross-entropy."""
-        return float(self.shares @ (logits.logsumexp(1) - (self.one_hot * logits).sum(1)))
+        missed = logits.logsumexp(1) - (self.one_hot * logits).sum(1)
+        return (self.shares[:, 0] * missed).sum(1)
 
-    def gradient(self, probabilities: _Probabilities) -> tuple[_Weights, _Bias]:
-        """Return that of the loss in W and b."""
-        residual = (probabilities - self.one_hot) * self.shares[:, None]
-        return residual.T @ self.features, residual.sum(0)
+    def gradient(self, probabilities: _Logits) -> _Weights:
+        """Return that of the loss in W."""
+        return ((probabilities - self.one_hot) * self.shares) @ self.features
 
-    def bias_curvature(self, probabilities: _Probabilities) -> Float64[Tensor, "class class"]:
+    def bias_curvature(self, probabilities: _Logits) -> Float64[Tensor, "draw class class"]:
         """Return the Hessian of the bias, made invertible along the shift that changes nothing."""
-        weighted = probabilities * self.shares[:, None]
-        curvature = torch.diag(weighted.sum(0)) - weighted.T @ probabilities
+        weighted = probabilities * self.shares
+        curvature = torch.diag_embed(weighted.sum(2)) - weighted @ probabilities.mT
         return curvature + 1 / probabilities.shape[1]
 
-    def solve_bias(
-        self, without: Float64[Tensor, "image class"], bias: _Bias
-    ) -> tuple[_Bias, _Probabilities]:
+    def solve_bias(self, without: _Logits, bias: _Bias) -> tuple[_Bias, _Logits]:
         """Return the best bias for logits that lack one, by Newton steps, and the probabilities."""
         for _ in range(_MOST_BIAS_STEPS):
-            probabilities = (without + bias).softmax(1)
-            gradient = self.shares @ (probabilities - self.one_hot)
+            logits = without + bias[..., None]
+            probabilities = logits.softmax(1)
+            gradient = ((probabilities - self.one_hot) * self.shares).sum(2)
             if float(gradient.abs().max()) <= _BIAS_TOLERANCE:
                 break
             step = torch.linalg.solve(self.bias_curvature(probabilities), gradient)
-            value, stride = self.loss(without + bias), 1.0
-            while self.loss(without + bias - stride * step) > value + _NOISE:
-                stride /= 2
-            bias = bias - stride * step
-        return bias, (without + bias).softmax(1)
+            value, stride = self.loss(logits), torch.ones_like(bias[:, 0])
+            while True:
+                reached = bias - stride[:, None] * step
+                worse = self.loss(without + reached[..., None]) > value + _NOISE
+                if not worse.any():
+                    break
+                stride = torch.where(worse, stride / 2, stride)
+            bias = reached
+        return bias, (without + bias[..., None]).softmax(1)
 
 
 def _minimise(
     problem: _Problem, penalty: _Penalty, weights: _Weights, bias: _Bias, tolerance: float
-) -> tuple[_Weights, _Bias, float, float]:
-    """Return weights, bias, objective and gap once the gap is small enough."""
+) -> tuple[_Weights, _Bias, _PerDraw, _PerDraw]:
+    """Return weights, bias, objective and gap once each draw's gap is small enough."""
+    at_work = torch.arange(len(weights))
+    ends = [weights.clone(), bias.clone(), bias.new_zeros(len(bias)), bias.new_zeros(len(bias))]
     for step in range(_MOST_STEPS):
-        logits = problem.features @ weights.T
+        logits = weights @ problem.features.mT
         bias, probabilities = problem.solve_bias(logits, bias)
-        value = problem.loss(logits + bias) + penalty.value(weights)
-        gradient, of_bias = problem.gradient(probabilities)
-        gap = penalty.gap(weights, gradient) + float((of_bias * bias).sum().abs())
-        if gap <= tolerance * value + _NOISE:
-            return weights, bias, value, gap
-        free = (weights != 0) | (gradient.abs() > penalty.l1)
+        value = problem.loss(logits + bias[..., None]) + penalty.value(weights)
+        gradient = problem.gradient(probabilities)
+        of_bias = ((probabilities - problem.one_hot) * problem.shares).sum(2)
+        gap = penalty.gap(weights, gradient) + (of_bias * bias).sum(1).abs()
+        for end, now in zip(ends, (weights, bias, value, gap), strict=True):
+            end[at_work] = now
+        going = (gap > tolerance * value + _NOISE).nonzero()[:, 0]
+        if not len(going):
+            return ends[0], ends[1], ends[2], ends[3]
+        at_work, problem, penalty = at_work[going], problem.take(going), penalty.take(going)
+        weights, bias, value, gradient, logits, probabilities = (
+            each[going] for each in (weights, bias, value, gradient, logits, probabilities)
+        )
         enough = _FORCING ** (step + 1) * tolerance * value
         direction, of_bias_direction = _newton_direction(
-            problem, penalty, weights, gradient, probabilities, free, enough
+            problem, penalty, weights, gradient, probabilities, enough
         )
-        logit_direction = problem.features @ direction.T + of_bias_direction
-        expected = float((gradient * direction).sum()) - penalty.value(weights)
-        expected += penalty.value(weights + direction)  # below zero: the model falls
-        stride = 1.0
-        while stride > _SMALLEST_STRIDE:
-            reached = weights + stride * direction
-            reached_loss = problem.loss(logits + bias + stride * logit_direction)
-            if reached_loss + penalty.value(reached) <= value + 1e-4 * stride * expected + _NOISE:
+        expected = (gradient * direction).sum((1, 2)) - penalty.value(weights)
+        expected = expected + penalty.value(weights + direction)  # below zero: the model falls
+        with_bias = logits + bias[..., None]
+        logit_direction = direction @ problem.features.mT + of_bias_direction[..., None]
+        stride = torch.ones_like(value)
+        while True:
+            scaled = stride[:, None, None]
+            reached = problem.loss(with_bias + scaled * logit_direction)
+            reached = reached + penalty.value(weights + scaled * direction)
+            short = reached > value + 1e-4 * stride * expected + _NOISE
+            short = short & (stride > _SMALLEST_STRIDE)
+            if not short.any():
                 break
-            stride /= 2
-        weights, bias = reached, bias + stride * of_bias_direction
+            stride = torch.where(short, stride / 2, stride)
+        weights = weights + stride[:, None, None] * direction
+        bias = bias + stride[:, None] * of_bias_direction
     raise NotConverged(
-        f"the duality gap is still {gap:.1e} at an objective of {value:.3g}; usually the features "
-        "are on a wild scale or the strength is too small for them. Standardise the scores, or "
-        "leave the weakest strengths out."
+        f"the duality gap of {len(at_work)} draws is still up to {float(gap.max()):.1e}; usually "
+        "the features are on a wild scale or the strength is too small for them. Standardise the "
+        "scores, or leave the weakest strengths out."
     )
 
 
-def _quadratic_model(
-    problem: _Problem, probabilities: _Probabilities, free: Bool[Tensor, "class dim"]
-) -> tuple[Float64[Tensor, "free free"], Float64[Tensor, "class free"]]:
-    """Return the Hessian of the loss in the free weights, the bias following them, and how it does.
+@dataclass(frozen=True)
+class _Model:
+    """The quadratic model of the loss in each draw's free weights, filled up with zeros."""
 
-    With H the Hessian in the free weights, H_b the part they share with the bias and C that of the
-    bias alone, these are H - H_b C^-1 H_b^T and C^-1 H_b^T.
-    """
-    classes, columns = free.nonzero(as_tuple=True)
-    features = problem.features[:, columns]
-    seen = probabilities[:, classes] * features
-    weighted = seen * problem.shares[:, None]
-    hessian = (weighted.T @ features) * (classes[:, None] == classes) - weighted.T @ seen
-    with_bias = -(weighted.T @ probabilities)
-    with_bias[torch.arange(len(classes)), classes] += weighted.sum(0)
-    follow = torch.linalg.solve(problem.bias_curvature(probabilities), with_bias.T)
-    return hessian - with_bias @ follow, follow
+    place: Int[Tensor, "draw free"]  # in the flattened weights
+    there: Bool[Tensor, "draw free"]  # False where a draw has fewer free weights than others
+    hessian: Float64[Tensor, "draw free free"]
+    follow: Float64[Tensor, "draw class free"]  # how the bias goes along
+
+    @classmethod
+    def of(
+        cls, problem: _Problem, probabilities: _Logits, free: Bool[Tensor, "draw class dim"]
+    ) -> "_Model":
+        """Return the Hessian in the free weights with the bias eliminated, and how it follows."""
+        counts = free.sum((1, 2))
+        most, dim = int(counts.max()), free.shape[2]
+        place = free.flatten(1).byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+        there = torch.arange(most) < counts[:, None]
+        classes, columns = place // dim, place % dim
+        draws = torch.arange(len(free))[:, None]
+        features = problem.features.mT[draws, columns] * there[..., None]
+        seen = probabilities[draws, classes] * features
+        weighted = seen * problem.shares
+        alike = classes[:, :, None] == classes[:, None, :]
+        hessian = (weighted @ features.mT) * alike - weighted @ seen.mT
+        with_bias = -(weighted @ probabilities.mT)
+        with_bias.scatter_add_(2, classes[..., None], weighted.sum(2, keepdim=True))
+        follow = torch.linalg.solve(problem.bias_curvature(probabilities), with_bias.mT)
+        return cls(place, there, hessian - with_bias @ follow, follow)
 
 
 def _newton_direction(
@@ -314,38 +344,37 @@ def _newton_direction(
     penalty: _Penalty,
     weights: _Weights,
     gradient: _Weights,
-    probabilities: _Probabilities,
-    free: Bool[Tensor, "class dim"],
-    enough: float,
+    probabilities: _Logits,
+    enough: _PerDraw,
 ) -> tuple[_Weights, _Bias]:
-    """Return the step to the minimum of the quadratic model of the loss, plus the penalty.
-
-    The root of the model's Hessian plus l2 makes it the squares of a lasso.
-    """
-    model, follow = _quadratic_model(problem, probabilities, free)
-    start = weights[free]
-    curved = model + penalty.l2 * torch.eye(len(model)).double()
+    """Return the step to the minimum of each draw's quadratic model, plus the penalty."""
+    free = (weights != 0) | (gradient.abs() > penalty.l1[:, None, None])
+    model = _Model.of(problem, probabilities, free)
+    start = weights.flatten(1).gather(1, model.place)
+    curved = model.hessian + torch.diag_embed(penalty.l2[:, None].expand_as(start))
     root, failed = torch.linalg.cholesky_ex(curved)
-    if failed:
+    if failed.any():
         raise NotConverged(
             "rounding hides the curvature of the loss; usually the features are on a wild scale. "
             "Standardise the scores, or leave the weakest strengths out."
         )
-    slope = model @ start - gradient[free]
-    target = torch.linalg.solve_triangular(root, slope[:, None], upper=False)[:, 0]
-    solved = lasso(
-        root.T.numpy(),
-        curved.numpy(),
-        target.numpy(),
-        slope.numpy(),
-        start.numpy(),
-        penalty.l1,
-        enough,
-    )
-    change = torch.from_numpy(solved) - start
-    direction = torch.zeros_like(weights)
-    direction[free] = change
-    return direction, -(follow @ change)
+    slope = (model.hessian @ start[..., None])[..., 0]
+    slope = slope - gradient.flatten(1).gather(1, model.place) * model.there
+    target = torch.linalg.solve_triangular(root, slope[..., None], upper=False)[..., 0]
+    change = torch.zeros_like(start)
+    for i, count in enumerate(model.there.sum(1).tolist()):
+        solved = lasso(
+            root[i, :count, :count].mT.numpy(),
+            curved[i, :count, :count].numpy(),
+            target[i, :count].numpy(),
+            slope[i, :count].numpy(),
+            start[i, :count].numpy(),
+            float(penalty.l1[i]),
+            float(enough[i]),
+        )
+        change[i, :count] = torch.from_numpy(solved) - start[i, :count]
+    direction = torch.zeros_like(weights).flatten(1).scatter_add(1, model.place, change)
+    return direction.reshape(weights.shape), -(model.follow @ change[..., None])[..., 0]
 
 
 def lasso(
@@ -381,30 +410,9 @@ def lasso(
     return np.asarray(path[:, 0])
 
 
-def choose_sparse(
-    path: SparsePath,
-    features: Float[Tensor, "image dim"],
-    labels: Int[Tensor, " image"],
-    criterion: Criterion,
-) -> Choice:
-    """Choose a strength by images that the path was not trained on; ties go to the sparsest.
-
-    The log loss weighs classes as the path does.
-
-    Raises:
-        ValueError: there is no validation image.
-    """
-    check_validation(labels)
-    logits = [path.head(i).logits(features.double()) for i in range(len(path.nec))]
-    losses = tuple(float(cross_entropy(each, labels, path.class_weight)) for each in logits)
-    accuracies = tuple(balanced_accuracy(each, labels) for each in logits)
-    scores = accuracies if criterion == "balanced_accuracy" else tuple(-loss for loss in losses)
-    index = next(i for i, score in enumerate(scores) if score >= max(scores) - _NOISE)
-    return Choice(index, losses, accuracies)
-
-
 def truncate_to_nec(
-    path: SparsePath,
+    paths: SparsePaths,
+    draw: int,
     nec: float,
     features: Float[Tensor, "image dim"],
     labels: Int[Tensor, " image"],
@@ -412,70 +420,67 @@ def truncate_to_nec(
 ) -> LinearHead:
     """Return a head with exactly round(nec * K) weights, for comparing methods at equal NEC.
 
-    The first point of the path with at least so many is taken, and its smallest weights are set to
-    zero (Srivastava, Yan and Weng, 2024, section 4, who leave the rest as it is). Then the bias is
+    The first point of the draw's path with at least so many is taken, and its smallest weights are
+    set to zero (Srivastava, Yan and Weng, 2024, section 4, who leave the rest). Then the bias is
     solved again, "bias", or the bias and the weights that are left, with the point's l2 and without
     its l1, which had shrunk them, "weights".
 
     Args:
-        path: long enough to reach the NEC; see `most_effective_concepts`.
+        paths: long enough to reach the NEC; see `most_effective_concepts`.
+        draw: which of them.
         nec: effective concepts wanted, above 0.
-        features: of the training images, as the path had them.
+        features: of the draw's images, as the path had them.
         labels: theirs.
         refit: what is solved again.
 
     Raises:
         ValueError: the path does not reach the NEC, or less than one weight is wanted.
     """
-    class_count = path.weights.shape[1]
+    class_count = paths.weights.shape[2]
     wanted = round(nec * class_count)
     if wanted < 1:
         raise ValueError(f"NEC {nec:g} is less than one weight for {class_count} classes.")
-    counts = (path.weights != 0).sum((1, 2)).tolist()
-    index = next((i for i, count in enumerate(counts) if count >= wanted), None)
-    if index is None:
+    counts = (paths.weights[draw] != 0).sum((1, 2))
+    if int(counts.max()) < wanted:
         raise ValueError(
-            f"the path reaches NEC {max(path.nec):g}, not {nec:g}; usually there are fewer "
-            "concepts than that, or the path ended too early. Ask for a smaller NEC, or add "
-            "weaker strengths."
+            f"the path reaches NEC {float(paths.nec[draw].max()):g}, not {nec:g}; usually there "
+            "are fewer concepts than that, or the path ended too early. Ask for a smaller NEC, or "
+            "add weaker strengths."
         )
-    weights = path.weights[index].clone()
+    index = int((counts >= wanted).byte().argmax())
+    weights = paths.weights[draw, index].clone()
     order = weights.abs().flatten().argsort(descending=True, stable=True)
     weights.view(-1)[order[wanted:]] = 0
-    problem = _Problem(
-        features.double(),
-        torch.nn.functional.one_hot(labels, class_count).double(),
-        image_shares(labels, class_count, path.class_weight),
-    )
-    bias = path.bias[index]
+    problem = _Problem.of(features[None], labels[None], class_count, paths.class_weight)
+    kept, bias = weights[None], paths.bias[draw, index][None]
     if refit == "weights":
-        l2 = (1 - path.l1_share) * path.strengths[index] * path.largest_strength
-        return _refit_support(problem, l2, weights, bias)
-    bias, _ = problem.solve_bias(problem.features @ weights.T, bias)
-    return LinearHead(weights, bias)
+        strength = paths.strengths[index] * paths.largest_strength[draw]
+        return _refit_support(problem, (1 - paths.l1_share) * strength[None], kept, bias)
+    bias, _ = problem.solve_bias(kept @ problem.features.mT, bias)
+    return LinearHead(weights, bias[0])
 
 
-def _refit_support(problem: _Problem, l2: float, weights: _Weights, bias: _Bias) -> LinearHead:
-    """Minimise the loss plus (l2 / 2) ||W||^2 over the weights that are not zero."""
+def _refit_support(problem: _Problem, l2: _PerDraw, weights: _Weights, bias: _Bias) -> LinearHead:
+    """Minimise one draw's loss plus (l2 / 2) ||W||^2 over the weights that are not zero."""
     free = weights != 0
-    penalty = _Penalty(0.0, l2)
+    penalty = _Penalty(torch.zeros_like(l2), l2)
     for _ in range(_MOST_STEPS):
-        logits = problem.features @ weights.T
+        logits = weights @ problem.features.mT
         bias, probabilities = problem.solve_bias(logits, bias)
-        value = problem.loss(logits + bias) + penalty.value(weights)
-        gradient = ((problem.gradient(probabilities)[0]) + l2 * weights)[free]
-        if float(gradient.square().sum()) / (2 * l2) <= 1e-6 * value + _NOISE:
-            return LinearHead(weights, bias)
-        model, follow = _quadratic_model(problem, probabilities, free)
-        model = model + l2 * torch.eye(len(model), dtype=model.dtype)
-        change = -torch.linalg.solve(model, gradient)
+        value = problem.loss(logits + bias[..., None]) + penalty.value(weights)
+        gradient = (problem.gradient(probabilities) + l2 * weights)[free]
+        if float(gradient.square().sum() / (2 * l2)) <= 1e-6 * float(value) + _NOISE:
+            return LinearHead(weights[0], bias[0])
+        model = _Model.of(problem, probabilities, free)
+        curved = model.hessian[0] + l2 * torch.eye(len(gradient), dtype=l2.dtype)
+        change = -torch.linalg.solve(curved, gradient)
         slope, stride = float(gradient @ change), 1.0
         while stride > _SMALLEST_STRIDE:
             reached = weights.clone()
             reached[free] += stride * change
-            reached_bias = bias - stride * (follow @ change)
-            reached_loss = problem.loss(problem.features @ reached.T + reached_bias)
-            if reached_loss + penalty.value(reached) <= value + 1e-4 * stride * slope + _NOISE:
+            reached_bias = bias - stride * (model.follow @ change)
+            found = problem.loss(reached @ problem.features.mT + reached_bias[..., None])
+            if float(found + penalty.value(reached) - value) <= 1e-4 * stride * slope + _NOISE:
                 break
             stride /= 2
         weights, bias = reached, reached_bias

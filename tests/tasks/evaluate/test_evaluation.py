@@ -34,7 +34,7 @@ SEXES = ("female", "male")
 
 
 def _trained(published: ConceptDataset) -> Probe:
-    from curette.tasks.probe.heads import train_heads
+    from curette.tasks.probe.training import train_heads
 
     return train_heads(published, ProbeSpec(epochs=80, random_draws=3, nec=(1,)))
 

@@ -50,7 +50,7 @@ def study() -> tuple[ConceptDataset, ExaminedImages]:
 
 @pytest.fixture(scope="module")
 def probe(study: tuple[ConceptDataset, ExaminedImages]) -> Probe:
-    from curette.tasks.probe.heads import train_heads
+    from curette.tasks.probe.training import train_heads
 
     return train_heads(study[0], ProbeSpec(epochs=20, heads=(), random_draws=2))
 

@@ -15,7 +15,7 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.ledger import TestLedger
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.guarded import evaluate_through_holdout
-from curette.tasks.probe.heads import train_heads
+from curette.tasks.probe.training import train_heads
 from tests.tasks.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=100)

@@ -42,7 +42,7 @@ def study() -> tuple[ConceptDataset, TestLabels]:
 @pytest.fixture(scope="module")
 def heads(study: tuple[ConceptDataset, TestLabels]) -> ShiftHeads:
     from curette.tasks.draw.shifts import restrict_to_shifts
-    from curette.tasks.probe.shift_heads import train_shift_heads
+    from curette.tasks.probe.shifts import train_shift_heads
 
     splits = restrict_to_shifts(study[0], SelectSpec(size=Size(per_class=2)), (_MALE, _RULER))
     return train_shift_heads(study[0], splits, ProbeSpec(epochs=30, heads=()))
@@ -266,7 +266,7 @@ def test_sides_are_named_by_the_whole_column_not_by_the_test(
 ) -> None:
     """A truth value that only the test misses, and a number that only the test pads with zeros."""
     from curette.tasks.draw.shifts import restrict_to_shifts
-    from curette.tasks.probe.shift_heads import train_shift_heads
+    from curette.tasks.probe.shifts import train_shift_heads
 
     published = study[0]
     number = published.images["subject"].str[1:].astype(int) // 3 % 2
@@ -338,7 +338,7 @@ def test_a_concept_that_tells_only_the_class_does_not_tell_of_what_goes_with_it(
 def test_shifts_are_part_of_the_question_and_of_the_recipe(
     study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, tmp_path: Path
 ) -> None:
-    from curette.tasks.probe.heads import train_heads
+    from curette.tasks.probe.training import train_heads
 
     store, recipe = ArtifactStore(tmp_path), Recipe(stage="made", code="")
     labels = store.save(study[1], recipe)

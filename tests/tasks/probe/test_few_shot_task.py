@@ -9,8 +9,9 @@ from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
-from curette.tasks.probe.few_shot_heads import train_few_shot_heads
 from curette.tasks.probe.few_shot_task import train_few_shot_heads as stage
+from curette.tasks.probe.few_shots import train_few_shot_heads
+from curette.tasks.probe.training import train_heads
 from curette.tasks.stage import Workplace
 from tests.tasks.published_study import KEYS, published_study
 
@@ -26,11 +27,13 @@ def test_heads_of_saved_draws_are_saved(tmp_path: Path) -> None:
     )
     spec, recipe = FewShotSpec(heads=("nearest_mean", "prior")), Recipe(stage="made", code="")
     draws = FewShotDraws(draws=(draw,))
-    refs = store.save(published, recipe), store.save(draws, recipe)
-    saved = stage.fn(Workplace(store), *refs, spec, ProbeSpec())
+    settings = ProbeSpec(heads=("prior",), random_draws=1)
+    probe = train_heads(published, settings)
+    refs = store.save(published, recipe), store.save(draws, recipe), store.save(probe, recipe)
+    saved = stage.fn(Workplace(store), *refs, spec, settings)
     loaded = store.load(FewShotHeads, saved)
     np.testing.assert_array_equal(
-        loaded.weights, train_few_shot_heads(published, draws, spec, ProbeSpec()).weights
+        loaded.weights, train_few_shot_heads(published, draws, spec, settings).weights
     )
     inputs = store.manifest(saved).recipe.inputs
-    assert inputs == {"published": str(refs[0]), "draws": str(refs[1])}
+    assert inputs == {"published": str(refs[0]), "draws": str(refs[1]), "probe": str(refs[2])}

@@ -10,9 +10,9 @@ from sklearn.metrics import roc_auc_score
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.probe import Head, Probe, head_inputs
 from curette.schemas.settings.probe import ProbeSpec
-from curette.tasks.probe.grounded_heads import Grounding, deal_groups
-from curette.tasks.probe.heads import train_heads
-from curette.tasks.probe.training import Training
+from curette.tasks.probe.draws import Images
+from curette.tasks.probe.grounding import deal_groups
+from curette.tasks.probe.training import train_heads
 from tests.tasks.published_study import KEYS, published_study
 
 SPEC = ProbeSpec(heads=("grounded",), epochs=80, random_draws=2)
@@ -83,10 +83,9 @@ def test_no_other_split_trains_a_function(published: ConceptDataset, probe: Prob
     unseen = images["split"] != "train"
     for key in KEYS:
         images[f"attribute.{key}"] = images[f"attribute.{key}"].where(~unseen)
-    blind = Grounding.of(Training.of(replace(published, images=images), SPEC))
-    assert blind is not None
-    assert {g.auroc for g in blind.concepts} == {None}
-    np.testing.assert_array_equal(blind.head().weights, probe.head("grounded").weights)
+    blind = train_heads(replace(published, images=images), SPEC)
+    assert {g.auroc for g in blind.grounding} == {None}
+    np.testing.assert_array_equal(blind.head("grounded").weights, probe.head("grounded").weights)
 
 
 def test_what_trains_the_head_knows_nothing_of_labels_that_are_luck(
@@ -96,9 +95,7 @@ def test_what_trains_the_head_knows_nothing_of_labels_that_are_luck(
     subjects = images["subject"].str[1:].astype(int)
     images["attribute.a"] = (np.random.default_rng(1).random(90) < 0.5)[subjects]
     lucky = replace(published, images=images)
-    grounding = Grounding.of(Training.of(lucky, SPEC))
-    assert grounding is not None
-    head = grounding.head()
+    head = train_heads(lucky, SPEC).head("grounded")
     rows = lucky.rows("train")
     shown = images["attribute.a"].to_numpy()[rows]
     column = [c.text for c in head.facts.candidates].index("sign 0 of a")
@@ -122,7 +119,7 @@ def test_what_trained_the_head_is_kept_with_it(probe: Probe, tmp_path: Path) -> 
 
 
 def test_images_of_one_subject_are_held_out_together(published: ConceptDataset) -> None:
-    folds = deal_groups(Training.of(published, SPEC))
+    folds = deal_groups(Images.of(published, SPEC))
     groups = published.images["group"].to_numpy()[published.rows("train")]
     assert len(np.unique(folds)) == 3
     for group in np.unique(groups):
@@ -134,8 +131,8 @@ def test_without_labels_the_head_is_skipped_with_its_reason(published: ConceptDa
     probe = train_heads(replace(published, facts=facts), SPEC)
     assert probe.grounding == ()
     assert not any(h.facts.kind in ("grounded", "random_directions") for h in probe.heads)
-    (skipped,) = probe.skipped
-    assert skipped.reason == (
+    assert [s.kind for s in probe.skipped] == ["grounded", "random_directions"]
+    assert {s.reason for s in probe.skipped} == {
         "no selected concept has labels of both kinds on enough training images. Name true/false "
         "columns, and the statements that claim them, under `dataset.attributes`."
-    )
+    }

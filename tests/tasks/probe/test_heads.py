@@ -9,20 +9,17 @@ from sklearn.linear_model import LogisticRegression
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.heads import CARDS, card_of
 from curette.schemas.probe import Head, Probe
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.methods.solvers.zero_shot import search_concept_matrix
 from curette.tasks.probe import STAGE
-from curette.tasks.probe.concept_heads import (
-    shuffle_labels,
-    train_concept_bottleneck,
-    train_on_shuffled_labels,
-)
-from curette.tasks.probe.heads import train_heads
-from curette.tasks.probe.sparse_heads import train_sparse
-from curette.tasks.probe.training import Training
+from curette.tasks.probe.chance import shuffle_labels
+from curette.tasks.probe.draws import Images
+from curette.tasks.probe.heads import AT_NEC, TRAINERS, sparse
+from curette.tasks.probe.training import train_heads
 from tests.tasks.published_study import published_study
 
 SPEC = ProbeSpec(epochs=80, random_draws=2, nec=(1, 2, 30))
@@ -36,6 +33,19 @@ def published() -> ConceptDataset:
 @pytest.fixture(scope="module")
 def probe(published: ConceptDataset) -> Probe:
     return train_heads(published, SPEC)
+
+
+def test_every_card_has_its_training_and_none_is_without_a_card() -> None:
+    assert {*TRAINERS, *AT_NEC} == set(CARDS)
+    assert set(AT_NEC) == {card.kind for card in CARDS.values() if card.along_nec}
+
+
+def test_a_head_is_called_and_looks_as_its_card_says(probe: Probe) -> None:
+    for head in probe.heads:
+        card = card_of(head.facts.kind)
+        assert head.facts.family.split(", NEC")[0] == card.title
+        assert (head.facts.draw > 0) == card.drawn
+        assert bool(head.facts.candidates) == card.looks_at_concepts
 
 
 def test_every_head_is_there_once(probe: Probe) -> None:
@@ -53,8 +63,8 @@ def test_every_head_is_there_once(probe: Probe) -> None:
         "random concepts 1",
         "random concepts 2",
         "random sparse 1, NEC 1",
-        "random sparse 1, NEC 2",
         "random sparse 2, NEC 1",
+        "random sparse 1, NEC 2",
         "random sparse 2, NEC 2",
         "random directions 1",
         "random directions 2",
@@ -102,7 +112,7 @@ def test_a_nec_that_the_concepts_do_not_allow_is_skipped_and_told(probe: Probe) 
 
 def test_a_nec_that_no_strength_leaves_is_skipped_and_told(published: ConceptDataset) -> None:
     vectors = published.pool_vectors.copy()
-    vectors[Training.of(published, SPEC).selected[1:]] = 0
+    vectors[published.pool_rows(c.concept_id for c in published.concepts)[1:]] = 0
     blank = replace(published, pool_vectors=vectors)
     told = train_heads(blank, SPEC.model_copy(update={"nec": (3,)})).skipped
     assert "no strength leaves 3 effective concepts a class" in told[0].reason
@@ -148,9 +158,9 @@ def test_nec_counts_the_weights_that_are_not_zero(probe: Probe) -> None:
 
 def test_fewer_concepts_are_left_the_stronger_the_penalty(published: ConceptDataset) -> None:
     """Along a path NEC may step back by a weight or two; from end to end it does not."""
-    path = train_sparse(Training.of(published, SPEC)).path
-    assert path.nec[0] == 0
-    assert np.corrcoef(np.log(path.strengths), path.nec)[0, 1] < -0.8
+    paths = Images.of(published, SPEC).whole().once(sparse.solve).paths
+    assert paths.nec[0, 0] == 0
+    assert np.corrcoef(np.log(paths.strengths), paths.nec[0])[0, 1] < -0.8
 
 
 @pytest.mark.parametrize("head", range(18))
@@ -199,7 +209,9 @@ def test_the_concept_matrix_head_is_sparse_cbms_search(
 ) -> None:
     assert published.class_vectors is not None
     head = probe.head("concept_matrix")
-    concepts = published.pool_vectors[Training.of(published, SPEC).selected].astype(np.float64)
+    concepts = published.pool_vectors[
+        published.pool_rows(c.concept_id for c in published.concepts)
+    ].astype(np.float64)
     rows = np.arange(len(published.images))
     searched = search_concept_matrix(
         torch.from_numpy(published.vectors @ concepts.T),
@@ -222,7 +234,7 @@ def test_the_prior_decides_where_images_are_silent(published: ConceptDataset) ->
 
 def test_shuffled_labels_are_near_chance_where_true_labels_are_learned() -> None:
     published, truth = published_study(noise=0.3)
-    training = Training.of(published, SPEC)
+    spec = SPEC.model_copy(update={"heads": ("shuffled_labels",), "random_draws": 30})
     rows = published.rows("test")
     names = published.images["image_id"].to_numpy()[rows]
     labels = np.array([published.class_keys.index(truth.labels[i]) for i in names])
@@ -231,8 +243,10 @@ def test_shuffled_labels_are_near_chance_where_true_labels_are_learned() -> None
         right = head.logits(head_features(published, head, rows)).argmax(axis=1) == labels
         return float(np.mean([right[labels == k].mean() for k in range(3)]))
 
-    assert reached(train_concept_bottleneck(training)) > 0.9
-    shuffled = [reached(train_on_shuffled_labels(training, draw)) for draw in range(1, 31)]
+    probe = train_heads(published, spec)
+    assert reached(probe.head("concept_bottleneck")) > 0.9
+    shuffled = [reached(head) for head in probe.families["shuffled labels"]]
+    assert len(shuffled) == 30
     assert np.mean(shuffled) == pytest.approx(1 / 3, abs=0.1)
 
 

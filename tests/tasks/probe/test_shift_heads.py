@@ -12,9 +12,9 @@ from curette.schemas.settings.draw import DomainShift
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.shifts import ShiftHeads, ShiftPlan, ShiftSplit, ShiftSplits, UnusableShift
 from curette.storage.store import ArtifactStore
-from curette.tasks.probe.heads import train_heads
-from curette.tasks.probe.shift_heads import restrict, train_shift_heads
 from curette.tasks.probe.shift_task import train_shift_heads as stage
+from curette.tasks.probe.shifts import restrict, train_shift_heads
+from curette.tasks.probe.training import train_heads
 from curette.tasks.stage import Workplace
 from tests.tasks.published_study import KEYS, published_study, with_people
 

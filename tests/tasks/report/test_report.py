@@ -38,7 +38,7 @@ from curette.schemas.settings.report import ReportSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.evaluate.evaluation import evaluate_heads
-from curette.tasks.probe.heads import train_heads
+from curette.tasks.probe.training import train_heads
 from curette.tasks.report.material import Draft, Material
 from curette.tasks.report.numbers import plain, signed
 from curette.tasks.report.page import compose_page

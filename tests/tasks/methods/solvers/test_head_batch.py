@@ -41,7 +41,7 @@ def test_linear_probes_are_those_that_validation_chooses_one_by_one() -> None:
     heads = linear_probes(train, labels[:40], draws, 3, strengths, validation, labels[40:])
     for i, draw in enumerate(draws):
         path = regularisation_path(train[draw], labels[draw], 3, (10.0, 1.0, 1e-3))
-        index = choose_by_validation(path, validation, labels[40:], "log_loss").index
+        index = choose_by_validation(path, validation, labels[40:]).index
         torch.testing.assert_close(
             heads.logits(validation)[i].softmax(1),
             path.head(index).logits(validation).softmax(1),

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.heads import choosable
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.shifts import ShiftHeads, ShiftSplit, ShiftSplits
-from curette.tasks.probe.heads import train_heads
+from curette.tasks.probe.training import train_heads
 
 _RANDOM_DRAWS = 2
 
@@ -21,14 +20,15 @@ def train_shift_heads(
     effective concepts. No image trains the zero-shot head, so its gap is that of the test images.
     """
     fewer = {
-        "heads": tuple(head for head in choosable("shifts") if head in spec.heads),
         "nec": (),
         "random_draws": min(_RANDOM_DRAWS, spec.random_draws),
     }
     chosen = spec.model_copy(update=fewer)
     return ShiftHeads(
         plans=tuple(split.plan for split in shifts.splits),
-        probes=tuple(train_heads(restrict(published, split), chosen) for split in shifts.splits),
+        probes=tuple(
+            train_heads(restrict(published, split), chosen, "shifts") for split in shifts.splits
+        ),
         unusable=shifts.unusable,
     )
 
