@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,14 @@ def test_a_wrong_command_line_exits_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_json_is_one_object_and_a_killed_run_goes_on(tmp_path: Path) -> None:
+def test_json_is_one_object_and_a_killed_run_goes_on(
+    tmp_path: Path, prefect_home: Callable[[str], Path]
+) -> None:
     """Kill the first run once some stages are done; the next repeats none of them."""
     store = tmp_path / "store"
     arguments = (DEMO, "--store", store, "--set", *SMALL, "--json")
-    killed = _start(tmp_path / "home", *arguments)
+    home = prefect_home("home")
+    killed = _start(home, *arguments)
     for _ in range(1200):
         if (store / "screened").is_dir() or killed.poll() is not None:
             break
@@ -81,7 +85,7 @@ def test_json_is_one_object_and_a_killed_run_goes_on(tmp_path: Path) -> None:
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL, "the run ended before it could be killed"
 
-    again = _start(tmp_path / "home", *arguments)
+    again = _start(home, *arguments)
     out, error = again.communicate(timeout=280)
     assert again.returncode == 0, error
     result = json.loads(out)
@@ -94,9 +98,11 @@ def test_json_is_one_object_and_a_killed_run_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_runs_on_one_store_both_end_well(tmp_path: Path) -> None:
+def test_two_runs_on_one_store_both_end_well(
+    tmp_path: Path, prefect_home: Callable[[str], Path]
+) -> None:
     arguments = (DEMO, "--store", tmp_path / "store", "--set", *SMALL, "--json")
-    runs = [_start(tmp_path / f"home{i}", *arguments) for i in range(2)]
+    runs = [_start(prefect_home(f"home{i}"), *arguments) for i in range(2)]
     results = []
     for run in runs:
         out, error = run.communicate(timeout=290)

@@ -59,6 +59,7 @@ def fit_discriminant(
     held_scores: Float[np.ndarray, "held concept"],
     held_labels: Int[np.ndarray, " held"],
     class_count: int,
+    shrinkages: Sequence[float] = _SHRINKAGES,
 ) -> LinearHead:
     """Train the small head, on scores as they are; held-out images choose the shrinkage."""
     train, held = (torch.from_numpy(s.astype(np.float64)) for s in (scores, held_scores))
@@ -71,7 +72,7 @@ def fit_discriminant(
         scaling.apply(held),
         torch.from_numpy(held_labels),
         class_weight="balanced",
-        shrinkages=_SHRINKAGES,
+        shrinkages=shrinkages,
     )
     return scaling.fold(found.head(0))
 

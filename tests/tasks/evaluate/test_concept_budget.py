@@ -18,7 +18,7 @@ from tests.tasks.published_study import published_study
 
 @pytest.fixture(scope="module")
 def exam() -> Exam:
-    from curette.tasks.probe.heads import train_heads
+    from curette.tasks.probe.training import train_heads
 
     published, test = published_study(noise=1.5)
     probe = train_heads(published, ProbeSpec(epochs=10, random_draws=1, heads=()))
