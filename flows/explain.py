@@ -16,7 +16,7 @@ from rich.text import Text
 
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
-from curette.schemas.artifact import StudyError
+from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.heads import EXPLAINED
@@ -39,8 +39,10 @@ from curette.tasks.report.heat_picture import draw_heat
 if TYPE_CHECKING:
     import pandas as pd
 
+_ONLY_MEASURED = {"few_shots": None, "shifts": (), "external": (), "locate": None}
+"""Parts of a study that change no head of it: one decision is explained without them."""
 _SEEN, _HEAT_PX = 3, 240  # concepts whose heat is drawn, and how large
-RunUntilProbe = Callable[[Study, RunOptions], RunResult]
+RunStudy = Callable[[Study, RunOptions], RunResult]
 Nearest = Callable[[Float32[np.ndarray, " dim"]], tuple[int, float]]
 """From a vector to the row of the dataset's image that is most like it, and their cosine."""
 
@@ -67,26 +69,27 @@ class _Subject:
     pixels: Image.Image | None
 
 
-def explain(
-    study: Study, options: RunOptions, image: str, run_until_probe: RunUntilProbe
-) -> ExplainedImage:
+def explain(study: Study, options: RunOptions, image: str, run: RunStudy) -> ExplainedImage:
     """Take apart the decision about an image of the study's dataset, or about a new one.
 
-    Labels of training and validation images are told; those of test images are never loaded.
+    It is the head that the evaluation would be given, whatever stages there are between the
+    training and that. Labels of training and validation images are told; those of test images are
+    never loaded.
 
     Args:
         study: what is not done of it yet, up to its heads, is done first.
         options: where things are kept, and on what machine a new image is encoded.
         image: an image id of the dataset, or else a file.
-        run_until_probe: runs the study.
+        run: runs the study.
 
     Raises:
         StudyError: there is no such image, it cannot be read, or the study has no encoder for it.
     """
-    made = run_until_probe(study, options).made
+    trained = study.model_copy(update=_ONLY_MEASURED)
+    given = run(trained, options.model_copy(update={"before": "evaluate"})).given
     store = ArtifactStore(options.store.resolve())
-    published = store.load(ConceptDataset, made[ConceptDataset.kind])
-    head = store.load(Probe, made[Probe.kind]).head(EXPLAINED)
+    published = store.load(ConceptDataset, Ref.parse(given["published"]))
+    head = store.load(Probe, Ref.parse(given["probe"])).head(EXPLAINED)
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     pixels = _pixels(store.load(ImageDataset, validated.dataset_ref), store)
 

@@ -32,7 +32,7 @@ ConfidenceMetricName = Literal[
 HeadMetricName = MetricName | ConfidenceMetricName
 
 
-class TestLook(BaseModel, frozen=True):
+class TestReading(BaseModel, frozen=True):
     """One reading of a dataset's test labels."""
 
     __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name
@@ -48,7 +48,7 @@ class TestLook(BaseModel, frozen=True):
         description="digest of the heads and settings; who asks the same again learns nothing new",
     )
     shared: float = Field(
-        default=1.0, description="share of the images asked about whose labels this look read"
+        default=1.0, description="share of the images asked about whose labels it read"
     )
 
 
@@ -62,15 +62,15 @@ class HoldoutCharge(BaseModel, frozen=True):
     spent: int = Field(ge=0, description="how many of them were found apart")
 
 
-def tell_looks(earlier: tuple[TestLook, ...]) -> str | None:
-    """Return the report's sentence from the second look on; None for the first."""
+def describe_readings(earlier: tuple[TestReading, ...]) -> str | None:
+    """Return the report's sentence from the second reading on; None for the first."""
     if not earlier:
         return None
     same = tuple(look for look in earlier if look.shared == 1)
     other = tuple(look for look in earlier if look.shared < 1)
     told = [f"These test labels have been read {_times(same)}."] if same else []
     if other:
-        most = max(look.shared for look in other)
+        most = max(reading.shared for reading in other)
         share = "less than 1 %" if most < 0.01 else f"{most:.0%}".replace("%", " %")
         told.append(
             f"As part of other test splits the labels of {'up to ' if len(other) > 1 else ''}"
@@ -83,12 +83,12 @@ def tell_looks(earlier: tuple[TestLook, ...]) -> str | None:
     return " ".join(told)
 
 
-def _times(looks: tuple[TestLook, ...]) -> str:
-    studies = sorted({look.study for look in looks})
-    first = min(look.at for look in looks)
+def _times(readings: tuple[TestReading, ...]) -> str:
+    studies = sorted({reading.study for reading in readings})
+    first = min(reading.at for reading in readings)
     return (
-        f"{len(looks)} {'time' if len(looks) == 1 else 'times'} before, first on {first[:10]}, by "
-        f"{', '.join(studies)}"
+        f"{len(readings)} {'time' if len(readings) == 1 else 'times'} before, first on "
+        f"{first[:10]}, by {', '.join(studies)}"
     )
 
 
@@ -572,20 +572,21 @@ class ConceptLocation(BaseModel, frozen=True):
     examples: tuple[HeatExample, ...] = ()
 
 
-class _OfTestImages(JsonArtifact, frozen=True):
+class _OfTestImages(JsonArtifact, frozen=True, populate_by_name=True):
     """What stands beside every number of test images."""
 
     class_keys: tuple[str, ...]
     images: int
     groups: int = Field(description="independent units")
-    earlier_looks: tuple[TestLook, ...] = Field(
-        description="at the same test labels, in the same store; oldest first"
+    earlier_readings: tuple[TestReading, ...] = Field(
+        description="of the same test labels, in the same store; oldest first",
+        validation_alias=AliasChoices("earlier_readings", "earlier_looks"),  # as it was once
     )
     pretraining: str
     pretraining_covers_test: Answer
 
 
-class Evaluation(_OfTestImages, frozen=True, populate_by_name=True):
+class Evaluation(_OfTestImages, frozen=True):
     """Everything that was measured on the test images."""
 
     kind: ClassVar[str] = "evaluation"

@@ -187,7 +187,7 @@ def test_the_digest_does_not_depend_on_the_place(project: Path, tmp_path: Path) 
 
 
 OWNERS = {
-    "encoder": ("embed", "locate"),
+    "encoder": ("embed", "embed_texts", "locate"),
     "external": (),  # the flow takes it apart
     "llm": ("propose", "screen", "priors", "annotate"),
 }

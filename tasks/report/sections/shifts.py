@@ -215,7 +215,7 @@ def _left_out(result: ShiftResult, names: dict[str, str]) -> str:
         f" Left out, and trained on as it is, since training lacks one of its values: {untaught}."
         * bool(untaught)
     )
-    thinner = ", ".join(f"{names[k]} {n:,}" for k, n in result.thinner_groups.items())
+    thinner = ", ".join(f"{names[k]} {n:,}" for k, n in result.smaller_side.items())
     return f"{without} Independent groups on the smaller side: {thinner}."
 
 
@@ -242,7 +242,7 @@ def _about_dataset(result: ShiftResult, shift: DatasetShift, names: dict[str, st
             else "."
         )
     )
-    return " ".join([*said, shift.looks]).strip() + _left_out(result, names)
+    return " ".join([*said, shift.readings]).strip() + _left_out(result, names)
 
 
 def _verdict(result: ShiftResult) -> str:
@@ -262,7 +262,7 @@ def _verdict(result: ShiftResult) -> str:
                 f"The {gap.head} {turn} from {of['in_domain'].value:.3f} in domain to "
                 f"{of['out_of_domain'].value:.3f} out of domain{doubt}."
             )
-    if (thinnest := min(result.thinner_groups.values())) < _FEW:
+    if (thinnest := min(result.smaller_side.values())) < _FEW:
         told.append(
             f"The class with the fewest images on one side has {thinnest} independent groups: "
             "intervals of so few are too narrow, so a difference that they barely show may be "

@@ -196,7 +196,7 @@ def test_each_class_tells_on_how_few_groups_its_numbers_rest(
         )
         for k, key in enumerate(KEYS)
     }
-    assert tables.results[0].thinner_groups == groups
+    assert tables.results[0].smaller_side == groups
 
 
 def test_leads_are_differences_to_the_linear_probe(tables: ShiftTables) -> None:
@@ -352,7 +352,7 @@ def test_shifts_are_part_of_the_question_and_of_the_recipe(
         for shifts in (None, shifted, shifted)
     ]
     digest = store.manifest(labels).files["test-labels.json"].sha256
-    assert len({look.question for look in TestLedger(store.root).looks(digest)}) == 2
+    assert len({reading.question for reading in TestLedger(store.root).readings(digest)}) == 2
     assert store.manifest(asked[1]).recipe.inputs["shifts"] == str(shifted)
     without, whole = (store.load(Evaluation, ref) for ref in asked[:2])
     assert isinstance(without, Evaluation)

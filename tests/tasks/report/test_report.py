@@ -24,7 +24,7 @@ from curette.schemas.evaluation import (
     GuardedAnswer,
     GuardedEvaluation,
     Interventions,
-    TestLook,
+    TestReading,
     UnusableColumn,
 )
 from curette.schemas.heat_maps import LeftOutImage
@@ -70,7 +70,7 @@ def material() -> Material:
         probe,
         test,
         EvaluateSpec(resamples=100, explained_images=4, pretraining=HOSTILE),
-        earlier_looks=(TestLook(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),),
+        earlier_readings=(TestReading(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),),
         heat_maps=replace(
             heat_maps(published), left_out=(LeftOutImage(image_id=HOSTILE, reason=HOSTILE),)
         ),
@@ -318,13 +318,13 @@ def _caveats(material: Material, **said: object) -> list[str]:
     return caveats
 
 
-def test_earlier_looks_at_the_test_labels_stand_beside_the_numbers(material: Material) -> None:
-    look = TestLook(labels="a" * 64, study="moles", at="2026-01-05T09:00:00", asked="")
-    told = _caveats(material, earlier_looks=(look,))
+def test_earlier_readings_at_the_test_labels_stand_beside_the_numbers(material: Material) -> None:
+    reading = TestReading(labels="a" * 64, study="moles", at="2026-01-05T09:00:00", asked="")
+    told = _caveats(material, earlier_readings=(reading,))
     assert told[0].startswith(
         "These test labels have been read 1 time before, first on 2026-01-05, by moles."
     )
-    assert not any("have been read" in c for c in _caveats(material, earlier_looks=()))
+    assert not any("have been read" in c for c in _caveats(material, earlier_readings=()))
 
 
 def test_what_the_encoder_may_have_seen_stands_beside_the_numbers(material: Material) -> None:
@@ -431,7 +431,7 @@ def test_what_the_reusable_holdout_keeps_is_not_on_the_page(material: Material) 
         class_keys=in_full.class_keys,
         images=in_full.images,
         groups=in_full.groups,
-        earlier_looks=(),
+        earlier_readings=(),
         pretraining="",
         pretraining_covers_test="unknown",
         settings=ThresholdoutSpec(budget=7),
@@ -534,7 +534,7 @@ def test_every_reason_for_or_against_trust_is_told_and_the_worst_decides(
     assert levels["Confounders"] == "unknown", "no shift was measured"
     seen = trust(pretraining_covers_test="yes")
     assert (seen["level"], seen["checks"][0].title) == ("bad", "Pretraining")
-    first = {c.title: c.level for c in trust(earlier_looks=())["checks"]}
+    first = {c.title: c.level for c in trust(earlier_readings=())["checks"]}
     assert first["Test labels"] == "good"
 
 

@@ -52,7 +52,7 @@ def _result(
         ),
         parts=(_part("in_domain", 1100, 900.4), _part("out_of_domain", 1100, 30)),
         left_out=("nv",),
-        thinner_groups={"mel": 30},
+        smaller_side={"mel": 30},
         values=tuple(values),
         worst_groups=(
             WorstGroup(head="concept bottleneck", class_key="mel", value="no", images=12),
@@ -116,7 +116,7 @@ def test_drawn_pretrained_copied_and_worn_out_images_are_said_to_be() -> None:
             "synthetic": True,
             "pretraining_covers": "yes",
             "near_copies": 4,
-            "looks": "These test labels have been read 2 times before.",
+            "readings": "These test labels have been read 2 times before.",
         }
     )
     about = str(_section(_result(spoiled))["about"])
@@ -149,7 +149,7 @@ def test_what_may_be_chance_is_said_to_be() -> None:
 
 
 def test_few_groups_are_said_to_make_intervals_too_narrow() -> None:
-    thin = _result(_DOMAIN).model_copy(update={"thinner_groups": {"mel": 30, "nv": 7}})
+    thin = _result(_DOMAIN).model_copy(update={"smaller_side": {"mel": 30, "nv": 7}})
     verdict = str(_section(thin)["verdict"])
     assert verdict.endswith(
         "The class with the fewest images on one side has 7 independent groups: intervals of so "
