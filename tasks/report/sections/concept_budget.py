@@ -19,6 +19,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     if draft.evaluation is None or draft.evaluation.concept_budget is None:
         return None
     budget = draft.evaluation.concept_budget
+    box = budget.black_box
     bands = [
         Band(
             name=f"{title} ({line.draws} draws)" if line.draws > 1 else title,
@@ -39,7 +40,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     ]
     return {
         "sentence": budget.sentence,
-        "chart": budget_chart(bands, budget.chosen, budget.black_box and budget.black_box.value),
+        "chart": budget_chart(bands, budget.chosen, box.value if box else None),
         "areas": [
             f"{signed(area.value)} [{signed(area.low)}, {signed(area.high)}] over {other}"
             for area, other in (
