@@ -136,7 +136,7 @@ def _probe(
         scaling, path = path_of(train[inner != number])
         features = scaling.apply(torch.from_numpy(images[held]))
         losses += choose_by_validation(
-            path, features, torch.from_numpy(labels[held]), "log_loss"
+            path, features, torch.from_numpy(labels[held])
         ).validation_loss
     scaling, path = path_of(train)
     features = scaling.apply(torch.from_numpy(images[test]))
@@ -188,18 +188,24 @@ def _rows(
         lows = [float(np.quantile(lead[1:], 0.025)) for lead in leads]
         behind = float(probe[1][0] - own[1][0])
         met = all(AHEAD.is_met_by(low) for low in lows)
+        said_of = [f"{a[0]:.3f} / {b[0]:.3f}" for a, b in (own, lots, labo, probe)]
+        ahead = [
+            f"{lead[0]:+.3f} [{low:.3f}, {np.quantile(lead[1:], 0.975):.3f}]"
+            for lead, low in zip(leads, lows, strict=True)
+        ]
         yield Row(
-            encoder,
-            size,
-            *(f"{a[0]:.3f} / {b[0]:.3f}" for a, b in (own, lots, labo, probe)),
-            *(
-                f"{lead[0]:+.3f} [{low:.3f}, {np.quantile(lead[1:], 0.975):.3f}]"
-                for lead, low in zip(leads, lows, strict=True)
-            ),
-            float(own[1][0] - labo[1][0]),
-            behind,
-            f"ahead of random {AHEAD}" + (f"; behind probe {NEAR}" if size == 12 else ""),
-            met and (size != 12 or NEAR.is_met_by(behind)),
+            encoder=encoder,
+            statements=size,
+            chosen=said_of[0],
+            random=said_of[1],
+            labo=said_of[2],
+            probe=said_of[3],
+            ahead_of_random=ahead[0],
+            ahead_of_random_in_auroc=ahead[1],
+            ahead_of_labo_in_auroc=float(own[1][0] - labo[1][0]),
+            behind_probe_in_auroc=behind,
+            target=f"ahead of random {AHEAD}" + (f"; behind probe {NEAR}" if size == 12 else ""),
+            met=met and (size != 12 or NEAR.is_met_by(behind)),
         )
 
 
