@@ -40,7 +40,7 @@ class LlmSpec(BaseModel, frozen=True, extra="forbid"):
     max_tokens: int | None = Field(
         default=2000, gt=0, description="limit of one answer; empty: not sent"
     )
-    timeout_s: float = Field(default=120, gt=0)
+    timeout_s: float = Field(default=120, gt=0, description="seconds that an answer may take")
     max_retries: int = Field(default=6, ge=0, le=20, description="per request")
     concurrency: int = Field(default=8, gt=0, le=256, description="requests at a time")
     draw: int = Field(default=0, ge=0, description="another number asks for fresh answers")
