@@ -53,7 +53,7 @@ def test_every_problem_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     assert lines[0] == f"6 problems in the study {file}:"
     expected = [
         (1, "name: cannot be 'Bad Name' (lower-case letters, digits and dashes"),
-        (3, "dataset.source.path: must be given (a .csv or .parquet file)"),
+        (3, "dataset.source.path: must be given (a .csv, .tsv, .jsonl, .parquet or .xlsx file)"),
         (3, "dataset.source.pth: there is no such key; did you mean `path`?"),
         (4, "dataset.splits: train + validation + test must be 1, not 1.4"),
         (6, "propose.sources.0: Input tag 'llmm'"),
