@@ -35,7 +35,7 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     run, store, llm = stages.run, stages.store, study.llm
     encoder = resolve_precision(study.encoder, stages.options.machine)
 
-    dataset = run(ingest_dataset, study.dataset)
+    dataset = run(ingest_dataset, study.kept_dataset)
     images = run(embed_images, dataset, encoder)
     seen = images if needs_images(study.propose) else None
     asked = llm if study.propose.asks else None

@@ -16,7 +16,7 @@ from curette.schemas.index import ConceptIndex
 from curette.schemas.priors import Priors
 from curette.schemas.screened import ScreenedSet
 
-SuiteName = Literal["images", "classes", "concepts", "scores"]
+SuiteName = Literal["images", "metadata", "classes", "concepts", "scores"]
 
 
 class Check(BaseModel, frozen=True):
