@@ -5,7 +5,7 @@ STORE ?= .curette
 UI_PORT ?= 4200
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-large ui clean
+.PHONY: help setup demo test check types lint bench bench-large ui clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
@@ -21,12 +21,17 @@ demo: setup ## the whole study on the demo dataset, then where its results are
 	.venv/bin/curette run demo --store $(STORE)
 
 test: setup ## the tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 check: setup ## lint, types, architecture
+	@$(MAKE) --no-print-directory -j 2 types lint
+
+types: setup
+	.venv/bin/mypy
+
+lint: setup
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
-	.venv/bin/mypy
 	.venv/bin/lint-imports
 
 bench: setup ## ratios and seconds, printed as a table

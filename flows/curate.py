@@ -12,7 +12,8 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.review import Decisions
 from curette.schemas.study import Study
 from curette.tasks.annotate.task import annotate_reports
-from curette.tasks.embed.task import embed_images, embed_texts
+from curette.tasks.embed.task import embed_images
+from curette.tasks.embed_texts.task import embed_texts
 from curette.tasks.index.task import build_index
 from curette.tasks.ingest.task import ingest_dataset
 from curette.tasks.methods.encoder.precision import resolve_precision
@@ -34,7 +35,7 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     run, store, llm = stages.run, stages.store, study.llm
     encoder = resolve_precision(study.encoder, stages.options.machine)
 
-    dataset = run(ingest_dataset, study.dataset)
+    dataset = run(ingest_dataset, study.kept_dataset)
     images = run(embed_images, dataset, encoder)
     seen = images if needs_images(study.propose) else None
     asked = llm if study.propose.asks else None

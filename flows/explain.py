@@ -1,9 +1,10 @@
 """Why the concept bottleneck of a study decides as it does about one image: `curette explain`."""
 
 import difflib
+import hashlib
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
-from curette.schemas.artifact import StudyError
+from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.heads import EXPLAINED
@@ -30,8 +31,9 @@ from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactStore
 from curette.tasks.ingest.listing import ImageFile, Refusal
+from curette.tasks.ingest.ranges import scaled_png
 from curette.tasks.ingest.verify import verify_image
-from curette.tasks.methods.encoder.pixels import read_rgb
+from curette.tasks.methods.encoder.pixels import Window, read_rgb
 from curette.tasks.report.explanation import ImageExplanation, explain_image, printable
 from curette.tasks.report.explanation_picture import SeenConcept, draw_explanation
 from curette.tasks.report.heat_picture import draw_heat
@@ -39,8 +41,10 @@ from curette.tasks.report.heat_picture import draw_heat
 if TYPE_CHECKING:
     import pandas as pd
 
+_ONLY_MEASURED = {"few_shots": None, "shifts": (), "external": (), "locate": None}
+"""Parts of a study that change no head of it: one decision is explained without them."""
 _SEEN, _HEAT_PX = 3, 240  # concepts whose heat is drawn, and how large
-RunUntilProbe = Callable[[Study, RunOptions], RunResult]
+RunStudy = Callable[[Study, RunOptions], RunResult]
 Nearest = Callable[[Float32[np.ndarray, " dim"]], tuple[int, float]]
 """From a vector to the row of the dataset's image that is most like it, and their cosine."""
 
@@ -67,33 +71,35 @@ class _Subject:
     pixels: Image.Image | None
 
 
-def explain(
-    study: Study, options: RunOptions, image: str, run_until_probe: RunUntilProbe
-) -> ExplainedImage:
+def explain(study: Study, options: RunOptions, image: str, run: RunStudy) -> ExplainedImage:
     """Take apart the decision about an image of the study's dataset, or about a new one.
 
-    Labels of training and validation images are told; those of test images are never loaded.
+    It is the head that the evaluation would be given, whatever stages there are between the
+    training and that. Labels of training and validation images are told; those of test images are
+    never loaded.
 
     Args:
         study: what is not done of it yet, up to its heads, is done first.
         options: where things are kept, and on what machine a new image is encoded.
         image: an image id of the dataset, or else a file.
-        run_until_probe: runs the study.
+        run: runs the study.
 
     Raises:
         StudyError: there is no such image, it cannot be read, or the study has no encoder for it.
     """
-    made = run_until_probe(study, options).made
+    trained = study.model_copy(update=_ONLY_MEASURED)
+    given = run(trained, options.model_copy(update={"before": "evaluate"})).given
     store = ArtifactStore(options.store.resolve())
-    published = store.load(ConceptDataset, made[ConceptDataset.kind])
-    head = store.load(Probe, made[Probe.kind]).head(EXPLAINED)
+    published = store.load(ConceptDataset, Ref.parse(given["published"]))
+    head = store.load(Probe, Ref.parse(given["probe"])).head(EXPLAINED)
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
-    pixels = _pixels(store.load(ImageDataset, validated.dataset_ref), store)
+    dataset = store.load(ImageDataset, validated.dataset_ref)
+    pixels = _pixels(dataset, store)
 
     def nearest(vector: Float32[np.ndarray, " dim"]) -> tuple[int, float]:
         return _nearest(store.load(ConceptIndex, validated.index_ref), published, vector)
 
-    subject = _find(study, options.machine, published, image, pixels, nearest)
+    subject = _find(study, options.machine, published, image, pixels, nearest, dataset.windows)
     explanation = explain_image(published, head, subject.vector, subject.group)
     return ExplainedImage(
         title=subject.title,
@@ -191,6 +197,7 @@ def _find(
     image: str,
     pixels: Callable[[str], Image.Image | None],
     nearest: Nearest,
+    windows: Mapping[str, tuple[float, float]],
 ) -> _Subject:
     """Return the dataset's image of this id, or else the image in the file of this name."""
     images = published.images
@@ -204,12 +211,17 @@ def _find(
     path = Path(image)
     with suppress(OSError):  # a name too long for a file
         if path.is_file():
-            return _read(study, machine, published, path, nearest)
+            return _read(study, machine, published, path, nearest, windows)
     raise StudyError(_unknown(image, list(images["image_id"])))
 
 
 def _read(
-    study: Study, machine: Machine, published: ConceptDataset, path: Path, nearest: Nearest
+    study: Study,
+    machine: Machine,
+    published: ConceptDataset,
+    path: Path,
+    nearest: Nearest,
+    windows: Mapping[str, tuple[float, float]],
 ) -> _Subject:
     """Return the image in a file, encoded as the study's images were."""
     if not isinstance(study.encoder, OpenClipEncoder):
@@ -224,9 +236,19 @@ def _read(
             f"{path} is refused as an image of the study would be ({verified.reason}): "
             f"{printable(verified.detail)}"
         )
-    content = place.read_bytes()
+    content, sha256 = place.read_bytes(), verified.sha256
+    if verified.deep:
+        depth = verified.deep.values.depth
+        if depth not in ("16 bits", "colours", *windows):
+            raise StudyError(
+                f"{path} holds {depth}, and nothing says which is white: no image of the dataset "
+                "is of that kind. Convert it to 8 bits."
+            )
+        if depth in windows:
+            content = scaled_png(content, Window(*windows[depth]))
+        sha256 = hashlib.sha256(content).hexdigest()
     vector = _encode(content, path, study.encoder, machine, published.facts.encoder)
-    same = published.images[published.images["sha256"] == verified.sha256]
+    same = published.images[published.images["sha256"] == sha256]
     about, group = "a new image: none of the dataset's has its bytes", None
     if len(same):
         row = same.iloc[0]

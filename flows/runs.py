@@ -35,6 +35,7 @@ class RunResult(BaseModel, frozen=True):
     stages: tuple[StageRecord, ...]
     given: dict[str, str] = Field(
         default_factory=dict,
+        exclude_if=lambda given: not given,
         description="input -> `kind/digest`, of the stage before which the run was to end",
     )
     metrics: dict[str, dict[str, MetricValue]] = Field(

@@ -65,7 +65,9 @@ class StageRecord(BaseModel, frozen=True):
         default="", description="the other dataset that it was run on; empty: the study's own"
     )
     run: str = Field(
-        default="", description="which of the stage's runs; empty: the one that it is named after"
+        default="",
+        exclude_if=lambda run: not run,
+        description="which of the stage's runs; empty: the one that it is named after",
     )
     state: Literal["ran", "cached"]
     seconds: float

@@ -207,6 +207,21 @@ def _meaning(loc: Sequence[int | str]) -> str:
     return ""
 
 
+def _is_folder(model: BaseModel, name: str, value: object, folder: Path) -> bool:
+    """Return whether a name that could be one of the hub is that of a folder beside the study.
+
+    A model's is one only if it holds one: `ViT-B-32` stays a name beside a folder of results.
+    """
+    kinds = get_args(type(model).model_fields[name].annotation)
+    if not isinstance(value, str) or Path not in kinds or value in ("", "demo"):
+        return False
+    place = folder / value
+    try:
+        return (place / "open_clip_config.json").is_file() if name == "model" else place.is_dir()
+    except (OSError, ValueError):  # too long for a file, or with null bytes
+        return False
+
+
 def _absolute(model: M, folder: Path) -> M:
     """Return the model with every relative path starting at `folder`."""
     changed: dict[str, Any] = {}
@@ -214,7 +229,7 @@ def _absolute(model: M, folder: Path) -> M:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
             changed[name] = _absolute(value, folder)
-        elif isinstance(value, Path):
+        elif isinstance(value, Path) or _is_folder(model, name, value, folder):
             changed[name] = (folder / value).resolve()
         elif isinstance(value, tuple) and any(isinstance(v, BaseModel) for v in value):
             changed[name] = tuple(_absolute(v, folder) for v in value)

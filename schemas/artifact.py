@@ -20,6 +20,10 @@ class StudyError(CuretteError):
     """The study asks for something that its data or settings cannot give (exit code 2)."""
 
 
+class ConceptDatasetRejected(CuretteError):
+    """The gate stayed shut (exit code 3); the report was saved first."""
+
+
 class Artifact(ABC):
     """The immutable output of one stage.
 

@@ -32,7 +32,7 @@ ConfidenceMetricName = Literal[
 HeadMetricName = MetricName | ConfidenceMetricName
 
 
-class TestLook(BaseModel, frozen=True):
+class TestReading(BaseModel, frozen=True):
     """One reading of a dataset's test labels."""
 
     __test__: ClassVar[bool] = False  # not a test class, whatever pytest thinks of the name
@@ -48,7 +48,7 @@ class TestLook(BaseModel, frozen=True):
         description="digest of the heads and settings; who asks the same again learns nothing new",
     )
     shared: float = Field(
-        default=1.0, description="share of the images asked about whose labels this look read"
+        default=1.0, description="share of the images asked about whose labels it read"
     )
 
 
@@ -62,15 +62,15 @@ class HoldoutCharge(BaseModel, frozen=True):
     spent: int = Field(ge=0, description="how many of them were found apart")
 
 
-def tell_looks(earlier: tuple[TestLook, ...]) -> str | None:
-    """Return the report's sentence from the second look on; None for the first."""
+def describe_readings(earlier: tuple[TestReading, ...]) -> str | None:
+    """Return the report's sentence from the second reading on; None for the first."""
     if not earlier:
         return None
     same = tuple(look for look in earlier if look.shared == 1)
     other = tuple(look for look in earlier if look.shared < 1)
     told = [f"These test labels have been read {_times(same)}."] if same else []
     if other:
-        most = max(look.shared for look in other)
+        most = max(reading.shared for reading in other)
         share = "less than 1 %" if most < 0.01 else f"{most:.0%}".replace("%", " %")
         told.append(
             f"As part of other test splits the labels of {'up to ' if len(other) > 1 else ''}"
@@ -83,12 +83,12 @@ def tell_looks(earlier: tuple[TestLook, ...]) -> str | None:
     return " ".join(told)
 
 
-def _times(looks: tuple[TestLook, ...]) -> str:
-    studies = sorted({look.study for look in looks})
-    first = min(look.at for look in looks)
+def _times(readings: tuple[TestReading, ...]) -> str:
+    studies = sorted({reading.study for reading in readings})
+    first = min(reading.at for reading in readings)
     return (
-        f"{len(looks)} {'time' if len(looks) == 1 else 'times'} before, first on {first[:10]}, by "
-        f"{', '.join(studies)}"
+        f"{len(readings)} {'time' if len(readings) == 1 else 'times'} before, first on "
+        f"{first[:10]}, by {', '.join(studies)}"
     )
 
 
@@ -410,6 +410,80 @@ class HeadStrategy(BaseModel, frozen=True):
     examples: tuple[str, ...] = Field(description="ids of images, those it decides most clearly")
 
 
+class BudgetPoint(BaseModel, frozen=True):
+    """So many concepts, the mean over draws where chance has a part."""
+
+    concepts: int
+    balanced_accuracy: Estimate
+    macro_auroc: float
+    lowest: float = Field(description="balanced accuracy that 5 % of the draws stay below")
+    highest: float = Field(description="balanced accuracy that 5 % of the draws exceed")
+
+
+class BudgetLine(BaseModel, frozen=True):
+    """One way of choosing, from few to many."""
+
+    name: Literal["selected", "labo", "random", "random directions", "all"]
+    draws: int
+    points: tuple[BudgetPoint, ...]
+
+
+class ConceptBudget(BaseModel, frozen=True):
+    """How good few statements are, by the same small head at every number of them."""
+
+    chosen: int = Field(description="as many as the study selected, without a look at these images")
+    lines: tuple[BudgetLine, ...]
+    black_box: Estimate | None = Field(description="balanced accuracy of the linear probe")
+    lead_over_black_box: Estimate | None = Field(description="of the chosen number")
+    lead_over_random: Estimate | None = Field(description="of as many drawn at random")
+    area_over_random: Estimate | None = Field(
+        description="mean lead in balanced accuracy over all sizes, on a logarithmic scale"
+    )
+    area_over_labo: Estimate | None
+
+    def line(self, name: str) -> BudgetLine:
+        """Return the line of a way of choosing."""
+        return next(line for line in self.lines if line.name == name)
+
+    @property
+    def reached(self) -> Estimate | None:
+        """Balanced accuracy of the chosen number."""
+        points = [p for p in self.line("selected").points if p.concepts == self.chosen]
+        return points[0].balanced_accuracy if points else None
+
+    @property
+    def random_needs(self) -> int | None:
+        """The smallest number of random statements that does as well on average; None: none."""
+        if self.reached is None:
+            return None
+        least = self.reached.value
+        enough = (
+            point.concepts
+            for name in ("random", "all")
+            for line in self.lines
+            if line.name == name
+            for point in line.points
+            if point.balanced_accuracy.value >= least
+        )
+        return next(enough, None)
+
+    @property
+    def sentence(self) -> str:
+        """What the curve comes to, in one sentence."""
+        if self.reached is None or self.black_box is None or self.lead_over_black_box is None:
+            return "These images cannot tell how many statements are needed."
+        lead = self.lead_over_black_box
+        words = {"more than": lead.low > 0, "less than": lead.high < 0, "what": True}
+        beside = next(word for word, fits in words.items() if fits)
+        enough = self.random_needs
+        needed = f"need {enough}" if enough else "never do as well"
+        return (
+            f"{self.chosen} statements do {beside} the black box does "
+            f"({self.reached.value:.3f} and "
+            f"{self.black_box.value:.3f} balanced accuracy); random ones {needed}."
+        )
+
+
 class Strategies(BaseModel, frozen=True):
     """Which concepts decide, for how many validation images, and how often that is right."""
 
@@ -498,20 +572,21 @@ class ConceptLocation(BaseModel, frozen=True):
     examples: tuple[HeatExample, ...] = ()
 
 
-class _OfTestImages(JsonArtifact, frozen=True):
+class _OfTestImages(JsonArtifact, frozen=True, populate_by_name=True):
     """What stands beside every number of test images."""
 
     class_keys: tuple[str, ...]
     images: int
     groups: int = Field(description="independent units")
-    earlier_looks: tuple[TestLook, ...] = Field(
-        description="at the same test labels, in the same store; oldest first"
+    earlier_readings: tuple[TestReading, ...] = Field(
+        description="of the same test labels, in the same store; oldest first",
+        validation_alias=AliasChoices("earlier_readings", "earlier_looks"),  # as it was once
     )
     pretraining: str
     pretraining_covers_test: Answer
 
 
-class Evaluation(_OfTestImages, frozen=True, populate_by_name=True):
+class Evaluation(_OfTestImages, frozen=True):
     """Everything that was measured on the test images."""
 
     kind: ClassVar[str] = "evaluation"
@@ -521,6 +596,9 @@ class Evaluation(_OfTestImages, frozen=True, populate_by_name=True):
     interval: IntervalMethod
     metrics: tuple[Metric, ...]
     differences: tuple[Difference, ...]
+    concept_budget: ConceptBudget | None = Field(
+        default=None, description="nothing where there is no choice of concepts"
+    )
     curves: tuple[HeadCurves, ...]
     subgroups: SubgroupTables
     few_shots: FewShotCurves | None = Field(

@@ -55,6 +55,10 @@ RejectionReason = Literal[
     "empty-file",
     "broken-image",
     "too-many-pixels",
+    "too-narrow",
+    "several-pages",
+    "unclear-range",
+    "broken-mask",
     "outside-folder",
     "missing-label",
     "unknown-label",
@@ -143,7 +147,7 @@ class ImageDataset(Artifact):
     - `group`: images that must never be parted (same subject, lesion or bytes) share a value,
       the first of their ids; intervals resample groups.
     - `mask_location`: like `location`, of a lesion mask; `""` where there is none.
-    - every metadata column of the source, its type kept, prefixed with `meta.`; where such a
+    - every metadata column that the study names, its type kept, prefixed with `meta.`; where such a
       column only renames the classes it is empty on test rows too;
     - every attribute column (bool, missing where unknown), prefixed with `attribute.`.
     """
@@ -166,6 +170,10 @@ class ImageDataset(Artifact):
     """Nothing where the study names no column of reports."""
     notes: tuple[str, ...] = ()
     """What was decided on the reader's behalf, one sentence each, for cards and reports."""
+    windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Depth of images of more than 8 bits -> the values that were taken for black and white."""
+    unnamed_subject: str = ""
+    """What in the data looks like a patient's id that the study does not name, where it does."""
     phrases: Mapping[str, AttributePhrases] = field(default_factory=dict)
     """Attribute -> the statements that it decides; one that is not here decides its own name."""
 
@@ -248,6 +256,8 @@ class ImageDataset(Artifact):
                 "notes": list(self.notes),
                 "phrases": {k: v.model_dump() for k, v in self.phrases.items()},
                 **({"reports": self.reports.digest} if self.reports else {}),
+                **({"windows": dict(self.windows)} if self.windows else {}),
+                **({"unnamed_subject": self.unnamed_subject} if self.unnamed_subject else {}),
             },
         )
 
@@ -270,6 +280,8 @@ class ImageDataset(Artifact):
             reports=Ref(Reports.kind, about.reports) if about.reports else None,
             notes=about.notes,
             phrases=about.phrases,
+            windows=about.windows,
+            unnamed_subject=about.unnamed_subject,
         )
         # Decoding and checks took twice the table; what other threads took they would keep.
         pa.default_memory_pool().release_unused()
@@ -286,6 +298,8 @@ class _DatasetFile(BaseModel, frozen=True):
     reports: str = ""
     notes: tuple[str, ...]
     phrases: dict[str, AttributePhrases] = {}
+    windows: dict[str, tuple[float, float]] = {}
+    unnamed_subject: str = ""
 
 
 class _Rejections(BaseModel, frozen=True):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-AnswerFormat = Literal["json_schema", "json_object", "text"]
+AnswerFormat = Literal["json_schema", "json_object_with_schema", "json_object", "text"]
 Delivery = Literal["live", "batch"]
 
 
@@ -48,6 +48,10 @@ class LlmResponse(BaseModel, frozen=True):
     delivery: Delivery = Field(default="live", description="batches cost less")
     prompt_tokens: int = Field(default=0, ge=0, description="over all attempts")
     completion_tokens: int = Field(default=0, ge=0, description="over all attempts")
+    token_limit: int = Field(default=0, ge=0, description="of the last attempt; 0: none was set")
+    thought_tokens: int = Field(
+        default=0, ge=0, description="of the last attempt's, as far as the server says"
+    )
 
 
 class StoredResponse(BaseModel, frozen=True):

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from jaxtyping import Int
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from curette.schemas.artifact import Artifact, JsonArtifact, write_json
 from curette.schemas.concepts import Concept
@@ -16,7 +16,7 @@ from curette.schemas.probe import Probe
 from curette.schemas.settings.draw import ConfoundedShift, DomainShift
 
 
-class DatasetShift(BaseModel, frozen=True, extra="forbid"):
+class DatasetShift(BaseModel, frozen=True, extra="forbid", populate_by_name=True):
     """Train on the study's own images, test on all of another dataset; what is said of that."""
 
     kind: Literal["dataset"] = "dataset"
@@ -29,7 +29,11 @@ class DatasetShift(BaseModel, frozen=True, extra="forbid"):
     pretraining_covers: Literal["yes", "no", "unknown"] = Field(
         description="whether the encoder was pretrained on them"
     )
-    looks: str = Field(default="", description="what the ledger says of earlier looks at them")
+    readings: str = Field(
+        default="",
+        description="what the ledger says of earlier readings of their labels",
+        validation_alias=AliasChoices("readings", "looks"),  # as it was once
+    )
 
     @property
     def column(self) -> str:
@@ -201,7 +205,7 @@ class ConfounderScore(BaseModel, frozen=True):
     )
 
 
-class ShiftResult(BaseModel, frozen=True):
+class ShiftResult(BaseModel, frozen=True, populate_by_name=True):
     """One shift, measured."""
 
     plan: ShiftPlan
@@ -209,9 +213,10 @@ class ShiftResult(BaseModel, frozen=True):
     left_out: tuple[str, ...] = Field(
         description="class keys of which one of the two, or training, has too few images"
     )
-    thinner_groups: dict[str, int] = Field(
-        description="class key -> independent groups where the thinner side mostly looks; of the "
-        "measured classes. How far intervals can be relied on"
+    smaller_side: dict[str, int] = Field(
+        validation_alias=AliasChoices("smaller_side", "thinner_groups"),  # as it was once
+        description="class key -> independent groups on the side that has fewer; of the "
+        "measured classes. How far intervals can be relied on",
     )
     values: tuple[ShiftValue, ...]
     worst_groups: tuple[WorstGroup, ...]

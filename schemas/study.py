@@ -81,6 +81,22 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     )
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
 
+    @property
+    def kept_dataset(self) -> DatasetSpec:
+        """Return the dataset's settings, with every column of metadata named in them or elsewhere.
+
+        What the study names nowhere is not even taken in; of drawn images all is kept.
+        """
+        if self.dataset.source.kind == "synthetic":
+            return self.dataset
+        named = [
+            *self.dataset.metadata,
+            *(shift.column for shift in self.shifts),
+            *(self.evaluate.subgroup_columns or ()),
+            *self.evaluate.subgroup_edges,
+        ]
+        return self.dataset.model_copy(update={"metadata": tuple(dict.fromkeys(named))})
+
     @model_validator(mode="after")
     def _encoder_knows_the_images(self) -> Self:
         if self.dataset.source.kind == "vectors" and self.encoder.kind != "precomputed":
@@ -116,7 +132,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     def _names_a_model_where_it_asks_one(self) -> Self:
         asking: list[str] = [s.kind for s in self.propose.sources if s.asks]
         asking += ["priors"] if self.priors.kind == "llm" else []
-        asking += ["screen.judge"] if self.screen.asks else []
+        asking += [f"screen.{gate.kind}" for gate in self.screen.gates if gate.asks]
         asking += ["annotate"] if self.annotate else []
         if asking and self.llm is None:
             raise ValueError(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from curette.schemas.artifact import Artifact, CuretteError, JsonArtifact, Ref, write_json
+from curette.schemas.artifact import Artifact, JsonArtifact, Ref, write_json
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.embeddings import StudyEmbeddings
@@ -16,7 +16,7 @@ from curette.schemas.index import ConceptIndex
 from curette.schemas.priors import Priors
 from curette.schemas.screened import ScreenedSet
 
-SuiteName = Literal["images", "classes", "concepts", "scores"]
+SuiteName = Literal["images", "metadata", "classes", "concepts", "scores"]
 
 
 class Check(BaseModel, frozen=True):
@@ -72,10 +72,6 @@ class ValidationReport(Artifact):
             results=json.loads((folder / "results.json").read_bytes()),
             data_docs=(folder / "data_docs.html").read_text(encoding="utf-8"),
         )
-
-
-class ConceptDatasetRejected(CuretteError):
-    """The gate stayed shut (exit code 3); the report was saved first."""
 
 
 class ValidatedConceptDataset(JsonArtifact, frozen=True):

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from curette.schemas.evaluation import HoldoutCharge, TestLook
+from curette.schemas.evaluation import HoldoutCharge, TestReading
 from curette.storage.store import ArtifactCorrupt, alone, explained
 
 E = TypeVar("E", bound=BaseModel)
@@ -23,62 +23,66 @@ class TestLedger:
 
     The digest is of the labels' content: whoever splits the same images alike again, under
     whatever settings, adds to the same file. Beside it `<digest>.images` names the images by their
-    content, so that looks at another split with some of the same images are found. Lines are added
-    by one write each, so studies that look at a time lose none; and before the labels are loaded,
-    so no look goes unrecorded.
+    content, so that readings of another split with some of the same images are found. Lines are
+    added by one write each, so studies that read at a time lose none; and before the labels are
+    loaded, so no reading goes unrecorded.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 
     root: Path
 
-    def record(self, look: TestLook, images: Iterable[str]) -> tuple[TestLook, ...]:
-        """Add a look; return those that were there before its question was asked first.
+    def record(self, reading: TestReading, images: Iterable[str]) -> tuple[TestReading, ...]:
+        """Add a reading; return those that were there before its question was asked first.
 
         Written first and looked up then, so that of two studies that start together the later
-        line knows of the other; where they look at different splits, maybe both.
+        line knows of the other; where they read different splits, maybe both.
 
         Args:
-            look: that is about to be taken.
+            reading: that is about to happen.
             images: the sha256 of every image whose label it reads.
 
         Raises:
             StoreError: the disk is full or read-only, so the labels must not be read.
         """
-        place, contents = self._place(look.labels), frozenset(images)
-        again = look.question in {known.question for known in self.looks(look.labels)} - {""}
+        place, contents = self._place(reading.labels), frozenset(images)
+        again = reading.question in {known.question for known in self.readings(reading.labels)} - {
+            ""
+        }
         with explained(self.root):
             _name_images(place, contents)
-            _append(place, look)
-        looks = self.looks(look.labels)
-        own = [i for i, other in enumerate(looks) if other.question == look.question]
-        first = own[0] if look.question else own[-1]
+            _append(place, reading)
+        readings = self.readings(reading.labels)
+        own = [i for i, other in enumerate(readings) if other.question == reading.question]
+        first = own[0] if reading.question else own[-1]
         elsewhere = tuple(self._elsewhere(place, contents))
         if again:  # what came after the first time does not count
-            elsewhere = tuple(other for other in elsewhere if other.at <= looks[first].at)
-        return (*looks[:first], *elsewhere)
+            elsewhere = tuple(other for other in elsewhere if other.at <= readings[first].at)
+        return (*readings[:first], *elsewhere)
 
-    def _elsewhere(self, place: Path, images: frozenset[str]) -> Iterator[TestLook]:
-        """Yield the looks at other splits with some of these images, with the share they have."""
+    def _elsewhere(self, place: Path, images: frozenset[str]) -> Iterator[TestReading]:
+        """Yield the readings of other splits with some of these images, and the share they have."""
         for other in sorted(place.parent.glob("*.images")):
             shared = len(images.intersection(other.read_text(encoding="ascii").split()))
             if shared and other.stem != place.stem:
-                for look in self.looks(other.stem):
-                    yield look.model_copy(update={"shared": shared / len(images)})
+                for reading in self.readings(other.stem):
+                    yield reading.model_copy(update={"shared": shared / len(images)})
 
-    def looks(self, labels: str) -> tuple[TestLook, ...]:
-        """Return the looks at these labels, in the order in which they were first recorded.
+    def readings(self, labels: str) -> tuple[TestReading, ...]:
+        """Return the readings of these labels, in the order in which they were first recorded.
 
-        A question that was asked again is one look. A line that a crash tore is left out: its
+        A question that was asked again is one reading. A line that a crash tore is left out: its
         writer did not live to read the labels.
 
         Raises:
-            ArtifactCorrupt: a whole line says nothing; a look is not passed over in silence.
+            ArtifactCorrupt: a whole line says nothing; a reading is not passed over in silence.
         """
         place = self._place(labels)
-        looks = [_read(place, line, TestLook) for line in _lines(place)]
-        first = {look.question or str(i): i for i, look in reversed(list(enumerate(looks)))}
-        return tuple(looks[i] for i in sorted(first.values()))
+        readings = [_read(place, line, TestReading) for line in _lines(place)]
+        first = {
+            reading.question or str(i): i for i, reading in reversed(list(enumerate(readings)))
+        }
+        return tuple(readings[i] for i in sorted(first.values()))
 
     def charge(
         self,
@@ -150,8 +154,8 @@ def _read(place: Path, line: str, entry: type[E]) -> E:
         return entry.model_validate_json(line)
     except ValidationError:
         raise ArtifactCorrupt(
-            f"{place} has a line that tells of no look at test labels: {line[:80]}. Put the file "
-            "back as it was; without it nobody knows how often these labels were read."
+            f"{place} has a line that tells of no reading of test labels: {line[:80]}. Put the "
+            "file back as it was; without it nobody knows how often these labels were read."
         ) from None
 
 

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -55,11 +55,19 @@ class Slow:
 
 
 @dataclass(frozen=True)
+class Drip:
+    """A body of blanks that comes one by one and does not end."""
+
+    seconds: float
+    """Between two."""
+
+
+@dataclass(frozen=True)
 class Expired:
     """In a batch: the line was not reached in time."""
 
 
-Reply = Answer | Status | Reset | Slow | Expired
+Reply = Answer | Status | Reset | Slow | Drip | Expired
 Behaviour = Callable[[dict[str, Any]], Reply]
 
 
@@ -89,6 +97,7 @@ class ChatServer:
     troubles: dict[str, list[Reply]] = field(default_factory=dict)
     """By method and path: what the next such requests get after they were worked on."""
     keys: list[str | None] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     closing: threading.Event = field(default_factory=threading.Event)
     under_way: int = 0
@@ -135,6 +144,7 @@ def chat_server(behave: Behaviour) -> Iterator[ChatServer]:
             with server.lock:
                 server.sent.append((f"POST {self.path}", raw.decode()))
                 server.keys.append(self.headers.get("authorization"))
+                server.headers.append({k.lower(): v for k, v in self.headers.items()})
                 server.under_way += 1
                 server.most_under_way = max(server.most_under_way, server.under_way)
             try:
@@ -157,6 +167,8 @@ def chat_server(behave: Behaviour) -> Iterator[ChatServer]:
                     self.reply(reply.reply)
                 case Status():
                     self.send(reply)
+                case Drip():
+                    self.drip(reply)
                 case _:
                     linger = struct.pack("ii", 1, 0)  # close at once, with a reset
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -175,6 +187,15 @@ def chat_server(behave: Behaviour) -> Iterator[ChatServer]:
                 self.wfile.write(content)
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True  # the client did not wait
+
+        def drip(self, drip: Drip) -> None:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.send_response(200)
+                self.send_header("content-length", "1000000")
+                self.end_headers()
+                while not server.closing.wait(drip.seconds):
+                    self.wfile.write(b" ")
+            self.close_connection = True
 
         def finish(self) -> None:
             if self.connection.fileno() != -1:  # it is where the connection was reset
@@ -217,7 +238,7 @@ def text_vector(text: str) -> list[float]:
 
 
 def _posted(server: ChatServer, path: str, raw: bytes, content_type: str) -> Reply:
-    match path.rpartition("/v1/")[2]:
+    match re.split(r"/v1/|/deployments/[^/]+/", urlsplit(path).path)[-1]:
         case "files":
             return _keep_file(server, raw, content_type)
         case "batches":

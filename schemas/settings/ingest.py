@@ -1,6 +1,7 @@
 """Settings of the stage `ingest`: where images come from, and how they are split."""
 
 from collections.abc import Iterable
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -28,13 +29,19 @@ class FolderSource(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["folder"]
     path: Path = Field(description="the folder; relative paths start at the study file")
+    links_to: Path | None = Field(
+        default=None,
+        exclude_if=lambda folder: folder is None,
+        description="folder that links in it may lead to, such as DVC's cache or git-annex's "
+        "objects; empty: none that leads out of it is followed",
+    )
 
 
 class TableSource(BaseModel, frozen=True, extra="forbid"):
     """A CSV or Parquet table with one row an image and a column that names the image file."""
 
     kind: Literal["table"]
-    path: Path = Field(description="a .csv or .parquet file")
+    path: Path = Field(description="a .csv, .tsv, .jsonl, .parquet or .xlsx file")
     image_column: str = Field(description="column with the image's path or file name")
     image_folder: Path | None = Field(
         default=None, description="folder the paths start at; empty: the table's own folder"
@@ -57,7 +64,7 @@ class HubSource(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["hub"]
     path: Path | str = Field(
-        description="hub id such as user/dataset, or a local folder that starts with / or ./"
+        description="hub id such as user/dataset, or a local folder, which goes before the hub"
     )
     config: str | None = Field(default=None, description="name of the dataset's configuration")
     revision: str | None = Field(default=None, description="git revision: pin it to be repeatable")
@@ -162,6 +169,18 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         description="column with the free text that somebody wrote about the image; it is set "
         "apart and never published",
     )
+    metadata: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda columns: not columns,
+        description="other columns to keep and publish, such as age and sex; whatever is not named "
+        "here, or elsewhere in the study, is left out. Never what tells who a patient is",
+    )
+    grey_range: tuple[float, float] | None = Field(
+        default=None,
+        exclude_if=lambda window: window is None,
+        description="values shown black and white in images of more than 8 bits, such as "
+        "[-160, 240] in CT; empty: found where that is possible",
+    )
     splits: SplitSpec = Field(default_factory=SplitSpec, description="used where none are given")
     max_rejected: float = Field(
         default=0.01, ge=0, le=1, description="a larger share of rejected images stops the run"
@@ -177,6 +196,15 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         gt=0,
         description="use only about so many images: whole groups, drawn by the split's seed",
     )
+
+    @field_validator("grey_range")
+    @classmethod
+    def _white_is_not_black(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
+        if window is not None and not (isfinite(window[0]) and isfinite(window[1])):
+            raise ValueError("two finite numbers are needed")
+        if window is not None and window[0] == window[1]:
+            raise ValueError("black and white must differ")
+        return window
 
     @field_validator("attributes", mode="before")
     @classmethod

@@ -1,11 +1,14 @@
 """The language model a study asks, and what it may cost."""
 
+import re
 from typing import Any, Final, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
+_ENDPOINT: Final = re.compile(r"/(?:chat/completions|completions|embeddings|responses|models)/*$")
+"""What follows the base of an address; whoever copies a whole address has it too."""
 
 
 class LlmPrices(BaseModel, frozen=True, extra="forbid"):
@@ -23,7 +26,9 @@ class LlmSpec(BaseModel, frozen=True, extra="forbid"):
 
     model: str = Field(min_length=1, description="the model's name at its server")
     base_url: str | None = Field(
-        default=None, description="the server, mostly ending in /v1; empty: OpenAI's own"
+        default=None,
+        description="the server, mostly ending in /v1, or Azure's address of a deployment with its "
+        "?api-version; empty: OpenAI's own",
     )
     api_key_variable: str = Field(
         default="OPENAI_API_KEY",
@@ -40,9 +45,16 @@ class LlmSpec(BaseModel, frozen=True, extra="forbid"):
     max_tokens: int | None = Field(
         default=2000, gt=0, description="limit of one answer; empty: not sent"
     )
-    timeout_s: float = Field(default=120, gt=0)
+    timeout_s: float = Field(
+        default=120, gt=0, description="without a word of an answer; it may take twice that in all"
+    )
     max_retries: int = Field(default=6, ge=0, le=20, description="per request")
-    concurrency: int = Field(default=8, gt=0, le=256, description="requests at a time")
+    concurrency: int = Field(
+        default=8,
+        gt=0,
+        le=256,
+        description="requests at a time at most; fewer where the server is slow",
+    )
     draw: int = Field(default=0, ge=0, description="another number asks for fresh answers")
     prices: LlmPrices | None = Field(
         default=None, description="for estimates, reports and `max_cost_usd`"
@@ -82,12 +94,16 @@ class LlmSpec(BaseModel, frozen=True, extra="forbid"):
         url = urlsplit(value)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ValueError("base_url must look like http://localhost:8000/v1")
-        if "@" in url.netloc or url.query:
+        # Azure's older addresses need the version; it is no secret.
+        version = re.fullmatch(r"api-version=[\w.-]+", url.query)
+        if "@" in url.netloc or (url.query and not version) or url.fragment:
             raise ValueError(
-                "base_url must hold no user, password or query: manifests repeat it. Put the key "
-                "into the environment variable that api_key_variable names"
+                "base_url must hold no user, password or query but Azure's `api-version`: "
+                "manifests repeat it. Put the key into the environment variable that "
+                "api_key_variable names"
             )
-        return value.rstrip("/")
+        path = _ENDPOINT.sub("", url.path)
+        return urlunsplit((url.scheme, url.netloc, path.rstrip("/"), url.query, ""))
 
     @model_validator(mode="after")
     def _priced(self) -> Self:

@@ -16,12 +16,17 @@ no schema, and no stage before the screen, depends on any gate."""
 class GateSettings(BaseModel, frozen=True, extra="forbid"):
     """The settings of one gate; each gate has a class of its own, told apart by `kind`."""
 
-    asks: ClassVar[bool] = False
-    """Whether a language model is needed."""
     needs_images: ClassVar[bool] = False
     """Whether the training images are looked at."""
+    merges: ClassVar[bool] = False
+    """Whether a candidate that it keeps may stand for others that it drops."""
 
     kind: str
+
+    @property
+    def asks(self) -> bool:
+        """Whether the study's language model is needed."""
+        return False
 
 
 def gate_kinds() -> dict[str, type[GateSettings]]:
@@ -59,6 +64,7 @@ _SHORT = {
         ("min_words", "max_words", "min_characters", "max_characters", "max_listed"), "form"
     ),
     "near_duplicate_cosine": "near_duplicate",
+    "sentences": "near_duplicate",
     "min_share": "groundability",
     "activation_quantile": "groundability",
     "min_normalised_ap": "learnability",

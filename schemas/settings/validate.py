@@ -22,7 +22,11 @@ class ValidationSpec(BaseModel, frozen=True, extra="forbid"):
         default=300, ge=3, description="a concept with a longer text rejects"
     )
     near_duplicate_cosine: float = Field(
-        default=0.98, gt=0, le=1, description="selected concepts at least this alike reject"
+        default=0.98,
+        gt=0,
+        le=1,
+        description="selected concepts at least this alike are warned of: this encoder hardly "
+        "tells them apart",
     )
     min_score_std: float = Field(
         default=1e-4, ge=0, description="a concept whose score varies less is constant"

@@ -20,16 +20,11 @@ from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import OpenClipEncoder
-from curette.tasks.embed.embedding import (
-    SHARD,
-    Gathering,
-    Shelf,
-    encode_pictures,
-    image_keys,
-)
+from curette.tasks.embed.embedding import encode_pictures, image_keys
 from curette.tasks.methods.encoder.encoder import identify_encoder, load_encoder
 from curette.tasks.methods.encoder.precision import resolve_precision
 from curette.tasks.methods.encoder.reading import Picture, Read
+from curette.tasks.methods.encoder.recall import SHARD, Gathering, Shelf
 from curette.tasks.methods.threads import usual_threads
 
 _PROJECT = Path(__file__).parents[3]

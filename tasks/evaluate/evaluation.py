@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import Evaluation, TestLook
+from curette.schemas.evaluation import Evaluation, TestReading
 from curette.schemas.few_shots import FewShotHeads
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import TestLabels
@@ -23,7 +23,7 @@ def evaluate_heads(
     test: TestLabels,
     spec: EvaluateSpec,
     *,
-    earlier_looks: tuple[TestLook, ...] = (),
+    earlier_readings: tuple[TestReading, ...] = (),
     few_shots: FewShotHeads | None = None,
     shifts: ShiftHeads | None = None,
     heat_maps: HeatMaps | None = None,
@@ -42,7 +42,7 @@ def evaluate_heads(
         shifts=shifts,
         heat_maps=heat_maps,
         external=external,
-        earlier_looks=earlier_looks,
+        earlier_readings=earlier_readings,
     )
     return Evaluation(**answer(exam))
 
@@ -57,7 +57,7 @@ def answer(exam: Exam, questions: Mapping[str, Question] = QUESTIONS) -> dict[st
         "resamples": spec.resamples,
         "confidence": spec.confidence,
         "interval": spec.interval,
-        "earlier_looks": exam.earlier_looks,
+        "earlier_readings": exam.earlier_readings,
         "pretraining": spec.pretraining,
         "pretraining_covers_test": spec.pretraining_covers_test,
         **{name: measure(exam) for name, measure in questions.items()},

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import Estimate, TestLook
+from curette.schemas.evaluation import Estimate, TestReading
 from curette.schemas.few_shots import FewShotHeads
 from curette.schemas.heads import HeadKind
 from curette.schemas.heat_maps import HeatMaps
@@ -43,7 +43,7 @@ class Exam:
     shifts: ShiftHeads | None = None
     heat_maps: HeatMaps | None = None
     external: tuple[ExternalTest, ...] = ()
-    earlier_looks: tuple[TestLook, ...] = ()
+    earlier_readings: tuple[TestReading, ...] = ()
 
     @cached_property
     def bootstrap(self) -> ClusterBootstrap:
@@ -86,7 +86,7 @@ class Exam:
 
 
 def check_askable(published: ConceptDataset, spec: EvaluateSpec) -> None:
-    """Refuse what cannot be answered, before test labels are read and the look is counted.
+    """Refuse what cannot be answered, before test labels are read and the reading is counted.
 
     Raises:
         StudyError: the test split is empty, all its images are of one group, or the settings name

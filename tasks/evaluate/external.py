@@ -29,9 +29,9 @@ class OtherImages:
     groups: tuple[str, ...]
     vectors: Float32[np.ndarray, "image dim"]
 
-    def with_looks(self, told: str) -> "OtherImages":
-        """Return the same with what the ledger says of earlier looks at their labels."""
-        return replace(self, shift=self.shift.model_copy(update={"looks": told}))
+    def with_readings(self, told: str) -> "OtherImages":
+        """Return the same with what the ledger says of earlier readings of their labels."""
+        return replace(self, shift=self.shift.model_copy(update={"readings": told}))
 
 
 class ExternalTest(NamedTuple):

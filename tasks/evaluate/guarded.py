@@ -5,7 +5,7 @@ from jaxtyping import Float64, Int
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import GuardedAnswer, GuardedEvaluation, HoldoutCharge, TestLook
+from curette.schemas.evaluation import GuardedAnswer, GuardedEvaluation, HoldoutCharge, TestReading
 from curette.schemas.images import Split, TestLabels
 from curette.schemas.probe import Probe
 from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
@@ -22,7 +22,7 @@ def evaluate_through_holdout(
     spec: EvaluateSpec,
     guard: ThresholdoutSpec,
     question: str,
-    earlier_looks: tuple[TestLook, ...],
+    earlier_readings: tuple[TestReading, ...],
     seed: int,
     charges: tuple[HoldoutCharge, ...],
 ) -> tuple[GuardedEvaluation, HoldoutCharge]:
@@ -82,7 +82,7 @@ def evaluate_through_holdout(
         class_keys=published.class_keys,
         images=len(rows["test"]),
         groups=len(np.unique(images.groups)),
-        earlier_looks=earlier_looks,
+        earlier_readings=earlier_readings,
         pretraining=spec.pretraining,
         pretraining_covers_test=spec.pretraining_covers_test,
         settings=guard,

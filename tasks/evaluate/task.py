@@ -10,7 +10,7 @@ import pandas as pd
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import ImageEmbeddings
-from curette.schemas.evaluation import Evaluation, GuardedEvaluation, TestLook, tell_looks
+from curette.schemas.evaluation import Evaluation, GuardedEvaluation, TestReading, describe_readings
 from curette.schemas.external import ExternalImages
 from curette.schemas.few_shots import FewShotHeads
 from curette.schemas.heat_maps import HeatMaps
@@ -61,7 +61,7 @@ def evaluate_probe(
     external = () if spec.thresholdout else external  # it would tell more of the test than one may
     others = tuple(_describe(dataset, e, at.store) for e in external)
     own = dataset.images.iloc[dataset.rows("test")]
-    earlier = _record_look(dataset.test_labels_ref, own, dataset, heads, asked, spec, at.store)
+    earlier = _record_reading(dataset.test_labels_ref, own, dataset, heads, asked, spec, at.store)
     labels = at.store.load(TestLabels, dataset.test_labels_ref)
     if spec.thresholdout:
         ask = partial(
@@ -82,7 +82,7 @@ def evaluate_probe(
         heads,
         labels,
         spec,
-        earlier_looks=earlier,
+        earlier_readings=earlier,
         few_shots=few,
         shifts=shifted,
         heat_maps=maps,
@@ -115,21 +115,23 @@ def _read_external(
     spec: EvaluateSpec,
     store: ArtifactStore,
 ) -> "ExternalTest":
-    """Read another dataset's labels, which is a look of its own at them."""
+    """Read another dataset's labels, which is a reading of its own at them."""
     from curette.tasks.evaluate.external import ExternalTest
 
     other = store.load(ImageDataset, external.dataset)
     question = _digest_of((*asked, external.dataset, external.vectors))
-    looks = _record_look(other.test_labels, other.images, dataset, heads, question, spec, store)
-    told = tell_looks(looks) or ""
-    return ExternalTest(images.with_looks(told), store.load(TestLabels, other.test_labels))
+    readings = _record_reading(
+        other.test_labels, other.images, dataset, heads, question, spec, store
+    )
+    told = describe_readings(readings) or ""
+    return ExternalTest(images.with_readings(told), store.load(TestLabels, other.test_labels))
 
 
 def _digest_of(question: tuple[object, ...]) -> str:
     return hashlib.sha256("\n".join(map(str, question)).encode()).hexdigest()
 
 
-def _record_look(
+def _record_reading(
     test: Ref[TestLabels],
     images: pd.DataFrame,
     dataset: ConceptDataset,
@@ -137,21 +139,21 @@ def _record_look(
     asked: str,
     spec: EvaluateSpec,
     store: ArtifactStore,
-) -> tuple[TestLook, ...]:
-    """Record that the test labels are about to be read; return the earlier looks at them.
+) -> tuple[TestReading, ...]:
+    """Record that the test labels are about to be read; return the earlier readings of them.
 
-    The same question asked again, or by two runs at a time, is one look: its answer is the same.
+    The same question asked again, or by two runs at a time, is one reading: its answer is the same.
     """
     labels = _digest(test, store)
     what = "through the reusable holdout, one metric" if spec.thresholdout else "every metric"
-    look = TestLook(
+    reading = TestReading(
         labels=labels,
         study=dataset.facts.name,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         asked=f"{what} of {len(heads.families)} heads",
         question=asked,
     )
-    return TestLedger(store.root).record(look, images["sha256"])
+    return TestLedger(store.root).record(reading, images["sha256"])
 
 
 def _digest(test: Ref[TestLabels], store: ArtifactStore) -> str:
@@ -165,7 +167,7 @@ def _digest(test: Ref[TestLabels], store: ArtifactStore) -> str:
 
 
 def _about(evaluation: Evaluation) -> str:
-    warning = tell_looks(evaluation.earlier_looks)
+    warning = describe_readings(evaluation.earlier_readings)
     return " ".join(["Metrics on the test split, with their intervals.", warning or ""]).strip()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from curette.tasks.ingest.listing import (
     text,
     trimmed,
 )
+from curette.tasks.ingest.masks import mask_owner
 from curette.tasks.ingest.spelling import check_ids, check_labels, check_single
 from curette.tasks.ingest.splits import connected_groups, deal_groups
 from curette.tasks.ingest.verify import Verified
@@ -33,7 +34,13 @@ _EXPECTED: tuple[RejectionReason, ...] = ("other-class", "study-image")
 _REMEDIES: dict[RejectionReason, str] = {
     "missing-file": "check the image column, `image_folder` and `image_suffix`",
     "unlisted-file": "move such files away, or read the metadata as a `table` source",
+    "broken-image": "convert, replace or remove these files",
     "too-many-pixels": "downscale the images or raise `max_pixels`",
+    "too-narrow": "cut the images",
+    "several-pages": "write the page that is meant as a file of its own",
+    "unclear-range": "say under `grey_range` which values are black and white, or convert the "
+    "images to 8 bits",
+    "broken-mask": "correct the masks, or move them away",
     "outside-folder": "set `image_folder` to the folder that holds all images",
     "missing-label": "check `label_column`",
     "unknown-label": "name every label under `classes`, or correct those there",
@@ -52,8 +59,15 @@ class TooManyRejected(StudyError):
         self.rejected = rejected
 
 
-def check_rejected(rejected: Sequence[Rejection], rows: int, allowed: float) -> None:
+def check_rejected(
+    rejected: Sequence[Rejection],
+    rows: int,
+    allowed: float,
+    remedies: Mapping[RejectionReason, str],
+) -> None:
     """Stop if more than the allowed share of the rows was rejected because something is wrong.
+
+    `remedies` are those of the source, which go before the usual ones.
 
     Raises:
         TooManyRejected: saying how many, for which reasons, some of them, and what to do.
@@ -61,6 +75,7 @@ def check_rejected(rejected: Sequence[Rejection], rows: int, allowed: float) -> 
     rejected = [r for r in rejected if r.reason not in _EXPECTED]
     if len(rejected) <= allowed * rows:
         return
+    told = {**_REMEDIES, **remedies}
     reasons = Counter(r.reason for r in rejected).most_common()
     counts = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
     lines = [
@@ -69,7 +84,7 @@ def check_rejected(rejected: Sequence[Rejection], rows: int, allowed: float) -> 
         *(f"{quoted(r.row)}: {r.reason}, {r.detail}" for r in rejected[:_EXAMPLES]),
         "Correct the data or the study file, or raise `max_rejected` if these rows should be "
         "left out.",
-        *(f"{reason}: {_REMEDIES[reason]}" for reason, _ in reasons if reason in _REMEDIES),
+        *(f"{reason}: {told[reason]}" for reason, _ in reasons if reason in told),
     ]
     raise TooManyRejected("\n  ".join(lines), tuple(rejected))
 
@@ -149,12 +164,16 @@ def claimed_contents(
         spec: the classes, where they are named, and whether there is a split.
         of_study: class keys of the study, where this is another dataset.
     """
+    masks = _named_like_masks(listing.names)
     is_split = spec.split_column is not None or bool(claims["part"].notna().any())
     contents = listing.contents(claims["row"].to_numpy(dtype=np.int64))
     rows = zip(contents, *(claims[c] for c in ("row", "image_id", "label", "part")), strict=True)
     for content, row, image_id, label, part in rows:
         if isinstance(content, Refusal):
             yield content
+        elif row in masks:
+            said = f"it is named like a mask of {quoted(masks[row])}, which is an image too"
+            yield Refusal("unlisted-file", said)
         elif image_id is None:
             yield Refusal("missing-id", "its id is empty")
         elif label is None:
@@ -169,6 +188,13 @@ def claimed_contents(
             yield Refusal("unknown-split", f"its split {quoted(part or '')} is none of {known}")
         else:
             yield content
+
+
+def _named_like_masks(names: Sequence[str]) -> dict[int, str]:
+    """Return the rows that are named like another one and `_mask` or the like, and which one."""
+    known = {name.casefold() for name in names}
+    owners = ((row, mask_owner(name)) for row, name in enumerate(names))
+    return {row: owner for row, owner in owners if owner and owner.casefold() in known}
 
 
 def _unlabelled(listing: Listing, row: int) -> Refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,13 @@ from curette.tasks.ingest.claims import (
     told_of_blanks,
 )
 from curette.tasks.ingest.external import check_common_classes, without_study_images
-from curette.tasks.ingest.listing import Listing, quoted, split_name, text
+from curette.tasks.ingest.listing import Listing, Refusal, quoted, split_name, text
+from curette.tasks.ingest.ranges import settle_ranges
 from curette.tasks.ingest.readers import Watch, list_images
 from curette.tasks.ingest.splits import connected_groups, deal_groups
-from curette.tasks.ingest.verify import verify_images
+from curette.tasks.ingest.subjects import unnamed_subject
+from curette.tasks.ingest.verify import Verified, verify_images
+from curette.tasks.methods.encoder.pixels import Window
 
 _IMPORTANCE: tuple[Split, ...] = ("train", "test", "validation")
 """The splits that a class with few groups reaches first."""
@@ -54,6 +57,7 @@ _PASSAGE = 25
 """Letters and digits in a row, about five words, that two texts do not share by chance."""
 _FREE_TEXT = 0.5
 """A column is free text where more than this share of its values are different and that long."""
+_LISTED = 20
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _TEXT_COLUMNS = (
     "image_id",
@@ -82,6 +86,8 @@ class LabelledImages:
     notes: tuple[str, ...]
     reports: Reports | None
     """Nothing where the study names no column of them."""
+    windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    unnamed_subject: str = ""
 
     def without_classes_in_ids(self, renamed: Collection[str] = ()) -> LabelledImages:
         """Return the images under ids that are no paths through a folder named like their class.
@@ -135,6 +141,8 @@ class LabelledImages:
             test_labels=test_labels,
             reports=reports,
             phrases=self.phrases,
+            windows=self.windows,
+            unnamed_subject=self.unnamed_subject,
             notes=(
                 *self.notes,
                 *(f"{quoted(n)} tells the class, so it is empty on test rows." for n in telling),
@@ -187,7 +195,7 @@ def read_dataset(
         claims = draw_claims(claims, spec.limit, spec.splits.seed)
         notes.append(f"{len(claims):,} of {len(listing):,} listed images were drawn.")
     with watch("checking images", len(claims)) as advance:
-        found = verify_images(
+        verified = verify_images(
             claimed_contents(listing, claims, spec, own.class_keys if own else ()),
             root=listing.root,
             keep=keep,
@@ -195,8 +203,11 @@ def read_dataset(
             workers=workers,
             advance=advance,
         )
-        images, rejected = sort_out(claims, listing.names, found)
-    check_rejected(rejected, len(claims), spec.max_rejected)
+        window = spec.grey_range and Window(*spec.grey_range)
+        found = settle_ranges(list(verified), window, keep, workers)
+    images, rejected = sort_out(claims, listing.names, found.found)
+    notes += [*found.notes, *_told_of_frames(found.found)]
+    check_rejected(rejected, len(claims), spec.max_rejected, listing.remedies)
     if own:
         images, rejected = without_study_images(images, rejected, own)
     group = connected_groups(*(codes(images[c]) for c in ("subject", "lesion", "sha256")))
@@ -209,6 +220,7 @@ def read_dataset(
         label = np.array([order[key] for key in images["label"]], dtype=np.int64)
         splits, how = choose_splits(images["part"].tolist(), group, label, classes, spec.splits)
     images = images.assign(group=images["image_id"].to_numpy()[group], split=splits)
+    unnamed = "" if listing.columns.subject else unnamed_subject(listing, images)
     beside = _beside_reports(listing)
     described = _describe(listing, images["row"].to_numpy(dtype=np.int64), beside)
     reports = _reports(listing, images)
@@ -225,10 +237,13 @@ def read_dataset(
             *notes,
             *_missing_keys(images, listing),
             *how,
+            *([unnamed] if unnamed else []),
             *_left_out(listing),
             *_told_of_reports(reports, len(images), beside),
         ),
         reports=reports,
+        windows={str(d): (w.black, w.white) for d, w in found.windows.items()},
+        unnamed_subject=unnamed,
     )
 
 
@@ -369,8 +384,9 @@ def _describe(
 
 
 def _metadata(listing: Listing) -> list[str]:
-    """Return the columns of single values that the study gives no meaning of their own."""
-    fields = (f for f in listing.table.schema if f.name not in listing.columns.names)
+    """Return the columns of single values that the study names and gives no other meaning."""
+    kept = {*listing.columns.metadata} - {*listing.columns.names}
+    fields = (f for f in listing.table.schema if f.name in kept)
     return [field.name for field in fields if not _is_bulky(field.type)]
 
 
@@ -475,6 +491,12 @@ def _missing_keys(images: pd.DataFrame, listing: Listing) -> list[str]:
     ]
 
 
+def _told_of_frames(found: Sequence[Verified | Refusal]) -> list[str]:
+    """Say of how many images only the first frame is used."""
+    count = sum(isinstance(what, Verified) and what.frames > 1 for what in found)
+    return [f"{count:,} images have several frames: the first is used."] if count else []
+
+
 def _told_of_reports(reports: Reports | None, count: int, beside: Sequence[str]) -> list[str]:
     """Say how many images have a report, and which columns were left out beside them."""
     if reports is None:
@@ -487,6 +509,17 @@ def _told_of_reports(reports: Reports | None, count: int, beside: Sequence[str])
 
 def _left_out(listing: Listing) -> list[str]:
     """Say which columns became no metadata."""
-    bulky = [field.name for field in listing.table.schema if _is_bulky(field.type)]
-    names = ", ".join(quoted(name) for name in bulky if name not in listing.columns.names)
-    return [f"Columns of lists, bytes or pictures were left out: {names}."] if names else []
+    meant = {*listing.columns.names}
+    bulky = [f.name for f in listing.table.schema if _is_bulky(f.type) and f.name not in meant]
+    named = {*listing.columns.metadata}
+    bulky = [name for name in bulky if name in named]
+    unnamed = [n for n in listing.table.column_names if n not in meant | named]
+    told = {
+        "Columns of lists, bytes or pictures were left out": bulky,
+        "Columns that the study does not name were left out": unnamed,
+    }
+    return [
+        f"{what}: {', '.join(map(quoted, names[:_LISTED]))}{', ...' * (len(names) > _LISTED)}."
+        for what, names in told.items()
+        if names
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import threading
 import zipfile
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +19,7 @@ import pyarrow.compute as pc
 from jaxtyping import Int
 
 from curette.schemas.artifact import StudyError
-from curette.tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, quoted
+from curette.tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, quoted, trimmed
 
 _LARGEST_MEMBER_BYTES = 1 << 30
 
@@ -30,7 +32,14 @@ class ImageColumn:
     """
 
     def __init__(
-        self, column: pa.ChunkedArray, name: str, *, root: Path, workshop: Path, suffix: str = ""
+        self,
+        column: pa.ChunkedArray,
+        name: str,
+        *,
+        root: Path,
+        workshop: Path,
+        suffix: str = "",
+        links_to: Path | None = None,
     ) -> None:
         """Look at what the column holds.
 
@@ -40,8 +49,13 @@ class ImageColumn:
         kind = column.type
         if suffix and pa.types.is_integer(kind):  # numbered files
             column, kind = pc.cast(column, pa.string()), pa.string()
+        self._files: list[str | None] = []
+        self.notes: tuple[str, ...] = ()
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            self._content, self._paths = self._at_path, column
+            named = [trimmed(path) or None for path in column.to_pylist()]
+            self._files, self.notes = find_files(root.resolve(), named, suffix)
+            ids = pa.array(self._files, pa.large_string())
+            self._content, self._paths = self._at_path, ids
         elif pa.types.is_struct(kind) and {field.name for field in kind} >= {"bytes", "path"}:
             self._content, self._paths = self._at_pair, pc.struct_field(column, "path")
         elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
@@ -53,9 +67,9 @@ class ImageColumn:
             )
         self._column = column
         self._nothing = Refusal("missing-file", f"the column {quoted(name)} is empty")
-        self._root = root.resolve()
+        self._called, self._root = root, root.resolve()
         self._workshop = workshop.resolve()
-        self._suffix = suffix
+        self._allowed = (self._root, links_to.resolve()) if links_to else ()
         self._archives: dict[Path, zipfile.ZipFile] = {}
         self._lock = threading.Lock()
 
@@ -66,8 +80,7 @@ class ImageColumn:
     @property
     def ids(self) -> list[str]:
         """Default ids: from the paths where there are any, else row numbers."""
-        root = f"{self._root}/"
-        paths = (path and path.removeprefix(root) for path in self._paths.to_pylist())
+        paths = (path and self._below(path) for path in self._paths.to_pylist())
         return default_ids(
             [
                 f"{Path(_archive(path)).stem}/{_member(path)}" if _is_in_archive(path) else path
@@ -75,9 +88,13 @@ class ImageColumn:
             ]
         )
 
+    def _below(self, path: str) -> str:
+        """Return a path as it goes on from the root, however that is written."""
+        return path.removeprefix(f"{self._called}/").removeprefix(f"{self._root}/")
+
     def _at_path(self, row: int) -> Content:
-        path = self._column[row].as_py()
-        return ImageFile(self._root / (path + self._suffix)) if path else self._nothing
+        path = self._files[row]
+        return ImageFile(self._root / path, (), self._allowed) if path else self._nothing
 
     def _at_bytes(self, row: int) -> Content:
         value = self._column[row]
@@ -121,6 +138,57 @@ class ImageColumn:
             return path.resolve().is_relative_to(folder)
         except (OSError, RuntimeError, ValueError):  # loops, names too long, null bytes
             return False
+
+
+def find_files(
+    root: Path, paths: Sequence[str | None], suffix: str = ""
+) -> tuple[list[str | None], tuple[str, ...]]:
+    """Return paths as the files below a folder are called, and what had to be changed for that.
+
+    A path that no file has is tried with `/` for a backslash, without a `suffix` that it has
+    already, in the other ways of writing the same letters (Unicode's NFC and NFD), and with its
+    ending in capitals or without. Where nothing helps it stays as it is.
+    """
+    found: list[str | None] = []
+    told: Counter[str] = Counter()
+    for path in paths:
+        if not path:
+            found.append(None)
+            continue
+        place, why = path + suffix, ""
+        if not _is_there(root, place):
+            tries = ((other, said) for other, said in _spellings(path, suffix))
+            place, why = next(
+                ((other, said) for other, said in tries if _is_there(root, other)), (place, why)
+            )
+        found.append(place)
+        told[why] += bool(why)
+    notes = [f"{count:,} paths were read {why}." for why, count in told.items() if count]
+    return found, tuple(notes)
+
+
+def _spellings(path: str, suffix: str) -> Iterator[tuple[str, str]]:
+    """Yield other ways in which a path may be meant, likeliest first, and how each is called."""
+    slashes = path.replace("\\", "/")
+    for plain, said in ((path, ""), (slashes, "with `/` for their backslashes")):
+        for ending in dict.fromkeys((suffix, "")):
+            already = plain.lower().endswith(suffix.lower()) if not ending and suffix else True
+            if already:
+                kept = "" if ending or not suffix else f"without another `{suffix}`"
+                yield plain + ending, said or kept
+                for form in ("NFC", "NFD"):
+                    how = f"with their letters in Unicode's form {form}"
+                    yield normalize(form, plain + ending), said or how
+                stem, end = posixpath.splitext(plain + ending)
+                for other in (end.lower(), end.upper()):
+                    yield stem + other, said or f"with the ending `{other}`"
+
+
+def _is_there(root: Path, path: str) -> bool:
+    try:
+        return os.path.lexists(root / path)
+    except (OSError, ValueError):  # null bytes, and what is no UTF-8
+        return False
 
 
 def default_ids(paths: Sequence[str | None]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,9 @@ from curette.schemas.settings.ingest import DatasetSpec
 
 MISSING = frozenset({"NA", "N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"})
 """What tables write where a value is missing, besides nothing at all."""
-_BLANKS = (
-    " \t\n\r\f\v\x85\xa0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b"
-)
-_BLANKS += "\u200c\u200d\u200e\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+_BLANK_ENDS = re.compile(r"\A[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+\Z")
+"""Blanks of every kind, and characters that show nothing."""
+_LISTED_COLUMNS = 50
 _LONGEST_QUOTE = 200
 _SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -38,9 +38,15 @@ _SPLIT_NAMES: dict[str, Split] = {
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image that stays where it is. Nobody has looked yet whether it is below the root."""
+    """An image that stays where it is. Nobody has looked yet whether it is below the root.
+
+    `masks` are files of its lesion masks, `allowed` the folders that it may lie below, where that
+    is not just the root.
+    """
 
     path: Path
+    masks: tuple[Path, ...] = ()
+    allowed: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ class Columns:
     split: str | None = None
     report: str | None = None
     attributes: Mapping[str, AttributePhrases] = field(default_factory=dict)
+    metadata: tuple[str, ...] = ()
+    """Columns that are kept as they are, though nothing here reads them."""
 
     @classmethod
     def named_by(cls, spec: DatasetSpec) -> Columns:
@@ -92,6 +100,7 @@ class Columns:
             split=spec.split_column,
             report=spec.report_column,
             attributes=spec.attributes,
+            metadata=spec.metadata,
         )
 
     @property
@@ -122,12 +131,14 @@ class Listing:
     class_names: dict[str, str] = field(default_factory=dict)
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+    remedies: Mapping[RejectionReason, str] = field(default_factory=dict)
+    """What to do about rejected rows, where that is special to the source."""
 
     def __post_init__(self) -> None:
         """Refuse a source without rows, or one that lacks a column the study names."""
         if not self.names:
             raise StudyError(f"{self.source} holds no images.")
-        require_columns(self.table, self.columns.names, self.source)
+        require_columns(self.table, (*self.columns.names, *self.columns.metadata), self.source)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -158,7 +169,9 @@ def require_columns(table: pa.Table, wanted: tuple[str, ...], source: str) -> No
     """
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
-        there = ", ".join(quoted(name) for name in table.column_names) or "none"
+        there = ", ".join(quoted(name) for name in table.column_names[:_LISTED_COLUMNS]) or "none"
+        if more := len(table.column_names[_LISTED_COLUMNS:]):
+            there += f" and {more:,} more"
         raise StudyError(
             f"{source} has no column {', '.join(quoted(name) for name in missing)}. Its columns "
             f"are: {there}. Correct the column names under `dataset` in the study file."
@@ -193,7 +206,7 @@ def count_trimmed(table: pa.Table, name: str) -> int:
 
 def trimmed(value: str | None) -> str:
     """Return a text without blanks, or characters that show nothing, at its ends."""
-    return (value or "").strip(_BLANKS)
+    return _BLANK_ENDS.sub("", value or "")
 
 
 def _as_text(table: pa.Table, name: str) -> list[str | None]:

@@ -32,7 +32,7 @@ from curette.schemas.settings.ingest import (
     VectorSource,
 )
 from curette.tasks.ingest import synthetic
-from curette.tasks.ingest.huggingface import list_folder, list_hub, list_table
+from curette.tasks.ingest.folders import list_folder
 from curette.tasks.ingest.listing import (
     Columns,
     Content,
@@ -43,7 +43,9 @@ from curette.tasks.ingest.listing import (
     VectorOnly,
     quoted,
     require,
+    trimmed,
 )
+from curette.tasks.ingest.tables import list_hub, list_table
 from curette.tasks.ingest.verify import too_many_pixels
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -127,6 +129,7 @@ def list_synthetic(
             split=spec.split_column,
             report=spec.report_column,
             attributes=spec.attributes or synthetic.ATTRIBUTE_STATEMENTS,
+            metadata=spec.metadata or synthetic.METADATA,
         ),
         contents=lambda rows: (content(int(row)) for row in rows),
         root=workshop,
@@ -146,6 +149,7 @@ def list_archive(source: ArchiveSource, spec: DatasetSpec) -> Listing:
     the layout: Yang et al. 2023, MedMNIST v2.
     """
     require("file", source.path)
+    class_names = tuple(trimmed(name) for name in source.class_names)
     labels: list[str | None] = []
     names: list[str] = []
     parts: list[str] = []
@@ -155,7 +159,7 @@ def list_archive(source: ArchiveSource, spec: DatasetSpec) -> Listing:
         if not arrays:
             continue
         stack = _ImageStack.open(source.path, f"{part}_images", spec.max_pixels)
-        found = _class_labels(arrays[f"{part}_labels"], source.class_names, source.path)
+        found = _class_labels(arrays[f"{part}_labels"], class_names, source.path)
         if len(found) != stack.count:
             raise StudyError(
                 f"{source.path} has {stack.count} {part}_images but {len(found)} {part}_labels."
@@ -176,7 +180,7 @@ def list_archive(source: ArchiveSource, spec: DatasetSpec) -> Listing:
         contents=partial(_stacked_images, stacks),
         root=source.path.parent,
         source=f"the archive {source.path.name}",
-        class_names={name: name for name in source.class_names},
+        class_names={name: name for name in class_names},
         parts=parts,
     )
 
@@ -268,8 +272,10 @@ def list_vectors(source: VectorSource, spec: DatasetSpec) -> Listing:
     require("file", source.path)
     arrays = _read_arrays(source.path)
     vectors = _required(arrays, "image_embeddings", source.path)
-    names = [str(name) for name in _required(arrays, "image_ids", source.path)]
-    class_names = tuple(str(name) for name in arrays.get("class_names", ()))
+    names = _texts(_required(arrays, "image_ids", source.path), "image_ids", source.path)
+    class_names = tuple(
+        _texts(arrays.get("class_names", np.array([], str)), "class_names", source.path)
+    )
     labels = _class_labels(_required(arrays, "labels", source.path), class_names, source.path)
     if not len(vectors) == len(names) == len(labels):
         raise StudyError(
@@ -318,7 +324,7 @@ def _concept_columns(
     """Return the ground truth about concepts, one column each."""
     if "concept_labels" not in arrays:
         return {}
-    names = [str(name) for name in _required(arrays, "concept_names", path)]
+    names = _texts(_required(arrays, "concept_names", path), "concept_names", path)
     truth = arrays["concept_labels"]
     if truth.shape != (count, len(names)):
         raise StudyError(
@@ -367,17 +373,73 @@ def _required(arrays: Mapping[str, np.ndarray], name: str, path: Path) -> np.nda
     return arrays[name]
 
 
+def _texts(array: np.ndarray, name: str, path: Path) -> list[str]:
+    """Return an array of names as text, without blanks at their ends; bytes are UTF-8.
+
+    Raises:
+        StudyError: it is not one row of text or whole numbers.
+    """
+    if array.ndim != 1 or array.dtype.kind not in "USiu":
+        raise StudyError(
+            f"{name} in {path} is {array.dtype} of shape {array.shape}: one text for each is "
+            "needed, in an array of one dimension."
+        )
+    try:
+        decoded = np.strings.decode(array, "utf-8") if array.dtype.kind == "S" else array
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{name} in {path} holds bytes that are not UTF-8: {error}.") from error
+    return [trimmed(str(text)) for text in decoded]
+
+
 def _class_labels(
     numbers: np.ndarray, class_names: tuple[str, ...], path: Path
 ) -> list[str | None]:
-    """Return the class of every image by name, or by number where there are no names."""
-    flat = numbers.reshape(len(numbers), -1)
-    if flat.shape[1] != 1 or not np.issubdtype(flat.dtype, np.integer):
-        raise StudyError(
-            f"the labels in {path} are {numbers.dtype} of shape {numbers.shape}: one whole number "
-            "an image is needed. Images of several classes at once are not supported."
-        )
+    """Return the class of every image by name, or by number where there are no names.
+
+    Labels are whole numbers that count the names from 0, one-hot rows, or the names themselves.
+
+    Raises:
+        StudyError: they are none of these, or do not fit the names.
+    """
+    if numbers.ndim and numbers.dtype.kind in "US" and numbers.size == len(numbers):
+        return list(_texts(numbers.reshape(-1), "labels", path))
+    flat = _numbers(numbers, path)
     if not class_names:
-        return [str(number) for number in flat[:, 0]]
-    known = dict(enumerate(class_names))
-    return [known.get(int(number)) for number in flat[:, 0]]
+        return [str(number) for number in flat]
+    if strange := _not_their_places(class_names):
+        raise StudyError(
+            f"class_names of {path} are numbers that are not their places, such as "
+            f"{quoted(strange)}, so nobody can tell whether a label counts the names or is one. "
+            "Give the classes names in words, or leave `class_names` out."
+        )
+    lowest, highest = int(flat.min(initial=0)), int(flat.max(initial=0))
+    if lowest < 0 or highest >= len(class_names):
+        lowest = int(flat.min())
+        shift = f"Subtract {lowest} from the labels, or correct" if lowest else "Correct"
+        raise StudyError(
+            f"the labels in {path} run from {lowest} to {highest}, but {len(class_names)} "
+            f"class_names stand for 0 to {len(class_names) - 1}: labels count from 0. "
+            f"{shift} the names."
+        )
+    return [class_names[int(number)] for number in flat]
+
+
+def _numbers(numbers: np.ndarray, path: Path) -> Int[np.ndarray, " image"]:
+    """Return one whole number an image, out of a column, one-hot rows, or floats without a rest."""
+    flat = numbers.reshape(len(numbers), -1) if numbers.ndim and len(numbers) else numbers
+    if flat.dtype.kind in "bfiu" and flat.ndim == 2:
+        whole = bool((flat == np.rint(flat)).all()) if flat.dtype.kind == "f" else True
+        if whole and flat.shape[1] == 1:
+            return flat[:, 0].astype(np.int64)
+        if whole and np.isin(flat, (0, 1)).all() and (flat.sum(axis=1) == 1).all():
+            return flat.argmax(axis=1).astype(np.int64)
+    raise StudyError(
+        f"the labels in {path} are {numbers.dtype} of shape {numbers.shape}: one whole number an "
+        "image is needed, or one-hot rows. Images of several classes at once are not supported."
+    )
+
+
+def _not_their_places(class_names: tuple[str, ...]) -> str | None:
+    """Return a class name that is a number, but of another place than its own."""
+    pairs = enumerate(class_names)
+    return next((n for i, n in pairs if n.isdecimal() and int(n) != i), None)

@@ -53,6 +53,8 @@ _ATTRIBUTES: Final[Mapping[str, tuple[str, tuple[float, float, float, float, flo
     "ulceration": ("ulceration", (0.03, 0.12, 0.06, 0.50, 0.06)),
     "red_lacunae": ("red lacunae", (0.02, 0.03, 0.02, 0.05, 0.85)),
 }
+METADATA: Final = ("skin_tone", "site", "age", "sex", "hair", "ruler", "ink")
+"""What is known of each image besides; of nobody, so that all of it is kept."""
 ATTRIBUTES: Final[tuple[str, ...]] = tuple(_ATTRIBUTES)
 ATTRIBUTE_PHRASES: Final[Mapping[str, str]] = MappingProxyType(
     {name: phrase for name, (phrase, _) in _ATTRIBUTES.items()}

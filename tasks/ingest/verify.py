@@ -6,21 +6,28 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BufferedReader, BytesIO
 from itertools import islice
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from PIL import Image, UnidentifiedImageError
 
-from curette.tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, VectorOnly
-
-_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "JPEG2000", "PPM")
-"""Formats that only hold pixels: others may refer to files or are run by outside programs."""
+from curette.tasks.ingest.formats import HEAD_BYTES, told_format
+from curette.tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, VectorOnly, quoted
+from curette.tasks.methods.encoder.pixels import Values, open_picture, to_plain, values_of
 
 _AHEAD = 64
 """Images in flight for every worker: enough to keep it busy, few enough for memory."""
+_NARROW = 200
+"""Times that a side may be longer than the other: an encoder enlarges the shorter one."""
+_REDUCED, _OLD_REDUCED, _MASK_PAGE = 1, 2, 4
+_OUTSIDE = "its path leaves the dataset's folder"
+_ABSENT = "it is not there"
+_BETWEEN = 0.1
+"""Share of pixels neither black nor white from which on a picture is no mask."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,25 @@ class Verified:
     sha256: str
     location: str
     mask_location: str = ""
+    deep: Deep | None = None
+    frames: int = 1
+
+
+@dataclass(frozen=True)
+class Deep:
+    """An image of more than 8 bits: nothing in it says which of its values is white."""
+
+    values: Values
+    load: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What decoding an image has shown."""
+
+    values: Values | None
+    frames: int
+    size: tuple[int, int]
 
 
 def verify_images(
@@ -77,7 +103,7 @@ def verify_image(
         case VectorOnly():
             return Verified(content.sha256, "")
         case ImageFile():
-            return _verify_file(content.path, root, max_pixels)
+            return _verify_file(content, root, keep, max_pixels)
         case ImageBytes():
             return _verify_bytes(content, keep, max_pixels)
 
@@ -90,29 +116,75 @@ def too_many_pixels(width: int, height: int, max_pixels: int) -> Refusal:
     )
 
 
-def _verify_file(path: Path, root: Path, max_pixels: int) -> Verified | Refusal:
-    place = _locate(path, root)
+def _verify_file(
+    image: ImageFile, root: Path, keep: Callable[[bytes], str], max_pixels: int
+) -> Verified | Refusal:
+    place = _locate(image.path, image.allowed or (root,))
     if isinstance(place, Refusal):
         return place
     try:
         with place.open("rb") as file:
-            fault = find_fault(file, max_pixels)
+            seen = look_at(file, max_pixels)
+            if isinstance(seen, Refusal):
+                return seen
             file.seek(0)
-            sha256 = "" if fault else hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return Refusal("unreadable-file", f"it cannot be read: {error.strerror}")
-    return fault or Verified(sha256, place.relative_to(root).as_posix())
+    deep = seen.values and Deep(seen.values, place.read_bytes)
+    found = Verified(sha256, place.relative_to(root).as_posix(), "", deep, seen.frames)
+    if not image.masks:
+        return found
+    mask = _read_masks(image, root, max_pixels, seen.size)
+    if isinstance(mask, Refusal) or mask is None:
+        return mask or found
+    return replace(found, mask_location=f"shelf:{keep(mask)}")
 
 
-def _locate(path: Path, root: Path) -> Path | Refusal:
-    """Return the file that a path leads to, links followed, if it lies below the root."""
+def _read_masks(
+    image: ImageFile, root: Path, max_pixels: int, size: tuple[int, int]
+) -> bytes | Refusal | None:
+    """Return a PNG that is white wherever one of an image's masks is; None where none is."""
+    union = np.zeros(size[::-1], dtype=bool)
+    for path in image.masks:
+        name = quoted(path.name)
+        place = _locate(path, image.allowed or (root,))
+        if isinstance(place, Refusal):
+            return Refusal("broken-mask", f"its mask {name}: {place.detail}")
+        content = place.read_bytes()
+        seen = look_at(BytesIO(content), max_pixels)
+        if isinstance(seen, Refusal):
+            return Refusal("broken-mask", f"its mask {name}: {seen.detail}")
+        if seen.size != size:
+            said = f"{seen.size[0]} x {seen.size[1]} pixels and the image {size[0]} x {size[1]}"
+            return Refusal("broken-mask", f"its mask {name} has {said}")
+        with open_picture(BytesIO(content)) as opened:
+            level = np.asarray(opened if opened.mode != "RGBA" else opened.convert("LA"))
+        level = level.reshape(*size[::-1], -1).max(axis=2).astype(float)
+        share = level / max(level.max(), 1e-9)
+        if ((share > 0.2) & (share < 0.8)).mean() > _BETWEEN:
+            return Refusal("broken-mask", f"{name}, named like its mask, is no mask but a picture")
+        union |= share > 0.5
+    if not union.any():
+        return None
+    buffer = BytesIO()
+    Image.fromarray(np.where(union, 255, 0).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _locate(path: Path, allowed: tuple[Path, ...]) -> Path | Refusal:
+    """Return the file that a path leads to, links followed, if it lies below an allowed folder."""
     try:
         place = path.resolve()
         place.as_posix().encode()
-        if not place.is_relative_to(root):
-            return Refusal("outside-folder", "its path leaves the dataset's folder")
+        linked = f"it is a link to {quoted(str(place))}, " if path.is_symlink() else ""
+        if not any(place.is_relative_to(folder) for folder in allowed):
+            said = f"{linked}outside the dataset's folder" if linked else _OUTSIDE
+            return Refusal("outside-folder", said)
         if not place.is_file():  # a pipe would be waited for without end
-            return Refusal("missing-file", "it is no file" if place.exists() else "it is not there")
+            if place.exists():
+                return Refusal("missing-file", "it is no file")
+            return Refusal("missing-file", f"{linked}which is not there" if linked else _ABSENT)
     except UnicodeEncodeError:
         return Refusal("unreadable-file", "its name is not UTF-8")
     except (OSError, RuntimeError, ValueError) as error:  # loops, names too long, null bytes
@@ -127,32 +199,78 @@ def _verify_bytes(
         image = content.load()
     except OSError as error:
         return Refusal("unreadable-file", f"it cannot be read: {error}")
-    if refusal := find_fault(BytesIO(image), max_pixels):
-        return refusal
+    seen = look_at(BytesIO(image), max_pixels)
+    if isinstance(seen, Refusal):
+        return seen
     mask = f"shelf:{keep(content.load_mask())}" if content.load_mask else ""
-    sha256 = keep(image)
-    return Verified(sha256, f"shelf:{sha256}", mask)
+    sha256 = hashlib.sha256(image).hexdigest()
+    if seen.values is None:
+        keep(image)
+        return Verified(sha256, f"shelf:{sha256}", mask, None, seen.frames)
+    # What goes to the shelf is decided with the window of the whole dataset.
+    return Verified(sha256, f"shelf:{sha256}", mask, Deep(seen.values, content.load), seen.frames)
 
 
-def find_fault(file: BytesIO | BufferedReader, max_pixels: int) -> Refusal | None:
-    """Return why an open file is no readable image, or `None` after decoding all of it.
+def look_at(file: BytesIO | BufferedReader, max_pixels: int) -> Look | Refusal:
+    """Return what an open file shows after decoding all of it, or why it is no readable image.
 
+    What passes here can be read by `read_rgb`, given a window where there are more than 8 bits.
     The size is read from the header first, so that a small file that unpacks to gigabytes is
     refused without being unpacked.
     """
-    if not file.read(1):
+    head = file.read(HEAD_BYTES)
+    if not head:
         return Refusal("empty-file", "it has no bytes")
     file.seek(0)
-    Image.init()  # else Pillow knows only some of the formats
     try:
-        with Image.open(file, formats=_FORMATS) as image:
-            if image.width * image.height > max_pixels:
-                return too_many_pixels(image.width, image.height, max_pixels)
-            image.load()
+        with open_picture(file) as image:
+            if refusal := _shape_fault(image, max_pixels):
+                return refusal
+            frames = getattr(image, "n_frames", 1) if image.format != "TIFF" else 1
+            values = values_of(image)
+            if values is None:
+                to_plain(image)
+            return Look(values, frames, image.size)
     except Image.DecompressionBombError as error:
         return Refusal("too-many-pixels", str(error))
+    except UnidentifiedImageError:
+        said = told_format(head) or "it is no picture of a known format, or broken from the start"
+        return Refusal("broken-image", said)
     except Exception as error:
         # Damaged files make Pillow's decoders raise almost anything: OSError, SyntaxError,
         # struct.error, zlib.error, IndexError, ... None of it may end the run.
-        return Refusal("broken-image", f"{type(error).__name__}: {error}")
+        said = told_format(head) or f"{type(error).__name__}: {error}"
+        return Refusal("broken-image", said)
+
+
+def _shape_fault(image: Image.Image, max_pixels: int) -> Refusal | None:
+    """Return why an opened image is refused before it is decoded."""
+    width, height = image.size
+    if width * height > max_pixels:
+        return too_many_pixels(width, height, max_pixels)
+    if max(width, height) > _NARROW * min(width, height):
+        return Refusal(
+            "too-narrow",
+            f"it is {width} x {height} pixels; an encoder would enlarge the shorter side",
+        )
+    if (pages := _pages(image)) > 1:
+        said = f"it has {pages} pages, and nothing says which is the picture"
+        return Refusal("several-pages", said)
     return None
+
+
+def _pages(image: Image.Image) -> int:
+    """Return how many pages of a TIFF are pictures: not those called smaller copies or masks."""
+    count = getattr(image, "n_frames", 1)
+    if image.format != "TIFF" or count == 1:
+        return 1
+    pictures = 0
+    for page in range(count):
+        image.seek(page)
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        is_less = tags.get(254, 0) & (_REDUCED | _MASK_PAGE) or tags.get(255) == _OLD_REDUCED
+        pictures += not is_less
+        if page == 0 and is_less:
+            pictures += 1  # the first is the one that would be read
+    image.seek(0)
+    return pictures

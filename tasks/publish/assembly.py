@@ -1,5 +1,6 @@
 """Putting a concept dataset together from what was validated together."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
@@ -9,18 +10,34 @@ from curette.tasks.publish.inputs import PublishInputs
 
 
 def assemble_concept_dataset(
-    name: str, description: str, inputs: PublishInputs, spec: PublishSpec
+    name: str,
+    description: str,
+    inputs: PublishInputs,
+    spec: PublishSpec,
+    pseudonym: Callable[[str, str], str],
 ) -> ConceptDataset:
     """Return the concept dataset with its card.
 
     The score of an image and a concept is the cosine of their vectors. Where the pixels lie on
-    this machine is not published, what makes them findable here (the digests) is.
+    this machine is not published, what makes them findable here (the digests) is. Subjects and
+    lesions, which may be numbers of records, go out under pseudonyms; drawn ones are nobody's.
+
+    Args:
+        name: of the study.
+        description: of the study.
+        inputs: what was validated together.
+        spec: what the card says.
+        pseudonym: from what a thing is (`subject`) and its id to what it is called outside.
     """
     dataset, concepts, kept = inputs.dataset, inputs.concepts, inputs.screened.kept
     pool = {c.concept_id for c in kept}
     annotations = inputs.annotations
     locations = [c for c in ("location", "mask_location") if c in dataset.images]
     images = dataset.images.drop(columns=locations)
+    for what in ("subject", "lesion"):
+        if what in images and not dataset.synthetic:
+            ids = images[what]
+            images[what] = ids.map({i: pseudonym(what, i) for i in ids.dropna().unique()})
     if annotations:
         images = images.join(annotations.columns(images["image_id"]))
     without_card = ConceptDataset(

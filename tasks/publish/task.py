@@ -13,6 +13,7 @@ from curette.schemas.priors import Priors
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.publish import PublishSpec
 from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
+from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.store import ArtifactStore
 from curette.tasks.publish import STAGE
 from curette.tasks.publish.assembly import assemble_concept_dataset
@@ -49,7 +50,8 @@ def publish_concept_dataset(
         screen_settings=_settings("screen", passed.screened_ref, at.store),
         select_settings=_settings("select", passed.concepts_ref, at.store),
     )
-    published = assemble_concept_dataset(name, description, inputs, spec)
+    pseudonyms = Pseudonyms(at.store.root)
+    published = assemble_concept_dataset(name, description, inputs, spec, pseudonyms.of)
     leave_markdown("dataset-card", without_head(published.card))
     return at.store.save(published, STAGE.recipe())
 

@@ -8,7 +8,7 @@ from curette.schemas.evaluation import (
     Evaluation,
     GuardedEvaluation,
     Metric,
-    tell_looks,
+    describe_readings,
 )
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.tasks.report.charts import forest_plot
@@ -165,7 +165,7 @@ def _leaks(draft: Draft) -> Check:
 
 
 def _test_labels(draft: Draft) -> Check:
-    told = tell_looks(draft.material.evaluation.earlier_looks)
+    told = describe_readings(draft.material.evaluation.earlier_readings)
     reason = told or "These test labels were read here for the first time."
     return Check("warn" if told else "good", "Test labels", reason, "metrics")
 

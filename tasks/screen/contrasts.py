@@ -47,8 +47,8 @@ def _sides(contrasts: Sequence[str]) -> dict[str, tuple[str, int]]:
 _OPPOSITES = _sides(_ONE_OR_OTHER)
 _SIDES = _sides(_SIDE_BY_SIDE) | _OPPOSITES
 _POLES = _sides([contrast for contrast in _SIDE_BY_SIDE if contrast.count("|") == 1])
-_NEGATIONS = frozenset(map(stem, words("no not non without absent absence lack loss never")))
-_RELATIONS = frozenset(words("in on around over under inside within between than from"))
+NEGATIONS = frozenset(map(stem, words("no not non without absent absence lack loss never")))
+RELATIONS = frozenset(words("in on around over under inside within between than from"))
 _NEGATING = ("un", "in", "im", "ir", "a", "an", "non", "dis", "de")
 _OPPOSED = (("hyper", "hypo"), ("mono", "poly"), ("uni", "multi"), ("macro", "micro"))
 
@@ -63,7 +63,7 @@ def contrast(first: Collection[str], second: Collection[str]) -> tuple[str, ...]
         for b in only_second:
             if exclude(a, b):
                 return a, b
-    negated = _NEGATIONS.intersection(first), _NEGATIONS.intersection(second)
+    negated = NEGATIONS.intersection(first), NEGATIONS.intersection(second)
     return () if all(negated) else tuple(sorted(negated[0] | negated[1]))
 
 
@@ -88,14 +88,19 @@ def opposite(a: str, b: str) -> bool:
     return contradict(a, b) or _on_two_sides(a, b, _POLES)
 
 
+def takes_a_side(stem: str) -> bool:
+    """Return whether a stem is one of several that exclude each other, such as a color."""
+    return stem in _SIDES
+
+
 def negates(word: str) -> bool:
     """Return whether a word turns what follows into its opposite."""
-    return stem(word) in _NEGATIONS
+    return stem(word) in NEGATIONS
 
 
 def without_negation(stems: Collection[str]) -> frozenset[str]:
     """Return the stems that do not negate."""
-    return frozenset(stems) - _NEGATIONS
+    return frozenset(stems) - NEGATIONS
 
 
 def _on_two_sides(a: str, b: str, sides: Mapping[str, tuple[str, int]]) -> bool:
@@ -113,15 +118,4 @@ def _negate(a: str, b: str) -> bool:
         {a, b} == {one + rest, other + rest}
         for one, other in _OPPOSED
         for rest in {a.removeprefix(one), a.removeprefix(other)} - {a}
-    )
-
-
-def depends_on_order(stems: Collection[str]) -> bool:
-    """Return whether exchanging words could turn a statement into another.
-
-    "Dark centre, pale rim" is not "pale centre, dark rim", and what is negated matters.
-    """
-    seen = sorted(set(stems))
-    return any(s in _NEGATIONS or s in _RELATIONS for s in seen) or any(
-        exclude(a, b) for i, a in enumerate(seen) for b in seen[i + 1 :]
     )

@@ -1,17 +1,11 @@
-"""The duplicate gates: of statements that say the same, one stays and takes over their links."""
+"""Of statements that say the same, one stays and takes over the others' links and origins."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-
 from curette.schemas.candidates import Candidate
-from curette.tasks.methods.alike.stand_ins import nearest_kept
-from curette.tasks.screen.contrasts import contrast
-from curette.tasks.screen.gate import Candidates, Doubt, Finding, Outcome, doubt_about, drop
-from curette.tasks.screen.wording import content_stems, plain_form
+from curette.tasks.screen.gate import Candidates, Finding, Outcome, drop
 
 
 @dataclass(frozen=True)
@@ -20,81 +14,53 @@ class Twin:
 
     kept: int
     """Its place among the statements."""
-    cosine: float | None = None
-    contrast: tuple[str, ...] = ()
-    """Stems by which two statements that are alike to the encoder exclude each other."""
+    why: str
+    """Begins the reason, which ends with the words of the one that is kept."""
+    evidence: Mapping[str, Any]
 
 
-def exact_twins(candidates: Sequence[Candidate]) -> dict[int, Twin]:
-    """Return the statements that say in the same words what a preferred one says.
-
-    Fillers, punctuation, plurals and, where nothing depends on it, the order of words do not
-    count: "borders are irregular" is "irregular border".
-    """
-    first: dict[tuple[str, ...], int] = {}
+def twins_of(forms: Sequence[Hashable], order: Sequence[int]) -> dict[int, int]:
+    """Return place -> place of the first in `order` that has the same form."""
+    first: dict[Hashable, int] = {}
     twins = {}
-    for place in _preferred(candidates):
-        kept = first.setdefault(plain_form(candidates[place].text), place)
+    for place in order:
+        kept = first.setdefault(forms[place], place)
         if kept != place:
-            twins[place] = Twin(kept)
+            twins[place] = kept
     return twins
 
 
-def near_twins(
-    candidates: Sequence[Candidate], vectors: Float[np.ndarray, "candidate dim"], cosine: float
-) -> dict[int, Twin]:
-    """Return the statements whose vector is at least `cosine` like that of a preferred one.
-
-    Text encoders hardly tell "left" from "right" or "regular" from "irregular" apart. Such a pair
-    cannot stay, since their scores would be the same, but one does not stand for the other: the
-    twin carries the contrast.
-    """
-    order = np.array(_preferred(candidates), dtype=np.int64)
-    kept, cosines = nearest_kept(vectors, order, cosine)
-    stems = [content_stems(c.text) for c in candidates]
-    return {
-        place: Twin(int(other), float(cosines[place]), contrast(stems[place], stems[other]))
-        for place, other in enumerate(kept)
-        if other != place
-    }
-
-
-def merge_twins(
-    candidates: Sequence[Candidate], twins: Mapping[int, Twin], class_keys: Sequence[str]
-) -> tuple[Candidate, ...]:
-    """Return the kept candidates with the classes and origins of those they stand for.
-
-    A twin that contrasts with the one that stays leaves nothing to it.
-    """
-    families: dict[int, list[Candidate]] = {
-        place: [c] for place, c in enumerate(candidates) if place not in twins
-    }
-    for place, twin in sorted(twins.items()):
-        if not twin.contrast:
-            families[twin.kept].append(candidates[place])
-    return tuple(_merged(family, class_keys) for family in families.values())
+def preferred(candidates: Sequence[Candidate]) -> list[int]:
+    """Return places: the most often proposed first, then the shortest, then the first."""
+    return sorted(
+        range(len(candidates)),
+        key=lambda i: (-len(candidates[i].origins), len(candidates[i].text), i),
+    )
 
 
 def one_of_each(
-    gate: str,
-    left: Candidates,
-    twins: Mapping[int, Twin],
-    class_keys: Sequence[str],
-    find_almost: Callable[[Candidates], Mapping[int, Twin]] = lambda _: {},
+    gate: str, left: Candidates, twins: Mapping[int, Twin], class_keys: Sequence[str]
 ) -> Outcome:
     """Let one of several equal candidates through, with all their links."""
-    kept = merge_twins(left, twins, class_keys)
     return Outcome(
-        kept=kept,
+        kept=merge_twins(left, {place: twin.kept for place, twin in twins.items()}, class_keys),
         dropped=tuple(
             drop(left[place], gate, _finding(twin, left[twin.kept]))
             for place, twin in sorted(twins.items())
         ),
-        unsure=tuple(
-            doubt_about(kept[place], gate, _doubt(twin, kept[twin.kept]))
-            for place, twin in sorted(find_almost(kept).items())
-        ),
     )
+
+
+def merge_twins(
+    candidates: Sequence[Candidate], twins: Mapping[int, int], class_keys: Sequence[str]
+) -> Candidates:
+    """Return the kept candidates with the classes and origins of those they stand for."""
+    families: dict[int, list[Candidate]] = {
+        place: [c] for place, c in enumerate(candidates) if place not in twins
+    }
+    for place, kept in sorted(twins.items()):
+        families[kept].append(candidates[place])
+    return tuple(_merged(family, class_keys) for family in families.values())
 
 
 def _merged(family: Sequence[Candidate], class_keys: Sequence[str]) -> Candidate:
@@ -109,28 +75,8 @@ def _merged(family: Sequence[Candidate], class_keys: Sequence[str]) -> Candidate
     )
 
 
-def _preferred(candidates: Sequence[Candidate]) -> list[int]:
-    """Return places: the most often proposed first, then the shortest, then the first."""
-    return sorted(
-        range(len(candidates)),
-        key=lambda i: (-len(candidates[i].origins), len(candidates[i].text), i),
-    )
-
-
-def _doubt(twin: Twin, kept: Candidate) -> Doubt:
-    cosine = twin.cosine or 0.0
-    return Doubt(0.5, f"is almost a duplicate of '{kept.text}' (cosine {cosine:.3f})")
-
-
 def _finding(twin: Twin, kept: Candidate) -> Finding:
-    evidence: dict[str, Any] = {"kept": kept.text, "kept_id": kept.concept_id}
-    if twin.cosine is None:
-        return Finding(f"says the same as '{kept.text}'", evidence)
-    evidence |= {"cosine": twin.cosine}
-    if not twin.contrast:
-        return Finding(f"is nearly '{kept.text}' (cosine {twin.cosine:.3f})", evidence)
     return Finding(
-        f"excludes '{kept.text}' but is nearly the same to the encoder (cosine {twin.cosine:.3f}); "
-        "its classes are not carried over",
-        evidence | {"contrast": [*twin.contrast]},
+        f"{twin.why} '{kept.text}'",
+        {"kept": kept.text, "kept_id": kept.concept_id, **twin.evidence},
     )

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,17 @@ from curette.schemas.images import ClassLabel
 from curette.schemas.llm import Usage
 from curette.schemas.screened import Drop, Flag, JudgeReport, Unsure
 from curette.schemas.settings.screen import GateSettings
+from curette.tasks.methods.encoder.sentences import encode_sentences
 from curette.tasks.methods.llm.asking import Answered, Question
 from curette.tasks.screen.training import TrainingImages
 
 Candidates = tuple[Candidate, ...]
 Asking = Callable[[Sequence[Question[Any]]], tuple[Sequence[Answered[Any]], Usage]]
 """Puts questions to the study's language model; returns what came of each, and what it cost."""
+
+
+Embedding = Callable[[Sequence[str], str], tuple[Float32[np.ndarray, "text dim"], Usage]]
+"""Turns texts into vectors by a model that the study's server has; returns what it cost, too."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,28 @@ class Circumstances:
     attributes: Mapping[str, AttributePhrases] = field(default_factory=dict)
     """Which statements the images' ground truth decides."""
     proposed: Candidates = ()
-    """All that came in, rubbish included."""
+    """All that came in, rubbish included; as it came, before any took over another's links."""
+    embed: Embedding | None = None
+    """Needed where a gate's sentences are encoded by the study's language model server."""
 
     def vectors(self, candidates: Candidates) -> Float32[np.ndarray, "candidate dim"]:
         """Return the unit vectors of the candidates' texts."""
         return np.asarray(self.texts.take([c.text for c in candidates]), dtype=np.float32)
+
+    def read_sentences(
+        self, encoder: Path | str, texts: Sequence[str]
+    ) -> tuple[Float32[np.ndarray, "text dim"], Usage]:
+        """Return unit vectors by a sentence encoder in a folder, or by name at the server.
+
+        Raises:
+            ValueError: it is at a server, and there is none.
+            StudyError: the folder holds none, or the server fails.
+        """
+        if isinstance(encoder, Path):
+            return encode_sentences(encoder, texts), Usage()
+        if self.embed is None:
+            raise ValueError(f"the sentence encoder {encoder} needs a server")
+        return self.embed(texts, encoder)
 
     def training_images(self, gate: str) -> TrainingImages:
         """Return the training images, which a gate cannot do without.

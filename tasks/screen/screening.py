@@ -1,7 +1,7 @@
 """Sending candidates through the gates: nothing is lost, and every drop keeps its reason."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -9,40 +9,62 @@ from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import Candidate, CandidateSet
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import Usage
-from curette.schemas.screened import Drop, Family, ScreenedSet, Unsure
+from curette.schemas.screened import Drop, Family, Flag, ScreenedSet, Unsure
 from curette.schemas.settings.screen import ScreenSpec
-from curette.tasks.screen.gate import Circumstances, Gate
+from curette.tasks.screen.gate import Candidates, Circumstances, Gate, Outcome
 from curette.tasks.screen.labelling import label_concepts
+
+ABSORBING = 0.05
+"""Share of the proposed that one concept may stand for without a warning."""
+FEWEST_ABSORBED = 5
+"""Members below which a share says nothing."""
 
 
 def screen(candidates: CandidateSet, circumstances: Circumstances, spec: ScreenSpec) -> ScreenedSet:
     """Send the candidates through the gates of the spec, in its order.
 
     Every candidate is afterwards either kept or dropped, for one reason. A kept one may have
-    gained the classes and origins of its duplicates; a dropped one is as it came. Screening what
-    was kept once more drops nothing, as long as the gates that count origins (`vacuity`,
-    `contradiction`) come after those that merge them, and but for `groundability`, whose quantile
-    is that of the pool it is given.
+    gained the classes and origins of its duplicates; a dropped one is as it came. Where a later
+    gate drops one that stood for others, those come back and pass that gate themselves, merged
+    anew. Screening what was kept once more drops nothing, as long as the gates that count origins
+    (`vacuity`, `contradiction`) come after those that merge them, and but for `groundability` and
+    `near_duplicate`, whose quantiles are those of the pool they are given.
     """
     came = {c.concept_id: c for c in candidates.candidates}
     known = replace(circumstances, proposed=candidates.candidates)
+    rank = {key: place for place, key in enumerate(came)}
     left = candidates.candidates
-    outcomes = []
-    for settings in spec.gates:
-        outcomes.append(cast(Gate, settings).decide(left, known))
-        left = outcomes[-1].kept
-    dropped = [d for outcome in outcomes for d in outcome.dropped]
+    gates = [cast(Gate, settings) for settings in spec.gates]
+    place, merging = 0, next((i for i, gate in enumerate(gates) if gate.merges), len(gates))
+    outcomes: dict[int, Outcome] = {}
+    dropped: list[Drop] = []
+    while place < len(gates):
+        if not (gates[place].asks and place in outcomes):  # nobody is asked twice
+            outcome = outcomes[place] = gates[place].decide(left, known)
+            dropped += outcome.dropped
+            left = outcome.kept
+            if not gates[place].merges and (back := _behind(dropped, outcome.dropped)):
+                released = {c.concept_id for c in back}
+                dropped = [d for d in dropped if d.candidate.concept_id not in released]
+                left = tuple(sorted((*left, *back), key=lambda c: rank[c.concept_id]))
+                place = merging - 1
+        place += 1
+    ran = [outcomes[place] for place in sorted(outcomes)]
+    families = _families(left, dropped)
     return ScreenedSet(
         kept=left,
         dropped=tuple(
             d.model_copy(update={"candidate": came[d.candidate.concept_id]}) for d in dropped
         ),
         gates=spec.names,
-        families=_families(left, dropped),
-        unsure=_least_sure_first([u for o in outcomes for u in o.unsure], dropped),
-        flags=tuple(flag for outcome in outcomes for flag in outcome.flags),
-        judge=next((o.judge for o in outcomes if o.judge), None),
-        usage=sum((o.usage for o in outcomes), Usage()),
+        families=families,
+        unsure=_least_sure_first([u for o in ran for u in o.unsure], dropped),
+        flags=(
+            *(flag for outcome in ran for flag in outcome.flags),
+            *_absorbing(left, families, len(came)),
+        ),
+        judge=next((o.judge for o in ran if o.judge), None),
+        usage=sum((o.usage for o in ran), Usage()),
         labelled=label_concepts(candidates.candidates, circumstances.attributes),
     )
 
@@ -71,12 +93,35 @@ def require_every_class(
         )
 
 
+def _behind(dropped: Sequence[Drop], last: Sequence[Drop]) -> Candidates:
+    """Return those that stood behind what was dropped last, as they were when they were merged."""
+    gone = {d.candidate.concept_id for d in last}
+    return tuple(d.candidate for d in dropped if d.evidence.get("kept_id") in gone)
+
+
+def _absorbing(
+    kept: Sequence[Candidate], families: Sequence[Family], proposed: int
+) -> Iterator[Flag]:
+    """Yield a warning for each concept that stands for a large part of what was proposed."""
+    texts = {c.concept_id: c.text for c in kept}
+    for family in families:
+        share = len(family.members) / proposed
+        if share > ABSORBING and len(family.members) >= FEWEST_ABSORBED:
+            yield Flag(
+                gate="near_duplicate",
+                concept_ids=(family.concept_id,),
+                warning=f"'{texts[family.concept_id]}' stands for {len(family.members)} others, "
+                f"{share:.0%} of all that was proposed: look whether they say the same",
+                evidence={"members": len(family.members), "share": round(share, 4)},
+            )
+
+
 def _families(kept: Sequence[Candidate], dropped: Sequence[Drop]) -> tuple[Family, ...]:
     """Return whom each kept concept stands for, directly or through one that it stands for."""
     heirs = {
         d.candidate.concept_id: str(d.evidence["kept_id"])
         for d in dropped
-        if d.gate in ("exact_duplicate", "near_duplicate") and "contrast" not in d.evidence
+        if "kept_id" in d.evidence
     }
     members: defaultdict[str, list[str]] = defaultdict(list)
     for member in heirs:

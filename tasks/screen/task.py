@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float32
+
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
@@ -15,8 +18,9 @@ from curette.schemas.settings.screen import ScreenSpec
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.methods.llm.asking import Answered, Question, ask, usage_of
+from curette.tasks.methods.llm.embedding import embed_texts_remotely, embedding_usage
 from curette.tasks.screen import STAGE
-from curette.tasks.screen.gate import Asking, Circumstances
+from curette.tasks.screen.gate import Asking, Circumstances, Embedding
 from curette.tasks.screen.screening import require_every_class, screen
 from curette.tasks.screen.training import training_images
 from curette.tasks.stage import Workplace, leave_table, progress
@@ -41,14 +45,16 @@ def screen_concepts(
     """
     images, proposed = at.store.load(ImageDataset, dataset), at.store.load(CandidateSet, candidates)
     made = at.store.load(StudyEmbeddings, embeddings)
+    server = _server(spec, llm)
     known = Circumstances(
         classes=images.classes,
         texts=at.store.load(TextEmbeddings, made.texts_ref),
         images=training_images(images, at.store.load(ImageEmbeddings, made.images_ref))
         if spec.needs_images
         else None,
-        ask=_asking(spec, llm, proposed.usage, at.store),
+        ask=_asking(server, proposed.usage, at.store) if server else None,
         attributes=images.attribute_phrases,
+        embed=_embedding(server, proposed.usage, at.store) if server else None,
     )
     screened = screen(proposed, known, spec)
     ref = at.store.save(screened, STAGE.recipe())
@@ -57,17 +63,23 @@ def screen_concepts(
     return ref
 
 
-def _asking(
-    spec: ScreenSpec, llm: LlmSpec | None, spent: Usage, store: ArtifactStore
-) -> Asking | None:
-    """Return how the judge is asked; None where the study wants none."""
-    if not spec.asks:
-        return None
-    if llm is None:
+def _server(spec: ScreenSpec, llm: LlmSpec | None) -> LlmSpec | None:
+    """Return the server that the gates ask; None where none asks.
+
+    Raises:
+        StudyError: a gate asks, and the study names no language model.
+    """
+    asking = [gate.kind for gate in spec.gates if gate.asks]
+    if asking and llm is None:
         raise StudyError(
-            "screen.judge asks a language model, and the study names none: add `llm`, or leave "
-            "`judge` out of `screen`"
+            f"screen.{asking[0]} asks a language model, and the study names none: add `llm`, or "
+            f"leave `{asking[0]}` out of `screen`"
         )
+    return llm if asking else None
+
+
+def _asking(llm: LlmSpec, spent: Usage, store: ArtifactStore) -> Asking:
+    """Return how the judge is asked."""
 
     def put(questions: Sequence[Question[Any]]) -> tuple[list[Answered[Any]], Usage]:
         with progress("asking the judge", len(questions)) as advance:
@@ -75,6 +87,17 @@ def _asking(
         return answered, usage_of(answered, llm)
 
     return put
+
+
+def _embedding(llm: LlmSpec, spent: Usage, store: ArtifactStore) -> Embedding:
+    """Return how sentences become vectors at the server."""
+
+    def read(texts: Sequence[str], model: str) -> tuple[Float32[np.ndarray, "text dim"], Usage]:
+        shelf = ResponseShelf(store.root)
+        vectors = embed_texts_remotely(texts, model, llm, shelf, spent)
+        return vectors.astype(np.float32), embedding_usage(texts, model, llm, shelf)
+
+    return read
 
 
 def _leave_tables(screened: ScreenedSet, ref: Ref[ScreenedSet]) -> None:

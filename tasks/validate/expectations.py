@@ -89,10 +89,47 @@ def image_expectations(class_keys: Sequence[str], duplicates: Duplicates) -> lis
             severity="warning",
         ),
         _no_finding(
+            "subject in its id?",
+            "no image id holds the id of its subject",
+            "Subjects go out under pseudonyms, image ids as they are: name an `id_column` without "
+            "them before the dataset is given away.",
+            severity="warning",
+        ),
+        _no_finding(
+            "unnamed subject?",
+            "the images say which patient each is of, or look as if each were of another",
+            "Images of one patient in two splits make the test too easy: give a `subject_column`.",
+            severity="warning",
+        ),
+        _no_finding(
             "vector?", "every image has its vector in its row", "Run again with --refresh embed."
         ),
         _no_finding(
             "index?", "the index is of the vectors of all images", "Run again with --refresh index."
+        ),
+    ]
+
+
+def metadata_expectations() -> list[Expectation]:
+    """What must hold of `tables.metadata_table`: nothing that is published tells who it is of."""
+    drop = "Take the column out of `dataset.metadata`"
+    return [
+        _no_finding("people?", "no published column holds names of people", f"{drop}."),
+        _no_finding(
+            "days?",
+            "no published column holds days, such as of birth or of a visit",
+            f"{drop}, or keep ages or years instead.",
+        ),
+        _no_finding(
+            "records?",
+            "no published column holds numbers of records, addresses, or nearly unique values",
+            f"{drop}; what tells patients apart is a `subject_column`, which goes out under "
+            "pseudonyms.",
+        ),
+        _no_finding(
+            "prose?",
+            "no published column is free text",
+            f"{drop}; reports have `dataset.report_column`, which is never published.",
         ),
     ]
 
@@ -196,8 +233,9 @@ def concept_expectations(spec: ValidationSpec) -> list[Expectation]:
         _no_finding(
             "near-duplicate?",
             f"no two concepts have a cosine of {spec.near_duplicate_cosine:g} or more",
-            "Put `near_duplicate` among the gates of the screen, or lower its cosine; where the "
-            "texts do differ, the encoder cannot tell them apart.",
+            "Where they say the same, put `near_duplicate` among the gates of the screen; where "
+            "they do not, this encoder cannot tell them apart, and one of the two is enough.",
+            severity="warning",
         ),
         _no_finding(
             "unknown class?",

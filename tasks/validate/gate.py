@@ -20,10 +20,17 @@ from curette.tasks.validate.expectations import (
     class_expectations,
     concept_expectations,
     image_expectations,
+    metadata_expectations,
     score_expectations,
 )
 from curette.tasks.validate.results import checks_of, run_suite
-from curette.tasks.validate.tables import class_table, concept_table, image_table, score_table
+from curette.tasks.validate.tables import (
+    class_table,
+    concept_table,
+    image_table,
+    metadata_table,
+    score_table,
+)
 
 
 class Suite(NamedTuple):
@@ -43,7 +50,7 @@ def build_suites(
     index: ConceptIndex,
     spec: ValidationSpec,
 ) -> tuple[Suite, ...]:
-    """Return the four suites.
+    """Return the five suites.
 
     Labels of the test split are not needed and not read. Scores are reduced to one row a concept
     before Great Expectations sees them, so that its work does not grow with images x concepts.
@@ -55,6 +62,7 @@ def build_suites(
             image_table(dataset, images, index),
             image_expectations(dataset.class_keys, index.duplicates),
         ),
+        Suite("metadata", metadata_table(dataset), metadata_expectations()),
         Suite(
             "classes",
             class_table(dataset, concepts),

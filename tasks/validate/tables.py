@@ -13,10 +13,14 @@ from jaxtyping import Float32
 from curette.schemas.candidates import normal_form
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, TextEmbeddings
-from curette.schemas.images import ImageDataset
+from curette.schemas.images import METADATA, ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.screened import ScreenedSet
 from curette.tasks.validate.leakage import Conflict, class_name_in, conflicts, twins
+from curette.tasks.validate.privacy import FINDINGS, privacy_findings
+
+_TELLING = 3
+"""Characters of a subject's id that do not stand in another id by chance."""
 
 
 def image_table(
@@ -52,6 +56,8 @@ def image_table(
         for x in cluster.look_alikes
     }
     table["look-alikes, two splits?"] = [alike.get(image or "") for image in ids]
+    table["subject in its id?"] = _telling_ids(dataset)
+    table["unnamed subject?"] = [dataset.unnamed_subject or None, *[None] * len(ids)][: len(ids)]
     table["vector?"] = [
         None if row < len(vectors.keys) and vectors.keys[row] == image else image
         for row, image in enumerate(ids)
@@ -59,6 +65,18 @@ def image_table(
     indexed = index.image_ids if index.facts.is_of(vectors.vectors) else ()
     table["index?"] = _absent(ids, ids, indexed)
     return table
+
+
+def metadata_table(dataset: ImageDataset) -> pd.DataFrame:
+    """Return one row a metadata column, and what of a person it would publish."""
+    images = dataset.images
+    names = [name for name in images.columns if name.startswith(METADATA)]
+    rows = [
+        {"column": column, **privacy_findings(column, images[name], images["group"])}
+        for name in names
+        for column in [name.removeprefix(METADATA)]
+    ]
+    return pd.DataFrame(rows, columns=["column", *FINDINGS])
 
 
 def class_table(dataset: ImageDataset, concepts: ConceptSet) -> pd.DataFrame:
@@ -163,6 +181,18 @@ def _parted(
         where = ", ".join(f"{place} ({count})" for place, count in conflict.places.items())
         sentences[conflict.row] = f"{what} {name}: {where}"
     return sentences
+
+
+def _telling_ids(dataset: ImageDataset) -> list[str | None]:
+    """Return the ids of images that hold what is published under a pseudonym."""
+    images = dataset.images
+    if dataset.synthetic or "subject" not in images:
+        return [None] * len(images)
+    pairs = zip(_texts(images["image_id"]), _texts(images["subject"]), strict=True)
+    return [
+        image if image and subject and len(subject) >= _TELLING and subject in image else None
+        for image, subject in pairs
+    ]
 
 
 def _absent(

@@ -1,6 +1,6 @@
 """The stage `validate`: everything that belongs to a concept dataset in, one checked bundle out."""
 
-from curette.schemas.artifact import Ref
+from curette.schemas.artifact import ConceptDatasetRejected, Ref
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
@@ -10,7 +10,6 @@ from curette.schemas.priors import Priors
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.validate import ValidationSpec
 from curette.schemas.validation import (
-    ConceptDatasetRejected,
     ValidatedConceptDataset,
     ValidationReport,
 )

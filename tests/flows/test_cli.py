@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from curette.flows.cli import _options, _parser, main
+from curette.flows.cli import COMMANDS, Settings, _ray_alone, main
 from curette.schemas.machine import Machine
 
 PROJECT = Path(__file__).parents[2]
@@ -47,15 +48,15 @@ def test_a_wrong_study_exits_2_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "study.yaml"
-    file.write_text(DEMO.read_text().replace("per_class: 10", "per_class: 0"))
+    file.write_text(DEMO.read_text().replace("size: enough", "per_class: 0"))
     assert main(["run", str(file), "--store", str(tmp_path / "store")]) == 2
-    assert "select.per_class: Input should be greater than 0" in capsys.readouterr().err
+    assert "select.size.per_class: Input should be greater than 0" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
 
 
 def test_a_wrong_override_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", str(DEMO), "--set", "select.perclass=3"]) == 2
-    assert "did you mean `per_class`" in capsys.readouterr().err
+    assert main(["run", str(DEMO), "--set", "select.siz=3"]) == 2
+    assert "did you mean `size`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -68,11 +69,14 @@ def test_a_wrong_command_line_exits_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_json_is_one_object_and_a_killed_run_goes_on(tmp_path: Path) -> None:
+def test_json_is_one_object_and_a_killed_run_goes_on(
+    tmp_path: Path, prefect_home: Callable[[str], Path]
+) -> None:
     """Kill the first run once some stages are done; the next repeats none of them."""
     store = tmp_path / "store"
     arguments = (DEMO, "--store", store, "--set", *SMALL, "--json")
-    killed = _start(tmp_path / "home", *arguments)
+    home = prefect_home("home")
+    killed = _start(home, *arguments)
     for _ in range(1200):
         if (store / "screened").is_dir() or killed.poll() is not None:
             break
@@ -81,7 +85,7 @@ def test_json_is_one_object_and_a_killed_run_goes_on(tmp_path: Path) -> None:
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL, "the run ended before it could be killed"
 
-    again = _start(tmp_path / "home", *arguments)
+    again = _start(home, *arguments)
     out, error = again.communicate(timeout=280)
     assert again.returncode == 0, error
     result = json.loads(out)
@@ -94,9 +98,11 @@ def test_json_is_one_object_and_a_killed_run_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_runs_on_one_store_both_end_well(tmp_path: Path) -> None:
+def test_two_runs_on_one_store_both_end_well(
+    tmp_path: Path, prefect_home: Callable[[str], Path]
+) -> None:
     arguments = (DEMO, "--store", tmp_path / "store", "--set", *SMALL, "--json")
-    runs = [_start(tmp_path / f"home{i}", *arguments) for i in range(2)]
+    runs = [_start(prefect_home(f"home{i}"), *arguments) for i in range(2)]
     results = []
     for run in runs:
         out, error = run.communicate(timeout=290)
@@ -117,10 +123,49 @@ def test_two_runs_on_one_store_both_end_well(tmp_path: Path) -> None:
     ],
 )
 def test_every_command_runs_stages_on_the_machine_that_it_is_told(command: list[str]) -> None:
-    usual = _options(_parser().parse_args(command))
+    usual = _settings(command).options()
     assert usual.machine == Machine()
     assert (usual.until, usual.refresh) == (None, ())
     said = ["--device=cpu", "--batch-size=7", "--threads=3", "--workers=2", "--ray=head:6379"]
-    assert _options(_parser().parse_args([*command, *said])).machine == Machine(
+    assert _settings([*command, *said]).options().machine == Machine(
         device="cpu", batch_size=7, threads=3, workers=2, engine="ray", ray_address="head:6379"
     )
+
+
+def _settings(command: list[str]) -> Settings:
+    bound = COMMANDS.parse_args(command, exit_on_error=False, print_error=False)[1]
+    return next((v for v in bound.arguments.values() if isinstance(v, Settings)), Settings())
+
+
+@pytest.mark.parametrize("words", [["--ray"], ["--ray", "--threads", "2"]])
+def test_ray_without_an_address_is_started_here(words: list[str]) -> None:
+    options = _settings(_ray_alone(["run", "s.yaml", *words])).options()
+    assert (options.machine.engine, options.machine.ray_address) == ("ray", None)
+
+
+def test_several_words_may_follow_set_and_refresh_and_either_may_be_repeated() -> None:
+    command = ["run", "s.yaml", "--set", "a=-1", "b={c: [1]}", "--refresh", "embed", "screen"]
+    bound = COMMANDS.parse_args([*command, "--set", "d=2"], exit_on_error=False)[1]
+    assert bound.arguments["settings"].overrides == ("a=-1", "b={c: [1]}", "d=2")
+    assert bound.arguments["refresh"] == ("embed", "screen")
+
+
+def test_a_stage_that_is_not_there_is_answered_with_those_that_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", str(DEMO), "--until", "nowhere"])
+    assert "there is no stage nowhere; there are ingest, embed, propose" in capsys.readouterr().err
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    """Neither an orchestrator nor arrays: people ask for help more often than for a run."""
+    code = (
+        "import sys; from curette.flows.cli import main\n"
+        "try: code = main(sys.argv[1:])\n"
+        "finally: print([m for m in ('prefect', 'numpy', 'torch', 'pandas') if m in sys.modules])"
+    )
+    for words in (["--help"], ["run", "--help"], ["--version"]):
+        command = [sys.executable, "-c", code, *words]
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+        assert done.stdout.endswith("[]\n"), done.stdout + done.stderr

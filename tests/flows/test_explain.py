@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.flows.study import study
 from curette.flows.study_file import load_study
-from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import TestLabels
+from curette.schemas.probe import Probe
 from curette.schemas.settings.encoder import PrecomputedEncoder
 from curette.schemas.study import Study
 from curette.storage.images import ImageShelf
@@ -35,17 +37,14 @@ SMALL = (
 @pytest.mark.usefixtures("prefect_server")
 def test_an_image_is_explained_by_its_id_and_by_its_file(tmp_path: Path) -> None:
     chosen, options = load_study(DEMO, list(SMALL)), RunOptions(store=tmp_path / "store")
-    result = study(chosen, options.model_copy(update={"until": "probe"}))
+    result = study(chosen, options.model_copy(update={"before": "evaluate"}))
     store = ArtifactStore(tmp_path / "store")
-    [ref] = [r for s in result.stages if (r := Ref.parse(s.ref)).kind == ConceptDataset.kind]
-    images = store.load(ConceptDataset, ref).images
+    given = {name: Ref.parse(ref) for name, ref in result.given.items()}
+    images = store.load(ConceptDataset, given["published"]).images
     shutil.rmtree(store.root / TestLabels.kind)
 
-    def finished(study: Study, options: RunOptions) -> RunResult:
-        return result
-
-    def why(image: str | Path, study: Study = chosen) -> ExplainedImage:
-        return explain(study, options, str(image), finished)
+    def why(image: str | Path, study: Study = chosen, result: RunResult = result) -> ExplainedImage:
+        return explain(study, options, str(image), lambda study, options: result)
 
     for split, known in (("test", "its label is held out"), ("train", "labelled ")):
         row = images[images["split"] == split].iloc[0]
@@ -67,6 +66,13 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(tmp_path: Path) -> None
         np.testing.assert_array_equal(np.asarray(shown), np.asarray(same))
         told = "\n".join(line.plain for line in tell(by_id))
         assert f"{row['image_id']}: {one.decision.name}" in told
+
+    probe = store.load(Probe, given["probe"])
+    heads = [replace(h, weights=-h.weights, bias=-h.bias) for h in probe.heads]
+    edited = store.save(replace(probe, heads=tuple(heads)), Recipe(stage="edit", code=""))
+    later = result.model_copy(update={"given": result.given | {"probe": str(edited)}})
+    turned = why(str(row["image_id"]), result=later).explanation
+    assert turned.answers[-1].name == one.decision.name, "what comes after the probe counts"
 
     with Image.open(file) as picture:
         picture.putpixel((0, 0), (1, 2, 3))

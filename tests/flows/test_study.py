@@ -15,10 +15,9 @@ from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions, StageRecord, Watcher, stage_watcher
 from curette.flows.study import study
 from curette.flows.study_file import load_study
-from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.artifact import ConceptDatasetRejected, Ref, StudyError
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.images import ImageDataset, TestLabels
-from curette.schemas.validation import ConceptDatasetRejected
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactMissing, ArtifactStore
 from curette.tasks.stage import stage_names
@@ -145,21 +144,21 @@ def test_another_dataset_trains_nothing_again(done: tuple[Path, RunResult]) -> N
 
 
 def test_another_dataset_is_looked_at_on_its_own_account(done: tuple[Path, RunResult]) -> None:
-    """Adding one is a further look at the study's own test labels too: of other classes, maybe."""
+    """Adding one is one more reading of the study's own test labels: of other classes, maybe."""
     store, result = done
     seen = {s.external: Ref.parse(s.ref) for s in result.stages if s.name == "ingest"}
     shelf = ArtifactStore(store)
-    looks = {}
+    readings = {}
     for name, ref in seen.items():
         labels = shelf.load(ImageDataset, ref).test_labels
         digest = shelf.manifest(labels).files["test-labels.json"].sha256
-        looks[name] = TestLedger(store).looks(digest)
+        readings[name] = TestLedger(store).readings(digest)
     _run(store, "external=[]", "evaluate.seed=11")
-    assert looks["lamp"]
-    own = looks[""][0].labels
-    assert looks["lamp"][0].labels != own
-    assert len(TestLedger(store).looks(own)) == len(looks[""]) + 1
-    assert TestLedger(store).looks(looks["lamp"][0].labels) == looks["lamp"]
+    assert readings["lamp"]
+    own = readings[""][0].labels
+    assert readings["lamp"][0].labels != own
+    assert len(TestLedger(store).readings(own)) == len(readings[""]) + 1
+    assert TestLedger(store).readings(readings["lamp"][0].labels) == readings["lamp"]
 
 
 def test_the_reusable_holdout_leaves_other_datasets_alone(done: tuple[Path, RunResult]) -> None:
@@ -226,7 +225,7 @@ def test_a_change_reruns_exactly_what_depends_on_it(done: tuple[Path, RunResult]
     store, _ = done
     changed = _run(store, "evaluate.seed=1")
     assert _ran(changed) == ["evaluate", "report"]
-    changed = _run(store, "select.per_class=5")
+    changed = _run(store, "select.size=5")
     assert _ran(changed) == [s for s in ALL[ALL.index("select") :] if s not in EXTERNAL]
 
 

@@ -1,11 +1,11 @@
-"""No look at test labels is lost, doubled or passed over in silence."""
+"""No reading of test labels is lost, doubled or passed over in silence."""
 
 import threading
 from pathlib import Path
 
 import pytest
 
-from curette.schemas.evaluation import TestLook, tell_looks
+from curette.schemas.evaluation import TestReading, describe_readings
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactCorrupt, StoreError
 
@@ -13,8 +13,10 @@ LABELS, OTHERS = "a" * 64, "b" * 64
 IMAGES = [f"{i:064x}" for i in range(10)]
 
 
-def _look(study: str, labels: str = LABELS, at: str = "2026-01-05T09:00:00+00:00") -> TestLook:
-    return TestLook(labels=labels, study=study, at=at, asked="every metric of 4 heads")
+def _reading(
+    study: str, labels: str = LABELS, at: str = "2026-01-05T09:00:00+00:00"
+) -> TestReading:
+    return TestReading(labels=labels, study=study, at=at, asked="every metric of 4 heads")
 
 
 def _file(root: Path) -> Path:
@@ -23,34 +25,36 @@ def _file(root: Path) -> Path:
 
 def test_looks_are_kept_in_order_and_by_labels(tmp_path: Path) -> None:
     ledger = TestLedger(tmp_path)
-    assert ledger.looks(LABELS) == ()
-    for look in (_look("skin"), _look("moles", OTHERS), _look("again")):
-        ledger.record(look, IMAGES)
-    assert ledger.looks(LABELS) == (_look("skin"), _look("again"))
-    assert TestLedger(tmp_path).looks(OTHERS) == (_look("moles", OTHERS),)
+    assert ledger.readings(LABELS) == ()
+    for reading in (_reading("skin"), _reading("moles", OTHERS), _reading("again")):
+        ledger.record(reading, IMAGES)
+    assert ledger.readings(LABELS) == (_reading("skin"), _reading("again"))
+    assert TestLedger(tmp_path).readings(OTHERS) == (_reading("moles", OTHERS),)
 
 
 def test_a_question_asked_again_is_one_look_and_knows_what_stood_before_it_first(
     tmp_path: Path,
 ) -> None:
     ledger = TestLedger(tmp_path)
-    first, second = (_look(s).model_copy(update={"question": s}) for s in ("skin", "moles"))
+    first, second = (_reading(s).model_copy(update={"question": s}) for s in ("skin", "moles"))
     assert ledger.record(first, IMAGES) == ()
     assert ledger.record(second, IMAGES) == (first,)
     assert ledger.record(first, IMAGES) == ()
     assert ledger.record(second, IMAGES) == (first,)
-    assert ledger.looks(LABELS) == (first, second)
+    assert ledger.readings(LABELS) == (first, second)
 
 
 def test_of_studies_that_look_at_a_time_one_knows_of_the_other(tmp_path: Path) -> None:
     """Whoever looked up first and wrote then would let both believe that they are the first."""
-    told: list[tuple[TestLook, ...]] = []
+    told: list[tuple[TestReading, ...]] = []
     ready = threading.Barrier(2)
 
     def work(study: str) -> None:
         ready.wait()
         told.append(
-            TestLedger(tmp_path).record(_look(study).model_copy(update={"question": study}), IMAGES)
+            TestLedger(tmp_path).record(
+                _reading(study).model_copy(update={"question": study}), IMAGES
+            )
         )
 
     threads = [threading.Thread(target=work, args=(s,)) for s in ("skin", "moles")]
@@ -67,7 +71,7 @@ def test_a_look_at_another_split_with_some_of_the_images_is_told_with_their_shar
     """One image more or less is nearly the same test; other images are none."""
     ledger = TestLedger(tmp_path)
     skin, moles, later = (
-        _look(study, labels, at=f"2026-0{month}-05T09:00:00+00:00").model_copy(
+        _reading(study, labels, at=f"2026-0{month}-05T09:00:00+00:00").model_copy(
             update={"question": study}
         )
         for month, (study, labels) in enumerate(
@@ -79,7 +83,7 @@ def test_a_look_at_another_split_with_some_of_the_images_is_told_with_their_shar
     assert told == skin.model_copy(update={"shared": 0.9})
     assert ledger.record(later, ["f" * 64]) == ()
     assert ledger.record(skin, IMAGES[:9]) == ()  # what came after it, it was not fitted to
-    assert ledger.looks(LABELS) == (skin,)
+    assert ledger.readings(LABELS) == (skin,)
 
 
 def test_studies_of_different_splits_that_begin_together_know_of_each_other(
@@ -87,78 +91,78 @@ def test_studies_of_different_splits_that_begin_together_know_of_each_other(
 ) -> None:
     """Whoever set out first may record last; what is there by then counts."""
     ledger = TestLedger(tmp_path)
-    slow = _look("slow", at="2026-01-05T09:00:00+00:00").model_copy(update={"question": "slow"})
-    fast = _look("fast", OTHERS, at="2026-01-05T09:00:01+00:00")
+    slow = _reading("slow", at="2026-01-05T09:00:00+00:00").model_copy(update={"question": "slow"})
+    fast = _reading("fast", OTHERS, at="2026-01-05T09:00:01+00:00")
     ledger.record(fast, IMAGES)
     assert ledger.record(slow, IMAGES[:5]) == (fast,)
 
 
 def test_images_that_were_encoded_anew_are_found_by_either_content(tmp_path: Path) -> None:
     ledger = TestLedger(tmp_path)
-    first, again = (_look(s).model_copy(update={"question": s}) for s in ("first", "again"))
+    first, again = (_reading(s).model_copy(update={"question": s}) for s in ("first", "again"))
     ledger.record(first, IMAGES[:2])
     ledger.record(again, ["e" * 64, "f" * 64])
     for content in (IMAGES[0], "f" * 64):
-        other = _look("moles", OTHERS, at="2026-02-05T09:00:00+00:00")
+        other = _reading("moles", OTHERS, at="2026-02-05T09:00:00+00:00")
         assert len(ledger.record(other, [content])) >= 2
 
 
 def test_a_torn_last_line_is_no_look_and_spoils_none(tmp_path: Path) -> None:
-    """Its writer died before it read the labels; the next look begins a line of its own."""
+    """Its writer died before it read the labels; the next reading begins a line of its own."""
     ledger = TestLedger(tmp_path)
-    ledger.record(_look("skin"), IMAGES)
+    ledger.record(_reading("skin"), IMAGES)
     with _file(tmp_path).open("a") as file:
         file.write('\n{"labels":"aaaa","study":"mo')
-    assert ledger.looks(LABELS) == (_look("skin"),)
-    ledger.record(_look("again"), IMAGES)
-    assert ledger.looks(LABELS) == (_look("skin"), _look("again"))
+    assert ledger.readings(LABELS) == (_reading("skin"),)
+    ledger.record(_reading("again"), IMAGES)
+    assert ledger.readings(LABELS) == (_reading("skin"), _reading("again"))
 
 
 def test_a_line_that_was_changed_is_not_passed_over(tmp_path: Path) -> None:
     ledger = TestLedger(tmp_path)
-    ledger.record(_look("skin"), IMAGES)
+    ledger.record(_reading("skin"), IMAGES)
     _file(tmp_path).write_text('{"study":"skin"}\n')
-    with pytest.raises(ArtifactCorrupt, match=r"tells of no look.*Put the file back"):
-        ledger.looks(LABELS)
+    with pytest.raises(ArtifactCorrupt, match=r"tells of no reading.*Put the file back"):
+        ledger.readings(LABELS)
 
 
 def test_looks_at_a_time_lose_none(tmp_path: Path) -> None:
     def work(number: int) -> None:
         for i in range(20):
-            TestLedger(tmp_path).record(_look(f"study-{number}-{i}"), IMAGES)
+            TestLedger(tmp_path).record(_reading(f"study-{number}-{i}"), IMAGES)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    studies = {look.study for look in TestLedger(tmp_path).looks(LABELS)}
+    studies = {reading.study for reading in TestLedger(tmp_path).readings(LABELS)}
     assert studies == {f"study-{n}-{i}" for n in range(4) for i in range(20)}
 
 
 def test_a_name_that_is_no_digest_reaches_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no digest of test labels"):
-        TestLedger(tmp_path).looks("../../secret")
+        TestLedger(tmp_path).readings("../../secret")
 
 
-def test_without_a_place_to_write_there_is_no_look(tmp_path: Path) -> None:
+def test_without_a_place_to_write_there_is_no_reading(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file stands in the way")
     with pytest.raises(StoreError, match="a part of the path is a file"):
-        TestLedger(tmp_path / "store").record(_look("skin"), IMAGES)
+        TestLedger(tmp_path / "store").record(_reading("skin"), IMAGES)
 
 
 def test_readers_are_told_from_the_second_look_on() -> None:
-    assert tell_looks(()) is None
-    once = tell_looks((_look("skin"),))
+    assert describe_readings(()) is None
+    once = describe_readings((_reading("skin"),))
     assert once is not None
     assert once.startswith(
         "These test labels have been read 1 time before, first on 2026-01-05, by skin."
     )
-    later = _look("moles", at="2026-02-05T09:00:00+00:00")
-    twice = tell_looks((_look("skin"), later, later))
+    later = _reading("moles", at="2026-02-05T09:00:00+00:00")
+    twice = describe_readings((_reading("skin"), later, later))
     assert twice is not None
     assert "3 times before, first on 2026-01-05, by moles, skin." in twice
-    partly = tell_looks((_look("skin"), later.model_copy(update={"shared": 0.98})))
+    partly = describe_readings((_reading("skin"), later.model_copy(update={"shared": 0.98})))
     assert partly is not None
     assert "1 time before, first on 2026-01-05, by skin. As part of other test splits " in partly
     assert "98 % of these images have been read 1 time before, first on 2026-02-05" in partly

@@ -9,7 +9,7 @@ that are too wide. The bounds are percentiles.
 All heads and sizes see the same resamples, and draws of one seed are nested over sizes, so that
 leads are paired. What concepts bring is the lead over the same head without them or with wrong
 ones; a lead over the tuned linear probe has also what averaging brings. The best probe is picked
-where it is compared, in every resample anew, which leans towards it.
+where it is compared, in every resample anew, which favours it.
 
 "All images" are one draw, in which seeds differ in what is dealt at random alone: the interval of
 every other head is that of the test groups. Draws come from one training split: where a draw nearly

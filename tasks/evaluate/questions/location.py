@@ -25,7 +25,7 @@ from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.evaluate.labelled_concepts import LabelledConcepts, concept_heads
 from curette.tasks.methods.statistics.concept_tests import reasons, weighted_mean
-from curette.tasks.methods.statistics.pointing import (
+from curette.tasks.methods.statistics.localisation import (
     hottest,
     lead_over_others,
     location_metric,

@@ -117,7 +117,9 @@ class _Sides:
     inside: Float64[np.ndarray, " image"]
     outside: Float64[np.ndarray, " image"]
     left_out: tuple[str, ...]
-    thinner_groups: dict[str, int]  # of the measured classes, where the thinner side mostly looks
+    smaller_side: dict[
+        str, int
+    ]  # independent groups of the measured classes, on the side that has fewer
 
     def describe(self, plan: ShiftPlan) -> tuple[ShiftPart, ShiftPart]:
         """Return what the two sides have."""
@@ -198,7 +200,7 @@ def _tabulate(
         plan=plan,
         parts=parts,
         left_out=sides.left_out,
-        thinner_groups=sides.thinner_groups,
+        smaller_side=sides.smaller_side,
         values=tuple(_values(heads, sides, cells, bootstrap, spec.confidence)),
         worst_groups=tuple(_worst_groups(heads, sides, cells, plan, tested.images.class_keys)),
         confounders=_confounders(exam.published, plan, probe, seen),
@@ -253,7 +255,7 @@ def _part(
         inside=inside,
         outside=outside,
         left_out=tuple(images.class_keys[k] for k in np.flatnonzero(~enough)),
-        thinner_groups={images.class_keys[k]: groups[k] for k in np.flatnonzero(enough)},
+        smaller_side={images.class_keys[k]: groups[k] for k in np.flatnonzero(enough)},
     )
 
 

@@ -1,5 +1,7 @@
 """Which rows to keep of those that are nearly the same, and which one stands in for another."""
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
@@ -14,13 +16,14 @@ def nearest_kept(
     vectors: Float[np.ndarray, "item dim"],
     order: Int[np.ndarray, " item"],
     cosine: float,
+    agree: Callable[[int, int], bool] | None = None,
 ) -> tuple[Int[np.ndarray, " item"], Float[np.ndarray, " item"]]:
     """Go through the items in order and keep those that are not too like a kept one.
 
     An item is dropped if its cosine with an item kept before it is at least `cosine`; its
     stand-in is the kept item with the largest, the first of equals. So no two kept items are that
     alike, every dropped one is that like its stand-in, and a second pass over the kept ones, in
-    any order, drops nothing.
+    any order, drops nothing. With `agree`, all this holds of the pairs that it agrees to.
 
     Connected components of the pairs found (union-find) promise only the first of the two: they
     chain, so that "red", "reddish", "pinkish" and "pale" fall together although the ends do not
@@ -35,6 +38,8 @@ def nearest_kept(
         vectors: of any length but zero.
         order: a permutation of the items; earlier items are preferred.
         cosine: items at least this alike are duplicates, in (0, 1].
+        agree: whether a kept item may stand in for another that is that alike; symmetric. Where
+            few pairs agree, many kept items may be near one another: give it small pools.
 
     Returns:
         For every item its stand-in (itself where it is kept) and their cosine.
@@ -58,6 +63,8 @@ def nearest_kept(
             rivals = np.append(among_kept, [block[r] for r in rows if alike[row, r]]).astype(
                 np.int64
             )
+            if agree is not None:
+                rivals = np.array([r for r in rivals if agree(int(r), int(item))], dtype=np.int64)
             cosines = np.round((_unit(vectors[rivals]) * exact[row]).sum(axis=1), _DECIMALS)
             if np.any(cosines >= cosine):
                 stand_in[item] = rivals[np.argmax(cosines)]

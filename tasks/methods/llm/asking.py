@@ -19,6 +19,7 @@ from curette.tasks.methods.llm.batch import Batches, ask_in_batches
 from curette.tasks.methods.llm.budget import Budget, cost_usd
 from curette.tasks.methods.llm.client import Secrecy, connect
 from curette.tasks.methods.llm.live import ask_live
+from curette.tasks.methods.llm.manners import manners_of
 from curette.tasks.methods.llm.patience import PATIENCE, Patience
 from curette.tasks.methods.llm.reading import AnswerForm, Unusable, read_answer, response_format
 
@@ -140,7 +141,8 @@ def ask(
 
     async def ask_missing() -> None:
         budget = Budget.after(spent + _usage(found, llm), llm)
-        async with connect(llm, budget, patience, secrecy) as client:
+        manners = manners_of(answers, llm.server, llm.model)
+        async with connect(llm, budget, patience, manners, secrecy) as client:
             if llm.delivery == "batch":
                 await ask_in_batches(missing, places.keys(), client, answers, keep)
             else:

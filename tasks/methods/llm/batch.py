@@ -4,7 +4,7 @@ A batch is a file of questions (`custom_id`: the request's sha256), worked on by
 up to two files of answers, in any order. What is submitted is written down before and after the
 server is told to begin, so that a run that starts again waits for the same batch. Lines that
 failed, expired, are missing, or hold no usable answer go into a batch of their own, until each
-was asked `ATTEMPTS` times.
+was asked as often as a single one is.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ from curette.tasks.methods.llm.batch_files import (
 from curette.tasks.methods.llm.budget import KEPT
 from curette.tasks.methods.llm.client import Call, Client, Refused
 from curette.tasks.methods.llm.completion import (
-    ATTEMPTS,
     LADDER,
     in_format,
+    is_last,
     paid,
     repair,
     response_of,
@@ -92,6 +92,7 @@ async def ask_in_batches(
         raise errors.exceptions[0] from None  # the others are under way still, and written down
 
 
+_MOST_BYTES: Final = 2**30  # of a file of answers: 50,000 of 20 kB
 _ENDED: Final = ("completed", "expired", "failed", "cancelled")
 
 
@@ -266,6 +267,7 @@ class _Desk:
             read=str,
             expected="a file",
             requests=0,
+            most_bytes=_MOST_BYTES,
         )
         return (await self.client.send(call)).answer.split("\n")
 
@@ -291,7 +293,7 @@ class _Desk:
         for sha256 in mine:
             request, form = self.asked[sha256]
             response = self._response(batch, sha256, lines.get(sha256))
-            if response.attempts >= ATTEMPTS or _problem(response, form) is None:
+            if is_last(response, request.body) or _problem(response, form) is None:
                 await self.keep(request, response)
             else:
                 again[sha256] = response

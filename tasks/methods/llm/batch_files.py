@@ -4,9 +4,10 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from curette.tasks.methods.llm.completion import ABOUT_THE_FORMAT, Completion
+from curette.tasks.methods.llm.faults import Fault
 
 LARGEST_BATCH: Final = 50_000
 """Questions; OpenAI takes no more in one batch."""
@@ -96,8 +97,8 @@ class Line(BaseModel):
         if self.response is None or self.response.status_code != 200:
             return None
         try:
-            return Completion.model_validate(self.response.body)
-        except ValidationError:
+            return Completion.of(self.response.body)
+        except (Fault, ValueError):
             return None
 
     @property

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.llm import Usage
@@ -12,6 +12,15 @@ from curette.schemas.settings.llm import LlmPrices, LlmSpec
 from curette.tasks.methods.llm.tokens import count_tokens, most_tokens
 
 KEPT = "Answers that came are kept: run the study again to ask only the rest."
+
+
+LIMIT_NAMES: Final = ("max_tokens", "max_completion_tokens")
+"""What servers call the limit of an answer's tokens; the newest models know the second alone."""
+
+
+def token_limit(body: dict[str, Any]) -> int | None:
+    """Return the limit of tokens that a request's body sets; None where it sets none."""
+    return next((body[name] for name in LIMIT_NAMES if name in body), None)
 
 
 def cost_usd(
@@ -67,7 +76,7 @@ class Budget:
         """Return the most that a request can cost; 0 where the cost is not limited."""
         if self.llm.max_cost_usd is None or self.llm.prices is None:
             return 0.0
-        answer = (self.llm.max_tokens or 0) if "messages" in body else 0
+        answer = (token_limit(body) or 0) if "messages" in body else 0
         return cost_usd(most_prompt_tokens(body), answer, self.llm.prices, delivery)
 
     async def reserve(self, requests: int, worst_usd: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float
 from pydantic import BaseModel, Field
+from pydantic_core import from_json
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.llm import Usage
@@ -16,9 +17,12 @@ from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.methods.llm.asking import Answers
 from curette.tasks.methods.llm.budget import KEPT, Budget, cost_usd, prompt_tokens
 from curette.tasks.methods.llm.client import Call, Client, connect
+from curette.tasks.methods.llm.faults import fault_in
+from curette.tasks.methods.llm.manners import manners_of
 from curette.tasks.methods.llm.patience import PATIENCE, Patience
 
 TEXTS_A_REQUEST: Final = 128
+_MOST_BYTES: Final = 64 * 2**20
 
 
 def embed_texts_remotely(
@@ -86,15 +90,15 @@ class _Embedding(BaseModel):
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int = Field(default=0, ge=0)
+    prompt_tokens: int | None = Field(default=None, ge=0)
 
 
 class _Embeddings(BaseModel):
     """The parts of an answer with embeddings that we use."""
 
-    model: str = ""
+    model: str | None = None
     data: tuple[_Embedding, ...]
-    usage: _Usage = _Usage()
+    usage: _Usage | None = None
 
 
 def _request_of(text: str, model: str, llm: LlmSpec) -> LlmRequest:
@@ -117,7 +121,8 @@ async def _embed(
     model = requests[texts[0]].body["model"]
     stored = embedding_usage(requests, model, llm, answers)
     free = asyncio.Semaphore(llm.concurrency)
-    async with connect(llm, Budget.after(spent + stored, llm), patience) as client:
+    manners = manners_of(answers, llm.server, model)
+    async with connect(llm, Budget.after(spent + stored, llm), patience, manners) as client:
 
         async def embed_share(share: Sequence[str]) -> None:
             async with free:
@@ -143,8 +148,9 @@ async def _ask_once(texts: Sequence[str], model: str, client: Client) -> list[Ll
     reply = await client.send(
         Call(
             post=lambda openai: openai.embeddings.with_raw_response.create(**body),
-            read=_Embeddings.model_validate_json,
+            read=_read,
             expected="embeddings",
+            most_bytes=_MOST_BYTES,
             worst_usd=client.budget.worst_usd(body),
             cost_usd=lambda said: cost_usd(_tokens(said, body), 0, prices) if prices else 0.0,
         )
@@ -164,7 +170,7 @@ async def _ask_once(texts: Sequence[str], model: str, client: Client) -> list[Ll
     return [
         LlmResponse(
             text=json.dumps(vectors[place]),
-            model=reply.answer.model,
+            model=reply.answer.model or model,
             format="text",
             requests=requests,
             prompt_tokens=tokens,
@@ -173,8 +179,23 @@ async def _ask_once(texts: Sequence[str], model: str, client: Client) -> list[Ll
     ]
 
 
+def _read(said: str) -> _Embeddings:
+    """Return the embeddings that a text holds.
+
+    Raises:
+        Fault: it holds an error.
+        ValueError: it holds something else.
+    """
+    try:
+        return _Embeddings.model_validate_json(said)
+    except ValueError:
+        if fault := fault_in(from_json(said)):
+            raise fault from None
+        raise
+
+
 def _tokens(said: _Embeddings, body: dict[str, Any]) -> int:
-    return said.usage.prompt_tokens or prompt_tokens(body)
+    return (said.usage and said.usage.prompt_tokens) or prompt_tokens(body)
 
 
 def _vector(response: LlmResponse) -> Float[np.ndarray, " dim"]:

@@ -1,6 +1,7 @@
 """Questions asked one by one, several at a time."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,18 +11,19 @@ from curette.schemas.responses import LlmRequest, LlmResponse
 from curette.tasks.methods.llm.client import Call, Client, Refused
 from curette.tasks.methods.llm.completion import (
     ABOUT_THE_FORMAT,
-    ATTEMPTS,
     LADDER,
     Completion,
-    in_format,
+    is_last,
     paid,
     repair,
     response_of,
 )
+from curette.tasks.methods.llm.manners import Manners
 from curette.tasks.methods.llm.reading import AnswerForm, Unusable, read_answer
 
 _ABOUT_THE_QUESTION = frozenset({400, 413, 422})
 """What a server that has answered others says of one question: too long, or filtered."""
+_TEMPERATURE = re.compile(r"\btemperature\b")
 
 Asked = tuple[LlmRequest, AnswerForm[Any]]
 Keep = Callable[[LlmRequest, LlmResponse], Awaitable[None]]
@@ -36,7 +38,7 @@ async def ask_live(asked: Sequence[Asked], client: Client, keep: Keep) -> None:
     Raises:
         StudyError: the first error of the server, or the budget is spent.
     """
-    server = _Server(client)
+    server = _Server(client, client.manners)
     free = asyncio.Semaphore(client.llm.concurrency)
 
     async def ask_one(request: LlmRequest, form: AnswerForm[Any]) -> None:
@@ -56,30 +58,58 @@ async def ask_live(asked: Sequence[Asked], client: Client, keep: Keep) -> None:
 
 @dataclass
 class _Server:
-    """One server in one run, and how far down the ladder of formats it has made us go."""
+    """One server in one run, and what it has shown of its ways."""
 
     client: Client
-    rung: int = 0
+    manners: Manners
 
     async def answer(self, request: LlmRequest, form: AnswerForm[Any]) -> LlmResponse:
-        """Ask until an answer is usable, `ATTEMPTS` times at most; return the last."""
+        """Ask until an answer is usable or asking again is no use; return the last.
+
+        Raises:
+            StudyError: the server fails, or uses up the limit of tokens before the first answer.
+        """
         response: LlmResponse | None = None
-        body = request.body
+        body = self.manners.first_body(request.body)
+        starved = False
         while True:
             try:
                 response = await self._ask_once(body, response)
             except Refused as error:
-                if not self.client.proven or error.status not in _ABOUT_THE_QUESTION:
+                if not self.manners.proven or error.status not in _ABOUT_THE_QUESTION:
                     raise
                 return self._refused(request, error, response)
             try:
                 read_answer(response, form)
             except Unusable as problem:
-                if response.attempts >= ATTEMPTS:
+                if is_last(response, request.body):
+                    self._check_thoughts(response)
                     return response
+                starved = response.finish_reason == "length" and not response.text.strip()
                 body = repair(request.body, response, str(problem), form)
             else:
+                self.manners.answered = True
+                self.manners.thinks |= starved
                 return response
+
+    def _check_thoughts(self, response: LlmResponse) -> None:
+        """End the run where all that came of the first question are thoughts without an end.
+
+        Every other question would be paid for in the same way.
+
+        Raises:
+            StudyError: names the limit.
+        """
+        if self.manners.answered or response.finish_reason != "length" or response.text.strip():
+            return
+        thoughts = response.thought_tokens
+        told = f", and says that {thoughts:,} tokens were thoughts" if thoughts else ""
+        llm = self.client.llm
+        raise StudyError(
+            f"{llm.model} at {llm.server} has used up its limit of tokens before it answered: "
+            f"llm.max_tokens is {llm.max_tokens:,}, and with {response.token_limit:,} nothing came "
+            f"either{told}. Raise llm.max_tokens, have it think less, or take another model."
+        )
 
     def _refused(
         self, request: LlmRequest, error: Refused, earlier: LlmResponse | None
@@ -88,7 +118,7 @@ class _Server:
         return LlmResponse(
             text="",
             model=request.body["model"],
-            format=LADDER[self.rung],
+            format="text",
             error=f"the server does not take this question: {error}",
             attempts=1 + (earlier.attempts if earlier else 0),
             requests=error.requests + (earlier.requests if earlier else 0),
@@ -100,28 +130,34 @@ class _Server:
         """Return one answer, in the first response format that the server takes."""
         refused = 0
         while True:
-            form = LADDER[self.rung]
-            sent = in_format(body, form)
+            rung = self.manners.rung
+            sent = self.manners.body(body)
             # Only before anything worked: later the same status speaks of one request, not of
             # the server's abilities.
-            may_step_down = not self.client.proven and self.rung + 1 < len(LADDER)
+            may_step_down = not self.manners.proven and rung + 1 < len(LADDER)
             about_format = ABOUT_THE_FORMAT if may_step_down else frozenset()
             try:
                 reply = await self.client.send(self._call(sent, about_format))
             except Refused as error:
-                if error.status not in about_format:
-                    raise
                 refused += error.requests
-                self.rung += 1
+                named = error.status in _ABOUT_THE_QUESTION
+                if named and self.manners.swap_limit(sent, error.said):
+                    continue
+                if error.status not in about_format or _TEMPERATURE.search(error.said):
+                    raise
+                self.manners.rung = rung + 1
             else:
                 requests = refused + reply.requests
-                return response_of(reply.answer, sent, form, "live", earlier, requests)
+                return response_of(reply.answer, sent, LADDER[rung], "live", earlier, requests)
 
     def _call(self, sent: dict[str, Any], doubtful: frozenset[int]) -> Call[Completion]:
         llm = self.client.llm
         return Call(
-            post=lambda openai: openai.chat.completions.with_raw_response.create(**sent),
-            read=Completion.model_validate_json,
+            post=lambda openai: openai.chat.completions.with_raw_response.create(
+                **sent,
+                stream=False,  # some servers stream unless they are told not to
+            ),
+            read=Completion.read_from,
             expected="chat completions",
             worst_usd=self.client.budget.worst_usd(sent),
             cost_usd=lambda completion: paid(completion, sent, llm.prices, "live"),

@@ -50,7 +50,7 @@ def asked_wait_s(headers: Mapping[str, str]) -> float | None:
     """
     if (wait := _number(headers.get("retry-after-ms", ""))) is not None:
         return wait / 1000
-    asked = headers.get("retry-after", "")
+    asked = headers.get("retry-after", "")[:_LONGEST]
     if (wait := _number(asked)) is not None:
         return wait
     try:
@@ -80,12 +80,14 @@ def in_words(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
+_LONGEST: Final = 100
+"""Characters of a header that are looked at."""
 _UNITS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
 
 
 def _duration_s(text: str) -> float:
     """Return the seconds of `6m0s`, `1h2m3.5s`, `12ms` or a bare number; 0 of anything else."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|d|h|m|s|$)", text.strip())
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|d|h|m|s|$)", text[:_LONGEST].strip())
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 

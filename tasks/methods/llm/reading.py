@@ -87,7 +87,7 @@ def _said_in(response: LlmResponse) -> tuple[str, bool]:
     if response.refusal or response.finish_reason == "content_filter":
         raise Unusable("the model refused to answer")
     if response.finish_reason == "length":
-        raise Unusable("the answer was cut off at its limit of tokens")
+        raise Unusable(_cut_off(response))
     text, unclosed = without_thoughts(response.text)
     if text:
         return text, False
@@ -96,6 +96,14 @@ def _said_in(response: LlmResponse) -> tuple[str, bool]:
     if not response.thoughts.strip():
         raise Unusable("the answer is empty")
     return response.thoughts, True
+
+
+def _cut_off(response: LlmResponse) -> str:
+    said = "the answer was cut off at its limit of tokens"
+    if not response.token_limit:
+        return said
+    thoughts = f", {response.thought_tokens:,} of them thoughts" if response.thought_tokens else ""
+    return f"{said} (llm.max_tokens, here {response.token_limit:,}{thoughts})"
 
 
 def without_thoughts(text: str) -> tuple[str, bool]:

@@ -67,7 +67,7 @@ def mcnemar_exact(
 def differing_images(
     first: Float64[np.ndarray, "image class"], second: Float64[np.ndarray, "image class"]
 ) -> Int[np.ndarray, " differing"]:
-    """Return the images on which two heads decide differently, the most at odds first.
+    """Return the images on which two heads decide differently, the surest of both first.
 
     With a and b the two decisions and p, q the probabilities of the first and second head, images
     are ordered by (p_a - p_b) + (q_b - q_a), which is large where each is sure of its own.

@@ -14,7 +14,7 @@ from curette.schemas.few_shots import (
 from curette.schemas.heads import BEST_PROBE, REFERENCE, HeadKind, card_of
 from curette.tasks.report.charts import Axis, svg_of
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted, signed
+from curette.tasks.report.numbers import counted, plain, signed
 
 _OVERVIEW = 9  # heads on one chart; of more, those that their cards put first
 _WITHOUT = "Over the same without concepts, or with wrong ones"
@@ -131,10 +131,11 @@ def _meaning(curves: FewShotCurves) -> str:
     fewest = leads[0].shots
     best = max((x for x in leads if x.shots == fewest), key=lambda x: x.value)
     images = "all images" if fewest is None else counted(fewest, "image") + " a class"
-    lead = f"{signed(best.value)} [{signed(best.low)}, {signed(best.high)}]"
+    where = "ahead of" if best.value >= 0 else "behind"
     return (
-        f"With {images} the best head on concepts ({_name(best.head)}) is at {lead} of balanced "
-        f"accuracy from the {_name(REFERENCE)}."
+        f"With {images} the best head on concepts ({_name(best.head)}) is {where} the "
+        f"{_name(REFERENCE)} by {plain(abs(best.value))} of balanced accuracy (lead "
+        f"{signed(best.low)} to {signed(best.high)})."
     )
 
 

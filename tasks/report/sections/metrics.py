@@ -8,7 +8,7 @@ from curette.schemas.evaluation import (
     GuardedEvaluation,
     HeadMetricName,
     Metric,
-    tell_looks,
+    describe_readings,
 )
 from curette.schemas.heads import card_of
 from curette.schemas.probe import HeadFacts
@@ -68,8 +68,8 @@ def caveats(evaluation: Evaluation | GuardedEvaluation) -> list[str]:
         said = "The study does not say what the encoder was pretrained on."
     if stated or evaluation.pretraining_covers_test != "unknown":
         said = f"{said} {_COVERS[evaluation.pretraining_covers_test]}"
-    looks = tell_looks(evaluation.earlier_looks)
-    return [looks, said] if looks else [said]
+    readings = describe_readings(evaluation.earlier_readings)
+    return [readings, said] if readings else [said]
 
 
 def metric_table(

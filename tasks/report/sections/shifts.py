@@ -96,14 +96,18 @@ def _ends(result: ShiftResult) -> dict[str, dict[ShiftValueName, ShiftValue]]:
 def _sentence(ends: Mapping[str, Mapping[ShiftValueName, ShiftValue]], spec: PlannedShift) -> str:
     said = " and ".join(
         f"the {of['gap'].head} {_turn(of['gap'])} from {plain(of['in_domain'].value)} to "
-        f"{plain(of['out_of_domain'].value)}"
+        f"{plain(of['out_of_domain'].value)}{', which may be chance' * _may_be_chance(of['gap'])}"
         for of in ends.values()
     )
     return f"{_when(spec)}, {said} (balanced accuracy)."
 
 
 def _turn(gap: ShiftValue) -> str:
-    return "falls" if gap.low > 0 else "rises" if gap.high < 0 else "holds, moving"
+    return "falls" if gap.low > 0 else "rises" if gap.high < 0 else "goes"
+
+
+def _may_be_chance(gap: ShiftValue) -> bool:
+    return gap.low <= 0 <= gap.high
 
 
 def _when(spec: PlannedShift) -> str:
@@ -215,7 +219,7 @@ def _left_out(result: ShiftResult, names: dict[str, str]) -> str:
         f" Left out, and trained on as it is, since training lacks one of its values: {untaught}."
         * bool(untaught)
     )
-    thinner = ", ".join(f"{names[k]} {n:,}" for k, n in result.thinner_groups.items())
+    thinner = ", ".join(f"{names[k]} {n:,}" for k, n in result.smaller_side.items())
     return f"{without} Independent groups on the smaller side: {thinner}."
 
 
@@ -242,7 +246,7 @@ def _about_dataset(result: ShiftResult, shift: DatasetShift, names: dict[str, st
             else "."
         )
     )
-    return " ".join([*said, shift.looks]).strip() + _left_out(result, names)
+    return " ".join([*said, shift.readings]).strip() + _left_out(result, names)
 
 
 def _verdict(result: ShiftResult) -> str:
@@ -256,13 +260,12 @@ def _verdict(result: ShiftResult) -> str:
         }
         if {"in_domain", "out_of_domain", "gap"} <= set(of):
             gap = of["gap"]
-            turn = "falls" if gap.low > 0 else "rises" if gap.high < 0 else "goes"
-            doubt = "" if turn != "goes" else ", which may be chance"
+            doubt = ", which may be chance" * _may_be_chance(gap)
             told.append(
-                f"The {gap.head} {turn} from {of['in_domain'].value:.3f} in domain to "
+                f"The {gap.head} {_turn(gap)} from {of['in_domain'].value:.3f} in domain to "
                 f"{of['out_of_domain'].value:.3f} out of domain{doubt}."
             )
-    if (thinnest := min(result.thinner_groups.values())) < _FEW:
+    if (thinnest := min(result.smaller_side.values())) < _FEW:
         told.append(
             f"The class with the fewest images on one side has {thinnest} independent groups: "
             "intervals of so few are too narrow, so a difference that they barely show may be "

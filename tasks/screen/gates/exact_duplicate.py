@@ -1,17 +1,28 @@
-"""The gate of exact duplicates: of statements in the same words, one stays with all their links."""
+"""The gate of same words: of statements that say the same in the same words, one stays."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from curette.tasks.screen.duplicates import exact_twins, one_of_each
+from curette.tasks.screen.duplicates import Twin, one_of_each, preferred, twins_of
 from curette.tasks.screen.gate import Candidates, Circumstances, Gate, Outcome
+from curette.tasks.screen.wording import plain_form
 
 
 class ExactDuplicate(Gate, frozen=True):
     """The settings of the gate: it has none."""
 
+    merges: ClassVar[bool] = True
+
     kind: Literal["exact_duplicate"] = "exact_duplicate"
 
     def decide(self, left: Candidates, known: Circumstances) -> Outcome:
-        """Keep one of those that say the same in the same words."""
-        keys = [label.key for label in known.classes]
-        return one_of_each(self.kind, left, exact_twins(left), keys)
+        """Keep one of those that have the same plain form, with all their links."""
+        twins = twins_of([plain_form(c.text) for c in left], preferred(left))
+        return one_of_each(
+            self.kind,
+            left,
+            {
+                place: Twin(kept, "says the same as", {"same": "words"})
+                for place, kept in twins.items()
+            },
+            [label.key for label in known.classes],
+        )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from string import Template
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -64,8 +64,6 @@ Verdict = Literal["visible", "not_visible", "unjudged"]
 class Judge(Gate, frozen=True):
     """A language model that votes on what an image can show, and how it is checked itself."""
 
-    asks: ClassVar[bool] = True
-
     kind: Literal["judge"] = "judge"
     votes: int = Field(default=3, ge=1, le=15, description="a statement; odd, so that none tie")
     statements_per_request: int = Field(
@@ -83,6 +81,11 @@ class Judge(Gate, frozen=True):
         if self.votes % 2 == 0:
             raise ValueError("`votes` must be odd: an even number can tie")
         return self
+
+    @property
+    def asks(self) -> bool:
+        """Whether a language model is needed: always."""
+        return True
 
     def decide(self, left: Candidates, known: Circumstances) -> Outcome:
         """Drop what a judge who can be believed calls not visible.

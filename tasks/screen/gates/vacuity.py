@@ -42,7 +42,9 @@ class Vacuity(Gate, frozen=True):
 
     def decide(self, left: Candidates, known: Circumstances) -> Outcome:
         """Drop what could not be otherwise."""
-        return one_by_one(self.kind, left, lambda c: _finding(c, len(known.classes)))
+        own = {c.concept_id: c for c in known.proposed}
+        classes = len(known.classes)
+        return one_by_one(self.kind, left, lambda c: _finding(own.get(c.concept_id, c), classes))
 
 
 def hedge(text: str) -> str:
@@ -70,6 +72,8 @@ def both_ways(text: str) -> tuple[str, ...]:
 def says_it_of_every_class(candidate: Candidate, classes: int) -> bool:
     """Return whether every class of the study was said to have this.
 
+    The gate asks it of what was proposed in these words: links taken over from other statements
+    say that they mean the same to a rule or an encoder, not that anybody said so of every class.
     A list that was written for all classes at once (one origin, all classes) has not said it of
     each. So a statement needs as many origins as there are classes; and with two classes, one that
     both have may still be a matter of degree.

@@ -19,8 +19,10 @@ from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
-from curette.tasks.embed.embedding import Shelf, embed_images, embed_texts, image_keys
+from curette.tasks.embed.embedding import embed_images, image_keys
+from curette.tasks.embed_texts.embedding import embed_texts
 from curette.tasks.methods.encoder.encoder import ClipEncoder, load_encoder
+from curette.tasks.methods.encoder.recall import Shelf
 from tests.tasks.embed.studies import dataset_of
 
 
@@ -164,7 +166,7 @@ def test_finished_vectors_are_kept_when_a_later_image_fails(
 def test_shards_are_kept_while_the_encoder_works(
     dataset: ImageDataset, encoder: ClipEncoder, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curette.tasks.embed.embedding.SHARD", 30)
+    monkeypatch.setattr("curette.tasks.methods.encoder.recall.SHARD", 30)
     counting = CountingShelf(shelf)
     embed(dataset, encoder, counting, batch_size=20)
     assert counting.added == [40, 40]
@@ -176,16 +178,17 @@ import signal
 import sys
 from pathlib import Path
 
-import curette.tasks.embed.embedding as embedding
-from curette.schemas.embeddings import OpenClipEncoder
+import curette.tasks.methods.encoder.recall as recall
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.storage.images import ImageFiles, ImageShelf
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.vectors import VectorShelf
+from curette.tasks.embed.embedding import embed_images
 from curette.tasks.methods.encoder.encoder import load_encoder
 
 folder, model, batches = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-embedding.SHARD = 20
+recall.SHARD = 20
 told = []
 
 
@@ -199,7 +202,7 @@ def advance(count):
 dataset, machine = ImageDataset.read(folder), Machine(device="cpu", batch_size=5)
 encoder = load_encoder(OpenClipEncoder(model=model), machine)
 read = ImageFiles(Path(dataset.root), ImageShelf(folder)).read
-embedding.embed_images(dataset, read, encoder, VectorShelf(folder / "store"), machine, advance)
+embed_images(dataset, read, encoder, VectorShelf(folder / "store"), machine, advance)
 """
 
 
@@ -233,7 +236,7 @@ def test_a_broken_shard_is_reported_and_only_its_images_are_encoded_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("curette.tasks.embed.embedding.SHARD", 20)
+    monkeypatch.setattr("curette.tasks.methods.encoder.recall.SHARD", 20)
     first, _ = embed(dataset, encoder, shelf, batch_size=20)
     spoilt = min(shelf.root.rglob("*.npy"))
     spoilt.write_bytes(spoilt.read_bytes()[:-1] + b"?")

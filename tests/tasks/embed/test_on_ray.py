@@ -81,8 +81,8 @@ def dataset(pngs: list[bytes], tmp_path: Path) -> ImageDataset:
 def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
     dataset: ImageDataset, save_clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("on_ray", "embedding"):
-        monkeypatch.setattr(f"curette.tasks.embed.{module}.SHARD", SHARD)
+    for module in ("embed.on_ray", "methods.encoder.recall"):
+        monkeypatch.setattr(f"curette.tasks.{module}.SHARD", SHARD)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # two actors
     spec = OpenClipEncoder(model=save_clip())
     readers = tmp_path / "readers"

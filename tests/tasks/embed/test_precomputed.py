@@ -10,7 +10,7 @@ import pytest
 from curette.schemas.artifact import StudyError
 from curette.schemas.embeddings import Embeddings
 from curette.schemas.settings.encoder import PrecomputedEncoder
-from curette.tasks.embed.precomputed import look_up_images, look_up_texts
+from curette.tasks.methods.encoder.precomputed import look_up_images, look_up_texts
 from tests.tasks.embed.studies import dataset_of
 
 TEXTS = ("pink", "blue-white veil", "dark brown")

@@ -11,8 +11,9 @@ from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmb
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder, PrecomputedEncoder
 from curette.storage.store import ArtifactStore
-from curette.tasks.embed import TEXTS_STAGE
-from curette.tasks.embed.task import embed_images, embed_texts
+from curette.tasks.embed.task import embed_images
+from curette.tasks.embed_texts import STAGE as TEXTS_STAGE
+from curette.tasks.embed_texts.task import embed_texts
 from curette.tasks.stage import Workplace
 from tests.tasks.embed.studies import candidates_of, dataset_of
 
@@ -87,8 +88,7 @@ def test_the_key_changes_with_what_changes_a_vector_and_not_with_the_machine(
                 "images": Ref("image-embeddings", "1"),
                 "candidates": Ref("candidates", "2"),
                 "spec": OpenClipEncoder(**({"model": folder} | spec)),
-                "machine": machine or Machine(),
-                "at": Workplace(store),
+                "at": Workplace(store, machine or Machine()),
             }
         )
 

@@ -333,8 +333,8 @@ def test_a_look_is_recorded_before_the_labels_are_read_and_told_from_the_second_
         looked.append(
             store.load(Evaluation, evaluate_probe.fn(Workplace(store), named, heads, SPEC))
         )
-    assert looked[0].earlier_looks == ()
-    (first,) = looked[1].earlier_looks
+    assert looked[0].earlier_readings == ()
+    (first,) = looked[1].earlier_readings
     assert first.study == "by-hand"
     assert first.asked == "every metric of 4 heads"
 
@@ -342,7 +342,7 @@ def test_a_look_is_recorded_before_the_labels_are_read_and_told_from_the_second_
     another = SPEC.model_copy(update={"seed": 5})
     with pytest.raises(ArtifactCorrupt):
         evaluate_probe.fn(Workplace(store), named, heads, another)
-    assert len(TestLedger(tmp_path).looks(first.labels)) == 3
+    assert len(TestLedger(tmp_path).readings(first.labels)) == 3
 
 
 def test_whoever_learned_something_beats_the_majority(evaluation: Evaluation) -> None:
@@ -416,5 +416,5 @@ def test_every_question_is_a_field_of_the_evaluation() -> None:
     required = {name for name, field in Evaluation.model_fields.items() if field.is_required()}
     assert required <= set(QUESTIONS) | {
         *("class_keys", "images", "groups", "resamples", "confidence", "interval"),
-        *("earlier_looks", "pretraining", "pretraining_covers_test"),
+        *("earlier_readings", "pretraining", "pretraining_covers_test"),
     }

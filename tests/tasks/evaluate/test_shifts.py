@@ -15,7 +15,7 @@ from curette.schemas.images import TestLabels
 from curette.schemas.settings.draw import ConfoundedShift, DomainShift
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.shifts import ShiftHeads, ShiftResult, ShiftTables, UnusableShift
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
@@ -44,7 +44,7 @@ def heads(study: tuple[ConceptDataset, TestLabels]) -> ShiftHeads:
     from curette.tasks.draw.shifts import restrict_to_shifts
     from curette.tasks.probe.shifts import train_shift_heads
 
-    splits = restrict_to_shifts(study[0], SelectSpec(per_class=2), (_MALE, _RULER))
+    splits = restrict_to_shifts(study[0], SelectSpec(size=Size(per_class=2)), (_MALE, _RULER))
     return train_shift_heads(study[0], splits, ProbeSpec(epochs=30, heads=()))
 
 
@@ -196,7 +196,7 @@ def test_each_class_tells_on_how_few_groups_its_numbers_rest(
         )
         for k, key in enumerate(KEYS)
     }
-    assert tables.results[0].thinner_groups == groups
+    assert tables.results[0].smaller_side == groups
 
 
 def test_leads_are_differences_to_the_linear_probe(tables: ShiftTables) -> None:
@@ -282,7 +282,7 @@ def test_sides_are_named_by_the_whole_column_not_by_the_test(
         for column, value in (("site_id", 1), ("here", True))
     )
     spec = ProbeSpec(epochs=2, heads=(), random_draws=1)
-    splits = restrict_to_shifts(changed, SelectSpec(per_class=2), shifts)
+    splits = restrict_to_shifts(changed, SelectSpec(size=Size(per_class=2)), shifts)
     found = measure_shifts(changed, train_shift_heads(changed, splits, spec), images, _SPEC)
     assert found.unusable == ()
     inside = [result.parts[0].images for result in found.results]
@@ -352,7 +352,7 @@ def test_shifts_are_part_of_the_question_and_of_the_recipe(
         for shifts in (None, shifted, shifted)
     ]
     digest = store.manifest(labels).files["test-labels.json"].sha256
-    assert len({look.question for look in TestLedger(store.root).looks(digest)}) == 2
+    assert len({reading.question for reading in TestLedger(store.root).readings(digest)}) == 2
     assert store.manifest(asked[1]).recipe.inputs["shifts"] == str(shifted)
     without, whole = (store.load(Evaluation, ref) for ref in asked[:2])
     assert isinstance(without, Evaluation)

@@ -133,7 +133,6 @@ def test_the_stage_has_a_key_that_knows_its_spec(study: SmallStudy, tmp_path: Pa
         "concepts": concepts,
         "embeddings": embeddings,
         "spec": IndexSpec(),
-        "machine": Machine(),
         "at": Workplace(store),
     }
     assert STAGE.key(inputs) == STAGE.key(inputs | {"at": Workplace(store, Machine(threads=3))})

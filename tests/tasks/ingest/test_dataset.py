@@ -345,7 +345,8 @@ def test_metadata_keeps_its_types(read_table: ReadTable) -> None:
         "when": pd.date_range("2020-01-01", periods=8),
         "seen": [True, None] * 4,
     }
-    images = set_apart(read_table(columns)).images
+    kept = [name for name in columns if name != "label"]
+    images = set_apart(read_table(columns, metadata=kept)).images
     kinds = {c: str(images[c].dtype) for c in images.columns if c.startswith("meta.")}
     assert kinds == {
         "meta.age": "int16",
@@ -354,6 +355,58 @@ def test_metadata_keeps_its_types(read_table: ReadTable) -> None:
         "meta.when": "datetime64[us]",
         "meta.seen": "object",
     }
+
+
+def test_only_metadata_that_the_study_names_is_taken_in(read_table: ReadTable) -> None:
+    columns = {
+        "label": ["x", "y"] * 6,
+        "age": range(30, 42),
+        "patient_name": [f"Ada Example {i}" for i in range(12)],
+        "__url__": [f"/home/me/{i}.tar" for i in range(12)],
+    }
+    found = read_table(columns, metadata=["age"])
+    assert [c for c in map(str, found.images) if c.startswith("meta.")] == ["meta.age"]
+    assert found.notes[-1] == (
+        "Columns that the study does not name were left out: `patient_name`, `__url__`."
+    )
+    assert "Example" not in found.images.to_csv()
+    with pytest.raises(StudyError, match="has no column `agee`"):
+        read_table(columns, metadata=["agee"])
+
+
+def test_patients_that_the_study_does_not_name_are_noticed(read_table: ReadTable) -> None:
+    rows = {"label": ["x", "y"] * 30, "code": [f"P{i // 3}" for i in range(60)]}
+    told = "No subject column is given, but values of the column `code` look like ids of patients"
+    found = read_table(rows)
+    assert told in found.unnamed_subject
+    assert set_apart(found).unnamed_subject == found.unnamed_subject
+    assert found.unnamed_subject in found.notes
+    assert read_table(rows, subject_column="code").unnamed_subject == ""
+    assert read_table(rows, lesion_column="code").unnamed_subject == "", "no such part stands twice"
+    for harmless in ([30 + i % 20 for i in range(60)], [f"site {i % 4}" for i in range(60)]):
+        assert read_table({"label": rows["label"], "code": harmless}).unnamed_subject == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "noticed"),
+    [
+        ([f"{i // 3:08d}_{i % 3:03d}.png" for i in range(60)], "the beginnings of file names"),
+        ([f"patient{i // 3} view{i % 3}.png" for i in range(60)], "the beginnings of file names"),
+        ([f"P{i // 3}/{i}.png" for i in range(60)], "the folders of files"),
+        ([f"ISIC_{i:07d}.png" for i in range(60)], ""),
+        ([f"2019_{i:04d}.png" for i in range(60)], ""),
+    ],
+)
+def test_patients_in_file_names_are_noticed(
+    tmp_path: Path, read: Read, draw: Draw, names: list[str], noticed: str
+) -> None:
+    write_images(tmp_path / "in", names, draw)
+    rows = [f"{name},{'xy'[i // 3 % 2]}" for i, name in enumerate(names)]
+    (tmp_path / "in" / "t.csv").write_text("\n".join(["file,label", *rows]))
+    source = {"kind": "table", "path": tmp_path / "in" / "t.csv", "image_column": "file"}
+    found = read(source=source).unnamed_subject
+    assert noticed in found
+    assert bool(found) == bool(noticed)
 
 
 # --- test labels ----------------------------------------------------------------------------------
@@ -368,7 +421,8 @@ def held_out_study(read_table: ReadTable, keys: list[str]) -> LabelledImages:
         "subtype": [f"{key}{i % 2}" for i, key in enumerate(keys)],
         "clinic": ["north", "south", "south"] * 13 + ["north"],
     }
-    return read_table(columns, split_column="part")
+    kept = ["diagnosis", "subtype", "clinic"]
+    return read_table(columns, split_column="part", metadata=kept)
 
 
 def written(found: LabelledImages, folder: Path) -> dict[str, bytes]:
@@ -429,6 +483,7 @@ def test_one_hot_columns_and_labels_with_exceptions_are_empty_on_test_rows(
                 "age": [20 + 5 * (i % 11) for i in range(120)],
             },
             label_column="label",
+            metadata=["one_hot", "written", "sex", "age"],
         )
     )
     test_rows = dataset.images["split"] == "test"
@@ -476,6 +531,7 @@ def test_reports_are_apart_from_all_that_is_published(read_table: ReadTable) -> 
     found = read_table(
         {"label": ["x", "y"] * 5, "age": range(10), "text": [*said[:-2], None, "  "]},
         report_column="text",
+        metadata=["age"],
     )
     assert found.reports is not None
     assert found.reports.texts == {f"row-{i}": said[i] for i in range(8)}
@@ -499,7 +555,8 @@ def test_columns_that_repeat_reports_are_left_out_with_them(read_table: ReadTabl
         "site": ["a spot"] * 8,
         "age": range(8),
     }
-    found = read_table(columns, report_column="text")
+    kept = [name for name in columns if name not in ("label", "text")]
+    found = read_table(columns, report_column="text", metadata=kept)
     assert [c for c in map(str, found.images) if c.startswith("meta.")] == ["meta.site", "meta.age"]
     assert found.notes[-1] == (
         "Columns of free text, or that repeat reports, were left out: `impression`, `part`, `more`."
@@ -522,12 +579,15 @@ def test_reports_in_other_words_are_no_metadata_either(read_table: ReadTable) ->
         "site": ["upper part of the left forearm, near the elbow"] * 8,
         "code": [f"case {i}" for i in range(8)],
     }
-    found = read_table(columns, report_column="text")
+    named = [name for name in columns if name not in ("label", "text")]
+    found = read_table(columns, report_column="text", metadata=named)
     kept = [c for c in map(str, found.images) if c.startswith("meta.")]
     assert kept == ["meta.site", "meta.code"]
     assert found.notes[-1].endswith("`redacted`, `marked`, `translated`.")
     without = {key: values for key, values in columns.items() if key != "text"}
-    assert "meta.translated" in read_table(without).images, "where there are no reports it is data"
+    assert "meta.translated" in read_table(without, metadata=named).images, (
+        "where there are no reports it is data"
+    )
 
 
 def test_without_a_report_column_there_are_none(read_table: ReadTable) -> None:

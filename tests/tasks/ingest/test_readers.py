@@ -98,6 +98,7 @@ def test_a_folder_with_metadata(tmp_path: Path, read: Read, draw: Draw) -> None:
     found = read(
         source={"kind": "folder", "path": root},
         subject_column="patient",
+        metadata=["age"],
         max_rejected=ALL_MAY_FAIL,
     )
     assert found.images["image_id"].tolist() == [f"images/{i}" for i in range(8)]
@@ -116,7 +117,7 @@ def test_metadata_in_split_folders(tmp_path: Path, read: Read, draw: Draw) -> No
         write_images(root, [f"{part}/{i}.png" for i in range(4)], draw)
         rows = [{"file_name": f"{i}.png", "label": i % 2, "width": i} for i in range(4)]
         pd.DataFrame(rows).to_json(root / part / "metadata.jsonl", orient="records", lines=True)
-    found = read(source={"kind": "folder", "path": root})
+    found = read(source={"kind": "folder", "path": root}, metadata=["width"])
     assert found.images["split"].value_counts().to_dict() == dict.fromkeys(
         ("train", "validation", "test"), 4
     )
@@ -177,6 +178,7 @@ def test_a_csv_table_keeps_leading_zeros_and_types(tmp_path: Path, read: Read, d
         id_column="file",
         subject_column="patient",
         attributes=["seen"],
+        metadata=["age", "size", "<b>note</b>"],
     )
     images = found.images
     assert images["image_id"].tolist() == [f"00{i}" for i in range(9)]
@@ -208,7 +210,8 @@ def test_a_parquet_table_with_the_bytes_in_it(
     )
     table.to_parquet(tmp_path / "table.parquet")
     found = read(
-        source={"kind": "table", "path": tmp_path / "table.parquet", "image_column": "image"}
+        source={"kind": "table", "path": tmp_path / "table.parquet", "image_column": "image"},
+        metadata=["taken", "count", "list"],
     )
     assert found.root == ""
     images = set_apart(found)
@@ -226,7 +229,7 @@ def test_a_column_that_turns_to_text_late_is_text_throughout(
     rows = [f"{i % 6}.png,{'ab'[i % 2]},{i}" for i in range(11_000)]  # beyond a chunk of 10,000
     (root / "table.csv").write_text("\n".join(["file,label,note", *rows, "5.png,b,late"]))
     source = {"kind": "table", "path": root / "table.csv", "image_column": "file"}
-    found = read(source=source, limit=60, max_rejected=ALL_MAY_FAIL)
+    found = read(source=source, limit=60, max_rejected=ALL_MAY_FAIL, metadata=["note"])
     assert str(found.images["meta.note"].dtype) == "str"
 
 
@@ -268,9 +271,9 @@ def test_a_table_without_a_column_names_those_it_has(
         (b"", "cannot be read: No columns to parse"),
         (b"file,label\n", "cannot be read"),
         (b"file,label\n1,2\n1,2,3\n", "cannot be read: Error tokenizing data"),
-        (b"file,label\n\xe9,2\n", "cannot be read: .*utf-8"),
+        (b"file,label\n\xe9\xe8\xe7\xe6,2\n", "is not UTF-8, and not Western text"),
     ],
-    ids=["empty", "header only", "ragged", "latin-1"],
+    ids=["empty", "header only", "ragged", "cyrillic"],
 )
 def test_a_broken_table_is_explained(
     tmp_path: Path, read: Read, content: bytes, expected: str
@@ -340,7 +343,8 @@ def test_a_hub_folder_with_its_splits(
     tmp_path: Path, store_root: Path, read: Read, draw: Draw
 ) -> None:
     root = hub_folder(tmp_path / "hub", draw, train=20, test=4)
-    found = read(source={"kind": "hub", "path": root}, subject_column="patient")
+    source = {"kind": "hub", "path": root}
+    found = read(source=source, subject_column="patient", metadata=["age"])
     splits = dict(zip(found.images["image_id"], found.images["split"], strict=True))
     assert [splits[f"IMG_{i}"] for i in range(20, 24)] == ["test"] * 4
     assert {splits[f"IMG_{i}"] for i in range(20)} == {"train", "validation"}
@@ -409,6 +413,21 @@ def test_archives_named_in_a_hub_table_must_be_its_own(
         "other/y": "unreadable-file",
         "own.zip/gone": "unreadable-file",
     }
+
+
+def test_a_folder_may_have_brackets_in_its_name(tmp_path: Path, read: Read, draw: Draw) -> None:
+    root = hub_folder(tmp_path / "data [v2] *", draw, train=10)
+    assert len(read(source={"kind": "hub", "path": root}).images) == 10
+
+
+@pytest.mark.parametrize("splits", [True, False])
+def test_what_datasets_saved_to_disk(tmp_path: Path, read: Read, draw: Draw, splits: bool) -> None:
+    root = hub_folder(tmp_path / "hub", draw, train=12, test=4)
+    loaded = datasets.load_dataset(str(root), cache_dir=str(tmp_path / "cache"))
+    (loaded if splits else loaded["train"]).save_to_disk(str(tmp_path / "saved"))
+    found = read(source={"kind": "hub", "path": tmp_path / "saved"})
+    assert len(found.images) == (16 if splits else 12)
+    assert labels(found)["IMG_3"] == "melanoma"
 
 
 def test_a_column_that_holds_no_images_is_named(tmp_path: Path, read: Read, draw: Draw) -> None:
@@ -512,6 +531,52 @@ def test_an_archive_of_another_layout_is_explained(
         read(source={"kind": "npz", "path": tmp_path / "mnist.npz"})
 
 
+@pytest.mark.parametrize(
+    ("labels", "names", "expected"),
+    [
+        (
+            np.arange(12) % 3 + 1,
+            "xyz",
+            "run from 1 to 3, but 3 class_names stand for 0 to 2.*Su",
+        ),
+        (np.arange(12) % 3, "xy", "run from 0 to 2, but 2 class_names stand for 0 to 1.*Correct"),
+        (np.arange(12) % 3 - 1, "xyz", "run from -1 to 1"),
+        (np.arange(12) % 3, "120", "class_names of .* are numbers that are not their places"),
+        (np.eye(3, dtype=int)[np.arange(12) % 3] * 2, "xyz", "several classes at once"),
+        (np.arange(12) % 3 + 0.5, "xyz", "one whole number an image is needed"),
+    ],
+)
+def test_labels_that_do_not_fit_their_names_are_refused(
+    tmp_path: Path, read: Read, labels: np.ndarray, names: str, expected: str
+) -> None:
+    arrays = archive(tmp_path / "mnist.npz") | {"train_labels": labels}
+    np.savez(tmp_path / "mnist.npz", **arrays)  # type: ignore[arg-type]
+    source = {"kind": "npz", "path": tmp_path / "mnist.npz", "class_names": tuple(names)}
+    with pytest.raises(StudyError, match=expected):
+        read(source=source)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda numbers: np.eye(3, dtype=np.uint8)[numbers],
+        lambda numbers: np.eye(3)[numbers].astype(bool),
+        lambda numbers: numbers.astype(float),
+        lambda numbers: np.array(list("xyz"))[numbers],
+        lambda numbers: np.array([b"x", b"y", b"z"])[numbers].reshape(-1, 1),
+    ],
+    ids=["one-hot", "one-hot of truths", "floats", "names", "names in bytes"],
+)
+def test_labels_in_other_forms_say_the_same(tmp_path: Path, read: Read, write: Any) -> None:
+    arrays = archive(tmp_path / "mnist.npz")
+    for part in ("train", "val", "test"):
+        arrays[f"{part}_labels"] = write(arrays[f"{part}_labels"][:, 0])
+    np.savez(tmp_path / "mnist.npz", **arrays)  # type: ignore[arg-type]
+    source = {"kind": "npz", "path": tmp_path / "mnist.npz", "class_names": tuple("xyz")}
+    found = labels(read(source=source))
+    assert found == {i: "xyz"[int(i.split("-")[1]) % 3] for i in found}
+
+
 # --- vectors --------------------------------------------------------------------------------------
 
 
@@ -530,9 +595,20 @@ def vectors(path: Path, count: int = 12) -> dict[str, np.ndarray]:
     return arrays
 
 
+@pytest.mark.parametrize("kind", ["S", "U"])
+def test_ids_and_names_may_be_bytes(tmp_path: Path, read: Read, kind: str) -> None:
+    arrays = vectors(tmp_path / "v.npz")
+    arrays |= {key: arrays[key].astype(kind) for key in ("image_ids", "class_names")}
+    np.savez(tmp_path / "v.npz", **arrays)  # type: ignore[arg-type]
+    found = read(source={"kind": "vectors", "path": tmp_path / "v.npz"})
+    assert found.images["image_id"][0] == "IMD000"
+    assert [c.key for c in found.classes] == ["nevus", "melanoma"]
+
+
 def test_vectors_alone(tmp_path: Path, read: Read) -> None:
     vectors(tmp_path / "v.npz")
-    found = read(source={"kind": "vectors", "path": tmp_path / "v.npz"}, subject_column="patient")
+    source = {"kind": "vectors", "path": tmp_path / "v.npz"}
+    found = read(source=source, subject_column="patient", metadata=["depth_mm"])
     images = found.images
     assert (images["location"] == "").all()
     assert images["sha256"].is_unique
@@ -547,7 +623,7 @@ def test_a_vector_without_its_image_stays(tmp_path: Path, read: Read, draw: Draw
     vectors(tmp_path / "v.npz")
     folder = write_images(tmp_path / "images", [f"IMD{i:03d}.jpg" for i in range(11)], draw)
     source = {"kind": "vectors", "path": tmp_path / "v.npz", "image_folder": folder}
-    found = read(source=source)
+    found = read(source=source, metadata=["depth_mm", "patient"])
     assert found.images["location"].tolist() == [f"IMD{i:03d}.jpg" for i in range(11)] + [""]
     assert found.notes == ("1 of 12 images have no file: their vectors are used as they are.",)
     with pytest.raises(StudyError, match=r"holds no image of .*Correct `image_folder` or"):

@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 
 from curette.tasks.ingest.listing import Content, ImageBytes, Refusal, VectorOnly
 from curette.tasks.ingest.listing import ImageFile as File
-from curette.tasks.ingest.verify import Verified, find_fault, verify_image, verify_images
+from curette.tasks.ingest.verify import Look, Verified, look_at, verify_image, verify_images
 from tests.tasks.ingest.conftest import Draw
 
 MAX_PIXELS = 100_000_000
@@ -67,8 +67,8 @@ def test_a_good_file_stays_where_it_is(root: Path, draw: Draw) -> None:
 def test_formats_beyond_the_list_are_not_even_tried() -> None:
     buffer = BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, format="PCX")  # which Pillow itself can read
-    fault = find_fault(BytesIO(buffer.getvalue()), MAX_PIXELS)
-    assert fault is not None
+    fault = look_at(BytesIO(buffer.getvalue()), MAX_PIXELS)
+    assert isinstance(fault, Refusal)
     assert fault.reason == "broken-image"
 
 
@@ -76,7 +76,7 @@ def test_formats_beyond_the_list_are_not_even_tried() -> None:
 def test_every_pixel_format_is_read(kind: str) -> None:
     buffer = BytesIO()
     Image.new("RGB", (8, 8), (200, 30, 30)).save(buffer, format=kind)
-    assert find_fault(BytesIO(buffer.getvalue()), MAX_PIXELS) is None
+    assert look_at(BytesIO(buffer.getvalue()), MAX_PIXELS) == Look(None, 1, (8, 8))
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

@@ -17,6 +17,7 @@ from curette.schemas.images import SPLITS, Rejection
 from curette.schemas.review import ReviewFacts
 from curette.schemas.settings.publish import PublishSpec
 from curette.schemas.validation import Check, ValidatedConceptDataset, ValidationReport
+from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.store import ArtifactStore
 from curette.tasks.publish.task import _settings, publish_concept_dataset
 from curette.tasks.stage import Workplace
@@ -384,3 +385,21 @@ def test_the_card_tells_the_settings_of_the_screen_also_of_a_reviewed_set(
     )
     for ref in (before, after):
         assert _settings("screen", ref, store) == {"max_words": 9}
+
+
+def test_patients_go_out_under_pseudonyms_of_the_store(store: ArtifactStore) -> None:
+    study = small_study()
+    study.dataset = replace(study.dataset, synthetic=False)
+    ref = publish(study, store)
+    images = study.dataset.images
+    key = Pseudonyms(store.root)
+    published = store.load(ConceptDataset, ref).images
+    assert published["subject"].tolist() == [key.of("subject", i) for i in images["subject"]]
+    files = b"".join(path.read_bytes() for path in store.path(ref).rglob("*.parquet"))
+    assert b"patient1" not in files
+
+
+def test_drawn_patients_are_nobody(store: ArtifactStore) -> None:
+    study = small_study()
+    published = store.load(ConceptDataset, publish(study, store)).images
+    assert published["subject"].tolist() == study.dataset.images["subject"].tolist()

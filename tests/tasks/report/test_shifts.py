@@ -16,7 +16,7 @@ from curette.schemas.shifts import (
     UnusableShift,
     WorstGroup,
 )
-from curette.tasks.report.sections.shifts import dumbbell_chart, shift_section
+from curette.tasks.report.sections.shifts import dumbbell_chart, findings, shift_section
 
 _CLASSES = (ClassLabel(key="mel", name="melanoma"), ClassLabel(key="nv", name="nevus"))
 
@@ -52,7 +52,7 @@ def _result(
         ),
         parts=(_part("in_domain", 1100, 900.4), _part("out_of_domain", 1100, 30)),
         left_out=("nv",),
-        thinner_groups={"mel": 30},
+        smaller_side={"mel": 30},
         values=tuple(values),
         worst_groups=(
             WorstGroup(head="concept bottleneck", class_key="mel", value="no", images=12),
@@ -116,7 +116,7 @@ def test_drawn_pretrained_copied_and_worn_out_images_are_said_to_be() -> None:
             "synthetic": True,
             "pretraining_covers": "yes",
             "near_copies": 4,
-            "looks": "These test labels have been read 2 times before.",
+            "readings": "These test labels have been read 2 times before.",
         }
     )
     about = str(_section(_result(spoiled))["about"])
@@ -149,7 +149,7 @@ def test_what_may_be_chance_is_said_to_be() -> None:
 
 
 def test_few_groups_are_said_to_make_intervals_too_narrow() -> None:
-    thin = _result(_DOMAIN).model_copy(update={"thinner_groups": {"mel": 30, "nv": 7}})
+    thin = _result(_DOMAIN).model_copy(update={"smaller_side": {"mel": 30, "nv": 7}})
     verdict = str(_section(thin)["verdict"])
     assert verdict.endswith(
         "The class with the fewest images on one side has 7 independent groups: intervals of so "
@@ -207,3 +207,23 @@ def test_ten_concepts_are_listed_by_what_they_tell_within_classes() -> None:
     ]
     assert rows[0]["width"] == 70 * 2 * (0.8 - 0.5)
     assert {r["auroc"] for r in rows} == {"0.900"}
+
+
+def test_shifts_that_part_the_heads_or_fell_the_bottleneck_are_the_findings() -> None:
+    parting, both = _result(_CONFOUNDED), _result(_DOMAIN)
+    worse = [
+        v if v.head != "concept bottleneck" else v.model_copy(update={"value": x, "low": x - 0.1})
+        for v in both.values
+        for x in [{"out_of_domain": 0.5, "gap": 0.3}.get(v.of, v.value)]
+    ]
+    both = both.model_copy(update={"values": tuple(worse)})
+    tables = ShiftTables(
+        results=(both, parting), unusable=(), confidence=0.9, resamples=500, smallest=10, fewest=5
+    )
+    assert findings(tables) == [
+        "When ruler and class no longer go together as in training, the linear probe falls from "
+        "0.900 to 0.500 and the concept bottleneck goes from 0.800 to 0.750, which may be chance "
+        "(balanced accuracy).",
+        "On images whose ruler was not trained on, the linear probe falls from 0.900 to 0.500 and "
+        "the concept bottleneck falls from 0.800 to 0.500 (balanced accuracy).",
+    ]

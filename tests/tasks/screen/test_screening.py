@@ -32,6 +32,9 @@ DIM = 8
 NO_IMAGES = TrainingImages(np.zeros((0, 64), np.float32), {}, classes=3)
 
 
+BY_COSINE = ScreenSpec.model_validate({"near_duplicate_cosine": 0.95})
+
+
 def candidates(**texts: str) -> CandidateSet:
     """Return candidates from `class_class="text | text"`."""
     made = [
@@ -65,18 +68,18 @@ def run(
 ) -> ScreenedSet:
     texts = [c.text for c in proposed.candidates]
     known = Circumstances(CLASSES, vectors(texts, alike), NO_IMAGES, ask)
-    return screen(proposed, known, spec or ScreenSpec())
+    return screen(proposed, known, spec or BY_COSINE)
 
 
 PROPOSED = candidates(
     mel="cryotherapy | over time | blue-white veil | looks like a melanoma"
     " | colours vary depending on | irregular border | dark brown lesion",
-    nv_vasc="The borders are irregular | blonde or red hair | deep brown lesion"
+    nv_vasc="The borders are irregular | blonde or red hair | darkish brown lesion"
     " | wear protective clothing",
     vasc="red lacunae | firm to the touch | scaly surface | vascular lesions | of",
     nv="nevi with dots | " + "very " * 30 + "brown",
 )
-ALIKE = [("dark brown lesion", "deep brown lesion")]
+ALIKE = [("dark brown lesion", "darkish brown lesion")]
 
 
 def test_every_candidate_meets_the_gate_it_should() -> None:
@@ -87,7 +90,7 @@ def test_every_candidate_meets_the_gate_it_should() -> None:
         "looks like a melanoma": "class_leak",
         "colours vary depending on": "form",
         "The borders are irregular": "exact_duplicate",
-        "deep brown lesion": "near_duplicate",
+        "darkish brown lesion": "near_duplicate",
         "blonde or red hair": "visual",
         "wear protective clothing": "visual",
         "firm to the touch": "visual",
@@ -112,14 +115,14 @@ def test_duplicates_leave_their_links_and_their_twin_is_named() -> None:
         assert kept[text].classes == ("mel", "nv", "vasc")
         assert len(kept[text].origins) == 2
     drops = {d.candidate.text: d for d in screened.dropped}
-    exact, near = drops["The borders are irregular"], drops["deep brown lesion"]
+    exact, near = drops["The borders are irregular"], drops["darkish brown lesion"]
     assert exact.reason == "says the same as 'irregular border'"
     assert exact.evidence["kept_id"] == concept_id("irregular border")
-    assert near.reason == "is nearly 'dark brown lesion' (cosine 1.000)"
+    assert near.reason == "means the same (cosine 1.000) as 'dark brown lesion'"
     assert near.evidence["cosine"] > 0.99
     assert {f.concept_id: f.members for f in screened.families} == {
         concept_id("irregular border"): (concept_id("The borders are irregular"),),
-        concept_id("dark brown lesion"): (concept_id("deep brown lesion"),),
+        concept_id("dark brown lesion"): (concept_id("darkish brown lesion"),),
     }
 
 
@@ -219,7 +222,7 @@ def test_nothing_is_lost_and_a_second_screen_drops_nothing(
     stands_in = {
         d.candidate.concept_id: d.evidence["kept_id"]
         for d in screened.dropped
-        if "duplicate" in d.gate and "contrast" not in d.evidence
+        if "duplicate" in d.gate
     }
     for key in stands_in:
         heir = key
@@ -231,10 +234,13 @@ def test_nothing_is_lost_and_a_second_screen_drops_nothing(
 
     again = CandidateSet(candidates=screened.kept, source="kept")
     second = screen(again, Circumstances(CLASSES, embeddings), spec)
-    assert second.dropped == ()
-    assert second.kept == screened.kept
+    # what was merged now counts as proposed for every class of its family
+    assert {d.reason for d in second.dropped} <= {ALL_CLASSES}
+    if not second.dropped:
+        assert second.kept == screened.kept
 
 
+ALL_CLASSES = "was proposed for all 3 classes, so it tells none from another"
 JUDGED = ScreenSpec(gates=("visual", Judge()))
 
 
@@ -312,18 +318,6 @@ def test_what_was_nearly_decided_otherwise_is_unsure() -> None:
             "speaks of how it feels under a finger ('firm') as well as of 'pink'",
         ),
     }
-
-
-def test_a_concept_just_under_the_cosine_of_duplicates_is_unsure() -> None:
-    proposed = candidates(mel="red dots | ruddy dots | blue veil")
-    rows = np.eye(64, dtype=np.float32)[:3]
-    rows[1] = [0.945, np.sqrt(1 - 0.945**2), *[0] * 62]
-    encoder = EncoderIdentity(name="by hand", digest="0" * 64, dim=64, demo=False)
-    texts = TextEmbeddings(tuple(c.text for c in proposed.candidates), rows, encoder)
-    screened = screen(proposed, Circumstances(CLASSES, texts, NO_IMAGES), ScreenSpec())
-    (doubt,) = screened.unsure
-    assert doubt.concept_id == concept_id("ruddy dots")
-    assert doubt.why == "is almost a duplicate of 'red dots' (cosine 0.945)"
 
 
 def test_less_supported_opposites_and_what_every_class_has_are_dropped() -> None:

@@ -1,7 +1,7 @@
 """Each check is given a study with one thing wrong, and must say so in words."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
@@ -125,8 +125,33 @@ def keep_nothing(study: SmallStudy) -> None:
     study.screened = study.screened.model_copy(update={"kept": study.screened.kept[1:]})
 
 
+def metadata(name: str, values: Sequence[Any]) -> Callable[[SmallStudy], None]:
+    def spoil(study: SmallStudy) -> None:
+        images = study.dataset.images
+        column = {f"meta.{name}": list(values) * (len(images) // len(values))}
+        study.dataset = replace(study.dataset, images=images.assign(**column))
+
+    return spoil
+
+
+def subject_unnamed(study: SmallStudy) -> None:
+    study.dataset = replace(study.dataset, unnamed_subject="file names look like ids")
+
+
+def subject_in_id(study: SmallStudy) -> None:
+    spoil_image(5, image_id="P77-5", subject="P77")(study)
+    study.dataset = replace(study.dataset, synthetic=False)
+
+
 DEFECTS = [
+    # metadata
+    (metadata("dr", ["Dr. Quill"]), "no published column holds names of people", "^dr: .*people$"),
+    (metadata("seen", ["2021-03-04"]), "no published column holds days", "^seen: .* are days$"),
+    (metadata("MRN", [1]), "no published column holds numbers of records", "^MRN: "),
+    (metadata("said", ["x" * 101]), "no published column is free text", "^said: "),
     # images
+    (subject_unnamed, "the images say which patient each is of", "^file names look like ids$"),
+    (subject_in_id, "no image id holds the id of its subject", "^P77-5$"),
     (spoil_image(5, image_id="img04"), "every image id stands once", "^img04$"),
     (spoil_image(5, sha256="ABC"), "every image has the sha256", "^img05: sha256 = ABC$"),
     (spoil_image(5, split="val"), "every split is train, validation or test", "split = val$"),
@@ -293,7 +318,8 @@ def clean_report() -> ValidationReport:
 
 def test_a_clean_study_passes_every_check(clean_report: ValidationReport) -> None:
     assert [c for c in clean_report.checks if c.outcome != "passed"] == []
-    assert {c.suite for c in clean_report.checks} == {"images", "classes", "concepts", "scores"}
+    suites = {"images", "metadata", "classes", "concepts", "scores"}
+    assert {c.suite for c in clean_report.checks} == suites
 
 
 def test_every_check_has_a_test_that_plants_its_defect(clean_report: ValidationReport) -> None:
@@ -405,7 +431,7 @@ def test_hostile_texts_are_shown_and_not_obeyed() -> None:
     study = small_study()
     hostile = "<script>alert(1)</script><img src=http://evil.example/x onerror=y> & ${x} mole"
     spoil_concept(1, text=hostile)(study)
-    report = run_suites(build_suites(*study.parts(), SPEC)[2:3])
+    report = run_suites(build_suites(*study.parts(), SPEC)[3:4])
     page = Links(report.data_docs)
     assert [c.expectation for c in report.failed] == ["no concept names a class"]
     assert not page.tags & {"script", "img"}

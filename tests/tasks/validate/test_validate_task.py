@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from curette.schemas.artifact import Ref
+from curette.schemas.artifact import ConceptDatasetRejected, Ref
 from curette.schemas.settings.validate import ValidationSpec
 from curette.schemas.validation import (
-    ConceptDatasetRejected,
     ValidatedConceptDataset,
     ValidationReport,
 )

@@ -10,7 +10,7 @@ import torch
 from curette.schemas.artifact import StudyError
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import OpenClipEncoder, PrecomputedEncoder
-from curette.tasks.embed import IMAGES_STAGE
+from curette.tasks.embed import STAGE as IMAGES_STAGE
 from curette.tasks.ingest.synthetic import generate_images
 from curette.tasks.methods.encoder.encoder import load_encoder
 from curette.tasks.methods.encoder.precision import cpu_flags, resolve_precision

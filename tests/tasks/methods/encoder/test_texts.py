@@ -9,7 +9,7 @@ import torch
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.vectors import VectorShelf
-from curette.tasks.embed.embedding import embed_texts
+from curette.tasks.embed_texts.embedding import embed_texts
 from curette.tasks.methods.encoder.encoder import ClipEncoder, load_encoder
 from curette.tasks.methods.encoder.texts import encode_without_padding
 

@@ -25,7 +25,8 @@ def answer(prompt: str) -> Answer:
 class Faulty:
     """Whether a visit goes wrong depends on the question and the visit's number alone.
 
-    A question is given at most two useless answers, as a third would be kept as its failure.
+    A question is given at most two useless answers, as a third would be kept as its failure, and
+    the second is not cut off, since a larger limit is tried once.
     """
 
     def __init__(self, share: float) -> None:
@@ -46,7 +47,7 @@ class Faulty:
                     return fault
                 if self.useless[prompt] < 2:
                     self.useless[prompt] += 1
-                    return fault
+                    return fault if self.useless[prompt] == 1 else USELESS[1]
             self.usable[prompt] += 1
         return answer(prompt)
 

@@ -48,7 +48,7 @@ def test_it_rejects_equal_heads_no_more_often_than_it_says() -> None:
     assert 0.01 < np.mean(np.array(p_values) < 0.05) <= 0.07
 
 
-def test_differing_images_come_with_the_surest_quarrel_first() -> None:
+def test_differing_images_come_with_the_surest_first() -> None:
     first = np.concatenate([_says([0, 1], 0.6), _says([2], 0.9), _says([0], 1.0)])
     second = np.concatenate([_says([1], 0.5), _says([1], 0.9), _says([0, 0], 0.9)])
     np.testing.assert_array_equal(differing_images(first, second), [2, 0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from curette.tasks.methods.statistics.pointing import (
+from curette.tasks.methods.statistics.localisation import (
     hottest,
     lead_over_others,
     location_metric,

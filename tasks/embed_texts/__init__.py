@@ -1,0 +1,10 @@
+"""One unit vector a candidate and a class name, none made twice.
+
+In:    `CandidateSet`, what a reviewer reworded, and the classes of `ImageDataset`.
+Out:   `StudyEmbeddings`: the texts' vectors beside those of the images.
+First: `embedding.py`; the shelf is asked in `methods/encoder/recall.py`, as for images.
+"""
+
+from curette.tasks.stage import Stage
+
+STAGE = Stage("embed_texts", __doc__, after="propose", settings=("encoder",), makes="embeddings")

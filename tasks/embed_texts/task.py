@@ -1,0 +1,92 @@
+"""The stage `embed_texts`: one unit vector a text, none made twice."""
+
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import (
+    EncoderSpec,
+    OpenClipEncoder,
+    PrecomputedEncoder,
+    class_prompt,
+)
+from curette.storage.store import ArtifactStore
+from curette.storage.vectors import VectorShelf
+from curette.tasks.embed_texts import STAGE
+from curette.tasks.stage import Workplace, leave_markdown, leave_table, progress
+
+
+@STAGE.task
+def embed_texts(
+    at: Workplace,
+    dataset: Ref[ImageDataset],
+    images: Ref[ImageEmbeddings],
+    candidates: Ref[CandidateSet],
+    reworded: tuple[str, ...],
+    spec: EncoderSpec,
+) -> Ref[StudyEmbeddings]:
+    """Embed the candidates' texts, those that a reviewer reworded, and the classes' names.
+
+    Ready-made vectors may lack the names: then nothing is compared with them.
+
+    Raises:
+        StudyError: the encoder changed after the images were embedded.
+    """
+    proposed = [c.text for c in at.store.load(CandidateSet, candidates).candidates]
+    prompts = tuple(
+        class_prompt(spec, c.name) for c in at.store.load(ImageDataset, dataset).classes
+    )
+    if isinstance(spec, PrecomputedEncoder):
+        from curette.tasks.methods.encoder.precomputed import has_texts, look_up_texts
+
+        prompts = prompts if has_texts(spec, prompts) else ()
+        texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
+        vectors = look_up_texts(spec, texts)
+    else:
+        texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
+        vectors = _encode_texts(texts, spec, at.machine, at.store)
+    encoder = at.store.load(ImageEmbeddings, images).encoder
+    if vectors.encoder != encoder:
+        raise StudyError(
+            f"the encoder {encoder.name} changed after the images were embedded with it. Run the "
+            "study again."
+        )
+    _leave_note(vectors)
+    recipe = STAGE.recipe()
+    study = StudyEmbeddings(
+        encoder=encoder,
+        images=images.digest,
+        texts=at.store.save(vectors, recipe).digest,
+        class_prompts=prompts,
+    )
+    return at.store.save(study, recipe)
+
+
+def _encode_texts(
+    texts: tuple[str, ...], spec: OpenClipEncoder, machine: Machine, store: ArtifactStore
+) -> TextEmbeddings:
+    from curette.tasks.embed_texts.embedding import embed_texts, sentences
+    from curette.tasks.methods.encoder.encoder import load_encoder
+
+    encoder = load_encoder(spec, machine)
+    shelf = VectorShelf(store.root, of="texts")
+    with progress("embedding texts", len(texts)) as advance:
+        vectors = embed_texts(texts, spec.text_template, encoder, shelf, machine, advance)
+    too_long = encoder.filling(sentences(texts, spec.text_template))
+    if too_long:
+        leave_table(
+            "texts-cut-off",
+            [{"text": text} for text in too_long],
+            f"{len(too_long)} texts fill the encoder's whole context; their ends may be cut off.",
+        )
+    return vectors
+
+
+def _leave_note(vectors: TextEmbeddings) -> None:
+    made = vectors.encoder
+    leave_markdown(
+        "text-embeddings",
+        f"{len(vectors.keys)} texts in the {made.dim} dimensions of {made.name} "
+        f"(`{made.digest[:12]}`)",
+    )

@@ -1,0 +1,372 @@
+"""Table files as people have them: in whatever encoding, with whatever separator and ending."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from glob import escape
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from curette.schemas.artifact import StudyError
+from curette.tasks.ingest.listing import MISSING, quoted, trimmed
+
+TEXT_ENDINGS = (".csv", ".tsv", ".tab")
+TABLE_ENDINGS = (*TEXT_ENDINGS, ".jsonl", ".parquet", ".xlsx")
+MAX_COLUMNS = 10_000
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "upright bars"}
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, which it starts with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_NOTHING = [*MISSING, "", "#N/A", "n/a", "-nan", "-NaN"]
+_START = 1 << 24
+"""Characters in which the first two rows end."""
+_SAVE_AS = "In Excel: Save as, CSV UTF-8."
+
+
+class ReadTable(NamedTuple):
+    """A table, and what had to be found out to read it."""
+
+    table: pa.Table
+    notes: tuple[str, ...]
+
+
+def read_table(path: Path, wanted: Sequence[str], workshop: Path) -> ReadTable:
+    """Read a table; columns whose names are `wanted` keep their leading zeros.
+
+    Args:
+        path: a file with one of `TABLE_ENDINGS`, in whatever case.
+        wanted: columns that are text, whatever they look like.
+        workshop: a folder for what is needed meanwhile.
+
+    Raises:
+        StudyError: the table cannot be read, two of its columns have one name, or there are more
+            than `MAX_COLUMNS`.
+    """
+    ending = path.suffix.lower()
+    if ending in TEXT_ENDINGS:
+        return _read_text(path, wanted)
+    if ending == ".xlsx":
+        return ReadTable(_read_excel(path, wanted), ())
+    builder = "json"
+    if ending == ".parquet":
+        builder = "parquet"
+        check_header(path, _parquet_names(path))
+    rows = load(builder, str(path), workshop, data_files={"rows": [escape(str(path))]})["rows"]
+    return ReadTable(rows, ())
+
+
+def check_header(path: Path, names: Sequence[str]) -> None:
+    """Refuse names of columns that stand twice, or far too many of them.
+
+    Raises:
+        StudyError: saying which.
+    """
+    if len(names) > MAX_COLUMNS:
+        raise StudyError(
+            f"{path} has {len(names):,} columns; at most {MAX_COLUMNS:,} are read. Usually rows "
+            "and columns are swapped, or a matrix stands where one row an image should."
+        )
+    counts = Counter(name for name in names if name)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        shown = ", ".join(f"{counts[name]} columns {quoted(name)}" for name in twice[:5])
+        raise StudyError(
+            f"{path} has {shown}: nobody can tell which is meant. Rename or remove them."
+        )
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+def _read_text(path: Path, wanted: Sequence[str]) -> ReadTable:
+    text, encoding = _decoded(path)
+    form = _form_of(path, text, wanted)
+    check_header(path, form.names)
+    table = _parsed(path, form, wanted)
+    said = [] if encoding is None else [encoding]
+    if form.separator != ("," if path.suffix.lower() == ".csv" else "\t"):
+        said.append(f"{_SEPARATORS[form.separator]} between its cells")
+    if form.decimal != ".":
+        said.append("decimal commas")
+    note = f"The table {path.name} was read with {', '.join(said)}."
+    return ReadTable(table, (note,) if said else ())
+
+
+def _decoded(path: Path) -> tuple[str, str | None]:
+    """Return a file's text, and the encoding where it is not the usual one."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read: {error.strerror}.") from error
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            shown = None if encoding == "utf-8-sig" else f"the encoding {encoding.upper()}"
+            return _strictly(path, content, encoding), shown
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        pass
+    else:
+        if text.count("\0") < len(text) / 4:
+            return text, None
+    if (found := _utf_16(content)) is not None:
+        return _strictly(path, content, found), f"the encoding {found.upper()}"
+    # Western letters beyond ASCII stand alone between others; those of other alphabets do not.
+    high = [byte > 127 for byte in content]
+    lonely = sum(
+        one and not (before or after)
+        for before, one, after in zip([False, *high], high, [*high[1:], False], strict=False)
+    )
+    if lonely * 2 < sum(high):
+        raise StudyError(
+            f"the table {path.name} is not UTF-8, and not Western text (Windows-1252) either. Save "
+            f"it as UTF-8. {_SAVE_AS}"
+        )
+    return _strictly(path, content, "cp1252"), (
+        "the encoding Windows-1252, since it is not UTF-8 (look whether its names are right)"
+    )
+
+
+def _utf_16(content: bytes) -> str | None:
+    """Return which UTF-16 a file without a mark is in, as its zero bytes tell."""
+    start = content[:4000]
+    zeros = [start[side::2].count(0) / max(len(start[side::2]), 1) for side in (0, 1)]
+    if zeros[1] > 0.4 and zeros[0] < 0.1:
+        return "utf-16-le"
+    return "utf-16-be" if zeros[0] > 0.4 and zeros[1] < 0.1 else None
+
+
+def _strictly(path: Path, content: bytes, encoding: str) -> str:
+    try:
+        return content.decode(encoding)
+    except UnicodeError as error:
+        raise StudyError(
+            f"the table {path.name} is not UTF-8, and cannot be read as {encoding.upper()} either: "
+            f"{error}. Save it as UTF-8. {_SAVE_AS}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a text is a table."""
+
+    separator: str
+    names: list[str]
+    decimal: str
+    rows: str
+
+
+def _form_of(path: Path, text: str, wanted: Sequence[str]) -> _Form:
+    """Find the separator: what Excel says in a first line, or what gives the wanted columns."""
+    said = re.match(r'\A"?sep=(.)"?[^\S\t]*\r?\n', text)
+    if said:
+        text = text[said.end() :]
+    if not text.strip("\ufeff\r\n\t ;,|\0"):
+        raise StudyError(f"{path} cannot be read: No columns to parse from file.")
+    usual = "," if path.suffix.lower() == ".csv" else "\t"
+    choices = [said[1]] if said else sorted(_SEPARATORS, key=lambda s: s != usual)
+    headers = {choice: _header(text, choice) for choice in choices}
+    fitting = [c for c in choices if {trimmed(w) for w in wanted} <= {*headers[c]}]
+    separator = fitting[0] if fitting else max(choices, key=lambda c: len(headers[c]))
+    if separator not in _SEPARATORS:
+        raise StudyError(f"{path} says `sep={separator}`, which is no separator that is read.")
+    return _Form(separator, headers[separator], _decimal(text, separator), text)
+
+
+def _header(text: str, separator: str) -> list[str]:
+    """Return the names of columns; empty ones where the first row ends in more, empty cells."""
+    start = StringIO(text[:_START], newline="")
+    try:
+        rows = [next(csv.reader(start, delimiter=separator), []) for _ in range(2)]
+    except csv.Error:
+        return []
+    names, cells = ([trimmed(cell) for cell in row] for row in rows)
+    more = cells[len(names) :]
+    return names if any(more) else names + more
+
+
+def _decimal(text: str, separator: str) -> str:
+    """Return a comma where numbers have one and none has a point."""
+    if separator == ",":
+        return "."
+    edge = re.escape(separator)
+
+    def has(mark: str) -> bool:
+        number = rf'(?:^|{edge})"?[-+]?\d+{re.escape(mark)}\d+"?(?={edge}|\r?$)'
+        return re.search(number, text, re.MULTILINE) is not None
+
+    return "," if has(",") and not has(".") else "."
+
+
+def _parsed(path: Path, form: _Form, wanted: Sequence[str]) -> pa.Table:
+    import pandas as pd
+
+    texts = {*map(trimmed, wanted)}
+    options: dict[str, Any] = {
+        "sep": form.separator,
+        "decimal": form.decimal,
+        "header": 0,
+        "names": _named(form.names),
+        "dtype": {name: str for name in form.names if name in texts},
+        "na_values": {name: _NOTHING for name in _named(form.names) if name not in texts},
+        "keep_default_na": False,  # a class may be called None or NA
+        "index_col": False,  # else a cell too many in each row would shift all columns
+        "low_memory": False,  # so that a column's type is found from all of it
+    }
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(StringIO(form.rows, newline=""), **options)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except pd.errors.ParserWarning as error:
+        raise StudyError(
+            f"{path} has more cells in its rows than names in its header, so it is not clear which "
+            "cell belongs to which name. Correct the header."
+        ) from error
+    except (ValueError, OverflowError, pa.ArrowException, csv.Error) as error:
+        said = " ".join(str(error).split()).removesuffix(".")
+        raise StudyError(f"{path} cannot be read: {said}. Check that the file is whole.") from error
+    if not len(table):
+        raise StudyError(f"{path} cannot be read: it has a header and no rows.")
+    return table
+
+
+def _named(names: Sequence[str]) -> list[str]:
+    """Return the names of columns, with numbers where a header has none."""
+    return [name or f"unnamed {i}" for i, name in enumerate(names)]
+
+
+# --- other files ----------------------------------------------------------------------------------
+
+
+def _read_excel(path: Path, wanted: Sequence[str]) -> pa.Table:
+    import pandas as pd
+
+    try:
+        sheets = pd.read_excel(
+            path, sheet_name=None, header=None, dtype=object, engine="openpyxl", na_filter=False
+        )
+    except ImportError as error:
+        raise StudyError(
+            f"{path} is an Excel workbook, and the package `openpyxl`, which reads such files, is "
+            f"not installed. Install it next to curette, or save the sheet as a table. {_SAVE_AS}"
+        ) from error
+    except Exception as error:  # whatever openpyxl says of files that are not ours
+        raise StudyError(f"{path} cannot be read as an Excel workbook: {error}.") from error
+    filled = {name: rows for name, rows in sheets.items() if len(rows) > 1}
+    if len(filled) != 1:
+        raise StudyError(
+            f"{path} has {len(filled)} sheets with rows, and one is needed. Save the sheet that is "
+            f"meant as a table of its own. {_SAVE_AS}"
+        )
+    [rows] = filled.values()
+    names = [trimmed(str(name)) for name in rows.iloc[0]]
+    check_header(path, names)
+    rows = rows.iloc[1:].set_axis(_named(names), axis=1)
+    texts = {*map(trimmed, wanted)}
+    try:
+        columns = {
+            name: [None if v == "" else _cell(v) if name in texts else v for v in rows[name]]
+            for name in rows.columns
+        }
+        arrays = {name: _array(values) for name, values in columns.items()}
+        return pa.table(arrays)
+    except (ValueError, OverflowError, pa.ArrowException) as error:
+        raise StudyError(f"{path} cannot be read: {error}.") from error
+
+
+def _cell(value: object) -> str:
+    """Return a cell as it is shown: Excel keeps whole numbers as floating ones."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _array(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # numbers and text in one column
+        return pa.array([None if v is None else _cell(v) for v in values], pa.string())
+
+
+def _parquet_names(path: Path) -> list[str]:
+    from pyarrow import parquet
+
+    try:
+        return list(parquet.read_schema(path).names)
+    except Exception as error:  # whatever Arrow says of bytes that are not ours
+        said = " ".join(str(error).split()).removesuffix(".")
+        raise StudyError(f"{path} cannot be read: {said}. Check that the file is whole.") from error
+
+
+# --- datasets -------------------------------------------------------------------------------------
+
+
+def load(
+    builder: str, about: str, workshop: Path, remedy: str = "", **options: Any
+) -> dict[str, pa.Table]:
+    """Return split -> table as `datasets` reads it, class numbers replaced by their names.
+
+    Its cache goes into the workshop, which is thrown away: nothing stale is ever reused.
+
+    Raises:
+        StudyError: whatever `datasets` says about data that it cannot read.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it says is in the error
+    try:
+        loaded = datasets.load_dataset(builder, cache_dir=str(workshop / "datasets"), **options)
+    except Exception as error:
+        raise _unreadable(about, error, remedy) from error
+    return {str(split): _with_names(rows) for split, rows in loaded.items()}
+
+
+def load_saved(about: str, folder: Path) -> dict[str, pa.Table]:
+    """Return split -> table of what `datasets` wrote with `save_to_disk`.
+
+    Raises:
+        StudyError: it cannot be read.
+    """
+    import datasets
+
+    try:
+        loaded = datasets.load_from_disk(str(folder))
+    except Exception as error:
+        raise _unreadable(about, error) from error
+    found = loaded if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
+    return {str(split): _with_names(rows) for split, rows in found.items()}
+
+
+def _unreadable(about: str, error: Exception, remedy: str = "") -> StudyError:
+    while error.__cause__ is not None:  # the others only wrap the first one
+        error = error.__cause__  # type: ignore[assignment]
+    said = " ".join(str(error).split()).removesuffix(".") or type(error).__name__
+    return StudyError(f"{about} cannot be read: {said}. Check that its files are whole. {remedy}")
+
+
+def _with_names(rows: Any) -> pa.Table:
+    """Return a dataset's Arrow table with the names of its class labels."""
+    import datasets
+
+    table = rows.data.table
+    for name, feature in rows.features.items():
+        if isinstance(feature, datasets.ClassLabel):
+            numbers = table[name].to_pylist()
+            known = dict(enumerate(feature.names))
+            # The hub writes -1 where it keeps a label back.
+            labels = pa.array([known.get(number) for number in numbers], pa.string())
+            named = labels.dictionary_encode()  # which lists its values: none of them is missing
+            table = table.set_column(table.column_names.index(name), name, named)
+    return table

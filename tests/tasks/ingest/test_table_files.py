@@ -1,0 +1,147 @@
+"""A table is read as people have it, and what had to be found out for that is said."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from curette.schemas.artifact import StudyError
+from curette.tasks.ingest import table_files
+from curette.tasks.ingest.table_files import MAX_COLUMNS, ReadTable, read_table
+
+WANTED = ("file", "label")
+ROWS = [("a.png", "naevus pigmenté", "007", "30,5"), ("b.png", "None", "012", "31,0")]
+HEADER = ("file", "label", "patient", "age")
+
+
+def written(separator: str, rows: list[tuple[str, ...]] | None = None) -> str:
+    lines = [HEADER, *(rows or ROWS)]
+    return "".join(separator.join(line) + "\r\n" for line in lines)
+
+
+def read(path: Path, content: bytes, name: str = "t.csv") -> ReadTable:
+    (path / name).write_bytes(content)
+    return read_table(path / name, ("file", "label", "patient"), path)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "told"),
+    [
+        ("utf-8", ""),
+        ("utf-8-sig", ""),
+        ("utf-16", "the encoding UTF-16"),
+        ("utf-16-le", "the encoding UTF-16-LE"),
+        ("utf-16-be", "the encoding UTF-16-BE"),
+        ("utf-32", "the encoding UTF-32"),
+        ("cp1252", "the encoding Windows-1252"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("separator", "called"), [(";", "semicolons"), ("\t", "tabs"), ("|", "upright bars")]
+)
+def test_every_encoding_and_separator_gives_the_same_table(
+    tmp_path: Path, encoding: str, told: str, separator: str, called: str
+) -> None:
+    table, notes = read(tmp_path, written(separator).encode(encoding))
+    assert table.to_pydict() == {
+        "file": ["a.png", "b.png"],
+        "label": ["naevus pigmenté", "None"],
+        "patient": ["007", "012"],
+        "age": [30.5, 31.0],
+    }
+    assert len(notes) == 1
+    assert told in notes[0]
+    assert f"{called} between its cells, decimal commas." in notes[0]
+
+
+def test_a_plain_table_needs_no_word(tmp_path: Path) -> None:
+    text = "file,label,patient,age\na,x,1,30.5\n"
+    assert read(tmp_path, text.encode()).notes == ()
+    assert read(tmp_path, text.replace(",", "\t").encode(), "t.tsv").notes == ()
+    assert read(tmp_path, text.encode(), "T.CSV").table.num_rows == 1
+
+
+def test_what_excel_says_of_its_separator_is_believed(tmp_path: Path) -> None:
+    table, notes = read(tmp_path, ("sep=;\r\n" + written(";")).encode())
+    assert table.column_names == list(HEADER)
+    assert "semicolons" in notes[0]
+
+
+def test_points_and_commas_together_are_no_decimal_commas(tmp_path: Path) -> None:
+    table, _ = read(tmp_path, b"file;label;size;place\na;x;3.5;1,2\n")
+    assert table["size"].to_pylist() == [3.5]
+    assert table["place"].to_pylist() == ["1,2"]
+
+
+def test_commas_in_quotes_and_lines_in_cells_part_nothing(tmp_path: Path) -> None:
+    table, notes = read(tmp_path, b'file,label,note\r\na,"x, y","one\r\ntwo; three"\r\n')
+    assert table.to_pydict() == {"file": ["a"], "label": ["x, y"], "note": ["one\r\ntwo; three"]}
+    assert notes == ()
+
+
+def test_blanks_around_names_of_columns_are_none_of_them(tmp_path: Path) -> None:
+    assert read(tmp_path, b"file , label\n a,x\n").table.column_names == ["file", "label"]
+
+
+@pytest.mark.parametrize("names", ["file,label,label", "file,label,label ", "file,label,file"])
+def test_a_name_that_stands_twice_is_refused(tmp_path: Path, names: str) -> None:
+    with pytest.raises(StudyError, match=r"has 2 columns `(label|file)`: nobody can tell"):
+        read(tmp_path, f"{names}\na,x,y\n".encode())
+
+
+def test_a_parquet_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    column = pa.array(["x"])
+    table = pa.Table.from_arrays([column] * 3, ["file", "label", "label"])
+    parquet.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(StudyError, match="has 2 columns `label`"):
+        read_table(tmp_path / "t.parquet", WANTED, tmp_path)
+
+
+def test_columns_without_a_name_do_not_count_as_one(tmp_path: Path) -> None:
+    table, _ = read(tmp_path, b"file,label,,\na,x,,\n")
+    assert table.column_names == ["file", "label", "unnamed 2", "unnamed 3"]
+
+
+def test_cells_beyond_the_header_shift_nothing(tmp_path: Path) -> None:
+    """Pandas would take the first column for an index, and every name for the next column's."""
+    assert read(tmp_path, b"file,label\na,x,\nb,y,\n").table["file"].to_pylist() == ["a", "b"]
+    with pytest.raises(StudyError, match="more cells in its rows than names in its header"):
+        read(tmp_path, b"file,label\na,x,1\nb,y,2\n")
+
+
+def test_a_hundred_thousand_columns_are_refused_at_once(tmp_path: Path) -> None:
+    names = ",".join(f"c{i}" for i in range(100_000))
+    with pytest.raises(StudyError, match=f"100,000 columns; at most {MAX_COLUMNS:,} are read"):
+        read(tmp_path, f"{names}\n{names}\n".encode())
+
+
+def test_other_alphabets_are_not_guessed(tmp_path: Path) -> None:
+    for text, encoding in (("меланома", "cp1251"), ("黒色腫", "shift-jis"), ("黑色素瘤", "gbk")):
+        with pytest.raises(StudyError, match=r"not UTF-8, and not Western text.*CSV UTF-8"):
+            read(tmp_path, f"file,label\na,{text}\n".encode(encoding))
+
+
+def test_bytes_that_windows_1252_has_not_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="cannot be read as CP1252 either"):
+        read(tmp_path, b"file,label\na,x\x81y\n")
+
+
+def test_a_workbook_without_its_package_says_so(tmp_path: Path) -> None:
+    try:
+        import openpyxl  # type: ignore[import-untyped] # noqa: F401
+    except ImportError:
+        with pytest.raises(StudyError, match=r"the package `openpyxl`.*not installed"):
+            read(tmp_path, b"PK\x03\x04", "t.xlsx")
+    else:
+        frame = pd.DataFrame({"file": ["a"], "label": ["None"], "patient": [7], "age": [30.5]})
+        frame.to_excel(tmp_path / "w.xlsx", index=False)
+        table, _ = read_table(tmp_path / "w.xlsx", ("file", "label", "patient"), tmp_path)
+        assert table["patient"].to_pylist() == ["7"]
+        assert table["label"].to_pylist() == ["None"]
+
+
+def test_endings_count_in_any_case() -> None:
+    assert all(ending == ending.lower() for ending in table_files.TABLE_ENDINGS)

@@ -1,0 +1,54 @@
+"""The documents say what is so: links lead somewhere, the study loads, no stage is left out."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from curette.flows.settings_page import settings_page
+from curette.flows.study_file import load_study
+from curette.tasks.stage import stage_names
+
+PROJECT = Path(__file__).parents[1]
+README = PROJECT / "README.md"
+PAGES = [README, *(PROJECT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md"))]
+PAGES += sorted((PROJECT / "docs").rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(PROJECT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text()
+    targets = re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", text)
+    for target in (first or second for first, second in targets):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings]
+
+
+def test_the_readmes_study_is_right(tmp_path: Path) -> None:
+    block = re.search(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+    assert block is not None
+    (tmp_path / "study.yaml").write_text(block[1])
+    assert load_study(tmp_path / "study.yaml").name == "my-study"
+
+
+def test_the_readme_names_every_stage() -> None:
+    named = set(re.findall(r"`(\w+)`", README.read_text()))
+    assert {name.partition(" ")[0] for name in stage_names()} <= named
+
+
+def test_the_settings_page_is_what_the_schemas_say() -> None:
+    written = (PROJECT / "docs" / "settings.md").read_text(encoding="utf-8")
+    fix = "run: python -m curette.flows.settings_page > docs/settings.md"
+    assert written == settings_page(), fix
+
+
+def test_every_setting_says_what_it_means() -> None:
+    rows = [line for line in settings_page().splitlines() if line.startswith("| `")]
+    assert len(rows) > 150
+    assert not [row for row in rows if row.endswith("|  |")]
