@@ -15,7 +15,7 @@ from curette.schemas.probe import Probe
 from curette.schemas.settings.draw import DomainShift, FewShotSpec
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.draw.shifts import restrict_to_shifts
 from curette.tasks.evaluate.evaluation import evaluate_heads
@@ -40,7 +40,7 @@ RIDGE = HeadCard(
     baselines=(REFERENCE, "majority"),
     without_concepts=("random_concepts",),
 )
-_SELECT = SelectSpec(per_class=2)
+_SELECT = SelectSpec(size=Size(per_class=2))
 
 
 def _fit(draws: Draws) -> Fitted:
