@@ -62,7 +62,7 @@ def estimate(
     classes = listed or list(find_classes())
     forecasts = forecast_proposing(classes, study.propose, llm, answers)
     candidates = most_candidates(classes, study.propose, forecasts)
-    selected = min(candidates, study.select.per_class * len(classes))
+    selected = min(candidates, study.select.at_most(len(classes)))
     modality = study.propose.modality
     later = (
         forecast_judging(candidates, study.screen, llm),

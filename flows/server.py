@@ -6,6 +6,7 @@ same again. Started here, first, it comes up while the rest of curette is import
 its run does, however that ends.
 """
 
+import http.client
 import os
 import socket
 import subprocess
@@ -14,25 +15,33 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from curette.schemas.artifact import CuretteError
 
 _PATIENCE_S = 180
+_NAMED_PATIENCE_S = 5
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ServerSilent(CuretteError):
-    """The server for this run did not come up."""
+    """The server for this run did not come up, or the one that is named is not there."""
 
 
 @contextmanager
 def server_for_one_run() -> Iterator[Callable[[], None]]:
     """Start a server, unless one is configured; yield a function that waits until it answers.
 
-    Within the context, once waited for, Prefect talks to that server.
+    Within the context, once waited for, Prefect talks to that server. Nothing on this machine is
+    reached through a proxy of the environment from here on, in this process and its children.
+
+    Raises:
+        ServerSilent: a server is configured, and nothing answers there.
     """
-    if os.environ.get("PREFECT_API_URL"):
+    keep_from_proxies(_LOOPBACK)
+    if named := os.environ.get("PREFECT_API_URL"):
+        _look_for(named, "the environment variable PREFECT_API_URL")
         yield lambda: None
         return
     port = _free_port()
@@ -46,8 +55,9 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
             temporary_settings,
         )
 
-        if PREFECT_API_URL.value():
+        if named := PREFECT_API_URL.value():
             server.terminate()
+            _look_for(named, "Prefect's profile (`prefect config view`)")
             yield lambda: None
         else:
             # A flow waits up to a second for its last heartbeat, and nobody listens to any here.
@@ -57,6 +67,34 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
     finally:
         server.terminate()
         server.wait()
+
+
+def keep_from_proxies(hosts: Iterable[str]) -> None:
+    """Have the environment's proxies reach none of these hosts; what it says already is kept."""
+    for name in ("NO_PROXY", "no_proxy"):
+        said = os.environ.get(name, "")
+        listed = [host.strip() for host in said.split(",") if host.strip()]
+        if "*" not in listed:
+            os.environ[name] = ",".join(dict.fromkeys([*listed, *hosts]))
+
+
+def _look_for(api: str, where: str) -> None:
+    """Make sure that something answers at the address of a server that somebody else runs.
+
+    Raises:
+        ServerSilent: nothing does.
+    """
+    try:
+        with urllib.request.urlopen(f"{api}/health", timeout=_NAMED_PATIENCE_S):  # noqa: S310
+            return
+    except urllib.error.HTTPError:
+        return  # whoever answers is there
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        why = getattr(error, "reason", error)
+        raise ServerSilent(
+            f"no Prefect server answers at {api} ({why}), which {where} names. Start it "
+            "(`make ui`), or unset it: then the run has a server of its own."
+        ) from None
 
 
 def _start(port: int) -> subprocess.Popen[bytes]:
@@ -72,6 +110,9 @@ def _start(port: int) -> subprocess.Popen[bytes]:
         env=os.environ | flags,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        # Ctrl-C goes to every process of the terminal's group: the server must outlast the run,
+        # whose last words to it would otherwise be waited for in vain.
+        start_new_session=True,
     )
 
 
@@ -83,9 +124,10 @@ def _free_port() -> int:
 
 def _wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _PATIENCE_S
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"{api}/health", timeout=5):  # noqa: S310 - loopback
+            with directly.open(f"{api}/health", timeout=5):
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)

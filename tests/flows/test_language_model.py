@@ -87,7 +87,12 @@ def test_every_source_the_judge_and_the_priors_leave_their_mark(
     assert {p.answer for p in priors.priors} == {"speaks for", "neutral", "speaks against"}
     assert _made(store, result, "publish").prior_signs.any()
     page = Path(result.report or "").read_text()
-    for shown in ("How far asking has come", "The judge, judged", "Fleiss", "15 documents"):
+    for shown in (
+        "How far asking has come",
+        "How far the judge can be believed",
+        "Fleiss",
+        "15 documents",
+    ):
         assert shown in page
 
 

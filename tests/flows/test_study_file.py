@@ -57,14 +57,14 @@ def test_every_problem_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         (3, "dataset.source.pth: there is no such key; did you mean `path`?"),
         (4, "dataset.splits: train + validation + test must be 1, not 1.4"),
         (6, "propose.sources.0: Input tag 'llmm'"),
-        (8, "select.method: Input should be 'submodular', 'random' or 'top_discriminability'"),
+        (8, "select.method: Input should be 'explained_variance', 'labo', 'random' or 'top'"),
     ]
     for line, (number, text) in zip(lines[1:], expected, strict=True):
         assert line.startswith(f"  {file}:{number}: {text}")
 
 
 def test_a_problem_from_the_command_line_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"--set select\.per_class=0: Input should be greater"):
+    with pytest.raises(StudyError, match=r"select\.size\.per_class: Input should be greater"):
         load_study(_write(tmp_path, GOOD), ["select.per_class=0"])
 
 
@@ -86,7 +86,7 @@ def test_a_wrong_override_says_what_is_wrong(tmp_path: Path, override: str, mess
 def test_an_override_may_make_new_sections(tmp_path: Path) -> None:
     file = _write(tmp_path, GOOD)
     study = load_study(file, ["select.per_class=4", "screen.gates=[form]"])
-    assert study.select.per_class == 4
+    assert study.select.size.per_class == 4
     assert study.screen.names == ("form",)
 
 

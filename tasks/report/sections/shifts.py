@@ -96,14 +96,18 @@ def _ends(result: ShiftResult) -> dict[str, dict[ShiftValueName, ShiftValue]]:
 def _sentence(ends: Mapping[str, Mapping[ShiftValueName, ShiftValue]], spec: PlannedShift) -> str:
     said = " and ".join(
         f"the {of['gap'].head} {_turn(of['gap'])} from {plain(of['in_domain'].value)} to "
-        f"{plain(of['out_of_domain'].value)}"
+        f"{plain(of['out_of_domain'].value)}{', which may be chance' * _may_be_chance(of['gap'])}"
         for of in ends.values()
     )
     return f"{_when(spec)}, {said} (balanced accuracy)."
 
 
 def _turn(gap: ShiftValue) -> str:
-    return "falls" if gap.low > 0 else "rises" if gap.high < 0 else "holds, moving"
+    return "falls" if gap.low > 0 else "rises" if gap.high < 0 else "goes"
+
+
+def _may_be_chance(gap: ShiftValue) -> bool:
+    return gap.low <= 0 <= gap.high
 
 
 def _when(spec: PlannedShift) -> str:
@@ -256,10 +260,9 @@ def _verdict(result: ShiftResult) -> str:
         }
         if {"in_domain", "out_of_domain", "gap"} <= set(of):
             gap = of["gap"]
-            turn = "falls" if gap.low > 0 else "rises" if gap.high < 0 else "goes"
-            doubt = "" if turn != "goes" else ", which may be chance"
+            doubt = ", which may be chance" * _may_be_chance(gap)
             told.append(
-                f"The {gap.head} {turn} from {of['in_domain'].value:.3f} in domain to "
+                f"The {gap.head} {_turn(gap)} from {of['in_domain'].value:.3f} in domain to "
                 f"{of['out_of_domain'].value:.3f} out of domain{doubt}."
             )
     if (thinnest := min(result.smaller_side.values())) < _FEW:

@@ -124,7 +124,7 @@ def material() -> Material:
             priors=published.priors,
         ),
         concepts=ConceptSet(
-            method="submodular",
+            method="labo",
             concepts=spoiled,
             selections=tuple(
                 ClassSelection(
@@ -190,8 +190,13 @@ def _png(_: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def page(material: Material) -> str:
-    return render_page(compose_page(material, ReportSpec(), PictureBook(_png, 32)))
+def composed(material: Material) -> dict[str, Any]:
+    return compose_page(material, ReportSpec(), PictureBook(_png, 32))
+
+
+@pytest.fixture(scope="module")
+def page(composed: dict[str, Any]) -> str:
+    return render_page(composed)
 
 
 def _told(page: dict[str, Any], name: str) -> dict[str, Any]:
@@ -341,15 +346,16 @@ def test_what_the_encoder_may_have_seen_stands_beside_the_numbers(material: Mate
     assert "may be too good" in told("everything", "yes")
 
 
-def test_the_overview_holds_few_heads_and_opens_to_all(page: str, material: Material) -> None:
-    shown = compose_page(material, ReportSpec(), PictureBook(_png, 32))
-    metrics = _told(shown, "metrics")
+def test_the_overview_holds_few_heads_and_opens_to_all(
+    material: Material, composed: dict[str, Any]
+) -> None:
+    metrics = _told(composed, "metrics")
     overview = {row["head"] for row in metrics["table"]["rows"]}
     at_nec = {row["head"] for row in metrics["sparse"]["table"]["rows"]}
     assert all("NEC" in head for head in at_nec)
     assert overview | at_nec == {m.head for m in _in_full(material).metrics}
     assert not overview & at_nec
-    assert {row["head"] for row in _told(shown, "curves")["table"]["rows"]} == {
+    assert {row["head"] for row in _told(composed, "curves")["table"]["rows"]} == {
         "concept bottleneck",
         "linear probe",
     }
@@ -419,10 +425,11 @@ def test_the_certificate_says_whose_selection_and_which_similarity(material: Mat
     }
 
 
-def test_the_table_of_images_says_what_each_split_holds(material: Material) -> None:
-    page = compose_page(material, ReportSpec(), PictureBook(_png, 32))
+def test_the_table_of_images_says_what_each_split_holds(
+    material: Material, composed: dict[str, Any]
+) -> None:
     assert isinstance(material.dataset.images, pd.DataFrame)
-    assert _told(page, "data")["rows"][0]["counts"] == [20, 20, 20]
+    assert _told(composed, "data")["rows"][0]["counts"] == [20, 20, 20]
 
 
 def test_what_the_reusable_holdout_keeps_is_not_on_the_page(material: Material) -> None:
@@ -505,11 +512,10 @@ def test_what_a_model_read_in_reports_is_told_as_its_reading(material: Material,
 
 
 def test_the_page_begins_with_the_finding_and_what_it_is_held_against(
-    material: Material, page: str
+    material: Material, page: str, composed: dict[str, Any]
 ) -> None:
     main = {m.head: m for m in _in_full(material).metrics if m.name == "balanced_accuracy"}
-    shown = compose_page(material, ReportSpec(), PictureBook(_png, 32))
-    (finding,) = shown["finding"]["sentences"]
+    (finding,) = composed["finding"]["sentences"]
     for head in ("concept bottleneck", "random concepts", "linear probe"):
         m = main[head]
         assert f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" in finding
@@ -538,19 +544,21 @@ def test_every_reason_for_or_against_trust_is_told_and_the_worst_decides(
     assert first["Test labels"] == "good"
 
 
-def test_weights_are_told_beside_the_mean_of_all_classes(material: Material) -> None:
-    page = compose_page(material, ReportSpec(), PictureBook(_png, 32))
-    for card in _told(page, "cards")["cards"]:
+def test_weights_are_told_beside_the_mean_of_all_classes(
+    composed: dict[str, Any],
+) -> None:
+    for card in _told(composed, "cards")["cards"]:
         assert sum(float(b["weight"]) for b in card["bars"]) == pytest.approx(0, abs=0.02)
         assert {b["for"] for b in card["bars"]} == {True, False}
 
 
-def test_a_decision_is_told_by_what_set_it_ahead_of_the_second(material: Material) -> None:
-    page = compose_page(material, ReportSpec(), PictureBook(_png, 32))
+def test_a_decision_is_told_by_what_set_it_ahead_of_the_second(
+    material: Material, composed: dict[str, Any]
+) -> None:
     head = material.probe.head("concept_bottleneck")
     ids = material.published.images["image_id"].tolist()
     for e, told in zip(
-        _in_full(material).explanations, _told(page, "explanations")["decisions"], strict=True
+        _in_full(material).explanations, _told(composed, "explanations")["decisions"], strict=True
     ):
         scores = material.published.scores[ids.index(e.image_id)].astype(float)
         logits = sorted(head.logits(scores[None])[0])
@@ -595,8 +603,10 @@ def test_no_number_is_minus_nothing(page: str) -> None:
     ]
 
 
-def test_every_candidate_is_a_row_with_what_became_of_it(material: Material) -> None:
-    told = _told(compose_page(material, ReportSpec(), PictureBook(_png, 32)), "concepts")
+def test_every_candidate_is_a_row_with_what_became_of_it(
+    composed: dict[str, Any],
+) -> None:
+    told = _told(composed, "concepts")
     states = [row["state"] for row in told["rows"]]
     assert [states.count(s) for s in ("selected", "passed, not selected")] == [6, 12]
     assert states[-1] == "dropped by visual"

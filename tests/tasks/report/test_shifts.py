@@ -16,7 +16,7 @@ from curette.schemas.shifts import (
     UnusableShift,
     WorstGroup,
 )
-from curette.tasks.report.sections.shifts import dumbbell_chart, shift_section
+from curette.tasks.report.sections.shifts import dumbbell_chart, findings, shift_section
 
 _CLASSES = (ClassLabel(key="mel", name="melanoma"), ClassLabel(key="nv", name="nevus"))
 
@@ -207,3 +207,23 @@ def test_ten_concepts_are_listed_by_what_they_tell_within_classes() -> None:
     ]
     assert rows[0]["width"] == 70 * 2 * (0.8 - 0.5)
     assert {r["auroc"] for r in rows} == {"0.900"}
+
+
+def test_shifts_that_part_the_heads_or_fell_the_bottleneck_are_the_findings() -> None:
+    parting, both = _result(_CONFOUNDED), _result(_DOMAIN)
+    worse = [
+        v if v.head != "concept bottleneck" else v.model_copy(update={"value": x, "low": x - 0.1})
+        for v in both.values
+        for x in [{"out_of_domain": 0.5, "gap": 0.3}.get(v.of, v.value)]
+    ]
+    both = both.model_copy(update={"values": tuple(worse)})
+    tables = ShiftTables(
+        results=(both, parting), unusable=(), confidence=0.9, resamples=500, smallest=10, fewest=5
+    )
+    assert findings(tables) == [
+        "When ruler and class no longer go together as in training, the linear probe falls from "
+        "0.900 to 0.500 and the concept bottleneck goes from 0.800 to 0.750, which may be chance "
+        "(balanced accuracy).",
+        "On images whose ruler was not trained on, the linear probe falls from 0.900 to 0.500 and "
+        "the concept bottleneck falls from 0.800 to 0.500 (balanced accuracy).",
+    ]
