@@ -101,6 +101,16 @@ CARDS: dict[str, HeadCard] = _cards(
         always=frozenset({"all images", "shifts"}),
     ),
     HeadCard(
+        kind="labo",
+        title="LaBo's bottleneck",
+        inputs="scores",
+        role="concepts",
+        colour="#ca8a04",
+        baselines=(REFERENCE, EXPLAINED),
+        without_concepts=("random_concepts",),
+        in_overview=False,
+    ),
+    HeadCard(
         kind=UNEDITED,
         title="concept bottleneck, unedited",
         inputs="scores",

@@ -36,7 +36,7 @@ class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
     class_weight: Literal["none", "balanced"] = Field(
         default="balanced", description="balanced: every class counts the same in the loss"
     )
-    epochs: int = Field(default=1000, gt=0, description="most epochs of the bottleneck")
+    epochs: int = Field(default=1000, gt=0, description="most epochs of LaBo's bottleneck")
     learning_rate: float = Field(default=0.01, gt=0, le=10, description="of Adam")
     patience: int = Field(default=100, gt=0, description="epochs without a better validation loss")
     random_draws: int = Field(

@@ -29,14 +29,13 @@ _RANDOM = 200  # directions behind a p-value
 class GroundedScores:
     """Scores of all training and validation images, some of them by functions.
 
-    A function's constant is no part of its score: it is added for training, and ends in the bias.
+    A function's constant is no part of its score.
     """
 
     directions: Float64[Tensor, "concept dim"]
     """What validation scores are products of image vectors with."""
     train: Float64[Tensor, "image concept"]
     validation: Float64[Tensor, "validation concept"]
-    offset: Float64[Tensor, " concept"]
 
 
 @dataclass(frozen=True)
@@ -117,13 +116,12 @@ class Grounding:
         images = self.images
         (concepts,) = images.whole().concepts
         text = concepts.vectors
-        scale, shift = _scale_and_shift(scores, images.vectors @ text[self.places].T)
-        directions, offset = text.clone(), text.new_zeros(len(text))
+        scale = _scale(scores, images.vectors @ text[self.places].T)
+        directions = text.clone()
         directions[self.places] = functions.weights * scale[:, None]
-        offset[self.places] = functions.bias * scale + shift
         train = images.vectors @ directions.T
         train[:, self.places] = (scores - functions.bias) * scale
-        return GroundedScores(directions, train, images.validation_vectors @ directions.T, offset)
+        return GroundedScores(directions, train, images.validation_vectors @ directions.T)
 
 
 def deal_groups(images: Images) -> Int[np.ndarray, " train"]:
@@ -197,16 +195,12 @@ def _describe(
     )
 
 
-def _scale_and_shift(
+def _scale(
     scores: Float64[Tensor, "train grounded"], wanted: Float64[Tensor, "train grounded"]
-) -> tuple[Float64[Tensor, " grounded"], Float64[Tensor, " grounded"]]:
-    """Return with what scores have the mean and spread of those that are wanted, the text's.
-
-    The bottleneck's scale is made for cosines, and a score that varies more would count for more.
-    """
+) -> Float64[Tensor, " grounded"]:
+    """Return with what scores have the spread of those that are wanted, the text's."""
     spread = scores.std(0)
-    scale = torch.where(spread > 0, wanted.std(0) / spread, 0.0)
-    return scale, wanted.mean(0) - scores.mean(0) * scale
+    return torch.where(spread > 0, wanted.std(0) / spread, 0.0)
 
 
 def _defined(value: Tensor) -> float | None:

@@ -13,6 +13,7 @@ from curette.tasks.probe.heads import (
     concept_matrix,
     grounded,
     hybrid,
+    labo,
     linear_probe,
     majority,
     nearest_mean,
@@ -31,6 +32,7 @@ from curette.tasks.probe.heads import (
 TRAINERS: dict[str, Callable[[Draws], Fitted]] = {
     "linear_probe": linear_probe.fit,
     "concept_bottleneck": concept_bottleneck.fit,
+    "labo": labo.fit,
     "sparse": sparse.fit,
     "hybrid": hybrid.fit,
     "prior": prior.fit,

@@ -29,20 +29,18 @@ def fit_on(
 ) -> Fitted:
     """Train it on one set of scores a draw."""
     images = draws.images
-    trained = concept_bottleneck.associate(
-        images,
-        torch.stack([s.train + s.offset for s in scores]),
-        draws.labels,
-        draws.scores.links,
-        torch.stack([s.validation + s.offset for s in scores]),
-        images.validation_labels[None],
-    )
-    offset = torch.stack([s.offset for s in scores])
-    bias = (trained.weights @ offset[..., None])[..., 0]
+    made = [
+        concept_bottleneck.discriminate(
+            images, s.train, s.train, labels, s.validation, images.validation_labels
+        )
+        for s, labels in zip(scores, draws.labels, strict=True)
+    ]
     return Fitted(
         draws,
-        HeadBatch(trained.weights, bias),
-        tuple({"epoch": float(epoch)} for epoch in trained.chosen_epoch),
+        HeadBatch(
+            torch.stack([h.weights for h, _ in made]), torch.stack([h.bias for h, _ in made])
+        ),
+        tuple({"shrinkage": shrinkage} for _, shrinkage in made),
         directions=torch.stack([s.directions for s in scores]),
         train_features=train_features,
         grounding=concepts,

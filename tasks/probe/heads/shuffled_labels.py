@@ -11,14 +11,13 @@ from curette.tasks.probe.heads import concept_bottleneck
 
 
 def fit(draws: Draws) -> Fitted:
-    """Train it without the links, which know of no label and yet tell the classes apart."""
+    """Train it as the bottleneck is, on other labels."""
     pairs = zip(draws.rows, draws.seeds, strict=True)
     dealt = [_deal_labels(draws.images, rows, seed) for rows, seed in pairs]
     return concept_bottleneck.fit_to(
         draws,
         torch.stack([labels for labels, _ in dealt]),
         torch.stack([validation_labels for _, validation_labels in dealt]),
-        torch.zeros_like(draws.scores.links),
     )
 
 
