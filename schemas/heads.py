@@ -102,7 +102,7 @@ CARDS: dict[str, HeadCard] = _cards(
     ),
     HeadCard(
         kind="labo",
-        title="LaBo's bottleneck",
+        title="LaBo bottleneck",
         inputs="scores",
         role="concepts",
         colour="#ca8a04",

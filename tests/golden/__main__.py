@@ -7,6 +7,7 @@ from pathlib import Path
 
 import curette.flows  # noqa: F401 - telemetry off
 from curette.schemas.artifact import Artifact, Recipe, Ref
+from curette.schemas.edits import Edits
 from curette.schemas.embeddings import StudyEmbeddings
 from curette.schemas.images import Reports
 from curette.schemas.report import Report
@@ -61,6 +62,7 @@ def main() -> None:
         study.concepts,
         study.priors,
         Decisions(study="small", decisions=()),
+        Edits(study="small", edits=()),
         study.index,
         ValidationReport(checks=(check,), results={"images": {}}, data_docs="<html></html>"),
         ValidatedConceptDataset(

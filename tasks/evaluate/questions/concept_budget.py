@@ -10,6 +10,7 @@ by training and validation images.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import torch
@@ -173,7 +174,7 @@ def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:
                     BudgetPoint(
                         concepts=size,
                         balanced_accuracy=value,
-                        macro_auroc=float(line.areas[place].mean()),
+                        macro_auroc=_defined(float(line.areas[place].mean())),
                         lowest=float(np.quantile(of_draws, 0.05)),
                         highest=float(np.quantile(of_draws, 0.95)),
                     )
@@ -188,6 +189,10 @@ def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:
         area_over_random=next(estimates),
         area_over_labo=next(estimates),
     )
+
+
+def _defined(value: float) -> float | None:
+    return None if isnan(value) else value
 
 
 def _area(

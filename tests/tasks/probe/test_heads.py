@@ -52,6 +52,7 @@ def test_every_head_is_there_once(probe: Probe) -> None:
     assert [h.facts.name for h in probe.heads] == [
         "linear probe",
         "concept bottleneck",
+        "LaBo bottleneck",
         "sparse",
         "sparse, NEC 1",
         "sparse, NEC 2",

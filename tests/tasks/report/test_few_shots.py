@@ -77,11 +77,12 @@ def test_few_heads_are_one_chart() -> None:
 def test_of_many_heads_some_stand_first_and_all_in_two_halves() -> None:
     kinds = trained("few shots", choosable("few shots"))
     section = few_shot_section(_curves(kinds))
-    first = set(re.findall(r'class="name"[^>]*>([a-z -]+)<', section["chart"]))
+    first = set(re.findall(r'class="name"[^>]*>([A-Za-z -]+)<', section["chart"]))
     assert {"linear probe", "averaged linear probe", "prior", "random concepts"} < first
     assert len(first) < len(kinds)
     halves = [
-        set(re.findall(r'class="name"[^>]*>([a-z -]+)<', half["svg"])) for half in section["halves"]
+        set(re.findall(r'class="name"[^>]*>([A-Za-z -]+)<', half["svg"]))
+        for half in section["halves"]
     ]
     assert halves[0] & halves[1] == {"linear probe"}
     assert halves[0] | halves[1] == {card_of(kind).title for kind in kinds}
