@@ -1,11 +1,20 @@
 """The selected concepts, and the certificate that says how good the selection is."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from curette.schemas.artifact import JsonArtifact
 from curette.schemas.candidates import Origin
+
+SelectMethod = Literal["explained_variance", "labo", "random", "top"]
+_ONCE_CALLED = {"submodular": "labo", "top_discriminability": "top"}
+
+
+def method_once_called(name: object) -> object:
+    """Return what a method of selection is called now."""
+    return _ONCE_CALLED.get(name, name) if isinstance(name, str) else name
+
 
 MOST_SHOWN = 32
 """Concepts of a class that are shown together: people can use no more (Ramaswamy et al. 2023)."""
@@ -65,15 +74,68 @@ class ClassSelection(BaseModel, frozen=True):
         return f"{self.neighbours} nearest neighbours"
 
 
+class SizeStep(BaseModel, frozen=True):
+    """What a number of concepts loses on images that neither chose them nor trained on them."""
+
+    concepts: int
+    loss: float = Field(description="squared distance of the answer from the truth; classes alike")
+    excess: float = Field(description="over the best number")
+    standard_error: float = Field(description="of the excess, over groups of images")
+
+
+class Sizes(BaseModel, frozen=True):
+    """How many concepts are enough, by training and validation images."""
+
+    steps: tuple[SizeStep, ...] = Field(min_length=1, description="from few to many")
+    enough: int = Field(description="the smallest number within one standard error of the best")
+    images: int
+    groups: int
+
+
+class Substitute(BaseModel, frozen=True):
+    """A candidate that could stand in for a pick at no measurable loss."""
+
+    concept_id: str
+    text: str
+    excess: float = Field(description="what the set loses more with it; below 0: it loses less")
+    standard_error: float
+
+
+class Exchange(BaseModel, frozen=True):
+    """What could be exchanged for one concept."""
+
+    concept_id: str
+    substitutes: tuple[Substitute, ...] = Field(min_length=1, description="best first")
+
+
+class Stability(BaseModel, frozen=True):
+    """How much of the choice stays when the training groups are others."""
+
+    resamples: int
+    index: float = Field(description="Nogueira's: 1 always the same, about 0 as by chance")
+    shares: dict[str, float] = Field(
+        description="concept id -> in what share of the resamples it was chosen"
+    )
+
+
 class ConceptSet(JsonArtifact, frozen=True):
     """The selected concepts, each once, in the order in which they were first picked."""
 
     kind: ClassVar[str] = "concepts"
 
-    method: Literal["submodular", "random", "top_discriminability"]
+    method: Annotated[SelectMethod, BeforeValidator(method_once_called)]
     scope: Literal["per_class", "jointly"] = "per_class"
     concepts: tuple[Concept, ...] = Field(min_length=1)
     selections: tuple[ClassSelection, ...] = Field(description="one a class, in class order")
+    sizes: Sizes | None = Field(default=None, description="where validation images said how many")
+    exchanges: tuple[Exchange, ...] = Field(
+        default=(), description="only concepts that something could stand in for"
+    )
+    stability: Stability | None = None
+    avoided: dict[str, dict[str, float]] = Field(
+        default_factory=dict,
+        description="avoided column -> concept id -> what it tells about it within classes, 0 to 1",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

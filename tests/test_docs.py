@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from curette.flows.settings_page import settings_page
 from curette.flows.study_file import load_study
 from curette.tasks.stage import stage_names
 
@@ -39,3 +40,15 @@ def test_the_readmes_study_is_right(tmp_path: Path) -> None:
 def test_the_readme_names_every_stage() -> None:
     named = set(re.findall(r"`(\w+)`", README.read_text()))
     assert {name.partition(" ")[0] for name in stage_names()} <= named
+
+
+def test_the_settings_page_is_what_the_schemas_say() -> None:
+    written = (PROJECT / "docs" / "settings.md").read_text(encoding="utf-8")
+    fix = "run: python -m curette.flows.settings_page > docs/settings.md"
+    assert written == settings_page(), fix
+
+
+def test_every_setting_says_what_it_means() -> None:
+    rows = [line for line in settings_page().splitlines() if line.startswith("| `")]
+    assert len(rows) > 150
+    assert not [row for row in rows if row.endswith("|  |")]

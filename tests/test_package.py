@@ -51,7 +51,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_four_folders_below_curette_and_nothing_else(wheel: Path) -> None:
     inside = set(_content(wheel))
     metadata = {name for name in inside if ".dist-info/" in name.split("/", 1)[0] + "/"}
-    listed = _run("git", "ls-files", *ROOTS, folder=PROJECT).splitlines()
+    ours = ("--cached", "--others", "--exclude-standard")  # also what is not committed yet
+    listed = _run("git", "ls-files", *ours, *ROOTS, folder=PROJECT).splitlines()
     assert inside - metadata == {"curette/__init__.py", *(f"curette/{name}" for name in listed)}
 
 

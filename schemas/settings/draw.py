@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from curette.schemas.heads import ChosenFewShotHead, choosable
+from curette.schemas.metadata import value_name
 
 
 class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
@@ -30,13 +30,6 @@ class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
         if list(self.shots) != sorted(set(self.shots)) or min(self.shots, default=1) < 1:
             raise ValueError("shots must be some rising numbers from 1 on")
         return self
-
-
-def value_name(value: object) -> str:
-    """Return the name that a value of a metadata column goes by; of numbers all digits."""
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    return f"{value:.15g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def _as_named(value: object) -> object:

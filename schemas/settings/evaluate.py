@@ -30,12 +30,12 @@ class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
     """How the test split is read, once."""
 
     resamples: int = Field(default=2000, ge=100, le=100_000, description="of the bootstrap")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of every interval")
     interval: IntervalMethod = Field(
         default="percentile",
         description="of the bootstrap; see methods/statistics/bootstrap.py",
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of resamples and permutations")
     permutations: int = Field(
         default=1000, ge=100, le=100_000, description="of the labels of concepts, for p-values"
     )

@@ -37,12 +37,12 @@ class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
         default="balanced", description="balanced: every class counts the same in the loss"
     )
     epochs: int = Field(default=1000, gt=0, description="most epochs of the bottleneck")
-    learning_rate: float = Field(default=0.01, gt=0, le=10)
+    learning_rate: float = Field(default=0.01, gt=0, le=10, description="of Adam")
     patience: int = Field(default=100, gt=0, description="epochs without a better validation loss")
     random_draws: int = Field(
         default=5, ge=1, le=100, description="of each baseline that chance has a part in"
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of everything that is drawn at random")
 
     @model_validator(mode="after")
     def _positive(self) -> Self:

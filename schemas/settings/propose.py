@@ -31,8 +31,8 @@ class ClassPromptSource(BaseModel, frozen=True, extra="forbid"):
     aspects: tuple[Aspect, ...] = Field(
         default=ASPECTS, min_length=1, description="the prompts; see tasks/propose/prompts"
     )
-    concepts_per_answer: int = Field(default=25, gt=0, le=200)
-    sampling: Sampling = Field(default_factory=Sampling)
+    concepts_per_answer: int = Field(default=25, gt=0, le=200, description="asked for at a time")
+    sampling: Sampling = Field(default_factory=Sampling, description="how often it is asked")
 
 
 class ContrastSource(BaseModel, frozen=True, extra="forbid"):
@@ -46,8 +46,10 @@ class ContrastSource(BaseModel, frozen=True, extra="forbid"):
     pairs_per_class: int = Field(
         default=1, gt=0, le=20, description="where pairs are found: nearest other classes each"
     )
-    concepts_per_answer: int = Field(default=15, gt=0, le=200)
-    sampling: Sampling = Field(default_factory=lambda: Sampling(max_rounds=3))
+    concepts_per_answer: int = Field(default=15, gt=0, le=200, description="asked for at a time")
+    sampling: Sampling = Field(
+        default_factory=lambda: Sampling(max_rounds=3), description="how often it is asked"
+    )
 
 
 class DocumentSource(BaseModel, frozen=True, extra="forbid"):
@@ -63,8 +65,8 @@ class DocumentSource(BaseModel, frozen=True, extra="forbid"):
         default=None, description="the model at the study's server that makes the vectors"
     )
     chunk_words: int = Field(default=200, ge=20, le=2000, description="longest passage")
-    passages_per_query: int = Field(default=5, gt=0, le=50)
-    concepts_per_answer: int = Field(default=10, gt=0, le=100)
+    passages_per_query: int = Field(default=5, gt=0, le=50, description="shown to the model")
+    concepts_per_answer: int = Field(default=10, gt=0, le=100, description="asked for at a time")
     max_queries: int = Field(
         default=40, gt=0, le=10_000, description="a class's name, then accepted concepts"
     )

@@ -8,6 +8,10 @@ from curette.schemas.concepts import MOST_SHOWN
 class ReportSpec(BaseModel, frozen=True, extra="forbid"):
     """How much the report shows."""
 
-    concepts_per_class: int = Field(default=12, gt=0, le=MOST_SHOWN)
-    images_per_concept: int = Field(default=4, ge=0, le=20)
-    thumbnail_px: int = Field(default=96, ge=16, le=512)
+    concepts_per_class: int = Field(
+        default=12, gt=0, le=MOST_SHOWN, description="shown, best first"
+    )
+    images_per_concept: int = Field(default=4, ge=0, le=20, description="shown, best first")
+    thumbnail_px: int = Field(
+        default=96, ge=16, le=512, description="longer side of a small picture"
+    )

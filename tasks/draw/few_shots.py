@@ -7,7 +7,7 @@ from curette.schemas.few_shots import FewShotDraw, FewShotDraws
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.select import SelectSpec
 from curette.tasks.draw.shots import draw_shots
-from curette.tasks.methods.selection.labo import gather_pools, score_candidates, select_from
+from curette.tasks.methods.selection.choosing import choose_concepts, read_avoided
 
 
 def draw_few_shots(
@@ -31,23 +31,27 @@ def draw_few_shots(
         for seed in range(1 if shots is None else spec.seeds)
         for draw in draw_shots(labels, groups, shots, [seed])
     ]
-    keys, texts = published.class_keys, published.pool_vectors
-    scores = [
-        score_candidates(texts, published.vectors[rows[draw]], labels[draw], len(keys))
+    if select.size.enough:  # that many were enough for all images; heads are compared at one size
+        select = select.of(len(published.concepts))
+    chosen = [
+        choose_concepts(
+            published.pool,
+            published.pool_vectors,
+            published.vectors[rows[draw]],
+            labels[draw],
+            published.class_keys,
+            select,
+            avoided=read_avoided(published.images, select.avoid, rows[draw]),
+        ).ids
         for _, _, draw in drawn
     ]
-    chosen: list[list[str]] = [[] for _ in drawn]
-    for pool in gather_pools(published.pool, texts, keys, select):
-        for concepts, discriminability in zip(chosen, scores, strict=True):
-            picks = pool.rows[select_from(pool.given(discriminability), select).indices]
-            concepts += [published.pool[i].concept_id for i in picks]
     ids = published.images["image_id"].to_numpy()[rows]
     draws = [
         FewShotDraw(
             shots=shots,
             seed=seed,
             image_ids=tuple(ids[draw].tolist()),
-            concept_ids=tuple(dict.fromkeys(concepts)),
+            concept_ids=concepts,
         )
         for (shots, seed, draw), concepts in zip(drawn, chosen, strict=True)
     ]

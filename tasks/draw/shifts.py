@@ -26,7 +26,7 @@ from curette.tasks.methods.confounding import (
     pair_by_majority,
 )
 from curette.tasks.methods.metadata import MOST_VALUES, name_values
-from curette.tasks.methods.selection.labo import choose_concepts
+from curette.tasks.methods.selection.choosing import choose_concepts, read_avoided
 
 _Split = Literal["train", "validation"]
 _SPLITS: tuple[_Split, ...] = ("train", "validation")
@@ -72,7 +72,8 @@ def _restrict(published: ConceptDataset, select: SelectSpec, shift: ShiftSpec) -
         published.vectors[rows["train"]],
         published.labels("train")[kept["train"]],
         published.class_keys,
-        select,
+        select.of(len(published.concepts)) if select.size.enough else select,
+        avoided=read_avoided(published.images, select.avoid, rows["train"]),
     )
     ids = published.images["image_id"].to_numpy()
     return ShiftSplit(

@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Bool, Float64, Int, Shaped
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.settings.draw import value_name
+from curette.schemas.metadata import value_name
 
 MOST_VALUES = 12
 NOT_STATED = "not stated"

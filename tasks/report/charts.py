@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log2
 
 from markupsafe import Markup, escape
 
@@ -135,6 +136,64 @@ def nec_chart(families: Sequence[tuple[str, str, Sequence[Metric]]], label: str)
             f'<circle cx="{at_x:.1f}" cy="{y.at(m.value):.1f}" r="4" fill="{colour}"/>'
             for at_x, m in places
         ]
+    return svg_of(width, height, parts)
+
+
+@dataclass(frozen=True)
+class Band:
+    """A line with a band about it."""
+
+    name: str
+    colour: str
+    points: tuple[tuple[int, float, float, float], ...]
+    """Number, value, low and high end of the band."""
+
+
+def budget_chart(bands: Sequence[Band], chosen: int, black_box: float | None) -> Markup:
+    """Draw balanced accuracy over the number of concepts, each doubling as wide as the other.
+
+    Args:
+        bands: a line each, the first on top.
+        chosen: the number that is marked.
+        black_box: the value of a dashed line; None: there is none.
+    """
+    width, height, pad, legend = 680, 300, 44, 190
+    right = width - legend
+    points = [point for band in bands for point in band.points]
+    numbers = sorted({number for number, *_ in points})
+    ends = [*(low for _, _, low, _ in points), *(high for *_, high in points), black_box or 1.0]
+    x = Axis(log2(numbers[0]), log2(numbers[-1]), pad, right)
+    y = Axis(min(ends), max(ends), height - pad, 12)
+    frame = _frame(Axis(0, 0, pad, right), y, height, pad, "concepts", "balanced accuracy")
+    parts = [part for part in frame if 'text-anchor="middle">0<' not in part]
+    parts += [
+        f'<text x="{x.at(log2(n)):.1f}" y="{height - pad + 16}" text-anchor="middle">{n}</text>'
+        for n in numbers
+    ]
+    parts.append(
+        f'<line x1="{x.at(log2(chosen)):.1f}" y1="12" x2="{x.at(log2(chosen)):.1f}" '
+        f'y2="{height - pad}" class="grid"/>'
+    )
+    for row, band in reversed(list(enumerate(bands))):
+        places = [(x.at(log2(n)), *map(y.at, rest)) for n, *rest in band.points]
+        line = " ".join(f"{at:.1f},{value:.1f}" for at, value, _, _ in places)
+        upper = [f"{at:.1f},{high:.1f}" for at, _, _, high in places]
+        lower = [f"{at:.1f},{low:.1f}" for at, _, low, _ in reversed(places)]
+        parts.append(
+            f'<polygon points="{" ".join([*upper, *lower])}" fill="{band.colour}" opacity=".12"/>'
+            f'<polyline points="{line}" fill="none" stroke="{band.colour}" stroke-width="2"/>'
+            f'<circle cx="{right + 22}" cy="{18 + 20 * row}" r="4" fill="{band.colour}"/>'
+            f'<text class="name" x="{right + 34}" y="{22 + 20 * row}">{escape(band.name)}</text>'
+        )
+    if black_box is not None:
+        at = 22 + 20 * len(bands)
+        parts.append(
+            f'<line x1="{pad}" y1="{y.at(black_box):.1f}" x2="{right}" y2="{y.at(black_box):.1f}" '
+            'stroke="#1d4ed8" stroke-dasharray="5 4"/>'
+            f'<line x1="{right + 16}" y1="{at - 4}" x2="{right + 28}" y2="{at - 4}" '
+            'stroke="#1d4ed8" stroke-dasharray="5 4"/>'
+            f'<text class="name" x="{right + 34}" y="{at}">linear probe</text>'
+        )
     return svg_of(width, height, parts)
 
 

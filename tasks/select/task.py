@@ -1,5 +1,7 @@
 """The stage `select`: candidates in, the bottleneck's concepts out."""
 
+import numpy as np
+
 from curette.schemas.artifact import Ref
 from curette.schemas.concepts import MOST_SHOWN, ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
@@ -18,19 +20,29 @@ def select_concepts(
     embeddings: Ref[StudyEmbeddings],
     spec: SelectSpec,
 ) -> Ref[ConceptSet]:
-    """Choose each class's concepts, discriminative and diverse, from training images alone."""
-    from curette.tasks.methods.selection.labo import choose_concepts
+    """Choose concepts from training images; how many are enough, validation images say too."""
+    from curette.tasks.methods.selection.choosing import Known, choose_concepts, read_avoided
 
     images = at.store.load(ImageDataset, dataset)
     pool = at.store.load(ScreenedSet, screened).kept
-    vectors = at.store.load(StudyEmbeddings, embeddings)
+    embedded = at.store.load(StudyEmbeddings, embeddings)
+    vectors = at.store.load(ImageEmbeddings, embedded.images_ref).vectors
+    train = images.rows("train")
+    rows = np.concatenate([train, images.rows("validation")])
     chosen = choose_concepts(
         pool,
-        at.store.load(TextEmbeddings, vectors.texts_ref).take([c.text for c in pool]),
-        at.store.load(ImageEmbeddings, vectors.images_ref).vectors[images.rows("train")],
+        at.store.load(TextEmbeddings, embedded.texts_ref).take([c.text for c in pool]),
+        vectors[train],
         images.labels("train"),
         images.class_keys,
         spec,
+        avoided=read_avoided(images.images, spec.avoid, train),
+        known=Known(
+            vectors[rows],
+            np.concatenate([images.labels("train"), images.labels("validation")]),
+            images.images["group"].to_numpy()[rows],
+            read_avoided(images.images, spec.avoid, rows),
+        ),
     )
     leave_table("selected-concepts", _rows(chosen), _summary(chosen))
     return at.store.save(chosen, STAGE.recipe())

@@ -27,6 +27,7 @@ NAMES = (
 LARGE = (
     "bench_few_shot_splits",
     "bench_folds",
+    "bench_concept_budget",
     "bench_ham10000",
     "bench_memory",
     "bench_large_selection",

@@ -30,11 +30,11 @@ from curette.schemas.images import SPLITS, ClassLabel
 from curette.schemas.priors import Prior
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.probe import ProbeSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.evaluate.questions.few_shots import few_shot_curves
 from curette.tasks.ingest.splits import deal_groups
-from curette.tasks.methods.selection.labo import choose_concepts
+from curette.tasks.methods.selection.choosing import choose_concepts
 from curette.tasks.methods.solvers.head_batch import SHRINKAGES
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.probe.few_shots import train_few_shot_heads
@@ -42,7 +42,7 @@ from tests.benchmarks.measuring import Target, print_rows, timed
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "ph2-clip"
 KEYS, NAMES = ("nevus", "melanoma"), ("Nevus", "Melanoma")
-SELECT, SPEC = SelectSpec(per_class=8), FewShotSpec(seeds=20)
+SELECT, SPEC = SelectSpec(size=Size(per_class=8)), FewShotSpec(seeds=20)
 RESAMPLES, EVERY = 2000, 20
 PROTOCOL = Target("<=", 60)
 CLOSED_FORM: tuple[HeadKind, ...] = ("nearest_mean", "shrinkage_discriminant")
@@ -144,23 +144,8 @@ def ph2(
     """
     arrays = np.load(file)
     texts = dict(zip(arrays["text_prompts"], arrays["text_embeddings"], strict=True))
-    links = json.loads((file.parent / "class2concepts.json").read_text())
-    classes: dict[str, list[str]] = {}
-    for key in KEYS:
-        for text in (t for t in links[key] if t in texts):
-            classes.setdefault(text, []).append(key)
-    pool = tuple(
-        Candidate(
-            text=text,
-            classes=tuple(keys),
-            origins=(FileOrigin(file="class2concepts.json", line=1),),
-        )
-        for text, keys in classes.items()
-    )
-    labels = arrays["labels"].astype(np.int64)
+    pool, pool_vectors, vectors, labels = ph2_statements(file)
     part = split(labels)
-    vectors = _unit(arrays["image_embeddings"])
-    pool_vectors = _unit(np.stack([texts[c.text] for c in pool]))
     train = part == "train"
     chosen = choose_concepts(pool, pool_vectors, vectors[train], labels[train], KEYS, select)
     place = {c.concept_id: i for i, c in enumerate(pool)}
@@ -209,6 +194,30 @@ def ph2(
         card="",
     )
     return published, labels
+
+
+def ph2_statements(
+    file: Path,
+) -> tuple[tuple[Candidate, ...], np.ndarray, np.ndarray, np.ndarray]:
+    """Return the linked statements of an encoder's file, their vectors, and images with labels."""
+    arrays = np.load(file)
+    texts = dict(zip(arrays["text_prompts"], arrays["text_embeddings"], strict=True))
+    links = json.loads((file.parent / "class2concepts.json").read_text())
+    classes: dict[str, list[str]] = {}
+    for key in KEYS:
+        for text in (t for t in links[key] if t in texts):
+            classes.setdefault(text, []).append(key)
+    pool = tuple(
+        Candidate(
+            text=text,
+            classes=tuple(keys),
+            origins=(FileOrigin(file="class2concepts.json", line=1),),
+        )
+        for text, keys in classes.items()
+    )
+    labels = arrays["labels"].astype(np.int64)
+    pool_vectors = _unit(np.stack([texts[c.text] for c in pool]))
+    return pool, pool_vectors, _unit(arrays["image_embeddings"]), labels
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from scipy.stats import t
 
 from curette.schemas.probe import Head
 from curette.schemas.settings.probe import ProbeSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.ingest.splits import deal_groups
 from curette.tasks.methods.statistics.metrics import (
@@ -29,7 +29,7 @@ from tests.benchmarks.bench_few_shots import DATA, SELECT, ph2
 from tests.benchmarks.measuring import print_rows
 
 FOLDS = 5
-EVERY_STATEMENT = SelectSpec(per_class=1000)
+EVERY_STATEMENT = SelectSpec(size=Size(per_class=1000))
 
 
 class Row(NamedTuple):
@@ -80,7 +80,7 @@ def cross_validate(file: Path, select: SelectSpec) -> list[Row]:
         rows.append(
             Row(
                 encoder=file.stem,
-                concepts="all" if select is EVERY_STATEMENT else f"{select.per_class} a class",
+                concepts="all" if select is EVERY_STATEMENT else str(select.size),
                 head=head,
                 auroc=mean,
                 low=mean - half,

@@ -48,15 +48,15 @@ def test_a_wrong_study_exits_2_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "study.yaml"
-    file.write_text(DEMO.read_text().replace("per_class: 10", "per_class: 0"))
+    file.write_text(DEMO.read_text().replace("size: enough", "per_class: 0"))
     assert main(["run", str(file), "--store", str(tmp_path / "store")]) == 2
-    assert "select.per_class: Input should be greater than 0" in capsys.readouterr().err
+    assert "select.size.per_class: Input should be greater than 0" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
 
 
 def test_a_wrong_override_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", str(DEMO), "--set", "select.perclass=3"]) == 2
-    assert "did you mean `per_class`" in capsys.readouterr().err
+    assert main(["run", str(DEMO), "--set", "select.siz=3"]) == 2
+    assert "did you mean `size`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

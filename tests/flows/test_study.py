@@ -225,7 +225,7 @@ def test_a_change_reruns_exactly_what_depends_on_it(done: tuple[Path, RunResult]
     store, _ = done
     changed = _run(store, "evaluate.seed=1")
     assert _ran(changed) == ["evaluate", "report"]
-    changed = _run(store, "select.per_class=5")
+    changed = _run(store, "select.size=5")
     assert _ran(changed) == [s for s in ALL[ALL.index("select") :] if s not in EXTERNAL]
 
 

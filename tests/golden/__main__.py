@@ -14,7 +14,7 @@ from curette.schemas.review import Decisions
 from curette.schemas.settings.draw import DomainShift, FewShotSpec
 from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
 from curette.schemas.settings.probe import ProbeSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw.few_shots import draw_few_shots
@@ -37,10 +37,10 @@ def main() -> None:
     published, test_labels = published_study()
     probe = train_heads(published, ProbeSpec(epochs=3, random_draws=1))
     few_shots = FewShotSpec(shots=(1,), seeds=1)
-    draws = draw_few_shots(published, SelectSpec(per_class=2), few_shots)
+    draws = draw_few_shots(published, SelectSpec(size=Size(per_class=2)), few_shots)
     people = with_people(published)
     male = DomainShift(kind="domain", column="sex", train_on=("male",))
-    shifts = restrict_to_shifts(people, SelectSpec(per_class=2), (male,))
+    shifts = restrict_to_shifts(people, SelectSpec(size=Size(per_class=2)), (male,))
     guarded, _ = evaluate_through_holdout(
         *(published, probe, test_labels, EvaluateSpec(), ThresholdoutSpec(), "golden", (), 0, ())
     )

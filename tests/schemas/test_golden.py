@@ -1,6 +1,7 @@
 """Artifacts of every layout that was ever released load, and every kind has one."""
 
 import importlib
+import json
 import pkgutil
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from curette import schemas
 from curette.schemas.artifact import Artifact, Ref
+from curette.schemas.evaluation import Evaluation
 from curette.storage.store import ArtifactStore
 
 for _module in pkgutil.iter_modules(schemas.__path__):
@@ -45,3 +47,15 @@ def test_every_kind_has_one_of_its_current_layout(kind: str, cls: type[Artifact]
     store = ArtifactStore(GOLDEN)
     layouts = {store.manifest(Ref(kind, p.name)).layout for p in (GOLDEN / kind).glob("*")}
     assert cls.layout in layouts, "run `python -m tests.golden` and commit what it adds"
+
+
+def test_what_fields_held_before_they_were_renamed_is_still_read() -> None:
+    for place in (GOLDEN / "evaluation").glob("*"):
+        written = json.loads((place / "evaluation.json").read_text(encoding="utf-8"))
+        read = ArtifactStore(GOLDEN).load(Evaluation, Ref(Evaluation.kind, place.name))
+        if "concepts" in written:
+            found = [f.concept_id for f in read.concept_truth.findings]
+            assert found == [f["concept_id"] for f in written["concepts"]["findings"]] != []
+        if "quarrels" in written["disagreement"]:
+            shown = [x.image_id for x in read.disagreement.examples]
+            assert shown == [x["image_id"] for x in written["disagreement"]["quarrels"]]

@@ -29,7 +29,7 @@ from curette.schemas.index import (
 from curette.schemas.priors import Prior, Priors
 from curette.schemas.screened import Drop, ScreenedSet
 from curette.schemas.settings.screen import ScreenSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.storage.store import ArtifactStore
 from tests.builders.images import image_dataset
 
@@ -98,7 +98,7 @@ class SmallStudy:
             keep(self.dataset, "ingest"),
             keep(self.candidates, "propose"),
             keep(self.screened, "screen", ScreenSpec()),
-            keep(self.concepts, "select", SelectSpec(per_class=2)),
+            keep(self.concepts, "select", SelectSpec(size=Size(per_class=2))),
             keep(self.priors, "priors"),
             keep(embeddings, "embed"),
             keep(self.index, "index"),
@@ -127,7 +127,7 @@ def small_study() -> SmallStudy:
     image_vectors = unit_vectors(generator, len(images))
     candidates = (*kept, *(d.candidate for d in dropped))
     concepts = ConceptSet(
-        method="submodular",
+        method="labo",
         concepts=tuple(
             Concept(
                 concept_id=concept_id(text),

@@ -14,7 +14,7 @@ from curette.schemas.artifact import Ref
 from curette.schemas.machine import Machine
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import FileSource, ProposeSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from curette.tasks import stage as stage_module
@@ -47,7 +47,7 @@ def test_every_input_counts_but_where_it_is_worked_on(tmp_path: Path) -> None:
     assert SELECT.key(base | {"at": Workplace(ArtifactStore(tmp_path), machine)}) == key
     assert SELECT.key(base | {"at": Workplace(moved)}) == key
     assert SELECT.key(base | {"concepts": Ref("screened", "ac")}) != key
-    assert SELECT.key(base | {"spec": SelectSpec(per_class=11)}) != key
+    assert SELECT.key(base | {"spec": SelectSpec(size=Size(per_class=11))}) != key
     assert Stage(name="probe").key(base) != key
 
 
@@ -80,11 +80,11 @@ def test_the_recipe_says_all_that_is_in_the_key(tmp_path: Path) -> None:
         return dataset
 
     at, llm = Workplace(ArtifactStore(tmp_path)), LlmSpec(model="tiny", concurrency=3)
-    select.fn(at, dataset, SelectSpec(per_class=3), "photograph", llm=llm)
+    select.fn(at, dataset, SelectSpec(size=Size(per_class=3)), "photograph", llm=llm)
     others = (Elsewhere("lamp", Ref("image-dataset", "ef"), 0.9),)
     select.fn(at, dataset, SelectSpec(), "photograph", llm, ("a b",), others)
     plain, full = recipes
-    own = SelectSpec(per_class=3).model_dump(mode="json")
+    own = SelectSpec(size=Size(per_class=3)).model_dump(mode="json")
     assert plain.spec == own | {"modality": "photograph", "llm": llm.identity()}
     assert plain.inputs == {"dataset": str(dataset), "set_apart": str(made)}
     assert full.spec["reworded"] == ["a b"]
@@ -207,8 +207,10 @@ def test_a_setting_is_in_the_code_of_its_own_stage_and_of_none_before() -> None:
     for name in settings - {"__init__", "select"}:
         read_by = {stage for stage, modules in code.items() if name in modules}
         assert read_by <= {*OWNERS.get(name, (name,)), *REPEATED.get(name, ())}, name
-    # Few shots and shifts select concepts anew, from the images that they are left with.
-    assert {s for s, modules in code.items() if "select" in modules} == {"select", "draw"}
+    # Few shots and shifts select concepts anew, from the images that they are left with; the
+    # evaluation asks what other choices, and fewer concepts, would have been worth.
+    anew = {"select", "draw", "evaluate"}
+    assert {s for s, modules in code.items() if "select" in modules} == anew
 
 
 def in_settings(module: Path) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.questions import (
+    concept_budget,
     concept_truth,
     curves,
     differences,
@@ -29,6 +30,7 @@ Question = Callable[[Exam], object]
 QUESTIONS: dict[str, Question] = {
     "metrics": metrics.measure,
     "differences": differences.measure,
+    "concept_budget": concept_budget.measure,
     "curves": curves.measure,
     "subgroups": subgroups.measure,
     "few_shots": few_shots.measure,

@@ -34,6 +34,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from curette.tasks.methods.selection.discriminability import check_labels
+from curette.tasks.methods.selection.facility_location import Seats
 
 RIDGE = 0.003
 """rho, for scores of unit variance."""
@@ -79,6 +80,19 @@ class ClassVariance:
     def value(self, indices: Int[np.ndarray, " pick"]) -> float:
         """Return F(S)."""
         return self.explained(indices) - float(self.costs[indices].sum())
+
+    def gains(self, indices: Int[np.ndarray, " pick"]) -> Float64[np.ndarray, " candidate"]:
+        """Return what each candidate would add to F beside a set."""
+        chosen = self.directions[indices]
+        beside = self.directions @ chosen.T
+        gram = chosen @ chosen.T + self.ridge * np.eye(len(chosen))
+        solved = np.linalg.solve(gram, np.concatenate([chosen @ self.targets, beside.T], axis=1))
+        classes = self.targets.shape[1]
+        left = self.directions @ self.targets - beside @ solved[:, :classes]
+        variance = np.einsum("ij,ij->i", self.directions, self.directions)
+        variance -= np.einsum("ij,ji->i", beside, solved[:, classes:])
+        spread = np.maximum(variance, 0) + self.ridge
+        return np.asarray((left**2).sum(axis=1) / spread - self.costs)
 
     def with_costs(self, costs: Float[np.ndarray, " candidate"]) -> "ClassVariance":
         """Return the same problem in which candidates cost something, in shares."""
@@ -230,6 +244,30 @@ class EachClass:
         self._without = self._without & ~self._links[pick]
         self._left -= 1
         return True
+
+
+class Quotas:
+    """Every class has seats for so many, and a pick takes one in a class it was proposed for.
+
+    Picks move to other classes of theirs where that makes room (see `facility_location.Seats`).
+    """
+
+    def __init__(
+        self, links: Bool[np.ndarray, "candidate class"], quotas: Int64[np.ndarray, " class"]
+    ) -> None:
+        self._links, self._seats = links, Seats(quotas)
+
+    def open(self) -> Bool[np.ndarray, " candidate"]:
+        """Tell which candidates belong to a class that is not full for good."""
+        return np.asarray(self._links[:, self._seats.open_groups()].any(axis=1))
+
+    def insists(self) -> bool:
+        """Nothing must be picked."""
+        return False
+
+    def take(self, pick: int) -> bool:
+        """Seat one, if there is room."""
+        return self._seats.take(pick, tuple(np.flatnonzero(self._links[pick]).tolist()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -255,7 +255,7 @@ class SelectionProblem:
             return best
         number = np.repeat(np.arange(len(of_kinds)), [len(some) for some in of_kinds])
         order = np.argsort(-scores[best], kind="stable")
-        seats = _Seats(self.quotas)
+        seats = Seats(self.quotas)
         for candidate, kind in zip(best[order].tolist(), number[order].tolist(), strict=True):
             seats.take(candidate, self.kinds[kind].groups)
         return np.array(seats.picks, dtype=np.int64)
@@ -372,7 +372,7 @@ def _kinds(membership: Bool[np.ndarray, "candidate group"], quotas: _Picks) -> l
     ]
 
 
-class _Seats:
+class Seats:
     """Who takes up which group's quota: a pick moves on where that makes room for another."""
 
     def __init__(self, quotas: _Picks) -> None:
@@ -436,7 +436,7 @@ class _Seats:
 def _select(problem: SelectionProblem, priority: Callable[[_Scores], _Scores]) -> Selection:
     """Pick by highest priority, which may depend on the scores, and bound F at every prefix."""
     progress = _Progress(problem.coverage)
-    seats = _Seats(problem.quotas)
+    seats = Seats(problem.quotas)
     allowed = np.asarray(problem.membership.any(axis=1))
     gains = []
     upper_bound = 1.0  # both terms are at most 1

@@ -71,20 +71,6 @@ class DeLong:
         )
 
 
-def delong_binary(
-    scores: Float64[np.ndarray, "head image"],
-    positive: Bool[np.ndarray, " image"],
-    groups: Shaped[np.ndarray, " image"],
-) -> DeLong:
-    """Return the AUROC of each head for one class against the rest.
-
-    Raises:
-        ValueError: fewer than two positive or two negative images.
-    """
-    influences = [_influence(row, positive) for row in scores]
-    return _estimate(influences, groups)
-
-
 def delong_macro(
     labels: Int[np.ndarray, " image"],
     probabilities: Float64[np.ndarray, "head image class"],

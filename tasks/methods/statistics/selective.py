@@ -25,20 +25,6 @@ _Probabilities = Float64[np.ndarray, "image class"]
 _Weights = Float64[np.ndarray, "resample image"]
 
 
-def risk_at_coverage(
-    labels: _Labels,
-    probabilities: _Probabilities,
-    weights: _Weights,
-    coverage: Float64[np.ndarray, " coverage"],
-) -> Float64[np.ndarray, "resample coverage"]:
-    """Return the risk at each coverage in (0, 1]; NaN for a weighting of no image."""
-    reached, lost = map(sums_from_0, _by_confidence(labels, probabilities, weights))
-    answered = coverage * reached[-1][:, None]
-    lost_there = [np.interp(*row) for row in zip(answered, reached.T, lost.T, strict=True)]
-    with np.errstate(invalid="ignore"):
-        return np.stack(lost_there) / answered
-
-
 def area_under_risk_coverage_of(
     labels: _Labels, probabilities: _Probabilities
 ) -> Callable[[_Weights], Float64[np.ndarray, "resample 2"]]:

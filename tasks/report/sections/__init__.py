@@ -12,7 +12,9 @@ from curette.tasks.report.sections import (
     annotations,
     candidates,
     cards,
+    choice,
     classes,
+    concept_budget,
     concept_truth,
     concepts,
     curves,
@@ -56,7 +58,8 @@ class Section(NamedTuple):
 
 
 SECTIONS: tuple[Section, ...] = (
-    # Here is the place of a `top` section: it is drawn on the first screen, under the finding.
+    # A `top` section is drawn on the first screen, under the finding.
+    Section("concept_budget", "How few statements suffice", "top", concept_budget.compose),
     Section("cards", "What it decides by", "open", cards.compose),
     Section("explanations", "Single decisions", "open", explanations.compose),
     Section("metrics", "Every head, every metric", "numbers", metrics.compose),
@@ -72,6 +75,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("location", "Whether concepts are seen in the lesion", "numbers", location.compose),
     Section("annotations", "What a model read in reports", "numbers", annotations.compose),
     Section("concepts", "All concepts, kept and dropped", "numbers", concepts.compose),
+    Section("choice", "How many, which others, how stable", "numbers", choice.compose),
     Section("classes", "Concepts of each class", "numbers", classes.compose),
     Section("strategies", "Which concept decides how often", "numbers", strategies.compose),
     Section("candidates", "Where the concepts come from", "numbers", candidates.compose),

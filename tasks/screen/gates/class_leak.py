@@ -5,10 +5,13 @@ instead of by what an image shows. Two things give a name away:
 
 1. the whole of it: "vascular lesions", "basal-cell carcinoma", "microaneurysm" for "micro
    aneurysm". It leaks whatever its words are;
-2. one distinctive word of it: "carcinoma", "nevi", "melanocytic". A word is distinctive unless it
-   is among `PLAIN_WORDS`, those that a clinician cannot do without in describing any image
-   (lesion, cell, skin, normal, red, large), so "dark brown lesion" passes where a class is called
-   "vascular lesion".
+2. one word of it that identifies the class: "carcinoma", "nevi", "melanocytic". The last word of a
+   name does, whatever it is ("swallow" of "barn swallow"), and so does every other but two kinds:
+   `PLAIN_WORDS`, those that one cannot do without in describing any image (lesion, cell, skin,
+   normal, red, large; so "dark brown lesion" passes where a class is a "vascular lesion"), and
+   ordinary English, which names set before a noun of their own: the "great" of "great masterwort",
+   the "benign" of "benign keratosis", the "ruby" and the "throated" of a hummingbird. Ordinary is
+   what describes an appearance in `tasks.screen.lexicon`, and `ORDINARY_WORDS`.
 
 Words are compared by their stems, so that plurals, Latin ones too, and adjectives leak. Stems of
 five letters and more leak from the start of a longer word (nodule: nodular) and of seven and more
@@ -21,12 +24,15 @@ name of several words, in capitals ("SK") or where no vowel makes them look like
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from curette.schemas.candidates import Candidate
 from curette.schemas.images import ClassLabel
 from curette.tasks.screen.gate import Candidates, Circumstances, Finding, Gate, Outcome, one_by_one
-from curette.tasks.screen.words import JOINING_WORDS, stem, words
+from curette.tasks.screen.lexicon import APPEARANCE
+from curette.tasks.screen.phrases import Phrases
+from curette.tasks.screen.words import JOINING_WORDS, fold, stem, words
 
 PLAIN_WORDS = frozenset(
     words(
@@ -34,7 +40,8 @@ PLAIN_WORDS = frozenset(
         abnormality normal healthy pathology type form stage grade class category group area
         region image scan tissue specimen other unknown unspecified various mixed multiple
         single no not non without none left right upper lower central peripheral early late mild
-        moderate severe primary secondary skin lung pulmonary pleural chest heart cardiac bone
+        moderate severe primary secondary flower plant tree herb shrub grass bird animal fish insect
+        skin lung pulmonary pleural chest heart cardiac bone
         breast liver kidney colon colorectal brain eye ocular retina retinal macular optic disc
         nerve blood body muscle red white blue black brown yellow pink green gray purple orange
         pale dark light clear pigmented small large giant enlarged thick thickening thin long
@@ -44,6 +51,39 @@ PLAIN_WORDS = frozenset(
     )
 )
 """Words that describe images of any kind and so give no class away on their own."""
+ORDINARY_WORDS = frozenset(
+    words(
+        """great greater lesser least common wild garden field wood forest tree river marsh swamp
+        sea water ice snow fire sun moon star sky earth sand stone rock cliff mountain meadow
+        house barn chimney king queen prince emperor royal noble sweet bitter sour spring summer
+        autumn fall winter lenten easter christmas morning evening night day north northern south
+        southern east eastern west western american english european african asian japanese
+        chinese indian mexican canadian siberian persian californian california carolina nashville
+        tennessee kentucky louisiana savannah spanish french german italian true false mock little
+        giant dwarf pygmy tall high low old young new early late fresh dry wet hot cold warm bright
+        painted spotted striped barred banded belted ringed hooded crested tufted bearded collared
+        masked crowned horned winged tailed headed throated breasted bellied billed footed legged
+        eyed necked backed rumped capped cheeked faced shouldered fronted lipped leaved leafed
+        wing tail head throat breast belly bill beak foot feet leg eye neck back rump cap cheek face
+        crown crest shoulder lip collar mask hood belt ring band bar tuft beard ear hair tongue
+        finger hand tooth teeth heart blood bone skin horn
+        tiger lion leopard fox wolf bear horse cow dog cat goat sheep pig mouse elephant snake
+        dragon toad frog fish bird bee bug butterfly spider swan goose duck owl eagle herring
+        sword spear arrow lance dagger knife needle pin bell cup saucer trumpet horn drum globe
+        ball balloon cone spiral wheel ribbon lace silk velvet satin cotton wool paper wax glass
+        gold golden silver copper iron steel ruby emerald sapphire pearl amber scarlet crimson rose
+        rosy lemon peach apple cherry strawberry raspberry honey sugar milk cream butter bread
+        cape bay hill valley bridge wall window lamp candle torch flame smoke cloud rain storm
+        benign malignant atypical typical classic acute chronic active inactive reactive mature
+        immature solar focal diffuse local general simple complex complicated complete partial
+        incomplete moderate advanced persistent recurrent congenital acquired idiopathic invasive
+        differentiated support supporting device external internal good bad fine coarse strong weak
+        thin fat broad plain fancy pretty beautiful magnificent superb elegant graceful glorious
+        age aged toy size climbing creeping trailing hanging weeping standing floating singing
+        chipping"""
+    )
+)
+"""Words of ordinary English that names set before the noun which identifies them."""
 
 _PREFIX, _INFIX = 5, 7  # letters of a stem that is also sought inside longer words
 
@@ -92,6 +132,8 @@ class ClassNames:
     """Words in the longest name."""
     initials: dict[str, tuple[str, str]]
     """Initials of a name, in capitals -> class key and name."""
+    pairs: dict[tuple[str, str], tuple[str, str]]
+    """Stems of a name of two words -> class key and name."""
 
 
 def read_class_names(classes: Sequence[ClassLabel]) -> ClassNames:
@@ -103,6 +145,7 @@ def read_class_names(classes: Sequence[ClassLabel]) -> ClassNames:
     whole: dict[str, tuple[str, str]] = {}
     distinctive: dict[str, tuple[str, str]] = {}
     initials: dict[str, tuple[str, str]] = {}
+    pairs: dict[tuple[str, str], tuple[str, str]] = {}
     longest = 1
     for label in classes:
         names = (label.name, *label.synonyms)
@@ -115,8 +158,14 @@ def read_class_names(classes: Sequence[ClassLabel]) -> ClassNames:
             if meaning and (telling or name in names):
                 longest = max(longest, len(meaning))
                 whole = dict.fromkeys(_joined(meaning), (label.key, name)) | whole
-            distinctive = {stem(w): (label.key, name) for w in telling} | distinctive
-    return ClassNames(whole, distinctive, longest, initials)
+                if len(meaning) == 2:
+                    pairs = {(stem(meaning[0]), stem(meaning[1])): (label.key, name)} | pairs
+            last = meaning[-1] if meaning else ""
+            identifying = [w for w in telling if w == last or not _is_ordinary(w)]
+            if not identifying and name not in names:
+                identifying = telling
+            distinctive = {stem(w): (label.key, name) for w in identifying} | distinctive
+    return ClassNames(whole, distinctive, longest, initials, pairs)
 
 
 def find_leak(text: str, names: ClassNames) -> Leak | None:
@@ -132,6 +181,10 @@ def find_leak(text: str, names: ClassNames) -> Leak | None:
         for part, source in names.distinctive.items():
             if _is_inside(part, word):
                 return Leak(*source, words=word)
+    for second, first in _OF.findall(fold(text)):
+        for (one, other), source in names.pairs.items():
+            if _akin(stem(first), one) and _akin(stem(second), other):
+                return Leak(*source, words=f"{second} of {first}")
     for code in re.findall(r"[A-Z]{2,}|(?<![^\W_])[b-df-hj-np-tv-z]{3,}(?![^\W_])", text):
         source = names.initials.get(code.upper())
         if source and code.lower() not in JOINING_WORDS:
@@ -141,6 +194,28 @@ def find_leak(text: str, names: ClassNames) -> Leak | None:
 
 _PARTS = r"[()\[\]/,;]|\band\b|\bor\b"
 _PLAIN_STEMS = frozenset(stem(word) for word in PLAIN_WORDS)
+_ORDINARY_STEMS = frozenset(stem(word) for word in ORDINARY_WORDS)
+
+
+_OF = re.compile(r"([^\W\d_]+) of (?:the |an? )?([^\W\d_]+)")
+
+
+def _is_ordinary(word: str) -> bool:
+    """Return whether a word describes anything of any kind, and so identifies no class."""
+    stemmed = stem(word)
+    return stemmed in _PLAIN_STEMS or stemmed in _ORDINARY_STEMS or any(_appearances().find([word]))
+
+
+def _akin(one: str, other: str) -> bool:
+    """Return whether two stems are of one word: pleura and pleural."""
+    short, long = sorted((one, other), key=len)
+    return short == long or (len(short) >= _PREFIX and long.startswith(short))
+
+
+@cache
+def _appearances() -> Phrases[str]:
+    seen = [c for c in APPEARANCE if c.weight == "appearance"]
+    return Phrases({pattern: c.name for c in seen for pattern in c.patterns})
 
 
 def _name_words(name: str) -> list[str]:

@@ -22,10 +22,10 @@ class Form(Gate, frozen=True):
     """The settings of the gate."""
 
     kind: Literal["form"] = "form"
-    min_words: int = Field(default=1, ge=1)
-    max_words: int = Field(default=16, ge=1)
-    min_characters: int = Field(default=3, ge=1)
-    max_characters: int = Field(default=120, ge=1)
+    min_words: int = Field(default=1, ge=1, description="fewer are no statement")
+    max_words: int = Field(default=16, ge=1, description="more are no short statement")
+    min_characters: int = Field(default=3, ge=1, description="fewer are no statement")
+    max_characters: int = Field(default=120, ge=1, description="more are no short statement")
     max_listed: int = Field(
         default=2, ge=1, description="structures that one statement may name side by side"
     )

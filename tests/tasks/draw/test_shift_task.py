@@ -4,7 +4,7 @@ from pathlib import Path
 
 from curette.schemas.artifact import Recipe
 from curette.schemas.settings.draw import DomainShift
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.shifts import ShiftSplits
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw import SHIFTS as STAGE
@@ -18,13 +18,13 @@ _SHIFT = DomainShift(kind="domain", column="sex", train_on=("male",))
 
 def test_splits_are_saved_with_both_settings(tmp_path: Path) -> None:
     store, published = ArtifactStore(tmp_path), with_people(published_study()[0])
-    select = SelectSpec(per_class=2)
+    select = SelectSpec(size=Size(per_class=2))
     dataset = store.save(published, Recipe(stage="publish", code=""))
     ref = stage.fn(Workplace(store), dataset, select, (_SHIFT,))
     assert store.load(ShiftSplits, ref) == restrict_to_shifts(published, select, (_SHIFT,))
     recipe = store.manifest(ref).recipe
     assert recipe.spec["shifts"][0]["train_on"] == ["male"]
-    assert recipe.spec["select"]["per_class"] == 2
+    assert recipe.spec["select"]["size"]["per_class"] == 2
     assert recipe.inputs == {"published": str(dataset)}
 
 

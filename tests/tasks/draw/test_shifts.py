@@ -10,13 +10,13 @@ from scipy.stats.contingency import association
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.settings.draw import ConfoundedShift, DomainShift, ShiftSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.shifts import ShiftSplit
 from curette.tasks.draw.shifts import restrict_to_shifts
-from curette.tasks.methods.selection.labo import choose_concepts
+from curette.tasks.methods.selection.choosing import choose_concepts
 from tests.tasks.published_study import KEYS, published_study, with_people
 
-_SELECT = SelectSpec(per_class=2)
+_SELECT = SelectSpec(size=Size(per_class=2))
 _MALE = DomainShift(kind="domain", column="sex", train_on=("male",))
 _YOUNG = DomainShift(kind="domain", column="age", below=50)
 _RULER = ConfoundedShift(kind="confounded", column="ruler", pairing={"a": "yes"}, correlation=0.8)

@@ -15,7 +15,7 @@ from curette.schemas.images import TestLabels
 from curette.schemas.settings.draw import ConfoundedShift, DomainShift
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
-from curette.schemas.settings.select import SelectSpec
+from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.shifts import ShiftHeads, ShiftResult, ShiftTables, UnusableShift
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
@@ -44,7 +44,7 @@ def heads(study: tuple[ConceptDataset, TestLabels]) -> ShiftHeads:
     from curette.tasks.draw.shifts import restrict_to_shifts
     from curette.tasks.probe.shifts import train_shift_heads
 
-    splits = restrict_to_shifts(study[0], SelectSpec(per_class=2), (_MALE, _RULER))
+    splits = restrict_to_shifts(study[0], SelectSpec(size=Size(per_class=2)), (_MALE, _RULER))
     return train_shift_heads(study[0], splits, ProbeSpec(epochs=30, heads=()))
 
 
@@ -282,7 +282,7 @@ def test_sides_are_named_by_the_whole_column_not_by_the_test(
         for column, value in (("site_id", 1), ("here", True))
     )
     spec = ProbeSpec(epochs=2, heads=(), random_draws=1)
-    splits = restrict_to_shifts(changed, SelectSpec(per_class=2), shifts)
+    splits = restrict_to_shifts(changed, SelectSpec(size=Size(per_class=2)), shifts)
     found = measure_shifts(changed, train_shift_heads(changed, splits, spec), images, _SPEC)
     assert found.unusable == ()
     inside = [result.parts[0].images for result in found.results]

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.settings.draw import DomainShift, value_name
+from curette.schemas.metadata import value_name
+from curette.schemas.settings.draw import DomainShift
 from curette.tasks.methods.metadata import UnusableColumn, name_values, read_column
 
 

@@ -124,7 +124,7 @@ def material() -> Material:
             priors=published.priors,
         ),
         concepts=ConceptSet(
-            method="submodular",
+            method="labo",
             concepts=spoiled,
             selections=tuple(
                 ClassSelection(

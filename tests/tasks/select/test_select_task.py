@@ -25,7 +25,7 @@ def concept_set(picks: int, neighbours: int | None = None) -> ConceptSet:
         upper_bound=1.0,
         neighbours=neighbours,
     )
-    return ConceptSet(method="submodular", concepts=concepts, selections=(selection,))
+    return ConceptSet(method="labo", concepts=concepts, selections=(selection,))
 
 
 def test_thirty_two_concepts_of_a_class_are_shown_and_the_others_counted() -> None:

@@ -8,7 +8,6 @@ import pytest
 from curette.tasks.methods.statistics.metrics import accuracy, confusion_matrices
 from curette.tasks.methods.statistics.selective import (
     area_under_risk_coverage_of,
-    risk_at_coverage,
     risk_coverage_curve,
 )
 
@@ -38,21 +37,16 @@ def test_ties_count_with_the_expectation_over_their_orders() -> None:
     once = np.ones((1, 7))
     area, _ = area_under_risk_coverage_of(labels, probabilities)(once)[0]
     assert area == pytest.approx(expected.mean())
-    risk = risk_at_coverage(labels, probabilities, once, np.arange(1, 8) / 7)
-    np.testing.assert_allclose(risk[0], expected)
 
 
 def test_a_weighting_is_that_of_the_repeated_images() -> None:
     labels, probabilities = _draw(40)
     weights = np.random.default_rng(1).poisson(1.0, (10, 40)).astype(float)
-    coverage = np.array([0.2, 0.55, 1.0])
     areas = area_under_risk_coverage_of(labels, probabilities)(weights)
-    risks = risk_at_coverage(labels, probabilities, weights, coverage)
-    for row, area, risk in zip(weights.astype(int), areas, risks, strict=True):
+    for row, area in zip(weights.astype(int), areas, strict=True):
         kept = np.repeat(np.arange(40), row)
         sample = labels[kept], probabilities[kept], np.ones((1, len(kept)))
         np.testing.assert_allclose(area_under_risk_coverage_of(*sample[:2])(sample[2])[0], area)
-        np.testing.assert_allclose(risk_at_coverage(*sample, coverage)[0], risk)
 
 
 def test_without_ties_it_is_the_mean_of_the_running_risk() -> None:
@@ -77,11 +71,9 @@ def test_a_head_that_doubts_exactly_its_errors_has_no_excess() -> None:
 
 def test_the_risk_of_answering_everything_is_the_share_of_errors() -> None:
     labels, probabilities = _draw(40)
-    weights = np.random.default_rng(1).poisson(1.0, (10, 40)).astype(float)
-    risk = risk_at_coverage(labels, probabilities, weights, np.ones(1))[:, 0]
-    np.testing.assert_allclose(
-        risk, 1 - accuracy(confusion_matrices(labels, probabilities, weights))
-    )
+    (share,) = accuracy(confusion_matrices(labels, probabilities, np.ones((1, 40))))
+    curve = risk_coverage_curve(labels, probabilities)
+    assert (curve.coverage[-1], curve.risk[-1]) == pytest.approx((1, 1 - share))
 
 
 def test_the_curve_has_one_point_a_confidence() -> None:
@@ -96,7 +88,6 @@ def test_no_image_has_no_risk() -> None:
     labels, probabilities = _draw(5)
     nothing = np.zeros((1, 5))
     assert np.isnan(area_under_risk_coverage_of(labels, probabilities)(nothing)).all()
-    assert np.isnan(risk_at_coverage(labels, probabilities, nothing, np.ones(1))).all()
 
 
 def test_shares_instead_of_counts_say_how_to_fix_it() -> None:

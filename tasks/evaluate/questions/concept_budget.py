@@ -1,0 +1,206 @@
+"""How good are few statements, and how many random ones are needed for the same?
+
+At a size where anything spans what the classes differ in, chosen concepts and arbitrary ones are
+alike; what tells a good choice is how few suffice. So the same small head
+(`judging.fit_discriminant`: trained on training images, its shrinkage chosen on validation images)
+is trained on the first 1, 2, 3, 5, ... of the study's own order, of LaBo's, of random orders, and
+on random directions instead of statements; which of these numbers the study takes was said before
+by training and validation images.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64
+
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import BudgetLine, BudgetPoint, ConceptBudget
+from curette.schemas.heads import REFERENCE
+from curette.schemas.settings.select import SelectSpec
+from curette.tasks.evaluate.exam import Exam
+from curette.tasks.methods.selection.choosing import Known, choose_in_order, link_table
+from curette.tasks.methods.selection.judging import Choose, fit_discriminant
+from curette.tasks.methods.statistics.metrics import macro_auroc
+from curette.tasks.methods.threads import one_thread_of_torch
+
+_SIZES = (1, 2, 3, 5, 8, 12, 20, 40)
+_DRAWS, _DIRECTION_DRAWS = 20, 5
+_MOST_AT_ONCE = 2000  # candidates in one head; beyond, the head on all of them is left out
+
+_Vectors = Float[np.ndarray, "concept dim"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """Heads of one way of choosing: some draws at each size."""
+
+    name: str
+    sizes: tuple[int, ...]
+    right: Bool[np.ndarray, "size draw image"]
+    areas: Float64[np.ndarray, "size draw"]  # macro AUROC
+
+
+def measure(exam: Exam) -> ConceptBudget | None:
+    """Return the curves, with intervals over groups; nothing where there is too little to
+    choose."""
+    published = exam.published
+    chosen, most = len(published.concepts), len(published.pool)
+    if most < 2:
+        return None
+    sizes = tuple(sorted({size for size in (*_SIZES, chosen) if size < most}))
+    with one_thread_of_torch():
+        lines = [
+            _measure_line(exam, name, sizes, draws)
+            for name, draws in _ways(published, max(sizes, default=1))
+        ]
+        if most <= _MOST_AT_ONCE:
+            everything = [lambda _: published.pool_vectors]
+            lines.append(_measure_line(exam, "all", (most,), everything))
+    return _tell(exam, chosen, lines)
+
+
+def _ways(
+    published: ConceptDataset, most: int
+) -> Iterator[tuple[str, list[Callable[[int], _Vectors]]]]:
+    """Yield each way of choosing with its draws: from a number to so many concepts' vectors."""
+    vectors = published.pool_vectors
+    rows = published.rows("train")
+    train = Known(published.vectors[rows], published.labels("train"))
+    links = link_table(published.pool, published.class_keys)
+
+    def of(choose: Choose) -> Callable[[int], _Vectors]:
+        return lambda size: vectors[choose(size)]
+
+    own = published.pool_rows(c.concept_id for c in published.concepts).tolist()
+    beyond = choose_in_order(vectors, links, train, SelectSpec(), most + len(own))
+    order = np.array([*own, *(i for i in beyond(most + len(own)).tolist() if i not in own)])
+    yield "selected", [of(lambda size: order[:size])]
+    yield "labo", [of(choose_in_order(vectors, links, train, SelectSpec(method="labo"), most))]
+    lots = [np.random.default_rng(draw).permutation(len(vectors)) for draw in range(_DRAWS)]
+    yield "random", [of(lambda size, lot=lot: lot[:size]) for lot in lots]  # type: ignore[misc]
+    drawn = [
+        np.random.default_rng(draw).normal(size=(most, vectors.shape[1])).astype(np.float32)
+        for draw in range(_DIRECTION_DRAWS)
+    ]
+    yield "random directions", [lambda size, d=d: d[:size] for d in drawn]  # type: ignore[misc]
+
+
+def _measure_line(
+    exam: Exam, name: str, sizes: tuple[int, ...], draws: Sequence[Callable[[int], _Vectors]]
+) -> _Line:
+    right = np.zeros((len(sizes), len(draws), len(exam.images.labels)), dtype=bool)
+    areas = np.zeros((len(sizes), len(draws)))
+    once = np.ones((1, len(exam.images.labels)))
+    for place, size in enumerate(sizes):
+        for number, draw in enumerate(draws):
+            answers = _answers(exam, draw(size))
+            right[place, number] = answers.argmax(axis=1) == exam.images.labels
+            areas[place, number] = macro_auroc(exam.images.labels, answers, once)[0]
+    return _Line(name, sizes, right, areas)
+
+
+def _answers(exam: Exam, concepts: _Vectors) -> Float64[np.ndarray, "image class"]:
+    """Train on the concepts' scores and answer the test images."""
+    published = exam.published
+
+    def scores(rows: np.ndarray) -> Float64[np.ndarray, "image concept"]:
+        return (published.vectors[rows] @ concepts.T).astype(np.float64)
+
+    head = fit_discriminant(
+        scores(published.rows("train")),
+        published.labels("train"),
+        scores(published.rows("validation")),
+        published.labels("validation"),
+        len(published.class_keys),
+    )
+    return head.logits(torch.from_numpy(scores(exam.rows))).softmax(1).numpy()
+
+
+def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:
+    labels = exam.images.labels
+    probe = exam.answers(REFERENCE)
+    probe_right = np.stack([p.argmax(axis=1) == labels for p in probe.draws])
+    by_name = {line.name: line for line in lines}
+    sizes = by_name["selected"].sizes
+    here = sizes.index(chosen) if chosen in sizes else len(sizes) - 1
+    every = np.concatenate([*(line.right.reshape(-1, len(labels)) for line in lines), probe_right])
+    of_class = [np.flatnonzero(labels == k) for k in np.unique(labels)]
+
+    def statistics(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample statistic"]:
+        shares = [
+            weights[:, rows]
+            @ every[:, rows].T.astype(np.float64)
+            / weights[:, rows].sum(1)[:, None]
+            for rows in of_class
+        ]
+        accuracy = np.nanmean(shares, axis=0)  # a class that a resample lost is not counted
+        means, start = {}, 0
+        for line in lines:
+            count = line.right.shape[0] * line.right.shape[1]
+            of_line = accuracy[:, start : start + count].reshape(
+                len(weights), *line.right.shape[:2]
+            )
+            means[line.name] = of_line.mean(axis=2)
+            start += count
+        black_box = accuracy[:, start:].mean(axis=1, keepdims=True)
+        own, lot, labo = means["selected"], means["random"], means["labo"]
+        return np.concatenate(
+            [
+                *(means[line.name] for line in lines),
+                black_box,
+                own[:, [here]] - black_box,
+                own[:, [here]] - lot[:, [here]],
+                _area(own - lot, sizes),
+                _area(own - labo, sizes),
+            ],
+            axis=1,
+        )
+
+    with np.errstate(invalid="ignore"):
+        estimates = iter(exam.estimates(statistics))
+    told = []
+    for line in lines:
+        points = []
+        for place, size in enumerate(line.sizes):
+            of_draws = _balanced(line.right[place], of_class)
+            value = next(estimates)
+            if value is not None:
+                points.append(
+                    BudgetPoint(
+                        concepts=size,
+                        balanced_accuracy=value,
+                        macro_auroc=float(line.areas[place].mean()),
+                        lowest=float(np.quantile(of_draws, 0.05)),
+                        highest=float(np.quantile(of_draws, 0.95)),
+                    )
+                )
+        told.append(BudgetLine(name=line.name, draws=line.right.shape[1], points=tuple(points)))
+    return ConceptBudget(
+        chosen=chosen,
+        lines=tuple(told),
+        black_box=next(estimates),
+        lead_over_black_box=next(estimates),
+        lead_over_random=next(estimates),
+        area_over_random=next(estimates),
+        area_over_labo=next(estimates),
+    )
+
+
+def _area(
+    lead: Float64[np.ndarray, "resample size"], sizes: Sequence[int]
+) -> Float64[np.ndarray, "resample 1"]:
+    """Return the mean lead over the sizes, on a logarithmic scale: the area between two curves."""
+    if len(sizes) == 1:
+        return lead
+    at = np.log(sizes)
+    return (np.trapezoid(lead, at, axis=1) / (at[-1] - at[0]))[:, None]
+
+
+def _balanced(
+    right: Bool[np.ndarray, "draw image"], of_class: Sequence[np.ndarray]
+) -> Float64[np.ndarray, " draw"]:
+    return np.asarray(np.mean([right[:, rows].mean(axis=1) for rows in of_class], axis=0))

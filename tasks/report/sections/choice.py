@@ -1,0 +1,47 @@
+"""How many concepts are enough, what could be exchanged, and how stable is the choice?"""
+
+from typing import Any
+
+from curette.schemas.concepts import ConceptSet
+from curette.tasks.report.material import Draft
+from curette.tasks.report.numbers import counted, plain, signed
+
+
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return a row a concept; nothing where it was chosen before all this was asked."""
+    chosen = draft.material.concepts
+    if chosen.sizes is None and chosen.stability is None and not chosen.exchanges:
+        return None
+    exchanges = {e.concept_id: e.substitutes for e in chosen.exchanges}
+    shares = chosen.stability.shares if chosen.stability else {}
+    return {
+        "meaning": _meaning(chosen),
+        "proof": f"{chosen.selections[0].certificate:.1%}" if chosen.scope == "jointly" else "",
+        "stability": chosen.stability,
+        "sizes": chosen.sizes.steps if chosen.sizes else (),
+        "images": chosen.sizes,
+        "avoided": list(chosen.avoided),
+        "rows": [
+            {
+                "text": concept.text,
+                "share": f"{shares[concept.concept_id]:.0%}"
+                if concept.concept_id in shares
+                else "–",
+                "told": [plain(of.get(concept.concept_id), 2) for of in chosen.avoided.values()],
+                "substitutes": [
+                    f"{s.text} ({signed(s.excess)} ± {plain(s.standard_error)})"
+                    for s in exchanges.get(concept.concept_id, ())
+                ],
+            }
+            for concept in chosen.concepts
+        ],
+    }
+
+
+def _meaning(chosen: ConceptSet) -> str:
+    said = f"{counted(len(chosen.concepts), 'concept')} were chosen"
+    if chosen.sizes is not None:
+        said += f", where {chosen.sizes.enough} lose nothing measurable"
+    if chosen.exchanges:
+        said += f"; {len(chosen.exchanges)} of them have a statement that could stand in"
+    return said + "."

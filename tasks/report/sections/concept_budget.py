@@ -1,0 +1,52 @@
+"""How good are few statements, and how many random ones are needed for the same?"""
+
+from typing import Any
+
+from curette.tasks.report.charts import Band, budget_chart
+from curette.tasks.report.material import Draft
+from curette.tasks.report.numbers import signed
+
+_TOLD = {
+    "selected": ("chosen together", "#0f766e"),
+    "labo": ("LaBo’s objective", "#b45309"),
+    "random": ("random statements", "#94a3a0"),
+    "random directions": ("random directions", "#a78bfa"),
+}
+
+
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return the sentence, the curve, and what lies between its lines."""
+    if draft.evaluation is None or draft.evaluation.concept_budget is None:
+        return None
+    budget = draft.evaluation.concept_budget
+    box = budget.black_box
+    bands = [
+        Band(
+            name=f"{title} ({line.draws} draws)" if line.draws > 1 else title,
+            colour=colour,
+            points=tuple(
+                (
+                    point.concepts,
+                    point.balanced_accuracy.value,
+                    point.lowest if line.draws > 1 else point.balanced_accuracy.low,
+                    point.highest if line.draws > 1 else point.balanced_accuracy.high,
+                )
+                for point in line.points
+            ),
+        )
+        for name, (title, colour) in _TOLD.items()
+        for line in budget.lines
+        if line.name == name and line.points
+    ]
+    return {
+        "sentence": budget.sentence,
+        "chart": budget_chart(bands, budget.chosen, box.value if box else None),
+        "areas": [
+            f"{signed(area.value)} [{signed(area.low)}, {signed(area.high)}] over {other}"
+            for area, other in (
+                (budget.area_over_random, "random statements"),
+                (budget.area_over_labo, "LaBo’s objective"),
+            )
+            if area is not None
+        ],
+    }

@@ -1,0 +1,106 @@
+"""The curve over numbers of concepts: nested, in order, and trained without a test label."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from curette.schemas.evaluation import BudgetLine, BudgetPoint, ConceptBudget, Estimate
+from curette.schemas.images import TestLabels
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.settings.probe import ProbeSpec
+from curette.tasks.evaluate.exam import Exam
+from curette.tasks.evaluate.images import join_test_labels
+from curette.tasks.evaluate.questions import concept_budget
+from curette.tasks.evaluate.questions.concept_budget import _answers
+from tests.tasks.published_study import published_study
+
+
+@pytest.fixture(scope="module")
+def exam() -> Exam:
+    from curette.tasks.probe.training import train_heads
+
+    published, test = published_study(noise=1.5)
+    probe = train_heads(published, ProbeSpec(epochs=10, random_draws=1, heads=()))
+    return Exam(published, probe, join_test_labels(published, test), EvaluateSpec(resamples=100))
+
+
+@pytest.fixture(scope="module")
+def told(exam: Exam) -> ConceptBudget:
+    budget = concept_budget.measure(exam)
+    assert budget is not None
+    return budget
+
+
+def test_every_way_is_measured_at_every_size_and_all_of_them_once(
+    exam: Exam, told: ConceptBudget
+) -> None:
+    most = len(exam.published.pool)
+    assert {line.name: line.draws for line in told.lines} == {
+        "selected": 1,
+        "labo": 1,
+        "random": 20,
+        "random directions": 5,
+        "all": 1,
+    }
+    sizes = [p.concepts for p in told.line("selected").points]
+    assert sizes == sorted({s for s in (1, 2, 3, 5, 8, 12, 20, 40, told.chosen) if s < most})
+    assert [p.concepts for p in told.line("all").points] == [most]
+    assert told.chosen == len(exam.published.concepts)
+
+
+def test_a_point_is_what_its_head_answers(exam: Exam, told: ConceptBudget) -> None:
+    published = exam.published
+    own = published.pool_vectors[published.pool_rows(c.concept_id for c in published.concepts)]
+    called = _answers(exam, own).argmax(axis=1)
+    labels = exam.images.labels
+    accuracy = np.mean([(called[labels == k] == k).mean() for k in np.unique(labels)])
+    assert told.reached is not None
+    assert told.reached.value == pytest.approx(accuracy)
+
+
+def test_the_heads_are_trained_without_a_test_label(exam: Exam) -> None:
+    published = exam.published
+    ids = published.images["image_id"].to_numpy()[exam.rows]
+    other = TestLabels(labels=dict.fromkeys(map(str, ids), published.class_keys[0]))
+    again = replace(exam, images=join_test_labels(published, other))
+    assert (_answers(exam, published.pool_vectors) == _answers(again, published.pool_vectors)).all()
+
+
+def _budget(lead: float, random: tuple[float, ...], reached: float = 0.8) -> ConceptBudget:
+    def at(concepts: int, value: float) -> BudgetPoint:
+        estimate = Estimate(value=value, low=value - 0.1, high=value + 0.1)
+        return BudgetPoint(
+            concepts=concepts, balanced_accuracy=estimate, macro_auroc=value, lowest=0, highest=1
+        )
+
+    lines = (
+        BudgetLine(name="selected", draws=1, points=(at(8, reached),)),
+        BudgetLine(name="random", draws=20, points=tuple(map(at, (8, 12, 20), random))),
+    )
+    estimate = Estimate(value=lead, low=lead - 0.05, high=lead + 0.05)
+    return ConceptBudget(
+        chosen=8,
+        lines=lines,
+        black_box=Estimate(value=reached - lead, low=0, high=1),
+        lead_over_black_box=estimate,
+        lead_over_random=estimate,
+        area_over_random=estimate,
+        area_over_labo=estimate,
+    )
+
+
+@pytest.mark.parametrize(
+    ("lead", "random", "sentence"),
+    [
+        (0.01, (0.6, 0.7, 0.81), "8 statements do what the black box does .*; random ones need 20"),
+        (0.1, (0.8, 0.8, 0.8), "8 statements do more than the black box .*; random ones need 8"),
+        (-0.1, (0.1, 0.2, 0.3), "8 statements do less than .*; random ones never do as well"),
+    ],
+)
+def test_the_sentence_says_what_the_curve_comes_to(
+    lead: float, random: tuple[float, ...], sentence: str
+) -> None:
+    import re
+
+    assert re.match(sentence, _budget(lead, random).sentence)
