@@ -77,20 +77,32 @@ def estimate(
         for key, spec in study.dataset.classes.items()
     ]
     classes = listed or list(find_classes())
-    forecasts = forecast_proposing(classes, study.propose, llm, answers)
-    candidates = most_candidates(classes, study.propose, forecasts)
-    selected = min(candidates, study.select.at_most(len(classes)))
-    modality = study.propose.modality
-    later = (
-        forecast_judging(candidates, study.screen, llm),
-        forecast_priors(candidates, len(classes), study.priors, llm),
-        forecast_annotating(find_reports(), selected, study.annotate, modality, llm)
-        if study.annotate
-        else None,
-    )
-    forecasts += [forecast for forecast in later if forecast]
-    fewest = sum(max(f.fewest - (f.stored or 0), 0) for f in forecasts)
-    costs = [_cost(f, llm) for f in forecasts]
+    asked = [_with_rounds(f) for f in forecast_proposing(classes, study.propose, llm, answers)]
+    most = most_candidates(classes, study.propose, asked)
+    in_rounds = [f.model_copy(update={"most": f.likely}) for f in asked]
+    likely = ceil(DISTINCT * most_candidates(classes, study.propose, in_rounds))
+    reports = find_reports() if study.annotate else ()
+
+    def later(candidates: int, kept: int) -> list[RequestForecast]:
+        selected = min(kept, study.select.at_most(len(classes)))
+        modality = study.propose.modality
+        made = (
+            forecast_judging(candidates, study.screen, llm),
+            forecast_priors(kept, len(classes), study.priors, llm),
+            forecast_annotating(reports, selected, study.annotate, modality, llm)
+            if study.annotate
+            else None,
+        )
+        return [forecast for forecast in made if forecast]
+
+    following = zip(later(most, most), later(likely, ceil(KEPT * likely)), strict=True)
+    forecasts = [*asked, *(f.model_copy(update={"likely": usual.most}) for f, usual in following)]
+    counts = [_to_come(f) for f in forecasts]
+    costs = [_each_usd(f, llm) for f in forecasts]
+    fewest, expected, at_most = (sum(c[place] for c in counts) for place in range(3))
+    usd = [
+        sum(c[place] * each for c, each in zip(counts, costs, strict=True)) for place in range(3)
+    ]
     known = llm.prices is not None
     return Estimate(
         study=study.name,
