@@ -1,7 +1,7 @@
 """Reading a study file: every problem at once, each with its place and what would be right."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, TypeVar, Union, get_args, get_origin
@@ -14,6 +14,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.study import Study
 
 M = TypeVar("M", bound=BaseModel)
+_SHOWN = 60
 STUDIES: Final = Path(__file__).parent / "studies"
 
 
@@ -63,11 +64,7 @@ def _with_its_place(file: Path) -> Path:
 
 def _parse(file: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
     """Return the YAML as nodes, which know their lines, and as plain values."""
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise StudyError(f"the study {file} is not YAML: {error}") from None
+    tree, content = _loaded(text, f"the study {file}", str(file))
     if not isinstance(tree, yaml.MappingNode):
         raise StudyError(f"the study {file} must be a mapping such as `name: my-study`")
     twice = list(_duplicates(tree))
@@ -76,30 +73,75 @@ def _parse(file: Path, text: str) -> tuple[yaml.Node, dict[str, Any]]:
     return tree, content
 
 
-def _duplicates(node: yaml.Node) -> list[tuple[str, int]]:
-    """Return the keys that stand twice in one mapping, which YAML would silently merge."""
-    found = []
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                found.append((str(key.value), key.start_mark.line + 1))
-            seen.add(key.value)
-            found += _duplicates(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            found += _duplicates(value)
-    return found
+def _loaded(text: str, about: str, place: str) -> tuple[yaml.Node | None, Any]:
+    """Return the nodes and the values of a YAML text.
+
+    Raises:
+        StudyError: it is no YAML, or a value is none of the kind it says it is: its loader raises
+            almost anything then.
+    """
+    tree = None
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        return tree, yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise StudyError(f"{about} is not YAML: {error}") from None
+    except RecursionError:
+        raise StudyError(f"{about} is not read: it is nested too deeply") from None
+    except Exception as error:
+        for node in _nodes(tree):
+            if isinstance(node, yaml.ScalarNode) and not _can_be_built(node):
+                kind = node.tag.rpartition(":")[2]
+                shown = node.value if len(node.value) <= _SHOWN else node.value[:_SHOWN] + "…"
+                raise StudyError(
+                    f"{place}:{node.start_mark.line + 1}: {shown!r} is no {kind}, which YAML takes "
+                    "it for; correct it, or put it between quotes"
+                ) from None
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise StudyError(f"{about} is not YAML: {said}") from None
+
+
+def _can_be_built(node: yaml.ScalarNode) -> bool:
+    try:
+        yaml.constructor.SafeConstructor().construct_object(node)
+    except Exception:
+        return False
+    return True
+
+
+def _nodes(tree: yaml.Node | None) -> Iterator[yaml.Node]:
+    """Yield every node once, however often the text refers to it."""
+    seen: set[int] = set()
+    waiting = [tree] if tree is not None else []
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        if isinstance(node, yaml.MappingNode):
+            waiting += [part for pair in reversed(node.value) for part in reversed(pair)]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += reversed(node.value)
+
+
+def _duplicates(tree: yaml.Node) -> Iterator[tuple[str, int]]:
+    """Yield the keys that stand twice in one mapping, which YAML would silently merge."""
+    for node in _nodes(tree):
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, _ in node.value:
+                name = str(key.value)
+                if name in seen:
+                    yield name, key.start_mark.line + 1
+                seen.add(name)
 
 
 def _override(content: dict[str, Any], override: str) -> None:
     key, separator, value = override.partition("=")
     if not separator or not all(key.split(".")):
         raise StudyError(f"--set {override}: write it as dotted.key=value")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise StudyError(f"--set {override}: the value is not YAML: {error}") from None
+    _, parsed = _loaded(value, f"--set {override}: the value", f"--set {override}")
     *parents, last = key.split(".")
     place: Any = content
     for parent in parents:

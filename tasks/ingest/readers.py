@@ -6,7 +6,6 @@ import hashlib
 import math
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -17,10 +16,10 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped
 from PIL import Image
 
-from curette.schemas.artifact import StudyError
+from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.attributes import AttributePhrases
 from curette.schemas.settings.ingest import (
     ArchiveSource,
@@ -51,8 +50,6 @@ from curette.tasks.ingest.verify import too_many_pixels
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Given a description and a total, a context that yields `advance(count)`."""
 
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
-
 
 def list_images(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
     """List the rows of a study's source.
@@ -65,6 +62,20 @@ def list_images(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
     Raises:
         StudyError: the source is not there, cannot be read, or lacks a column.
     """
+    try:
+        return _listed(spec, workshop, watch)
+    except CuretteError:
+        raise
+    except Exception as error:  # whatever libraries say of files that are not ours
+        where = getattr(spec.source, "path", spec.source.kind)
+        said = " ".join(str(error).split()).removesuffix(".")
+        raise StudyError(
+            f"{where} cannot be read: {type(error).__name__}: {said}. Check that the file is whole "
+            f"and of the kind `{spec.source.kind}`."
+        ) from error
+
+
+def _listed(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
     match spec.source:
         case SyntheticSource():
             return list_synthetic(spec.source, spec, workshop, watch)
@@ -193,6 +204,7 @@ class _ImageStack:
     member: str
     shape: tuple[int, ...]
     max_pixels: int
+    kind: np.dtype[Any]
 
     @classmethod
     def open(cls, path: Path, name: str, max_pixels: int) -> _ImageStack:
@@ -202,15 +214,50 @@ class _ImageStack:
                 shape, fortran, kind = _read_header(stream)
         except KeyError:
             raise StudyError(f"{path} has labels but no array {name}.") from None
-        except _UNREADABLE as error:
-            raise StudyError(f"{path} cannot be read: {error}.") from error
+        except Exception as error:
+            raise _unreadable(path, error) from error
         pictures = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
-        if fortran or kind != np.uint8 or not pictures:
+        if fortran or not pictures or not (kind == np.uint8 or kind.kind == "f"):
             raise StudyError(
                 f"{name} in {path} is {kind} of shape {shape}; images must be uint8 of shape "
-                "(image, height, width) or (image, height, width, 1 or 3)."
+                "(image, height, width) or (image, height, width, 1 or 3), or floating-point "
+                "numbers from 0 to 1."
             )
-        return cls(path, f"{name}.npy", shape, max_pixels)
+        stack = cls(path, f"{name}.npy", shape, max_pixels, kind)
+        if kind.kind == "f":
+            stack.check_range()
+        return stack
+
+    def check_range(self) -> None:
+        """Refuse floating-point numbers of which nothing says which is white.
+
+        Raises:
+            StudyError: they do not lie between 0 and 1.
+        """
+        images = self._pixels(np.arange(self.count))
+        ends = [(float(image.min()), float(image.max())) for image in images if image.size]
+        lowest = min((low for low, _ in ends), default=0.0)
+        highest = max((high for _, high in ends), default=0.0)
+        if not (lowest >= 0 and 0.5 < highest <= 1):
+            raise StudyError(
+                f"{self.member} in {self.path} holds floating-point numbers from {lowest:g} to "
+                f"{highest:g}, and nothing says which is white. Scale them to 0 to 1, or write "
+                "them as uint8."
+            )
+
+    def _pixels(self, rows: Int[np.ndarray, " row"]) -> Iterator[Shaped[np.ndarray, ...]]:
+        """Yield the arrays of ascending rows.
+
+        Raises:
+            Exception: whatever zip and zlib say of bytes that are not ours.
+        """
+        size = math.prod(self.shape[1:]) * self.kind.itemsize
+        with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
+            _read_header(stream)
+            start = stream.tell()
+            for row in rows:
+                stream.seek(start + int(row) * size)
+                yield np.frombuffer(stream.read(size), self.kind).reshape(self.shape[1:])
 
     @property
     def count(self) -> int:
@@ -222,18 +269,12 @@ class _ImageStack:
         if height * width > self.max_pixels:
             yield from [too_many_pixels(width, height, self.max_pixels)] * len(rows)
             return
-        size = math.prod(self.shape[1:])
         done = 0
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
-                _read_header(stream)
-                start = stream.tell()
-                for row in rows:
-                    stream.seek(start + int(row) * size)
-                    pixels = np.frombuffer(stream.read(size), np.uint8).reshape(self.shape[1:])
-                    yield ImageBytes(partial(_png, pixels))
-                    done += 1
-        except _UNREADABLE as error:
+            for pixels in self._pixels(rows):
+                yield ImageBytes(partial(_png, pixels))
+                done += 1
+        except Exception as error:  # whatever zip and zlib say of bytes that are not ours
             broken = Refusal("broken-image", f"the archive breaks off or is damaged: {error}")
             yield from [broken] * (len(rows) - done)
 
@@ -254,7 +295,9 @@ def _read_header(
     return np.lib.format.read_array_header_2_0(stream)
 
 
-def _png(pixels: UInt8[np.ndarray, "height width ..."]) -> bytes:
+def _png(pixels: Shaped[np.ndarray, "height width ..."]) -> bytes:
+    if pixels.dtype.kind == "f":
+        pixels = np.rint(pixels.astype(np.float64) * 255).astype(np.uint8)
     image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2:] == (1,) else pixels)
     buffer = BytesIO()
     image.save(buffer, format="PNG")
@@ -362,8 +405,14 @@ def _read_arrays(path: Path, names: set[str] | None = None) -> dict[str, np.ndar
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if not names or name in names}
-    except _UNREADABLE as error:
-        raise StudyError(f"{path} cannot be read as an .npz archive: {error}.") from error
+    except Exception as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> StudyError:
+    """Return what is told of a file of which numpy, zip or zlib said almost anything."""
+    said = " ".join(str(error).split()).removesuffix(".") or type(error).__name__
+    return StudyError(f"{path} cannot be read as an .npz archive: {said}.")
 
 
 def _required(arrays: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:

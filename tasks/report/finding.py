@@ -135,7 +135,7 @@ def _chart(draft: Draft) -> Any:
         return None
     firsts = {m.head_kind: m for m in reversed(_main(draft.evaluation))}
     wanted = [firsts[kind] for kind in (EXPLAINED, RANDOM, REFERENCE) if kind in firsts]
-    return forest_plot(wanted, "balanced accuracy on the test split", width=680)
+    return forest_plot(wanted, "balanced accuracy on the test split", width=480)
 
 
 # --- trust ---------------------------------------------------------------------------------------

@@ -273,3 +273,33 @@ def test_a_bare_name_is_a_study_that_comes_with_curette(
 def test_an_unknown_bare_name_is_answered_with_those_that_come_along() -> None:
     with pytest.raises(StudyError, match=r"no study file dmeo here.* demo, documents, ham10000"):
         load_study(Path("dmeo"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: x\nlimit: !!float x\n", ":2: 'x' is no float"),
+        ("name: x\nlimit: !!bool perhaps\n", ":2: 'perhaps' is no bool"),
+        ("name: 2020-13-45\n", ":1: '2020-13-45' is no timestamp"),
+        ("name: !!timestamp x\n", ":1: 'x' is no timestamp"),
+        ("name: !!int ''\n", ":1: '' is no int"),
+        ("name: " + "9" * 5000 + "\n", ":1: '999"),
+        ('name: "\\UFFFFFFFF"\n', "is not YAML"),
+        ("name: " + "[" * 1500 + "\n", "nested too deeply"),
+    ],
+)
+def test_what_yaml_cannot_build_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        load_study(_write(tmp_path, text))
+    assert said in str(caught.value)
+
+
+def test_references_in_circles_end(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"name: Input should be a valid string"):
+        load_study(_write(tmp_path, "name: &x [*x]\n"))
+
+
+@pytest.mark.parametrize("value", ["!!float x", "2020-13-45", "[" * 1500])
+def test_an_override_that_yaml_cannot_build_is_told(tmp_path: Path, value: str) -> None:
+    with pytest.raises(StudyError, match=r"--set select\.seed="):
+        load_study(_write(tmp_path, GOOD), [f"select.seed={value}"])

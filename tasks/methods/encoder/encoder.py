@@ -269,10 +269,17 @@ def _why_not_loaded(name: str, error: Exception) -> str:
             f"{model} does not fit into the memory of the GPU. Choose a smaller encoder, its "
             "precision `bfloat16`, or the machine's device `cpu`."
         )
-    if "transformers" in said:
+    if _lacks_transformers(error):
         return (
             f"{model} reads text with a model of the package `transformers`, which is not "
             "installed. Install it next to curette, or choose another encoder."
+        )
+    if tower := _fetched_text_tower(name):
+        return (
+            f"open_clip could not load {model}: {said} It reads text with {tower}, whose "
+            "configuration and tokenizer are fetched from the hub: load it once where there is a "
+            "network, or let `hf_model_name` and `hf_tokenizer_name` in its open_clip_config.json "
+            "name a local folder that holds them."
         )
     usual = {
         _LOCAL: "The folder needs weights (open_clip_model.safetensors) that fit its "
@@ -283,6 +290,31 @@ def _why_not_loaded(name: str, error: Exception) -> str:
     hint = next((text for prefix, text in usual.items() if name.startswith(prefix)), "")
     hint = hint or "There may be no network, and no copy of the weights in the local cache."
     return f"open_clip could not load {model}: {said} {hint}"
+
+
+def _lacks_transformers(error: BaseException | None) -> bool:
+    """Return whether a package that is not there is the cause, and no address that names it."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("transformers"):
+            return True
+        if isinstance(error, ImportError | RuntimeError) and "pip install transformers" in str(
+            error
+        ).replace("`", ""):
+            return True  # open_clip's own words
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _fetched_text_tower(name: str) -> str | None:
+    """Return the text tower of a local folder that is no folder itself."""
+    if not name.startswith(_LOCAL):
+        return None
+    try:
+        config = json.loads((Path(name.removeprefix(_LOCAL)) / "open_clip_config.json").read_text())
+        tower = config["model_cfg"]["text_cfg"]["hf_model_name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return tower if isinstance(tower, str) and not Path(tower).is_dir() else None
 
 
 def _unit(vectors: Float[torch.Tensor, "row dim"]) -> Float32[np.ndarray, "row dim"]:

@@ -518,7 +518,8 @@ def test_an_archive_that_breaks_off_refuses_the_rest(tmp_path: Path, read: Read)
         ({"train_labels": np.zeros((12, 14), np.uint8)}, "Images of several classes at once"),
         ({"train_labels": np.zeros((11, 1), np.uint8)}, "12 train_images but 11 train_labels"),
         ({"train_labels": np.array([None] * 12)}, "cannot be read as an .npz archive"),
-        ({"train_images": np.zeros((12, 9, 9), float)}, r"float64 of shape \(12, 9, 9\)"),
+        ({"train_images": np.zeros((12, 9, 9), np.int64)}, r"int64 of shape \(12, 9, 9\)"),
+        ({"train_images": np.full((12, 9, 9), 200.0)}, "numbers from 200 to 200, and nothing says"),
         ({"train_images": np.zeros((12, 9, 9, 9), np.uint8)}, r"shape \(12, 9, 9, 9\)"),
     ],
 )
@@ -529,6 +530,21 @@ def test_an_archive_of_another_layout_is_explained(
     np.savez(tmp_path / "mnist.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(StudyError, match=expected):
         read(source={"kind": "npz", "path": tmp_path / "mnist.npz"})
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_floating_point_pictures_are_those_of_their_levels(
+    tmp_path: Path, store_root: Path, read: Read, kind: type
+) -> None:
+    arrays = archive(tmp_path / "mnist.npz")
+    for part in ("train", "val", "test"):
+        arrays[f"{part}_images"] = (arrays[f"{part}_images"] / 255).astype(kind)
+    np.savez(tmp_path / "mnist.npz", **arrays)  # type: ignore[arg-type]
+    found = read(source={"kind": "npz", "path": tmp_path / "mnist.npz"})
+    content = ImageShelf(store_root).get(found.images["location"][0].removeprefix("shelf:"))
+    part, number = found.images["image_id"][0].split("-")
+    levels = arrays[f"{part}_images"][int(number)].astype(float) * 255
+    assert np.abs(pixels_of(content) - levels).max() <= 0.51
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,13 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import OpenClipEncoder
-from curette.tasks.methods.encoder.encoder import DEMO, ClipEncoder, identify_encoder, load_encoder
+from curette.tasks.methods.encoder.encoder import (
+    DEMO,
+    ClipEncoder,
+    _why_not_loaded,
+    identify_encoder,
+    load_encoder,
+)
 from curette.tasks.methods.encoder.precision import choose_device
 
 CPU = Machine(device="cpu")
@@ -291,6 +297,24 @@ def test_a_text_tower_of_transformers_says_what_to_install(save_clip: Any) -> No
 
     with pytest.raises(StudyError, match=r"package `transformers`, which is not installed"):
         load(save_clip(changed_config=hugging_face_text))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ModuleNotFoundError("No module named 'transformers'", name="transformers"), "not install"),
+        (RuntimeError("Please `pip install transformers` to use this"), "which is not installed"),
+        (OSError("cannot reach https://hub.example/transformers/x"), "are fetched from the hub"),
+    ],
+)
+def test_a_package_is_missing_only_where_the_error_is_of_that_kind(
+    save_clip: Any, error: Exception, said: str
+) -> None:
+    def hugging_face_text(config: dict[str, Any]) -> None:
+        config["model_cfg"]["text_cfg"] = {"hf_model_name": "bert-base-uncased"}
+
+    folder = save_clip(changed_config=hugging_face_text)
+    assert said in _why_not_loaded(f"local-dir:{folder}", error)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
