@@ -22,7 +22,8 @@ from curette.tasks.probe.heads import AT_NEC, TRAINERS, sparse
 from curette.tasks.probe.training import train_heads
 from tests.tasks.published_study import published_study
 
-SPEC = ProbeSpec(epochs=80, random_draws=2, nec=(1, 2, 30))
+_ASKED = ("sparse", "hybrid", "prior", "grounded", "zero_shot", "concept_matrix", "shuffled_labels")
+SPEC = ProbeSpec(heads=_ASKED, epochs=80, random_draws=2, nec=(1, 2, 30))
 
 
 @pytest.fixture(scope="module")
