@@ -5,7 +5,7 @@ STORE ?= .curette
 UI_PORT ?= 4200
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check types lint bench bench-large ui clean
+.PHONY: help setup demo test fuzz check types lint bench bench-large ui clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
@@ -22,6 +22,9 @@ demo: setup ## the whole study on the demo dataset, then where its results are
 
 test: setup ## the tests
 	.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
+fuzz: setup ## 20,000 mutated files for each reader
+	FUZZ_MUTATIONS=20000 .venv/bin/python -m pytest tests/fuzz
 
 check: setup ## lint, types, architecture
 	@$(MAKE) --no-print-directory -j 2 types lint

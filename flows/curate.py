@@ -4,11 +4,13 @@ from contextlib import suppress
 
 from prefect import flow
 
+from curette.flows.beforehand import check_columns
 from curette.flows.review import ask_reviewer, current_decisions
 from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
 from curette.flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.images import ImageDataset
 from curette.schemas.review import Decisions
 from curette.schemas.study import Study
 from curette.tasks.annotate.task import annotate_reports
@@ -36,6 +38,7 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     encoder = resolve_precision(study.encoder, stages.options.machine)
 
     dataset = run(ingest_dataset, study.kept_dataset)
+    check_columns(study, store.load(ImageDataset, dataset))
     images = run(embed_images, dataset, encoder)
     seen = images if needs_images(study.propose) else None
     asked = llm if study.propose.asks else None

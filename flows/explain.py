@@ -89,8 +89,11 @@ def explain(study: Study, options: RunOptions, image: str, run: RunStudy) -> Exp
     Raises:
         StudyError: there is no such image, it cannot be read, or the study has no encoder for it.
     """
-    published, head = explained_head(study, options, run)
     store = ArtifactStore(options.store.resolve())
+    trained = study.model_copy(update=_ONLY_MEASURED)
+    taken_in = run(trained, options.model_copy(update={"until": "ingest"})).made[ImageDataset.kind]
+    _check_is_there(image, list(store.load(ImageDataset, taken_in).images["image_id"]))
+    published, head = explained_head(study, options, run)
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     dataset = store.load(ImageDataset, validated.dataset_ref)
     pixels = _pixels(dataset, store)
@@ -241,11 +244,7 @@ def _find(
         return _Subject(
             title, _known(published, row), published.vectors[rows[0]], row["group"], pixels(image)
         )
-    path = Path(image)
-    with suppress(OSError):  # a name too long for a file
-        if path.is_file():
-            return _read(study, machine, published, path, nearest, windows)
-    raise StudyError(_unknown(image, list(images["image_id"])))
+    return _read(study, machine, published, Path(image), nearest, windows)
 
 
 def _read(
@@ -366,10 +365,18 @@ def _known(published: ConceptDataset, row: "pd.Series") -> str:
     return said + ("; the head was trained on it" if row["split"] == "train" else "")
 
 
-def _unknown(image: str, ids: list[str]) -> str:
+def _check_is_there(image: str, ids: list[str]) -> None:
+    """Refuse what is neither an image of the dataset nor a file, before anything else is done.
+
+    Raises:
+        StudyError: names ids that are alike.
+    """
+    with suppress(OSError):  # a name too long for a file
+        if image in ids or Path(image).is_file():
+            return
     near = difflib.get_close_matches(image, ids, n=5)
     meant = f"; did you mean {', '.join(map(printable, near))}?" if near else "."
-    return (
+    raise StudyError(
         f"{printable(image)} is neither an image id of the dataset nor a file{meant} "
         f"The dataset has {len(ids):,} images, such as {printable(ids[0])}."
     )

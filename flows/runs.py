@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 
+from curette.flows.beforehand import check_study
 from curette.flows.stages import RunOptions, StageRecord, Stages
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import Ref, StudyError
@@ -68,13 +69,15 @@ def start(study: Study, options: RunOptions) -> Stages:
     """Return the stages of a run that is about to begin.
 
     Raises:
-        StudyError: the run is to end with a stage that the study skips, so it never would.
+        StudyError: the run is to end with a stage that the study skips, so it never would; or
+            something is known already that a later stage would end with.
     """
     if options.until and (why := why_skipped(options.until, study)):
         raise StudyError(
             f"the run is to end with the stage {options.until}, which {study.name} skips, since "
             f"{why}. Name another stage, or change the study."
         )
+    check_study(study, options)
     return Stages(study, options)
 
 

@@ -31,6 +31,7 @@ class RequestForecast(BaseModel, frozen=True):
     name: str = Field(description="what is asked, such as `class prompts`")
     fewest: int = Field(ge=0, description="requests")
     most: int = Field(ge=0, description="requests")
+    likely: int | None = Field(default=None, description="requests, where somebody has guessed")
     stored: int | None = Field(
         default=0, ge=0, description="of these, answered already; empty where that is not known"
     )

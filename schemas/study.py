@@ -92,6 +92,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         named = [
             *self.dataset.metadata,
             *(shift.column for shift in self.shifts),
+            *self.select.avoid,
             *(self.evaluate.subgroup_columns or ()),
             *self.evaluate.subgroup_edges,
         ]

@@ -67,10 +67,10 @@ class SelectSpec(BaseModel, frozen=True, extra="forbid"):
         "ruler or hair; a concept costs what it tells about one within classes",
     )
     prior_images: float = Field(
-        default=1.0,
+        default=2.0,
         ge=0,
-        description="explained_variance: how many images of each class the statements and their "
-        "links count for, which matters where images are few",
+        description="explained_variance: with so many images of the rarest class, statements and "
+        "their links count for as much as the images; with twice as many for a fifth",
     )
     scope: Literal["per_class", "jointly"] = Field(
         default="per_class",

@@ -7,6 +7,7 @@ dark rim" have two, and so have "dots around vessels" and "vessels around dots".
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
@@ -62,12 +63,39 @@ _ATTRIBUTES = frozenset(
 )
 """What something may be "irregular in"."""
 _IN_ATTRIBUTE = re.compile(rf"\bin(?= (?:(?:the|its|their|a|an) )?(?:{'|'.join(_ATTRIBUTES)})\b)")
+_FEWEST_TEXTS, _OF_TEMPLATE = 20, 0.8
+"""Texts of which a template can be read off, and the share of them that must have it."""
 _JOINTS = frozenset(words("and or with plus but"))
 
 
 def content_stems(text: str) -> tuple[str, ...]:
     """Return the stems of a text's words without fillers, in their order."""
     return tuple(stem(word) for word in words(text) if word not in FILLERS)
+
+
+def without_template(texts: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return the texts without the first words that nearly all known texts begin with.
+
+    "This is dermatoscopy of" says nothing where every statement begins so.
+    """
+    begins = [tuple(text.split()) for text in known]
+    template: tuple[str, ...] = ()
+    while len(known) >= _FEWEST_TEXTS:
+        longer = Counter(b[: len(template) + 1] for b in begins if len(b) > len(template) + 1)
+        found, count = longer.most_common(1)[0] if longer else ((), 0)
+        if count < _OF_TEMPLATE * len(known):
+            break
+        template = found
+    return [
+        text.split(maxsplit=len(template))[-1] if _begins(text, template) else text
+        for text in texts
+    ]
+
+
+def _begins(text: str, template: tuple[str, ...]) -> bool:
+    return (
+        0 < len(template) < len(text.split()) and tuple(text.split()[: len(template)]) == template
+    )
 
 
 def plain_form(text: str, meaning: Callable[[str], str] = lambda stem: stem) -> Form:

@@ -20,10 +20,11 @@ factor so far, O(M (d + picks)), in place of O(M^2).
 
 **Few images.** With a handful of images G and C are mostly noise. What the statements say by
 themselves steps in: each statement stands as an image of the classes that it was proposed for, and
-all of them together weigh `prior_images` images a class. That is shrinkage of G towards the
-similarity of the statements, and of C towards the links (the idea of Ledoit and Wolf, J.
-Multivariate Analysis 2004, with a target that is known instead of the identity); with many images
-it is nothing.
+all of them together count for the share p^2 / (p^2 + n^2), with n images of the rarest class. That
+is shrinkage of G towards the similarity of the statements, and of C towards the links (the idea of
+Ledoit and Wolf, J. Multivariate Analysis 2004, with a target that is known instead of the
+identity). It fades faster than their p / (p + n): with 30 images of a class a share of 3 % still
+cost .01 of AUROC, since it is ten times the ridge.
 """
 
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ from curette.tasks.methods.selection.facility_location import Seats
 
 RIDGE = 0.003
 """rho, for scores of unit variance."""
-PRIOR_IMAGES = 1.0
+PRIOR_IMAGES = 2.0
 MOST_CORRELATED = 0.95
 
 _BLOCK = 2**14  # candidates handled at a time
@@ -134,7 +135,8 @@ def class_variance(
         labels: their classes, from 0 to `class_count - 1`.
         class_count: K, at least 2.
         links: which candidate was proposed for which class; without them nothing is shrunk.
-        prior_images: how many images of each class all statements together weigh.
+        prior_images: p, with which all statements together count for p^2 / (p^2 + n^2), n images
+            being those of the rarest class.
         ridge: rho > 0.
 
     Raises:
@@ -146,7 +148,7 @@ def class_variance(
     weights = 1 / (class_count * np.bincount(labels, minlength=class_count)[labels])
     moments = _Moments.of(images, np.eye(class_count)[labels], weights)
     fewest = int(np.bincount(labels, minlength=class_count).min())
-    share = prior_images / (fewest + prior_images)
+    share = prior_images**2 / (fewest**2 + prior_images**2)
     if links is not None and links.any() and share > _TOO_LITTLE:
         said = _statements(candidates, links)
         moments = moments.scaled(candidates).mixed(said.scaled(candidates), share)

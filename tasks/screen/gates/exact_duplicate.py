@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from curette.tasks.screen.duplicates import Twin, one_of_each, preferred, twins_of
 from curette.tasks.screen.gate import Candidates, Circumstances, Gate, Outcome
-from curette.tasks.screen.wording import plain_form
+from curette.tasks.screen.wording import plain_form, without_template
 
 
 class ExactDuplicate(Gate, frozen=True):
@@ -16,7 +16,8 @@ class ExactDuplicate(Gate, frozen=True):
 
     def decide(self, left: Candidates, known: Circumstances) -> Outcome:
         """Keep one of those that have the same plain form, with all their links."""
-        twins = twins_of([plain_form(c.text) for c in left], preferred(left))
+        texts = without_template([c.text for c in left], [c.text for c in known.proposed])
+        twins = twins_of([plain_form(text) for text in texts], preferred(left))
         return one_of_each(
             self.kind,
             left,

@@ -35,7 +35,7 @@ from curette.tasks.screen.gate import Candidates, Circumstances, Gate, Outcome
 from curette.tasks.screen.lexicon import LEXICON
 from curette.tasks.screen.phrases import Phrases
 from curette.tasks.screen.synonyms import meaning
-from curette.tasks.screen.wording import content_stems, core, plain_form
+from curette.tasks.screen.wording import content_stems, core, plain_form, without_template
 from curette.tasks.screen.words import words
 
 MOST_WARNINGS = 50
@@ -94,13 +94,14 @@ class NearDuplicate(Gate, frozen=True):
     def decide(self, left: Candidates, known: Circumstances) -> Outcome:
         """Keep one of those that mean the same; tell which ones this encoder cannot tell apart."""
         order = preferred(left)
-        forms = [plain_form(c.text, meaning) for c in left]
+        texts = without_template([c.text for c in left], [c.text for c in known.proposed])
+        forms = [plain_form(text, meaning) for text in texts]
         twins = {
             place: Twin(kept, "says in other words the same as", {"same": "words"})
             for place, kept in twins_of(forms, order).items()
         }
         left_over = [place for place in order if place not in twins]
-        found, usage = self._same_meaning(left, left_over, known)
+        found, usage = self._same_meaning(left, texts, left_over, known)
         for place, twin in twins.items():  # what stood in may have found its own
             if twin.kept in found:
                 twins[place] = Twin(found[twin.kept].kept, twin.why, twin.evidence)
@@ -115,10 +116,14 @@ class NearDuplicate(Gate, frozen=True):
         )
 
     def _same_meaning(
-        self, left: Candidates, places: Sequence[int], known: Circumstances
+        self,
+        left: Candidates,
+        stripped: Sequence[str],
+        places: Sequence[int],
+        known: Circumstances,
     ) -> tuple[dict[int, Twin], Usage]:
         """Return what stands in for the statements, given by their places in order."""
-        texts = [left[place].text for place in places]
+        texts = [stripped[place] for place in places]
         of_left = known.vectors(tuple(left[place] for place in places))
         if self.cosine is not None:
             kept, cosines = nearest_kept(
@@ -132,7 +137,7 @@ class NearDuplicate(Gate, frozen=True):
             return {}, Usage()
         if self.sentences is None:
             return _same_core(texts, places, tower, least), Usage()
-        asked = [*(c.text for c in sample), *texts]
+        asked = [*(c.text for c in sample), *(left[place].text for place in places)]
         read, usage = known.read_sentences(self.sentences, asked)
         said, least_said = self._calibrated(read[: len(sample)], read[len(sample) :], unrelated)
         if least_said is None:

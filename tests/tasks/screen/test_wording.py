@@ -4,7 +4,7 @@ import pytest
 
 from curette.tasks.screen.contrasts import contrast
 from curette.tasks.screen.synonyms import meaning
-from curette.tasks.screen.wording import core, plain_form
+from curette.tasks.screen.wording import core, plain_form, without_template
 from curette.tasks.screen.words import stem, words
 
 
@@ -82,3 +82,10 @@ def test_a_contrast_is_the_same_both_ways() -> None:
     assert contrast(left, right) == ("left", "right")
     assert contrast(right, left) == ("right", "left")
     assert contrast(left, left) == ()
+
+
+def test_the_words_that_all_statements_begin_with_do_not_count() -> None:
+    known = [f"This is a photo of thing{n}" for n in range(25)]
+    texts = ["This is a photo of red dots", "red dots", "This is a photo of", "This is red"]
+    assert without_template(texts, known) == ["red dots", "red dots", texts[2], "This is red"]
+    assert without_template(texts, known[:10]) == texts

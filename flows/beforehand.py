@@ -1,0 +1,73 @@
+"""What can be known before anything long begins is said then, and not hours later."""
+
+import json
+from pathlib import Path
+
+from curette.flows.stages import RunOptions
+from curette.schemas.artifact import StudyError
+from curette.schemas.images import METADATA, ImageDataset
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.study import Study
+from curette.tasks.methods.llm.client import find_key
+from curette.tasks.stage import stage_names
+
+
+def check_study(study: Study, options: RunOptions) -> None:
+    """Look, before the first stage, for what a later one would end with.
+
+    Raises:
+        StudyError: a language model will be asked, and there is no key for it.
+    """
+    asking = {
+        "propose": study.propose.asks,
+        "screen": study.screen.asks,
+        "priors": study.priors.kind == "llm",
+        "annotate": study.annotate is not None,
+    }
+    wanted = set(_wanted(options))
+    stages = [stage for stage, asks in asking.items() if asks and stage in wanted]
+    if study.llm and any(not _was_made(stage, study.llm, options.store) for stage in stages):
+        find_key(study.llm)
+
+
+def check_columns(study: Study, dataset: ImageDataset) -> None:
+    """Look, once the images are taken in, for columns that later stages will ask for.
+
+    Raises:
+        StudyError: the images have no such column.
+    """
+    columns = [str(column) for column in dataset.images.columns]
+    known = {c.removeprefix(METADATA) for c in columns if c.startswith(METADATA)}
+    asked = [(f"shifts: {shift.title}", shift.column) for shift in study.shifts]
+    asked += [("evaluate.subgroup_columns", c) for c in study.evaluate.subgroup_columns or ()]
+    if lost := [(where, column) for where, column in asked if column not in known]:
+        [(where, column), *more] = lost
+        others = f" (and {len(more)} other columns are missing too)" if more else ""
+        raise StudyError(
+            f"{where} names the column {column}, and the images have no such metadata{others}; "
+            f"they have {', '.join(sorted(known)) or 'none'}. Columns that are read as labels, "
+            "ids, subjects or attributes are not among them."
+        )
+
+
+def _wanted(options: RunOptions) -> list[str]:
+    """Return the stages that a run may come to."""
+    names = stage_names()
+    end = names.index(options.until) + 1 if options.until else len(names)
+    end = min(end, names.index(options.before)) if options.before else end
+    return names[:end]
+
+
+def _was_made(stage: str, llm: LlmSpec, root: Path) -> bool:
+    """Return whether the store has something of a stage that asked this model.
+
+    Then nothing may be left to be asked, for which no key is needed.
+    """
+    for manifest in root.glob("*/*/manifest.json"):
+        try:
+            recipe = json.loads(manifest.read_bytes())["recipe"]
+            if recipe["stage"] == stage and recipe["spec"].get("llm") == llm.identity():
+                return True
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return False
