@@ -71,7 +71,7 @@ _WORDINGS: Final[Mapping[str, tuple[str, str]]] = {
     "irregular_border": (
         "irregular edges with several indentations; notched margin; "
         "uneven border with small notches",
-        "smooth border; even border; regular outline",
+        "smooth border; even border; regular outline; even edge without notches",
     ),
     "sharp_edge": (
         "well-circumscribed margin; well-circumscribed lesion; well-defined border; "

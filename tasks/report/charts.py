@@ -157,7 +157,7 @@ def budget_chart(bands: Sequence[Band], chosen: int, black_box: float | None) ->
         chosen: the number that is marked.
         black_box: the value of a dashed line; None: there is none.
     """
-    width, height, pad, legend = 680, 300, 44, 190
+    width, height, pad, legend = 760, 300, 44, 250
     right = width - legend
     points = [point for band in bands for point in band.points]
     numbers = sorted({number for number, *_ in points})
