@@ -43,8 +43,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     shifts = optionally(train_shift_heads, published, splits, study.probe)
     encoder = resolve_precision(study.encoder, stages.options.machine)
     heat_maps = optionally(locate_concepts, published, encoder, study.locate)
-    edits = current_edits(study, stages.store)
-    probe = run(edit_heads, published, trained, edits) if edits else trained
+    probe = run(edit_heads, published, trained, current_edits(study, stages.store))
     evaluation = run(
         evaluate_probe,
         published,

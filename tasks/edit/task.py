@@ -13,15 +13,17 @@ def edit_heads(
     workplace: Workplace,
     published: Ref[ConceptDataset],
     probe: Ref[Probe],
-    edits: Ref[Edits],
+    edits: Ref[Edits] | None,
 ) -> Ref[Probe]:
-    """Edit every head that weighs an edited concept.
+    """Edit every head that weighs an edited concept; without edits the probe stays as it is.
 
     Raises:
         StudyError: an edit names a concept that no head weighs, or a class that is not there.
     """
     from curette.tasks.edit.heads import edit_probe
 
+    if edits is None:
+        return probe
     store = workplace.store
     wanted = store.load(Edits, edits)
     edited = edit_probe(store.load(ConceptDataset, published), store.load(Probe, probe), wanted)

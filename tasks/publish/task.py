@@ -57,5 +57,8 @@ def publish_concept_dataset(
 
 
 def _settings(stage: str, made: Ref[Any], store: ArtifactStore) -> dict[str, Any]:
-    """Return the settings of a stage that an artifact rests on; a review may have come after it."""
-    return next(m.recipe.spec for m in store.lineage(made) if m.recipe.stage == stage)
+    """Return the settings of the stage that made an artifact, or that a review of it came after."""
+    manifest = store.manifest(made)
+    while manifest.recipe.stage != stage:
+        manifest = store.manifest(Ref.parse(manifest.recipe.inputs["screened"]))
+    return manifest.recipe.spec

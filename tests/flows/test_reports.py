@@ -160,7 +160,7 @@ def test_what_reports_say_is_recovered_in_spite_of_faulty_answers(
     drawn = pd.read_parquet(folder / "truth.parquet").set_index("file")
     drawn.index = [Path(file).stem for file in drawn.index]
     facts = annotations.facts
-    assert {c.text for c in facts.concepts} <= set(SAID.values())
+    assert {c.text for c in facts.concept_truth} <= set(SAID.values())
     assert len(facts.used) >= 3
     for concept in facts.used:
         [attribute] = [a for a, text in SAID.items() if text == concept.text]

@@ -57,7 +57,7 @@ def test_every_image_is_a_test_image_and_no_label_stays_with_it(
 ) -> None:
     labels = ["nv", "mel", "nv", "mel"]
     named = [f"is {label}" for label in labels]
-    found = read(_columns([*labels] * 5) | {"diagnosis": named * 5})
+    found = read(_columns([*labels] * 5) | {"diagnosis": named * 5}, metadata=["diagnosis"])
     assert set(found.images["split"]) == {"test"}
     assert found.images["label"].isna().all()
     assert found.images["meta.diagnosis"].isna().all(), "it tells the class"

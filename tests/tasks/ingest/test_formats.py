@@ -44,7 +44,9 @@ def test_first_bytes_tell_what_it_is(head: bytes, told: str) -> None:
 
 def test_names_tell_where_bytes_do_not() -> None:
     assert str(told_format(b"\0\1\2", "x.SVS")).startswith("it is a slide of many sizes")
-    assert str(told_format(gzip.compress(b"", mtime=0), "x.nii.gz")).startswith("it is a NIfTI volume")
+    assert str(told_format(gzip.compress(b"", mtime=0), "x.nii.gz")).startswith(
+        "it is a NIfTI volume"
+    )
     assert str(told_format(b"%PDF", "x.dcm")).startswith("it is a PDF")
 
 

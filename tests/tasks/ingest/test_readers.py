@@ -641,7 +641,7 @@ def test_a_vector_without_its_image_stays(tmp_path: Path, read: Read, draw: Draw
     source = {"kind": "vectors", "path": tmp_path / "v.npz", "image_folder": folder}
     found = read(source=source, metadata=["depth_mm", "patient"])
     assert found.images["location"].tolist() == [f"IMD{i:03d}.jpg" for i in range(11)] + [""]
-    assert found.notes == ("1 of 12 images have no file: their vectors are used as they are.",)
+    assert found.notes[0] == "1 of 12 images have no file: their vectors are used as they are."
     with pytest.raises(StudyError, match=r"holds no image of .*Correct `image_folder` or"):
         read(source={**source, "image_suffix": ".tif"})
 

@@ -146,6 +146,7 @@ def test_some_of_ham10000_by_lesion(tmp_path: Path, shared_data: Path) -> None:
         label_column="dx",
         id_column="image_id",
         lesion_column="lesion_id",
+        metadata=["age"],
         limit=500,
     )
     table = pd.read_csv(folder / "HAM10000_metadata.csv").set_index("image_id")

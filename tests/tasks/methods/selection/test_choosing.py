@@ -137,7 +137,7 @@ def choose_axes(size: object, known: Known | None, **more: object) -> ConceptSet
 
 
 def test_enough_is_the_least_that_loses_nothing_and_every_class_has_one() -> None:
-    chosen = choose_axes("enough", study_images(1))
+    chosen = choose_axes("enough", study_images(3))
     assert chosen.sizes is not None
     assert chosen.sizes.enough <= 2
     assert chosen.sizes.groups == 40
