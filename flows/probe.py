@@ -35,6 +35,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     """Train heads on a concept dataset, measure them on its test split and tell a person."""
     run, optionally = stages.run, stages.run_unless_skipped
     trained = run(train_probe, published, study.probe)
+    probe = run(edit_heads, published, trained, current_edits(study, stages.store))
     draws = optionally(draw_few_shots, published, study.select, study.few_shots)
     few_shots = optionally(
         train_few_shot_heads, published, draws, trained, study.few_shots, study.probe
@@ -43,7 +44,6 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     shifts = optionally(train_shift_heads, published, splits, study.probe)
     encoder = resolve_precision(study.encoder, stages.options.machine)
     heat_maps = optionally(locate_concepts, published, encoder, study.locate)
-    probe = run(edit_heads, published, trained, current_edits(study, stages.store))
     evaluation = run(
         evaluate_probe,
         published,

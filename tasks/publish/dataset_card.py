@@ -162,6 +162,10 @@ def _flat(settings: dict[str, Any]) -> list[tuple[str, str]]:
     """Return names and values; of a list of kinds the kinds, then each one's own settings."""
     flat = []
     for name, value in settings.items():
+        if isinstance(value, dict) and "kind" not in value:
+            told = {key: v for key, v in value.items() if v is not None}
+            flat += [(f"{name}.{key}", v) for key, v in _flat(told)]
+            continue
         listed = value if isinstance(value, list) else [value]
         kinds = [entry for entry in listed if isinstance(entry, dict) and "kind" in entry]
         shown = [entry["kind"] for entry in kinds] or listed
