@@ -160,7 +160,7 @@ def test_what_reports_say_is_recovered_in_spite_of_faulty_answers(
     drawn = pd.read_parquet(folder / "truth.parquet").set_index("file")
     drawn.index = [Path(file).stem for file in drawn.index]
     facts = annotations.facts
-    assert {c.text for c in facts.concept_truth} <= set(SAID.values())
+    assert {c.text for c in facts.concepts} <= set(SAID.values())
     assert len(facts.used) >= 3
     for concept in facts.used:
         [attribute] = [a for a, text in SAID.items() if text == concept.text]
@@ -188,7 +188,7 @@ def test_annotations_ground_functions_and_measure_concepts_like_columns_do(
     sources = {g.concept_id: g.labels_from for g in probe.grounding}
     assert {i for i, s in sources.items() if s == "reports"} <= used
     assert set(sources.values()) == {"column", "reports"}
-    findings = made(store, result, Evaluation).concepts.findings
+    findings = made(store, result, Evaluation).concept_truth.findings
     assert {f.concept_id for f in findings if f.labels_from == "reports"} == used
     page = Path(result.report or "").read_text()
     assert "annotated by tiny-1 from reports" in page

@@ -204,7 +204,7 @@ def test_the_card_counts_what_is_in_the_tables(store: ArtifactStore) -> None:
     assert gates[1:] == [["class_leak", "1"], ["visual", "1"]]
     assert classes[3] == ["bcc", "3", "2", "90.0%", "branching red vessels; shiny pearly surface"]
     assert ["select", "size.per_class", "2"] in settings
-    assert ["screen", "near_duplicate.cosine", "0.95"] in settings
+    assert ["screen", "near_duplicate.chance", "0.999"] in settings
     assert lineage[-1] == ["test labels", "f" * 20]
     assert len(lineage) == 10
     assert "9 candidates were proposed, 2 dropped, 7 kept," in text
