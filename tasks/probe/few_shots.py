@@ -16,6 +16,7 @@ from curette.schemas.probe import Probe
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.methods.solvers.head_batch import HeadBatch
+from curette.tasks.methods.solvers.linear import NotConverged
 from curette.tasks.methods.threads import one_thread_of_torch
 from curette.tasks.probe.draws import Concepts, Draws, Fitted, Images, NotTrainable
 from curette.tasks.probe.heads import TRAINERS
@@ -61,7 +62,7 @@ def train_few_shot_heads(
             else:
                 try:
                     batches.append(_fit(kind, part))
-                except NotTrainable as why:
+                except (NotTrainable, NotConverged) as why:
                     skipped[kind] = f"{card_of(kind).title}: {why}"
     heads = {kind: _joined(batches) for kind, batches in made.items() if kind not in skipped}
     return FewShotHeads(

@@ -17,7 +17,12 @@ from curette.schemas.probe import (
 )
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.methods.solvers.head_batch import HeadBatch
-from curette.tasks.methods.solvers.linear import LinearHead, balanced_accuracy, cross_entropy
+from curette.tasks.methods.solvers.linear import (
+    LinearHead,
+    NotConverged,
+    balanced_accuracy,
+    cross_entropy,
+)
 from curette.tasks.probe.draws import Draws, Fitted, Images, NotTrainable
 from curette.tasks.probe.heads import AT_NEC, TRAINERS
 
@@ -63,7 +68,7 @@ class _Made:
                     fitted = TRAINERS[kind](draws)
                     self.heads.setdefault(kind, []).extend(finished(card, fitted))
                     self.grounding += fitted.grounding
-            except NotTrainable as why:
+            except (NotTrainable, NotConverged) as why:
                 self._skip(card, card.title, why)
             if kind in AT_NEC:
                 self._add_at_each_nec(card, draws)
@@ -75,10 +80,10 @@ class _Made:
                     fitted = AT_NEC[card.kind](draws, which, nec)
                     made = finished(card, fitted, f", NEC {nec}")
                     self.heads.setdefault(card.kind, []).extend(made)
-                except NotTrainable as why:
+                except (NotTrainable, NotConverged) as why:
                     self._skip(card, f"{card.title}, NEC {nec}", why)
 
-    def _skip(self, card: HeadCard, family: str, why: NotTrainable) -> None:
+    def _skip(self, card: HeadCard, family: str, why: Exception) -> None:
         self.skipped[family] = SkippedHead(name=family, kind=card.kind, reason=str(why))
 
 
