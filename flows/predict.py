@@ -28,7 +28,7 @@ from curette.tasks.methods.predictions import (
     least_usual_cosine,
     nearest_cosines,
 )
-from curette.tasks.methods.threads import usual_threads
+from curette.tasks.methods.threads import decoding_threads
 from curette.tasks.report.explanation import printable
 from curette.tasks.review.sheet import protect
 
@@ -79,7 +79,7 @@ def predict(
             root=folder,
             keep=lambda _: "",
             max_pixels=study.dataset.max_pixels,
-            workers=_workers(options.machine),
+            workers=decoding_threads(options.machine),
             advance=lambda _: None,
         )
     )
@@ -159,10 +159,6 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _workers(machine: Machine) -> int:
-    return max(usual_threads() if machine.workers is None else machine.workers, 1)
-
-
 def _encode(
     files: Sequence[Path], encoder: ClipEncoder, machine: Machine
 ) -> Float32[np.ndarray, "image dim"]:
@@ -174,7 +170,7 @@ def _encode(
         encoder.stack,
         encoder.encode_images,
         machine.batch_size or DEFAULT_BATCH[encoder.device],
-        _workers(machine),
+        decoding_threads(machine),
     )
     return np.concatenate(list(batches))
 

@@ -12,7 +12,7 @@ from curette.tasks.methods.encoder.batching import encode_in_batches
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
 from curette.tasks.methods.encoder.reading import Picture, Read, picture_reader, prepare_picture
 from curette.tasks.methods.encoder.recall import Shelf, recall_or_encode
-from curette.tasks.methods.threads import usual_threads
+from curette.tasks.methods.threads import decoding_threads
 
 
 def embed_images(
@@ -62,12 +62,11 @@ def encode_pictures(
     machine: Machine,
 ) -> Iterator[Float32[np.ndarray, "image dim"]]:
     """Yield the vectors of images, one batch after another, reading ahead in threads."""
-    workers = usual_threads() if machine.workers is None else machine.workers
     return encode_in_batches(
         pictures,
         lambda picture: prepare_picture(picture, read, encoder),
         encoder.stack,
         encoder.encode_images,
         machine.batch_size or DEFAULT_BATCH[encoder.device],
-        max(workers, 1),
+        decoding_threads(machine),
     )

@@ -8,7 +8,7 @@ from curette.storage.store import workshop
 from curette.tasks.ingest import STAGE
 from curette.tasks.ingest.claims import TooManyRejected
 from curette.tasks.ingest.dataset import read_dataset
-from curette.tasks.methods.threads import usual_threads
+from curette.tasks.methods.threads import decoding_threads
 from curette.tasks.stage import Workplace, leave_table, progress
 
 _SHOWN_REJECTIONS = 1000
@@ -24,7 +24,7 @@ def ingest_dataset(
 
     Beside the study's own images another dataset is read: all of it is test.
     """
-    workers = usual_threads() if at.machine.workers is None else at.machine.workers
+    workers = decoding_threads(at.machine)
     keep = ImageShelf(at.store.root).put
     own = at.store.load(ImageDataset, beside) if beside else None
     try:

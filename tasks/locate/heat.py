@@ -24,7 +24,7 @@ from curette.tasks.methods.encoder.reading import (
     read_picture,
 )
 from curette.tasks.methods.encoder.view import inside_of, square_view
-from curette.tasks.methods.threads import usual_threads
+from curette.tasks.methods.threads import decoding_threads
 
 _SHAPES_ALIKE = 0.02  # how far the shapes of an image and its mask may differ
 
@@ -78,7 +78,7 @@ def locate_concepts(
         encoder.stack,
         encode,
         machine.batch_size or DEFAULT_BATCH[encoder.device],
-        max(usual_threads() if machine.workers is None else machine.workers, 1),
+        decoding_threads(machine),
     )
     heat = np.concatenate([cosines.astype(np.float16) for cosines in batches])
     return HeatMaps(

@@ -72,3 +72,8 @@ def usual_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def decoding_threads(machine: Machine) -> int:
+    """Return how many threads read and decode images: as the machine says, else the usual."""
+    return max(usual_threads() if machine.workers is None else machine.workers, 1)
