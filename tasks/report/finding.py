@@ -11,9 +11,9 @@ from curette.schemas.evaluation import (
     describe_readings,
 )
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
+from curette.tasks.methods.page.numbers import counted, plain, with_interval
 from curette.tasks.report.charts import forest_plot
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted, plain, with_interval
 from curette.tasks.report.sections import shifts
 
 RANDOM = "random_concepts"

@@ -12,9 +12,9 @@ from curette.schemas.few_shots import (
     FewShotPoint,
 )
 from curette.schemas.heads import BEST_PROBE, REFERENCE, HeadKind, card_of
+from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.charts import Axis, svg_of
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted, plain, signed
 
 _OVERVIEW = 9  # heads on one chart; of more, those that their cards put first
 _WITHOUT = "Over the same without concepts, or with wrong ones"
