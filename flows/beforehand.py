@@ -1,6 +1,7 @@
 """What can be known before anything long begins is said then, and not hours later."""
 
 import json
+import re
 from pathlib import Path
 
 from curette.flows.stages import RunOptions
@@ -53,8 +54,12 @@ def check_columns(study: Study, dataset: ImageDataset) -> None:
 def _wanted(options: RunOptions) -> list[str]:
     """Return the stages that a run may come to."""
     names = stage_names()
-    end = names.index(options.until) + 1 if options.until else len(names)
-    end = min(end, names.index(options.before)) if options.before else end
+    until, before = (
+        title and re.sub(r"^\w+ \((round \d+)\)$", r"appraise (\1)", title)  # what it comes by
+        for title in (options.until, options.before)
+    )
+    end = names.index(until) + 1 if until else len(names)
+    end = min(end, names.index(before)) if before else end
     return names[:end]
 
 

@@ -158,6 +158,8 @@ def print_estimate(console: Console, study: Study, made: Estimate) -> None:
 
 def _with_rounds(forecast: RequestForecast) -> RequestForecast:
     """Return a forecast of what is asked in rounds, the fewest being one, with a likely number."""
+    if forecast.likely is not None:
+        return forecast
     likely = max(forecast.fewest, min(forecast.most, ROUNDS * forecast.fewest))
     return forecast.model_copy(update={"likely": likely})
 

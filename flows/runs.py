@@ -15,7 +15,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.report import Report
 from curette.schemas.study import Study
-from curette.tasks.stage import why_skipped
+from curette.tasks.stage import is_round, why_skipped
 
 StudyFile = Annotated[str, Field(title="a study file", pattern=r"\.ya?ml$|^[a-z0-9-]+$")]
 StudyChoice = StudyFile | Study
@@ -110,5 +110,5 @@ def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None =
 
 
 def _made(stages: Iterable[StageRecord]) -> dict[str, Ref[Any]]:
-    refs = [Ref.parse(record.ref) for record in stages if not record.external and not record.run]
+    refs = [Ref.parse(r.ref) for r in stages if not r.external and is_round(r.run)]
     return {ref.kind: ref for ref in refs}

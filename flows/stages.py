@@ -17,7 +17,7 @@ from curette.schemas.machine import Machine
 from curette.schemas.study import Study
 from curette.storage.store import DISK_REMEDIES, ArtifactStore, explained
 from curette.tasks.methods.threads import cores_shared
-from curette.tasks.stage import Workplace, runs_by_name, stage_names, why_skipped
+from curette.tasks.stage import Workplace, is_round, runs_by_name, stage_names, why_skipped
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)
@@ -184,6 +184,17 @@ class Stages:
         if why_skipped(_title(stage.name, self.title), self.study):
             return None
         return self.run(stage, *args, **kwargs)
+
+    def end_with_a_round(self) -> None:
+        """End a run that was to end with a round of proposing to which it did not come.
+
+        Raises:
+            Reached: rounds ended before.
+        """
+        wanted = self.options.until or self.options.before or ""
+        _, _, title = wanted.removesuffix(")").partition(" (")
+        if title and is_round(title):
+            raise Reached
 
     @property
     def _workplace(self) -> Workplace:

@@ -20,6 +20,14 @@ class LlmOrigin(BaseModel, frozen=True):
     prompt_sha256: str
     request_sha256: str
     recorded: bool = Field(description="true where the answer was replayed from a record")
+    round: int = Field(
+        default=1, exclude_if=lambda number: number == 1, description="of proposing, from 1"
+    )
+    pair: tuple[str, str] | None = Field(
+        default=None,
+        exclude_if=lambda pair: pair is None,
+        description="keys of the confused classes that a later round asked about",
+    )
 
 
 class FileOrigin(BaseModel, frozen=True):
@@ -86,6 +94,11 @@ class Candidate(BaseModel, frozen=True):
         """The concept's id, from its normal form."""
         return concept_id(self.text)
 
+    @property
+    def round(self) -> int:
+        """The round of proposing that it came in."""
+        return min(o.round if isinstance(o, LlmOrigin) else 1 for o in self.origins)
+
 
 class AskFailure(BaseModel, frozen=True):
     """An answer, or one text of an answer or file, that could not be used, and why."""
@@ -131,6 +144,14 @@ class Saturation(BaseModel, frozen=True):
         return self.once * (self.once - 1) / (2 * (self.twice + 1))
 
 
+class AskedAgain(BaseModel, frozen=True):
+    """What a later round of proposing asked."""
+
+    number: int = Field(ge=2, description="of the round")
+    about: tuple[tuple[str, str], ...] = Field(description="pairs of class keys")
+    usage: Usage = Field(description="of this round alone")
+
+
 class CandidateSet(JsonArtifact, frozen=True):
     """All candidates, each once, in the order in which they were first proposed."""
 
@@ -142,6 +163,11 @@ class CandidateSet(JsonArtifact, frozen=True):
     usage: Usage = Usage()
     recorded: bool = Field(default=False, description="true where answers were replayed")
     source: str = Field(description="one line about where they come from, for cards and reports")
+    again: AskedAgain | None = Field(
+        default=None,
+        exclude_if=lambda again: again is None,
+        description="what the last round asked; nothing in the first",
+    )
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float32, Int, Int8
 from pydantic import BaseModel, Field
 
 from curette.schemas.annotations import AnnotationFacts
+from curette.schemas.appraisal import Round
 from curette.schemas.artifact import Artifact, Ref, write_json
 from curette.schemas.candidates import Candidate
 from curette.schemas.concepts import Concept
@@ -47,6 +48,11 @@ class ConceptDatasetFacts(BaseModel, frozen=True):
         default=None,
         exclude_if=lambda facts: facts is None,
         description="what a language model read in reports; nothing where none was asked",
+    )
+    rounds: tuple[Round, ...] = Field(
+        default=(),
+        exclude_if=lambda rounds: not rounds,
+        description="what each round of proposing added; empty where there was but one",
     )
     validated: str = Field(description="digest of what passed the gate: images, vectors, checks")
     test_labels: str = Field(description="digest of the test labels, read by the last evaluation")

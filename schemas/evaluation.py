@@ -428,6 +428,14 @@ class BudgetLine(BaseModel, frozen=True):
     points: tuple[BudgetPoint, ...]
 
 
+class RoundOnTest(BaseModel, frozen=True):
+    """What the concepts of one round of proposing are worth on test images."""
+
+    number: int
+    balanced_accuracy: Estimate | None = Field(description="of the small head on their scores")
+    gain: Estimate | None = Field(description="over the round before; nothing in the first")
+
+
 class ConceptBudget(BaseModel, frozen=True):
     """How good few statements are, by the same small head at every number of them."""
 
@@ -598,6 +606,11 @@ class Evaluation(_OfTestImages, frozen=True):
     differences: tuple[Difference, ...]
     concept_budget: ConceptBudget | None = Field(
         default=None, description="nothing where there is no choice of concepts"
+    )
+    rounds: tuple[RoundOnTest, ...] = Field(
+        default=(),
+        exclude_if=lambda rounds: not rounds,
+        description="nothing where there was but one, or a later screen dropped its concepts",
     )
     curves: tuple[HeadCurves, ...]
     subgroups: SubgroupTables

@@ -132,6 +132,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     @model_validator(mode="after")
     def _names_a_model_where_it_asks_one(self) -> Self:
         asking: list[str] = [s.kind for s in self.propose.sources if s.asks]
+        asking += ["propose.rounds"] if self.propose.asks_again else []
         asking += ["priors"] if self.priors.kind == "llm" else []
         asking += [f"screen.{gate.kind}" for gate in self.screen.gates if gate.asks]
         asking += ["annotate"] if self.annotate else []

@@ -28,6 +28,7 @@ from pydantic import BaseModel
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.machine import Machine
 from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.propose import MOST_ROUNDS
 from curette.storage.store import ArtifactStore
 
 if TYPE_CHECKING:  # the command line's --help knows the stages without it
@@ -59,6 +60,23 @@ class Run:
     """Skipped behind a reusable holdout: what it leads to tells more of the test than that may."""
     formerly: str = ""
     """A name that `--until` and `--refresh` still know."""
+    rounds: int = 1
+    """Skipped where the study proposes in fewer rounds."""
+
+
+def rounds_from(number: int) -> tuple[Run, ...]:
+    """Return the runs of a stage in this and every later round of proposing."""
+    return tuple(Run(round_title(n), rounds=n) for n in range(number, MOST_ROUNDS + 1))
+
+
+def round_title(number: int) -> str:
+    """Return the title of what is run in a round; the first has none."""
+    return f"round {number}" if number > 1 else ""
+
+
+def is_round(title: str) -> bool:
+    """Return whether a run is of one of the rounds: the first, which has no title, or a later."""
+    return not title or title.startswith("round ")
 
 
 @dataclass(frozen=True)
@@ -217,6 +235,8 @@ def why_skipped(title: str, study: Any) -> str:
     run = next((run for run in stage.runs if run.title == which), Run())
     if run.on_test and study.evaluate.thresholdout is not None:
         return "`evaluate.thresholdout` is set"
+    if run.rounds > study.propose.rounds:
+        return f"`propose.rounds` is {study.propose.rounds}"
     part = getattr(study, run.only_if) if run.only_if else True
     if part is None:
         usual = type(study).model_fields[run.only_if].get_default(call_default_factory=True)

@@ -1,13 +1,16 @@
 """Settings of the stage `propose`: where candidate concepts come from."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, Field, model_validator
 
 Aspect = Literal["appearance", "colour", "pattern", "shape_and_border", "texture", "structures"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 """What a class is asked about, one prompt each, after LaBo (Yang et al., CVPR 2023)."""
+
+MOST_ROUNDS: Final = 5
+"""Of proposing; what a later one adds is soon less than can be measured."""
 
 
 class Sampling(BaseModel, frozen=True, extra="forbid"):
@@ -86,6 +89,12 @@ class RecordedSource(BaseModel, frozen=True, extra="forbid"):
     path: Path | None = Field(
         default=None, description="JSON of recorded answers; empty: the demo's own"
     )
+    aspects: tuple[Aspect, ...] = Field(
+        default=ASPECTS,
+        min_length=1,
+        exclude_if=lambda aspects: aspects == ASPECTS,
+        description="only the answers to these prompts",
+    )
 
 
 class FileSource(BaseModel, frozen=True, extra="forbid"):
@@ -123,6 +132,15 @@ class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
     min_per_class: int = Field(
         default=1, ge=0, description="a class with fewer candidates fails the stage by name"
     )
+    rounds: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_ROUNDS,
+        exclude_if=lambda rounds: rounds == 1,
+        description="from the second on, pairs of classes that the selected concepts confuse on "
+        "validation images are asked about, like `contrasts`; a round that adds less than a "
+        "standard error is the last, and is not kept",
+    )
 
     @model_validator(mode="after")
     def _from_somewhere(self) -> Self:
@@ -133,4 +151,21 @@ class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
     @property
     def asks(self) -> bool:
         """Whether a language model is asked."""
-        return any(source.asks for source in self.sources)
+        return any(source.asks for source in self.sources) or self.asks_again
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether a language model is asked in later rounds; recorded answers are replayed."""
+        recorded = [source for source in self.sources if isinstance(source, RecordedSource)]
+        return self.rounds > 1 and (not recorded or any(s.asks for s in self.sources))
+
+    @property
+    def contrasts(self) -> ContrastSource:
+        """How pairs of classes are asked about in later rounds."""
+        given = (source for source in self.sources if isinstance(source, ContrastSource))
+        return next(given, ContrastSource(kind="contrasts"))
+
+    @property
+    def first_round(self) -> "ProposeSpec":
+        """The same without later rounds, on which the first does not depend."""
+        return self.model_copy(update={"rounds": 1})

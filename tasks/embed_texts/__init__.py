@@ -5,6 +5,13 @@ Out:   `StudyEmbeddings`: the texts' vectors beside those of the images.
 First: `embedding.py`; the shelf is asked in `methods/encoder/recall.py`, as for images.
 """
 
-from curette.tasks.stage import Stage
+from curette.tasks.stage import Run, Stage, rounds_from
 
-STAGE = Stage("embed_texts", __doc__, after="propose", settings=("encoder",), makes="embeddings")
+STAGE = Stage(
+    "embed_texts",
+    __doc__,
+    after="propose",
+    settings=("encoder",),
+    makes="embeddings",
+    runs=(Run(), *rounds_from(2)),
+)

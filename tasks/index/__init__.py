@@ -7,4 +7,4 @@ First: `retrieval.py`; FAISS itself is behind `faiss_index.py`.
 
 from curette.tasks.stage import Stage
 
-STAGE = Stage("index", __doc__, after="select", settings=("index",), makes="concept-index")
+STAGE = Stage("index", __doc__, after="priors", settings=("index",), makes="concept-index")

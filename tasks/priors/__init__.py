@@ -10,7 +10,7 @@ from curette.tasks.stage import Stage
 STAGE = Stage(
     "priors",
     __doc__,
-    after="review",
+    after="select",
     settings=("priors", "propose", "llm"),
     makes="priors",
 )

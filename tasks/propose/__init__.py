@@ -5,6 +5,13 @@ Out:   `CandidateSet`.
 First: `candidates.py`; what is asked is in `prompts/`.
 """
 
-from curette.tasks.stage import Stage
+from curette.tasks.stage import Run, Stage, rounds_from
 
-STAGE = Stage("propose", __doc__, after="embed", settings=("propose", "llm"), makes="candidates")
+STAGE = Stage(
+    "propose",
+    __doc__,
+    after="embed",
+    settings=("propose", "llm"),
+    makes="candidates",
+    runs=(Run(), *rounds_from(2)),
+)

@@ -46,6 +46,8 @@ class Interview:
     answers: Answers
     advance: Callable[[int], None]
     spent: Usage = field(default_factory=Usage)
+    before: Usage = field(default_factory=Usage)
+    """What the study had spent already; it counts towards the model's limits."""
     _counted: set[str] = field(default_factory=set)
 
     def ask(self, questions: Sequence[Question[Any]]) -> list[Answered[Any]]:
@@ -54,7 +56,8 @@ class Interview:
         Raises:
             StudyError: the model cannot be asked, or the next question would pass a limit.
         """
-        answered = ask(questions, self.llm, self.answers, self.spent, self.advance)
+        spent = self.before + self.spent
+        answered = ask(questions, self.llm, self.answers, spent, self.advance)
         fresh = [a for a in answered if a.request_sha256 not in self._counted]
         self._counted.update(a.request_sha256 for a in fresh)
         self.spent += usage_of(fresh, self.llm)
@@ -93,7 +96,7 @@ def propose(
     # Every file is read before the first question, which may cost money, is asked.
     prepared = [_prepare(s, classes, spec, interview, look_alikes) for s in spec.sources]
     found = [find() for find in prepared]
-    usable, malformed = _sift((p for f in found for p in f.proposals), spec.max_length)
+    usable, malformed = sift((p for f in found for p in f.proposals), spec.max_length)
     recorded = sum((f.usage for f in found if f.recorded), Usage())
     candidates = CandidateSet(
         candidates=merge(usable, classes),
@@ -185,7 +188,7 @@ def _itself(found: Found) -> Found:
     return found
 
 
-def _sift(
+def sift(
     proposals: Iterable[Proposal], max_length: int
 ) -> tuple[list[Proposal], tuple[AskFailure, ...]]:
     """Return the proposals with clean texts, and those that are no short statement."""

@@ -52,7 +52,7 @@ def contrast_topics(
                     ),
                     template_sha256=template_sha256(*_PARTS),
                     form=CONTRAST,
-                    read=partial(_statements, classes[a].key, classes[b].key),
+                    read=partial(contrast_statements, classes[a].key, classes[b].key),
                 ),
             ),
         )
@@ -77,7 +77,8 @@ def given_pairs(classes: Sequence[ClassLabel], source: ContrastSource) -> list[t
     return list(reversed(pairs.values()))
 
 
-def _statements(first: str, second: str, answer: Contrast) -> list[Statement]:
+def contrast_statements(first: str, second: str, answer: Contrast) -> list[Statement]:
+    """Return an answer's statements, each for the class it was written for."""
     return [
         *((text, (first,)) for text in answer.first),
         *((text, (second,)) for text in answer.second),

@@ -17,6 +17,7 @@ from curette.schemas.settings.propose import (
 )
 from curette.tasks.methods.llm.asking import Answers, Question, request_of
 from curette.tasks.methods.llm.tokens import count_tokens
+from curette.tasks.propose.again import again_topics
 from curette.tasks.propose.class_prompts import class_topics
 from curette.tasks.propose.contrasts import Pairs, contrast_topics, given_pairs
 from curette.tasks.propose.documents import forecast_documents
@@ -26,6 +27,8 @@ from curette.tasks.propose.sampling import Topic
 
 _TOKENS_A_STATEMENT = 12
 """Of a short English statement as a JSON string; measured on the recorded answers: 10 to 11."""
+_IN_USE = 10
+"""Statements that a first round selects, where as many are taken as are enough."""
 
 
 def forecast_proposing(
@@ -52,7 +55,7 @@ def forecast_proposing(
                 found.append(made)
             case DocumentSource():
                 found.append(forecast_documents(classes, source, spec.modality, llm, answers))
-    return found
+    return [*found, *(_forecast_round(n, classes, spec, llm) for n in _later_rounds(spec))]
 
 
 def most_candidates(
@@ -71,7 +74,37 @@ def most_candidates(
                 count += len(replay(classes, source).proposals)
             case FileSource():
                 count += len(read_file(source, classes).proposals)
-    return count
+    again = sum(forecast.most for forecast in asked)  # in later rounds
+    return count + again * 2 * spec.contrasts.concepts_per_answer
+
+
+def _later_rounds(spec: ProposeSpec) -> range:
+    return range(2, spec.rounds + 1 if spec.asks_again else 2)
+
+
+def _forecast_round(
+    number: int, classes: Sequence[ClassLabel], spec: ProposeSpec, llm: LlmSpec
+) -> RequestForecast:
+    """Return what a later round will ask: nothing, where the rounds before leave no confusion."""
+    source = spec.contrasts
+    pairs = _as_many_pairs(classes, source)
+    in_use = ["a statement of about as many words as most have"] * _IN_USE
+    topics = again_topics(classes, source, pairs, in_use, spec.modality, number)
+    a_round, completion = len(topics) * source.sampling.per_round, 2 * source.concepts_per_answer
+    tokens = completion * _TOKENS_A_STATEMENT
+    return RequestForecast(
+        name=f"round {number}",
+        fewest=0,
+        most=a_round * source.sampling.max_rounds,
+        likely=a_round,
+        stored=None,
+        prompt_tokens_each=mean(
+            count_tokens(prompt.text, llm.model) for topic in topics for prompt in topic.prompts
+        ),
+        completion_tokens_each=min(tokens, llm.max_tokens or tokens),
+        note="at most as many pairs of classes as `contrasts`, those that are still confused; none "
+        "after a round that adds less than a standard error",
+    )
 
 
 def _forecast(

@@ -37,6 +37,10 @@ class Prompt:
     form: AnswerForm[Any]
     read: Callable[[Any], Sequence[Statement]]
     """From an answer to its statements."""
+    round: int = 1
+    """Of proposing."""
+    pair: tuple[str, str] | None = None
+    """Keys of the confused classes that a later round asks about."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,8 @@ def _read(
         prompt_sha256=prompt.template_sha256,
         request_sha256=answered.request_sha256,
         recorded=False,
+        round=prompt.round,
+        pair=prompt.pair,
     )
     asked = normal_form(prompt.text)
     proposals, failures = [], []

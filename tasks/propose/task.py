@@ -43,11 +43,12 @@ def propose_concepts(
     with progress("collecting candidates", 0) as advance:
         interview = Interview(llm, ResponseShelf(at.store.root), advance) if llm else None
         found = propose(about.classes, spec, interview, look_alikes)
-    _leave_tables(found, about)
+    leave_tables(found, about)
     return at.store.save(found, STAGE.recipe())
 
 
-def _leave_tables(found: CandidateSet, dataset: ImageDataset) -> None:
+def leave_tables(found: CandidateSet, dataset: ImageDataset) -> None:
+    """Show in the Prefect UI what was proposed, what that cost, and how far asking has come."""
     cost = found.usage.cost_usd
     leave_table(
         "candidates-by-class",

@@ -57,6 +57,7 @@ def assemble_concept_dataset(
                 *(annotations.labelled if annotations else ()),
             ),
             annotations=annotations.facts.published if annotations else None,
+            rounds=inputs.rounds,
             validated=inputs.validated_ref.digest,
             test_labels=dataset.test_labels.digest,
         ),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from curette.schemas.annotations import Annotations
+from curette.schemas.appraisal import Round
 from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.concepts import ConceptSet
@@ -30,6 +31,8 @@ class PublishInputs:
     class_prompts: tuple[str, ...]
     """Texts that stand for the classes; empty where the encoder has no vectors of them."""
     annotations: Annotations | None
+    rounds: tuple[Round, ...]
+    """What each round of proposing added; empty where there was but one."""
     report: ValidationReport
     screen_settings: dict[str, Any]
     """The recipe's settings of the screen, as its manifest has them."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from curette.schemas.annotations import Annotations
+from curette.schemas.appraisal import Appraisal
 from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.concept_dataset import ConceptDataset
@@ -30,6 +31,7 @@ def publish_concept_dataset(
     validated: Ref[ValidatedConceptDataset],
     spec: PublishSpec,
     annotations: Ref[Annotations] | None = None,
+    appraisal: Ref[Appraisal] | None = None,
 ) -> Ref[ConceptDataset]:
     """Put the concept dataset together, with every image's score on every concept, and its card."""
     passed = at.store.load(ValidatedConceptDataset, validated)
@@ -46,6 +48,7 @@ def publish_concept_dataset(
         texts=at.store.load(TextEmbeddings, vectors.texts_ref),
         class_prompts=vectors.class_prompts,
         annotations=at.store.load(Annotations, annotations) if annotations else None,
+        rounds=at.store.load(Appraisal, appraisal).rounds if appraisal else (),
         report=at.store.load(ValidationReport, passed.report_ref),
         screen_settings=_settings("screen", passed.screened_ref, at.store),
         select_settings=_settings("select", passed.concepts_ref, at.store),

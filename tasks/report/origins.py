@@ -24,6 +24,8 @@ def origin_line(origins: Sequence[Origin]) -> str:
 
 def _place(origin: Origin) -> str:
     match origin:
+        case LlmOrigin(pair=(first, second)):
+            return f"{origin.model}, round {origin.round}: {first} or {second}"
         case LlmOrigin():
             return origin.model
         case DocumentOrigin():

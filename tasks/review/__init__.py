@@ -5,6 +5,13 @@ Out:   `ScreenedSet`; the same where the study has no review.
 First: `decisions.py`; `sheet.py` and `form.py` ask for them.
 """
 
-from curette.tasks.stage import Stage
+from curette.tasks.stage import Run, Stage, rounds_from
 
-STAGE = Stage("review", __doc__, after="screen", settings=("review",), makes="screened")
+STAGE = Stage(
+    "review",
+    __doc__,
+    after="screen",
+    settings=("review",),
+    makes="screened",
+    runs=(Run(), *rounds_from(2)),
+)

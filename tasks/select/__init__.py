@@ -7,6 +7,13 @@ First: `task.py`; the choice itself is `methods/selection/choosing.py`, which fe
        the evaluation share.
 """
 
-from curette.tasks.stage import Stage
+from curette.tasks.stage import Run, Stage, rounds_from
 
-STAGE = Stage("select", __doc__, after="priors", settings=("select",), makes="concepts")
+STAGE = Stage(
+    "select",
+    __doc__,
+    after="review",
+    settings=("select",),
+    makes="concepts",
+    runs=(Run(), *rounds_from(2)),
+)

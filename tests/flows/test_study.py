@@ -20,7 +20,7 @@ from curette.schemas.evaluation import Evaluation
 from curette.schemas.images import ImageDataset, TestLabels
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactMissing, ArtifactStore
-from curette.tasks.stage import stage_names
+from curette.tasks.stage import stage_names, why_skipped
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
@@ -33,7 +33,7 @@ SMALL = (
     "evaluate={resamples: 200, smallest_subgroup: 2}",
     "external.0.dataset.source.images=60",
 )
-STAGES = [s for s in stage_names() if s != "annotate"]  # the demo has no reports
+STAGES = [s for s in stage_names() if not why_skipped(s, load_study(DEMO))]
 EXTERNAL = ["ingest (lamp)", "embed (lamp)"]
 ALL = [*STAGES[:-2], *EXTERNAL, *STAGES[-2:]]  # before the evaluation
 

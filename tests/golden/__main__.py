@@ -6,10 +6,12 @@ Run it when a layout changes, and commit what it adds; what is here already must
 from pathlib import Path
 
 import curette.flows  # noqa: F401 - telemetry off
+from curette.schemas.appraisal import Appraisal, ConfusedPair, Round
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.edits import Edits
 from curette.schemas.embeddings import StudyEmbeddings
 from curette.schemas.images import Reports
+from curette.schemas.llm import Usage
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
 from curette.schemas.settings.draw import DomainShift, FewShotSpec
@@ -60,6 +62,7 @@ def main() -> None:
         StudyEmbeddings(encoder=ENCODER, images="0" * 20, texts="1" * 20),
         study.screened,
         study.concepts,
+        _appraisal(study.concepts.ids),
         study.priors,
         Decisions(study="small", decisions=()),
         Edits(study="small", edits=()),
@@ -94,6 +97,34 @@ def main() -> None:
         layouts = {store.manifest(_ref(artifact, digest)).layout for digest in here}
         if artifact.layout not in layouts:
             print(store.save(artifact, Recipe(stage="golden", code="")))
+
+
+def _appraisal(ids: tuple[str, ...]) -> Appraisal:
+    first = Round(
+        number=1,
+        about=(),
+        proposed=9,
+        screened=7,
+        chosen=6,
+        concepts=ids,
+        usage=Usage(answers=3),
+        accuracy=0.8,
+        loss=0.3,
+        kept=True,
+    )
+    gained = {"number": 2, "about": (("nv", "mel"),), "gain": 0.05, "standard_error": 0.02}
+    return Appraisal(
+        rounds=(first, first.model_copy(update=gained)),
+        pairs=(
+            ConfusedPair(
+                first="nv", second="mel", first_as_second=1, second_as_first=0, groups=1, rate=0.1
+            ),
+        ),
+        statements=("jagged border",),
+        images=1,
+        groups=1,
+        losses=(0.0, 0.25),
+    )
 
 
 def _ref(artifact: Artifact, digest: str) -> Ref[Artifact]:

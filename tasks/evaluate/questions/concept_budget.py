@@ -96,14 +96,14 @@ def _measure_line(
     once = np.ones((1, len(exam.images.labels)))
     for place, size in enumerate(sizes):
         for number, draw in enumerate(draws):
-            answers = _answers(exam, draw(size))
+            answers = answer_by(exam, draw(size))
             right[place, number] = answers.argmax(axis=1) == exam.images.labels
             areas[place, number] = macro_auroc(exam.images.labels, answers, once)[0]
     return _Line(name, sizes, right, areas)
 
 
-def _answers(exam: Exam, concepts: _Vectors) -> Float64[np.ndarray, "image class"]:
-    """Train on the concepts' scores and answer the test images."""
+def answer_by(exam: Exam, concepts: _Vectors) -> Float64[np.ndarray, "image class"]:
+    """Train the small head on the concepts' scores, and answer the test images."""
     published = exam.published
 
     def scores(rows: np.ndarray) -> Float64[np.ndarray, "image concept"]:

@@ -103,16 +103,22 @@ class Judge:
         """Return the rows that are learned from, and those asked about."""
         return np.flatnonzero(self.fold != fold), np.flatnonzero(self.fold == fold)
 
-    def losses_in(
+    def answers_in(
         self, fold: int, concepts: Float[np.ndarray, "concept dim"]
-    ) -> Float64[np.ndarray, " held"]:
-        """Return the loss of every image that a fold asks about, given scores of these concepts."""
+    ) -> Float64[np.ndarray, "held class"]:
+        """Return what is answered of every image that a fold asks about, as probabilities."""
         train, held = self.parts(fold)
         scores = (self.images @ concepts.T).astype(np.float64)
         head = fit_discriminant(
             scores[train], self.labels[train], scores[held], self.labels[held], self.class_count
         )
-        answers = head.logits(torch.from_numpy(scores[held])).softmax(1).numpy()
+        return head.logits(torch.from_numpy(scores[held])).softmax(1).numpy()
+
+    def losses_in(
+        self, fold: int, concepts: Float[np.ndarray, "concept dim"]
+    ) -> Float64[np.ndarray, " held"]:
+        """Return the loss of every image that a fold asks about, given scores of these concepts."""
+        answers, held = self.answers_in(fold, concepts), self.parts(fold)[1]
         return ((answers - np.eye(self.class_count)[self.labels[held]]) ** 2).sum(axis=1)
 
     def losses(

@@ -56,7 +56,8 @@ def _spent(draft: Draft) -> Usage:
     """Return what the language model was asked in the whole study."""
     m, annotations = draft.material, draft.material.published.facts.annotations
     annotated = annotations.usage if annotations else Usage()
-    return m.candidates.usage + m.screened.usage + m.priors.usage + annotated
+    in_vain = sum((r.usage for r in m.published.facts.rounds if not r.kept), Usage())
+    return m.candidates.usage + m.screened.usage + m.priors.usage + annotated + in_vain
 
 
 def _cost(spent: Usage) -> str:
