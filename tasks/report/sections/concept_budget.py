@@ -15,7 +15,7 @@ _TOLD = {
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
-    """Return the sentence, the curve, and what lies between its lines."""
+    """Return the curve, and what lies between its lines."""
     if draft.evaluation is None or draft.evaluation.concept_budget is None:
         return None
     budget = draft.evaluation.concept_budget
@@ -39,7 +39,6 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         if line.name == name and line.points
     ]
     return {
-        "sentence": budget.sentence,
         "chart": budget_chart(bands, budget.chosen, box.value if box else None),
         "areas": [
             f"{signed(area.value)} [{signed(area.low)}, {signed(area.high)}] over {other}"
