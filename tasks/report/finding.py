@@ -10,8 +10,8 @@ from curette.schemas.evaluation import (
     describe_readings,
 )
 from curette.schemas.heads import EXPLAINED, card_of
+from curette.tasks.methods.page.numbers import counted, plain, with_interval
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted, plain, with_interval
 from curette.tasks.report.sections import shifts
 
 _MAIN = "balanced_accuracy"

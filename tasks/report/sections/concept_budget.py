@@ -3,9 +3,9 @@
 from typing import Any
 
 from curette.schemas.heads import REFERENCE, card_of
+from curette.tasks.methods.page.numbers import signed
 from curette.tasks.report.charts import Line, Point, line_chart
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import signed
 
 _TOLD = {
     "selected": ("chosen together", "#0f766e"),

@@ -9,9 +9,9 @@ from curette.schemas.few_shots import (
     FewShotPoint,
 )
 from curette.schemas.heads import BEST_PROBE, REFERENCE, HeadKind, card_of
+from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.charts import Figure, Line, Point, Stroke, line_chart
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted, plain, signed
 
 _OVERVIEW = 9  # heads on one chart; of more, those that their cards put first
 _WITHOUT = "Over the same without concepts, or with wrong ones"

@@ -17,9 +17,9 @@ from curette.schemas.shifts import (
     ShiftValue,
     ShiftValueName,
 )
+from curette.tasks.methods.page.numbers import plain, signed
 from curette.tasks.report.charts import Figure, Row, interval_chart
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import plain, signed
 
 _LISTED_CONCEPTS = 10
 _MAIN = "balanced_accuracy"

@@ -38,11 +38,11 @@ from curette.schemas.settings.report import ReportSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.methods.page.numbers import plain, signed
+from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.probe.training import train_heads
 from curette.tasks.report.material import Draft, Material
-from curette.tasks.report.numbers import plain, signed
 from curette.tasks.report.page import compose_page
-from curette.tasks.report.pictures import PictureBook
 from curette.tasks.report.render import render_page
 from curette.tasks.report.sections import SECTIONS, Section
 from tests.builders.images import image_dataset
