@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -107,13 +107,12 @@ def line_chart(
         doublings: each doubling is as wide as the next; the numbers that have points are named.
         mark: where a line stands upright.
     """
-    rows = [
-        {"line": line.name, "stroke": line.stroke}
-        | {"x": p.x, "value": p.value, "low": p.low, "high": p.high}
+    rows: list[dict[str, Any]] = [
+        {"line": line.name, "stroke": line.stroke, **asdict(p)}
         for line in lines
         for p in line.points
     ]
-    places = sorted({row["x"] for row in rows}, key=lambda at: (isinstance(at, str), at))
+    places = sorted({row["x"] for row in rows})
     named = any(isinstance(at, str) for at in places)
     across = _numbers("x", x, nice=False)
     if named:
@@ -182,9 +181,7 @@ def interval_chart(rows: Sequence[Row], x: str, *, width: int = 520) -> Figure:
         x: what the axis tells.
         width: of the plot, in pixels.
     """
-    values = [
-        {"name": r.name, "of": r.of, "value": r.value, "low": r.low, "high": r.high} for r in rows
-    ]
+    values = [asdict(row) for row in rows]
     names = list(dict.fromkeys(r.name for r in rows))
     kinds = list(dict.fromkeys(r.of for r in rows))
     colours = {r.name: r.colour for r in rows}
