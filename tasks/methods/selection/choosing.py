@@ -95,8 +95,8 @@ def read_avoided(
         if METADATA + column not in images.columns:
             known = [str(c).removeprefix(METADATA) for c in images if str(c).startswith(METADATA)]
             raise StudyError(
-                f"select.avoid or shifts name the column {column}, and the images have no such metadata; "
-                f"they have {', '.join(sorted(known)) or 'none'}."
+                f"select.avoid or shifts name the column {column}, and the images have no such "
+                f"metadata; they have {', '.join(sorted(known)) or 'none'}."
             )
         read = read_column(column, images[METADATA + column], None)
         if isinstance(read, UnusableColumn):
