@@ -1,8 +1,9 @@
-"""`curette explain` and `curette predict` on a small demo: by id and by file, and what is refused."""
+"""`curette explain` and `predict` on a small demo: by id and by file, and what is refused."""
 
 import csv
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from curette.flows.explain import explain, page_path, tell
 from curette.flows.new_files import new_file, write_new
-from curette.flows.predict import IN_ONE_FILE, predict, write_predictions
+from curette.flows.predict import IN_ONE_FILE, Predictions, predict, write_predictions
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.flows.study import study
@@ -26,6 +27,7 @@ from curette.schemas.study import Study
 from curette.storage.images import ImageShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.explain.page import Explained
+from curette.tasks.methods.explanation import ImageExplanation
 from tests.pages import check_asks_nobody
 
 DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
@@ -109,19 +111,32 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(tmp_path: Path) -> None
     with pytest.raises(StudyError, match="the study's vectors are precomputed"):
         why(file, chosen.model_copy(update={"encoder": ready_made}))
 
+    def decide(folder: Path) -> Predictions:
+        return predict(chosen, options, folder, lambda *_: result)
+
+    check_predictions(file, one, decide, tmp_path)
+
+
+RED = Image.new("RGB", (56, 56), "red")
+
+
+def check_predictions(
+    file: Path, decided: ImageExplanation, decide: Callable[[Path], Predictions], tmp_path: Path
+) -> None:
+    """Check what is said of a folder that holds a file about which it is known what is decided."""
     folder = tmp_path / "clinic"
     (folder / "left").mkdir(parents=True)
     shutil.copy(file, folder / "left" / "a.png")
-    shutil.copy(tmp_path / "torn.png", folder / "<b>.png")
-    said = predict(chosen, options, folder, lambda *_: result)
+    (folder / "<b>.png").write_bytes(b"no image")
+    said = decide(folder)
     assert [p.file for p in said.rows] == ["<b>.png", "left/a.png"]
     assert [bool(p.refused) for p in said.rows] == [True, False]
-    assert said.rows[1].class_name == one.decision.name
-    assert said.rows[1].probability == pytest.approx(one.decision.probability, abs=1e-4)
+    assert said.rows[1].class_name == decided.decision.name
+    assert said.rows[1].probability == pytest.approx(decided.decision.probability, abs=1e-4)
     write_predictions(said, tmp_path / "out.csv")
     rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8-sig")))
-    assert [row["class"] for row in rows] == ["", one.decision.name]
-    assert rows[1]["reason_1"] == one.parts[0].text
+    assert [row["class"] for row in rows] == ["", decided.decision.name]
+    assert rows[1]["reason_1"] == decided.parts[0].text
     assert "everything in one file" in write_predictions(said, tmp_path / "out.html")
     page = (tmp_path / "out.html").read_text(encoding="utf-8")
     check_asks_nobody(page)
@@ -131,9 +146,6 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(tmp_path: Path) -> None
     sheets = [f"many_files/{p.name}" for p in (tmp_path / "many_files").iterdir()]
     assert len(sheets) == 6
     check_asks_nobody((tmp_path / "many.html").read_text(encoding="utf-8"), *sheets)
-
-
-RED = Image.new("RGB", (56, 56), "red")
 
 
 def test_nothing_is_written_over_another_file(tmp_path: Path) -> None:
