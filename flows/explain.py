@@ -72,7 +72,9 @@ def explain(
     store = ArtifactStore(options.store.resolve())
     trained = study.model_copy(update=_ONLY_MEASURED)
     taken_in = run(trained, options.model_copy(update={"until": "ingest"})).made[ImageDataset.kind]
-    _check_are_there(images, list(store.load(ImageDataset, taken_in).images["image_id"]))
+    known = store.load(ImageDataset, taken_in)
+    images = [known.id_of(image) for image in images]
+    _check_are_there(images, [*known.images["image_id"], *known.source_ids])
     published, head = explained_head(study, options, run)
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     dataset = store.load(ImageDataset, validated.dataset_ref)
@@ -194,5 +196,5 @@ def _check_are_there(images: Sequence[str], ids: Sequence[str]) -> None:
         meant = f"; did you mean {', '.join(map(printable, near))}?" if near else "."
         raise StudyError(
             f"{printable(image)} is neither an image id of the dataset nor a file{meant} "
-            f"The dataset has {len(ids):,} images, such as {printable(ids[0])}."
+            f"The dataset has images such as {printable(ids[-1])}."
         )

@@ -487,12 +487,11 @@ def test_what_a_model_read_in_reports_is_told_as_its_reading(material: Material,
 def test_the_page_begins_with_the_finding_and_what_it_is_held_against(
     material: Material, page: str, composed: dict[str, Any]
 ) -> None:
-    main = {m.head: m for m in _in_full(material).metrics if m.name == "balanced_accuracy"}
-    (finding,) = composed["finding"]["sentences"]
-    for head in ("concept bottleneck", "random concepts", "linear probe"):
-        m = main[head]
-        assert f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" in finding
-    assert finding.startswith("6 selected concepts reach a balanced accuracy of")
+    budget = _in_full(material).concept_budget
+    assert budget is not None
+    assert tuple(composed["finding"]["sentences"]) == budget.sentences
+    finding = budget.sentences[0]
+    assert finding.startswith("6 statements")
     assert page.index(str(escape(finding))) < page.index('id="cards"') < page.index('id="metrics"')
 
 
