@@ -28,7 +28,8 @@ def compose(draft: Draft) -> dict[str, Any] | None:
 def _decision(draft: Draft, explainer: Explainer, e: Explanation) -> dict[str, Any]:
     published, names = draft.material.published, draft.class_names
     row = published.images["image_id"].tolist().index(e.image_id)
-    explained = explainer.explain(published.vectors[row], published.images["group"].iat[row])
+    group = str(published.images["group"].iat[row])
+    explained = explainer.explain(published.vectors[row], group)
     right = e.label == e.predicted
     verdict = "rightly" if right else "wrongly"
     return compose_decision(

@@ -1,5 +1,6 @@
 """The page holds everything, asks nobody for anything, and trusts no text."""
 
+import base64
 import io
 import re
 from dataclasses import replace
@@ -474,9 +475,7 @@ def test_what_a_model_read_in_reports_is_told_as_its_reading(material: Material,
     evaluation = material.evaluation.model_copy(update={"concept_truth": concepts})
     read = replace(material, published=published, evaluation=evaluation)
     told = render_page(compose_page(read, ReportSpec(), PictureBook(_png, 32)))
-    parser = _Tags()
-    parser.feed(told)
-    assert [tag for tag, _ in parser.tags].count("script") == 1, "our own"
+    assert [tag for tag, _ in tags_of(told)].count("script") == 1, "our own"
     assert told.count("no ground truth by themselves") == 2, "before any number, and in the section"
     assert "annotated from reports" in told
     assert "language model&#39;s reading of reports" in told
