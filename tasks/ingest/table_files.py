@@ -269,10 +269,11 @@ def _read_excel(path: Path, wanted: Sequence[str]) -> ReadTable:
     texts = {*map(trimmed, wanted)}
     filled = {name: rows for name, rows in sheets.items() if len(rows) > 1}
     meant = {name: rows for name, rows in filled.items() if texts <= {*_excel_names(rows)}}
+    notes: tuple[str, ...] = ()
     if len(filled) > 1 and len(meant) == 1:
-        note = (f"Of the sheets of {path.name} {quoted(str(next(iter(meant))))} was read.",)
+        notes = (f"Of the sheets of {path.name} {quoted(str(next(iter(meant))))} was read.",)
     elif len(filled) == 1:
-        meant, note = filled, ()
+        meant = filled
     else:
         raise StudyError(
             f"{path} has {len(filled)} sheets with rows, and {len(meant)} of them have the columns "
@@ -290,7 +291,7 @@ def _read_excel(path: Path, wanted: Sequence[str]) -> ReadTable:
             for name in rows.columns
         }
         arrays = {name: _array(values) for name, values in columns.items()}
-        return ReadTable(pa.table(arrays), note)
+        return ReadTable(pa.table(arrays), notes)
     except (ValueError, OverflowError, pa.ArrowException) as error:
         raise StudyError(f"{path} cannot be read: {error}.") from error
 
