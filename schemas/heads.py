@@ -15,6 +15,8 @@ Inputs = Literal["nothing", "vectors", "scores", "unit scores", "scores and vect
 Protocol = Literal["all images", "few shots", "shifts"]
 Role = Literal["concepts", "probe", "baseline", "control", "floor"]
 
+DRAWN: dict[Protocol, str] = {"few shots": "few_shots", "shifts": "shifts"}
+"""What trains on drawn images rather than on all: protocol -> the part of a study that asks."""
 EVERYWHERE: frozenset[Protocol] = frozenset({"all images", "few shots", "shifts"})
 
 
@@ -77,6 +79,8 @@ UNEDITED = "unedited"
 """The same as it was before a person edited it."""
 REFERENCE = "linear_probe"
 """What every head is held against under shifts and with few shots."""
+RANDOM = "random_concepts"
+"""What selected concepts are held against."""
 BEST_PROBE = "best_probe"
 """With few shots: whichever tuned probe is best on the resample itself."""
 
@@ -96,8 +100,8 @@ CARDS: dict[str, HeadCard] = _cards(
         inputs="scores",
         role="concepts",
         colour="#0f766e",
-        baselines=(REFERENCE, "random_concepts", UNEDITED, "majority"),
-        without_concepts=("random_concepts",),
+        baselines=(REFERENCE, RANDOM, UNEDITED, "majority"),
+        without_concepts=(RANDOM,),
         always=frozenset({"all images", "shifts"}),
     ),
     HeadCard(
@@ -107,7 +111,7 @@ CARDS: dict[str, HeadCard] = _cards(
         role="concepts",
         colour="#ca8a04",
         baselines=(REFERENCE, EXPLAINED),
-        without_concepts=("random_concepts",),
+        without_concepts=(RANDOM,),
         in_overview=False,
     ),
     HeadCard(
@@ -143,7 +147,7 @@ CARDS: dict[str, HeadCard] = _cards(
         inputs="scores",
         role="concepts",
         colour="#7c3aed",
-        baselines=(REFERENCE, "random_concepts"),
+        baselines=(REFERENCE, RANDOM),
         without_concepts=("averaged_linear_probe", "shuffled_prior"),
     ),
     HeadCard(
@@ -209,7 +213,7 @@ CARDS: dict[str, HeadCard] = _cards(
         in_overview=False,
     ),
     HeadCard(
-        kind="random_concepts",
+        kind=RANDOM,
         title="random concepts",
         inputs="scores",
         role="control",

@@ -10,13 +10,12 @@ from curette.schemas.evaluation import (
     Metric,
     describe_readings,
 )
-from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
+from curette.schemas.heads import EXPLAINED, RANDOM, REFERENCE, card_of
 from curette.tasks.report.charts import forest_plot
 from curette.tasks.report.material import Draft
 from curette.tasks.report.numbers import counted, plain, with_interval
 from curette.tasks.report.sections import shifts
 
-RANDOM = "random_concepts"
 _MAIN = "balanced_accuracy"
 _WELL_CALIBRATED = 0.05  # root mean square error of confidence
 _BADLY_CALIBRATED = 0.15
