@@ -34,9 +34,9 @@ from curette.tasks.ingest.listing import ImageFile, Refusal
 from curette.tasks.ingest.ranges import scaled_png
 from curette.tasks.ingest.verify import verify_image
 from curette.tasks.methods.encoder.pixels import Window, read_rgb
-from curette.tasks.report.explanation import ImageExplanation, explain_image, printable
+from curette.tasks.methods.explanation import ImageExplanation, explain_image, printable
+from curette.tasks.methods.page.heat_picture import draw_heat
 from curette.tasks.report.explanation_picture import SeenConcept, draw_explanation
-from curette.tasks.report.heat_picture import draw_heat
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,6 +22,7 @@ from curette.tasks.ingest.listing import ImageFile, Refusal
 from curette.tasks.ingest.verify import Verified, verify_images
 from curette.tasks.methods.encoder.batching import encode_in_batches
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
+from curette.tasks.methods.explanation import printable
 from curette.tasks.methods.predictions import (
     UNLIKE_SHARE,
     decide,
@@ -29,7 +30,6 @@ from curette.tasks.methods.predictions import (
     nearest_cosines,
 )
 from curette.tasks.methods.threads import decoding_threads
-from curette.tasks.report.explanation import printable
 from curette.tasks.review.sheet import protect
 
 _REASONS = 3

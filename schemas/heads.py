@@ -79,8 +79,6 @@ UNEDITED = "unedited"
 """The same as it was before a person edited it."""
 REFERENCE = "linear_probe"
 """What every head is held against under shifts and with few shots."""
-RANDOM = "random_concepts"
-"""What selected concepts are held against."""
 BEST_PROBE = "best_probe"
 """With few shots: whichever tuned probe is best on the resample itself."""
 
@@ -100,8 +98,8 @@ CARDS: dict[str, HeadCard] = _cards(
         inputs="scores",
         role="concepts",
         colour="#0f766e",
-        baselines=(REFERENCE, RANDOM, UNEDITED, "majority"),
-        without_concepts=(RANDOM,),
+        baselines=(REFERENCE, "random_concepts", UNEDITED, "majority"),
+        without_concepts=("random_concepts",),
         always=frozenset({"all images", "shifts"}),
     ),
     HeadCard(
@@ -111,7 +109,7 @@ CARDS: dict[str, HeadCard] = _cards(
         role="concepts",
         colour="#ca8a04",
         baselines=(REFERENCE, EXPLAINED),
-        without_concepts=(RANDOM,),
+        without_concepts=("random_concepts",),
         in_overview=False,
     ),
     HeadCard(
@@ -147,7 +145,7 @@ CARDS: dict[str, HeadCard] = _cards(
         inputs="scores",
         role="concepts",
         colour="#7c3aed",
-        baselines=(REFERENCE, RANDOM),
+        baselines=(REFERENCE, "random_concepts"),
         without_concepts=("averaged_linear_probe", "shuffled_prior"),
     ),
     HeadCard(
@@ -213,7 +211,7 @@ CARDS: dict[str, HeadCard] = _cards(
         in_overview=False,
     ),
     HeadCard(
-        kind=RANDOM,
+        kind="random_concepts",
         title="random concepts",
         inputs="scores",
         role="control",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from curette.tasks.report.explanation import Example, Examples, ImageExplanation, printable
+from curette.tasks.methods.explanation import Example, Examples, ImageExplanation, printable
 
 Pixels = Callable[[str], Image.Image | None]
 """From a training image's id to its pixels, where they are to be had."""

@@ -7,8 +7,8 @@ import numpy as np
 from curette.schemas.evaluation import Explanation
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.probe import head_inputs
+from curette.tasks.methods.page.numbers import signed
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import signed
 
 _FOR, _AGAINST = 5, 3  # concepts on a card
 

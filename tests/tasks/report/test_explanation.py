@@ -6,7 +6,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from curette.schemas.probe import Head, HeadFacts
-from curette.tasks.report.explanation import (
+from curette.tasks.methods.explanation import (
     EXAMPLES,
     SHOWN,
     ImageExplanation,

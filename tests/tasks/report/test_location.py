@@ -13,8 +13,8 @@ from curette.schemas.evaluation import (
     LocatedTruth,
 )
 from curette.schemas.heat_maps import LeftOutImage
-from curette.tasks.report.heat_picture import draw_heat
-from curette.tasks.report.pictures import PictureBook
+from curette.tasks.methods.page.heat_picture import draw_heat
+from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.report.sections.location import location_section
 
 

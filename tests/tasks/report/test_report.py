@@ -38,11 +38,11 @@ from curette.schemas.settings.report import ReportSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.methods.page.numbers import plain, signed
+from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.probe.training import train_heads
 from curette.tasks.report.material import Draft, Material
-from curette.tasks.report.numbers import plain, signed
 from curette.tasks.report.page import compose_page
-from curette.tasks.report.pictures import PictureBook
 from curette.tasks.report.render import render_page
 from curette.tasks.report.sections import SECTIONS, Section
 from tests.builders.images import image_dataset
@@ -514,12 +514,11 @@ def test_what_a_model_read_in_reports_is_told_as_its_reading(material: Material,
 def test_the_page_begins_with_the_finding_and_what_it_is_held_against(
     material: Material, page: str, composed: dict[str, Any]
 ) -> None:
-    main = {m.head: m for m in _in_full(material).metrics if m.name == "balanced_accuracy"}
-    (finding,) = composed["finding"]["sentences"]
-    for head in ("concept bottleneck", "random concepts", "linear probe"):
-        m = main[head]
-        assert f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" in finding
-    assert finding.startswith("6 selected concepts reach a balanced accuracy of")
+    budget = _in_full(material).concept_budget
+    assert budget is not None
+    assert tuple(composed["finding"]["sentences"]) == budget.sentences
+    finding = budget.sentences[0]
+    assert finding.startswith("6 statements")
     assert page.index(str(escape(finding))) < page.index('id="cards"') < page.index('id="metrics"')
 
 

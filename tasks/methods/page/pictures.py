@@ -9,7 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from curette.schemas.artifact import CuretteError
 from curette.schemas.heat_maps import View
-from curette.tasks.report.heat_picture import draw_heat
+from curette.tasks.methods.page.heat_picture import draw_heat
 
 
 @dataclass(frozen=True)
