@@ -92,7 +92,9 @@ def explain(study: Study, options: RunOptions, image: str, run: RunStudy) -> Exp
     store = ArtifactStore(options.store.resolve())
     trained = study.model_copy(update=_ONLY_MEASURED)
     taken_in = run(trained, options.model_copy(update={"until": "ingest"})).made[ImageDataset.kind]
-    _check_is_there(image, list(store.load(ImageDataset, taken_in).images["image_id"]))
+    read = store.load(ImageDataset, taken_in)
+    image = read.id_of(image)
+    _check_is_there(image, [*read.images["image_id"], *read.source_ids])
     published, head = explained_head(study, options, run)
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     dataset = store.load(ImageDataset, validated.dataset_ref)
@@ -378,7 +380,7 @@ def _check_is_there(image: str, ids: list[str]) -> None:
     meant = f"; did you mean {', '.join(map(printable, near))}?" if near else "."
     raise StudyError(
         f"{printable(image)} is neither an image id of the dataset nor a file{meant} "
-        f"The dataset has {len(ids):,} images, such as {printable(ids[0])}."
+        f"The dataset has images such as {printable(ids[-1])}."
     )
 
 
