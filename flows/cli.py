@@ -227,33 +227,36 @@ def estimate(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) 
 @COMMANDS.command
 def explain(
     study: Path,
-    image: str,
     /,
-    *,
+    *images: str,
     out: Path | None = None,
     settings: Settings = USUAL,
 ) -> None:
-    """Say what is decided about one image, and why; draw it.
+    """Say what is decided about images, and why; write a page that shows it.
 
     Args:
         study: the study file.
-        image: an image id of the dataset, or a file.
-        out: the picture to write, a .png.
+        images: each an image id of the dataset, or a file.
+        out: the page to write, an .html.
         settings: of every command.
     """
+    from curette.flows.new_files import new_file, write_new
+
     loaded = settings.load(study)
+    if not images:
+        raise StudyError("name at least one image: an image id of the dataset, or a file")
     with _prefect():
         from rich.console import Console
 
-        from curette.flows.explain import explain, picture_path, save_picture, tell
+        from curette.flows.explain import explain, page_path, tell
 
-        path = picture_path(image, out)
-        explained = explain(loaded, settings.options(), image, _run)
+        path = new_file(out or page_path(images), ".html")
+        said = explain(loaded, settings.options(), images, _run)
+    write_new(path, said.html.encode())
     console = Console()
-    for line in tell(explained):
+    for line in tell(said.explained):
         console.print(line, soft_wrap=True, highlight=False)
-    save_picture(explained.picture, path)
-    console.print(f"picture: {path}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"page: {path}", soft_wrap=True, markup=False, highlight=False)
 
 
 @COMMANDS.command
@@ -265,24 +268,29 @@ def predict(
     out: Path = Path("predictions.csv"),
     settings: Settings = USUAL,
 ) -> None:
-    """Say what is decided about every image of a folder, and why; write a table.
+    """Say what is decided about every image of a folder, and why; write a table or a page.
 
     Args:
         study: the study file.
         folder: new images, without labels.
-        out: the table to write, CSV.
+        out: what to write: a table, .csv, or a page, .html.
         settings: of every command.
     """
+    from curette.flows.new_files import new_file
+
     loaded = settings.load(study)
+    new_file(out, ".csv", ".html")
     with _prefect():
         from rich.console import Console
 
         from curette.flows.predict import predict, tell, write_predictions
 
         said = predict(loaded, settings.options(), folder.resolve(), _run)
-    write_predictions(said, out)
-    for line in tell(said, out):
-        Console().print(line, soft_wrap=True, highlight=False)
+    written = write_predictions(said, out)
+    console = Console()
+    for line in tell(said):
+        console.print(line, soft_wrap=True, highlight=False)
+    console.print(written, soft_wrap=True, markup=False, highlight=False)
 
 
 @EDIT.command(name="export")
