@@ -121,7 +121,7 @@ def choose(
     decided = ask_reviewer(study, dataset, screened, decided, store)
     reviewed = decided if study.review.mode != "off" else None
     screened = run(review_concepts, dataset, screened, reviewed)
-    concepts = run(select_concepts, dataset, screened, embeddings, study.select)
+    concepts = run(select_concepts, dataset, screened, embeddings, study.selection)
     return Chosen(candidates, embeddings, screened, decided, concepts)
 
 

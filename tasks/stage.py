@@ -103,8 +103,6 @@ class Stage:
     makes: str = ""
     """Kind of the artifact."""
     runs: tuple[Run, ...] = (Run(),)
-    folder: str = ""
-    """Below `tasks/`, where it is not the name's own."""
 
     @property
     def summary(self) -> str:
@@ -155,7 +153,7 @@ class Stage:
     @property
     def code(self) -> str:
         """Digest of the code that decides what the stage makes."""
-        return code_digest(self.folder or self.name)
+        return code_digest(self.name)
 
     def recipe(self, **set_apart: Ref[Any] | None) -> Recipe:
         """Return what goes into the manifest of what the running stage makes: all its inputs.
@@ -192,9 +190,8 @@ _inputs: ContextVar[dict[str, Any]] = ContextVar("inputs")
 def declared_stages() -> dict[str, Stage]:
     """Return all stages by their names, in the order of the story; imports no stage's code."""
     found: list[Stage] = []
-    for task in sorted((_PACKAGE / "tasks").glob("*/*task.py")):
-        package = importlib.import_module(f"curette.tasks.{task.parent.name}")
-        found += [s for s in vars(package).values() if isinstance(s, Stage) and s not in found]
+    for task in sorted((_PACKAGE / "tasks").glob("*/task.py")):
+        found.append(importlib.import_module(f"curette.tasks.{task.parent.name}").STAGE)
     following: dict[str, list[Stage]] = {}
     for stage in found:
         following.setdefault(stage.after, []).append(stage)
@@ -208,10 +205,9 @@ def declared_stages() -> dict[str, Stage]:
 
 @cache
 def runs_by_name() -> dict[str, str]:
-    """Return what every name of a stage or of one of its runs stands for, old names included."""
+    """Return what every name of a run of a stage stands for, old names included."""
     names: dict[str, str] = {}
     for stage in declared_stages().values():
-        names[stage.name] = stage.name
         for run in stage.runs:
             title = f"{stage.name} ({run.title})" if run.title else stage.name
             names |= {title: title} | ({run.formerly: title} if run.formerly else {})
@@ -219,12 +215,32 @@ def runs_by_name() -> dict[str, str]:
 
 
 def stage_names() -> list[str]:
-    """Return the names of all stages and of their runs, in the order of the story."""
+    """Return the names of all runs of stages, in the order of the story."""
     return list(dict.fromkeys(runs_by_name().values()))
 
 
+def named_run(name: str) -> str:
+    """Return the run of a stage that a name stands for.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in runs_by_name():
+        raise ValueError(f"there is no stage {name}; there are {', '.join(stage_names())}")
+    return runs_by_name()[name]
+
+
+def named_stage(name: str) -> str:
+    """Return what a name stands for: a stage with all of its runs, or one of them.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return name if name in declared_stages() else named_run(name)
+
+
 def why_skipped(title: str, study: Any) -> str:
-    """Return why a study skips a stage, or one of its runs; empty where it does not.
+    """Return why a study skips a run of a stage; empty where it does not.
 
     Args:
         title: one of `stage_names()`.
@@ -275,7 +291,8 @@ def code_digest(stage: str) -> str:
     others = {p for folder in folders for p in folder.rglob("*") if p.is_file() and _counts(p)}
     digest = hashlib.sha256()
     for path in [*modules, *sorted(others)]:
-        content = _tree(path).encode() if path.suffix == ".py" else path.read_bytes()
+        python = path.suffix == ".py"
+        content = _tree(_source(path)).encode() if python else path.read_bytes()
         digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
@@ -298,25 +315,32 @@ def _with_imports(modules: list[Path]) -> list[Path]:
         if path in seen:
             continue
         seen.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module != "curette.tasks.stage":
-                ahead += _modules(node)
+        paths = [_PACKAGE.joinpath(*name.split(".")[1:]) for name in _imported(_source(path))]
+        ahead += [p for p in (path.with_suffix(".py") for path in paths) if p.is_file()]
     return sorted(seen)
 
 
-def _modules(imported: ast.ImportFrom) -> list[Path]:
-    """Return the files of schemas and tasks that `from a import b` reads: a, or a/b."""
-    source = str(imported.module)
-    if not source.startswith(("curette.schemas", "curette.tasks")):
-        return []
-    names = [source, *(f"{source}.{alias.name}" for alias in imported.names)]
-    paths = [_PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names]
-    return [path for path in paths if path.is_file()]
+def _source(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
-def _tree(path: Path) -> str:
+# By their text, since most modules are in the digests of several stages.
+@cache
+def _imported(source: str) -> tuple[str, ...]:
+    """Return what may be modules of schemas and tasks: of `from a import b`, a and a.b."""
+    return tuple(
+        name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module != "curette.tasks.stage"
+        if str(node.module).startswith(("curette.schemas", "curette.tasks"))
+        for name in (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
+    )
+
+
+@cache
+def _tree(source: str) -> str:
     """Return a module's syntax tree without its docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

@@ -59,7 +59,7 @@ def read_table(path: Path, wanted: Sequence[str], workshop: Path) -> ReadTable:
     if ending in TEXT_ENDINGS:
         return _read_text(path, wanted)
     if ending == ".xlsx":
-        return ReadTable(_read_excel(path, wanted), ())
+        return _read_excel(path, wanted)
     builder = "json"
     if ending == ".parquet":
         builder = "parquet"
@@ -251,7 +251,8 @@ def _named(names: Sequence[str]) -> list[str]:
 # --- other files ----------------------------------------------------------------------------------
 
 
-def _read_excel(path: Path, wanted: Sequence[str]) -> pa.Table:
+def _read_excel(path: Path, wanted: Sequence[str]) -> ReadTable:
+    """Read the only sheet with rows, or the only one with the wanted columns."""
     import pandas as pd
 
     try:
@@ -261,30 +262,42 @@ def _read_excel(path: Path, wanted: Sequence[str]) -> pa.Table:
     except ImportError as error:
         raise StudyError(
             f"{path} is an Excel workbook, and the package `openpyxl`, which reads such files, is "
-            f"not installed. Install it next to curette, or save the sheet as a table. {_SAVE_AS}"
+            f"not installed. Install `curette[excel]`, or save the sheet as a table. {_SAVE_AS}"
         ) from error
     except Exception as error:  # whatever openpyxl says of files that are not ours
         raise StudyError(f"{path} cannot be read as an Excel workbook: {error}.") from error
+    texts = {*map(trimmed, wanted)}
     filled = {name: rows for name, rows in sheets.items() if len(rows) > 1}
-    if len(filled) != 1:
+    meant = {name: rows for name, rows in filled.items() if texts <= {*_excel_names(rows)}}
+    notes: tuple[str, ...] = ()
+    if len(filled) > 1 and len(meant) == 1:
+        notes = (f"Of the sheets of {path.name} {quoted(str(next(iter(meant))))} was read.",)
+    elif len(filled) == 1:
+        meant = filled
+    else:
         raise StudyError(
-            f"{path} has {len(filled)} sheets with rows, and one is needed. Save the sheet that is "
-            f"meant as a table of its own. {_SAVE_AS}"
+            f"{path} has {len(filled)} sheets with rows, and {len(meant)} of them have the columns "
+            f"that the study names. Save the one that is meant as a table of its own. {_SAVE_AS}"
         )
-    [rows] = filled.values()
-    names = [trimmed(str(name)) for name in rows.iloc[0]]
+    [rows] = meant.values()
+    names = _excel_names(rows)
     check_header(path, names)
     rows = rows.iloc[1:].set_axis(_named(names), axis=1)
-    texts = {*map(trimmed, wanted)}
     try:
         columns = {
-            name: [None if v == "" else _cell(v) if name in texts else v for v in rows[name]]
+            name: [None if v == "" else _cell(v) for v in rows[name]]
+            if name in texts
+            else [None if v in _NOTHING else v for v in rows[name]]
             for name in rows.columns
         }
         arrays = {name: _array(values) for name, values in columns.items()}
-        return pa.table(arrays)
+        return ReadTable(pa.table(arrays), notes)
     except (ValueError, OverflowError, pa.ArrowException) as error:
         raise StudyError(f"{path} cannot be read: {error}.") from error
+
+
+def _excel_names(rows: Any) -> list[str]:
+    return [trimmed(str(name)) for name in rows.iloc[0]]
 
 
 def _cell(value: object) -> str:
@@ -313,11 +326,17 @@ def _parquet_names(path: Path) -> list[str]:
 
 
 def load(
-    builder: str, about: str, workshop: Path, remedy: str = "", **options: Any
+    builder: str,
+    about: str,
+    workshop: Path,
+    remedy: str = "",
+    texts: Sequence[str] = (),
+    **options: Any,
 ) -> dict[str, pa.Table]:
     """Return split -> table as `datasets` reads it, class numbers replaced by their names.
 
-    Its cache goes into the workshop, which is thrown away: nothing stale is ever reused.
+    Its cache goes into the workshop, which is thrown away: nothing stale is ever reused. Columns
+    of CSV files named in `texts` stay the text that they are, `None` and leading zeros with them.
 
     Raises:
         StudyError: whatever `datasets` says about data that it cannot read.
@@ -327,10 +346,31 @@ def load(
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it says is in the error
     try:
-        loaded = datasets.load_dataset(builder, cache_dir=str(workshop / "datasets"), **options)
+        options["cache_dir"] = str(workshop / "datasets")
+        if texts:
+            options |= _as_text(datasets.load_dataset_builder(builder, **options).config, texts)
+        loaded = datasets.load_dataset(builder, **options)
     except Exception as error:
         raise _unreadable(about, error, remedy) from error
     return {str(split): _with_names(rows) for split, rows in loaded.items()}
+
+
+def _as_text(config: Any, texts: Sequence[str]) -> dict[str, Any]:
+    """Return what to tell the reader of CSV files for columns to stay text; nothing to others."""
+    import pandas as pd
+
+    if not hasattr(config, "keep_default_na"):
+        return {}
+    names = {
+        name
+        for files in config.data_files.values()
+        for name in pd.read_csv(files[0], sep=config.sep, nrows=0).columns
+    }
+    return {
+        "converters": dict.fromkeys(texts, str),
+        "keep_default_na": False,
+        "na_values": dict.fromkeys(names - {*texts}, _NOTHING),
+    }
 
 
 def load_saved(about: str, folder: Path) -> dict[str, pa.Table]:

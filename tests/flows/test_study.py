@@ -12,7 +12,14 @@ import pytest
 from curette.flows.curate import curate
 from curette.flows.probe import probe
 from curette.flows.runs import RunResult
-from curette.flows.stages import RunOptions, StageRecord, Watcher, stage_watcher
+from curette.flows.stages import (
+    NotRemembered,
+    RunOptions,
+    StageRecord,
+    Watcher,
+    only_remembered,
+    stage_watcher,
+)
 from curette.flows.study import study
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import ConceptDatasetRejected, Ref, StudyError
@@ -33,7 +40,16 @@ SMALL = (
     "evaluate={resamples: 200, smallest_subgroup: 2}",
     "external.0.dataset.source.images=60",
 )
-STAGES = [s for s in stage_names() if not why_skipped(s, load_study(DEMO))]
+NAMES = [s for s in stage_names() if not why_skipped(s, load_study(DEMO))]
+TRAINING = [
+    "probe",
+    "edit",
+    "draw (few shots)",
+    "probe (few shots)",
+    "draw (shifts)",
+    "probe (shifts)",
+]
+STAGES = [*NAMES[: NAMES.index("publish") + 1], *TRAINING, *NAMES[NAMES.index("locate") :]]
 EXTERNAL = ["ingest (lamp)", "embed (lamp)"]
 ALL = [*STAGES[:-2], *EXTERNAL, *STAGES[-2:]]  # before the evaluation
 
@@ -73,6 +89,7 @@ def test_a_study_runs_every_stage_and_says_where_its_results_are(
     done: tuple[Path, RunResult],
 ) -> None:
     _, result = done
+    assert {*STAGES} == {*NAMES}
     assert [s.title for s in result.stages] == ALL
     assert _ran(result) == ALL
     assert result.report is not None
@@ -89,6 +106,32 @@ def test_the_same_study_does_nothing_the_second_time(done: tuple[Path, RunResult
     again = _run(store)
     assert _ran(again) == []
     assert [s.ref for s in again.stages] == [s.ref for s in first.stages]
+
+
+def test_what_is_all_there_is_found_without_prefect_and_what_is_not_is_left_to_it(
+    done: tuple[Path, RunResult],
+) -> None:
+    store, first = done
+
+    def recall(*changes: str, **options: Any) -> RunResult:
+        token = only_remembered.set(True)
+        try:
+            found: RunResult = study.fn(
+                load_study(DEMO, (*SMALL, *changes)), RunOptions(store=store, **options)
+            )
+        finally:
+            only_remembered.reset(token)
+        return found
+
+    again = recall()
+    assert [(s.title, s.ref) for s in again.stages] == [(s.title, s.ref) for s in first.stages]
+    assert {s.state for s in again.stages} == {"cached"}
+    assert (again.report, again.metrics) == (first.report, first.metrics)
+    assert recall(until="select").stages[-1].title == "select"
+    with pytest.raises(NotRemembered, match="report"):
+        recall("report.thumbnail_px=33")
+    with pytest.raises(NotRemembered, match="index"):
+        recall(refresh=("index",))
 
 
 def test_a_shift_is_measured_from_the_draw_to_the_page(done: tuple[Path, RunResult]) -> None:
@@ -109,7 +152,7 @@ def test_a_shift_is_measured_from_the_draw_to_the_page(done: tuple[Path, RunResu
 def test_a_study_without_shifts_skips_their_stages(done: tuple[Path, RunResult]) -> None:
     store, _ = done
     result = _run(store, "shifts=[]")
-    left = [s for s in ALL if s not in ("shifts", "shift_heads")]
+    left = [s for s in ALL if s not in ("draw (shifts)", "probe (shifts)")]
     assert [s.title for s in result.stages] == left
     assert _ran(result) == ["evaluate", "report"]
 
@@ -234,7 +277,7 @@ def test_a_stage_can_be_repeated_and_the_same_answer_stops_there(
 ) -> None:
     store, first = done
     again = _run(store, refresh=("select", "probe"))
-    assert _ran(again) == ["select", "probe"]
+    assert _ran(again) == ["select", "probe", "probe (few shots)", "probe (shifts)"]
     assert [s.ref for s in again.stages] == [s.ref for s in first.stages]
 
 
