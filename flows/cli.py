@@ -112,7 +112,13 @@ def app(arguments: Sequence[str] | None = None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0 done, 2 wrong study or command line, 3 rejected, 1 else."""
+    """Run the command line; return 0 done, 2 wrong study or command line, 3 rejected, 1 else.
+
+    Prefect logs every failure with its traceback; this says in one message what is wrong, so that
+    Prefect's log, which is set up as Prefect is imported, keeps to what is critical. Whoever wants
+    more of it sets the variable.
+    """
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
         command, bound, _ = COMMANDS.parse_args(
@@ -169,17 +175,21 @@ def run(
         settings: of every command.
     """
     started = time.monotonic()
-    loaded = settings.load(study)
-    with _prefect():
-        from rich.console import Console
+    loaded, options = settings.load(study), settings.options(until, refresh)
+    result = _remembered(loaded, options)
+    from rich.console import Console
 
-        from curette.flows.display import live_display, print_summary
-        from curette.flows.runs import RunResult
-        from curette.flows.study import study as whole
+    from curette.flows.display import live_display, print_summary, show_stages
 
-        console = Console(stderr=json)
-        with live_display(console):
-            result: RunResult = whole(loaded, settings.options(until, refresh))
+    console = Console(stderr=json)
+    if result is not None:
+        show_stages(console, result)
+    else:
+        with _prefect():
+            from curette.flows.study import study as whole
+
+            with live_display(console):
+                result = whole(loaded, options)
     if json:
         print(result.model_dump_json())
     else:
@@ -410,6 +420,31 @@ def import_sheet(
         print(import_sheet(loaded, settings.options(), sheet.resolve(), _until("screen")))
 
 
+def _remembered(study: "Study", options: "RunOptions") -> "RunResult | None":
+    """Return what earlier runs made, where nothing is left to do; None where something is.
+
+    For that no Prefect server is needed, and starting one takes most of the time that a run
+    with nothing to do takes. Where a server is named the run is to be seen there.
+    """
+    last = (options.until or "report").partition(" (")[0]
+    if os.environ.get("PREFECT_API_URL") or not any((options.store / "answers").glob(f"{last}-*")):
+        return None
+    from prefect.settings import PREFECT_API_URL
+
+    from curette.flows.stages import NotRemembered, only_remembered
+    from curette.flows.study import study as whole
+
+    if PREFECT_API_URL.value():
+        return None
+    token = only_remembered.set(True)
+    try:
+        return whole.fn(study, options)
+    except NotRemembered:
+        return None
+    finally:
+        only_remembered.reset(token)
+
+
 def _until(stage: str) -> "Callable[[Study, RunOptions], RunResult]":
     return partial(_run_until, stage)
 
@@ -444,13 +479,7 @@ def _taken_in(study: "Study", settings: Settings) -> "tuple[Sequence[ClassLabel]
 
 @contextmanager
 def _prefect() -> Iterator[None]:
-    """Have a Prefect server of our own, and its log say only what is critical.
-
-    Prefect logs every failure with its traceback; this command says in one message what is wrong.
-    Whoever wants Prefect's log sets the variable.
-    """
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-
+    """Have a Prefect server of our own, unless one is named."""
     from curette.flows.server import server_for_one_run
 
     with server_for_one_run() as wait_for_server:
