@@ -238,7 +238,7 @@ def test_an_exchange_that_cannot_be_is_refused() -> None:
 
 
 def test_an_unknown_column_to_avoid_is_named() -> None:
-    with pytest.raises(StudyError, match=r"avoid names the column rular.*they have ruler"):
+    with pytest.raises(StudyError, match=r"avoid or shifts name the column rular.*they have ruler"):
         read_avoided(pd.DataFrame({"meta.ruler": [True, None]}), ("rular",), np.arange(2))
     levels = read_avoided(pd.DataFrame({"meta.ruler": [True, None]}), ("ruler",), np.arange(2))
     assert [of.tolist() for of in levels] == [[0, -1]]
