@@ -68,9 +68,10 @@ class ClassVariance:
         return len(self.directions)
 
     @cached_property
-    def _mean(self) -> Float64[np.ndarray, " direction"]:
-        """The scores of the mean statement."""
-        return self.spreads @ self.directions / self.count
+    def _with_mean(self) -> tuple[Float64[np.ndarray, " candidate"], float]:
+        """How every candidate goes together with the mean statement, and that one's variance."""
+        mean = self.spreads @ self.directions / self.count
+        return self.directions @ mean, float(mean @ mean)
 
     def explained(self, indices: Int[np.ndarray, " pick"]) -> float:
         """Return R(S) / tr(Y'WY) of any set, without its costs."""
@@ -116,13 +117,14 @@ class ClassVariance:
         the same scores. The second is the correlation of the scores that are left when the mean
         statement has been taken off every statement: near 1 where two say the same.
         """
-        mean = self._mean
-        own = self.spreads[pick] * self.directions[pick] - mean
-        both = self.directions @ np.stack([self.directions[pick], own, mean], axis=1)
-        lengths = self.spreads**2 - 2 * self.spreads * both[:, 2] + mean @ mean
-        alike = self.spreads * both[:, 1] - mean @ own
-        scale = np.sqrt(np.maximum(lengths, 0) * (own @ own))
-        return both[:, 0], np.divide(alike, scale, out=np.zeros_like(alike), where=scale > 0)
+        together = self.directions @ self.directions[pick]
+        of_mean, variance = self._with_mean
+        about = self.spreads * of_mean - variance
+        lengths = self.spreads**2 - 2 * about - variance
+        lengths = np.where(lengths > _NOTHING * self.spreads**2, lengths, 0.0)
+        alike = self.spreads * self.spreads[pick] * together - about - about[pick] - variance
+        scale = np.sqrt(lengths * lengths[pick])
+        return together, np.divide(alike, scale, out=np.zeros_like(alike), where=scale > 0)
 
 
 def class_variance(

@@ -248,7 +248,7 @@ def test_every_problem_is_named_with_its_row_and_column() -> None:
         "row 8, column verdict",
         "row 9, column new_text",
     ]
-    assert "must be one of keep, drop, reword, reassign, or empty" in lines[1]
+    assert "must be one of keep, drop, reword, reassign, exchange, or empty" in lines[1]
     assert "write the new one into new_text, with the verdict `reword`" in lines[2]
     assert "there is no class 'scc'; there are nv, mel, bcc" in lines[4]
     assert "row 7 decides about the same concept" in lines[6]
