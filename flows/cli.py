@@ -16,7 +16,7 @@ from cyclopts.validators import Number
 
 from curette.schemas.artifact import ConceptDatasetRejected, CuretteError, StudyError
 from curette.schemas.machine import Machine
-from curette.tasks.stage import runs_by_name, stage_names
+from curette.tasks.stage import named_run, named_stage
 
 if TYPE_CHECKING:  # --help and wrong studies need none of it
     from curette.flows.runs import RunResult
@@ -47,10 +47,14 @@ EDIT = App(name="edit", help="Change what trained heads make of single concepts.
 COMMANDS.command(EDIT)
 
 
-def _is_stage(_: object, value: str | Sequence[str] | None) -> None:
-    for name in [value] if isinstance(value, str) else value or ():
-        if name not in runs_by_name():
-            raise ValueError(f"there is no stage {name}; there are {', '.join(stage_names())}")
+def _is_run(_: object, value: str | None) -> None:
+    if value is not None:
+        named_run(value)
+
+
+def _are_stages(_: object, value: Sequence[str]) -> None:
+    for name in value:
+        named_stage(name)
 
 
 Count = Annotated[int | None, Parameter(validator=Number(gte=1))]
@@ -161,8 +165,8 @@ def run(
     /,
     *,
     json: Flag = False,
-    until: Annotated[str | None, Parameter(validator=_is_stage)] = None,
-    refresh: Annotated[tuple[str, ...], Words, Parameter(validator=_is_stage)] = (),
+    until: Annotated[str | None, Parameter(validator=_is_run)] = None,
+    refresh: Annotated[tuple[str, ...], Words, Parameter(validator=_are_stages)] = (),
     settings: Settings = USUAL,
 ) -> None:
     """Run a study, or what of it is not done yet.

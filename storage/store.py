@@ -117,7 +117,7 @@ class ArtifactStore:
             ArtifactMissing: nothing is stored there.
             ArtifactCorrupt: a file changed after it was saved.
         """
-        if ref.kind != cls.kind:
+        if ref.kind not in (cls.kind, *cls.formerly):
             raise TypeError(f"{ref} is not a {cls.kind}: a stage was given the wrong input")
         manifest = self.manifest(ref)
         if manifest.layout != cls.layout:
