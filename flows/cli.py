@@ -386,6 +386,7 @@ def export_sheet(
     sheet: Path,
     /,
     *,
+    picks: Flag = False,
     settings: Settings = USUAL,
 ) -> None:
     """Write every screened concept into a sheet.
@@ -393,13 +394,16 @@ def export_sheet(
     Args:
         study: the study file.
         sheet: the sheet to write.
+        picks: also choose, and say what could stand in for each chosen concept at no measurable
+            loss.
         settings: of every command.
     """
     loaded = settings.load(study)
     with _prefect():
         from curette.flows.review import export_sheet
 
-        print(export_sheet(loaded, settings.options(), sheet.resolve(), _until("screen")))
+        select = _until("select") if picks else None
+        print(export_sheet(loaded, settings.options(), sheet.resolve(), _until("screen"), select))
 
 
 @REVIEW.command(name="import")
