@@ -11,7 +11,7 @@ from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.heads import EXPLAINED
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from curette.tasks.compare.comparing import FinishedStudy
@@ -84,7 +84,7 @@ def _finished(store: ArtifactStore, ref: Ref[Evaluation]) -> FinishedStudy:
     return FinishedStudy(
         name=published.facts.name,
         published=published,
-        head=store.load(Probe, Ref.parse(inputs["probe"])).head(EXPLAINED),
+        head=store.load(Heads, Ref.parse(inputs["probe"])).head(EXPLAINED),
         evaluation=store.load(Evaluation, ref),
         lineage=tuple(store.lineage(ref)),
     )

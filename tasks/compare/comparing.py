@@ -155,7 +155,7 @@ def _exchanged(
     ]
     alike = _correlations(*scores)
     while alike.size and (highest := alike.max()) >= _ALIKE:
-        i, j = np.unravel_index(alike.argmax(), alike.shape)
+        i, j = map(int, np.unravel_index(alike.argmax(), alike.shape))
         yield ConceptChange("exchanged", gone[i], new[j], float(highest))
         alike[i], alike[:, j] = -1, -1
 
