@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prefect import flow
 
 from curette.flows.beforehand import check_columns
-from curette.flows.review import ask_reviewer, current_decisions
+from curette.flows.review import ask_reviewer, current_decisions, parted
 from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
 from curette.flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
 from curette.schemas.appraisal import Appraisal
@@ -119,9 +119,9 @@ def choose(
     judge = study.llm if study.screen.asks else None
     screened = run(screen_concepts, dataset, candidates, embeddings, study.screen, judge)
     decided = ask_reviewer(study, dataset, screened, decided, store)
-    reviewed = decided if study.review.mode != "off" else None
+    reviewed, exchanges = parted(decided, study, store)
     screened = run(review_concepts, dataset, screened, reviewed)
-    concepts = run(select_concepts, dataset, screened, embeddings, study.selection)
+    concepts = run(select_concepts, dataset, screened, embeddings, study.selection, exchanges)
     return Chosen(candidates, embeddings, screened, decided, concepts)
 
 
