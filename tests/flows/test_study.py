@@ -40,7 +40,16 @@ SMALL = (
     "evaluate={resamples: 200, smallest_subgroup: 2}",
     "external.0.dataset.source.images=60",
 )
-STAGES = [s for s in stage_names() if s != "annotate"]  # the demo has no reports
+NAMES = [s for s in stage_names() if s != "annotate"]  # the demo has no reports
+TRAINING = [
+    "probe",
+    "edit",
+    "draw (few shots)",
+    "probe (few shots)",
+    "draw (shifts)",
+    "probe (shifts)",
+]
+STAGES = [*NAMES[: NAMES.index("publish") + 1], *TRAINING, *NAMES[NAMES.index("locate") :]]
 EXTERNAL = ["ingest (lamp)", "embed (lamp)"]
 ALL = [*STAGES[:-2], *EXTERNAL, *STAGES[-2:]]  # before the evaluation
 
@@ -80,6 +89,7 @@ def test_a_study_runs_every_stage_and_says_where_its_results_are(
     done: tuple[Path, RunResult],
 ) -> None:
     _, result = done
+    assert {*STAGES} == {*NAMES}
     assert [s.title for s in result.stages] == ALL
     assert _ran(result) == ALL
     assert result.report is not None
@@ -142,7 +152,7 @@ def test_a_shift_is_measured_from_the_draw_to_the_page(done: tuple[Path, RunResu
 def test_a_study_without_shifts_skips_their_stages(done: tuple[Path, RunResult]) -> None:
     store, _ = done
     result = _run(store, "shifts=[]")
-    left = [s for s in ALL if s not in ("shifts", "shift_heads")]
+    left = [s for s in ALL if s not in ("draw (shifts)", "probe (shifts)")]
     assert [s.title for s in result.stages] == left
     assert _ran(result) == ["evaluate", "report"]
 
@@ -267,7 +277,7 @@ def test_a_stage_can_be_repeated_and_the_same_answer_stops_there(
 ) -> None:
     store, first = done
     again = _run(store, refresh=("select", "probe"))
-    assert _ran(again) == ["select", "probe"]
+    assert _ran(again) == ["select", "probe", "probe (few shots)", "probe (shifts)"]
     assert [s.ref for s in again.stages] == [s.ref for s in first.stages]
 
 
