@@ -100,7 +100,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def selection(self) -> SelectSpec:
-        """Return how concepts are chosen: what confounds in `shifts` is avoided unless it says what.
+        """Return how concepts are chosen; what confounds in `shifts` is avoided if nothing is said.
 
         Whoever names a nuisance to be tested under need not say twice that it is one. The column of
         a domain shift is none: it tells who was looked at, not what goes with the label by chance.
