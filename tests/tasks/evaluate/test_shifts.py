@@ -19,7 +19,6 @@ from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.shifts import ShiftHeads, ShiftResult, ShiftTables, UnusableShift
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
-from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
@@ -358,5 +357,5 @@ def test_shifts_are_part_of_the_question_and_of_the_recipe(
     assert isinstance(without, Evaluation)
     assert isinstance(whole, Evaluation)
     assert without.shifts is None
-    here = evaluate_heads(published, probe, study[1], _SPEC, shifts=heads)
-    assert whole.shifts == here.shifts
+    exam = Exam(published, probe, join_test_labels(*study), _SPEC, shifts=heads)
+    assert whole.shifts == question.measure(exam)
