@@ -26,7 +26,7 @@ from curette.schemas.review import Decision, Decisions
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from tests.builders.images import image_dataset
-from tests.tasks.review.studies import CLASSES, SCREENED, decision
+from tests.builders.screened import CLASSES, SCREENED, decision
 
 PROJECT = Path(__file__).parents[2]
 RECIPE = Recipe(stage="by hand", code="0")

@@ -12,7 +12,7 @@ from curette.tasks.draw import SHIFTS as STAGE
 from curette.tasks.draw.few_shot_task import draw_few_shots as stage
 from curette.tasks.draw.few_shots import draw_few_shots
 from curette.tasks.stage import Workplace
-from tests.tasks.published_study import published_study
+from tests.builders.published_study import published_study
 
 
 def test_draws_are_saved_with_both_settings(tmp_path: Path) -> None:

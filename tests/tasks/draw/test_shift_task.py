@@ -11,7 +11,7 @@ from curette.tasks.draw import SHIFTS as STAGE
 from curette.tasks.draw.shift_task import restrict_to_shifts as stage
 from curette.tasks.draw.shifts import restrict_to_shifts
 from curette.tasks.stage import Workplace
-from tests.tasks.published_study import published_study, with_people
+from tests.builders.published_study import published_study, with_people
 
 _SHIFT = DomainShift(kind="domain", column="sex", train_on=("male",))
 

@@ -27,7 +27,7 @@ from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.methods.statistics.auroc import delong_macro
 from curette.tasks.methods.statistics.calibration import at_temperature, fit_temperature
 from curette.tasks.stage import Workplace
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=200, explained_images=6)
 SEXES = ("female", "male")

@@ -18,7 +18,7 @@ from curette.tasks.evaluate.guarded import evaluate_through_holdout
 from curette.tasks.evaluate.images import join_test_labels
 from curette.tasks.evaluate.questions import metrics
 from curette.tasks.probe.training import train_heads
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=100)
 LABELS = "a" * 64

@@ -25,7 +25,7 @@ from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.questions import shifts as question
 from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.stage import Workplace
-from tests.tasks.published_study import KEYS, published_study, with_people
+from tests.builders.published_study import KEYS, published_study, with_people
 
 _SPEC = EvaluateSpec(resamples=200, smallest_subgroup=2)
 _MALE = DomainShift(kind="domain", column="sex", train_on=("male",))

@@ -23,7 +23,7 @@ from curette.tasks.methods.encoder.dense import encode_places
 from curette.tasks.methods.encoder.encoder import ClipEncoder, load_encoder
 from curette.tasks.methods.encoder.reading import Read
 from curette.tasks.methods.encoder.view import square_view
-from tests.tasks.embed.studies import dataset_of
+from tests.builders.embedding import dataset_of
 
 MACHINE = Machine(device="cpu", batch_size=2, threads=1)
 

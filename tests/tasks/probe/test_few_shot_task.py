@@ -13,7 +13,7 @@ from curette.tasks.probe.few_shot_task import train_few_shot_heads as stage
 from curette.tasks.probe.few_shots import train_few_shot_heads
 from curette.tasks.probe.training import train_heads
 from curette.tasks.stage import Workplace
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 
 def test_heads_of_saved_draws_are_saved(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from curette.tasks.probe.shift_task import train_shift_heads as stage
 from curette.tasks.probe.shifts import restrict, train_shift_heads
 from curette.tasks.probe.training import train_heads
 from curette.tasks.stage import Workplace
-from tests.tasks.published_study import KEYS, published_study, with_people
+from tests.builders.published_study import KEYS, published_study, with_people
 
 _SPEC = ProbeSpec(
     epochs=20,

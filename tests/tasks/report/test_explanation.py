@@ -14,7 +14,7 @@ from curette.tasks.report.explanation import (
     printable,
 )
 from curette.tasks.report.explanation_picture import SeenConcept, draw_explanation
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 PUBLISHED, TEST_LABELS = published_study()
 TEST_ROW = int(PUBLISHED.rows("test")[0])

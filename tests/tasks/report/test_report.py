@@ -45,10 +45,10 @@ from curette.tasks.report.page import compose_page
 from curette.tasks.report.pictures import PictureBook
 from curette.tasks.report.render import render_page
 from curette.tasks.report.sections import SECTIONS, Section
+from tests.builders.annotations import annotations
 from tests.builders.images import image_dataset
-from tests.tasks.annotated_study import annotations
-from tests.tasks.published_study import KEYS, heat_maps, published_study
-from tests.tasks.small_study import index_facts, look_alikes
+from tests.builders.published_study import KEYS, heat_maps, published_study
+from tests.builders.small_study import index_facts, look_alikes
 
 HOSTILE = '<script>alert("x")</script>{{ 7 * 7 }}</style><img src=https://evil.example/a.png>'
 
