@@ -167,7 +167,9 @@ def server_with_ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         port = free.getsockname()[1]
     own = {"PREFECT_HOME": str(home), "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui")}
     server = subprocess.Popen(
-        [sys.executable, "-m", "curette.flows.server", str(port)], cwd=PROJECT, env=os.environ | own
+        [sys.executable, "-m", "curette.flows.server", str(port), str(os.getpid())],
+        cwd=PROJECT,
+        env=os.environ | own,
     )
     try:
         with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):

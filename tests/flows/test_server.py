@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import urllib.request
 
 import pytest
@@ -40,3 +42,9 @@ def test_the_servers_process_is_in_no_group_of_the_terminal() -> None:
     finally:
         server.kill()
         server.wait()
+
+
+def test_a_server_whose_run_is_gone_before_it_serves_ends() -> None:
+    another = str(os.getppid())  # than the one that it will find
+    command = [sys.executable, "-P", "-m", "curette.flows.server", "1", another]
+    assert subprocess.run(command, check=False).returncode == 0
