@@ -16,7 +16,7 @@ SMALL = (
 
 CORE = (
     *SMALL,
-    "select.size=4",
+    "select.size=8",
     "few_shots=null",
     "shifts=[]",
     "external=[]",
