@@ -36,11 +36,11 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     run, optionally = stages.run, stages.run_unless_skipped
     trained = run(train_probe, published, study.probe)
     probe = run(edit_heads, published, trained, current_edits(study, stages.store))
-    draws = optionally(draw_few_shots, published, study.select, study.few_shots)
+    draws = optionally(draw_few_shots, published, study.selection, study.few_shots)
     few_shots = optionally(
         train_few_shot_heads, published, draws, trained, study.few_shots, study.probe
     )
-    splits = optionally(restrict_to_shifts, published, study.select, study.shifts)
+    splits = optionally(restrict_to_shifts, published, study.selection, study.shifts)
     shifts = optionally(train_shift_heads, published, splits, study.probe)
     encoder = resolve_precision(study.encoder, stages.options.machine)
     heat_maps = optionally(locate_concepts, published, encoder, study.locate)

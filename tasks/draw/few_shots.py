@@ -41,7 +41,7 @@ def draw_few_shots(
             labels[draw],
             published.class_keys,
             select,
-            avoided=read_avoided(published.images, select.avoid, rows[draw]),
+            avoided=read_avoided(published.images, select.avoid or (), rows[draw]),
         ).ids
         for _, _, draw in drawn
     ]

@@ -4,19 +4,16 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from curette.schemas.evaluation import (
-    Difference,
     Evaluation,
     GuardedEvaluation,
     Metric,
     describe_readings,
 )
-from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
-from curette.tasks.report.charts import forest_plot
+from curette.schemas.heads import EXPLAINED, card_of
+from curette.tasks.methods.page.numbers import counted, plain, with_interval
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted, plain, with_interval
 from curette.tasks.report.sections import shifts
 
-RANDOM = "random_concepts"
 _MAIN = "balanced_accuracy"
 _WELL_CALIBRATED = 0.05  # root mean square error of confidence
 _BADLY_CALIBRATED = 0.15
@@ -25,8 +22,8 @@ Level = Literal["good", "warn", "bad", "unknown"]
 _ORDER: tuple[Level, ...] = ("good", "unknown", "warn", "bad")
 _VERDICT: dict[Level, str] = {
     "good": "Nothing was found that speaks against these numbers.",
-    "unknown": "Nothing was found that speaks against these numbers, and some things nobody looked "
-    "at.",
+    "unknown": "Nothing was found that speaks against these numbers, but not everything could be "
+    "checked.",
     "warn": "Read these numbers with the reservations below.",
     "bad": "Do not rely on these numbers before what is marked below is resolved.",
 }
@@ -49,7 +46,6 @@ def compose_finding(draft: Draft) -> dict[str, Any]:
     return {
         "question": _question(draft),
         "sentences": list(_sentences(draft)),
-        "chart": _chart(draft),
         "trust": {"level": worst, "verdict": _VERDICT[worst], "checks": checks},
     }
 
@@ -74,7 +70,7 @@ def _sentences(draft: Draft) -> Iterator[str]:
     if isinstance(evaluation, GuardedEvaluation):
         yield _guarded(evaluation)
         return
-    yield _against_baselines(evaluation, len(draft.material.concepts.concepts))
+    yield from _reached(evaluation, len(draft.material.concepts.concepts))
     if evaluation.shifts:
         yield from shifts.findings(evaluation.shifts)
 
@@ -89,53 +85,18 @@ def _guarded(evaluation: GuardedEvaluation) -> str:
     )
 
 
-def _against_baselines(evaluation: Evaluation, concepts: int) -> str:
-    """Hold the selected concepts against random ones and against the whole image vector."""
-    main = {m.head_kind: m for m in reversed(_main(evaluation))}
-    own = main[EXPLAINED]
-    said = f"{concepts:,} selected concepts reach a balanced accuracy of {with_interval(own)}"
-    if RANDOM in main:
-        lead = _lead(evaluation, own, main[RANDOM])
-        said += f"; as many drawn at random reach {with_interval(main[RANDOM])}"
-        said += {
-            "better": ", so the selection helps",
-            "worse": ", so the selection does worse than chance",
-            "": ", so nothing shows that the selection helps",
-        }[lead]
-    if REFERENCE in main:
-        lead = _lead(evaluation, own, main[REFERENCE])
-        title = card_of(REFERENCE).title
-        said += f"; the {title} on whole image vectors reaches {with_interval(main[REFERENCE])}"
-        said += {
-            "better": ", which is worse",
-            "worse": ", which is better by more than chance",
-            "": ", a difference that may be chance",
-        }[lead]
-    return f"{said}."
+def _reached(evaluation: Evaluation, concepts: int) -> Iterator[str]:
+    """Say how good the selected concepts are, and whether others would have done."""
+    if evaluation.concept_budget:
+        yield from evaluation.concept_budget.sentences
+        return
+    own = next(m for m in _main(evaluation) if m.head_kind == EXPLAINED)
+    said = f"{counted(concepts, 'statement')} reach a balanced accuracy of {with_interval(own)}"
+    yield f"{said}; there was nothing to choose from."
 
 
 def _main(evaluation: Evaluation) -> list[Metric]:
     return [m for m in evaluation.metrics if m.name == _MAIN]
-
-
-def _lead(evaluation: Evaluation, head: Metric, baseline: Metric) -> str:
-    """Return `better` or `worse`, empty where the difference may be chance."""
-    d = _difference(evaluation, head.head, baseline.head)
-    return "" if d is None else "better" if d.low > 0 else "worse" if d.high < 0 else ""
-
-
-def _difference(evaluation: Evaluation, head: str, baseline: str) -> Difference | None:
-    wanted = (head, baseline, _MAIN)
-    return next((d for d in evaluation.differences if (d.head, d.baseline, d.name) == wanted), None)
-
-
-def _chart(draft: Draft) -> Any:
-    """Draw the heads that the finding names; None where only a holdout tells."""
-    if draft.evaluation is None:
-        return None
-    firsts = {m.head_kind: m for m in reversed(_main(draft.evaluation))}
-    wanted = [firsts[kind] for kind in (EXPLAINED, RANDOM, REFERENCE) if kind in firsts]
-    return forest_plot(wanted, "balanced accuracy on the test split", width=480)
 
 
 # --- trust ---------------------------------------------------------------------------------------
@@ -158,7 +119,8 @@ def _checks(draft: Draft) -> Iterator[Check]:
 def _leaks(draft: Draft) -> Check:
     found = draft.material.index.duplicates.images_found
     if found:
-        reason = f"{counted(found, 'image')} look almost like one of an earlier split."
+        look = "looks" if found == 1 else "look"
+        reason = f"{counted(found, 'image')} {look} almost like one of an earlier split."
         return Check("warn", "Leaks between splits", reason, "data")
     reason = "No image looks almost like one of an earlier split, and groups never straddle splits."
     return Check("good", "Leaks between splits", reason, "data")
@@ -175,7 +137,7 @@ def _pretraining(draft: Draft) -> Check:
     told: dict[str, tuple[Level, str]] = {
         "no": ("good", "By the study’s own word the encoder has not seen the test images."),
         "yes": ("bad", "By the study’s own word the encoder may have seen the test images."),
-        "unknown": ("unknown", "Whether the encoder has seen the test images nobody knows."),
+        "unknown": ("unknown", "Nobody knows whether the encoder has seen the test images."),
     }
     level, reason = told[covers]
     return Check(level, "Pretraining", reason, "metrics")
@@ -191,15 +153,13 @@ def _validation(draft: Draft) -> Check:
 
 
 def _selection(evaluation: Evaluation) -> Check:
-    title = "Selected concepts against random ones"
-    main = {m.head_kind: m for m in reversed(_main(evaluation))}
-    if RANDOM not in main:
-        return Check("unknown", title, "No random concepts were measured.", "differences")
-    lead = _lead(evaluation, main[EXPLAINED], main[RANDOM])
-    if lead == "better":
-        return Check("good", title, "The selected ones are better.", "differences")
+    title, budget = "Selected concepts against random ones", evaluation.concept_budget
+    if budget is None or budget.lead_over_random is None:
+        return Check("unknown", title, "No random concepts were measured.", "concept-budget")
+    if budget.lead_over_random.low > 0:
+        return Check("good", title, "The selected ones are better.", "concept-budget")
     reason = "Random concepts do as well: the concepts shown are not the reason for the accuracy."
-    return Check("warn", title, reason, "differences")
+    return Check("warn", title, reason, "concept-budget")
 
 
 def _concepts(evaluation: Evaluation) -> Check:
@@ -217,7 +177,7 @@ def _concepts(evaluation: Evaluation) -> Check:
 def _confounders(evaluation: Evaluation) -> Check:
     title = "Confounders"
     if evaluation.shifts is None or not evaluation.shifts.results:
-        reason = "No shift was measured: what else goes with the classes nobody looked at."
+        reason = "No shift was measured: nobody looked at what else goes with the classes."
         return Check("unknown", title, reason, "shifts")
     falls = [
         (v, result.plan.spec.title.replace("_", " "))
@@ -239,7 +199,9 @@ def _subgroups(evaluation: Evaluation) -> Check:
     own = next(m for m in _main(evaluation) if m.head_kind == EXPLAINED)
     worst = [w for w in evaluation.subgroups.worst if (w.head, w.name) == (own.head, _MAIN)]
     if not worst:
-        reason = "No metadata parts the test images, so that nobody knows for whom it holds."
+        reason = (
+            "No metadata splits the test images into groups, so nobody knows for whom it holds."
+        )
         return Check("unknown", title, reason, "subgroups")
     lowest = min(worst, key=lambda w: w.value)
     where = f"{lowest.column.replace('_', ' ')} {lowest.subgroup}"

@@ -22,7 +22,7 @@ from curette.schemas.probe import Probe
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.report import ReportSpec
 from curette.schemas.validation import ValidationReport
-from curette.tasks.report.pictures import PictureBook
+from curette.tasks.methods.page.pictures import PictureBook
 
 
 @dataclass(frozen=True)

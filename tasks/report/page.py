@@ -5,10 +5,10 @@ from typing import Any
 
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.settings.report import ReportSpec
+from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.report.finding import compose_finding
 from curette.tasks.report.glossary import TERMS
 from curette.tasks.report.material import Draft, Material
-from curette.tasks.report.pictures import PictureBook
 from curette.tasks.report.sections import SECTIONS, Section
 
 
@@ -31,7 +31,10 @@ def compose_page(
             if (told := s.compose(draft)) is not None
         ],
     }
-    return page | {"pictures": book.shown}  # asked for only once all thumbnails are made
+    return page | {
+        "pictures": book.shown,
+        "beside": "",
+    }  # asked for only once all thumbnails are made
 
 
 def _notices(m: Material) -> list[str]:

@@ -29,9 +29,9 @@ def write_report(
     spec: ReportSpec,
 ) -> Ref[Report]:
     """Write the page that a person reads."""
+    from curette.tasks.methods.page.pictures import PictureBook
     from curette.tasks.report.material import Material
     from curette.tasks.report.page import compose_page
-    from curette.tasks.report.pictures import PictureBook
     from curette.tasks.report.render import render_page
 
     dataset = at.store.load(ConceptDataset, published)

@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation
-from curette.schemas.heads import CARDS, REFERENCE, HeadCard
+from curette.schemas.heads import CARDS, REFERENCE, HeadCard, card_of
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Probe
 from curette.schemas.settings.draw import DomainShift, FewShotSpec
@@ -26,7 +26,7 @@ from curette.tasks.probe.few_shots import train_few_shot_heads
 from curette.tasks.probe.heads import TRAINERS
 from curette.tasks.probe.shifts import train_shift_heads
 from curette.tasks.probe.training import train_heads
-from curette.tasks.report.charts import forest_plot
+from curette.tasks.report.charts import Row, interval_chart
 from curette.tasks.report.sections.few_shots import few_shot_section
 from curette.tasks.report.sections.shifts import shift_section
 from tests.builders.published_study import published_study, with_people
@@ -144,10 +144,11 @@ def test_charts_and_tables_of_the_report_show_it(
     study: tuple[ConceptDataset, TestLabels], evaluation: Evaluation
 ) -> None:
     accuracies = [m for m in evaluation.metrics if m.name == "balanced_accuracy"]
-    assert RIDGE.colour in forest_plot(accuracies, "balanced accuracy")
+    rows = [Row(m.head, card_of(m.head_kind).colour, m.value, m.low, m.high) for m in accuracies]
+    assert RIDGE.colour in interval_chart(rows, "balanced accuracy").svg
     assert evaluation.few_shots is not None
     section = few_shot_section(evaluation.few_shots)
-    assert RIDGE.title in section["chart"]
+    assert RIDGE.title in section["chart"].csv
     assert RIDGE.title in {row["name"] for row in section["rows"]}
     assert evaluation.shifts is not None
     shown = str(shift_section(evaluation.shifts, study[0].facts.classes))

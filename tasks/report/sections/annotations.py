@@ -4,8 +4,8 @@ from collections import Counter
 from typing import Any
 
 from curette.schemas.annotations import AnnotatedConcept, AnnotationFacts
+from curette.tasks.methods.page.numbers import plain
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import plain
 
 _NOTE = (
     "Images by what the model says of their reports. It agrees with itself where a report was "

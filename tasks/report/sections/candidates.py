@@ -1,13 +1,14 @@
 """Where do the concepts come from, and what did asking cost?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curette.schemas.candidates import Saturation
 from curette.schemas.llm import Usage
-from curette.tasks.report.charts import sparkline
+from curette.tasks.report.charts import Figure, Line, Point, line_chart
 from curette.tasks.report.material import Draft
 
+_COLOURS = ("#0f766e", "#1d4ed8", "#b45309", "#b3304f", "#7c3aed", "#4d5c59")
 _STOPPED = {
     ("saturated", False): "little new came",
     ("saturated", True): "nothing unread was left",
@@ -25,6 +26,7 @@ def compose(draft: Draft) -> dict[str, Any]:
         f"{candidates.source}. {len(candidates.failures)} answers or texts could not be used.",
         "cost": _cost(_spent(draft)),
         "saturation": [_saturation(s, names) for s in candidates.saturation],
+        "chart": _chart(candidates.saturation, names),
         "failures": [
             {"about": names.get(f.class_key, f.class_key), "reason": f.reason, "raw": f.raw}
             for f in candidates.failures
@@ -45,11 +47,21 @@ def _saturation(s: Saturation, names: Mapping[str, str]) -> dict[str, Any]:
         # left.
         "missing": f"≥ {s.unseen_concepts:.0f}" if s.unseen_share <= 0.5 else "unknown",
         "stopped": _STOPPED[s.stopped, s.source == "documents"],
-        "svg": sparkline(
-            [(float(p.requests), float(p.distinct)) for p in s.points],
-            f"{distinct} different concepts after {requests} requests",
-        ),
     }
+
+
+def _chart(saturation: Sequence[Saturation], names: Mapping[str, str]) -> Figure | None:
+    """Draw how many different concepts came with how many requests; None where nobody asked."""
+    lines = [
+        Line(
+            f"{names.get(s.about, s.about)}, {s.source.replace('_', ' ')}",
+            _COLOURS[number % len(_COLOURS)],
+            [Point(0, 0), *(Point(p.requests, p.distinct) for p in s.points)],
+        )
+        for number, s in enumerate(saturation)
+        if s.points
+    ]
+    return line_chart(lines, "requests", "different concepts") if lines else None
 
 
 def _spent(draft: Draft) -> Usage:

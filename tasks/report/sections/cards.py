@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from curette.schemas.evaluation import ConceptFinding
+from curette.tasks.methods.page.numbers import signed
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import signed
 
 _SHOWN = 12  # cards
 _BARS = 6  # classes on a card

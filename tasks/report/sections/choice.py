@@ -3,8 +3,8 @@
 from typing import Any
 
 from curette.schemas.concepts import ConceptSet
+from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted, plain, signed
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from curette.schemas.concepts import ClassSelection, ConceptSet
+from curette.tasks.methods.page.numbers import signed
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import signed
 from curette.tasks.report.origins import origin_line, quote_of
 
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from curette.tasks.report.charts import Band, budget_chart
+from curette.schemas.heads import REFERENCE, card_of
+from curette.tasks.methods.page.numbers import signed
+from curette.tasks.report.charts import Line, Point, line_chart
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import signed
 
 _TOLD = {
     "selected": ("chosen together", "#0f766e"),
@@ -15,32 +16,38 @@ _TOLD = {
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
-    """Return the sentence, the curve, and what lies between its lines."""
+    """Return the curve, and what lies between its lines."""
     if draft.evaluation is None or draft.evaluation.concept_budget is None:
         return None
     budget = draft.evaluation.concept_budget
     box = budget.black_box
-    bands = [
-        Band(
+    lines = [
+        Line(
             name=f"{title} ({line.draws} draws)" if line.draws > 1 else title,
             colour=colour,
-            points=tuple(
-                (
+            points=[
+                Point(
                     point.concepts,
                     point.balanced_accuracy.value,
                     point.lowest if line.draws > 1 else point.balanced_accuracy.low,
                     point.highest if line.draws > 1 else point.balanced_accuracy.high,
                 )
                 for point in line.points
-            ),
+            ],
         )
         for name, (title, colour) in _TOLD.items()
         for line in budget.lines
         if line.name == name and line.points
     ]
+    if box is not None:
+        sizes = [point.x for line in lines for point in line.points]
+        level = [Point(size, box.value) for size in (min(sizes), max(sizes))]
+        probe = card_of(REFERENCE)
+        lines.append(Line(probe.title, probe.colour, level, "dashed"))
     return {
-        "sentence": budget.sentence,
-        "chart": budget_chart(bands, budget.chosen, box.value if box else None),
+        "chart": line_chart(
+            lines, "concepts", "balanced accuracy", doublings=True, mark=budget.chosen
+        ),
         "areas": [
             f"{signed(area.value)} [{signed(area.low)}, {signed(area.high)}] over {other}"
             for area, other in (

@@ -11,8 +11,8 @@ from curette.schemas.evaluation import (
     HeadConcepts,
 )
 from curette.schemas.probe import GroundedConcept
+from curette.tasks.methods.page.numbers import plain
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import plain
 
 _SURE = 0.05
 _MATCHES = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from curette.tasks.methods.page.numbers import counted, signed
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted, signed
 from curette.tasks.report.origins import origin_line
 
 _MOST_ROWS = 2000

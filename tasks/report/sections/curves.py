@@ -5,9 +5,9 @@ from typing import Any
 
 from curette.schemas.evaluation import Calibration, HeadCurves, HeadMetricName
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind, card_of
-from curette.tasks.report.charts import reliability_diagram, risk_coverage_chart
+from curette.tasks.methods.page.numbers import plain
+from curette.tasks.report.charts import Line, Point, line_chart, reliability_chart
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import plain
 from curette.tasks.report.sections.metrics import metric_table
 
 _CONFIDENCE: dict[HeadMetricName, tuple[str, str]] = {
@@ -17,6 +17,7 @@ _CONFIDENCE: dict[HeadMetricName, tuple[str, str]] = {
     "excess_area_under_risk_coverage": ("excess AURC", "↓"),
 }
 _OPEN = (EXPLAINED, REFERENCE)
+_LEAST_COVERED = 0.05  # below, one image is the whole of the share
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
@@ -26,7 +27,15 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         return None
     kinds = {h.facts.name: h.facts.kind for h in draft.material.probe.heads}
     shown = {name for name, kind in kinds.items() if kind in _OPEN}
-    risks = [(c.head, card_of(kinds[c.head]).colour, c.risk_coverage) for c in evaluation.curves]
+    colours = {head: card_of(kind).colour for head, kind in kinds.items()}
+    risks = [
+        Line(
+            c.head,
+            colours[c.head],
+            [Point(p.coverage, p.risk) for p in c.risk_coverage if p.coverage >= _LEAST_COVERED],
+        )
+        for c in evaluation.curves
+    ]
     return {
         "meaning": _meaning(evaluation.curves, kinds),
         "table": metric_table(evaluation, _CONFIDENCE, lambda head: head in shown),
@@ -38,13 +47,11 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         "reliability": [
             {
                 "head": c.head,
-                "svg": reliability_diagram(
-                    c.calibration.reliability, card_of(kinds[c.head]).colour
-                ),
+                "figure": reliability_chart(c.head, c.calibration.reliability, colours[c.head]),
             }
             for c in evaluation.curves
         ],
-        "risk": risk_coverage_chart(risks),
+        "risk": line_chart(risks, "share of images answered", "share of wrong answers"),
         "kept": _kept(evaluation.curves),
     }
 

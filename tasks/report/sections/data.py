@@ -3,8 +3,8 @@
 from typing import Any
 
 from curette.schemas.images import SPLITS
+from curette.tasks.methods.page.numbers import counted
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted
 
 _CLUSTERS, _LOOK_ALIKES = 50, 10  # shown
 

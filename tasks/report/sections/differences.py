@@ -3,8 +3,8 @@
 from typing import Any
 
 from curette.schemas.evaluation import Difference, HeadMetricName
+from curette.tasks.methods.page.numbers import p_value, signed
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import p_value, signed
 
 _LABELS: dict[HeadMetricName, str] = {
     "balanced_accuracy": "balanced accuracy",

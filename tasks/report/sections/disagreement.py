@@ -3,8 +3,8 @@
 from typing import Any
 
 from curette.schemas.evaluation import DisagreeingImage
+from curette.tasks.methods.page.numbers import p_value
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import p_value
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:

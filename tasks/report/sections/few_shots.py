@@ -1,10 +1,7 @@
 """How good are heads with few images a class?"""
 
 from collections.abc import Sequence
-from math import log2
 from typing import Any
-
-from markupsafe import Markup, escape
 
 from curette.schemas.few_shots import (
     FewShotCurves,
@@ -12,15 +9,14 @@ from curette.schemas.few_shots import (
     FewShotPoint,
 )
 from curette.schemas.heads import BEST_PROBE, REFERENCE, HeadKind, card_of
-from curette.tasks.report.charts import Axis, svg_of
+from curette.tasks.methods.page.numbers import counted, plain, signed
+from curette.tasks.report.charts import Figure, Line, Point, Stroke, line_chart
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted, plain, signed
 
 _OVERVIEW = 9  # heads on one chart; of more, those that their cards put first
 _WITHOUT = "Over the same without concepts, or with wrong ones"
 _OVER_BEST = "Over the best tuned probe"
 _OVER_LINEAR = "Over the tuned linear probe"
-_LABEL_PX = 15  # between labels at the lines' ends
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
@@ -30,61 +26,21 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     return few_shot_section(draft.evaluation.few_shots)
 
 
-def few_shot_chart(points: Sequence[FewShotPoint]) -> Markup:
+def few_shot_chart(points: Sequence[FewShotPoint]) -> Figure:
     """Draw balanced accuracy over the images a class, one line with its band a head.
 
     Lines of heads on concepts are whole, of others dashed, of those that chance deals dotted.
-    Shots stand on a logarithmic axis; all images stand one doubling to the right of the last.
     """
-    width, height, pad, labels = 860, 420, 48, 190
-    sizes = sorted({p.shots for p in points if p.shots is not None})
-    after = log2(sizes[-1]) + 1 if sizes else 0.0
-    x = Axis(log2(sizes[0]) if sizes else 0.0, after, pad + 12, width - labels)
-    y = Axis(min(p.low for p in points), max(p.high for p in points), height - pad, 12)
-    place = {size: x.at(log2(size)) for size in sizes} | {None: x.at(after)}
-    parts = [
-        f'<line x1="{pad}" y1="{y.at(t):.1f}" x2="{x.end_px}" y2="{y.at(t):.1f}" '
-        f'class="grid"/><text x="{pad - 6}" y="{y.at(t) + 4:.1f}" text-anchor="end">'
-        f"{t:g}</text>"
-        for t in y.ticks()
-    ]
-    parts += [
-        f'<text x="{place[size]:.1f}" y="{height - pad + 16}" text-anchor="middle">'
-        f"{_size(size)}</text>"
-        for size in dict.fromkeys(p.shots for p in points)
-    ]
-    parts.append(
-        f'<text x="{(pad + x.end_px) / 2:.0f}" y="{height - 6}" text-anchor="middle">'
-        f'images a class</text><text x="{pad + 4}" y="10">balanced accuracy</text>'
-    )
-    colour = {head: card_of(head).colour for head in dict.fromkeys(p.head for p in points)}
-    lines = {
-        head: sorted((p for p in points if p.head == head), key=lambda p: place[p.shots])
-        for head in colour
-    }
-    for head, line in lines.items():
-        upper = [f"{place[p.shots]:.1f},{y.at(p.high):.1f}" for p in line]
-        lower = [f"{place[p.shots]:.1f},{y.at(p.low):.1f}" for p in reversed(line)]
-        middle = " ".join(f"{place[p.shots]:.1f},{y.at(p.value):.1f}" for p in line)
-        parts.append(
-            f'<polygon points="{" ".join(upper + lower)}" fill="{colour[head]}" opacity=".06"/>'
-            f'<polyline points="{middle}" fill="none" stroke="{colour[head]}" '
-            f'stroke-width="2"{_dashes(head)}/>'
+    lines = [
+        Line(
+            _name(head),
+            card_of(head).colour,
+            [Point(_size(p.shots), p.value, p.low, p.high) for p in points if p.head == head],
+            _stroke(head),
         )
-        parts += [
-            f'<circle cx="{place[p.shots]:.1f}" cy="{y.at(p.value):.1f}" r="3.5" '
-            f'fill="{colour[head]}"><title>{_name(head)}, {_size(p.shots)}: {p.value:.3f} '
-            f"({p.low:.3f} to {p.high:.3f})</title></circle>"
-            for p in line
-        ]
-    ends = {head: y.at(line[-1].value) for head, line in lines.items()}
-    parts += [
-        f'<text class="name" x="{x.end_px + 14}" y="{at + 4:.1f}">'
-        f"{_name(head)}</text>"
-        f'<rect x="{x.end_px + 4}" y="{at - 3.5:.1f}" width="7" height="7" fill="{colour[head]}"/>'
-        for head, at in _apart(ends, height - pad).items()
+        for head in dict.fromkeys(p.head for p in points)
     ]
-    return svg_of(width, height, parts)
+    return line_chart(lines, "images a class", "balanced accuracy", width=600, height=360)
 
 
 def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
@@ -106,7 +62,7 @@ def few_shot_section(curves: FewShotCurves) -> dict[str, Any]:
         "meaning": _meaning(curves),
         "chart": few_shot_chart(_of(curves, first)),
         "halves": [
-            {"title": title, "svg": few_shot_chart(_of(curves, shown))}
+            {"title": title, "figure": few_shot_chart(_of(curves, shown))}
             for title, shown in (halves if len(first) < len(heads) else [])
         ],
         "sizes": [_size(size) for size in dict.fromkeys(p.shots for p in curves.points)],
@@ -180,10 +136,10 @@ def _row(curves: FewShotCurves, head: HeadKind) -> dict[str, Any]:
     return {"kind": head, "name": _name(head), "cells": cells}
 
 
-def _dashes(head: HeadKind) -> str:
+def _stroke(head: HeadKind) -> Stroke:
     if _on_concepts(head):
-        return ""
-    return f' stroke-dasharray="{"7 4" if card_of(head).worth_curves else "2 4"}"'
+        return "whole"
+    return "dashed" if card_of(head).worth_curves else "dotted"
 
 
 def _on_concepts(head: HeadKind) -> bool:
@@ -207,21 +163,8 @@ def _lead_cell(lead: FewShotLead) -> dict[str, str]:
 
 
 def _name(head: HeadKind) -> str:
-    return str(escape(card_of(head).title))
+    return card_of(head).title
 
 
 def _size(shots: int | None) -> str:
     return "all" if shots is None else str(shots)
-
-
-def _apart(ends: dict[HeadKind, float], lowest_px: float) -> dict[HeadKind, float]:
-    """Return where labels stand: at their lines' ends, top to bottom, none over another."""
-    order = sorted(ends, key=lambda head: ends[head])
-    places: dict[HeadKind, float] = {}
-    at = float("-inf")
-    for head in order:
-        at = places[head] = max(ends[head], at + _LABEL_PX)
-    at = lowest_px + _LABEL_PX
-    for head in reversed(order):
-        at = places[head] = min(places[head], at - _LABEL_PX)
-    return places

@@ -3,9 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from curette.schemas.evaluation import InterventionCurve, Interventions
-from curette.tasks.report.charts import intervention_chart
+from curette.schemas.evaluation import InterventionCurve, InterventionOrder, Interventions
+from curette.tasks.report.charts import Figure, Line, Point, line_chart
 from curette.tasks.report.material import Draft
+
+_COLOURS: dict[InterventionOrder, str] = {
+    "most uncertain first": "#0f766e",
+    "most weighted first": "#b45309",
+    "random": "#94a3a0",
+}
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
@@ -31,15 +37,29 @@ def interventions_section(made: Interventions) -> dict[str, Any]:
         "corrected; all of them take accuracy "
         + ", ".join(_gain(head, curves) for head, curves in by_head.items())
         + ". The band is the interval of the first order; the others' are about as wide.",
-        "charts": [
-            {"head": head, "svg": intervention_chart(curves)} for head, curves in by_head.items()
-        ],
+        "charts": [{"head": head, "figure": _chart(curves)} for head, curves in by_head.items()],
         "steps": steps,
         "rows": [
             {"head": c.head, "order": c.order, "cells": [c.accuracy[i] for i in steps]}
             for c in made.curves
         ],
     }
+
+
+def _chart(curves: Sequence[InterventionCurve]) -> Figure:
+    """Draw one line an order; those after the first have no band, since it would hide it."""
+    lines = [
+        Line(
+            c.order,
+            _COLOURS[c.order],
+            [
+                Point(i, p.value, *(() if number else (p.low, p.high)))
+                for i, p in enumerate(c.accuracy)
+            ],
+        )
+        for number, c in enumerate(curves)
+    ]
+    return line_chart(lines, "concepts corrected in each image", "accuracy", width=300)
 
 
 def _steps(curve: InterventionCurve) -> list[int]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from curette.schemas.evaluation import ConceptLocation, Estimate, LocatedReasons
 from curette.schemas.heads import EXPLAINED
+from curette.tasks.methods.page.numbers import signed
+from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import signed
-from curette.tasks.report.pictures import PictureBook
 
 _HEAT_PX = 144
 _NOTE = (

@@ -13,9 +13,9 @@ from curette.schemas.evaluation import (
 from curette.schemas.heads import card_of
 from curette.schemas.probe import HeadFacts
 from curette.schemas.settings.evaluate import Answer
-from curette.tasks.report.charts import forest_plot, nec_chart
+from curette.tasks.methods.page.numbers import with_interval
+from curette.tasks.report.charts import Line, Point, Row, interval_chart, line_chart
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import with_interval
 
 _WORTH: dict[HeadMetricName, tuple[str, str]] = {
     "balanced_accuracy": ("balanced accuracy", "↑"),
@@ -53,7 +53,10 @@ def compose(draft: Draft) -> dict[str, Any]:
         f"{evaluation.interval} bootstrap, {evaluation.resamples:,} resamples of "
         f"{evaluation.groups:,} {_units(draft)}. A bottleneck that is no better than one of "
         "concepts drawn at random from the same candidates owes nothing to their selection.",
-        "forest": forest_plot(main, "balanced accuracy on the test split"),
+        "forest": interval_chart(
+            [Row(m.head, card_of(m.head_kind).colour, m.value, m.low, m.high) for m in main],
+            "balanced accuracy on the test split",
+        ),
         "table": metric_table(evaluation, _WORTH, lambda head: head not in at_nec),
         "sparse": _sparse(evaluation, at_nec) if at_nec else None,
         **heads,
@@ -129,11 +132,19 @@ def _sparse(evaluation: Evaluation, at_nec: set[str]) -> dict[str, Any]:
     """Return sparse heads of selected and of random concepts, each at the same numbers of them."""
     metrics = [m for m in evaluation.metrics if m.head in at_nec and m.name == "balanced_accuracy"]
     families = [
-        (card.along_nec, card.colour, [m for m in metrics if m.head_kind == card.kind])
+        Line(
+            card.along_nec,
+            card.colour,
+            [
+                Point(m.nec, m.value, m.low, m.high)
+                for m in sorted(metrics, key=lambda m: m.nec)
+                if m.head_kind == card.kind
+            ],
+        )
         for card in map(card_of, dict.fromkeys(m.head_kind for m in metrics))
     ]
     return {
-        "chart": nec_chart(families, "balanced accuracy"),
+        "chart": line_chart(families, "effective concepts a class", "balanced accuracy"),
         "table": metric_table(evaluation, _WORTH, lambda head: head in at_nec),
     }
 

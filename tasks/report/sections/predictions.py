@@ -8,7 +8,7 @@ import numpy as np
 from curette.schemas.evaluation import HeadCurves
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.probe import Head
-from curette.tasks.report.charts import training_curve
+from curette.tasks.report.charts import Line, Point, line_chart
 from curette.tasks.report.material import Draft
 
 _OPEN = (EXPLAINED, REFERENCE)
@@ -82,12 +82,19 @@ def _training_curves(heads: Sequence[Head]) -> Iterator[dict[str, Any]]:
         facts = head.facts
         if len(facts.curve) > 1:
             on_path = facts.kind == REFERENCE
-            steps = tuple(
-                s.model_copy(update={"x": float(np.log10(s.x)) if on_path else s.x})
-                for s in facts.curve
-            )
-            label = "log10 of the regularisation strength" if on_path else "epoch"
+            steps = [(float(np.log10(s.x)) if on_path else s.x, s) for s in facts.curve]
+            colour = card_of(facts.kind).colour
+            validation = [Point(x, s.validation_loss) for x, s in steps]
+            training = [Point(x, s.train_loss) for x, s in steps]
             yield {
-                "title": f"{facts.name}: loss on training (dashed) and validation images",
-                "svg": training_curve(steps, label, card_of(facts.kind).colour),
+                "title": f"{facts.name}: loss while it was trained",
+                "figure": line_chart(
+                    [
+                        Line("validation images", colour, validation),
+                        Line("training images", colour, training, "dashed"),
+                    ],
+                    "log10 of the regularisation strength" if on_path else "epoch",
+                    "loss",
+                    width=300,
+                ),
             }

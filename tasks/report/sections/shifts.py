@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup, escape
-
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.images import ClassLabel
 from curette.schemas.settings.draw import ConfoundedShift
@@ -19,9 +17,9 @@ from curette.schemas.shifts import (
     ShiftValue,
     ShiftValueName,
 )
-from curette.tasks.report.charts import Axis, svg_of
+from curette.tasks.methods.page.numbers import plain, signed
+from curette.tasks.report.charts import Figure, Row, interval_chart
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import plain, signed
 
 _LISTED_CONCEPTS = 10
 _MAIN = "balanced_accuracy"
@@ -154,7 +152,7 @@ def _shift(result: ShiftResult, names: dict[str, str]) -> dict[str, Any]:
         if isinstance(spec, DatasetShift)
         else _about(result, names),
         "verdict": _verdict(result),
-        "chart": dumbbell_chart(result.values),
+        "chart": domain_chart(result.values),
         "tables": [
             {
                 "metric": label,
@@ -320,57 +318,16 @@ def _part(part: ShiftPart) -> dict[str, str]:
     }
 
 
-def dumbbell_chart(values: Sequence[ShiftValue]) -> Markup:
+def domain_chart(values: Sequence[ShiftValue]) -> Figure:
     """Draw each head's balanced accuracy in domain (full) and out of domain (hollow).
 
     Heads that learned nothing, such as the majority class, stand in the table alone.
     """
-    left, width, row_height = 250, 900, 34
-    ends = [
-        v
-        for v in values
-        if v.name == "balanced_accuracy"
+    rows = [
+        Row(v.head, card_of(v.head_kind).colour, v.value, v.low, v.high, _OF[v.of])
+        for v in sorted(values, key=lambda v: v.of)  # in domain first
+        if v.name == _MAIN
         and v.of in ("in_domain", "out_of_domain")
         and card_of(v.head_kind).role != "floor"
     ]
-    low, high = min(v.low for v in ends), max(v.high for v in ends)
-    axis = Axis(max(0.0, low - 0.03), min(1.0, high + 0.03), left, width - 20)
-    heads = list(dict.fromkeys(v.head for v in ends))
-    bottom = row_height * len(heads) + 8
-    parts = [
-        f'<line x1="{axis.at(t):.1f}" y1="0" x2="{axis.at(t):.1f}" y2="{bottom}" class="grid"/>'
-        f'<text x="{axis.at(t):.1f}" y="{bottom + 16}" text-anchor="middle">{t:g}</text>'
-        for t in axis.ticks()
-    ]
-    for i, head in enumerate(heads):
-        of = {v.of: v for v in ends if v.head == head}
-        y = row_height * i + row_height / 2
-        parts.append(
-            f'<text class="name" x="{left - 14}" y="{y + 4}" text-anchor="end">'
-            f"{escape(head)}</text>"
-        )
-        if len(of) == 2:
-            parts += _dumbbell(axis, of["in_domain"], of["out_of_domain"], y)
-    parts.append(
-        f'<text x="{(left + width - 20) / 2:.0f}" y="{bottom + 34}" text-anchor="middle">'
-        "balanced accuracy: full in domain, hollow out of domain</text>"
-    )
-    return svg_of(width, bottom + 42, parts)
-
-
-def _dumbbell(axis: Axis, inside: ShiftValue, outside: ShiftValue, y: float) -> list[str]:
-    """Draw both ends with their intervals, one a little above the other, and what joins them."""
-    colour = card_of(inside.head_kind).colour
-    parts = [
-        f'<line x1="{axis.at(inside.value):.1f}" y1="{y - 4}" x2="{axis.at(outside.value):.1f}" '
-        f'y2="{y + 4}" stroke="{colour}" stroke-width="1.5"/>'
-    ]
-    for end, at, fill in ((inside, y - 4, colour), (outside, y + 4, "#fff")):
-        parts.append(
-            f'<line x1="{axis.at(end.low):.1f}" y1="{at}" x2="{axis.at(end.high):.1f}" y2="{at}" '
-            f'stroke="{colour}" stroke-width="3" stroke-linecap="round" opacity=".3"/>'
-            f'<circle cx="{axis.at(end.value):.1f}" cy="{at}" r="5" fill="{fill}" '
-            f'stroke="{colour}" stroke-width="2"><title>{escape(end.head)}, {_OF[end.of]}: '
-            f"{end.value:.3f} ({end.low:.3f} to {end.high:.3f})</title></circle>"
-        )
-    return parts
+    return interval_chart(rows, "balanced accuracy")

@@ -3,8 +3,8 @@
 from typing import Any
 
 from curette.schemas.evaluation import HeadStrategy
+from curette.tasks.methods.page.numbers import counted
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import counted
 
 _SHOWN = 5  # a class
 

@@ -5,8 +5,8 @@ from itertools import groupby
 from typing import Any
 
 from curette.schemas.evaluation import HeadMetricName, SubgroupMetric, SubgroupTables, WorstSubgroup
+from curette.tasks.methods.page.numbers import with_interval
 from curette.tasks.report.material import Draft
-from curette.tasks.report.numbers import with_interval
 
 _LABELS: dict[HeadMetricName, str] = {
     "accuracy": "accuracy",

@@ -1,5 +1,7 @@
 """A shift's section tells both sides, and neither more nor less than the intervals do."""
 
+import csv
+import io
 import re
 
 from curette.schemas.images import ClassLabel
@@ -16,7 +18,7 @@ from curette.schemas.shifts import (
     UnusableShift,
     WorstGroup,
 )
-from curette.tasks.report.sections.shifts import dumbbell_chart, findings, shift_section
+from curette.tasks.report.sections.shifts import domain_chart, findings, shift_section
 
 _CLASSES = (ClassLabel(key="mel", name="melanoma"), ClassLabel(key="nv", name="nevus"))
 
@@ -188,10 +190,13 @@ def test_a_smaller_gap_is_better_and_a_larger_value_is() -> None:
 
 
 def test_each_head_that_learns_is_a_full_and_a_hollow_dot() -> None:
-    chart = dumbbell_chart(_result(_DOMAIN).values)
-    assert len(re.findall('fill="#fff"', chart)) == 2
-    assert chart.count("<circle") == 4
-    assert "majority" not in chart
+    chart = domain_chart(_result(_DOMAIN).values)
+    ends = [(row["name"], row["of"]) for row in csv.DictReader(io.StringIO(chart.csv))]
+    assert len(ends) == 4
+    assert {of for _, of in ends} == {"in domain", "out of domain"}
+    assert not any("majority" in name for name, _ in ends)
+    opacities = re.findall(r'aria-label[^>]*|fill-opacity="([01])"', chart.svg)
+    assert sorted(x for x in opacities if x)[-4:].count("1") == 2
 
 
 def test_ten_concepts_are_listed_by_what_they_tell_within_classes() -> None:

@@ -1,0 +1,47 @@
+"""Placing a page: one HTML file, every text escaped."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from curette.tasks.methods.page.numbers import plain
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(template: str, templates: Sequence[Path | BaseLoader], **context: Any) -> str:
+    """Return the HTML of a template that extends `frame.html.j2`.
+
+    Everything is escaped but what a template calls safe, our style sheet and our script. The
+    page's content security policy forbids every request and every other script.
+
+    Args:
+        template: its name.
+        templates: folders of templates beside those that all pages share.
+        context: what the templates place.
+    """
+    loaders = [t if isinstance(t, BaseLoader) else FileSystemLoader(t) for t in templates]
+    environment = Environment(
+        loader=ChoiceLoader([*loaders, FileSystemLoader(_TEMPLATES)]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["plain"] = plain
+    style, script = (
+        (_TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js")
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = environment.get_template(template)
+    return page.render(
+        **context,
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        script_sha256=digest,
+    ).lstrip()
