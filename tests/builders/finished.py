@@ -23,9 +23,17 @@ class FinishedStudy(BaseModel):
     without_test_labels: list[str]
     """Titles of the stages that began while there were no test labels in the store."""
 
-    def copied_to(self, store: Path) -> Path:
-        """Return a copy of the store, which a test may change."""
-        return Path(shutil.copytree(self.store, store))
+    def copied_to(self, store: Path) -> "FinishedStudy":
+        """Return the same with a store that a test may change."""
+        shutil.copytree(self.store, store)
+        moved = {
+            name: str(store.resolve() / Path(path).relative_to(self.store.resolve()))
+            for name, path in self.result
+            if name in ("report", "concept_dataset") and path
+        }
+        return self.model_copy(
+            update={"store": store, "result": self.result.model_copy(update=moved)}
+        )
 
 
 def finish_study(store: Path) -> FinishedStudy:

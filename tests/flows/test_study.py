@@ -12,18 +12,13 @@ import pytest
 from curette.flows.curate import curate
 from curette.flows.probe import probe
 from curette.flows.runs import RunResult
-<<<<<<< HEAD
-from curette.flows.stages import RunOptions, Watcher, stage_watcher
-=======
 from curette.flows.stages import (
     NotRemembered,
     RunOptions,
-    StageRecord,
     Watcher,
     only_remembered,
     stage_watcher,
 )
->>>>>>> main
 from curette.flows.study import study
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import ConceptDatasetRejected, Ref, StudyError
@@ -65,7 +60,8 @@ def done(
     finished: FinishedStudy, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, RunResult]:
     """A finished study in a store that the tests of this file have to themselves."""
-    return finished.copied_to(tmp_path_factory.mktemp("done") / "store"), finished.result
+    copy = finished.copied_to(tmp_path_factory.mktemp("done") / "store")
+    return copy.store, copy.result
 
 
 @pytest.fixture
@@ -344,7 +340,7 @@ def test_curate_and_probe_make_what_the_study_makes(
     published = next(s.ref for s in curated.stages if s.name == "publish")
     probed = probe(published, chosen, options)
     assert probed.metrics == whole.metrics
-    assert Path(probed.concept_dataset or "").name == Path(whole.concept_dataset or "").name
+    assert probed.concept_dataset == whole.concept_dataset
 
 
 def test_the_gate_rejects_after_saving_its_report(done: tuple[Path, RunResult]) -> None:
