@@ -20,7 +20,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.edits import Edit, Edits
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import METADATA
-from curette.schemas.probe import Head, Probe
+from curette.schemas.probe import Head, Heads
 from curette.schemas.study import Study
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
@@ -69,7 +69,7 @@ def keep_edits(
     store = ArtifactStore(options.store.resolve())
     wanted = Edits(study=study.name, edits=tuple(edits))
     published = store.load(ConceptDataset, made[ConceptDataset.kind])
-    edit_probe(published, store.load(Probe, made[Probe.kind]), wanted)
+    edit_probe(published, store.load(Heads, made[Heads.kind]), wanted)
     ref = store.save(wanted, STAGE.recipe_of({}))
     DecisionShelf(store.root, Edits).change(study.name, lambda _: ref)
     if not edits:
@@ -91,7 +91,7 @@ def export_edits(
     made = run_until_probe(study, options).made
     store = ArtifactStore(options.store.resolve())
     published = store.load(ConceptDataset, made[ConceptDataset.kind])
-    head = store.load(Probe, made[Probe.kind]).head(EXPLAINED)
+    head = store.load(Heads, made[Heads.kind]).head(EXPLAINED)
     current = current_edits(study, store)
     done = store.load(Edits, current).edits if current else ()
     content = write_sheet(published, head, done)

@@ -22,7 +22,7 @@ from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.machine import Machine
-from curette.schemas.probe import Head, Probe
+from curette.schemas.probe import Head, Heads
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
@@ -113,7 +113,7 @@ def explained_head(study: Study, options: RunOptions, run: RunStudy) -> tuple[Co
     given = run(trained, options.model_copy(update={"before": "evaluate"})).given
     store = ArtifactStore(options.store.resolve())
     published = store.load(ConceptDataset, Ref.parse(given["published"]))
-    return published, store.load(Probe, Ref.parse(given["probe"])).head(EXPLAINED)
+    return published, store.load(Heads, Ref.parse(given["probe"])).head(EXPLAINED)
 
 
 def page_path(images: Sequence[str]) -> Path:

@@ -1,5 +1,6 @@
 """From a published concept dataset to numbers and a report."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Annotated
 
@@ -12,21 +13,20 @@ from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.edits import Edits
 from curette.schemas.external import ExternalImages
+from curette.schemas.heads import DRAWN
+from curette.schemas.probe import Heads
 from curette.schemas.report import Report
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
-from curette.tasks.draw.few_shot_task import draw_few_shots
-from curette.tasks.draw.shift_task import restrict_to_shifts
+from curette.tasks.draw.task import draw_images
 from curette.tasks.edit.task import edit_heads
 from curette.tasks.embed.task import embed_images
 from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.ingest.task import ingest_dataset
 from curette.tasks.locate.task import locate_concepts
 from curette.tasks.methods.encoder.precision import resolve_precision
-from curette.tasks.probe.few_shot_task import train_few_shot_heads
-from curette.tasks.probe.shift_task import train_shift_heads
 from curette.tasks.probe.task import train_probe
 from curette.tasks.report.task import write_report
 
@@ -36,12 +36,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     run, optionally = stages.run, stages.run_unless_skipped
     trained = run(train_probe, published, study.probe)
     probe = run(edit_heads, published, trained, current_edits(study, stages.store))
-    draws = optionally(draw_few_shots, published, study.selection, study.few_shots)
-    few_shots = optionally(
-        train_few_shot_heads, published, draws, trained, study.few_shots, study.probe
-    )
-    splits = optionally(restrict_to_shifts, published, study.selection, study.shifts)
-    shifts = optionally(train_shift_heads, published, splits, study.probe)
+    drawn = tuple(train_on_draws(study, published, trained, stages))
     encoder = resolve_precision(study.encoder, stages.options.machine)
     heat_maps = optionally(locate_concepts, published, encoder, study.locate)
     evaluation = run(
@@ -49,12 +44,22 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         published,
         probe,
         study.evaluate,
-        few_shots=few_shots,
-        shifts=shifts,
+        drawn=drawn,
         heat_maps=heat_maps,
         external=take_in_external(study, published, stages),
     )
     return run(write_report, published, probe, evaluation, study.report)
+
+
+def train_on_draws(
+    study: Study, published: Ref[ConceptDataset], trained: Ref[Heads], stages: Stages
+) -> Iterator[Ref[Heads]]:
+    """Yield the heads of every protocol that the study asks for."""
+    for protocol, part in DRAWN.items():
+        titled, spec = stages.titled(protocol), getattr(study, part)
+        draws = titled.run_unless_skipped(draw_images, published, protocol, study.selection, spec)
+        if draws:
+            yield titled.run(train_probe, published, study.probe, draws, trained)
 
 
 def current_edits(study: Study, store: ArtifactStore) -> Ref[Edits] | None:

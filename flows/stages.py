@@ -20,7 +20,8 @@ from curette.tasks.methods.threads import cores_shared
 from curette.tasks.stage import (
     Workplace,
     declared_stages,
-    runs_by_name,
+    named_run,
+    named_stage,
     stage_names,
     why_skipped,
 )
@@ -29,18 +30,18 @@ P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)
 
 
-def _known(name: str) -> str:
-    if name not in runs_by_name():
-        raise ValueError(f"there is no stage {name}; there are {', '.join(stage_names())}")
-    return runs_by_name()[name]
+def _names(names: list[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": names})  # a list to choose from in the UI
 
 
+RunName = Annotated[str, AfterValidator(named_run), _names(stage_names())]
+"""What one of a stage's runs is called, mostly the only one: `ingest`, `draw (shifts)`."""
 StageName = Annotated[
     str,
-    AfterValidator(_known),
-    WithJsonSchema({"type": "string", "enum": stage_names()}),  # a list to choose from in the UI
+    AfterValidator(named_stage),
+    _names(list(dict.fromkeys([*declared_stages(), *stage_names()]))),
 ]
-"""What a stage, or one of its runs, is called: `ingest`."""
+"""The same, or a stage with all of its runs: `draw`."""
 
 
 class RunOptions(BaseModel, frozen=True, extra="forbid"):
@@ -49,8 +50,8 @@ class RunOptions(BaseModel, frozen=True, extra="forbid"):
     store: Path = Field(
         default=Path(".curette"), description="folder for everything that is kept between runs"
     )
-    until: StageName | None = Field(default=None, description="end the run after this stage")
-    before: StageName | None = Field(
+    until: RunName | None = Field(default=None, description="end the run after this stage")
+    before: RunName | None = Field(
         default=None, description="end the run before this stage, and tell what it would be given"
     )
     refresh: tuple[StageName, ...] = Field(

@@ -33,6 +33,8 @@ class Artifact(ABC):
 
     kind: ClassVar[str]
     """The store's folder for it; lower case with dashes."""
+    formerly: ClassVar[tuple[str, ...]] = ()
+    """Kinds that it was once; `read` still reads them."""
     layout: ClassVar[int] = 1
     """Version of the files; bump it when they change shape."""
 
@@ -60,7 +62,9 @@ class JsonArtifact(BaseModel, Artifact, frozen=True):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read and re-validate `<kind>.json`."""
-        return cls.model_validate_json((folder / f"{cls.kind}.json").read_bytes())
+        kinds = (cls.kind, *cls.formerly)
+        kind = next((kind for kind in kinds if (folder / f"{kind}.json").is_file()), cls.kind)
+        return cls.model_validate_json((folder / f"{kind}.json").read_bytes())
 
 
 @dataclass(frozen=True)

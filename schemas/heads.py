@@ -15,6 +15,8 @@ Inputs = Literal["nothing", "vectors", "scores", "unit scores", "scores and vect
 Protocol = Literal["all images", "few shots", "shifts"]
 Role = Literal["concepts", "probe", "baseline", "control", "floor"]
 
+DRAWN: dict[Protocol, str] = {"few shots": "few_shots", "shifts": "shifts"}
+"""What trains on drawn images rather than on all: protocol -> the part of a study that asks."""
 EVERYWHERE: frozenset[Protocol] = frozenset({"all images", "few shots", "shifts"})
 
 

@@ -1,18 +1,20 @@
 """Trained heads: all are linear in their input, so that every decision can be taken apart."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from jaxtyping import Float, Float64
-from pydantic import BaseModel, Field
+from jaxtyping import Bool, Float, Float32, Float64
+from pydantic import BaseModel, Field, model_validator
 from safetensors.numpy import load_file, save_file
 
 from curette.schemas.artifact import Artifact, write_json
 from curette.schemas.candidates import Candidate
-from curette.schemas.heads import HeadKind, Inputs
+from curette.schemas.draws import Drawn
+from curette.schemas.heads import CARDS, HeadKind, Inputs, Protocol
 from curette.schemas.images import TruthSource, is_column
+from curette.schemas.shifts import ShiftPlan, UnusableShift
 
 
 class TrainingStep(BaseModel, frozen=True):
@@ -22,6 +24,11 @@ class TrainingStep(BaseModel, frozen=True):
     train_loss: float
     validation_loss: float
     validation_balanced_accuracy: float
+
+
+TrainedOn = Annotated[
+    int, Field(exclude_if=lambda draw: draw == 0, description="which of the protocol's draws")
+]
 
 
 class HeadFacts(BaseModel, frozen=True):
@@ -45,6 +52,7 @@ class HeadFacts(BaseModel, frozen=True):
         exclude_if=lambda edits: not edits,
         description="what a person changed in it after training",
     )
+    trained_on: TrainedOn = 0
 
 
 class SkippedHead(BaseModel, frozen=True):
@@ -53,6 +61,11 @@ class SkippedHead(BaseModel, frozen=True):
     name: str = Field(description="the family's; some of its draws may be there")
     kind: HeadKind
     reason: str
+    trained_on: TrainedOn = 0
+
+    def on(self, draw: int) -> Self:
+        """Return it as skipped on another draw."""
+        return self.model_copy(update={"trained_on": draw})
 
 
 def head_inputs(
@@ -120,6 +133,10 @@ class Head:
         """The logits of the average training image."""
         return self.weights @ self.center + self.bias
 
+    def on(self, draw: int) -> Self:
+        """Return it as trained on another draw."""
+        return replace(self, facts=self.facts.model_copy(update={"trained_on": draw}))
+
 
 class GroundedConcept(BaseModel, frozen=True):
     """A classifier that finds a concept on image vectors, as validation images see it."""
@@ -138,17 +155,82 @@ class GroundedConcept(BaseModel, frozen=True):
     p_value: float | None = Field(description="share of random directions that are as good")
 
 
-@dataclass(frozen=True)
-class Probe(Artifact):
-    """All heads that were trained on one concept dataset."""
+_MOST_LOGITS = 2**24  # held at a time, or those of one draw
 
-    kind: ClassVar[str] = "probe"
+
+@dataclass(frozen=True)
+class HeadStack:
+    """One linear head on image vectors for every draw and kind: `vectors @ weights.T + bias`.
+
+    A head on concept scores is one on image vectors, the concepts' own folded in.
+    """
+
+    kinds: tuple[HeadKind, ...]
+    weights: Float32[np.ndarray, "draw head class dim"]
+    bias: Float32[np.ndarray, "draw head class"]
+
+    def __post_init__(self) -> None:
+        """Refuse tables that do not fit each other."""
+        if self.bias.shape[1] != len(self.kinds) or self.weights.shape[:3] != self.bias.shape:
+            raise ValueError(
+                f"weights of shape {self.weights.shape} and a bias of shape {self.bias.shape} for "
+                f"{len(self.kinds)} kinds"
+            )
+
+    def answer(
+        self, vectors: Float32[np.ndarray, "image dim"], labels: np.ndarray
+    ) -> Bool[np.ndarray, "draw head image"]:
+        """Return where each head's strongest class is the image's, some draws at a time."""
+        right = np.empty((*self.bias.shape[:2], len(vectors)), dtype=bool)
+        of_draw = max(1, len(vectors) * self.bias[0].size)
+        draws = max(1, _MOST_LOGITS // of_draw)
+        for start in range(0, len(right), draws):
+            some = slice(start, start + draws)
+            weights, bias = self.weights[some], self.bias[some]
+            logits = (vectors @ weights.reshape(-1, weights.shape[3]).T).reshape(-1, *bias.shape)
+            logits += bias
+            right[some] = np.moveaxis(logits.argmax(axis=3) == labels[:, None, None], 0, 2)
+        return right
+
+
+NO_STACK = HeadStack((), np.zeros((0, 0, 0, 0), np.float32), np.zeros((0, 0, 0), np.float32))
+
+
+@dataclass(frozen=True)
+class Heads(Artifact):
+    """All heads that one protocol trained on one concept dataset.
+
+    Where draws are many, their heads are a stack, without what is said of each.
+    """
+
+    kind: ClassVar[str] = "heads"
+    formerly: ClassVar[tuple[str, ...]] = ("probe", "few-shot-heads", "shift-heads")
 
     class_keys: tuple[str, ...]
-    heads: tuple[Head, ...]
+    heads: tuple[Head, ...] = ()
     skipped: tuple[SkippedHead, ...] = ()
     grounding: tuple[GroundedConcept, ...] = ()
     """Selected concepts that have a grounding function, in their order."""
+    protocol: Protocol = "all images"
+    draws: tuple[Drawn, ...] = ()
+    """Of the stack's first axis, or of `trained_on`; none: all images are the only one."""
+    stack: HeadStack = NO_STACK
+    unusable: tuple[UnusableShift, ...] = ()
+    """Draws that the images could not give."""
+
+    def __post_init__(self) -> None:
+        """Refuse draws that are not the stack's."""
+        if self.stack.kinds and len(self.draws) != len(self.stack.bias):
+            raise ValueError(f"{len(self.draws)} draws for a stack of {len(self.stack.bias)}")
+
+    def of(self, draw: int) -> Self:
+        """Return those that one of the draws trained, one by one."""
+        return replace(
+            self,
+            draws=(self.draws[draw],),
+            heads=tuple(h for h in self.heads if h.facts.trained_on == draw),
+            skipped=tuple(s for s in self.skipped if s.trained_on == draw),
+        )
 
     def head(self, kind: HeadKind) -> Head:
         """Return the first head of a kind.
@@ -168,29 +250,37 @@ class Probe(Artifact):
         return {name: tuple(h for h in self.heads if h.facts.family == name) for name in names}
 
     def write(self, folder: Path) -> None:
-        """Write `heads.safetensors` and `probe.json`."""
-        tensors = {}
+        """Write `heads.safetensors` and `heads.json`."""
+        tensors = {"weights": self.stack.weights, "bias": self.stack.bias}
+        tensors = {name: array for name, array in tensors.items() if self.stack.kinds}
         for i, head in enumerate(self.heads):
-            for name in ("weights", "bias", "center"):
-                tensors[f"{i}.{name}"] = np.ascontiguousarray(getattr(head, name))
-            for name in ("directions", "train_features"):
+            for name in ("weights", "bias", "center", "directions", "train_features"):
                 if (tensor := getattr(head, name)) is not None:
-                    tensors[f"{i}.{name}"] = np.ascontiguousarray(tensor)
-        save_file(tensors, folder / "heads.safetensors")
-        write_json(
-            folder / "probe.json",
-            {
-                "class_keys": list(self.class_keys),
-                "heads": [h.facts.model_dump(mode="json") for h in self.heads],
-                "skipped": [s.model_dump(mode="json") for s in self.skipped],
-                "grounding": [g.model_dump(mode="json") for g in self.grounding],
-            },
+                    tensors[f"{i}.{name}"] = tensor
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in tensors.items()},
+            folder / "heads.safetensors",
         )
+        about = _HeadsFile(
+            class_keys=self.class_keys,
+            heads=tuple(h.facts for h in self.heads),
+            skipped=self.skipped,
+            grounding=self.grounding,
+            protocol=self.protocol,
+            draws=self.draws,
+            stacked=self.stack.kinds,
+            unusable=self.unusable,
+        )
+        write_json(folder / "heads.json", about.model_dump(mode="json"))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the heads back."""
-        about = _ProbeFile.model_validate_json((folder / "probe.json").read_bytes())
+        """Read the heads back, of the former kinds too."""
+        if (folder / "shifts.json").is_file():
+            return cls._read_shift_heads(folder)
+        names = ("heads.json", "probe.json", "few-shot-heads.json")
+        file = next(folder / name for name in names if (folder / name).is_file())
+        about = _HeadsFile.model_validate_json(file.read_bytes())
         tensors = load_file(folder / "heads.safetensors")
         heads = tuple(
             Head(
@@ -203,11 +293,66 @@ class Probe(Artifact):
             )
             for i, facts in enumerate(about.heads)
         )
-        return cls(about.class_keys, heads, about.skipped, about.grounding)
+        stack = NO_STACK
+        if about.stacked:
+            stack = HeadStack(about.stacked, tensors["weights"], tensors["bias"])
+        return cls(
+            class_keys=about.class_keys,
+            heads=heads,
+            skipped=about.skipped,
+            grounding=about.grounding,
+            protocol=about.protocol,
+            draws=about.draws,
+            stack=stack,
+            unusable=about.unusable,
+        )
+
+    @classmethod
+    def _read_shift_heads(cls, folder: Path) -> Self:
+        """Read what has a folder for each shift."""
+        about = _ShiftHeadsFile.model_validate_json((folder / "shifts.json").read_bytes())
+        of_shifts = [cls.read(folder / str(number)) for number in range(len(about.plans))]
+        return cls(
+            class_keys=of_shifts[0].class_keys if of_shifts else (),
+            heads=tuple(h.on(draw) for draw, s in enumerate(of_shifts) for h in s.heads),
+            skipped=tuple(h.on(draw) for draw, s in enumerate(of_shifts) for h in s.skipped),
+            protocol="shifts",
+            draws=tuple(Drawn(title=plan.spec.title, plan=plan) for plan in about.plans),
+            unusable=about.unusable,
+        )
 
 
-class _ProbeFile(BaseModel, frozen=True):
+class _HeadsFile(BaseModel, frozen=True):
     class_keys: tuple[str, ...]
     heads: tuple[HeadFacts, ...]
     skipped: tuple[SkippedHead, ...]
     grounding: tuple[GroundedConcept, ...] = ()
+    protocol: Protocol = "all images"
+    draws: tuple[Drawn, ...] = ()
+    stacked: tuple[HeadKind, ...] = ()
+    unusable: tuple[UnusableShift, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_few_shots(cls, content: Any) -> Any:
+        """Read what few-shot heads were written as."""
+        if not isinstance(content, dict) or "shots" not in content:
+            return content
+        kinds = {card.title: card.kind for card in CARDS.values()}
+        told = [text.partition(": ")[::2] for text in content["skipped"]]
+        return {
+            "class_keys": content["class_keys"],
+            "heads": (),
+            "skipped": [{"name": n, "kind": kinds[n], "reason": why} for n, why in told],
+            "protocol": "few shots",
+            "draws": [
+                {"shots": shots, "seed": seed}
+                for shots, seed in zip(content["shots"], content["seeds"], strict=True)
+            ],
+            "stacked": content["heads"],
+        }
+
+
+class _ShiftHeadsFile(BaseModel, frozen=True):
+    plans: tuple[ShiftPlan, ...]
+    unusable: tuple[UnusableShift, ...]

@@ -1,18 +1,13 @@
 """Domain shift: where heads are trained, where they are tested, and what they are worth there."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Int
 from pydantic import AliasChoices, BaseModel, Field
 
-from curette.schemas.artifact import Artifact, JsonArtifact, write_json
-from curette.schemas.concepts import Concept
 from curette.schemas.heads import HeadKind
-from curette.schemas.probe import Probe
 from curette.schemas.settings.draw import ConfoundedShift, DomainShift
 
 
@@ -109,56 +104,6 @@ class UnusableShift(BaseModel, frozen=True):
 
     title: str
     reason: str
-
-
-class ShiftSplit(BaseModel, frozen=True):
-    """The images that a shift trains and chooses on, and the concepts that they alone select."""
-
-    plan: ShiftPlan
-    train_ids: tuple[str, ...] = Field(min_length=1)
-    validation_ids: tuple[str, ...] = Field(min_length=1)
-    concepts: tuple[Concept, ...] = Field(min_length=1)
-
-
-class ShiftSplits(JsonArtifact, frozen=True):
-    """Every shift of a study; drawn before any test label is read."""
-
-    kind: ClassVar[str] = "shift-splits"
-
-    splits: tuple[ShiftSplit, ...]
-    unusable: tuple[UnusableShift, ...] = ()
-
-
-@dataclass(frozen=True)
-class ShiftHeads(Artifact):
-    """The heads of every shift."""
-
-    kind: ClassVar[str] = "shift-heads"
-
-    plans: tuple[ShiftPlan, ...]
-    probes: tuple[Probe, ...]
-    """One a plan."""
-    unusable: tuple[UnusableShift, ...] = ()
-
-    def write(self, folder: Path) -> None:
-        """Write `shifts.json`, and each probe into a folder of its number."""
-        about = _HeadsFile(plans=self.plans, unusable=self.unusable)
-        write_json(folder / "shifts.json", about.model_dump(mode="json"))
-        for number, probe in enumerate(self.probes):
-            (folder / str(number)).mkdir()
-            probe.write(folder / str(number))
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read the heads back."""
-        about = _HeadsFile.model_validate_json((folder / "shifts.json").read_bytes())
-        probes = tuple(Probe.read(folder / str(number)) for number in range(len(about.plans)))
-        return cls(plans=about.plans, probes=probes, unusable=about.unusable)
-
-
-class _HeadsFile(BaseModel, frozen=True):
-    plans: tuple[ShiftPlan, ...]
-    unusable: tuple[UnusableShift, ...]
 
 
 # --- what they are worth -------------------------------------------------------------------------

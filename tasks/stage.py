@@ -85,8 +85,6 @@ class Stage:
     makes: str = ""
     """Kind of the artifact."""
     runs: tuple[Run, ...] = (Run(),)
-    folder: str = ""
-    """Below `tasks/`, where it is not the name's own."""
 
     @property
     def summary(self) -> str:
@@ -137,7 +135,7 @@ class Stage:
     @property
     def code(self) -> str:
         """Digest of the code that decides what the stage makes."""
-        return code_digest(self.folder or self.name)
+        return code_digest(self.name)
 
     def recipe(self, **set_apart: Ref[Any] | None) -> Recipe:
         """Return what goes into the manifest of what the running stage makes: all its inputs.
@@ -174,9 +172,8 @@ _inputs: ContextVar[dict[str, Any]] = ContextVar("inputs")
 def declared_stages() -> dict[str, Stage]:
     """Return all stages by their names, in the order of the story; imports no stage's code."""
     found: list[Stage] = []
-    for task in sorted((_PACKAGE / "tasks").glob("*/*task.py")):
-        package = importlib.import_module(f"curette.tasks.{task.parent.name}")
-        found += [s for s in vars(package).values() if isinstance(s, Stage) and s not in found]
+    for task in sorted((_PACKAGE / "tasks").glob("*/task.py")):
+        found.append(importlib.import_module(f"curette.tasks.{task.parent.name}").STAGE)
     following: dict[str, list[Stage]] = {}
     for stage in found:
         following.setdefault(stage.after, []).append(stage)
@@ -190,10 +187,9 @@ def declared_stages() -> dict[str, Stage]:
 
 @cache
 def runs_by_name() -> dict[str, str]:
-    """Return what every name of a stage or of one of its runs stands for, old names included."""
+    """Return what every name of a run of a stage stands for, old names included."""
     names: dict[str, str] = {}
     for stage in declared_stages().values():
-        names[stage.name] = stage.name
         for run in stage.runs:
             title = f"{stage.name} ({run.title})" if run.title else stage.name
             names |= {title: title} | ({run.formerly: title} if run.formerly else {})
@@ -201,12 +197,32 @@ def runs_by_name() -> dict[str, str]:
 
 
 def stage_names() -> list[str]:
-    """Return the names of all stages and of their runs, in the order of the story."""
+    """Return the names of all runs of stages, in the order of the story."""
     return list(dict.fromkeys(runs_by_name().values()))
 
 
+def named_run(name: str) -> str:
+    """Return the run of a stage that a name stands for.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in runs_by_name():
+        raise ValueError(f"there is no stage {name}; there are {', '.join(stage_names())}")
+    return runs_by_name()[name]
+
+
+def named_stage(name: str) -> str:
+    """Return what a name stands for: a stage with all of its runs, or one of them.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return name if name in declared_stages() else named_run(name)
+
+
 def why_skipped(title: str, study: Any) -> str:
-    """Return why a study skips a stage, or one of its runs; empty where it does not.
+    """Return why a study skips a run of a stage; empty where it does not.
 
     Args:
         title: one of `stage_names()`.

@@ -98,3 +98,6 @@ class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
 
 
 ShiftSpec = Annotated[DomainShift | ConfoundedShift, Field(discriminator="kind")]
+
+DrawSpec = FewShotSpec | tuple[ShiftSpec, ...]
+"""What a protocol is asked with."""

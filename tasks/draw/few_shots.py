@@ -3,16 +3,14 @@
 import numpy as np
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.few_shots import FewShotDraw, FewShotDraws
+from curette.schemas.draws import Draw, Draws
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.select import SelectSpec
 from curette.tasks.draw.shots import draw_shots
 from curette.tasks.methods.selection.choosing import choose_concepts, read_avoided
 
 
-def draw_few_shots(
-    published: ConceptDataset, select: SelectSpec, spec: FewShotSpec
-) -> FewShotDraws:
+def draw(published: ConceptDataset, select: SelectSpec, spec: FewShotSpec) -> Draws:
     """Draw training images, `spec.seeds` times of each size and once all of them.
 
     Concepts chosen from all training images would bring to a draw of one image a class what
@@ -26,10 +24,10 @@ def draw_few_shots(
     rows, labels = published.rows("train"), published.labels("train")
     groups = np.unique(published.images["group"].to_numpy()[rows], return_inverse=True)[1]
     drawn = [
-        (shots, seed, draw)
+        (shots, seed, images)
         for shots in (*spec.shots, None)
         for seed in range(1 if shots is None else spec.seeds)
-        for draw in draw_shots(labels, groups, shots, [seed])
+        for images in draw_shots(labels, groups, shots, [seed])
     ]
     if select.size.enough:  # that many were enough for all images; heads are compared at one size
         select = select.of(len(published.concepts))
@@ -37,22 +35,24 @@ def draw_few_shots(
         choose_concepts(
             published.pool,
             published.pool_vectors,
-            published.vectors[rows[draw]],
-            labels[draw],
+            published.vectors[rows[images]],
+            labels[images],
             published.class_keys,
             select,
-            avoided=read_avoided(published.images, select.avoid or (), rows[draw]),
+            avoided=read_avoided(published.images, select.avoid or (), rows[images]),
         ).ids
-        for _, _, draw in drawn
+        for _, _, images in drawn
     ]
     ids = published.images["image_id"].to_numpy()[rows]
     draws = [
-        FewShotDraw(
+        Draw(
+            title="all images" if shots is None else f"{shots} a class, seed {seed}",
             shots=shots,
             seed=seed,
-            image_ids=tuple(ids[draw].tolist()),
+            seeds=spec.seeds if shots is None else 1,
+            image_ids=tuple(ids[images].tolist()),
             concept_ids=concepts,
         )
-        for (shots, seed, draw), concepts in zip(drawn, chosen, strict=True)
+        for (shots, seed, images), concepts in zip(drawn, chosen, strict=True)
     ]
-    return FewShotDraws(draws=tuple(draws))
+    return Draws(protocol="few shots", draws=tuple(draws), heads=spec.heads)

@@ -14,10 +14,11 @@ from jaxtyping import Bool, Int, Shaped
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.draws import Draw, Draws
 from curette.schemas.images import METADATA
 from curette.schemas.settings.draw import ConfoundedShift, DomainShift, ShiftSpec
 from curette.schemas.settings.select import SelectSpec
-from curette.schemas.shifts import ShiftPart, ShiftPlan, ShiftSplit, ShiftSplits, UnusableShift
+from curette.schemas.shifts import ShiftPart, ShiftPlan, UnusableShift
 from curette.tasks.methods.confounding import (
     describe_part,
     draw_confounded,
@@ -36,25 +37,23 @@ class _Unusable(Exception):
     """These images cannot show the shift."""
 
 
-def restrict_to_shifts(
-    published: ConceptDataset, select: SelectSpec, shifts: Sequence[ShiftSpec]
-) -> ShiftSplits:
+def draw(published: ConceptDataset, select: SelectSpec, shifts: Sequence[ShiftSpec]) -> Draws:
     """Choose the training and validation images of each shift, and concepts by them alone.
 
     Raises:
         StudyError: a shift names a column, value or class that the dataset does not have.
     """
-    splits: list[ShiftSplit] = []
+    draws: list[Draw] = []
     unusable: list[UnusableShift] = []
     for shift in shifts:
         try:
-            splits.append(_restrict(published, select, shift))
+            draws.append(_restrict(published, select, shift))
         except _Unusable as reason:
             unusable.append(UnusableShift(title=shift.title, reason=str(reason)))
-    return ShiftSplits(splits=tuple(splits), unusable=tuple(unusable))
+    return Draws(protocol="shifts", draws=tuple(draws), unusable=tuple(unusable))
 
 
-def _restrict(published: ConceptDataset, select: SelectSpec, shift: ShiftSpec) -> ShiftSplit:
+def _restrict(published: ConceptDataset, select: SelectSpec, shift: ShiftSpec) -> Draw:
     said = _named(published, shift)
     named = {split: said[published.rows(split)] for split in _SPLITS}
     plan = _plan(published, shift, named)
@@ -76,11 +75,12 @@ def _restrict(published: ConceptDataset, select: SelectSpec, shift: ShiftSpec) -
         avoided=read_avoided(published.images, select.avoid or (), rows["train"]),
     )
     ids = published.images["image_id"].to_numpy()
-    return ShiftSplit(
+    return Draw(
+        title=shift.title,
         plan=plan.model_copy(update={"parts": parts}),
-        train_ids=tuple(ids[rows["train"]].tolist()),
+        image_ids=tuple(ids[rows["train"]].tolist()),
         validation_ids=tuple(ids[rows["validation"]].tolist()),
-        concepts=chosen.concepts,
+        concept_ids=chosen.ids,
     )
 
 

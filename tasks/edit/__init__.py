@@ -1,11 +1,11 @@
 """Trained heads, with what a person changed in them.
 
-In:    `Probe`, `ConceptDataset`, and the `Edits` that are a study's now; no image's label.
-Out:   `Probe`: every head that weighs an edited concept, edited, and beside it the concept
-       bottleneck as it was. Without edits the same `Probe`.
+In:    `Heads`, `ConceptDataset`, and the `Edits` that are a study's now; no image's label.
+Out:   `Heads`: every head that weighs an edited concept, edited, and beside it the concept
+       bottleneck as it was. Without edits the same `Heads`.
 First: `heads.py`; the arithmetic is in `methods/editing.py`.
 """
 
 from curette.tasks.stage import Stage
 
-STAGE = Stage("edit", __doc__, after="probe", makes="probe")
+STAGE = Stage("edit", __doc__, after="probe", makes="heads")

@@ -10,11 +10,11 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.edits import Edit, Edits
 from curette.schemas.heads import EXPLAINED, UNEDITED, card_of
-from curette.schemas.probe import Head, Probe
+from curette.schemas.probe import Head, Heads
 from curette.tasks.methods.editing import ColumnEdit, LinearWeights, edit_weights
 
 
-def edit_probe(published: ConceptDataset, probe: Probe, edits: Edits) -> Probe:
+def edit_probe(published: ConceptDataset, probe: Heads, edits: Edits) -> Heads:
     """Return the probe with every head edited that weighs an edited concept.
 
     Heads on random or shuffled things stay as they are: they are what others are held against.
@@ -85,7 +85,7 @@ def _of_column(edit: Edit, place: int, class_keys: tuple[str, ...]) -> ColumnEdi
     return ColumnEdit(place, edit.operation, class_index, edit.amount)
 
 
-def _check(published: ConceptDataset, probe: Probe, edits: Edits) -> None:
+def _check(published: ConceptDataset, probe: Heads, edits: Edits) -> None:
     weighed = {c.concept_id: c.text for c in probe.head(EXPLAINED).facts.candidates}
     for edit in edits.edits:
         if edit.concept_id not in weighed:

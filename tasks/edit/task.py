@@ -3,7 +3,7 @@
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.edits import Edits
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.tasks.edit import STAGE
 from curette.tasks.stage import Workplace, leave_table
 
@@ -12,9 +12,9 @@ from curette.tasks.stage import Workplace, leave_table
 def edit_heads(
     workplace: Workplace,
     published: Ref[ConceptDataset],
-    probe: Ref[Probe],
+    probe: Ref[Heads],
     edits: Ref[Edits] | None,
-) -> Ref[Probe]:
+) -> Ref[Heads]:
     """Edit every head that weighs an edited concept; without edits the probe stays as it is.
 
     Raises:
@@ -26,7 +26,7 @@ def edit_heads(
         return probe
     store = workplace.store
     wanted = store.load(Edits, edits)
-    edited = edit_probe(store.load(ConceptDataset, published), store.load(Probe, probe), wanted)
+    edited = edit_probe(store.load(ConceptDataset, published), store.load(Heads, probe), wanted)
     rows: list[dict[str, object]] = [
         {"edit": edit.told, "who": edit.editor, "when": edit.edited_on, "why": edit.reason}
         for edit in wanted.edits

@@ -1,6 +1,6 @@
 """Heads are measured on test images, once; nothing else loads test labels.
 
-In:    `Probe` and whatever else was trained, `HeatMaps`, other datasets, and `TestLabels`.
+In:    `Heads` of every protocol, `HeatMaps`, other datasets, and `TestLabels`.
 Out:   `Evaluation`, or `GuardedEvaluation` behind a reusable holdout.
 First: `evaluation.py`.
 """

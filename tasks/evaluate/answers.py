@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from curette.schemas.evaluation import ConfidenceMetricName, HeadMetricName
 from curette.schemas.heads import HeadKind
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import IntervalMethod
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Replicates, Statistic
@@ -35,7 +35,7 @@ class HeadAnswers:
 
 
 def answers_of(
-    probe: Probe, logits: Mapping[str, Float64[np.ndarray, "image class"]]
+    probe: Heads, logits: Mapping[str, Float64[np.ndarray, "image class"]]
 ) -> Iterator[HeadAnswers]:
     """Yield one entry a family of heads, in the order in which the probe names them.
 

@@ -1,16 +1,14 @@
 """Asking every question of the test images: the one place where test labels are read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, TestReading
-from curette.schemas.few_shots import FewShotHeads
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
-from curette.schemas.shifts import ShiftHeads
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.external import ExternalTest
 from curette.tasks.evaluate.images import join_test_labels
@@ -19,13 +17,12 @@ from curette.tasks.evaluate.questions import QUESTIONS, Question
 
 def evaluate_heads(
     published: ConceptDataset,
-    probe: Probe,
+    probe: Heads,
     test: TestLabels,
     spec: EvaluateSpec,
     *,
     earlier_readings: tuple[TestReading, ...] = (),
-    few_shots: FewShotHeads | None = None,
-    shifts: ShiftHeads | None = None,
+    drawn: Sequence[Heads] = (),
     heat_maps: HeatMaps | None = None,
     external: tuple[ExternalTest, ...] = (),
 ) -> Evaluation:
@@ -38,8 +35,7 @@ def evaluate_heads(
         probe=probe,
         images=join_test_labels(published, test),
         spec=spec,
-        few_shots=few_shots,
-        shifts=shifts,
+        drawn={heads.protocol: heads for heads in drawn},
         heat_maps=heat_maps,
         external=external,
         earlier_readings=earlier_readings,

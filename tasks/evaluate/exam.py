@@ -1,7 +1,7 @@
 """The exam: test images with their labels, what every head answers, and how intervals are made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isnan
 
@@ -11,13 +11,11 @@ from jaxtyping import Float64, Int
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Estimate, TestReading
-from curette.schemas.few_shots import FewShotHeads
-from curette.schemas.heads import HeadKind
+from curette.schemas.heads import HeadKind, Protocol
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import METADATA, Split
-from curette.schemas.probe import Head, Probe
+from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
-from curette.schemas.shifts import ShiftHeads
 from curette.tasks.evaluate.answers import HeadAnswers, answers_of, replicate_metrics
 from curette.tasks.evaluate.external import ExternalTest
 from curette.tasks.evaluate.features import head_features
@@ -35,12 +33,12 @@ class Exam:
     """What every question of the evaluation is asked of."""
 
     published: ConceptDataset
-    probe: Probe
+    probe: Heads
     images: ExaminedImages
     """The test split."""
     spec: EvaluateSpec
-    few_shots: FewShotHeads | None = None
-    shifts: ShiftHeads | None = None
+    drawn: Mapping[Protocol, Heads] = field(default_factory=dict)
+    """What was trained on drawn images, by what drew them."""
     heat_maps: HeatMaps | None = None
     external: tuple[ExternalTest, ...] = ()
     earlier_readings: tuple[TestReading, ...] = ()

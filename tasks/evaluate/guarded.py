@@ -7,7 +7,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import GuardedAnswer, GuardedEvaluation, HoldoutCharge, TestReading
 from curette.schemas.images import Split, TestLabels
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import join_test_labels
@@ -17,7 +17,7 @@ from curette.tasks.methods.statistics.metrics import balanced_accuracy, confusio
 
 def evaluate_through_holdout(
     published: ConceptDataset,
-    probe: Probe,
+    probe: Heads,
     test: TestLabels,
     spec: EvaluateSpec,
     guard: ThresholdoutSpec,

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import card_of
 from curette.schemas.images import Truth
-from curette.schemas.probe import Head, Probe
+from curette.schemas.probe import Head, Heads
 from curette.schemas.screened import LabelledConcept
 
 
@@ -61,7 +61,7 @@ class LabelledConcepts:
         return ""
 
 
-def concept_heads(probe: Probe) -> tuple[Head, ...]:
+def concept_heads(probe: Heads) -> tuple[Head, ...]:
     """Return the heads with one weight a selected concept, the first of each kind."""
     kinds = dict.fromkeys(h.facts.kind for h in probe.heads)
     return tuple(probe.head(kind) for kind in kinds if card_of(kind).weighs_concepts)

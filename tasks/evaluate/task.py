@@ -12,12 +12,11 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import ImageEmbeddings
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation, TestReading, describe_readings
 from curette.schemas.external import ExternalImages
-from curette.schemas.few_shots import FewShotHeads
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import ImageDataset, TestLabels
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
-from curette.schemas.shifts import ShiftHeads, ShiftTables
+from curette.schemas.shifts import ShiftTables
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate import STAGE
@@ -31,11 +30,10 @@ if TYPE_CHECKING:  # cached runs need none of it
 def evaluate_probe(
     at: Workplace,
     published: Ref[ConceptDataset],
-    probe: Ref[Probe],
+    probe: Ref[Heads],
     spec: EvaluateSpec,
     *,
-    few_shots: Ref[FewShotHeads] | None = None,
-    shifts: Ref[ShiftHeads] | None = None,
+    drawn: tuple[Ref[Heads], ...] = (),
     heat_maps: Ref[HeatMaps] | None = None,
     external: tuple[ExternalImages, ...] = (),
 ) -> Ref[Evaluation | GuardedEvaluation]:
@@ -48,14 +46,13 @@ def evaluate_probe(
     from curette.tasks.evaluate.guarded import evaluate_through_holdout
 
     dataset = at.store.load(ConceptDataset, published)
-    heads = at.store.load(Probe, probe)
-    few = at.store.load(FewShotHeads, few_shots) if few_shots else None
-    shifted = at.store.load(ShiftHeads, shifts) if shifts else None
+    heads = at.store.load(Heads, probe)
+    on_draws = [at.store.load(Heads, ref) for ref in drawn]
     maps = at.store.load(HeatMaps, heat_maps) if heat_maps else None
     # What a holdout keeps, no other setting can change, so asking it so would be the same question.
     # Heat maps are left out: what is told of them needs no class label.
     others_ref = tuple((e.dataset, e.vectors) for e in external)
-    extras = (few_shots, shifts, *others_ref, spec.model_dump_json())
+    extras = (*drawn, *others_ref, spec.model_dump_json())
     asked = _digest_of((published, probe, spec.thresholdout or extras))
     check_askable(dataset, spec)
     external = () if spec.thresholdout else external  # it would tell more of the test than one may
@@ -83,8 +80,7 @@ def evaluate_probe(
         labels,
         spec,
         earlier_readings=earlier,
-        few_shots=few,
-        shifts=shifted,
+        drawn=on_draws,
         heat_maps=maps,
         external=read,
     )
@@ -110,7 +106,7 @@ def _read_external(
     images: "OtherImages",
     external: ExternalImages,
     dataset: ConceptDataset,
-    heads: Probe,
+    heads: Heads,
     asked: tuple[object, ...],
     spec: EvaluateSpec,
     store: ArtifactStore,
@@ -135,7 +131,7 @@ def _record_reading(
     test: Ref[TestLabels],
     images: pd.DataFrame,
     dataset: ConceptDataset,
-    heads: Probe,
+    heads: Heads,
     asked: str,
     spec: EvaluateSpec,
     store: ArtifactStore,

@@ -10,7 +10,7 @@ from curette.tasks.stage import Run, Stage
 STAGE = Stage(
     "locate",
     __doc__,
-    after="shift_heads",
+    after="probe",
     settings=("encoder", "locate"),
     makes="heat-maps",
     runs=(Run(only_if="locate", on_test=True),),

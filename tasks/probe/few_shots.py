@@ -10,10 +10,10 @@ from itertools import groupby
 import torch
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads
+from curette.schemas.draws import Draw, Drawn
+from curette.schemas.draws import Draws as DrawnImages
 from curette.schemas.heads import HeadKind, card_of, trained
-from curette.schemas.probe import Probe
-from curette.schemas.settings.draw import FewShotSpec
+from curette.schemas.probe import Heads, HeadStack, SkippedHead
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.methods.solvers.linear import NotConverged
@@ -24,76 +24,66 @@ from curette.tasks.probe.training import on_vectors
 
 
 @one_thread_of_torch()
-def train_few_shot_heads(
+def train(
     published: ConceptDataset,
-    draws: FewShotDraws,
-    spec: FewShotSpec,
-    settings: ProbeSpec,
-    probe: Probe | None = None,
-) -> FewShotHeads:
-    """Train every head on every draw; what is chosen is chosen on validation images.
-
-    Args:
-        published: its training images are drawn from, its validation images choose.
-        draws: images and concepts of each draw.
-        spec: which heads.
-        settings: how they are trained, as they are with all images.
-        probe: the heads that all images trained by these settings; None: all are trained here.
-
-    Raises:
-        StudyError: a split is empty.
-        ValueError: a draw lacks a class.
-    """
-    images = Images.of(published, settings)
-    made: dict[HeadKind, list[HeadBatch]] = {kind: [] for kind in trained("few shots", spec.heads)}
-    skipped: dict[HeadKind, str] = {}
-    shots: list[int | None] = []
-    seeds: list[int] = []
-    for size, again, part in _parts(images, draws, spec.seeds):
-        shots += [size] * len(part.seeds)
-        seeds += part.seeds
+    draws: DrawnImages,
+    spec: ProbeSpec,
+    known: Heads | None = None,
+) -> Heads:
+    """Train every head on draws of one size together; what all images trained is taken over."""
+    images = Images.of(published, spec)
+    asked = spec.heads if draws.heads is None else draws.heads
+    made: dict[HeadKind, list[HeadBatch]] = {kind: [] for kind in trained("few shots", asked)}
+    skipped: dict[HeadKind, SkippedHead] = {}
+    drawn: list[Drawn] = []
+    for size, again, part in _parts(images, draws):
+        drawn += [Drawn(shots=size, seed=seed) for seed in part.seeds]
         for kind, batches in made.items():
             if kind in skipped:
                 continue
             if again and not card_of(kind).drawn:
                 batches.append(_repeated(batches[-1], len(part.seeds)))
-            elif size is None and (known := _taken_over(probe, kind, part)):
-                batches.append(known)
+            elif size is None and (ready := _taken_over(known, kind, part)):
+                batches.append(ready)
             else:
                 try:
                     batches.append(_fit(kind, part))
                 except (NotTrainable, NotConverged) as why:
-                    skipped[kind] = f"{card_of(kind).title}: {why}"
+                    title = card_of(kind).title
+                    skipped[kind] = SkippedHead(name=title, kind=kind, reason=str(why))
     heads = {kind: _joined(batches) for kind, batches in made.items() if kind not in skipped}
-    return FewShotHeads(
-        class_keys=published.class_keys,
-        heads=tuple(heads),
-        shots=tuple(shots),
-        seeds=tuple(seeds),
+    stack = HeadStack(
+        kinds=tuple(heads),
         weights=torch.stack([h.weights.float() for h in heads.values()], 1).numpy(),
         bias=torch.stack([h.bias.float() for h in heads.values()], 1).numpy(),
+    )
+    return Heads(
+        class_keys=published.class_keys,
         skipped=tuple(skipped.values()),
+        protocol=draws.protocol,
+        draws=tuple(drawn),
+        stack=stack,
+        unusable=draws.unusable,
     )
 
 
-def _parts(
-    images: Images, draws: FewShotDraws, seeds: int
-) -> Iterator[tuple[int | None, bool, Draws]]:
+def _parts(images: Images, draws: DrawnImages) -> Iterator[tuple[int | None, bool, Draws]]:
     """Yield the size of draws that are trained together, whether it is again, and the draws.
 
-    All images are one draw; it comes once for each seed, first alone, for what is dealt at random.
+    All images are one draw; it comes once for each of its seeds, first alone.
     """
     for shots, same_size in groupby(draws.draws, key=lambda draw: draw.shots):
         of_size = list(same_size)
         if shots is None:
-            yield None, False, _look_up(images, [of_size[0].model_copy(update={"seed": 0})])
-            of_size = [of_size[0].model_copy(update={"seed": s}) for s in range(1, seeds)]
+            whole = of_size[0]
+            yield None, False, _look_up(images, [whole.model_copy(update={"seed": 0})])
+            of_size = [whole.model_copy(update={"seed": s}) for s in range(1, whole.seeds)]
         if of_size:
             for part in _look_up(images, of_size).parts():
                 yield shots, shots is None, part
 
 
-def _look_up(images: Images, draws: list[FewShotDraw]) -> Draws:
+def _look_up(images: Images, draws: list[Draw]) -> Draws:
     """Find images and concepts by their ids."""
     published = images.published
     ids = published.images["image_id"].to_numpy()[published.rows("train")].tolist()
@@ -110,11 +100,11 @@ def _fit(kind: HeadKind, draws: Draws) -> HeadBatch:
     return on_vectors(card_of(kind), TRAINERS[kind](draws))
 
 
-def _taken_over(probe: Probe | None, kind: HeadKind, draws: Draws) -> HeadBatch | None:
-    """Return the probe's heads of these draws of all images; None where it does not have them."""
+def _taken_over(known: Heads | None, kind: HeadKind, draws: Draws) -> HeadBatch | None:
+    """Return what all images trained of these draws of them; None where that is not there."""
     card = card_of(kind)
-    known = [h for h in probe.heads if h.facts.kind == kind] if probe else []
-    of_draw = {h.facts.draw: h for h in known if h.facts.family == card.title}
+    same = [h for h in known.heads if h.facts.kind == kind] if known else []
+    of_draw = {h.facts.draw: h for h in same if h.facts.family == card.title}
     made = []
     for i, (concepts, seed) in enumerate(zip(draws.concepts, draws.seeds, strict=True)):
         head = of_draw.get(seed + 1 if card.drawn else 0)

@@ -11,7 +11,7 @@ from curette.schemas.probe import (
     GroundedConcept,
     Head,
     HeadFacts,
-    Probe,
+    Heads,
     SkippedHead,
     head_inputs,
 )
@@ -29,7 +29,7 @@ from curette.tasks.probe.heads import AT_NEC, TRAINERS
 
 def train_heads(
     published: ConceptDataset, spec: ProbeSpec, protocol: Protocol = "all images"
-) -> Probe:
+) -> Heads:
     """Train the heads that the spec names on all training images, and their baselines.
 
     Whatever is chosen is chosen on validation images. What chance has a part in is drawn several
@@ -43,7 +43,7 @@ def train_heads(
     made.add([kind for kind in kinds if not card_of(kind).drawn], images.whole())
     for draws in images.whole(range(spec.random_draws)).parts():
         made.add([kind for kind in kinds if card_of(kind).drawn], draws)
-    return Probe(
+    return Heads(
         class_keys=published.class_keys,
         heads=tuple(head for kind in kinds for head in made.heads.get(kind, ())),
         skipped=tuple(made.skipped.values()),

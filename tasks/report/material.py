@@ -18,7 +18,7 @@ from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.priors import Priors
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.report import ReportSpec
 from curette.schemas.validation import ValidationReport
@@ -37,7 +37,7 @@ class Material:
     index: ConceptIndex
     validation: ValidationReport
     published: ConceptDataset
-    probe: Probe
+    probe: Heads
     evaluation: Evaluation | GuardedEvaluation
     lineage: tuple[Manifest, ...]
     """Of every artifact the report rests on, first made first."""

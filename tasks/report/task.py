@@ -10,7 +10,7 @@ from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.priors import Priors
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.report import Report
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.report import ReportSpec
@@ -24,7 +24,7 @@ from curette.tasks.stage import Workplace, leave_markdown
 def write_report(
     at: Workplace,
     published: Ref[ConceptDataset],
-    probe: Ref[Probe],
+    probe: Ref[Heads],
     evaluation: Ref[Evaluation | GuardedEvaluation],
     spec: ReportSpec,
 ) -> Ref[Report]:
@@ -48,7 +48,7 @@ def write_report(
         index=at.store.load(ConceptIndex, validated.index_ref),
         validation=validation,
         published=dataset,
-        probe=at.store.load(Probe, probe),
+        probe=at.store.load(Heads, probe),
         evaluation=at.store.load(measured, evaluation),
         lineage=tuple(at.store.lineage(evaluation)),
     )

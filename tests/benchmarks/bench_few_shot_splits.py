@@ -17,9 +17,9 @@ from scipy.stats import t
 
 from curette.schemas.heads import HeadKind
 from curette.schemas.settings.probe import ProbeSpec
-from curette.tasks.draw.few_shots import draw_few_shots
+from curette.tasks.draw.few_shots import draw as draw_few_shots
 from curette.tasks.evaluate.questions.few_shots import balanced_accuracies
-from curette.tasks.probe.few_shots import train_few_shot_heads
+from curette.tasks.probe.protocols import train_on_draws
 from tests.benchmarks.bench_few_shots import DATA, SELECT, SPEC, halves, ph2
 from tests.benchmarks.measuring import print_rows
 
@@ -60,17 +60,15 @@ def measure(file: Path) -> _Reached:
     values = []
     for seed in range(SPLITS):
         published, labels = ph2(file, partial(halves, seed=seed))
-        heads = train_few_shot_heads(
-            published, draw_few_shots(published, SELECT, SPEC), SPEC, ProbeSpec()
-        )
+        heads = train_on_draws(published, draw_few_shots(published, SELECT, SPEC), ProbeSpec())
         test = published.rows("test")
-        right = heads.answer(published.vectors[test], labels[test])
+        right = heads.stack.answer(published.vectors[test], labels[test])
         once = np.ones((1, len(test)))
         flat = balanced_accuracies(right.reshape(-1, len(test)), labels[test], once)
         of_draw = flat.reshape(right.shape[:2])
-        sizes = np.array([shots or 0 for shots in heads.shots])
+        sizes = np.array([draw.shots or 0 for draw in heads.draws])
         values.append([of_draw[sizes == size].mean(0) for size in (*SPEC.shots, 0)])
-    return _Reached(heads.heads, np.array(values))
+    return _Reached(heads.stack.kinds, np.array(values))
 
 
 def _rows(encoder: str, reached: _Reached) -> list[Row]:

@@ -23,21 +23,22 @@ from sklearn.neighbors import NearestCentroid
 
 from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
+from curette.schemas.draws import Draw, Draws
 from curette.schemas.embeddings import EncoderIdentity
-from curette.schemas.few_shots import FewShotCurves, FewShotDraw, FewShotDraws
+from curette.schemas.few_shots import FewShotCurves
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import SPLITS, ClassLabel
 from curette.schemas.priors import Prior
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
-from curette.tasks.draw.few_shots import draw_few_shots
+from curette.tasks.draw.few_shots import draw as draw_few_shots
 from curette.tasks.evaluate.questions.few_shots import few_shot_curves
 from curette.tasks.ingest.splits import deal_groups
 from curette.tasks.methods.selection.choosing import choose_concepts
 from curette.tasks.methods.solvers.head_batch import SHRINKAGES
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
-from curette.tasks.probe.few_shots import train_few_shot_heads
+from curette.tasks.probe.protocols import train_on_draws
 from tests.benchmarks.measuring import Target, print_rows, timed
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "ph2-clip"
@@ -89,7 +90,7 @@ def measure(file: Path) -> list[Row]:
 def run_protocol(published: ConceptDataset, labels: np.ndarray) -> FewShotCurves:
     """Draw, train and judge."""
     draws = draw_few_shots(published, SELECT, SPEC)
-    heads = train_few_shot_heads(published, draws, SPEC, ProbeSpec())
+    heads = train_on_draws(published, draws, ProbeSpec())
     test = published.rows("test")
     bootstrap = ClusterBootstrap.of(test, RESAMPLES, seed=0)
     return few_shot_curves(heads, published.vectors[test], labels[test], bootstrap, 0.95)
@@ -112,12 +113,12 @@ def print_curves(name: str, curves: FewShotCurves) -> None:
 def _compare(
     name: str,
     published: ConceptDataset,
-    draws: FewShotDraws,
+    draws: Draws,
     heads: tuple[HeadKind, ...],
 ) -> Row:
     """Train the linear probe and these heads with both."""
-    spec = SPEC.model_copy(update={"heads": heads})
-    ours, _ = timed(lambda: train_few_shot_heads(published, draws, spec, ProbeSpec()))
+    asked = draws.model_copy(update={"heads": heads})
+    ours, _ = timed(lambda: train_on_draws(published, asked, ProbeSpec()))
     few, _ = timed(lambda: _scikit_learn_loop(published, draws.draws[:-1][::EVERY], heads))
     last, _ = timed(lambda: _scikit_learn_loop(published, draws.draws[-1:], heads))
     theirs = EVERY * few + last
@@ -226,7 +227,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 def _scikit_learn_loop(
     published: ConceptDataset,
-    draws: tuple[FewShotDraw, ...],
+    draws: tuple[Draw, ...],
     heads: tuple[HeadKind, ...],
 ) -> None:
     """Train one by one on every draw; settings are judged on validation images."""

@@ -20,7 +20,7 @@ from curette.flows.study_file import load_study
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.encoder import PrecomputedEncoder
 from curette.schemas.study import Study
 from curette.storage.images import ImageShelf
@@ -69,7 +69,7 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(
     assert both.html.count("picture heat p") >= 1, "the demo's encoder has vectors of places"
     check_asks_nobody(both.html)
 
-    probe = store.load(Probe, given["probe"])
+    probe = store.load(Heads, given["probe"])
     heads = [replace(h, weights=-h.weights, bias=-h.bias) for h in probe.heads]
     edited = store.save(replace(probe, heads=tuple(heads)), Recipe(stage="edit", code=""))
     later = result.model_copy(update={"given": result.given | {"probe": str(edited)}})

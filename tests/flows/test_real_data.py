@@ -28,7 +28,7 @@ def test_ham10000_runs_on_a_thousand_images(shared_data: Path, tmp_path: Path) -
     result = study(
         load_study(STUDIES / "ham10000.yaml", overrides), RunOptions(store=tmp_path / "store")
     )
-    assert {s.name for s in result.stages} == set(stage_names()) - {"annotate"}
+    assert {s.title for s in result.stages} == set(stage_names()) - {"annotate"}
     assert result.report is not None
     page = Path(result.report).read_text()
     assert "knows only drawn lesions" in page, "a demo encoder on real images is labelled"
@@ -52,7 +52,8 @@ def test_ph2_runs_on_ready_made_vectors(shared_data: Path, tmp_path: Path) -> No
     result = study(
         load_study(STUDIES / "ph2.yaml", overrides), RunOptions(store=tmp_path / "store")
     )
-    absent = {"shifts", "shift_heads", "annotate"}  # PH2 has no metadata here, and no reports
-    assert {s.name for s in result.stages} == set(stage_names()) - absent
+    # PH2 has no metadata here, and no reports
+    absent = {"draw (shifts)", "probe (shifts)", "annotate"}
+    assert {s.title for s in result.stages} == set(stage_names()) - absent
     assert result.metrics["linear probe"]["macro_auroc"].value > 0.8
     assert result.metrics["majority class"]["macro_auroc"].value == 0.5

@@ -21,7 +21,7 @@ from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.images import ImageDataset, Reports
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.study import Study
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore
@@ -184,7 +184,7 @@ def test_annotations_ground_functions_and_measure_concepts_like_columns_do(
     published: ConceptDataset = made(store, result, ConceptDataset)
     assert published.facts.annotations is not None
     used = {c.concept_id for c in published.facts.annotations.used}
-    probe: Probe = made(store, result, Probe)
+    probe: Heads = made(store, result, Heads)
     sources = {g.concept_id: g.labels_from for g in probe.grounding}
     assert {i for i, s in sources.items() if s == "reports"} <= used
     assert set(sources.values()) == {"column", "reports"}

@@ -32,7 +32,16 @@ from tests.builders.finished import FinishedStudy
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
-STAGES = [s for s in stage_names() if s != "annotate"]  # the demo has no reports
+NAMES = [s for s in stage_names() if s != "annotate"]  # the demo has no reports
+TRAINING = [
+    "probe",
+    "edit",
+    "draw (few shots)",
+    "probe (few shots)",
+    "draw (shifts)",
+    "probe (shifts)",
+]
+STAGES = [*NAMES[: NAMES.index("publish") + 1], *TRAINING, *NAMES[NAMES.index("locate") :]]
 EXTERNAL = ["ingest (lamp)", "embed (lamp)"]
 ALL = [*STAGES[:-2], *EXTERNAL, *STAGES[-2:]]  # before the evaluation
 
@@ -74,6 +83,7 @@ def test_a_study_runs_every_stage_and_says_where_its_results_are(
     done: tuple[Path, RunResult],
 ) -> None:
     _, result = done
+    assert {*STAGES} == {*NAMES}
     assert [s.title for s in result.stages] == ALL
     assert _ran(result) == ALL
     assert result.report is not None
@@ -176,7 +186,7 @@ def test_what_a_study_leaves_out_is_skipped_and_runs_nothing_else_again(
         digest = shelf.manifest(labels).files["test-labels.json"].sha256
         readings[name] = TestLedger(store).readings(digest)
     without = _run(store, "shifts=[]", "external=[]", "locate=null", "evaluate.seed=11")
-    left_out = ("shifts", "shift_heads", "locate", *EXTERNAL)
+    left_out = ("draw (shifts)", "probe (shifts)", "locate", *EXTERNAL)
     assert [s.title for s in without.stages] == [s for s in ALL if s not in left_out]
     assert _ran(without) == ["evaluate", "report"]
 
@@ -252,7 +262,7 @@ def test_a_stage_can_be_repeated_and_the_same_answer_stops_there(
 ) -> None:
     store, first = done
     again = _run(store, refresh=("select", "probe"))
-    assert _ran(again) == ["select", "probe"]
+    assert _ran(again) == ["select", "probe", "probe (few shots)", "probe (shifts)"]
     assert [s.ref for s in again.stages] == [s.ref for s in first.stages]
 
 

@@ -1,9 +1,11 @@
 """A wrong study is refused with every problem, its place, and what would be right."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from curette.flows.runs import start
 from curette.flows.stages import RunOptions
@@ -12,6 +14,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.schemas.settings.ingest import FolderSource, TableSource
 from curette.schemas.settings.propose import FileSource, RecordedSource
+from curette.tasks.stage import named_run
 
 STUDIES = Path(__file__).parents[2] / "flows" / "studies"
 
@@ -257,9 +260,21 @@ def test_a_run_cannot_end_with_a_stage_that_the_study_skips(
     until: str, changes: tuple[str, ...], why: str
 ) -> None:
     """It would go on to the end, and look at the test labels."""
-    with pytest.raises(StudyError, match=f"the stage {until}, which demo skips, since {why}"):
+    named = re.escape(named_run(until))
+    with pytest.raises(StudyError, match=f"the stage {named}, which demo skips, since {why}"):
         start(load_study(STUDIES / "demo.yaml", changes), RunOptions(until=until))
     start(load_study(STUDIES / "demo.yaml", changes), RunOptions(until="probe"))
+
+
+def test_old_names_of_stages_are_still_known_and_a_run_ends_with_a_run_of_a_stage() -> None:
+    named = {"few_shots": "draw (few shots)", "few_shot_heads": "probe (few shots)"}
+    named |= {"shifts": "draw (shifts)", "shift_heads": "probe (shifts)", "probe": "probe"}
+    for old, new in named.items():
+        assert RunOptions(until=old).until == new
+        assert RunOptions(refresh=(old,)).refresh == (new,)
+    assert RunOptions(refresh=("draw",)).refresh == ("draw",)
+    with pytest.raises(ValidationError, match=r"there is no stage draw; .* draw \(few shots\)"):
+        RunOptions(until="draw")
 
 
 def test_a_bare_name_is_a_study_that_comes_with_curette(

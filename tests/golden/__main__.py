@@ -18,12 +18,10 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.validation import Check, ValidatedConceptDataset, ValidationReport
 from curette.storage.store import ArtifactStore
-from curette.tasks.draw.few_shots import draw_few_shots
-from curette.tasks.draw.shifts import restrict_to_shifts
+from curette.tasks.draw.protocols import PROTOCOLS
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.guarded import evaluate_through_holdout
-from curette.tasks.probe.few_shots import train_few_shot_heads
-from curette.tasks.probe.shifts import train_shift_heads
+from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.probe.training import train_heads
 from tests.builders.annotations import annotations
 from tests.builders.published_study import heat_maps, published_study, with_people
@@ -37,11 +35,11 @@ def main() -> None:
     study = small_study()
     published, test_labels = published_study()
     probe = train_heads(published, ProbeSpec(epochs=3, random_draws=1))
-    few_shots = FewShotSpec(shots=(1,), seeds=1)
-    draws = draw_few_shots(published, SelectSpec(size=Size(per_class=2)), few_shots)
+    select, few_shots = SelectSpec(size=Size(per_class=2)), FewShotSpec(shots=(1,), seeds=1)
+    few = PROTOCOLS["few shots"](published, select, few_shots)
     people = with_people(published)
     male = DomainShift(kind="domain", column="sex", train_on=("male",))
-    shifts = restrict_to_shifts(people, SelectSpec(size=Size(per_class=2)), (male,))
+    shifts = PROTOCOLS["shifts"](people, select, (male,))
     guarded, _ = evaluate_through_holdout(
         *(published, probe, test_labels, EvaluateSpec(), ThresholdoutSpec(), "golden", (), 0, ())
     )
@@ -76,11 +74,11 @@ def main() -> None:
             report="6" * 20,
         ),
         published,
-        draws,
-        train_few_shot_heads(published, draws, few_shots, ProbeSpec(epochs=3)),
+        few,
         shifts,
-        train_shift_heads(people, shifts, ProbeSpec(epochs=3, heads=(), random_draws=1)),
         probe,
+        train_on_draws(published, few, ProbeSpec(epochs=3)),
+        train_on_draws(people, shifts, ProbeSpec(epochs=3, heads=(), random_draws=1)),
         maps,
         evaluate_heads(
             *(published, probe, test_labels, EvaluateSpec(resamples=100)), heat_maps=maps
@@ -89,15 +87,14 @@ def main() -> None:
         Report(html="<html></html>", data_docs="<html></html>"),
     ]
     store = ArtifactStore(ROOT)
+    there = {
+        (manifest.kind, manifest.layout)
+        for place in ROOT.glob("*/*/")
+        for manifest in [store.manifest(Ref[Artifact](place.parent.name, place.name))]
+    }
     for artifact in artifacts:
-        here = [p.name for p in (ROOT / artifact.kind).glob("*")]
-        layouts = {store.manifest(_ref(artifact, digest)).layout for digest in here}
-        if artifact.layout not in layouts:
+        if (artifact.kind, artifact.layout) not in there:
             print(store.save(artifact, Recipe(stage="golden", code="")))
-
-
-def _ref(artifact: Artifact, digest: str) -> Ref[Artifact]:
-    return Ref(artifact.kind, digest)
 
 
 if __name__ == "__main__":

@@ -11,22 +11,20 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.heads import CARDS, REFERENCE, HeadCard, card_of
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.draw import DomainShift, FewShotSpec
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
-from curette.tasks.draw.few_shots import draw_few_shots
-from curette.tasks.draw.shifts import restrict_to_shifts
+from curette.tasks.draw.protocols import PROTOCOLS
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.features import features_of
+from curette.tasks.methods.page.charts import Row, interval_chart
 from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.probe.draws import Draws, Fitted
-from curette.tasks.probe.few_shots import train_few_shot_heads
 from curette.tasks.probe.heads import TRAINERS
-from curette.tasks.probe.shifts import train_shift_heads
+from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.probe.training import train_heads
-from curette.tasks.report.charts import Row, interval_chart
 from curette.tasks.report.sections.few_shots import few_shot_section
 from curette.tasks.report.sections.shifts import shift_section
 from tests.builders.published_study import published_study, with_people
@@ -66,25 +64,25 @@ def study() -> tuple[ConceptDataset, TestLabels]:
 
 
 @pytest.fixture(scope="module")
-def probe(study: tuple[ConceptDataset, TestLabels]) -> Probe:
+def probe(study: tuple[ConceptDataset, TestLabels]) -> Heads:
     return train_heads(study[0], _settings())
 
 
 @pytest.fixture(scope="module")
-def evaluation(study: tuple[ConceptDataset, TestLabels], probe: Probe) -> Evaluation:
+def evaluation(study: tuple[ConceptDataset, TestLabels], probe: Heads) -> Evaluation:
     published, test = study
     spec = FewShotSpec(shots=(1, 4), seeds=2, heads=("ridge", "random_concepts", "nearest_mean"))
-    draws = draw_few_shots(published, _SELECT, spec)
+    few = PROTOCOLS["few shots"](published, _SELECT, spec)
     shift = DomainShift(kind="domain", column="sex", train_on=("male",))
     return evaluate_heads(
         published,
         probe,
         test,
         EvaluateSpec(resamples=100, smallest_subgroup=2),
-        few_shots=train_few_shot_heads(published, draws, spec, _settings(), probe),
-        shifts=train_shift_heads(
-            published, restrict_to_shifts(published, _SELECT, (shift,)), _settings()
-        ),
+        drawn=[
+            train_on_draws(published, draws, _settings(), probe)
+            for draws in (few, PROTOCOLS["shifts"](published, _SELECT, (shift,)))
+        ],
     )
 
 
@@ -92,7 +90,7 @@ def _settings() -> ProbeSpec:
     return ProbeSpec(heads=("ridge",), epochs=20, random_draws=2, nec=())
 
 
-def test_it_can_be_asked_for_and_is_trained_beside_what_always_is(probe: Probe) -> None:
+def test_it_can_be_asked_for_and_is_trained_beside_what_always_is(probe: Heads) -> None:
     assert probe.head("ridge").facts.name == "ridge on scores"
     assert {"linear_probe", "concept_bottleneck", "majority"} <= {
         head.facts.kind for head in probe.heads
@@ -100,7 +98,7 @@ def test_it_can_be_asked_for_and_is_trained_beside_what_always_is(probe: Probe) 
 
 
 def test_it_says_on_vectors_what_it_says_on_scores(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe
+    study: tuple[ConceptDataset, TestLabels], probe: Heads
 ) -> None:
     published, _ = study
     head, vectors = probe.head("ridge"), published.vectors[published.rows("validation")]

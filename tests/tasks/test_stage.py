@@ -193,12 +193,12 @@ OWNERS = {
 }
 """Whose settings a file holds, where it is not the stage of its name."""
 
-REPEATED = {"draw": ("probe", "evaluate", "report"), "evaluate": ("report",)}
+REPEATED = {"draw": ("probe", "edit", "evaluate", "report"), "evaluate": ("report",)}
 """What later stages are told of a stage's settings, in an artifact."""
 
 
 def test_a_setting_is_in_the_code_of_its_own_stage_and_of_none_before() -> None:
-    folders = sorted(path.parent for path in (PACKAGE / "tasks").glob("*/*task.py"))
+    folders = sorted(path.parent for path in (PACKAGE / "tasks").glob("*/task.py"))
     code = {
         folder.name: {m.stem for m in _with_imports(sorted(folder.rglob("*.py"))) if in_settings(m)}
         for folder in folders
@@ -236,8 +236,8 @@ def test_a_new_setting_of_the_screen_does_not_embed_anything_again(
 def test_every_folder_with_a_task_is_a_stage_that_says_what_it_is(tmp_path: Path) -> None:
     stages = declared_stages()
     parts = Study.model_fields
-    folders = {path.parent.name for path in (PACKAGE / "tasks").glob("*/*task.py")}
-    assert {stage.folder or stage.name for stage in stages.values()} == folders
+    folders = {path.parent.name for path in (PACKAGE / "tasks").glob("*/task.py")}
+    assert {*stages} == folders
     for stage in stages.values():
         assert set(stage.settings) <= set(parts), stage.name
         assert all(not run.only_if or run.only_if in parts for run in stage.runs), stage.name
@@ -252,13 +252,12 @@ def test_every_folder_with_a_task_is_a_stage_that_says_what_it_is(tmp_path: Path
 
 def test_what_a_stage_is_said_to_make_is_what_its_task_returns() -> None:
     for stage in declared_stages().values():
-        for file in (PACKAGE / "tasks" / (stage.folder or stage.name)).glob("*task.py"):
-            module = importlib.import_module(f"curette.tasks.{file.parent.name}.{file.stem}")
-            for made in vars(module).values():
-                if isinstance(made, Task) and made.name == stage.name:
-                    [returned] = get_args(get_type_hints(made.fn)["return"])
-                    kinds = {kind.kind for kind in get_args(returned) or [returned]}
-                    assert stage.makes in kinds, stage.name
+        module = importlib.import_module(f"curette.tasks.{stage.name}.task")
+        (made,) = (task for task in vars(module).values() if isinstance(task, Task))
+        assert made.name == stage.name
+        [returned] = get_args(get_type_hints(made.fn)["return"])
+        kinds = {kind.kind for kind in get_args(returned) or [returned]}
+        assert stage.makes in kinds, stage.name
 
 
 def test_stages_stand_in_the_order_of_the_story_with_asides_first() -> None:

@@ -1,6 +1,7 @@
 """Do scores find the concepts they are named after, and do heads weigh these rightly?"""
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from math import isnan
 from typing import Literal, get_args
 
@@ -132,12 +133,12 @@ def _intervals(
     ) -> Float64[np.ndarray, "resample statistic"]:
         columns = np.ascontiguousarray(weights.T)
         values = []
-        for j in range(scores.shape[1]):
-            known = np.flatnonzero(truth.known[:, j])
+        for score, known_of, shown in zip(scores.T, truth.known.T, truth.present.T, strict=True):
+            known = np.flatnonzero(known_of)
             if not len(known):
                 values += [np.full(len(weights), np.nan)] * 3
                 continue
-            told, present, here = scores[known, j], truth.present[known, j], columns[known]
+            told, present, here = score[known], shown[known], columns[known]
             labels = exam.images.labels[known]
             strata = [np.flatnonzero(labels == k) for k in np.unique(labels)]
             expected = len(known) / len(exam.images.class_keys)
@@ -161,28 +162,24 @@ def _pairs(published: ConceptDataset, labelled: LabelledConcepts) -> tuple[Conce
     A concept that all of these images show, or none, is told apart from nothing and left out.
     """
     texts = [published.concepts[i].text for i in labelled.places]
-    truth, found = labelled.truth, []
-    for i in range(len(texts)):
-        for j in range(i + 1, len(texts)):
-            both = truth.known[:, i] & truth.known[:, j]
-            shown = truth.present[both][:, [i, j]]
-            varies = shown.any(0) & ~shown.all(0)
-            if len(shown) and varies.all():
-                table = concept_tests.co_occurrence(shown[:, 0], shown[:, 1])
-                if table.inseparable:
-                    found.append((i, j, table))
-    found.sort(key=lambda x: -x[2].jaccard)
-    return tuple(
-        ConceptPair(
-            first=texts[i],
-            second=texts[j],
-            both=table.both,
-            only_first=table.only_first,
-            only_second=table.only_second,
-            neither=table.neither,
-        )
-        for i, j, table in found
-    )
+    columns = zip(texts, labelled.truth.known.T, labelled.truth.present.T, strict=True)
+    found: list[tuple[float, ConceptPair]] = []
+    for (first, known, shown), (second, also_known, also_shown) in combinations(columns, 2):
+        one, other = (present[known & also_known] for present in (shown, also_shown))
+        if any(present.all() or not present.any() for present in (one, other)):
+            continue
+        table = concept_tests.co_occurrence(one, other)
+        if table.inseparable:
+            pair = ConceptPair(
+                first=first,
+                second=second,
+                both=table.both,
+                only_first=table.only_first,
+                only_second=table.only_second,
+                neither=table.neither,
+            )
+            found.append((table.jaccard, pair))
+    return tuple(pair for _, pair in sorted(found, key=lambda x: -x[0]))
 
 
 # --- the heads -----------------------------------------------------------------------------------

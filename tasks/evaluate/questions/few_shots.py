@@ -24,11 +24,11 @@ from jaxtyping import Bool, Float32, Float64, Int
 
 from curette.schemas.few_shots import (
     FewShotCurves,
-    FewShotHeads,
     FewShotLead,
     FewShotPoint,
 )
 from curette.schemas.heads import BEST_PROBE, REFERENCE, FewShotBaseline, HeadKind, card_of
+from curette.schemas.probe import Heads
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 
@@ -37,16 +37,14 @@ _PerHead = Float64[np.ndarray, "resample head"]
 
 def measure(exam: Exam) -> FewShotCurves | None:
     """Return the curves; None where the study asks for no few shots."""
-    if exam.few_shots is None:
+    if (heads := exam.drawn.get("few shots")) is None:
         return None
     vectors = exam.published.vectors[exam.rows]
-    return few_shot_curves(
-        exam.few_shots, vectors, exam.images.labels, exam.bootstrap, exam.spec.confidence
-    )
+    return few_shot_curves(heads, vectors, exam.images.labels, exam.bootstrap, exam.spec.confidence)
 
 
 def few_shot_curves(
-    heads: FewShotHeads,
+    heads: Heads,
     vectors: Float32[np.ndarray, "image dim"],
     labels: Int[np.ndarray, " image"],
     bootstrap: ClusterBootstrap,
@@ -61,7 +59,7 @@ def few_shot_curves(
         bootstrap: of the test images' groups.
         confidence: coverage of the intervals.
     """
-    right = heads.answer(vectors, labels)
+    right = heads.stack.answer(vectors, labels)
     draws, kinds, images = right.shape
     flat = right.reshape(draws * kinds, images)
     replicates = bootstrap.replicate(
@@ -69,18 +67,18 @@ def few_shot_curves(
     )
     whole = replicates.value.reshape(1, draws, kinds)
     resampled = replicates.resampled.reshape(-1, draws, kinds)
-    compared = _compared(heads.heads)
+    compared = _compared(heads.stack.kinds)
     points: list[FewShotPoint] = []
     leads: list[FewShotLead] = []
-    for shots in dict.fromkeys(heads.shots):
-        here = np.array([s == shots for s in heads.shots])
+    for shots in dict.fromkeys(draw.shots for draw in heads.draws):
+        here = np.array([draw.shots == shots for draw in heads.draws])
         seeds = int(here.sum())
         value = whole[:, here].mean(axis=1)
         spread = _average_over_seeds(resampled[:, here], bootstrap.seed)
         bounds = _bounds(spread, confidence)
         ahead, ahead_spread = _ahead(value, compared), _ahead(spread, compared)
         ahead_bounds = _bounds(ahead_spread, confidence)
-        for i, head in enumerate(heads.heads):
+        for i, head in enumerate(heads.stack.kinds):
             points.append(
                 FewShotPoint(
                     shots=shots,
@@ -95,7 +93,7 @@ def few_shot_curves(
             leads.append(
                 FewShotLead(
                     shots=shots,
-                    head=heads.heads[pair.head],
+                    head=heads.stack.kinds[pair.head],
                     baseline=pair.baseline,
                     value=float(ahead[0, i]),
                     low=float(ahead_bounds[0, i]),
@@ -110,7 +108,7 @@ def few_shot_curves(
         resamples=bootstrap.resamples,
         images=images,
         groups=bootstrap.groups,
-        skipped=heads.skipped,
+        skipped=tuple(f"{head.name}: {head.reason}" for head in heads.skipped),
     )
 
 

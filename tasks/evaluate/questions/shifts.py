@@ -27,12 +27,11 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import MetricName
 from curette.schemas.heads import EXPLAINED, REFERENCE
 from curette.schemas.images import METADATA
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.draw import ConfoundedShift, ShiftSpec
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.shifts import (
     ConfounderScore,
-    ShiftHeads,
     ShiftMetricName,
     ShiftPart,
     ShiftPlan,
@@ -78,19 +77,20 @@ def measure(exam: Exam) -> ShiftTables | None:
 
     A shift that too few images are left for says so. None where the study has no shift.
     """
-    if exam.shifts is None and not exam.external:
+    if "shifts" not in exam.drawn and not exam.external:
         return None
-    heads = exam.shifts or ShiftHeads((), ())
+    heads = exam.drawn.get("shifts") or Heads(exam.published.class_keys)
     measurements: list[tuple[str, Callable[[], ShiftResult]]] = [
-        (plan.spec.title, partial(_measure, exam, plan, shifted))
-        for plan, shifted in zip(heads.plans, heads.probes, strict=True)
+        (draw.plan.spec.title, partial(_measure, exam, draw.plan, heads.of(i)))
+        for i, draw in enumerate(heads.draws)
+        if draw.plan
     ]
     measurements += [
         (other.images.shift.title, partial(_measure_external, exam, other))
         for other in exam.external
     ]
     results: list[ShiftResult] = []
-    unusable: list[UnusableShift] = [*heads.unusable]
+    unusable = [*heads.unusable]
     for title, measured in measurements:
         try:
             results.append(measured())
@@ -158,7 +158,7 @@ class _Tested:
     levels: Int[np.ndarray, " image"]
 
 
-def _measure(exam: Exam, plan: ShiftPlan, probe: Probe) -> ShiftResult:
+def _measure(exam: Exam, plan: ShiftPlan, probe: Heads) -> ShiftResult:
     published = exam.published
     levels = _levels(published, plan)
     rows = np.concatenate([published.rows("train"), published.rows("validation")])
@@ -179,7 +179,7 @@ def _measure_external(exam: Exam, external: ExternalTest) -> ShiftResult:
 
 
 def _tabulate(
-    exam: Exam, plan: ShiftPlan, probe: Probe, tested: _Tested, seen: _Seen
+    exam: Exam, plan: ShiftPlan, probe: Heads, tested: _Tested, seen: _Seen
 ) -> ShiftResult:
     """Measure heads on the images whose value is known."""
     spec = exam.spec
@@ -396,7 +396,7 @@ def _worst_groups(
 def _confounders(
     published: ConceptDataset,
     plan: ShiftPlan,
-    probe: Probe,
+    probe: Heads,
     seen: _Seen,
 ) -> tuple[ConfounderScore, ...]:
     """Return every concept of the bottleneck with the value that it tells best, the best first.

@@ -29,8 +29,8 @@ Two further decisions make it work at one or two shots:
   one shot, with nothing to hold out, the grid counts evenly.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -50,6 +50,19 @@ STRENGTHS = (1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4)  # l2, on features of unit v
 _BIAS_PULLS = (0.0, 0.5, 1.0)  # 0: the bias of the labelled images; 1: that of unlabelled ones
 _MOST_FOLDS = 5  # of a draw that holds out its own images
 _METRIC_FLOOR = 0.01  # e, as a share of the mean eigenvalue of T T^T
+
+
+class Tried(NamedTuple):
+    """The settings that are averaged over, and what images count."""
+
+    pulls: tuple[float, ...] = PULLS
+    """tau"""
+    l2_values: tuple[float, ...] = STRENGTHS
+    class_weight: ClassWeight = "balanced"
+    """Balanced: every class counts the same, on held-out images too."""
+
+
+USUAL = Tried()
 
 
 @dataclass(frozen=True)
@@ -119,10 +132,7 @@ def train_prior_heads(
     metric: Float[Tensor, "concept concept"],
     validation_scores: Float[Tensor, "validation concept"],
     validation_labels: Int[Tensor, " validation"],
-    *,
-    pulls: Sequence[float] = PULLS,
-    l2_values: Sequence[float] = STRENGTHS,
-    class_weight: ClassWeight = "balanced",
+    tried: Tried = USUAL,
 ) -> HeadBatch:
     """Train a concept head a draw, pulled towards the signs; return heads on raw scores.
 
@@ -136,9 +146,7 @@ def train_prior_heads(
         metric: of `concept_metric`; for scores without vectors 1 / deviation on the diagonal.
         validation_scores: of the images that weigh the settings; may be empty.
         validation_labels: theirs.
-        pulls: tau tried.
-        l2_values: strengths tried.
-        class_weight: "balanced" lets every class count the same, on held-out images too.
+        tried: the settings that are averaged over.
 
     Raises:
         ValueError: see `prior_head`, `train_pulled_heads` and `global_standardisation`.
@@ -157,9 +165,7 @@ def train_prior_heads(
         apply(validation_scores),
         prior.logits(validation_scores.double()),
         validation_labels,
-        pulls=pulls,
-        l2_values=l2_values,
-        class_weight=class_weight,
+        tried,
     )
     residual = fold_batch(scaling, pulled.residual)
     return HeadBatch(
@@ -182,10 +188,7 @@ def train_pulled_heads(
     validation_features: Float[Tensor, "validation dim"],
     validation_prior_logits: Float[Tensor, "validation class"],
     validation_labels: Int[Tensor, " validation"],
-    *,
-    pulls: Sequence[float] = PULLS,
-    l2_values: Sequence[float] = STRENGTHS,
-    class_weight: ClassWeight = "balanced",
+    tried: Tried = USUAL,
 ) -> PulledHeads:
     """Fit V and b for every draw, tau and l2, and average over these by held-out likelihood.
 
@@ -197,19 +200,18 @@ def train_pulled_heads(
         validation_features: standardised as `features` are; may be empty.
         validation_prior_logits: theirs.
         validation_labels: theirs.
-        pulls: tau tried.
-        l2_values: strengths tried.
-        class_weight: "balanced" lets every class count the same, on held-out images too.
+        tried: the settings that are averaged over.
 
     Raises:
         ValueError: a draw cannot be trained on; see `solve_logistic_batch`.
     """
-    pulls = pulls if prior_logits.any() else (0.0,)  # nothing to be pulled to
-    grid = _Grid(tuple(pulls), tuple(l2_values), class_weight, features.double().mean(0))
+    if not prior_logits.any():
+        tried = tried._replace(pulls=(0.0,))  # nothing to be pulled to
+    grid = _Grid(*tried, features.double().mean(0))
     weights, bias = grid.fit(features, labels, draws, prior_logits)
     if len(validation_labels):
         logits = grid.logits(weights, bias, validation_features, validation_prior_logits)
-        losses = held_out_losses(logits.flatten(1, 2), validation_labels[None], class_weight)
+        losses = held_out_losses(logits.flatten(1, 2), validation_labels[None], tried.class_weight)
         evidence = -len(validation_labels) * losses
     else:
         evidence = grid.left_out_likelihood(features, labels, draws, prior_logits)

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import pad
 
 from curette.tasks.methods.solvers.head_batch import HeadBatch
-from curette.tasks.methods.solvers.prior import concept_metric, train_prior_heads
+from curette.tasks.methods.solvers.prior import Tried, concept_metric, train_prior_heads
 from curette.tasks.probe.draws import Concepts, Draws, Fitted, NotTrainable
 
 
@@ -37,7 +37,7 @@ def pull_to(draws: Draws, believed: Sequence[Concepts]) -> Fitted:
             concept_metric(concepts.vectors),
             images.validation_vectors @ concepts.vectors.T,
             images.validation_labels,
-            class_weight=images.spec.class_weight,
+            Tried(class_weight=images.spec.class_weight),
         ).head(0)
         heads.append((pad(head.weights, (0, most - len(concepts.rows))), head.bias))
     batch = HeadBatch(torch.stack([w for w, _ in heads]), torch.stack([b for _, b in heads]))

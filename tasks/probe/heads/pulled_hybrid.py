@@ -5,7 +5,12 @@ from torch.nn.functional import pad
 
 from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.methods.solvers.linear import LinearHead
-from curette.tasks.methods.solvers.prior import fold_batch, prior_answer, train_pulled_heads
+from curette.tasks.methods.solvers.prior import (
+    Tried,
+    fold_batch,
+    prior_answer,
+    train_pulled_heads,
+)
 from curette.tasks.probe.draws import Draws, Fitted
 
 
@@ -34,6 +39,6 @@ def pulled(draws: Draws, prior: LinearHead) -> tuple[torch.Tensor, HeadBatch]:
         images.validation_features,
         prior.logits(images.validation_vectors),
         images.validation_labels,
-        class_weight=images.spec.class_weight,
+        Tried(class_weight=images.spec.class_weight),
     )
     return heads.pull, fold_batch(images.scaling, heads.residual)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.select import SelectSpec, Size
-from curette.tasks.draw.few_shots import draw_few_shots
+from curette.tasks.draw.few_shots import draw as draw_few_shots
 from curette.tasks.methods.selection.choosing import choose_concepts
 from tests.builders.published_study import KEYS, published_study
 

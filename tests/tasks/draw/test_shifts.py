@@ -9,10 +9,11 @@ from scipy.stats.contingency import association
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.draws import Draw
 from curette.schemas.settings.draw import ConfoundedShift, DomainShift, ShiftSpec
 from curette.schemas.settings.select import SelectSpec, Size
-from curette.schemas.shifts import ShiftSplit
-from curette.tasks.draw.shifts import restrict_to_shifts
+from curette.schemas.shifts import ShiftPlan
+from curette.tasks.draw.shifts import draw as draw_shifts
 from curette.tasks.methods.selection.choosing import choose_concepts
 from tests.builders.published_study import KEYS, published_study, with_people
 
@@ -22,10 +23,15 @@ _YOUNG = DomainShift(kind="domain", column="age", below=50)
 _RULER = ConfoundedShift(kind="confounded", column="ruler", pairing={"a": "yes"}, correlation=0.8)
 
 
-def _split(published: ConceptDataset, shift: ShiftSpec) -> ShiftSplit:
-    made = restrict_to_shifts(published, _SELECT, (shift,))
+def _split(published: ConceptDataset, shift: ShiftSpec) -> Draw:
+    made = draw_shifts(published, _SELECT, (shift,))
     assert made.unusable == ()
-    return made.splits[0]
+    return made.draws[0]
+
+
+def _plan(draw: Draw) -> ShiftPlan:
+    assert draw.plan is not None
+    return draw.plan
 
 
 def _rows(published: ConceptDataset, ids: tuple[str, ...]) -> pd.DataFrame:
@@ -56,7 +62,7 @@ def test_a_domain_is_trained_on_whole_and_nothing_else_is(published: ConceptData
         (_YOUNG, published.images["meta.age"] < 50),
     ):
         split = _split(published, shift)
-        for ids, name in ((split.train_ids, "train"), (split.validation_ids, "validation")):
+        for ids, name in ((split.image_ids, "train"), (split.validation_ids, "validation")):
             expected = published.images["image_id"][here & (published.images["split"] == name)]
             assert set(ids) == set(expected)
 
@@ -66,8 +72,8 @@ def test_label_and_attribute_go_together_as_declared_in_both_parts(
 ) -> None:
     many = _repeated(published, 10)
     split = _split(many, _RULER)
-    assert split.plan.pairing == ("yes", "no", "no")
-    for ids, part in zip((split.train_ids, split.validation_ids), split.plan.parts, strict=True):
+    assert _plan(split).pairing == ("yes", "no", "no")
+    for ids, part in zip((split.image_ids, split.validation_ids), _plan(split).parts, strict=True):
         drawn = _rows(many, ids)
         table = pd.crosstab(drawn["label"], drawn["meta.ruler"]).to_numpy()
         assert association(table, method="cramer") == pytest.approx(0.8, abs=0.02)
@@ -80,7 +86,7 @@ def test_nobody_stands_in_two_parts(published: ConceptDataset) -> None:
     for shift in (_MALE, _YOUNG, _RULER):
         split = _split(published, shift)
         train, validation = (
-            set(_rows(published, ids)["group"]) for ids in (split.train_ids, split.validation_ids)
+            set(_rows(published, ids)["group"]) for ids in (split.image_ids, split.validation_ids)
         )
         assert not train & validation
         assert not (train | validation) & test
@@ -88,7 +94,7 @@ def test_nobody_stands_in_two_parts(published: ConceptDataset) -> None:
 
 def test_concepts_are_selected_from_the_images_that_are_left(published: ConceptDataset) -> None:
     split = _split(published, _MALE)
-    rows = _rows(published, split.train_ids)
+    rows = _rows(published, split.image_ids)
     chosen = choose_concepts(
         published.pool,
         published.pool_vectors,
@@ -97,7 +103,7 @@ def test_concepts_are_selected_from_the_images_that_are_left(published: ConceptD
         KEYS,
         _SELECT,
     )
-    assert split.concepts == chosen.concepts
+    assert split.concept_ids == chosen.ids
 
 
 def test_nothing_of_a_test_image_is_looked_at(published: ConceptDataset) -> None:
@@ -111,7 +117,7 @@ def test_nothing_of_a_test_image_is_looked_at(published: ConceptDataset) -> None
     vectors[test] = generator.permutation(vectors[test])
     spoiled = replace(published, images=images, vectors=vectors)
     shifts = (_MALE, _YOUNG, _RULER)
-    made = [restrict_to_shifts(p, _SELECT, shifts) for p in (published, spoiled)]
+    made = [draw_shifts(p, _SELECT, shifts) for p in (published, spoiled)]
     assert made[0] == made[1]
 
 
@@ -119,8 +125,8 @@ def test_a_shift_that_leaves_a_class_without_images_says_so(published: ConceptDa
     sexes = np.where(published.images["label"] == "b", "female", "male")
     images = published.images.assign(**{"meta.sex": sexes})
     confounded = ConfoundedShift(kind="confounded", column="sex")
-    made = restrict_to_shifts(replace(published, images=images), _SELECT, (_MALE, confounded))
-    assert made.splits == ()
+    made = draw_shifts(replace(published, images=images), _SELECT, (_MALE, confounded))
+    assert made.draws == ()
     assert made.unusable[0].reason == "no training image of b is left"
     assert "no training image of a with sex female, b with sex male, c" in made.unusable[1].reason
 
@@ -132,15 +138,15 @@ def test_a_class_without_training_images_of_a_value_is_left_out_and_trained_as_i
     images.loc[(images["label"] == "c") & (images["split"] == "train"), "meta.ruler"] = False
     many = _repeated(replace(published, images=images), 10)
     split = _split(many, _RULER)
-    assert split.plan.left_out == ("c",)
-    rows = _rows(many, split.train_ids)
+    assert _plan(split).left_out == ("c",)
+    rows = _rows(many, split.image_ids)
     assert set(rows["label"]) == set(KEYS)
     assert not rows["meta.ruler"][rows["label"] == "c"].any()
     two = rows[rows["label"] != "c"]
     table = pd.crosstab(two["label"], two["meta.ruler"]).to_numpy()
     assert association(table, method="cramer") == pytest.approx(0.8, abs=0.02)
-    assert split.plan.parts[0].cramers_v == pytest.approx(0.8, abs=0.02)
-    assert split.plan.parts[0].images == len(rows)
+    assert _plan(split).parts[0].cramers_v == pytest.approx(0.8, abs=0.02)
+    assert _plan(split).parts[0].images == len(rows)
 
 
 def test_a_class_without_validation_images_of_a_value_costs_nothing_else(
@@ -150,11 +156,11 @@ def test_a_class_without_validation_images_of_a_value_costs_nothing_else(
     images.loc[(images["label"] == "c") & (images["split"] == "validation"), "meta.ruler"] = False
     split = _split(replace(published, images=images), _RULER)
     whole = _split(published, _RULER)
-    assert split.plan.left_out == ()
-    assert split.train_ids == whole.train_ids
+    assert _plan(split).left_out == ()
+    assert split.image_ids == whole.image_ids
     drawn = _rows(published, split.validation_ids)
     assert set(drawn["label"]) == set(KEYS)
-    assert len(drawn) == split.plan.parts[1].images
+    assert len(drawn) == _plan(split).parts[1].images
 
 
 def test_undeclared_pairs_follow_the_data(published: ConceptDataset) -> None:
@@ -162,13 +168,14 @@ def test_undeclared_pairs_follow_the_data(published: ConceptDataset) -> None:
     often = np.where(images["label"] == "c", 0.8, 0.3)
     images["meta.ruler"] = np.random.default_rng(0).random(len(images)) < often
     shift = ConfoundedShift(kind="confounded", column="ruler", correlation=0.5)
-    assert _split(replace(published, images=images), shift).plan.pairing == ("no", "no", "yes")
+    split = _split(replace(published, images=images), shift)
+    assert _plan(split).pairing == ("no", "no", "yes")
 
 
 def test_what_the_dataset_does_not_have_is_refused(published: ConceptDataset) -> None:
     def refused(shift: ShiftSpec) -> str:
         with pytest.raises(StudyError) as error:
-            restrict_to_shifts(published, _SELECT, (shift,))
+            draw_shifts(published, _SELECT, (shift,))
         return str(error.value)
 
     assert "they have age, ruler, sex" in refused(_MALE.model_copy(update={"column": "site"}))
@@ -196,7 +203,7 @@ def test_a_site_is_trained_on_by_its_identifier_though_a_split_has_few(
     named = replace(published, images=published.images.assign(**{"meta.site_id": sites}))
     sites_of_all = tuple(str(i) for i in range(0, 30, 2))
     split = _split(named, DomainShift(kind="domain", column="site_id", train_on=sites_of_all))
-    rows = _rows(named, split.train_ids)
+    rows = _rows(named, split.image_ids)
     assert set(rows["meta.site_id"]) <= set(sites_of_all)
     assert len(rows) > 20
 

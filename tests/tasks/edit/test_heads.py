@@ -10,7 +10,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.edits import Edit, Edits
 from curette.schemas.heads import EXPLAINED, UNEDITED, card_of
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.edit.heads import edit_probe
 from curette.tasks.evaluate.features import head_features
@@ -23,13 +23,13 @@ def published() -> ConceptDataset:
 
 
 @pytest.fixture(scope="module")
-def probe(published: ConceptDataset) -> Probe:
+def probe(published: ConceptDataset) -> Heads:
     from curette.tasks.probe.training import train_heads
 
     return train_heads(published, ProbeSpec(epochs=60, random_draws=1, nec=(1,)))
 
 
-def _edit(probe: Probe, operation: str = "neutralise", **more: object) -> Edit:
+def _edit(probe: Heads, operation: str = "neutralise", **more: object) -> Edit:
     concept = probe.head(EXPLAINED).facts.candidates[1]
     return Edit.model_validate(
         {
@@ -42,16 +42,16 @@ def _edit(probe: Probe, operation: str = "neutralise", **more: object) -> Edit:
     )
 
 
-def _edited(published: ConceptDataset, probe: Probe, *edits: Edit) -> Probe:
+def _edited(published: ConceptDataset, probe: Heads, *edits: Edit) -> Heads:
     return edit_probe(published, probe, Edits(study="by-hand", edits=edits))
 
 
-def test_without_edits_the_probe_is_the_same(published: ConceptDataset, probe: Probe) -> None:
+def test_without_edits_the_probe_is_the_same(published: ConceptDataset, probe: Heads) -> None:
     assert _edited(published, probe) is probe
 
 
 def test_the_bottleneck_stands_there_edited_and_as_it_was(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     made = _edited(published, probe, _edit(probe))
     assert (made.head(UNEDITED).weights == probe.head(EXPLAINED).weights).all()
@@ -61,7 +61,7 @@ def test_the_bottleneck_stands_there_edited_and_as_it_was(
 
 
 def test_a_neutralised_concept_moves_no_head_of_concepts(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     """Images are moved along the concept, and no difference of logits follows."""
     made = _edited(published, probe, _edit(probe))
@@ -89,7 +89,7 @@ def _of_others(
     return features[:, others] @ weights[:, others].T
 
 
-def test_heads_that_others_are_held_against_stay(published: ConceptDataset, probe: Probe) -> None:
+def test_heads_that_others_are_held_against_stay(published: ConceptDataset, probe: Heads) -> None:
     made = _edited(published, probe, _edit(probe))
     after = {h.facts.name: h for h in made.heads}
     for head in probe.heads:
@@ -98,7 +98,7 @@ def test_heads_that_others_are_held_against_stay(published: ConceptDataset, prob
 
 
 def test_an_unknown_concept_or_class_is_refused_with_what_is_there(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     unknown = _edit(probe).model_copy(update={"concept_id": "0" * 12})
     with pytest.raises(StudyError, match=r"no head weighs .* Did you mean"):
@@ -108,7 +108,7 @@ def test_an_unknown_concept_or_class_is_refused_with_what_is_there(
 
 
 def test_a_sheet_gives_back_the_edits_it_was_written_with(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     edits = (
         _edit(probe, "forget", class_key="b", reason="=a ruler, not a lesion", edited_on="today"),
@@ -119,7 +119,7 @@ def test_a_sheet_gives_back_the_edits_it_was_written_with(
     assert read_sheet(write_sheet(published, probe.head(EXPLAINED), ()), "edits.csv") == ()
 
 
-def test_a_sheet_that_is_wrong_says_in_which_rows(published: ConceptDataset, probe: Probe) -> None:
+def test_a_sheet_that_is_wrong_says_in_which_rows(published: ConceptDataset, probe: Heads) -> None:
     good = write_sheet(published, probe.head(EXPLAINED), (_edit(probe, "scale", amount=0.5),))
     wrong = good.decode("utf-8-sig").replace('"scale"', '"erase"').encode()
     with pytest.raises(StudyError, match=r"nothing of edits.csv was taken in:\n  row \d+"):

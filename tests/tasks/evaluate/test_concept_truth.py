@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import ConceptFinding, ConceptQuality, Interventions
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam
@@ -22,7 +22,7 @@ from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=100, permutations=200)
-Study = tuple[ConceptDataset, Probe, TestLabels]
+Study = tuple[ConceptDataset, Heads, TestLabels]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, SubgroupMetric, WorstSubgroup
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Head, Probe
+from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.ledger import TestLedger
@@ -33,7 +33,7 @@ SPEC = EvaluateSpec(resamples=200, explained_images=6)
 SEXES = ("female", "male")
 
 
-def _trained(published: ConceptDataset) -> Probe:
+def _trained(published: ConceptDataset) -> Heads:
     from curette.tasks.probe.training import train_heads
 
     return train_heads(published, ProbeSpec(epochs=80, random_draws=3, nec=(1,)))
@@ -54,12 +54,12 @@ def study() -> tuple[ConceptDataset, TestLabels]:
 
 
 @pytest.fixture(scope="module")
-def probe(study: tuple[ConceptDataset, TestLabels]) -> Probe:
+def probe(study: tuple[ConceptDataset, TestLabels]) -> Heads:
     return _trained(study[0])
 
 
 @pytest.fixture(scope="module")
-def evaluation(study: tuple[ConceptDataset, TestLabels], probe: Probe) -> Evaluation:
+def evaluation(study: tuple[ConceptDataset, TestLabels], probe: Heads) -> Evaluation:
     return evaluate_heads(study[0], probe, study[1], SPEC)
 
 
@@ -99,12 +99,12 @@ def test_every_number_has_an_interval_around_it(evaluation: Evaluation) -> None:
             assert metric.low <= metric.value <= metric.high
 
 
-def _logits(published: ConceptDataset, probe: Probe, kind: HeadKind) -> np.ndarray:
+def _logits(published: ConceptDataset, probe: Heads, kind: HeadKind) -> np.ndarray:
     head = probe.head(kind)
     return head.logits(head_features(published, head, published.rows("test")))
 
 
-def test_every_head_is_measured_by_every_metric(evaluation: Evaluation, probe: Probe) -> None:
+def test_every_head_is_measured_by_every_metric(evaluation: Evaluation, probe: Heads) -> None:
     families = {h.facts.family for h in probe.heads}
     of_head: dict[str, set[str]] = {}
     for metric in evaluation.metrics:
@@ -113,7 +113,7 @@ def test_every_head_is_measured_by_every_metric(evaluation: Evaluation, probe: P
 
 
 def test_heads_measured_together_read_as_measured_alone(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe, evaluation: Evaluation
+    study: tuple[ConceptDataset, TestLabels], probe: Heads, evaluation: Evaluation
 ) -> None:
     published, test = study
     images = join_test_labels(published, test)
@@ -125,7 +125,7 @@ def test_heads_measured_together_read_as_measured_alone(
 
 
 def test_a_percentile_interval_needs_no_jackknife_and_bca_has_one(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe, evaluation: Evaluation
+    study: tuple[ConceptDataset, TestLabels], probe: Heads, evaluation: Evaluation
 ) -> None:
     few = replace(probe, heads=tuple(h for h in probe.heads if h.facts.kind in _FEW))
     exam = Exam(study[0], few, join_test_labels(*study), SPEC)
@@ -140,7 +140,7 @@ _FEW: tuple[HeadKind, ...] = ("linear_probe", "concept_bottleneck", "random_conc
 
 
 def test_temperature_comes_from_validation_images_alone(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe, evaluation: Evaluation
+    study: tuple[ConceptDataset, TestLabels], probe: Heads, evaluation: Evaluation
 ) -> None:
     published, test = study
     head = probe.head("linear_probe")
@@ -209,7 +209,7 @@ def test_columns_that_cannot_be_used_are_named(evaluation: Evaluation) -> None:
 
 
 def test_a_column_that_is_not_there_is_refused_before_the_look_is_counted(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe, tmp_path: Path
+    study: tuple[ConceptDataset, TestLabels], probe: Heads, tmp_path: Path
 ) -> None:
     published, test = study
     store = ArtifactStore(tmp_path)
@@ -245,7 +245,7 @@ def test_disagreement_counts_every_image_once(evaluation: Evaluation) -> None:
 
 
 def test_an_auroc_difference_is_delongs_too(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe, evaluation: Evaluation
+    study: tuple[ConceptDataset, TestLabels], probe: Heads, evaluation: Evaluation
 ) -> None:
     """A head of several draws counts as their mean: its lead is the mean of their leads."""
     published, test = study
@@ -269,12 +269,12 @@ def test_an_auroc_difference_is_delongs_too(
     assert all(d.delong is None for d in evaluation.differences if d.name != "macro_auroc")
 
 
-def _random(probe: Probe) -> list[Head]:
+def _random(probe: Heads) -> list[Head]:
     return [h for h in probe.heads if h.facts.kind == "random_concepts"]
 
 
 def test_a_class_of_one_image_has_no_delong(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe
+    study: tuple[ConceptDataset, TestLabels], probe: Heads
 ) -> None:
     published, test = study
     lonely = next(iter(test.labels))
@@ -296,7 +296,7 @@ def test_sparse_heads_are_compared_at_their_own_number_of_concepts(evaluation: E
 
 
 def test_an_evaluation_can_be_saved_whatever_is_undefined(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe, tmp_path: Path
+    study: tuple[ConceptDataset, TestLabels], probe: Heads, tmp_path: Path
 ) -> None:
     """Two images of two subjects: classes are missing and bins have one group."""
     published, _ = study
@@ -315,7 +315,7 @@ def test_an_evaluation_can_be_saved_whatever_is_undefined(
 
 
 def test_a_look_is_recorded_before_the_labels_are_read_and_told_from_the_second_on(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe, tmp_path: Path
+    study: tuple[ConceptDataset, TestLabels], probe: Heads, tmp_path: Path
 ) -> None:
     """Labels set apart under another recipe have another address, and are the same labels."""
     published, test = study
@@ -362,7 +362,7 @@ def test_shuffled_labels_leave_nothing_to_learn() -> None:
             assert abs(metric.value - 0.5) < three_standard_errors
 
 
-def test_explanations_add_up_to_the_logit(evaluation: Evaluation, probe: Probe) -> None:
+def test_explanations_add_up_to_the_logit(evaluation: Evaluation, probe: Heads) -> None:
     assert len(evaluation.explanations) == 6
     for e in evaluation.explanations:
         listed = [c.contribution for c in (*e.speaking_for, *e.speaking_against)]
@@ -396,7 +396,7 @@ def test_one_group_has_no_interval(study: tuple[ConceptDataset, TestLabels]) -> 
 
 
 def test_a_further_question_is_answered_beside_the_others(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe, evaluation: Evaluation
+    study: tuple[ConceptDataset, TestLabels], probe: Heads, evaluation: Evaluation
 ) -> None:
     def rarest(exam: Exam) -> int:
         return int(np.bincount(exam.images.labels).min())

@@ -14,7 +14,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import ImageEmbeddings
 from curette.schemas.external import ExternalImages
 from curette.schemas.images import ImageDataset, Rejection, TestLabels
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.shifts import ShiftResult, ShiftTables
@@ -49,7 +49,7 @@ def study() -> tuple[ConceptDataset, ExaminedImages]:
 
 
 @pytest.fixture(scope="module")
-def probe(study: tuple[ConceptDataset, ExaminedImages]) -> Probe:
+def probe(study: tuple[ConceptDataset, ExaminedImages]) -> Heads:
     from curette.tasks.probe.training import train_heads
 
     return train_heads(study[0], ProbeSpec(epochs=20, heads=(), random_draws=2))
@@ -99,7 +99,7 @@ def _external(published: ConceptDataset, labels: np.ndarray, seed: int = 0) -> E
 
 def _measured(
     study: tuple[ConceptDataset, ExaminedImages],
-    probe: Probe,
+    probe: Heads,
     external: ExternalTest,
     spec: EvaluateSpec = _SPEC,
 ) -> ShiftTables:
@@ -112,12 +112,12 @@ _LABELS = np.arange(80) // 2 % 3
 
 
 @pytest.fixture(scope="module")
-def result(study: tuple[ConceptDataset, ExaminedImages], probe: Probe) -> ShiftResult:
+def result(study: tuple[ConceptDataset, ExaminedImages], probe: Heads) -> ShiftResult:
     return _measured(study, probe, _external(study[0], _LABELS)).results[0]
 
 
 def _said(
-    study: tuple[ConceptDataset, ExaminedImages], probe: Probe, other: OtherImages
+    study: tuple[ConceptDataset, ExaminedImages], probe: Heads, other: OtherImages
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the linear probe's probabilities of the study's test images and of the others."""
     head, published = probe.head("linear_probe"), study[0]
@@ -132,7 +132,7 @@ def _values(result: ShiftResult, name: str, head: str = "linear probe") -> dict[
 
 
 def test_the_studys_own_heads_are_measured_on_both_datasets_as_they_are(
-    study: tuple[ConceptDataset, ExaminedImages], probe: Probe, result: ShiftResult
+    study: tuple[ConceptDataset, ExaminedImages], probe: Heads, result: ShiftResult
 ) -> None:
     inside, outside = _said(study, probe, _external(study[0], _LABELS).images)
     sides = ((study[1].labels, inside), (_LABELS, outside))
@@ -155,7 +155,7 @@ def test_the_studys_own_heads_are_measured_on_both_datasets_as_they_are(
 
 
 def test_the_worst_group_is_a_class_of_one_of_the_datasets(
-    study: tuple[ConceptDataset, ExaminedImages], probe: Probe, result: ShiftResult
+    study: tuple[ConceptDataset, ExaminedImages], probe: Heads, result: ShiftResult
 ) -> None:
     inside, outside = _said(study, probe, _external(study[0], _LABELS).images)
     right = {
@@ -179,7 +179,7 @@ def test_leads_are_over_the_linear_probe_on_the_same_resamples(result: ShiftResu
 
 
 def test_the_interval_of_the_gap_is_that_of_two_samples_drawn_apart(
-    study: tuple[ConceptDataset, ExaminedImages], probe: Probe
+    study: tuple[ConceptDataset, ExaminedImages], probe: Heads
 ) -> None:
     """By brute force: draw the groups of each dataset on their own, and subtract."""
     external = _external(study[0], _LABELS)
@@ -206,7 +206,7 @@ def test_the_interval_of_the_gap_is_that_of_two_samples_drawn_apart(
 
 
 def test_both_datasets_keep_their_size_in_every_resample_of_a_result(
-    study: tuple[ConceptDataset, ExaminedImages], probe: Probe, result: ShiftResult
+    study: tuple[ConceptDataset, ExaminedImages], probe: Heads, result: ShiftResult
 ) -> None:
     """The same resamples of two parts, and scikit-learn's metric of each: equal to the digit."""
     external = _external(study[0], _LABELS).images
@@ -286,7 +286,7 @@ def test_the_gap_of_two_equal_samples_is_found_to_be_none_as_often_as_it_says() 
 
 
 def test_a_class_that_the_other_dataset_lacks_is_left_out_of_both(
-    study: tuple[ConceptDataset, ExaminedImages], probe: Probe
+    study: tuple[ConceptDataset, ExaminedImages], probe: Heads
 ) -> None:
     labels = np.arange(80) // 2 % 2
     external = _external(study[0], labels)
@@ -306,7 +306,7 @@ def test_a_class_that_the_other_dataset_lacks_is_left_out_of_both(
 
 
 def test_too_few_images_elsewhere_are_said_to_be_too_few(
-    study: tuple[ConceptDataset, ExaminedImages], probe: Probe
+    study: tuple[ConceptDataset, ExaminedImages], probe: Heads
 ) -> None:
     tables = _measured(study, probe, _external(study[0], np.array([0, 0, 0, 0, 1, 2])))
     assert tables.results == ()
@@ -334,7 +334,7 @@ def test_vectors_of_another_encoder_are_refused(
 
 
 def test_a_concept_that_only_tells_the_dataset_is_found(
-    study: tuple[ConceptDataset, ExaminedImages], probe: Probe
+    study: tuple[ConceptDataset, ExaminedImages], probe: Heads
 ) -> None:
     published = study[0]
     candidates = probe.head("concept_bottleneck").facts.candidates

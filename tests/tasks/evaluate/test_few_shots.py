@@ -5,8 +5,10 @@ import pytest
 from jaxtyping import Int
 from sklearn.metrics import balanced_accuracy_score
 
-from curette.schemas.few_shots import FewShotCurves, FewShotHeads
+from curette.schemas.draws import Drawn
+from curette.schemas.few_shots import FewShotCurves
 from curette.schemas.heads import HeadKind
+from curette.schemas.probe import Heads, HeadStack
 from curette.tasks.evaluate.questions.few_shots import balanced_accuracies, few_shot_curves
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 
@@ -19,16 +21,14 @@ def _predicting(
     said: Int[np.ndarray, "draw head image"],
     shots: tuple[int | None, ...],
     heads: tuple[HeadKind, ...],
-) -> FewShotHeads:
+) -> Heads:
     """Return heads that say this of the images whose vectors are the rows of the identity."""
     weights = (said[:, :, None] == np.arange(3)[:, None]).astype(np.float32)
-    return FewShotHeads(
+    return Heads(
         class_keys=("a", "b", "c"),
-        heads=heads,
-        shots=shots,
-        seeds=tuple(shots[:i].count(s) for i, s in enumerate(shots)),
-        weights=weights,
-        bias=np.zeros(weights.shape[:3], dtype=np.float32),
+        protocol="few shots",
+        draws=tuple(Drawn(shots=s, seed=shots[:i].count(s)) for i, s in enumerate(shots)),
+        stack=HeadStack(heads, weights, np.zeros(weights.shape[:3], dtype=np.float32)),
     )
 
 

@@ -9,7 +9,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import GuardedEvaluation, HoldoutCharge
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.ledger import TestLedger
@@ -32,13 +32,13 @@ def study() -> tuple[ConceptDataset, TestLabels]:
 
 
 @pytest.fixture(scope="module")
-def probe(study: tuple[ConceptDataset, TestLabels]) -> Probe:
+def probe(study: tuple[ConceptDataset, TestLabels]) -> Heads:
     return train_heads(study[0], ProbeSpec(epochs=20, random_draws=2, nec=(1,)))
 
 
 def _ask(
     study: tuple[ConceptDataset, TestLabels],
-    probe: Probe,
+    probe: Heads,
     guard: ThresholdoutSpec,
     test: TestLabels,
 ) -> tuple[GuardedEvaluation, HoldoutCharge]:
@@ -46,7 +46,7 @@ def _ask(
 
 
 def test_where_validation_and_test_agree_nothing_of_the_test_is_told(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe
+    study: tuple[ConceptDataset, TestLabels], probe: Heads
 ) -> None:
     first = KEYS[0]
     others = TestLabels(labels=dict.fromkeys(study[1].labels, first))
@@ -58,7 +58,7 @@ def test_where_validation_and_test_agree_nothing_of_the_test_is_told(
 
 
 def test_where_they_part_the_test_is_told_until_the_budget_is_spent(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe
+    study: tuple[ConceptDataset, TestLabels], probe: Heads
 ) -> None:
     told, charge = _ask(study, probe, NARROW, study[1])
     in_full = {
@@ -76,7 +76,7 @@ def test_where_they_part_the_test_is_told_until_the_budget_is_spent(
 
 
 def test_the_same_question_costs_once_and_others_share_the_budget(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe, tmp_path: Path
+    study: tuple[ConceptDataset, TestLabels], probe: Heads, tmp_path: Path
 ) -> None:
     ledger = TestLedger(tmp_path)
 
@@ -95,7 +95,7 @@ def test_the_same_question_costs_once_and_others_share_the_budget(
 
 
 def test_a_study_with_looser_settings_is_refused(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe
+    study: tuple[ConceptDataset, TestLabels], probe: Heads
 ) -> None:
     _, charge = _ask(study, probe, WIDE, study[1])
     larger = WIDE.model_copy(update={"budget": 999})
@@ -104,7 +104,7 @@ def test_a_study_with_looser_settings_is_refused(
 
 
 def test_how_much_one_image_shows_is_told(
-    study: tuple[ConceptDataset, TestLabels], probe: Probe
+    study: tuple[ConceptDataset, TestLabels], probe: Heads
 ) -> None:
     told, _ = _ask(study, probe, WIDE, study[1])
     rarest = min(list(study[1].labels.values()).count(key) for key in KEYS)

@@ -8,7 +8,7 @@ import pytest
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import ConceptLocation
 from curette.schemas.heat_maps import HeatMaps
-from curette.schemas.probe import Probe
+from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam
@@ -19,7 +19,7 @@ from curette.tasks.evaluate.questions.location import REGION
 from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import heat_maps, published_study
 
-Measured = tuple[ConceptDataset, Probe, ExaminedImages]
+Measured = tuple[ConceptDataset, Heads, ExaminedImages]
 SPEC = EvaluateSpec(resamples=200)
 
 

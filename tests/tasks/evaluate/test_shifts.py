@@ -12,18 +12,21 @@ from curette.schemas.artifact import Recipe
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.images import TestLabels
+from curette.schemas.probe import Heads
 from curette.schemas.settings.draw import ConfoundedShift, DomainShift
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
-from curette.schemas.shifts import ShiftHeads, ShiftResult, ShiftTables, UnusableShift
+from curette.schemas.shifts import ShiftPlan, ShiftResult, ShiftTables, UnusableShift
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
+from curette.tasks.draw.shifts import draw
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.questions import shifts as question
 from curette.tasks.evaluate.task import evaluate_probe
+from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.stage import Workplace
 from tests.builders.published_study import KEYS, published_study, with_people
 
@@ -39,12 +42,9 @@ def study() -> tuple[ConceptDataset, TestLabels]:
 
 
 @pytest.fixture(scope="module")
-def heads(study: tuple[ConceptDataset, TestLabels]) -> ShiftHeads:
-    from curette.tasks.draw.shifts import restrict_to_shifts
-    from curette.tasks.probe.shifts import train_shift_heads
-
-    splits = restrict_to_shifts(study[0], SelectSpec(size=Size(per_class=2)), (_MALE, _RULER))
-    return train_shift_heads(study[0], splits, ProbeSpec(epochs=30, heads=()))
+def heads(study: tuple[ConceptDataset, TestLabels]) -> Heads:
+    draws = draw(study[0], SelectSpec(size=Size(per_class=2)), (_MALE, _RULER))
+    return train_on_draws(study[0], draws, ProbeSpec(epochs=30, heads=()))
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +53,10 @@ def images(study: tuple[ConceptDataset, TestLabels]) -> ExaminedImages:
 
 
 def measure_shifts(
-    published: ConceptDataset, heads: ShiftHeads, images: ExaminedImages, spec: EvaluateSpec
+    published: ConceptDataset, heads: Heads, images: ExaminedImages, spec: EvaluateSpec
 ) -> ShiftTables:
     """Measure a study that has shifts and no other dataset."""
-    exam = Exam(published, replace(heads.probes[0], heads=()), images, spec, shifts=heads)
+    exam = Exam(published, replace(heads, heads=()), images, spec, drawn={"shifts": heads})
     tables = question.measure(exam)
     assert tables is not None
     return tables
@@ -64,16 +64,28 @@ def measure_shifts(
 
 @pytest.fixture(scope="module")
 def tables(
-    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+    study: tuple[ConceptDataset, TestLabels], heads: Heads, images: ExaminedImages
 ) -> ShiftTables:
     return measure_shifts(study[0], heads, images, _SPEC)
 
 
-def _probabilities(published: ConceptDataset, heads: ShiftHeads, shift: int) -> np.ndarray:
+def _probabilities(published: ConceptDataset, heads: Heads, shift: int) -> np.ndarray:
     """Return what the shift's linear probe says of the test images."""
-    head = heads.probes[shift].head("linear_probe")
+    head = heads.of(shift).head("linear_probe")
     features = head_features(published, head, published.rows("test"))
     return np.asarray(softmax(head.logits(features), axis=1))
+
+
+def _plan(heads: Heads, shift: int) -> ShiftPlan:
+    plan = heads.draws[shift].plan
+    assert plan is not None
+    return plan
+
+
+def _with_plan(heads: Heads, shift: int, plan: ShiftPlan) -> Heads:
+    draws = [*heads.draws]
+    draws[shift] = draws[shift].model_copy(update={"plan": plan})
+    return replace(heads, draws=tuple(draws))
 
 
 def _values(result: ShiftResult, head: str, name: str) -> dict[str, float]:
@@ -89,7 +101,7 @@ def _with_test_metadata(published: ConceptDataset, **columns: np.ndarray) -> Con
 
 def test_a_domain_is_measured_where_it_was_trained_on_and_where_not(
     study: tuple[ConceptDataset, TestLabels],
-    heads: ShiftHeads,
+    heads: Heads,
     images: ExaminedImages,
     tables: ShiftTables,
 ) -> None:
@@ -127,7 +139,7 @@ def test_a_confounded_test_goes_as_in_training_and_the_other_way_round(
 
 def test_a_confounded_value_is_that_of_weights_by_class_and_attribute(
     study: tuple[ConceptDataset, TestLabels],
-    heads: ShiftHeads,
+    heads: Heads,
     images: ExaminedImages,
     tables: ShiftTables,
 ) -> None:
@@ -147,7 +159,7 @@ def test_a_confounded_value_is_that_of_weights_by_class_and_attribute(
 
 def test_the_worst_group_is_the_class_and_value_that_is_right_least_often(
     study: tuple[ConceptDataset, TestLabels],
-    heads: ShiftHeads,
+    heads: Heads,
     images: ExaminedImages,
     tables: ShiftTables,
 ) -> None:
@@ -166,11 +178,11 @@ def test_the_worst_group_is_the_class_and_value_that_is_right_least_often(
 
 def test_of_several_draws_the_worst_group_is_that_of_their_mean(
     study: tuple[ConceptDataset, TestLabels],
-    heads: ShiftHeads,
+    heads: Heads,
     images: ExaminedImages,
     tables: ShiftTables,
 ) -> None:
-    published, probe = study[0], heads.probes[0]
+    published, probe = study[0], heads.of(0)
     draws = [h for h in probe.heads if h.facts.kind == "random_concepts"]
     assert len(draws) == 2
     rows = published.rows("test")
@@ -208,7 +220,7 @@ def test_leads_are_differences_to_the_linear_probe(tables: ShiftTables) -> None:
 
 
 def test_a_class_that_one_side_lacks_is_left_out_of_both(
-    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+    study: tuple[ConceptDataset, TestLabels], heads: Heads, images: ExaminedImages
 ) -> None:
     sexes = np.where(images.labels == 2, "male", images.metadata["sex"])
     changed = _with_test_metadata(study[0], sex=sexes)
@@ -223,19 +235,17 @@ def test_a_class_that_one_side_lacks_is_left_out_of_both(
 
 
 def test_a_class_that_training_left_out_is_not_measured(
-    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+    study: tuple[ConceptDataset, TestLabels], heads: Heads, images: ExaminedImages
 ) -> None:
-    plan = heads.plans[1].model_copy(update={"left_out": ("c",)})
-    result = measure_shifts(
-        study[0], replace(heads, plans=(heads.plans[0], plan)), images, _SPEC
-    ).results[1]
+    plan = _plan(heads, 1).model_copy(update={"left_out": ("c",)})
+    result = measure_shifts(study[0], _with_plan(heads, 1, plan), images, _SPEC).results[1]
     assert result.left_out == ("c",)
     assert [p.classes for p in result.parts] == [2, 2]
     assert result.parts[0].cramers_v == pytest.approx(0.8)
 
 
 def test_too_few_images_are_said_to_be_too_few(
-    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+    study: tuple[ConceptDataset, TestLabels], heads: Heads, images: ExaminedImages
 ) -> None:
     nobody = _with_test_metadata(
         study[0], sex=np.full(len(images.ids), "male"), ruler=images.labels == 0
@@ -250,11 +260,11 @@ def test_too_few_images_are_said_to_be_too_few(
 
 
 def test_what_is_wrong_with_a_column_costs_its_shift_alone(
-    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+    study: tuple[ConceptDataset, TestLabels], heads: Heads, images: ExaminedImages
 ) -> None:
-    plan = heads.plans[0]
+    plan = _plan(heads, 0)
     aged = DomainShift(kind="domain", column="sex", below=60)
-    spoiled = replace(heads, plans=(plan.model_copy(update={"spec": aged}), heads.plans[1]))
+    spoiled = _with_plan(heads, 0, plan.model_copy(update={"spec": aged}))
     found = measure_shifts(study[0], spoiled, images, _SPEC)
     assert len(found.results) == 1
     assert "column sex is not of numbers" in found.unusable[0].reason
@@ -264,9 +274,6 @@ def test_sides_are_named_by_the_whole_column_not_by_the_test(
     study: tuple[ConceptDataset, TestLabels], images: ExaminedImages
 ) -> None:
     """A truth value that only the test misses, and a number that only the test pads with zeros."""
-    from curette.tasks.draw.shifts import restrict_to_shifts
-    from curette.tasks.probe.shifts import train_shift_heads
-
     published = study[0]
     number = published.images["subject"].str[1:].astype(int) // 3 % 2
     test = (published.images["split"] == "test").to_numpy()
@@ -281,8 +288,8 @@ def test_sides_are_named_by_the_whole_column_not_by_the_test(
         for column, value in (("site_id", 1), ("here", True))
     )
     spec = ProbeSpec(epochs=2, heads=(), random_draws=1)
-    splits = restrict_to_shifts(changed, SelectSpec(size=Size(per_class=2)), shifts)
-    found = measure_shifts(changed, train_shift_heads(changed, splits, spec), images, _SPEC)
+    draws = draw(changed, SelectSpec(size=Size(per_class=2)), shifts)
+    found = measure_shifts(changed, train_on_draws(changed, draws, spec), images, _SPEC)
     assert found.unusable == ()
     inside = [result.parts[0].images for result in found.results]
     assert inside == [(sites[test] == "01").sum(), (here[test] == True).sum()]  # noqa: E712
@@ -300,11 +307,11 @@ def _pair_share(scores: np.ndarray, positive: np.ndarray, labels: np.ndarray) ->
 
 
 def test_a_concept_that_shows_the_attribute_leads_all_others(
-    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+    study: tuple[ConceptDataset, TestLabels], heads: Heads, images: ExaminedImages
 ) -> None:
     published = study[0]
     ruler = published.images["meta.ruler"].to_numpy()
-    candidates = heads.probes[1].head("concept_bottleneck").facts.candidates
+    candidates = heads.of(1).head("concept_bottleneck").facts.candidates
     concept = candidates[0]
     place = [c.concept_id for c in published.pool].index(concept.concept_id)
     vectors = published.vectors + ruler[:, None] * published.pool_vectors[place]
@@ -321,7 +328,7 @@ def test_a_concept_that_shows_the_attribute_leads_all_others(
 
 
 def test_a_concept_that_tells_only_the_class_does_not_tell_of_what_goes_with_it(
-    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, images: ExaminedImages
+    study: tuple[ConceptDataset, TestLabels], heads: Heads, images: ExaminedImages
 ) -> None:
     """Rulers lie on nearly all images of one class, and its concepts know nothing else of them."""
     published = study[0]
@@ -335,7 +342,7 @@ def test_a_concept_that_tells_only_the_class_does_not_tell_of_what_goes_with_it(
 
 
 def test_shifts_are_part_of_the_question_and_of_the_recipe(
-    study: tuple[ConceptDataset, TestLabels], heads: ShiftHeads, tmp_path: Path
+    study: tuple[ConceptDataset, TestLabels], heads: Heads, tmp_path: Path
 ) -> None:
     from curette.tasks.probe.training import train_heads
 
@@ -347,15 +354,15 @@ def test_shifts_are_part_of_the_question_and_of_the_recipe(
     refs = store.save(published, recipe), store.save(probe, recipe)
     shifted = store.save(heads, recipe)
     asked = [
-        evaluate_probe.fn(Workplace(store), *refs, _SPEC, shifts=shifts)
-        for shifts in (None, shifted, shifted)
+        evaluate_probe.fn(Workplace(store), *refs, _SPEC, drawn=drawn)
+        for drawn in ((), (shifted,), (shifted,))
     ]
     digest = store.manifest(labels).files["test-labels.json"].sha256
     assert len({reading.question for reading in TestLedger(store.root).readings(digest)}) == 2
-    assert store.manifest(asked[1]).recipe.inputs["shifts"] == str(shifted)
+    assert store.manifest(asked[1]).recipe.inputs["drawn 0"] == str(shifted)
     without, whole = (store.load(Evaluation, ref) for ref in asked[:2])
     assert isinstance(without, Evaluation)
     assert isinstance(whole, Evaluation)
     assert without.shifts is None
-    exam = Exam(published, probe, join_test_labels(*study), _SPEC, shifts=heads)
+    exam = Exam(published, probe, join_test_labels(*study), _SPEC, drawn={"shifts": heads})
     assert whole.shifts == question.measure(exam)

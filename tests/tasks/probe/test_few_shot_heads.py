@@ -11,16 +11,17 @@ from sklearn.metrics import balanced_accuracy_score
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.few_shots import FewShotDraw, FewShotDraws, FewShotHeads
+from curette.schemas.draws import Draw, Draws
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import TestLabels
+from curette.schemas.probe import Heads, HeadStack
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.methods.solvers.prior import concept_metric, train_prior_heads
 from curette.tasks.probe import draws as of_draws
 from curette.tasks.probe.chance import draw_concepts
-from curette.tasks.probe.few_shots import train_few_shot_heads
+from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import KEYS, published_study
 
@@ -30,7 +31,7 @@ _PRIORS = _SPEC.model_copy(
 )
 
 
-def _draw(published: ConceptDataset, shots: int | None, seeds: int = 8) -> FewShotDraws:
+def _draw(published: ConceptDataset, shots: int | None, seeds: int = 8) -> Draws:
     """Draw images a class, and take all concepts that point somewhere."""
     train = published.images.iloc[published.rows("train")]
     concepts = tuple(c.concept_id for i, c in enumerate(published.pool) if i % 6 < 4)
@@ -42,12 +43,41 @@ def _draw(published: ConceptDataset, shots: int | None, seeds: int = 8) -> FewSh
             shuffled.index[(shuffled["label"] == key).to_numpy()][:shots].tolist() for key in KEYS
         ]
         ids = tuple(published.images["image_id"][[i for rows in drawn for i in rows]])
-        draws.append(FewShotDraw(shots=shots, seed=seed, image_ids=ids, concept_ids=concepts))
-    return FewShotDraws(draws=tuple(draws))
+        draws.append(Draw(shots=shots, seed=seed, image_ids=ids, concept_ids=concepts))
+    return _few(tuple(draws))
+
+
+def _few(draws: tuple[Draw, ...]) -> Draws:
+    return Draws(protocol="few shots", draws=draws)
+
+
+def _train_all(
+    published: ConceptDataset,
+    draws: Draws,
+    spec: FewShotSpec,
+    settings: ProbeSpec = _PROBE,
+    known: Heads | None = None,
+) -> Heads:
+    """Train what a study asks for so."""
+    drawn = tuple(
+        d.model_copy(update={"seeds": spec.seeds if d.shots is None else 1}) for d in draws.draws
+    )
+    asked = draws.model_copy(update={"heads": spec.heads, "draws": drawn})
+    return train_on_draws(published, asked, settings, known)
+
+
+def _train(
+    published: ConceptDataset,
+    draws: Draws,
+    spec: FewShotSpec,
+    settings: ProbeSpec = _PROBE,
+    known: Heads | None = None,
+) -> HeadStack:
+    return _train_all(published, draws, spec, settings, known).stack
 
 
 def _accuracies(
-    published: ConceptDataset, test: TestLabels, heads: FewShotHeads
+    published: ConceptDataset, test: TestLabels, heads: HeadStack
 ) -> dict[HeadKind, float]:
     rows = published.rows("test")
     labels = [KEYS.index(test.labels[i]) for i in published.images["image_id"][rows]]
@@ -56,24 +86,20 @@ def _accuracies(
         kind: float(
             np.mean([balanced_accuracy_score(labels, each[i].argmax(1)) for each in logits])
         )
-        for i, kind in enumerate(heads.heads)
+        for i, kind in enumerate(heads.kinds)
     }
 
 
 def _logits(
-    heads: FewShotHeads, vectors: Float[np.ndarray, "image dim"]
+    heads: HeadStack, vectors: Float[np.ndarray, "image dim"]
 ) -> Float[np.ndarray, "draw head image class"]:
     return np.einsum("nd,shkd->shnk", vectors, heads.weights) + heads.bias[:, :, None]
 
 
 def test_a_prior_helps_at_one_shot_and_does_no_harm_at_many() -> None:
     published, test = published_study(noise=2.2, seed=3)
-    one = _accuracies(
-        published, test, train_few_shot_heads(published, _draw(published, 1), _PRIORS, _PROBE)
-    )
-    every = _accuracies(
-        published, test, train_few_shot_heads(published, _draw(published, None, 1), _PRIORS, _PROBE)
-    )
+    one = _accuracies(published, test, _train(published, _draw(published, 1), _PRIORS))
+    every = _accuracies(published, test, _train(published, _draw(published, None, 1), _PRIORS))
     for head in ("prior", "pulled_hybrid"):
         assert one[head] > one["linear_probe"] + 0.2
         assert one[head] > one["averaged_linear_probe"] + 0.2
@@ -84,7 +110,7 @@ def test_a_prior_helps_at_one_shot_and_does_no_harm_at_many() -> None:
 def test_a_concept_head_on_image_vectors_says_what_it_says_on_scores() -> None:
     published, _ = published_study()
     draws = _draw(published, 2, seeds=3)
-    heads = train_few_shot_heads(published, draws, _PRIORS, _PROBE)
+    heads = _train(published, draws, _PRIORS)
     place = {c.concept_id: i for i, c in enumerate(published.pool)}
     selected = [place[c] for c in draws.draws[0].concept_ids]
     concepts = torch.from_numpy(published.pool_vectors[selected]).double()
@@ -104,7 +130,7 @@ def test_a_concept_head_on_image_vectors_says_what_it_says_on_scores() -> None:
     )
     folded = _logits(heads, published.vectors[published.rows("test")])
     np.testing.assert_allclose(
-        folded[:, heads.heads.index("prior")], on_scores.logits(test), rtol=1e-4, atol=1e-4
+        folded[:, heads.kinds.index("prior")], on_scores.logits(test), rtol=1e-4, atol=1e-4
     )
 
 
@@ -116,8 +142,8 @@ def test_labels_outside_a_draw_are_not_looked_at() -> None:
     images.loc[outside, "label"] = images.loc[outside, "label"].map(
         dict(zip(KEYS, (*KEYS[1:], KEYS[0]), strict=True))
     )
-    first = train_few_shot_heads(published, draws, _SPEC, _PROBE)
-    again = train_few_shot_heads(replace(published, images=images), draws, _SPEC, _PROBE)
+    first = _train(published, draws, _SPEC)
+    again = _train(replace(published, images=images), draws, _SPEC)
     np.testing.assert_array_equal(first.weights, again.weights)
     np.testing.assert_array_equal(first.bias, again.bias)
 
@@ -125,8 +151,8 @@ def test_labels_outside_a_draw_are_not_looked_at() -> None:
 def test_draws_of_one_size_are_trained_as_each_would_be_alone() -> None:
     published, _ = published_study()
     draws = _draw(published, 3, seeds=3)
-    together = train_few_shot_heads(published, draws, _SPEC, _PROBE)
-    alone = train_few_shot_heads(published, FewShotDraws(draws=draws.draws[1:2]), _SPEC, _PROBE)
+    together = _train(published, draws, _SPEC)
+    alone = _train(published, _few(draws.draws[1:2]), _SPEC)
     test = published.vectors[published.rows("test")]
     np.testing.assert_allclose(
         _logits(together, test)[1], _logits(alone, test)[0], rtol=5e-2, atol=5e-2
@@ -136,10 +162,8 @@ def test_draws_of_one_size_are_trained_as_each_would_be_alone() -> None:
 def test_a_prior_that_says_nothing_leaves_the_averaged_linear_probe() -> None:
     published, _ = published_study()
     neutral = tuple(p.model_copy(update={"answer": "neutral"}) for p in published.priors)
-    heads = train_few_shot_heads(
-        replace(published, priors=neutral), _draw(published, 2, seeds=2), _PRIORS, _PROBE
-    )
-    kinds = heads.heads.index("pulled_hybrid"), heads.heads.index("averaged_linear_probe")
+    heads = _train(replace(published, priors=neutral), _draw(published, 2, seeds=2), _PRIORS)
+    kinds = heads.kinds.index("pulled_hybrid"), heads.kinds.index("averaged_linear_probe")
     hybrid, averaged = (_logits(heads, published.vectors)[:, kind] for kind in kinds)
     np.testing.assert_allclose(hybrid, averaged, rtol=5e-2, atol=5e-2)
 
@@ -147,8 +171,8 @@ def test_a_prior_that_says_nothing_leaves_the_averaged_linear_probe() -> None:
 def test_the_zero_shot_head_is_the_class_names_own() -> None:
     published, _ = published_study()
     assert published.class_vectors is not None
-    heads = train_few_shot_heads(published, _draw(published, 1, seeds=2), _SPEC, _PROBE)
-    zero_shot = _logits(heads, published.vectors)[:, heads.heads.index("zero_shot")]
+    heads = _train(published, _draw(published, 1, seeds=2), _SPEC)
+    zero_shot = _logits(heads, published.vectors)[:, heads.kinds.index("zero_shot")]
     expected = (published.vectors @ published.class_vectors.T).argmax(1)
     np.testing.assert_array_equal(zero_shot.argmax(2), np.stack([expected] * 2))
 
@@ -156,11 +180,12 @@ def test_the_zero_shot_head_is_the_class_names_own() -> None:
 def test_without_class_vectors_zero_shot_is_left_out_and_said_to_be() -> None:
     published, _ = published_study()
     nameless = replace(published, class_vectors=None)
-    heads = train_few_shot_heads(nameless, _draw(published, 1, seeds=1), _SPEC, _PROBE)
-    assert {"zero_shot", "concept_matrix"}.isdisjoint(heads.heads)
+    heads = _train_all(nameless, _draw(published, 1, seeds=1), _SPEC)
+    assert {"zero_shot", "concept_matrix"}.isdisjoint(heads.stack.kinds)
     zero_shot, concept_matrix = heads.skipped
-    assert zero_shot.startswith("zero-shot: the names of the classes have no vectors")
-    assert concept_matrix.startswith("concept matrix search: the names of the classes have no")
+    assert zero_shot.name == "zero-shot"
+    assert zero_shot.reason.startswith("the names of the classes have no vectors")
+    assert concept_matrix.name == "concept matrix search"
 
 
 def test_all_images_train_the_heads_of_the_whole_dataset() -> None:
@@ -168,16 +193,16 @@ def test_all_images_train_the_heads_of_the_whole_dataset() -> None:
     published, test = published_study(noise=1.5)
     concepts = tuple(c.concept_id for c in published.concepts)
     draw = _draw(published, None, 1).draws[0].model_copy(update={"concept_ids": concepts})
-    few = train_few_shot_heads(published, FewShotDraws(draws=(draw,)), _SPEC, _PROBE)
+    few = _train(published, _few((draw,)), _SPEC)
     every = train_heads(published, _PROBE)
     rows = published.rows("test")
     ours = softmax(_logits(few, published.vectors[rows])[0], axis=2)
     compared = set()
     for head in every.heads:
-        if head.facts.kind not in few.heads or head.facts.draw > 1 or "NEC" in head.facts.name:
+        if head.facts.kind not in few.kinds or head.facts.draw > 1 or "NEC" in head.facts.name:
             continue
         theirs = softmax(head.logits(head_features(published, head, rows)), axis=1)
-        mine = ours[few.heads.index(head.facts.kind)]
+        mine = ours[few.kinds.index(head.facts.kind)]
         if head.facts.kind == "concept_matrix":  # on scores that are not of unit length here
             np.testing.assert_array_equal(mine.argmax(1), theirs.argmax(1))
         else:
@@ -191,22 +216,20 @@ def test_what_all_images_trained_is_taken_over_and_the_rest_is_trained() -> None
     published, _ = published_study(noise=1.5)
     concepts = tuple(c.concept_id for c in published.concepts)
     draw = _draw(published, None, 1).draws[0].model_copy(update={"concept_ids": concepts})
-    draws, settings = FewShotDraws(draws=(draw,)), _PROBE.model_copy(update={"random_draws": 3})
+    draws, settings = _few((draw,)), _PROBE.model_copy(update={"random_draws": 3})
     spec = FewShotSpec(seeds=2)
     probe = train_heads(published, settings)
     marked = replace(probe, heads=tuple(replace(h, bias=h.bias + 7) for h in probe.heads))
     known = {head.facts.kind for head in probe.heads}
-    heads = train_few_shot_heads(published, draws, spec, settings, marked)
-    alone = train_few_shot_heads(published, draws, spec, settings)
-    for i, kind in enumerate(heads.heads):
+    heads = _train(published, draws, spec, settings, marked)
+    alone = _train(published, draws, spec, settings)
+    for i, kind in enumerate(heads.kinds):
         shift = 7 if kind in known else 0
         np.testing.assert_allclose(heads.bias[:, i], alone.bias[:, i] + shift, atol=2e-3)
         np.testing.assert_allclose(heads.weights[:, i], alone.weights[:, i], rtol=2e-2, atol=2e-2)
     of_others = draw.model_copy(update={"concept_ids": concepts[1:]})
-    again = train_few_shot_heads(
-        published, FewShotDraws(draws=(of_others,)), spec, settings, marked
-    )
-    bottleneck = heads.heads.index("labo")  # it has no bias of its own
+    again = _train(published, _few((of_others,)), spec, settings, marked)
+    bottleneck = heads.kinds.index("labo")  # it has no bias of its own
     assert not again.bias[0, bottleneck].any()
     assert (heads.bias[0, bottleneck] == 7).all()
 
@@ -215,10 +238,11 @@ def test_with_all_images_only_what_is_dealt_at_random_differs_between_seeds() ->
     published, _ = published_study()
     kinds: tuple[HeadKind, ...] = ("concept_bottleneck", "random_concepts", "majority")
     spec = FewShotSpec(heads=kinds, seeds=3)
-    heads = train_few_shot_heads(published, _draw(published, None, 1), spec, _PROBE)
-    assert (heads.shots, heads.seeds) == ((None,) * 3, (0, 1, 2))
+    trained = _train_all(published, _draw(published, None, 1), spec)
+    assert [(d.shots, d.seed) for d in trained.draws] == [(None, 0), (None, 1), (None, 2)]
+    heads = trained.stack
     alike = {
-        k: (heads.weights[:, i] == heads.weights[0, i]).all() for i, k in enumerate(heads.heads)
+        k: (heads.weights[:, i] == heads.weights[0, i]).all() for i, k in enumerate(heads.kinds)
     }
     assert not alike.pop("random_concepts")
     assert all(alike.values())
@@ -230,20 +254,17 @@ def test_draws_that_do_not_fit_into_memory_together_have_the_same_heads(
     published, _ = published_study()
     draws = _draw(published, 2, seeds=3)
     spec = FewShotSpec(heads=("concept_bottleneck", "sparse"))
-    together = train_few_shot_heads(published, draws, spec, _PROBE)
+    together = _train_all(published, draws, spec)
     monkeypatch.setattr(of_draws, "_MOST_SCORES", 1)
-    apart = train_few_shot_heads(published, draws, spec, _PROBE)
-    assert apart.seeds == together.seeds
-    np.testing.assert_allclose(apart.weights, together.weights, rtol=5e-2, atol=5e-2)
+    apart = _train_all(published, draws, spec)
+    assert apart.draws == together.draws
+    np.testing.assert_allclose(apart.stack.weights, together.stack.weights, rtol=5e-2, atol=5e-2)
 
 
 def test_draws_in_another_order_have_the_same_heads() -> None:
     published, _ = published_study()
     draws = _draw(published, 2, seeds=4).draws
-    forwards, backwards = (
-        train_few_shot_heads(published, FewShotDraws(draws=some), _SPEC, _PROBE)
-        for some in (draws, draws[::-1])
-    )
+    forwards, backwards = (_train(published, _few(some), _SPEC) for some in (draws, draws[::-1]))
     test = published.vectors[published.rows("test")]
     np.testing.assert_allclose(
         _logits(forwards, test), _logits(backwards, test)[::-1], rtol=5e-2, atol=5e-2
@@ -269,7 +290,7 @@ def test_shuffled_labels_teach_nothing() -> None:
     spec = FewShotSpec(heads=("shuffled_labels", "concept_bottleneck"))
     for shots in (1, 8):
         draws = _draw(published, shots, seeds=40)
-        reached = _accuracies(published, test, train_few_shot_heads(published, draws, spec, _PROBE))
+        reached = _accuracies(published, test, _train(published, draws, spec))
         assert reached["shuffled_labels"] == pytest.approx(1 / 3, abs=0.12)
         assert reached["concept_bottleneck"] > 0.8
 
@@ -277,7 +298,7 @@ def test_shuffled_labels_teach_nothing() -> None:
 def test_random_concepts_are_worth_less_than_those_that_were_selected() -> None:
     published, test = published_study(noise=1.5)
     spec = FewShotSpec(heads=("random_concepts", "concept_bottleneck"))
-    heads = train_few_shot_heads(published, _draw(published, 4, seeds=20), spec, _PROBE)
+    heads = _train(published, _draw(published, 4, seeds=20), spec)
     reached = _accuracies(published, test, heads)
     assert reached["concept_bottleneck"] > reached["random_concepts"]
 
@@ -285,18 +306,18 @@ def test_random_concepts_are_worth_less_than_those_that_were_selected() -> None:
 def test_a_hybrid_needs_no_sparse_head_beside_it() -> None:
     published, _ = published_study()
     draws, spec = _draw(published, 2, seeds=2), FewShotSpec(heads=("hybrid",))
-    alone = train_few_shot_heads(published, draws, spec, _PROBE)
-    assert alone.heads == ("linear_probe", "hybrid")
+    alone = _train(published, draws, spec)
+    assert alone.kinds == ("linear_probe", "hybrid")
     both = FewShotSpec(heads=("hybrid", "sparse"))
-    beside = train_few_shot_heads(published, draws, both, _PROBE)
+    beside = _train(published, draws, both)
     np.testing.assert_array_equal(alone.weights[:, 1], beside.weights[:, 2])
 
 
 def test_only_the_heads_that_were_asked_for_are_trained() -> None:
     published, _ = published_study()
     spec = FewShotSpec(heads=("nearest_mean",))
-    heads = train_few_shot_heads(published, _draw(published, 1, seeds=1), spec, _PROBE)
-    assert heads.heads == ("linear_probe", "nearest_mean")
+    heads = _train(published, _draw(published, 1, seeds=1), spec)
+    assert heads.kinds == ("linear_probe", "nearest_mean")
 
 
 def test_choosing_without_validation_images_is_refused() -> None:
@@ -306,6 +327,4 @@ def test_choosing_without_validation_images_is_refused() -> None:
         label=published.images["label"].where(published.images["split"] == "train", None),
     )
     with pytest.raises(StudyError, match="the validation split of by-hand has no image"):
-        train_few_shot_heads(
-            replace(published, images=images), _draw(published, 1, seeds=1), _SPEC, _PROBE
-        )
+        _train(replace(published, images=images), _draw(published, 1, seeds=1), _SPEC)

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.probe import Head, Probe, head_inputs
+from curette.schemas.probe import Head, Heads, head_inputs
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.probe.draws import Images
 from curette.tasks.probe.grounding import deal_groups
@@ -24,7 +24,7 @@ def published() -> ConceptDataset:
 
 
 @pytest.fixture(scope="module")
-def probe(published: ConceptDataset) -> Probe:
+def probe(published: ConceptDataset) -> Heads:
     return train_heads(published, SPEC)
 
 
@@ -36,7 +36,7 @@ def _train_features(published: ConceptDataset, head: Head) -> np.ndarray:
 
 
 def test_only_labelled_concepts_are_grounded_and_the_others_keep_their_text(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     labelled = {x.concept_id for x in published.facts.labelled}
     assert {g.concept_id for g in probe.grounding} == labelled
@@ -49,7 +49,7 @@ def test_only_labelled_concepts_are_grounded_and_the_others_keep_their_text(
 
 
 def test_grounded_scores_vary_as_the_scores_of_text_do(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     text = published.scores[published.rows("train")].std(axis=0)
     for head in probe.heads:
@@ -60,7 +60,7 @@ def test_grounded_scores_vary_as_the_scores_of_text_do(
 
 
 def test_functions_find_what_the_vectors_show_better_than_most_random_directions(
-    probe: Probe,
+    probe: Heads,
 ) -> None:
     for grounded in probe.grounding:
         assert grounded.auroc is not None
@@ -70,7 +70,7 @@ def test_functions_find_what_the_vectors_show_better_than_most_random_directions
 
 
 def test_counts_are_of_training_images_whose_truth_is_known(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     attributes = published.images.iloc[published.rows("train")]
     for grounded, key in zip(probe.grounding, KEYS, strict=True):
@@ -78,7 +78,7 @@ def test_counts_are_of_training_images_whose_truth_is_known(
         assert (grounded.present, grounded.absent) == (int(shown.sum()), int((~shown).sum()))
 
 
-def test_no_other_split_trains_a_function(published: ConceptDataset, probe: Probe) -> None:
+def test_no_other_split_trains_a_function(published: ConceptDataset, probe: Heads) -> None:
     images = published.images.copy()
     unseen = images["split"] != "train"
     for key in KEYS:
@@ -107,9 +107,9 @@ def test_what_trains_the_head_knows_nothing_of_labels_that_are_luck(
     np.testing.assert_allclose(head.center, head.train_features.mean(axis=0))
 
 
-def test_what_trained_the_head_is_kept_with_it(probe: Probe, tmp_path: Path) -> None:
+def test_what_trained_the_head_is_kept_with_it(probe: Heads, tmp_path: Path) -> None:
     probe.write(tmp_path)
-    again = Probe.read(tmp_path)
+    again = Heads.read(tmp_path)
     for before, after in zip(probe.heads, again.heads, strict=True):
         if before.facts.kind == "grounded":
             assert after.train_features is not None

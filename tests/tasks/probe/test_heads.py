@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import CARDS, card_of
-from curette.schemas.probe import Head, Probe
+from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate.features import head_features
@@ -32,7 +32,7 @@ def published() -> ConceptDataset:
 
 
 @pytest.fixture(scope="module")
-def probe(published: ConceptDataset) -> Probe:
+def probe(published: ConceptDataset) -> Heads:
     return train_heads(published, SPEC)
 
 
@@ -41,7 +41,7 @@ def test_every_card_has_its_training_and_none_is_without_a_card() -> None:
     assert set(AT_NEC) == {card.kind for card in CARDS.values() if card.along_nec}
 
 
-def test_a_head_is_called_and_looks_as_its_card_says(probe: Probe) -> None:
+def test_a_head_is_called_and_looks_as_its_card_says(probe: Heads) -> None:
     for head in probe.heads:
         card = card_of(head.facts.kind)
         assert head.facts.family.split(", NEC")[0] == card.title
@@ -49,7 +49,7 @@ def test_a_head_is_called_and_looks_as_its_card_says(probe: Probe) -> None:
         assert bool(head.facts.candidates) == card.looks_at_concepts
 
 
-def test_every_head_is_there_once(probe: Probe) -> None:
+def test_every_head_is_there_once(probe: Heads) -> None:
     assert [h.facts.name for h in probe.heads] == [
         "linear probe",
         "concept bottleneck",
@@ -75,7 +75,7 @@ def test_every_head_is_there_once(probe: Probe) -> None:
     ]
 
 
-def test_draws_share_a_family_and_nothing_else_does(probe: Probe) -> None:
+def test_draws_share_a_family_and_nothing_else_does(probe: Heads) -> None:
     draws: dict[str, list[int]] = {}
     for head in probe.heads:
         draws.setdefault(head.facts.family, []).append(head.facts.draw)
@@ -101,7 +101,7 @@ def test_only_the_heads_asked_for_and_those_of_every_table_are_trained(
     }
 
 
-def test_a_nec_that_the_concepts_do_not_allow_is_skipped_and_told(probe: Probe) -> None:
+def test_a_nec_that_the_concepts_do_not_allow_is_skipped_and_told(probe: Heads) -> None:
     assert [(s.name, s.kind) for s in probe.skipped] == [
         ("sparse, NEC 30", "sparse"),
         ("random sparse, NEC 30", "random_sparse"),
@@ -150,7 +150,7 @@ def test_settings_without_a_meaning_are_refused(settings: dict[str, object], wor
         ProbeSpec.model_validate(settings)
 
 
-def test_nec_counts_the_weights_that_are_not_zero(probe: Probe) -> None:
+def test_nec_counts_the_weights_that_are_not_zero(probe: Heads) -> None:
     for head in probe.heads:
         assert head.facts.nec == np.count_nonzero(head.weights) / 3
     asked = {h.facts.name: h.facts.nec for h in probe.heads if "NEC" in h.facts.name}
@@ -166,7 +166,7 @@ def test_fewer_concepts_are_left_the_stronger_the_penalty(published: ConceptData
 
 @pytest.mark.parametrize("head", range(18))
 def test_the_logits_are_told_apart_and_add_up(
-    published: ConceptDataset, probe: Probe, head: int
+    published: ConceptDataset, probe: Heads, head: int
 ) -> None:
     trained = probe.heads[head]
     features = head_features(published, trained, np.arange(5))
@@ -186,7 +186,7 @@ def test_a_hybrid_without_a_residual_is_its_concept_head(published: ConceptDatas
 
 
 def test_a_hybrid_tells_the_share_of_validation_decisions_that_it_flips(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     rows = published.rows("validation")
     hybrid, sparse = (
@@ -197,7 +197,7 @@ def test_a_hybrid_tells_the_share_of_validation_decisions_that_it_flips(
 
 
 def test_zero_shot_is_a_hundred_times_the_cosine_of_image_and_name(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     assert published.class_vectors is not None
     names = published.class_vectors / np.linalg.norm(published.class_vectors, axis=1, keepdims=True)
@@ -206,7 +206,7 @@ def test_zero_shot_is_a_hundred_times_the_cosine_of_image_and_name(
 
 
 def test_the_concept_matrix_head_is_sparse_cbms_search(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     assert published.class_vectors is not None
     head = probe.head("concept_matrix")
@@ -261,7 +261,7 @@ def test_shuffling_keeps_the_classes_sizes_and_the_likeness_within_groups() -> N
 
 
 def test_validation_figures_are_those_of_the_validation_images(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     rows, labels = published.rows("validation"), published.labels("validation")
     for head in probe.heads:
@@ -276,7 +276,7 @@ def test_validation_figures_are_those_of_the_validation_images(
 
 
 def test_the_linear_probe_is_scikit_learns_at_the_chosen_strength(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     head = probe.head("linear_probe")
     train = published.vectors[published.rows("train")].astype(np.float64)
@@ -293,7 +293,7 @@ def test_the_linear_probe_is_scikit_learns_at_the_chosen_strength(
 
 
 def test_random_concepts_are_as_many_as_were_selected_from_all_classes(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     shared = tuple(
         c.model_copy(update={"classes": ("a", "b", "c")}) if i % 6 > 2 else c
@@ -307,14 +307,14 @@ def test_random_concepts_are_as_many_as_were_selected_from_all_classes(
 
 
 def test_the_majority_class_says_how_frequent_each_class_is(
-    published: ConceptDataset, probe: Probe
+    published: ConceptDataset, probe: Heads
 ) -> None:
     said = _probabilities(probe.head("majority").logits(np.zeros((1, 0))))[0]
     counts = np.bincount(published.labels("train"), minlength=3)
     assert np.allclose(said, counts / counts.sum())
 
 
-def test_test_images_change_nothing(published: ConceptDataset, probe: Probe) -> None:
+def test_test_images_change_nothing(published: ConceptDataset, probe: Heads) -> None:
     vectors, scores = published.vectors.copy(), published.scores.copy()
     vectors[published.rows("test")] = vectors[0]
     scores[published.rows("test")] = 0.123
@@ -324,12 +324,12 @@ def test_test_images_change_nothing(published: ConceptDataset, probe: Probe) -> 
 
 
 def test_equal_seeds_give_equal_artifacts(
-    published: ConceptDataset, probe: Probe, tmp_path: pytest.TempPathFactory
+    published: ConceptDataset, probe: Heads, tmp_path: pytest.TempPathFactory
 ) -> None:
     store = ArtifactStore(tmp_path)  # type: ignore[arg-type]
     first = store.save(probe, STAGE.recipe_of({"spec": SPEC}))
     assert store.save(train_heads(published, SPEC), STAGE.recipe_of({"spec": SPEC})) == first
-    loaded = store.load(Probe, first)
+    loaded = store.load(Heads, first)
     assert [h.facts for h in loaded.heads] == [h.facts for h in probe.heads]
     assert loaded.skipped == probe.skipped
     assert np.array_equal(loaded.heads[1].weights, probe.heads[1].weights)

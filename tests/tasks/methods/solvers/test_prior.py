@@ -11,6 +11,8 @@ from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.methods.solvers.linear import balanced_accuracy, regularisation_path
 from curette.tasks.methods.solvers.logistic_batch import solve_logistic_batch
 from curette.tasks.methods.solvers.prior import (
+    USUAL,
+    Tried,
     concept_metric,
     prior_head,
     train_prior_heads,
@@ -35,7 +37,7 @@ def _train(
     signs: Float[Tensor, "class concept"] = _SIGNS,
     seeds: int = 20,
     validation: int = 40,
-    **settings: object,
+    tried: Tried = USUAL,
 ) -> HeadBatch:
     scores, labels = _draw(400)
     held, held_labels = _draw(validation, seed=1)
@@ -48,7 +50,7 @@ def _train(
         torch.eye(6),
         held,
         held_labels,
-        **settings,  # type: ignore[arg-type]
+        tried,
     )
 
 
@@ -101,7 +103,7 @@ def test_near_duplicate_concepts_share_their_weight() -> None:
 
 
 def test_at_one_shot_a_true_prior_is_ahead_and_a_head_without_it_behind() -> None:
-    assert _accuracy(_train(1)) > _accuracy(_train(1, pulls=(0.0,))) + 0.05
+    assert _accuracy(_train(1)) > _accuracy(_train(1, tried=Tried(pulls=(0.0,)))) + 0.05
 
 
 def test_with_many_images_a_false_prior_costs_next_to_nothing() -> None:
@@ -124,7 +126,7 @@ def test_weights_do_not_run_off_when_a_direction_separates() -> None:
 
 def test_a_strong_l2_leaves_the_prior_alone() -> None:
     scores, _ = _draw(400)
-    heads = _train(2, seeds=1, pulls=(2.0,), l2_values=(1e9,))
+    heads = _train(2, seeds=1, tried=Tried((2.0,), (1e9,)))
     believed = 2 * prior_head(scores, _SIGNS).weights
     torch.testing.assert_close(heads.weights[0], believed, rtol=1e-5, atol=1e-5)
 
@@ -140,8 +142,7 @@ def test_no_pull_and_one_strength_is_the_plain_probe_of_the_bias_pulls() -> None
         features,
         torch.zeros(40, 2),
         labels,
-        pulls=(0.0,),
-        l2_values=(0.1,),
+        Tried((0.0,), (0.1,)),
     )
     plain = regularisation_path(features, labels, 2, (0.1,), class_weight="balanced").head(0)
     torch.testing.assert_close(pulled.residual.weights[0], plain.weights, atol=1e-3, rtol=1e-2)
@@ -174,7 +175,7 @@ def test_without_validation_images_a_draw_holds_out_one_of_each_class_at_a_time(
     prior = prior_head(scores, _SIGNS).logits(scores)
     nothing = scores[:0], prior[:0], labels[:0]
     shares = train_pulled_heads(
-        scores, labels, draws, prior, *nothing, pulls=(0.0, 2.0), l2_values=(0.1,)
+        scores, labels, draws, prior, *nothing, Tried((0.0, 2.0), (0.1,))
     ).shares
     for draw, share in zip(draws, shares[:, :, 0], strict=True):
         evidence = torch.zeros(2, 3).double()
