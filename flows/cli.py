@@ -402,8 +402,9 @@ def export_sheet(
     with _prefect():
         from curette.flows.review import export_sheet
 
-        select = _until("select") if picks else None
-        print(export_sheet(loaded, settings.options(), sheet.resolve(), _until("screen"), select))
+        screen, select = (_until(_in_last_round(stage, loaded)) for stage in ("screen", "select"))
+        options = settings.options()
+        print(export_sheet(loaded, options, sheet.resolve(), screen, select if picks else None))
 
 
 @REVIEW.command(name="import")
@@ -425,7 +426,8 @@ def import_sheet(
     with _prefect():
         from curette.flows.review import import_sheet
 
-        print(import_sheet(loaded, settings.options(), sheet.resolve(), _until("screen")))
+        screen = _until(_in_last_round("screen", loaded))
+        print(import_sheet(loaded, settings.options(), sheet.resolve(), screen))
 
 
 def _remembered(study: "Study", options: "RunOptions") -> "RunResult | None":
@@ -451,6 +453,14 @@ def _remembered(study: "Study", options: "RunOptions") -> "RunResult | None":
         return None
     finally:
         only_remembered.reset(token)
+
+
+def _in_last_round(stage: str, study: "Study") -> str:
+    """Return what a stage is called in the last round of proposing that the study may come to."""
+    from curette.tasks.stage import round_title
+
+    title = round_title(study.propose.rounds)
+    return f"{stage} ({title})" if title else stage
 
 
 def _until(stage: str) -> "Callable[[Study, RunOptions], RunResult]":

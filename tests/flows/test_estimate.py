@@ -40,3 +40,16 @@ def test_likely_requests_stand_between_the_fewest_and_the_most(tmp_path: Path) -
     assert made.likely_usd is not None
     assert made.most_usd is not None
     assert made.least_usd < made.likely_usd < made.most_usd
+
+
+def test_later_rounds_are_counted_as_pairs_that_may_be_confused(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(STUDY)
+    once = estimate(load_study(file), ResponseShelf(tmp_path), tuple)
+    made = estimate(load_study(file, ["propose.rounds=3"]), ResponseShelf(tmp_path), tuple)
+    classes, second, third, _ = made.forecasts
+    assert classes == once.forecasts[0]
+    assert [second.name, third.name] == ["round 2", "round 3"]
+    assert (second.fewest, second.likely, second.most) == (0, 1, 3), "one pair of two classes"
+    assert made.fewest_requests == once.fewest_requests, "nothing may be confused"
+    assert made.most_requests > once.most_requests + ATTEMPTS * 6, "more candidates have priors"
