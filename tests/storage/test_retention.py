@@ -136,7 +136,7 @@ def test_one_that_ends_between_two_removals_leaves_whole_artifacts(store: Artifa
     path, before = type(store).path, []
 
     class Ending(ArtifactStore):
-        def path(self, ref: Ref[Any]) -> Path:  # type: ignore[override]
+        def path(self, ref: Ref[Any]) -> Path:
             before.append(ref)
             if len(before) == 2:
                 raise KeyboardInterrupt
