@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from curette.tasks.methods.encoder.encoder import ClipEncoder
 
-_ONLY_MEASURED = {"few_shots": None, "shifts": (), "external": (), "locate": None}
+_ONLY_MEASURED = {"few_shots": None, "shifts": (), "folds": None, "external": (), "locate": None}
 """Parts of a study that change no head of it: one decision is explained without them."""
 _SEEN, _HEAT_PX = 3, 240  # concepts whose heat is drawn, and how large
 RunStudy = Callable[[Study, RunOptions], RunResult]
