@@ -4,6 +4,9 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 STORE ?= .curette
 UI_PORT ?= 4200
 
+# Where this is set, each of the many processes compiles all libraries anew: 17 s of a core.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test fuzz check types lint bench bench-large ui clean
 

@@ -116,7 +116,13 @@ def app(arguments: Sequence[str] | None = None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0 done, 2 wrong study or command line, 3 rejected, 1 else."""
+    """Run the command line; return 0 done, 2 wrong study or command line, 3 rejected, 1 else.
+
+    Prefect logs every failure with its traceback; this says in one message what is wrong, so that
+    Prefect's log, which is set up as Prefect is imported, keeps to what is critical. Whoever wants
+    more of it sets the variable.
+    """
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
         command, bound, _ = COMMANDS.parse_args(
@@ -173,17 +179,21 @@ def run(
         settings: of every command.
     """
     started = time.monotonic()
-    loaded = settings.load(study)
-    with _prefect():
-        from rich.console import Console
+    loaded, options = settings.load(study), settings.options(until, refresh)
+    result = _remembered(loaded, options)
+    from rich.console import Console
 
-        from curette.flows.display import live_display, print_summary
-        from curette.flows.runs import RunResult
-        from curette.flows.study import study as whole
+    from curette.flows.display import live_display, print_summary, show_stages
 
-        console = Console(stderr=json)
-        with live_display(console):
-            result: RunResult = whole(loaded, settings.options(until, refresh))
+    console = Console(stderr=json)
+    if result is not None:
+        show_stages(console, result)
+    else:
+        with _prefect():
+            from curette.flows.study import study as whole
+
+            with live_display(console):
+                result = whole(loaded, options)
     if json:
         print(result.model_dump_json())
     else:
@@ -217,33 +227,36 @@ def estimate(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) 
 @COMMANDS.command
 def explain(
     study: Path,
-    image: str,
     /,
-    *,
+    *images: str,
     out: Path | None = None,
     settings: Settings = USUAL,
 ) -> None:
-    """Say what is decided about one image, and why; draw it.
+    """Say what is decided about images, and why; write a page that shows it.
 
     Args:
         study: the study file.
-        image: an image id of the dataset, or a file.
-        out: the picture to write, a .png.
+        images: each an image id of the dataset, or a file.
+        out: the page to write, an .html.
         settings: of every command.
     """
+    from curette.flows.new_files import new_file, write_new
+
     loaded = settings.load(study)
+    if not images:
+        raise StudyError("name at least one image: an image id of the dataset, or a file")
     with _prefect():
         from rich.console import Console
 
-        from curette.flows.explain import explain, picture_path, save_picture, tell
+        from curette.flows.explain import explain, page_path, tell
 
-        path = picture_path(image, out)
-        explained = explain(loaded, settings.options(), image, _run)
+        path = new_file(out or page_path(images), ".html")
+        said = explain(loaded, settings.options(), images, _run)
+    write_new(path, said.html.encode())
     console = Console()
-    for line in tell(explained):
+    for line in tell(said.explained):
         console.print(line, soft_wrap=True, highlight=False)
-    save_picture(explained.picture, path)
-    console.print(f"picture: {path}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"page: {path}", soft_wrap=True, markup=False, highlight=False)
 
 
 @COMMANDS.command
@@ -255,24 +268,29 @@ def predict(
     out: Path = Path("predictions.csv"),
     settings: Settings = USUAL,
 ) -> None:
-    """Say what is decided about every image of a folder, and why; write a table.
+    """Say what is decided about every image of a folder, and why; write a table or a page.
 
     Args:
         study: the study file.
         folder: new images, without labels.
-        out: the table to write, CSV.
+        out: what to write: a table, .csv, or a page, .html.
         settings: of every command.
     """
+    from curette.flows.new_files import new_file
+
     loaded = settings.load(study)
+    new_file(out, ".csv", ".html")
     with _prefect():
         from rich.console import Console
 
         from curette.flows.predict import predict, tell, write_predictions
 
         said = predict(loaded, settings.options(), folder.resolve(), _run)
-    write_predictions(said, out)
-    for line in tell(said, out):
-        Console().print(line, soft_wrap=True, highlight=False)
+    written = write_predictions(said, out)
+    console = Console()
+    for line in tell(said):
+        console.print(line, soft_wrap=True, highlight=False)
+    console.print(written, soft_wrap=True, markup=False, highlight=False)
 
 
 @EDIT.command(name="export")
@@ -352,6 +370,31 @@ def import_sheet(
         print(import_sheet(loaded, settings.options(), sheet.resolve(), _until("screen")))
 
 
+def _remembered(study: "Study", options: "RunOptions") -> "RunResult | None":
+    """Return what earlier runs made, where nothing is left to do; None where something is.
+
+    For that no Prefect server is needed, and starting one takes most of the time that a run
+    with nothing to do takes. Where a server is named the run is to be seen there.
+    """
+    last = (options.until or "report").partition(" (")[0]
+    if os.environ.get("PREFECT_API_URL") or not any((options.store / "answers").glob(f"{last}-*")):
+        return None
+    from prefect.settings import PREFECT_API_URL
+
+    from curette.flows.stages import NotRemembered, only_remembered
+    from curette.flows.study import study as whole
+
+    if PREFECT_API_URL.value():
+        return None
+    token = only_remembered.set(True)
+    try:
+        return whole.fn(study, options)
+    except NotRemembered:
+        return None
+    finally:
+        only_remembered.reset(token)
+
+
 def _until(stage: str) -> "Callable[[Study, RunOptions], RunResult]":
     return partial(_run_until, stage)
 
@@ -386,13 +429,7 @@ def _taken_in(study: "Study", settings: Settings) -> "tuple[Sequence[ClassLabel]
 
 @contextmanager
 def _prefect() -> Iterator[None]:
-    """Have a Prefect server of our own, and its log say only what is critical.
-
-    Prefect logs every failure with its traceback; this command says in one message what is wrong.
-    Whoever wants Prefect's log sets the variable.
-    """
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-
+    """Have a Prefect server of our own, unless one is named."""
     from curette.flows.server import server_for_one_run
 
     with server_for_one_run() as wait_for_server:

@@ -54,7 +54,7 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     modality = study.propose.modality
     asked = llm if study.priors.kind == "llm" else None
     priors = run(form_priors, dataset, candidates, screened, study.priors, modality, asked)
-    concepts = run(select_concepts, dataset, screened, embeddings, study.select)
+    concepts = run(select_concepts, dataset, screened, embeddings, study.selection)
     index = run(build_index, dataset, concepts, embeddings, study.index)
     validated = run(
         validate_concept_dataset,

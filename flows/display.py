@@ -44,9 +44,7 @@ def live_display(console: Console) -> Iterator[None]:
                 completed=1,
             )
             if not console.is_terminal:
-                console.print(
-                    f"{record.title:<18} {record.state:<7} {record.seconds:7.1f} s", highlight=False
-                )
+                _show(console, record)
 
         def advance(description: str, done: int, total: int) -> None:
             if now in lines:
@@ -65,6 +63,17 @@ def live_display(console: Console) -> Iterator[None]:
         finally:
             watcher.reset(watching)
             stage_watcher.reset(watched)
+
+
+def show_stages(console: Console, result: RunResult) -> None:
+    """Show each stage of a run that is over, a line each."""
+    for record in result.stages:
+        _show(console, record)
+
+
+def _show(console: Console, record: StageRecord) -> None:
+    line = f"{record.title:<18} {record.state:<7} {record.seconds:7.1f} s"
+    console.print(line, highlight=False)
 
 
 class _Seconds(ProgressColumn):

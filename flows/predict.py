@@ -3,57 +3,61 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+import torch
+from jaxtyping import Float, Float32
+from PIL import Image
 from rich.text import Text
 
-from curette.flows.explain import RunStudy, explained_head, same_encoder
+from curette.flows.explain import RunStudy, explained_head
+from curette.flows.new_files import write_new
+from curette.flows.new_images import Windows, admitted, content_of, same_encoder
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
-from curette.schemas.probe import Head, head_inputs
-from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.schemas.study import Study
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.store import ArtifactStore
+from curette.tasks.explain.predictions import (
+    REASONS,
+    Prediction,
+    predict_images,
+    predictions_page,
+)
 from curette.tasks.ingest.listing import ImageFile, Refusal
 from curette.tasks.ingest.verify import Verified, verify_images
 from curette.tasks.methods.encoder.batching import encode_in_batches
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
-from curette.tasks.methods.explanation import printable
-from curette.tasks.methods.predictions import (
-    UNLIKE_SHARE,
-    decide,
-    least_usual_cosine,
-    nearest_cosines,
-)
+from curette.tasks.methods.encoder.pixels import read_rgb
+from curette.tasks.methods.explanation import Explainer, printable
+from curette.tasks.methods.page.sprites import Sprites, squared
+from curette.tasks.methods.predictions import UNLIKE_SHARE
 from curette.tasks.methods.threads import decoding_threads
 from curette.tasks.review.sheet import protect
 
-_REASONS = 3
+IN_ONE_FILE = 2000
+"""Images whose thumbnails the page holds itself; those of more lie in a folder beside it."""
+_THUMBNAIL_PX = 56
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What is said of one image, or why nothing is."""
+class Predictions:
+    """What is said of a folder's images."""
 
-    file: str
-    class_name: str = ""
-    probability: float = float("nan")
-    runner_up: str = ""
-    reasons: tuple[str, ...] = ()
-    nearest_cosine: float = float("nan")
-    """With the training image most like it."""
-    unlike: bool = False
-    """Whether nothing that the head was trained on is as like it as training images are."""
-    refused: str = ""
+    folder: Path
+    published: ConceptDataset
+    rows: tuple[Prediction, ...]
+    """One a file."""
+    thumbnails: dict[str, Image.Image]
+    """File -> what it looks like, of those that are not refused."""
 
 
-def predict(
-    study: Study, options: RunOptions, folder: Path, run: RunStudy
-) -> tuple[Prediction, ...]:
+def predict(study: Study, options: RunOptions, folder: Path, run: RunStudy) -> Predictions:
     """Decide about every image below a folder; no label is read, and nothing is kept.
 
     Args:
@@ -66,50 +70,98 @@ def predict(
         StudyError: there is no such folder, it has no file, or the study has no encoder for it.
     """
     files = _files(folder)
-    if not isinstance(study.encoder, OpenClipEncoder):
-        raise StudyError(
-            "the study's vectors are precomputed, so there is no encoder to make vectors of new "
-            "images with. Name the encoder they were made with."
-        )
     published, head = explained_head(study, options, run)
-    encoder = same_encoder(study.encoder, options.machine, published.facts.encoder)
-    verified = list(
-        verify_images(
-            map(ImageFile, files),
-            root=folder,
-            keep=lambda _: "",
-            max_pixels=study.dataset.max_pixels,
-            workers=decoding_threads(options.machine),
-            advance=lambda _: None,
-        )
+    encoder = same_encoder(
+        study.encoder, options.machine, published.facts.encoder, f"what {folder} holds"
     )
-    names = [path.relative_to(folder).as_posix() for path in files]
-    kept = [i for i, found in enumerate(verified) if isinstance(found, Verified)]
-    vectors = _encode([files[i] for i in kept], encoder, options.machine)
-    told = dict(zip(kept, _decide(published, head, vectors), strict=True))
-    return tuple(
-        _refused(names[i], found) if isinstance(found, Refusal) else replace(told[i], file=names[i])
-        for i, found in enumerate(verified)
+    store = ArtifactStore(options.store.resolve())
+    validated = store.load(ValidatedConceptDataset, published.validated_ref)
+    windows = store.load(ImageDataset, validated.dataset_ref).windows
+    verified = verify_images(
+        map(ImageFile, files),
+        root=folder,
+        keep=lambda _: "",
+        max_pixels=study.dataset.max_pixels,
+        workers=decoding_threads(options.machine),
+        advance=lambda _: None,
     )
+    found = {
+        path.relative_to(folder).as_posix(): admitted(one, windows)
+        for path, one in zip(files, verified, strict=True)
+    }
+    kept = {name: one for name, one in found.items() if isinstance(one, Verified)}
+    thumbnails: dict[str, Image.Image] = {}
+    vectors = _encode(folder, kept, windows, encoder, options.machine, thumbnails)
+    told = {p.file: p for p in predict_images(Explainer(published, head), list(kept), vectors)}
+    rows = tuple(
+        Prediction(name, refused=f"{one.reason}: {printable(one.detail)}")
+        if isinstance(one, Refusal)
+        else told[name]
+        for name, one in found.items()
+    )
+    return Predictions(folder, published, rows, {name: thumbnails[name] for name in kept})
 
 
-def write_predictions(predictions: Sequence[Prediction], out: Path) -> None:
-    """Write them as CSV; never over another file.
+def write_predictions(said: Predictions, out: Path) -> str:
+    """Write a table or a page, as the file's name ends, never over another file; say what is there.
 
     Raises:
         StudyError: there is such a file already, or it cannot be written.
     """
+    if out.suffix.lower() != ".html":
+        write_new(out, _table(said.rows))
+        return f"predictions: {out}"
+    beside = f"{out.stem}_files" if len(said.thumbnails) > IN_ONE_FILE else ""
+    sprites = Sprites(said.thumbnails, _THUMBNAIL_PX, beside)
+    page = predictions_page(said.published, said.rows, sprites, said.folder.name).encode()
+    if not beside:
+        write_new(out, page)
+        return f"predictions: {out} ({_size(len(page))}, everything in one file)"
+    folder = out.parent / beside
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise StudyError(f"cannot make the folder {folder}: {error.strerror}") from None
+    for name, content in sprites.sheets.items():
+        write_new(folder / name, content)
+    write_new(out, page)
+    sheets = sum(map(len, sprites.sheets.values()))
+    return (
+        f"predictions: {out} ({_size(len(page))}); thumbnails of more than {IN_ONE_FILE:,} images "
+        f"lie beside it in {beside}/ ({_size(sheets)}): keep the two together"
+    )
+
+
+def tell(said: Predictions) -> Iterator[Text]:
+    """Yield what was said, in a few lines."""
+    decided = [p for p in said.rows if not p.refused]
+    for name in sorted({p.class_name for p in decided}):
+        yield Text(f"  {sum(p.class_name == name for p in decided):6} {printable(name)}")
+    unlike = sum(p.unlike for p in decided)
+    if unlike:
+        yield Text(
+            f"{unlike} of {len(decided)} are unlike anything that the head was trained on "
+            f"({UNLIKE_SHARE:.0%} would be, of images like those): do not rely on what is said of "
+            "them.",
+            style="bold",
+        )
+    if refused := len(said.rows) - len(decided):
+        yield Text(f"{refused} files are refused; each row says why.")
+    yield Text("Probabilities are the softmax of the logits, not calibrated.")
+
+
+def _table(rows: Sequence[Prediction]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(
         [
             *("file", "class", "probability", "runner_up"),
-            *(f"reason_{i + 1}" for i in range(_REASONS)),
+            *(f"reason_{i + 1}" for i in range(REASONS)),
             *("nearest_cosine", "unlike_training", "refused"),
         ]
     )
-    for p in predictions:
-        reasons = [*map(protect, p.reasons), *[""] * (_REASONS - len(p.reasons))]
+    for p in rows:
+        reasons = [*map(protect, p.reasons), *[""] * (REASONS - len(p.reasons))]
         numbers = ("", "") if p.refused else (round(p.probability, 4), round(p.nearest_cosine, 4))
         writer.writerow(
             [
@@ -118,32 +170,7 @@ def write_predictions(predictions: Sequence[Prediction], out: Path) -> None:
                 *(numbers[1], "" if p.refused else "yes" if p.unlike else "no", p.refused),
             ]
         )
-    try:
-        with out.open("xb") as file:
-            file.write(text.getvalue().encode("utf-8-sig"))
-    except FileExistsError:
-        raise StudyError(f"{out} is there already: remove it, or name another file") from None
-    except OSError as error:
-        raise StudyError(f"cannot write {out}: {error.strerror}") from None
-
-
-def tell(predictions: Sequence[Prediction], out: Path) -> Iterator[Text]:
-    """Yield what was said, in a few lines."""
-    said = [p for p in predictions if not p.refused]
-    for name in sorted({p.class_name for p in said}):
-        yield Text(f"  {sum(p.class_name == name for p in said):6} {printable(name)}")
-    unlike = sum(p.unlike for p in said)
-    if unlike:
-        yield Text(
-            f"{unlike} of {len(said)} are unlike anything that the head was trained on "
-            f"({UNLIKE_SHARE:.0%} would be, of images like those): do not rely on what is said of "
-            "them.",
-            style="bold",
-        )
-    if refused := len(predictions) - len(said):
-        yield Text(f"{refused} files are refused; each row says why.")
-    yield Text("Probabilities are the softmax of the logits, not calibrated.")
-    yield Text(f"predictions: {out}")
+    return text.getvalue().encode("utf-8-sig")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -160,13 +187,25 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _encode(
-    files: Sequence[Path], encoder: ClipEncoder, machine: Machine
+    folder: Path,
+    kept: dict[str, Verified],
+    windows: Windows,
+    encoder: ClipEncoder,
+    machine: Machine,
+    thumbnails: dict[str, Image.Image],
 ) -> Float32[np.ndarray, "image dim"]:
-    if not files:
+    """Return the images' vectors; what they look like goes into `thumbnails`, decoded once."""
+
+    def prepare(name: str) -> Float[torch.Tensor, "channel height width"]:
+        pixels = read_rgb(content_of(folder / name, kept[name], windows))
+        thumbnails[name] = squared(pixels, _THUMBNAIL_PX)
+        return encoder.preprocess(pixels)
+
+    if not kept:
         return np.zeros((0, encoder.identity.dim), np.float32)
     batches = encode_in_batches(
-        files,
-        lambda path: encoder.prepare_image(path.read_bytes()),
+        kept,
+        prepare,
         encoder.stack,
         encoder.encode_images,
         machine.batch_size or DEFAULT_BATCH[encoder.device],
@@ -175,28 +214,5 @@ def _encode(
     return np.concatenate(list(batches))
 
 
-def _decide(
-    published: ConceptDataset, head: Head, vectors: Float32[np.ndarray, "image dim"]
-) -> Iterator[Prediction]:
-    train = published.rows("train")
-    known = published.vectors[train]
-    rows = published.pool_rows(c.concept_id for c in head.facts.candidates)
-    scores = head_inputs(head.facts.inputs, vectors, published.pool_vectors[rows])
-    said = decide(head.weights, head.bias, head.center, scores, _REASONS)
-    cosines, _ = nearest_cosines(known, vectors)
-    usual = least_usual_cosine(known, published.images["group"].to_numpy()[train])
-    classes = [c.name for c in published.facts.classes]
-    for i, cosine in enumerate(cosines):
-        yield Prediction(
-            file="",
-            class_name=classes[said.decided[i]],
-            probability=float(said.probability[i]),
-            runner_up=classes[said.runner_up[i]],
-            reasons=tuple(head.facts.candidates[j].text for j in said.reasons[i] if j >= 0),
-            nearest_cosine=float(cosine),
-            unlike=bool(cosine < usual),
-        )
-
-
-def _refused(file: str, refusal: Refusal) -> Prediction:
-    return Prediction(file, refused=f"{refusal.reason}: {printable(refusal.detail)}")
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"

@@ -57,7 +57,7 @@ def train_on_draws(
     """Yield the heads of every protocol that the study asks for."""
     for protocol, part in DRAWN.items():
         titled, spec = stages.titled(protocol), getattr(study, part)
-        draws = titled.run_unless_skipped(draw_images, published, protocol, study.select, spec)
+        draws = titled.run_unless_skipped(draw_images, published, protocol, study.selection, spec)
         if draws:
             yield titled.run(train_probe, published, study.probe, draws, trained)
 

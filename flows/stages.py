@@ -90,6 +90,14 @@ def _title(name: str, which: str) -> str:
     return f"{name} ({which})" if which else name
 
 
+class NotRemembered(Exception):
+    """A stage has to be run, in a run that only finds what earlier ones made."""
+
+
+only_remembered: ContextVar[bool] = ContextVar("only_remembered", default=False)
+"""Whether a run finds what earlier ones made and runs nothing, for which it needs no Prefect."""
+
+
 class Reached(Exception):
     """The stage that the run was to end with is done, or comes next."""
 
@@ -147,6 +155,7 @@ class Stages:
 
         Raises:
             Reached: this was the last stage wanted, or it is the first that is not.
+            NotRemembered: it would have to be run, and `only_remembered`.
         """
         name = _title(stage.name, self.title)
         ending = not self.external
@@ -160,9 +169,13 @@ class Stages:
             watcher.on_start(title)
         start = time.perf_counter()
         anew = not {name, stage.name}.isdisjoint(self.options.refresh)
-        ref, state = self._ask(stage, title, anew, *args, **kwargs)
-        if state == "cached" and not self.store.is_whole(ref):
-            ref, state = self._ask(stage, title, True, *args, **kwargs)
+        state: Literal["ran", "cached"]
+        if only_remembered.get():
+            ref, state = self._recall(stage, anew, *args, **kwargs), "cached"
+        else:
+            ref, state = self._ask(stage, title, anew, *args, **kwargs)
+            if state == "cached" and not self.store.is_whole(ref):
+                ref, state = self._ask(stage, title, True, *args, **kwargs)
         record = StageRecord(
             name=stage.name,
             external=self.external,
@@ -196,6 +209,23 @@ class Stages:
     def _workplace(self) -> Workplace:
         return Workplace(self.store, self.options.machine)
 
+    def _recall(
+        self,
+        stage: Task[Concatenate[Workplace, P], Ref[A]],
+        anew: bool,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Ref[A]:
+        """Return what Prefect would find, without Prefect."""
+        bound = inspect.signature(stage.fn).bind(self._workplace, *args, **kwargs)
+        bound.apply_defaults()
+        key = declared_stages()[stage.name].key(bound.arguments)
+        with explained(self.store.root):
+            ref = None if anew else _answer(self.store.root / "answers" / key)
+            if ref is None or not self.store.is_whole(ref):
+                raise NotRemembered(stage.name)
+        return ref
+
     def _ask(
         self,
         stage: Task[Concatenate[Workplace, P], Ref[A]],
@@ -226,15 +256,21 @@ def _distrust(answers: Path, stage: str) -> None:
     make Prefect unpickle it, or build any class; and one that was torn by a kill is of no use.
     """
     for record in answers.glob(f"{stage}-*"):
-        try:
-            content = json.loads(record.read_bytes())
-            value = json.loads(content["result"])
-            trusted = (
-                content["metadata"]["serializer"]["type"] == "json"
-                and value["__class__"] == f"{Ref.__module__}.{Ref.__qualname__}"
-                and all(isinstance(v, str) for v in value["data"].values())
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            trusted = False
-        if not trusted:
+        if _answer(record) is None:
             record.unlink(missing_ok=True)
+
+
+def _answer(record: Path) -> Ref[Any] | None:
+    """Return the reference that Prefect kept in a file; None where it is anything else, or gone."""
+    try:
+        content = json.loads(record.read_bytes())
+        value = json.loads(content["result"])
+        if (
+            content["metadata"]["serializer"]["type"] == "json"
+            and value["__class__"] == f"{Ref.__module__}.{Ref.__qualname__}"
+            and all(isinstance(v, str) for v in value["data"].values())
+        ):
+            return Ref(**value["data"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return None

@@ -15,6 +15,7 @@ from curette.schemas.study import Study
 
 M = TypeVar("M", bound=BaseModel)
 _SHOWN = 60
+_MOST_VALUES = 100_000
 STUDIES: Final = Path(__file__).parent / "studies"
 
 
@@ -83,7 +84,10 @@ def _loaded(text: str, about: str, place: str) -> tuple[yaml.Node | None, Any]:
     tree = None
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        _check_aliases(tree, about)
         return tree, yaml.safe_load(text)
+    except StudyError:
+        raise
     except yaml.YAMLError as error:
         raise StudyError(f"{about} is not YAML: {error}") from None
     except RecursionError:
@@ -99,6 +103,35 @@ def _loaded(text: str, about: str, place: str) -> tuple[yaml.Node | None, Any]:
                 ) from None
         said = " ".join(str(error).split()) or type(error).__name__
         raise StudyError(f"{about} is not YAML: {said}") from None
+
+
+def _check_aliases(tree: yaml.Node | None, about: str) -> None:
+    """Refuse aliases that repeat themselves: nine lines of ten can stand for a billion values.
+
+    Raises:
+        StudyError: they do, or one stands within what it is an alias of.
+    """
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+
+    def size(node: yaml.Node) -> int:
+        if id(node) in open_nodes:
+            line = node.start_mark.line + 1
+            raise StudyError(f"{about} is not read: the alias of line {line} stands within itself")
+        if id(node) not in sizes:
+            open_nodes.add(id(node))
+            pairs = isinstance(node, yaml.MappingNode)
+            parts = [p for pair in node.value for p in pair] if pairs else node.value
+            inner = parts if isinstance(node, yaml.CollectionNode) else []
+            sizes[id(node)] = 1 + sum(map(size, inner))
+            open_nodes.remove(id(node))
+        return sizes[id(node)]
+
+    if tree is not None and size(tree) > _MOST_VALUES:
+        raise StudyError(
+            f"{about} is not read: with its aliases written out it has {size(tree):,} values, and "
+            f"at most {_MOST_VALUES:,} are read. Write less, or fewer aliases."
+        )
 
 
 def _can_be_built(node: yaml.ScalarNode) -> bool:

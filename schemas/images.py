@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -46,6 +46,35 @@ def plain_name(name: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", name).casefold()
     return " ".join(re.split(r"[\s_-]+", folded)).strip()
+
+
+_TELLING = 3
+"""Characters of an id that do not stand in another id by chance."""
+_MOSTLY = 0.5
+"""Share of images from which on shorter ids that stand in others do not do so by chance."""
+
+
+def hold_ids(names: Sequence[str | None], ids: Sequence[str | None]) -> list[bool]:
+    """Return which names, such as image ids, hold an id of their row, such as the patient's.
+
+    An id of one or two characters counts where most rows hold theirs between marks, as `07-left`
+    holds `7`.
+    """
+    pairs = [(name or "", id_ or "") for name, id_ in zip(names, ids, strict=True)]
+    held = [len(id_) >= _TELLING and id_.casefold() in name.casefold() for name, id_ in pairs]
+    between = [
+        bool(id_)
+        and (id_.lstrip("0") or "0")
+        in {
+            part.lstrip("0") or "0"
+            for part in re.split(r"[\W_]+|(?<=[^\W\d_])(?=\d)", name)
+            if part
+        }
+        for name, id_ in pairs
+    ]
+    if sum(between) > _MOSTLY * len(pairs):
+        return [one or other for one, other in zip(held, between, strict=True)]
+    return held
 
 
 RejectionReason = Literal[
@@ -147,6 +176,8 @@ class ImageDataset(Artifact):
     - `group`: images that must never be parted (same subject, lesion or bytes) share a value,
       the first of their ids; intervals resample groups.
     - `mask_location`: like `location`, of a lesion mask; `""` where there is none.
+    - `source_id`: what the data calls the image, where `image_id` is another name for it; it is
+      never published.
     - every metadata column that the study names, its type kept, prefixed with `meta.`; where such a
       column only renames the classes it is empty on test rows too;
     - every attribute column (bool, missing where unknown), prefixed with `attribute.`.
@@ -199,6 +230,17 @@ class ImageDataset(Artifact):
     def parts(self) -> tuple[Ref[Artifact], ...]:
         """Return the test labels, and the reports where there are any."""
         return (self.test_labels,) if self.reports is None else (self.test_labels, self.reports)
+
+    @property
+    def source_ids(self) -> tuple[str, ...]:
+        """What the data calls each image."""
+        column = "source_id" if "source_id" in self.images else "image_id"
+        return tuple(self.images[column])
+
+    def id_of(self, image: str) -> str:
+        """Return the id of an image by that or by what the data calls it; else the name itself."""
+        named = dict(zip(self.source_ids, self.images["image_id"], strict=True))
+        return named.get(image, image)
 
     @property
     def class_keys(self) -> tuple[str, ...]:

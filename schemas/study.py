@@ -97,11 +97,22 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         named = [
             *self.dataset.metadata,
             *(shift.column for shift in self.shifts),
-            *self.select.avoid,
+            *(self.select.avoid or ()),
             *(self.evaluate.subgroup_columns or ()),
             *self.evaluate.subgroup_edges,
         ]
         return self.dataset.model_copy(update={"metadata": tuple(dict.fromkeys(named))})
+
+    @property
+    def selection(self) -> SelectSpec:
+        """Return how concepts are chosen: what a shift names is avoided unless something else is.
+
+        Whoever names a nuisance to be tested under need not say twice that it is one.
+        """
+        if self.select.avoid is not None:
+            return self.select
+        columns = tuple(dict.fromkeys(shift.column for shift in self.shifts))
+        return self.select.model_copy(update={"avoid": columns})
 
     @model_validator(mode="after")
     def _encoder_knows_the_images(self) -> Self:

@@ -271,7 +271,8 @@ def code_digest(stage: str) -> str:
     others = {p for folder in folders for p in folder.rglob("*") if p.is_file() and _counts(p)}
     digest = hashlib.sha256()
     for path in [*modules, *sorted(others)]:
-        content = _tree(path).encode() if path.suffix == ".py" else path.read_bytes()
+        python = path.suffix == ".py"
+        content = _tree(_source(path)).encode() if python else path.read_bytes()
         digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
@@ -294,25 +295,32 @@ def _with_imports(modules: list[Path]) -> list[Path]:
         if path in seen:
             continue
         seen.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module != "curette.tasks.stage":
-                ahead += _modules(node)
+        paths = [_PACKAGE.joinpath(*name.split(".")[1:]) for name in _imported(_source(path))]
+        ahead += [p for p in (path.with_suffix(".py") for path in paths) if p.is_file()]
     return sorted(seen)
 
 
-def _modules(imported: ast.ImportFrom) -> list[Path]:
-    """Return the files of schemas and tasks that `from a import b` reads: a, or a/b."""
-    source = str(imported.module)
-    if not source.startswith(("curette.schemas", "curette.tasks")):
-        return []
-    names = [source, *(f"{source}.{alias.name}" for alias in imported.names)]
-    paths = [_PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names]
-    return [path for path in paths if path.is_file()]
+def _source(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
-def _tree(path: Path) -> str:
+# By their text, since most modules are in the digests of several stages.
+@cache
+def _imported(source: str) -> tuple[str, ...]:
+    """Return what may be modules of schemas and tasks: of `from a import b`, a and a.b."""
+    return tuple(
+        name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module != "curette.tasks.stage"
+        if str(node.module).startswith(("curette.schemas", "curette.tasks"))
+        for name in (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
+    )
+
+
+@cache
+def _tree(source: str) -> str:
     """Return a module's syntax tree without its docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

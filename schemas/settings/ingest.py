@@ -49,6 +49,12 @@ class TableSource(BaseModel, frozen=True, extra="forbid"):
     image_suffix: str = Field(
         default="", description="added to every path, such as .jpg where the column holds ids"
     )
+    links_to: Path | None = Field(
+        default=None,
+        exclude_if=lambda folder: folder is None,
+        description="folder that links among the images may lead to, such as DVC's cache; empty: "
+        "none that leads out of `image_folder` is followed",
+    )
 
     @model_validator(mode="before")
     @classmethod

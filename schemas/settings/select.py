@@ -61,10 +61,11 @@ class SelectSpec(BaseModel, frozen=True, extra="forbid"):
         description="explained_variance: no two statements are chosen whose scores on training "
         "images correlate more, once what all statements share is taken off",
     )
-    avoid: tuple[str, ...] = Field(
-        default=(),
+    avoid: tuple[str, ...] | None = Field(
+        default=None,
         description="explained_variance: metadata columns that concepts should not tell, such as "
-        "ruler or hair; a concept costs what it tells about one within classes",
+        "ruler or hair; a concept costs what it tells about one within classes. Empty: those that "
+        "`shifts` name; []: none",
     )
     prior_images: float = Field(
         default=2.0,

@@ -1,5 +1,7 @@
 """Settings of the stage `validate`: what must hold before anything is published."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
 
@@ -27,6 +29,12 @@ class ValidationSpec(BaseModel, frozen=True, extra="forbid"):
         le=1,
         description="selected concepts at least this alike are warned of: this encoder hardly "
         "tells them apart",
+    )
+    cleared: dict[str, Annotated[str, Field(min_length=10)]] = Field(
+        default_factory=dict,
+        exclude_if=lambda cleared: not cleared,
+        description="column of metadata -> why it tells nobody who a patient is, where the gate "
+        "takes it for one that does; the reason goes out with the dataset",
     )
     min_score_std: float = Field(
         default=1e-4, ge=0, description="a concept whose score varies less is constant"

@@ -39,7 +39,7 @@ def draw(published: ConceptDataset, select: SelectSpec, spec: FewShotSpec) -> Dr
             labels[images],
             published.class_keys,
             select,
-            avoided=read_avoided(published.images, select.avoid, rows[images]),
+            avoided=read_avoided(published.images, select.avoid or (), rows[images]),
         ).ids
         for _, _, images in drawn
     ]

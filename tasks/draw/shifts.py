@@ -72,7 +72,7 @@ def _restrict(published: ConceptDataset, select: SelectSpec, shift: ShiftSpec) -
         published.labels("train")[kept["train"]],
         published.class_keys,
         select.of(len(published.concepts)) if select.size.enough else select,
-        avoided=read_avoided(published.images, select.avoid, rows["train"]),
+        avoided=read_avoided(published.images, select.avoid or (), rows["train"]),
     )
     ids = published.images["image_id"].to_numpy()
     return Draw(

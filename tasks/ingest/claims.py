@@ -106,7 +106,7 @@ def read_claims(listing: Listing, spec: DatasetSpec) -> pd.DataFrame:
     columns, nothing = listing.columns, [None] * len(listing)
     parts = listing.parts if len(set(listing.parts or ()) - {None}) > 1 else None
     renamed = {trimmed(label): key for label, key in spec.labels.items()}
-    labels = text(listing.table, columns.label, {*spec.classes, *renamed})
+    labels = text(listing.table, columns.label, missing=())
     check_single(labels, columns.label, {*spec.classes, *renamed})
     labels = [label and renamed.get(label, label) for label in labels]
     check_labels(labels, columns.label, spec.classes)
@@ -140,6 +140,17 @@ def told_of_blanks(listing: Listing) -> list[str]:
         f"Blanks at the ends of {count:,} values of {quoted(name)} were taken off."
         for name, count in counts.items()
         if count and name != listing.columns.report
+    ]
+
+
+def told_of_odd_classes(claims: pd.DataFrame, spec: DatasetSpec) -> list[str]:
+    """Say of labels that elsewhere mean nothing, and that the study does not name, how many."""
+    counts = claims["label"].value_counts()
+    odd = [label for label in counts.index if label in MISSING and label not in spec.classes]
+    return [
+        f"{quoted(label)} is the class of {counts[label]:,} images: of labels only empty cells are "
+        "missing. Where it means that nobody knows, empty those cells."
+        for label in ([] if spec.classes else sorted(odd))
     ]
 
 
@@ -177,7 +188,7 @@ def claimed_contents(
         elif image_id is None:
             yield Refusal("missing-id", "its id is empty")
         elif label is None:
-            yield _unlabelled(listing, int(row))
+            yield Refusal("missing-label", "its label is empty")
         elif of_study and label not in of_study:
             yield Refusal("other-class", f"its label {quoted(label)} is no class of the study")
         elif spec.classes and label not in spec.classes:
@@ -195,17 +206,6 @@ def _named_like_masks(names: Sequence[str]) -> dict[int, str]:
     known = {name.casefold() for name in names}
     owners = ((row, mask_owner(name)) for row, name in enumerate(names))
     return {row: owner for row, owner in owners if owner and owner.casefold() in known}
-
-
-def _unlabelled(listing: Listing, row: int) -> Refusal:
-    written = trimmed(str(listing.table[listing.columns.label][row].as_py() or ""))
-    if written in MISSING:
-        return Refusal(
-            "missing-label",
-            f"its label {quoted(written)} counts as missing; where it is a class, name it under "
-            "`dataset.classes`",
-        )
-    return Refusal("missing-label", "its label is empty")
 
 
 def sort_out(

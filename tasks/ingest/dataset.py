@@ -26,6 +26,7 @@ from curette.schemas.images import (
     Reports,
     Split,
     TestLabels,
+    hold_ids,
 )
 from curette.schemas.settings.ingest import DatasetSpec, SplitSpec
 from curette.tasks.ingest.claims import (
@@ -36,6 +37,7 @@ from curette.tasks.ingest.claims import (
     read_claims,
     sort_out,
     told_of_blanks,
+    told_of_odd_classes,
 )
 from curette.tasks.ingest.external import check_common_classes, without_study_images
 from curette.tasks.ingest.listing import Listing, Refusal, quoted, split_name, text
@@ -103,16 +105,44 @@ class LabelledImages:
         if not any({label, *renamed} & set(id_.split("/")[:-1]) for id_, label in pairs):
             return self
         digests = {i: hashlib.sha256(i.encode()).hexdigest()[:16] for i in ids}
-        images = self.images.assign(
-            image_id=ids.map(digests), group=self.images["group"].map(digests)
-        )
-        texts = self.reports.texts if self.reports else {}
         note = "Ids were paths that name the class; they are digests of these paths now."
+        return self._renamed(digests, note)
+
+    def without_patients_in_ids(self, pseudonym: Callable[[str, str], str]) -> LabelledImages:
+        """Return the images under pseudonyms where ids hold those of their subjects or lesions.
+
+        Subjects and lesions go out under pseudonyms, and image ids as they are. Only columns that
+        the study names are looked at; what was drawn here is of nobody.
+
+        Args:
+            pseudonym: from what a thing is and its id to what it is called outside.
+        """
+        images, ids = self.images, self.images["image_id"]
+        owners = [c for c in ("subject", "lesion") if images[c].notna().any()]
+        named = {c: images[c].where(images[c].notna(), None).tolist() for c in owners}
+        counts = {c: sum(hold_ids(ids.tolist(), owned)) for c, owned in named.items()}
+        telling = [f"{count:,} hold the id of their {c}" for c, count in counts.items() if count]
+        if self.synthetic or not telling:
+            return self
+        note = (
+            f"Of the images' ids {' and '.join(telling)}, so all ids are pseudonyms now. The store "
+            "alone knows which image is which, and `curette explain` takes the old ids too."
+        )
+        return self._renamed({i: pseudonym("image", i) for i in ids}, note)
+
+    def _renamed(self, names: Mapping[str, str], note: str) -> LabelledImages:
+        """Return the same under other ids, in their order, with what the data called them."""
+        ids, reports = self.images["image_id"], self.reports
+        images = self.images.assign(
+            image_id=ids.map(names),
+            group=self.images["group"].map(names),
+            source_id=self.images.get("source_id", ids),
+        )
         return replace(
             self,
             images=images.sort_values("image_id", ignore_index=True),
             notes=(*self.notes, note),
-            reports=self.reports and Reports(texts={digests[i]: t for i, t in texts.items()}),
+            reports=reports and Reports(texts={names[i]: t for i, t in reports.texts.items()}),
         )
 
     def test_labels(self) -> TestLabels:
@@ -186,7 +216,7 @@ def read_dataset(
     """
     listing = list_images(spec, workshop, watch)
     claims = read_claims(listing, spec)
-    notes = [*listing.notes, *told_of_blanks(listing)]
+    notes = [*listing.notes, *told_of_blanks(listing), *told_of_odd_classes(claims, spec)]
     if own:
         check_common_classes(claims["label"].tolist(), spec.labels, own.classes)
         notes += ["The data's own splits are not used."] * bool(claims["part"].notna().any())

@@ -14,7 +14,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.images import RejectionReason
 from curette.schemas.settings.ingest import DatasetSpec, FolderSource
 from curette.tasks.ingest.formats import HEAD_BYTES, told_format
-from curette.tasks.ingest.image_column import default_ids, find_files
+from curette.tasks.ingest.image_column import common_folder, default_ids, find_files
 from curette.tasks.ingest.listing import (
     Columns,
     Content,
@@ -124,9 +124,7 @@ class _Folder:
     @property
     def base(self) -> Path:
         """The folder that holds the images, and what their links lead to."""
-        if self.links_to is None:
-            return self.root
-        return Path(os.path.commonpath([self.root, self.links_to]))
+        return common_folder(self.root, self.links_to)
 
     @property
     def has_class_folders(self) -> bool:

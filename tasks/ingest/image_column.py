@@ -140,6 +140,12 @@ class ImageColumn:
             return False
 
 
+def common_folder(root: Path, links_to: Path | None) -> Path:
+    """Return the folder that holds images, and what their links may lead to."""
+    places = [root.resolve(), *([links_to.resolve()] if links_to else [])]
+    return Path(os.path.commonpath(places)) if links_to else root
+
+
 def find_files(
     root: Path, paths: Sequence[str | None], suffix: str = ""
 ) -> tuple[list[str | None], tuple[str, ...]]:

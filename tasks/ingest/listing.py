@@ -178,20 +178,21 @@ def require_columns(table: pa.Table, wanted: tuple[str, ...], source: str) -> No
         )
 
 
-def text(table: pa.Table, name: str, words: Collection[str] = ()) -> list[str | None]:
+def text(table: pa.Table, name: str, missing: Collection[str] = MISSING) -> list[str | None]:
     """Return a column as text without blanks at its ends; a missing value becomes `None`.
 
-    Whole numbers have no `.0`, which only a missing neighbour gives them. `NA`, `null` and the
-    like are missing too, unless they are among `words` or the column itself lists its values
-    (Arrow's dictionary): then only nothing is missing.
+    Whole numbers have no `.0`, which only a missing neighbour gives them. What is `missing` is so
+    besides nothing at all, unless the column itself lists its values (Arrow's dictionary).
 
     Raises:
         StudyError: the column holds lists, pictures or other things that are no text.
     """
+    kind = table[name].type
     values = [trimmed(value) for value in _as_text(table, name)]
-    missing = MISSING - set(words)
-    if pa.types.is_dictionary(table[name].type):
-        missing = frozenset()
+    if pa.types.is_dictionary(kind):
+        missing = ()
+    elif pa.types.is_floating(kind):
+        missing = {*missing, "nan"}
     return [value if value and value not in missing else None for value in values]
 
 

@@ -261,7 +261,7 @@ def _read_excel(path: Path, wanted: Sequence[str]) -> pa.Table:
     except ImportError as error:
         raise StudyError(
             f"{path} is an Excel workbook, and the package `openpyxl`, which reads such files, is "
-            f"not installed. Install it next to curette, or save the sheet as a table. {_SAVE_AS}"
+            f"not installed. Install `curette[excel]`, or save the sheet as a table. {_SAVE_AS}"
         ) from error
     except Exception as error:  # whatever openpyxl says of files that are not ours
         raise StudyError(f"{path} cannot be read as an Excel workbook: {error}.") from error
@@ -313,11 +313,17 @@ def _parquet_names(path: Path) -> list[str]:
 
 
 def load(
-    builder: str, about: str, workshop: Path, remedy: str = "", **options: Any
+    builder: str,
+    about: str,
+    workshop: Path,
+    remedy: str = "",
+    texts: Sequence[str] = (),
+    **options: Any,
 ) -> dict[str, pa.Table]:
     """Return split -> table as `datasets` reads it, class numbers replaced by their names.
 
-    Its cache goes into the workshop, which is thrown away: nothing stale is ever reused.
+    Its cache goes into the workshop, which is thrown away: nothing stale is ever reused. Columns
+    of CSV files named in `texts` stay the text that they are, `None` and leading zeros with them.
 
     Raises:
         StudyError: whatever `datasets` says about data that it cannot read.
@@ -327,10 +333,31 @@ def load(
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it says is in the error
     try:
-        loaded = datasets.load_dataset(builder, cache_dir=str(workshop / "datasets"), **options)
+        options["cache_dir"] = str(workshop / "datasets")
+        if texts:
+            options |= _as_text(datasets.load_dataset_builder(builder, **options).config, texts)
+        loaded = datasets.load_dataset(builder, **options)
     except Exception as error:
         raise _unreadable(about, error, remedy) from error
     return {str(split): _with_names(rows) for split, rows in loaded.items()}
+
+
+def _as_text(config: Any, texts: Sequence[str]) -> dict[str, Any]:
+    """Return what to tell the reader of CSV files for columns to stay text; nothing to others."""
+    import pandas as pd
+
+    if not hasattr(config, "keep_default_na"):
+        return {}
+    names = {
+        name
+        for files in config.data_files.values()
+        for name in pd.read_csv(files[0], sep=config.sep, nrows=0).columns
+    }
+    return {
+        "converters": dict.fromkeys(texts, str),
+        "keep_default_na": False,
+        "na_values": dict.fromkeys(names - {*texts}, _NOTHING),
+    }
 
 
 def load_saved(about: str, folder: Path) -> dict[str, pa.Table]:

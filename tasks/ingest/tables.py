@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from glob import has_magic
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.settings.ingest import DatasetSpec, HubSource, TableSource
-from curette.tasks.ingest.image_column import ImageColumn
+from curette.tasks.ingest.image_column import ImageColumn, common_folder
 from curette.tasks.ingest.listing import Columns, Listing, quoted, require, require_columns
 from curette.tasks.ingest.table_files import (
     TABLE_ENDINGS,
@@ -41,15 +42,20 @@ def list_table(source: TableSource, spec: DatasetSpec, workshop: Path) -> Listin
         root=root,
         workshop=workshop,
         suffix=source.image_suffix,
+        links_to=source.links_to,
     )
     return Listing(
         table=_without(table, source.image_column, columns),
         names=images.ids,
         columns=columns,
         contents=images.contents,
-        root=root,
+        root=common_folder(root, source.links_to),
         source=about,
         notes=(*notes, *images.notes),
+        remedies={
+            "outside-folder": "set `image_folder` to the folder that holds all images, or name "
+            "under `links_to` the one that links may lead to"
+        },
     )
 
 
@@ -59,7 +65,8 @@ def list_hub(source: HubSource, spec: DatasetSpec, workshop: Path) -> Listing:
 
     if isinstance(source.path, Path):
         require("folder", source.path)
-        tables, place = _load_folder(source, source.path, workshop)
+        texts = Columns.named_by(spec).names
+        tables, place = _load_folder(source, source.path, workshop, texts)
         about, root = f"the hub dataset {source.path.name}", source.path
     else:
         place = root = Path(HF_HUB_CACHE)
@@ -95,7 +102,7 @@ def list_hub(source: HubSource, spec: DatasetSpec, workshop: Path) -> Listing:
 
 
 def _load_folder(
-    source: HubSource, folder: Path, workshop: Path
+    source: HubSource, folder: Path, workshop: Path, texts: Sequence[str]
 ) -> tuple[dict[str, pa.Table], Path]:
     """Return split -> table of a local folder, and the folder as its rows call it."""
     about = f"the dataset {folder}"
@@ -110,7 +117,7 @@ def _load_folder(
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(file)
     said = f"Does {quoted(folder.name)} hold Parquet, CSV or images in the hub's layout?"
-    return load(str(place), about, workshop, said, name=source.config), place
+    return load(str(place), about, workshop, said, texts, name=source.config), place
 
 
 def _without(table: pa.Table, image_column: str, columns: Columns) -> pa.Table:

@@ -4,6 +4,7 @@ from curette.schemas.artifact import Ref
 from curette.schemas.images import ImageDataset, Rejection
 from curette.schemas.settings.ingest import DatasetSpec
 from curette.storage.images import ImageShelf
+from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.store import workshop
 from curette.tasks.ingest import STAGE
 from curette.tasks.ingest.claims import TooManyRejected
@@ -30,6 +31,7 @@ def ingest_dataset(
     try:
         with workshop(at.store.root, "datasets") as bench:
             labelled = read_dataset(spec, bench, keep, workers, progress, own)
+        labelled = labelled.without_patients_in_ids(Pseudonyms(at.store.root).of)
         labelled = labelled.without_classes_in_ids(spec.labels)
     except TooManyRejected as error:
         _leave_rejections(error.rejected)

@@ -2,11 +2,10 @@
 
 import io
 from collections.abc import Callable, Sequence
-from typing import Any, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float16, Float32
+from jaxtyping import Float16, Float32
 from PIL import Image, ImageOps
 
 from curette.schemas.heat_maps import HeatMaps, LeftOutImage, View
@@ -14,8 +13,13 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.schemas.settings.locate import LocateSpec
 from curette.tasks.methods.encoder.batching import encode_in_batches
-from curette.tasks.methods.encoder.dense import encode_places, why_no_places
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
+from curette.tasks.methods.encoder.heat import (
+    encoder_view,
+    grid_of,
+    heat_of_batch,
+    why_no_heat,
+)
 from curette.tasks.methods.encoder.pixels import read_rgb
 from curette.tasks.methods.encoder.reading import (
     Read,
@@ -61,7 +65,7 @@ def locate_concepts(
     if reason := why_no_heat(encoder):
         return HeatMaps.none(reason)
     picture = picture_reader(dataset)
-    grid = _grid(encoder)
+    grid = grid_of(encoder)
     lesions, left_out = _read_lesions(dataset, draw_masked(dataset, spec), read, encoder, grid)
     advance(len(left_out))
     if not lesions:
@@ -117,54 +121,6 @@ def draw_masked(dataset: ImageDataset, spec: LocateSpec) -> list[int]:
     rows = dataset.masked_rows("test")
     drawn = np.random.default_rng(spec.seed).permutation(len(rows))[: spec.images]
     return [int(row) for row in rows[np.sort(drawn)]]
-
-
-def heat_of_batch(
-    encoder: ClipEncoder,
-    batch: Float[torch.Tensor, "image channel height width"],
-    concept_vectors: Float32[np.ndarray, "concept dim"],
-) -> Float32[np.ndarray, "image concept row column"]:
-    """Return the heat maps of images that are ready for the encoder."""
-    places = _places(encoder, batch)
-    texts = torch.from_numpy(concept_vectors).to(places.device)
-    return torch.einsum("irsd,cd->icrs", places, texts).cpu().numpy()
-
-
-def why_no_heat(encoder: ClipEncoder) -> str:
-    """Return why there are no heat maps of this encoder; empty where there are."""
-    if len(set(_input_size(encoder))) > 1:
-        return f"{encoder.identity.name} looks at images that are not square"
-    reason = why_no_places(cast(torch.nn.Module, encoder.model.visual))
-    return reason and f"{encoder.identity.name} has no vectors of places: {reason}"
-
-
-def encoder_view(encoder: ClipEncoder) -> View:
-    """Return how the encoder makes images square."""
-    return cast(View, _preprocessing(encoder)["resize_mode"])
-
-
-def _preprocessing(encoder: ClipEncoder) -> dict[str, Any]:
-    return cast(dict[str, Any], encoder.model.visual.preprocess_cfg)  # type: ignore[union-attr]
-
-
-def _input_size(encoder: ClipEncoder) -> tuple[int, ...]:
-    size = _preprocessing(encoder)["size"]
-    return (size, size) if isinstance(size, int) else tuple(size)
-
-
-def _grid(encoder: ClipEncoder) -> tuple[int, int]:
-    """Return how many rows and columns of places an image has, by encoding a black one."""
-    _, rows, columns, _ = _places(encoder, torch.zeros(1, 3, *_input_size(encoder))).shape
-    return rows, columns
-
-
-def _places(
-    encoder: ClipEncoder, batch: Float[torch.Tensor, "image channel height width"]
-) -> Float[torch.Tensor, "image row column dim"]:
-    visual = cast(torch.nn.Module, encoder.model.visual)
-    dtype = next(visual.parameters()).dtype
-    with torch.inference_mode():
-        return encode_places(visual, batch.to(encoder.device, dtype))
 
 
 def lesion_places(

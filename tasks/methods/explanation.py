@@ -1,13 +1,15 @@
 """One decision of the concept bottleneck taken apart: what it is, and what speaks for it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int
+from jaxtyping import Bool, Float32, Float64, Int, Shaped
 from scipy.special import softmax
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.probe import Head, head_inputs
+from curette.tasks.methods.predictions import least_usual_cosine
 
 SHOWN = 32  # concepts told one by one: more than that nobody reads
 EXAMPLES = 5
@@ -26,7 +28,7 @@ class ClassAnswer:
 
 @dataclass(frozen=True)
 class ConceptPart:
-    """What one concept adds to the logit: `weight * (score - mean)`."""
+    """What one concept does between the answer and the class that came second."""
 
     concept_id: str
     text: str
@@ -35,10 +37,8 @@ class ConceptPart:
     """Of the training images."""
     standing: float
     """Share of the training images with a lower score."""
-    weight: float
-    added: float
     ahead: float
-    """What it adds to the logit more than to the runner-up's: a concept may lift all classes."""
+    """What it adds to the answer's logit more than to the other's; it may lift or lower both."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """The training images nearest to something, nearest first."""
+    """The training images that score highest on a concept."""
 
     of: str
     images: tuple[Example, ...]
@@ -60,25 +60,22 @@ class Examples:
 
 @dataclass(frozen=True)
 class ImageExplanation:
-    """A decision and its parts: `baseline`, `parts` and `rest` add up to the first logit.
-
-    In the same way `baseline_ahead`, the parts' `ahead` and `rest_ahead` add up to how far the
-    first logit is ahead of the second.
-    """
+    """A decision and its parts: `start`, the parts' `ahead` and `rest` add up to `lead`."""
 
     answers: tuple[ClassAnswer, ...]
     """Of every class, most probable first; the first one is explained."""
-    baseline: float
-    """The explained logit of the average training image: the bias, told as the parts are."""
-    baseline_ahead: float
+    start: float
+    """How far the answer is ahead on the average training image."""
     parts: tuple[ConceptPart, ...]
-    """Of the strongest concepts, from the one most for the class to the one most against it."""
+    """Of the concepts that count most between the first two classes, from the one most for the
+    first to the one most for the second."""
     rest: float
-    """What all other concepts add together."""
-    rest_ahead: float
+    """What all other concepts add to the lead, together."""
     rest_count: int
+    nearest: tuple[Example, ...]
+    """The training images most like it, with their cosines."""
     examples: tuple[Examples, ...]
-    """Of the strongest concepts, then of the image as a whole."""
+    """The training images with the highest scores of the strongest concepts."""
 
     @property
     def decision(self) -> ClassAnswer:
@@ -90,76 +87,125 @@ class ImageExplanation:
         """What it would decide next."""
         return self.answers[1]
 
+    @property
+    def lead(self) -> float:
+        """How far the answer's logit is ahead of the other's."""
+        return self.decision.logit - self.runner_up.logit
 
-def explain_image(
-    published: ConceptDataset,
-    head: Head,
-    vector: Float32[np.ndarray, " dim"],
-    group: str | None,
-) -> ImageExplanation:
-    """Return what a head on concept scores decides about an image, and why.
 
-    With weights w, scores s and their mean m over the training images, the logit of the decided
-    class is `baseline + sum_j w_j (s_j - m_j)`, where `baseline = sum_j w_j m_j + bias`.
+@dataclass(frozen=True)
+class Explainer:
+    """Takes decisions of one head on concept scores apart.
 
-    Args:
-        published: what the head was trained on.
-        head: looks at concepts alone.
-        vector: of the image, of unit length, by the dataset's encoder.
-        group: of the image, where it is the dataset's own; images of its group are no examples.
+    With weights w, scores s and their mean m over the training images, the logit of a class is
+    `baseline + sum_j w_j (s_j - m_j)`, where `baseline = sum_j w_j m_j + bias`; a lead is the
+    difference of two logits, term by term.
     """
-    rows = published.pool_rows(c.concept_id for c in head.facts.candidates)
-    concepts = published.pool_vectors[rows]
-    train = published.rows("train")
-    known = head_inputs(head.facts.inputs, published.vectors[train], concepts)
-    scores = head_inputs(head.facts.inputs, vector[None], concepts)[0]
-    logits = head.logits(scores[None])[0]
-    decided, second = np.argsort(-logits, kind="stable")[:2].tolist()
-    contributions = head.contributions(scores)
-    added, ahead = contributions[decided], contributions[decided] - contributions[second]
-    strongest = np.argsort(-np.abs(added), kind="stable")[:SHOWN]
-    shown = strongest[np.argsort(-added[strongest], kind="stable")]
-    others = published.images["group"].to_numpy()[train] != group
 
-    def part(j: int) -> ConceptPart:
-        return ConceptPart(
-            concept_id=head.facts.candidates[j].concept_id,
-            text=printable(head.facts.candidates[j].text),
-            score=float(scores[j]),
-            mean=float(head.center[j]),
-            standing=float((known[:, j] < scores[j]).mean()),
-            weight=float(head.weights[decided, j]),
-            added=float(added[j]),
-            ahead=float(ahead[j]),
+    published: ConceptDataset
+    """What the head was trained on."""
+    head: Head
+
+    @cached_property
+    def concept_vectors(self) -> Float32[np.ndarray, "concept dim"]:
+        """Of the head's concepts, unit rows."""
+        return self.published.pool_vectors[
+            self.published.pool_rows(c.concept_id for c in self.head.facts.candidates)
+        ]
+
+    @cached_property
+    def least_usual(self) -> float:
+        """The cosine with the nearest training image below which an image is unlike them all."""
+        return least_usual_cosine(self._vectors, self._groups)
+
+    def scores(
+        self, vectors: Float32[np.ndarray, "image dim"]
+    ) -> Float64[np.ndarray, "image concept"]:
+        """Return what the head looks at."""
+        return head_inputs(self.head.facts.inputs, vectors, self.concept_vectors)
+
+    def explain(
+        self, vector: Float32[np.ndarray, " dim"], group: str | None = None
+    ) -> ImageExplanation:
+        """Return what the head decides about an image, and why.
+
+        Args:
+            vector: of the image, of unit length, by the dataset's encoder.
+            group: of the image, where it is the dataset's own; images of its group are no examples.
+        """
+        head, scores = self.head, self.scores(vector[None])[0]
+        logits = head.logits(scores[None])[0]
+        decided, second = np.argsort(-logits, kind="stable")[:2].tolist()
+        added = head.contributions(scores)
+        ahead = added[decided] - added[second]
+        strongest = np.argsort(-np.abs(ahead), kind="stable")[:SHOWN]
+        shown = strongest[np.argsort(-ahead[strongest], kind="stable")]
+        others = self._groups != group
+        texts = [printable(c.text) for c in head.facts.candidates]
+        cosines = self._vectors.astype(np.float64) @ vector.astype(np.float64)
+        return ImageExplanation(
+            answers=self._answers(logits),
+            start=float(head.baseline[decided] - head.baseline[second]),
+            parts=tuple(
+                ConceptPart(
+                    concept_id=head.facts.candidates[j].concept_id,
+                    text=texts[j],
+                    score=float(scores[j]),
+                    mean=float(head.center[j]),
+                    standing=float((self._known[:, j] < scores[j]).mean()),
+                    ahead=float(ahead[j]),
+                )
+                for j in shown.tolist()
+            ),
+            rest=float(ahead.sum() - ahead[shown].sum()),
+            rest_count=len(ahead) - len(shown),
+            nearest=self._nearest(cosines, others),
+            examples=tuple(
+                Examples(texts[j], self._nearest(self._known[:, j], others))
+                for j in _explored(shown, ahead)
+            ),
         )
 
-    return ImageExplanation(
-        answers=_answers(published, logits),
-        baseline=float(head.baseline[decided]),
-        baseline_ahead=float(head.baseline[decided] - head.baseline[second]),
-        parts=tuple(part(j) for j in shown.tolist()),
-        rest=float(added.sum() - added[shown].sum()),
-        rest_ahead=float(ahead.sum() - ahead[shown].sum()),
-        rest_count=len(added) - len(shown),
-        examples=(
-            *(
-                Examples(
-                    printable(head.facts.candidates[j].text),
-                    _nearest(published, train, known[:, j], others),
-                )
-                for j in _explored(shown, added)
-            ),
-            Examples(
-                "the image as a whole",
-                _nearest(
-                    published,
-                    train,
-                    published.vectors[train].astype(np.float64) @ vector.astype(np.float64),
-                    others,
-                ),
-            ),
-        ),
-    )
+    @cached_property
+    def _train(self) -> Int[np.ndarray, " train"]:
+        return self.published.rows("train")
+
+    @cached_property
+    def _vectors(self) -> Float32[np.ndarray, "train dim"]:
+        return self.published.vectors[self._train]
+
+    @cached_property
+    def _groups(self) -> Shaped[np.ndarray, " train"]:
+        return self.published.images["group"].to_numpy()[self._train]
+
+    @cached_property
+    def _known(self) -> Float64[np.ndarray, "train concept"]:
+        """The training images' scores."""
+        return self.scores(self._vectors)
+
+    def _answers(self, logits: Float64[np.ndarray, " class"]) -> tuple[ClassAnswer, ...]:
+        probabilities = softmax(logits)
+        return tuple(
+            ClassAnswer(
+                name=printable(self.published.facts.classes[k].name),
+                logit=float(logits[k]),
+                probability=float(probabilities[k]),
+            )
+            for k in np.argsort(-logits, kind="stable").tolist()
+        )
+
+    def _nearest(
+        self, scores: Float64[np.ndarray, " train"], allowed: Bool[np.ndarray, " train"]
+    ) -> tuple[Example, ...]:
+        """Return the allowed training images of the highest scores."""
+        order = np.argsort(-scores, kind="stable")
+        ids = self.published.images["image_id"].to_numpy()[self._train]
+        labels = self.published.labels("train")
+        names = [printable(c.name) for c in self.published.facts.classes]
+        return tuple(
+            Example(str(ids[i]), names[labels[i]], float(scores[i]))
+            for i in order[allowed[order]][:EXAMPLES].tolist()
+        )
 
 
 def printable(text: str) -> str:
@@ -167,38 +213,10 @@ def printable(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _answers(
-    published: ConceptDataset, logits: Float64[np.ndarray, " class"]
-) -> tuple[ClassAnswer, ...]:
-    probabilities = softmax(logits)
-    return tuple(
-        ClassAnswer(
-            name=printable(published.facts.classes[k].name),
-            logit=float(logits[k]),
-            probability=float(probabilities[k]),
-        )
-        for k in np.argsort(-logits, kind="stable").tolist()
-    )
-
-
 def _explored(
-    shown: Int[np.ndarray, " shown"], added: Float64[np.ndarray, " concept"]
+    shown: Int[np.ndarray, " shown"], ahead: Float64[np.ndarray, " concept"]
 ) -> list[int]:
     """Return the concepts most for the class, then those most against it."""
-    speaking_for = [j for j in shown.tolist() if added[j] > 0]
-    against = [j for j in shown.tolist()[::-1] if added[j] < 0]
+    speaking_for = [j for j in shown.tolist() if ahead[j] > 0]
+    against = [j for j in shown.tolist()[::-1] if ahead[j] < 0]
     return speaking_for[:_EXPLORED_FOR] + against[:_EXPLORED_AGAINST]
-
-
-def _nearest(
-    published: ConceptDataset,
-    train: Int[np.ndarray, " train"],
-    scores: Float64[np.ndarray, " train"],
-    allowed: Bool[np.ndarray, " train"],
-) -> tuple[Example, ...]:
-    """Return the allowed training images of the highest scores."""
-    ids = published.images["image_id"].to_numpy()[train]
-    labels = published.labels("train")
-    best = [i for i in np.argsort(-scores, kind="stable") if allowed[i]][:EXAMPLES]
-    names = [printable(c.name) for c in published.facts.classes]
-    return tuple(Example(str(ids[i]), names[labels[i]], float(scores[i])) for i in best)

@@ -45,6 +45,7 @@ from curette.tasks.propose.quotes import SHORTEST, find_quote
 from curette.tasks.propose.retrieval import VectorIndex, WordIndex, fuse_rankings
 from curette.tasks.propose.sampling import Ask, Tally
 from curette.tasks.propose.templates import fill, template, template_sha256
+from curette.tasks.propose.usable import why_none
 
 Embed = Callable[[Sequence[str]], Float[np.ndarray, "text dim"]]
 """From texts to their vectors, each of length 1."""
@@ -362,8 +363,8 @@ class _Search:
     def _origin(
         self, finding: Finding, shown: Sequence[int], answered: Answered[Findings]
     ) -> DocumentOrigin:
-        if is_placeholder(finding.concept):
-            raise _Dropped("no concept in it")
+        if why := why_none(finding.concept):
+            raise _Dropped(why)
         if not 1 <= finding.passage <= len(shown):
             raise _Dropped("the quote is from a passage that was not shown")
         passage = self.library.passages[shown[finding.passage - 1]]

@@ -1,7 +1,6 @@
 """Asking the same again until little new comes."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,8 @@ from curette.schemas.candidates import (
 from curette.schemas.settings.propose import Sampling
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Question
 from curette.tasks.methods.llm.reading import excerpt_of
-from curette.tasks.propose.forms import is_placeholder
 from curette.tasks.propose.proposals import Found, Proposal
+from curette.tasks.propose.usable import why_unusable
 
 Ask = Callable[[Sequence[Question[Any]]], list[Answered[Any]]]
 """Ask all at once; the answers come in the order of the questions."""
@@ -153,7 +152,7 @@ def digest(template: str) -> str:
 def _read(
     prompt: Prompt, answered: Answered[Any], model: str, topic: Topic
 ) -> tuple[list[Proposal], list[AskFailure]]:
-    """Return an answer's statements, and those of them that the question itself holds."""
+    """Return an answer's statements, and those of them that are no candidates."""
     origin = LlmOrigin(
         model=model,
         prompt=prompt.name,
@@ -161,10 +160,11 @@ def _read(
         request_sha256=answered.request_sha256,
         recorded=False,
     )
-    asked = normal_form(prompt.text)
     proposals, failures = [], []
-    for text, classes in prompt.read(answered.answer):
-        if why := _copied(text, asked):
+    statements = prompt.read(answered.answer)
+    reasons = why_unusable(statements, prompt.text)
+    for (text, classes), why in zip(statements, reasons, strict=True):
+        if why:
             sha256 = answered.request_sha256
             failures.append(
                 AskFailure(class_key=topic.about, request_sha256=sha256, reason=why, raw=text)
@@ -172,18 +172,6 @@ def _read(
         else:
             proposals.append(Proposal(text, classes, origin))
     return proposals, failures
-
-
-def _copied(text: str, asked: str) -> str:
-    """Return why a text is an echo; empty where it says something of its own."""
-    form = normal_form(text)
-    if not form:
-        return "no words in it"
-    if is_placeholder(form):
-        return "a place-holder, as in the form asked for"
-    if " " in form and re.search(rf"(?<!\w){re.escape(form)}(?!\w)", asked):
-        return "copied from the question"
-    return ""
 
 
 def _failure(topic: Topic, answered: Answered[Any]) -> AskFailure:

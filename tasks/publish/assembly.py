@@ -32,8 +32,8 @@ def assemble_concept_dataset(
     dataset, concepts, kept = inputs.dataset, inputs.concepts, inputs.screened.kept
     pool = {c.concept_id for c in kept}
     annotations = inputs.annotations
-    locations = [c for c in ("location", "mask_location") if c in dataset.images]
-    images = dataset.images.drop(columns=locations)
+    private = [c for c in ("location", "mask_location", "source_id") if c in dataset.images]
+    images = dataset.images.drop(columns=private)
     for what in ("subject", "lesion"):
         if what in images and not dataset.synthetic:
             ids = images[what]

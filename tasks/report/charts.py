@@ -26,6 +26,7 @@ _INK, _SOFT, _GRID = "#16211f", "#4d5c59", "#d8e1df"
 _CONFIG = {
     "background": None,
     "aria": False,  # the figure has a text of its own, and its numbers under it
+    "mark": {"aria": False},
     "font": "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif",
     "view": {"stroke": None},
     "axis": {
@@ -211,7 +212,6 @@ def interval_chart(rows: Sequence[Row], x: str, *, width: int = 520) -> Figure:
             "legend": {"orient": "top", "symbolFillColor": _SOFT, "symbolStrokeColor": _SOFT},
         }
     spec = {
-        "padding": {"left": _WIDER, "right": _WIDER, "top": 5, "bottom": 5},
         "width": width,
         "height": {"step": 30 if len(kinds) == 1 else 18},
         "encoding": encoding,
@@ -290,7 +290,8 @@ def _figure(
     told: Sequence[Mapping[str, Any]],
     label: str,
 ) -> Figure:
-    whole = {"data": {"values": values}, "config": _CONFIG, **spec}
+    room = {"left": _WIDER, "right": _WIDER, "top": 5, "bottom": 5}
+    whole = {"data": {"values": values}, "config": _CONFIG, "padding": room, **spec}
     text = io.StringIO()
     writer = csv.DictWriter(text, list(told[0]), lineterminator="\n")
     writer.writeheader()

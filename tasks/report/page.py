@@ -31,7 +31,10 @@ def compose_page(
             if (told := s.compose(draft)) is not None
         ],
     }
-    return page | {"pictures": book.shown}  # asked for only once all thumbnails are made
+    return page | {
+        "pictures": book.shown,
+        "beside": "",
+    }  # asked for only once all thumbnails are made
 
 
 def _notices(m: Material) -> list[str]:

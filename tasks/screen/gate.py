@@ -16,7 +16,6 @@ from curette.schemas.images import ClassLabel
 from curette.schemas.llm import Usage
 from curette.schemas.screened import Drop, Flag, JudgeReport, Unsure
 from curette.schemas.settings.screen import GateSettings
-from curette.tasks.methods.encoder.sentences import encode_sentences
 from curette.tasks.methods.llm.asking import Answered, Question
 from curette.tasks.screen.training import TrainingImages
 
@@ -62,6 +61,8 @@ class Circumstances:
             StudyError: the folder holds none, or the server fails.
         """
         if isinstance(encoder, Path):
+            from curette.tasks.methods.encoder.sentences import encode_sentences  # loads torch
+
             return encode_sentences(encoder, texts), Usage()
         if self.embed is None:
             raise ValueError(f"the sentence encoder {encoder} needs a server")

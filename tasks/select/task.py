@@ -36,12 +36,12 @@ def select_concepts(
         images.labels("train"),
         images.class_keys,
         spec,
-        avoided=read_avoided(images.images, spec.avoid, train),
+        avoided=read_avoided(images.images, spec.avoid or (), train),
         known=Known(
             vectors[rows],
             np.concatenate([images.labels("train"), images.labels("validation")]),
             images.images["group"].to_numpy()[rows],
-            read_avoided(images.images, spec.avoid, rows),
+            read_avoided(images.images, spec.avoid or (), rows),
         ),
     )
     leave_table("selected-concepts", _rows(chosen), _summary(chosen))

@@ -89,11 +89,10 @@ def image_expectations(class_keys: Sequence[str], duplicates: Duplicates) -> lis
             severity="warning",
         ),
         _no_finding(
-            "subject in its id?",
-            "no image id holds the id of its subject",
-            "Subjects go out under pseudonyms, image ids as they are: name an `id_column` without "
-            "them before the dataset is given away.",
-            severity="warning",
+            "patient in its id?",
+            "no image id holds the id of its subject or lesion",
+            "Subjects and lesions go out under pseudonyms, and so do image ids that hold them: run "
+            "again with --refresh ingest.",
         ),
         _no_finding(
             "unnamed subject?",
@@ -113,23 +112,30 @@ def image_expectations(class_keys: Sequence[str], duplicates: Duplicates) -> lis
 def metadata_expectations() -> list[Expectation]:
     """What must hold of `tables.metadata_table`: nothing that is published tells who it is of."""
     drop = "Take the column out of `dataset.metadata`"
+    clear = "; or say under `validation.cleared` why it tells nobody who a patient is."
     return [
-        _no_finding("people?", "no published column holds names of people", f"{drop}."),
+        _no_finding("people?", "no published column holds names of people", f"{drop}{clear}"),
         _no_finding(
             "days?",
             "no published column holds days, such as of birth or of a visit",
-            f"{drop}, or keep ages or years instead.",
+            f"{drop}, or keep ages or years instead{clear}",
         ),
         _no_finding(
             "records?",
             "no published column holds numbers of records, addresses, or nearly unique values",
-            f"{drop}; what tells patients apart is a `subject_column`, which goes out under "
-            "pseudonyms.",
+            f"{drop}: what tells patients apart is a `subject_column`, which goes out under "
+            f"pseudonyms{clear}",
         ),
         _no_finding(
             "prose?",
             "no published column is free text",
-            f"{drop}; reports have `dataset.report_column`, which is never published.",
+            f"{drop}: reports have `dataset.report_column`, which is never published{clear}",
+        ),
+        _no_finding(
+            "cleared?",
+            "no column that seems to tell who a patient is was cleared by the study",
+            "Whoever is given the dataset should know the reason: look whether it still holds.",
+            severity="warning",
         ),
     ]
 

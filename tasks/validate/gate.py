@@ -62,7 +62,7 @@ def build_suites(
             image_table(dataset, images, index),
             image_expectations(dataset.class_keys, index.duplicates),
         ),
-        Suite("metadata", metadata_table(dataset), metadata_expectations()),
+        Suite("metadata", metadata_table(dataset, spec.cleared), metadata_expectations()),
         Suite(
             "classes",
             class_table(dataset, concepts),

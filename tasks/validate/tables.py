@@ -4,23 +4,21 @@ A column whose name ends with `?` is a *finding*: empty where all is well, else 
 column of numbers or names can show stands in a column of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
+from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import normal_form
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, TextEmbeddings
-from curette.schemas.images import METADATA, ImageDataset
+from curette.schemas.images import METADATA, ImageDataset, hold_ids
 from curette.schemas.index import ConceptIndex
 from curette.schemas.screened import ScreenedSet
 from curette.tasks.validate.leakage import Conflict, class_name_in, conflicts, twins
 from curette.tasks.validate.privacy import FINDINGS, privacy_findings
-
-_TELLING = 3
-"""Characters of a subject's id that do not stand in another id by chance."""
 
 
 def image_table(
@@ -56,7 +54,7 @@ def image_table(
         for x in cluster.look_alikes
     }
     table["look-alikes, two splits?"] = [alike.get(image or "") for image in ids]
-    table["subject in its id?"] = _telling_ids(dataset)
+    table["patient in its id?"] = _telling_ids(dataset)
     table["unnamed subject?"] = [dataset.unnamed_subject or None, *[None] * len(ids)][: len(ids)]
     table["vector?"] = [
         None if row < len(vectors.keys) and vectors.keys[row] == image else image
@@ -67,16 +65,33 @@ def image_table(
     return table
 
 
-def metadata_table(dataset: ImageDataset) -> pd.DataFrame:
-    """Return one row a metadata column, and what of a person it would publish."""
+def metadata_table(dataset: ImageDataset, cleared: Mapping[str, str]) -> pd.DataFrame:
+    """Return one row a metadata column, and what of a person it would publish.
+
+    Args:
+        dataset: the images.
+        cleared: columns that the study lets through whatever they look like, and why.
+
+    Raises:
+        StudyError: a cleared column is no metadata of the dataset.
+    """
     images = dataset.images
-    names = [name for name in images.columns if name.startswith(METADATA)]
-    rows = [
-        {"column": column, **privacy_findings(column, images[name], images["group"])}
-        for name in names
-        for column in [name.removeprefix(METADATA)]
-    ]
-    return pd.DataFrame(rows, columns=["column", *FINDINGS])
+    names = [c.removeprefix(METADATA) for c in images.columns if c.startswith(METADATA)]
+    if absent := sorted({*cleared} - {*names}):
+        raise StudyError(
+            f"validation.cleared: {', '.join(absent)} is no metadata of the dataset; its columns "
+            f"are: {', '.join(names) or 'none'}."
+        )
+    rows = []
+    for name in names:
+        found = privacy_findings(name, images[f"{METADATA}{name}"], images["group"])
+        said = "; ".join(finding for finding in found.values() if finding)
+        if name in cleared and said:
+            told = f"{said}. Cleared by the study: {cleared[name]}"
+            rows.append({"column": name, **dict.fromkeys(FINDINGS), "cleared?": told})
+        else:
+            rows.append({"column": name, **found, "cleared?": None})
+    return pd.DataFrame(rows, columns=["column", *FINDINGS, "cleared?"])
 
 
 def class_table(dataset: ImageDataset, concepts: ConceptSet) -> pd.DataFrame:
@@ -186,13 +201,10 @@ def _parted(
 def _telling_ids(dataset: ImageDataset) -> list[str | None]:
     """Return the ids of images that hold what is published under a pseudonym."""
     images = dataset.images
-    if dataset.synthetic or "subject" not in images:
-        return [None] * len(images)
-    pairs = zip(_texts(images["image_id"]), _texts(images["subject"]), strict=True)
-    return [
-        image if image and subject and len(subject) >= _TELLING and subject in image else None
-        for image, subject in pairs
-    ]
+    ids = _texts(images["image_id"])
+    named = [] if dataset.synthetic else [c for c in ("subject", "lesion") if c in images]
+    held = [hold_ids(ids, _texts(images[name])) for name in named]
+    return [image if any(rows) else None for image, *rows in zip(ids, *held, strict=True)]
 
 
 def _absent(

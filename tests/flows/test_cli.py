@@ -117,7 +117,8 @@ def test_two_runs_on_one_store_both_end_well(
     [
         ["run", "s.yaml"],
         ["estimate", "s.yaml"],
-        ["explain", "s.yaml", "image"],
+        ["explain", "s.yaml", "image", "another"],
+        ["predict", "s.yaml", "folder"],
         ["review", "export", "s.yaml", "sheet.csv"],
         ["review", "import", "s.yaml", "sheet.csv"],
     ],

@@ -1,15 +1,18 @@
-"""`curette explain` on a small demo: an image by its id and by its file, and what is refused."""
+"""`curette explain` and `predict` on a small demo: by id and by file, and what is refused."""
 
+import csv
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from curette.flows.explain import ExplainedImage, explain, picture_path, save_picture, tell
+from curette.flows.explain import explain, page_path, tell
+from curette.flows.new_files import new_file, write_new
+from curette.flows.predict import IN_ONE_FILE, Predictions, predict, write_predictions
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.flows.study import study
@@ -22,6 +25,9 @@ from curette.schemas.settings.encoder import PrecomputedEncoder
 from curette.schemas.study import Study
 from curette.storage.images import ImageShelf
 from curette.storage.store import ArtifactStore
+from curette.tasks.explain.page import Explained
+from curette.tasks.methods.explanation import ImageExplanation
+from tests.pages import check_asks_nobody
 
 DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
 SMALL = (
@@ -43,44 +49,46 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(tmp_path: Path) -> None
     images = store.load(ConceptDataset, given["published"]).images
     shutil.rmtree(store.root / TestLabels.kind)
 
-    def why(image: str | Path, study: Study = chosen, result: RunResult = result) -> ExplainedImage:
-        return explain(study, options, str(image), lambda study, options: result)
+    def why(image: str | Path, study: Study = chosen, result: RunResult = result) -> Explained:
+        [x] = explain(study, options, [str(image)], lambda study, options: result).explained
+        return x
 
     for split, known in (("test", "its label is held out"), ("train", "labelled ")):
         row = images[images["split"] == split].iloc[0]
         file = tmp_path / f"{split}.png"
         file.write_bytes(ImageShelf(store.root).get(row["sha256"]))
         by_id, by_file = why(row["image_id"]), why(file)
-        assert known in by_id.about
-        assert by_file.about == f"its bytes are those of {row['image_id']}, {by_id.about}"
-        one, other = by_id.explanation, by_file.explanation
+        assert known in by_id.subject.about
+        about = by_id.subject.about[0].lower() + by_id.subject.about[1:]
+        assert by_file.subject.about == f"Its bytes are those of {row['image_id']}, {about}"
+        one, other = by_id.decision, by_file.decision
         assert [a.name for a in one.answers] == [a.name for a in other.answers]
         for e in (one, other):
-            added = sum(p.added for p in e.parts) + e.rest + e.baseline
-            assert added == pytest.approx(e.decision.logit)
+            assert sum(p.ahead for p in e.parts) + e.rest + e.start == pytest.approx(e.lead)
         assert one.decision.logit == pytest.approx(other.decision.logit, abs=1e-3)
-        assert [x.images[0].image_id for x in one.examples] == [
-            x.images[0].image_id for x in other.examples
-        ]
-        shown, same = (x.picture.crop((0, 0, 340, 340)) for x in (by_id, by_file))
-        np.testing.assert_array_equal(np.asarray(shown), np.asarray(same))
-        told = "\n".join(line.plain for line in tell(by_id))
-        assert f"{row['image_id']}: {one.decision.name}" in told
+        assert [x.image_id for x in one.nearest] == [x.image_id for x in other.nearest]
+        assert by_id.subject.pixels == by_file.subject.pixels
+        told = "\n".join(line.plain for line in tell([by_id]))
+        assert f"{row['image_id']}\n  Decided as {one.decision.name}" in told
+    both = explain(chosen, options, [str(row["image_id"]), str(file)], lambda *_: result)
+    assert both.html.count('class="explained"') == 2
+    assert both.html.count("picture heat p") >= 1, "the demo's encoder has vectors of places"
+    check_asks_nobody(both.html)
 
     probe = store.load(Heads, given["probe"])
     heads = [replace(h, weights=-h.weights, bias=-h.bias) for h in probe.heads]
     edited = store.save(replace(probe, heads=tuple(heads)), Recipe(stage="edit", code=""))
     later = result.model_copy(update={"given": result.given | {"probe": str(edited)}})
-    turned = why(str(row["image_id"]), result=later).explanation
+    turned = why(str(row["image_id"]), result=later).decision
     assert turned.answers[-1].name == one.decision.name, "what comes after the probe counts"
 
     with Image.open(file) as picture:
         picture.putpixel((0, 0), (1, 2, 3))
         picture.save(tmp_path / "copy.png")
     assert re.fullmatch(
-        r"a new image: none of the dataset's has its bytes; but it looks almost like "
+        r"A new image: none of the dataset's has its bytes; but it looks almost like "
         rf"{row['image_id']} \(cosine (0\.99|1\.0)\d+\), train split, labelled .*",
-        why(tmp_path / "copy.png").about,
+        why(tmp_path / "copy.png").subject.about,
     )
 
     near = str(row["image_id"])[:-1] + "9"
@@ -98,20 +106,58 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(tmp_path: Path) -> None
     with pytest.raises(StudyError, match="the study's vectors are precomputed"):
         why(file, chosen.model_copy(update={"encoder": ready_made}))
 
+    check_predictions(
+        file, one, lambda to: predict(chosen, options, to, lambda *_: result), tmp_path
+    )
 
-def test_a_picture_is_never_written_over_another_file(tmp_path: Path) -> None:
-    there = tmp_path / "photo.png"
+
+RED = Image.new("RGB", (56, 56), "red")
+
+
+def check_predictions(
+    file: Path, decided: ImageExplanation, decide: Callable[[Path], Predictions], tmp_path: Path
+) -> None:
+    """Check what is said of a folder that holds a file about which it is known what is decided."""
+    folder = tmp_path / "clinic"
+    (folder / "left").mkdir(parents=True)
+    shutil.copy(file, folder / "left" / "a.png")
+    (folder / "<b>.png").write_bytes(b"no image")
+    said = decide(folder)
+    assert [p.file for p in said.rows] == ["<b>.png", "left/a.png"]
+    assert [bool(p.refused) for p in said.rows] == [True, False]
+    assert said.rows[1].class_name == decided.decision.name
+    assert said.rows[1].probability == pytest.approx(decided.decision.probability, abs=1e-4)
+    write_predictions(said, tmp_path / "out.csv")
+    rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8-sig")))
+    assert [row["class"] for row in rows] == ["", decided.decision.name]
+    assert rows[1]["reason_1"] == decided.parts[0].text
+    assert "everything in one file" in write_predictions(said, tmp_path / "out.html")
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    check_asks_nobody(page)
+    assert "&lt;b&gt;.png" in page
+    many = replace(said, thumbnails=dict.fromkeys(map(str, range(IN_ONE_FILE + 1)), RED))
+    assert "keep the two together" in write_predictions(many, tmp_path / "many.html")
+    sheets = [f"many_files/{p.name}" for p in (tmp_path / "many_files").iterdir()]
+    assert len(sheets) == 6
+    check_asks_nobody((tmp_path / "many.html").read_text(encoding="utf-8"), *sheets)
+
+
+def test_nothing_is_written_over_another_file(tmp_path: Path) -> None:
+    there = tmp_path / "page.html"
     there.write_bytes(b"mine")
     with pytest.raises(StudyError, match="is there already: remove it, or name another"):
-        picture_path("some_id", there)
-    with pytest.raises(StudyError, match="cannot write the picture"):
-        save_picture(Image.new("RGB", (1, 1)), there)
+        new_file(there, ".html")
+    with pytest.raises(StudyError, match="cannot write"):
+        write_new(there, b"ours")
     assert there.read_bytes() == b"mine"
-
-
-def test_a_picture_is_named_after_its_image(tmp_path: Path) -> None:
-    assert picture_path("../photos/my mole.jpg", None) == Path("my_mole-explained.png")
-    with pytest.raises(StudyError, match=r"a name that ends in \.png, not why\.jpg"):
-        picture_path("some_id", Path("why.jpg"))
+    with pytest.raises(StudyError, match=r"a name that ends in \.html, not why\.jpg"):
+        new_file(Path("why.jpg"), ".html")
+    with pytest.raises(StudyError, match=r"ends in \.csv or \.html"):
+        new_file(Path("why.png"), ".csv", ".html")
     with pytest.raises(StudyError, match="the folder of"):
-        picture_path("some_id", tmp_path / "nowhere" / "why.png")
+        new_file(tmp_path / "nowhere" / "why.html", ".html")
+
+
+def test_a_page_is_named_after_its_image() -> None:
+    assert page_path(["../photos/my mole.jpg"]) == Path("my_mole-explained.html")
+    assert page_path(["a.jpg", "b.jpg"]) == Path("images-explained.html")

@@ -12,7 +12,14 @@ import pytest
 from curette.flows.curate import curate
 from curette.flows.probe import probe
 from curette.flows.runs import RunResult
-from curette.flows.stages import RunOptions, StageRecord, Watcher, stage_watcher
+from curette.flows.stages import (
+    NotRemembered,
+    RunOptions,
+    StageRecord,
+    Watcher,
+    only_remembered,
+    stage_watcher,
+)
 from curette.flows.study import study
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import ConceptDatasetRejected, Ref, StudyError
@@ -99,6 +106,32 @@ def test_the_same_study_does_nothing_the_second_time(done: tuple[Path, RunResult
     again = _run(store)
     assert _ran(again) == []
     assert [s.ref for s in again.stages] == [s.ref for s in first.stages]
+
+
+def test_what_is_all_there_is_found_without_prefect_and_what_is_not_is_left_to_it(
+    done: tuple[Path, RunResult],
+) -> None:
+    store, first = done
+
+    def recall(*changes: str, **options: Any) -> RunResult:
+        token = only_remembered.set(True)
+        try:
+            found: RunResult = study.fn(
+                load_study(DEMO, (*SMALL, *changes)), RunOptions(store=store, **options)
+            )
+        finally:
+            only_remembered.reset(token)
+        return found
+
+    again = recall()
+    assert [(s.title, s.ref) for s in again.stages] == [(s.title, s.ref) for s in first.stages]
+    assert {s.state for s in again.stages} == {"cached"}
+    assert (again.report, again.metrics) == (first.report, first.metrics)
+    assert recall(until="select").stages[-1].title == "select"
+    with pytest.raises(NotRemembered, match="report"):
+        recall("report.thumbnail_px=33")
+    with pytest.raises(NotRemembered, match="index"):
+        recall(refresh=("index",))
 
 
 def test_a_shift_is_measured_from_the_draw_to_the_page(done: tuple[Path, RunResult]) -> None:

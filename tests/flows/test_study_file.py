@@ -1,6 +1,7 @@
 """A wrong study is refused with every problem, its place, and what would be right."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -309,9 +310,28 @@ def test_what_yaml_cannot_build_is_told_with_its_line(tmp_path: Path, text: str,
     assert said in str(caught.value)
 
 
-def test_references_in_circles_end(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"name: Input should be a valid string"):
+def test_references_in_circles_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"the alias of line 1 stands within itself"):
         load_study(_write(tmp_path, "name: &x [*x]\n"))
+
+
+@pytest.mark.parametrize("line", ["{b}: &{b} [{many}]\n", "{b}: &{b} {{<<: [{many}]}}\n"])
+def test_aliases_that_stand_for_billions_are_refused_at_once(tmp_path: Path, line: str) -> None:
+    first = "a: &a {x: 1}\n"
+    rest = (line.format(b=b, many=", ".join([f"*{a}"] * 9)) for a, b in pairwise("abcdefghijk"))
+    with pytest.raises(StudyError, match=r"with its aliases written out it has [\d,]{9,} values"):
+        load_study(_write(tmp_path, first + "".join(rest)))
+
+
+def test_an_alias_may_repeat_what_is_short(tmp_path: Path) -> None:
+    text = (
+        "name: mine\n"
+        "dataset: &data {source: {kind: synthetic}}\n"
+        "propose: {sources: [{kind: recorded}]}\n"
+        "external: [{name: x, dataset: *data}]\n"
+    )
+    study = load_study(_write(tmp_path, text))
+    assert study.external[0].dataset == study.dataset
 
 
 @pytest.mark.parametrize("value", ["!!float x", "2020-13-45", "[" * 1500])

@@ -27,9 +27,9 @@ def look_up_images(spec: PrecomputedEncoder, dataset: ImageDataset) -> ImageEmbe
             finite, or contradicts another one of the same name.
     """
     arrays = _read(spec.path)
-    ids = tuple(dataset.images["image_id"])
-    vectors = _pick(spec.path, "image", ids, arrays["image_ids"], arrays["image_embeddings"])
-    return ImageEmbeddings(ids, vectors, _identity(spec, arrays))
+    named = arrays["image_ids"], arrays["image_embeddings"]
+    vectors = _pick(spec.path, "image", dataset.source_ids, *named)
+    return ImageEmbeddings(tuple(dataset.images["image_id"]), vectors, _identity(spec, arrays))
 
 
 def look_up_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> TextEmbeddings:

@@ -30,7 +30,7 @@ class PictureBook:
     read_mask: Callable[[str], bytes] | None = None
     """Image id -> bytes of its lesion mask."""
     pictures: dict[str, Picture | None] = field(default_factory=dict)
-    heat_maps: list[Picture] = field(default_factory=list)
+    others: list[Picture] = field(default_factory=list)
 
     def css(self, image_id: str) -> str:
         """Return the CSS class that shows an image; `""` where its pixels are not to be had."""
@@ -47,14 +47,17 @@ class PictureBook:
         if image is None:
             return ""
         mask = _opened(self.read_mask, image_id) if self.read_mask else None
-        drawn = draw_heat(image, heat, view, mask, size_px)
-        self.heat_maps.append(Picture(f"h{len(self.heat_maps)}", _uri(drawn)))
-        return self.heat_maps[-1].css
+        return self.place(draw_heat(image, heat, view, mask, size_px))
+
+    def place(self, picture: Image.Image) -> str:
+        """Return the CSS class that shows a picture as it is."""
+        self.others.append(Picture(f"p{len(self.others)}", _uri(picture)))
+        return self.others[-1].css
 
     @property
     def shown(self) -> list[Picture]:
         """All pictures made so far."""
-        return [*(p for p in self.pictures.values() if p), *self.heat_maps]
+        return [*(p for p in self.pictures.values() if p), *self.others]
 
     def _thumbnail(self, image_id: str) -> str:
         small = _opened(self.read, image_id)

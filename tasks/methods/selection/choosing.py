@@ -95,8 +95,8 @@ def read_avoided(
         if METADATA + column not in images.columns:
             known = [str(c).removeprefix(METADATA) for c in images if str(c).startswith(METADATA)]
             raise StudyError(
-                f"select.avoid names the column {column}, and the images have no such metadata; "
-                f"they have {', '.join(sorted(known)) or 'none'}."
+                f"select.avoid or shifts name the column {column}, and the images have no such "
+                f"metadata; they have {', '.join(sorted(known)) or 'none'}."
             )
         read = read_column(column, images[METADATA + column], None)
         if isinstance(read, UnusableColumn):
@@ -388,7 +388,7 @@ def _told(
     """Return what each pick tells about each avoided column."""
     count = int(train.labels.max()) + 1
     told = {}
-    for column, levels in zip(spec.avoid, train.avoided, strict=False):
+    for column, levels in zip(spec.avoid or (), train.avoided, strict=False):
         shares = told_within_classes(vectors[rows], train.vectors, train.labels, count, levels)
         told[column] = {
             candidates[row].concept_id: float(share)

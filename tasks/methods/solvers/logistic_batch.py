@@ -27,7 +27,7 @@ from curette.tasks.methods.solvers.linear import ClassWeight, LinearHead, NotCon
 _FORCING = 0.1  # a Newton step is solved until its residual has shrunk by this factor
 _MOST_PRODUCTS = 200  # Hessian products of one Newton step
 _MOST_STEPS = 200  # Newton steps; separable images at a tiny strength take the most
-_SMALLEST_STRIDE = 1e-10  # of a line search; below it rounding decides
+_SMALLEST_CHANGE = 1e-10  # of a logit in a line search; below it rounding decides
 _NOISE = 1e-12  # nats; offsets alone may leave an objective so small that only rounding is left
 
 _Parameters = Float64[Tensor, "draw value class axis"]
@@ -360,10 +360,15 @@ def _stride(
 ) -> _PerProblem:
     """Return for each open problem the first of 1, 1/2, 1/4, ... that falls enough (Armijo).
 
-    It is 0 where none does, and for problems that are solved.
+    It is 0 where none does, and for problems that are solved. Where offsets have driven a class's
+    probability to 0 or 1 everywhere, next to nothing bends its bias and the direction is longer
+    than any number of halvings that one would fix. The loss is self-concordant as Bach has it
+    (Electronic Journal of Statistics 2010, section 2), so that it falls for certain where logits
+    change by little, however short that makes the stride: what is smallest is their change.
     """
     slope = (gradient * direction).sum((2, 3))
     logit_direction = problem.forward(direction)
+    longest = logit_direction.abs().amax((2, 3))
     stride = torch.ones_like(value).where(open_, 0.0)
     while True:
         scaled = stride[..., None, None]
@@ -374,4 +379,4 @@ def _stride(
         if not short.any():
             return stride
         stride = torch.where(short, stride / 2, stride)
-        stride = stride.where(stride > _SMALLEST_STRIDE, 0.0)
+        stride = stride.where(stride * longest > _SMALLEST_CHANGE, 0.0)

@@ -20,12 +20,14 @@ from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.shifts import ShiftPlan, ShiftResult, ShiftTables, UnusableShift
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
+from curette.tasks.draw.shifts import draw
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.questions import shifts as question
 from curette.tasks.evaluate.task import evaluate_probe
+from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.stage import Workplace
 from tests.tasks.published_study import KEYS, published_study, with_people
 
@@ -42,9 +44,6 @@ def study() -> tuple[ConceptDataset, TestLabels]:
 
 @pytest.fixture(scope="module")
 def heads(study: tuple[ConceptDataset, TestLabels]) -> Heads:
-    from curette.tasks.draw.shifts import draw
-    from curette.tasks.probe.protocols import train_on_draws
-
     draws = draw(study[0], SelectSpec(size=Size(per_class=2)), (_MALE, _RULER))
     return train_on_draws(study[0], draws, ProbeSpec(epochs=30, heads=()))
 
@@ -276,9 +275,6 @@ def test_sides_are_named_by_the_whole_column_not_by_the_test(
     study: tuple[ConceptDataset, TestLabels], images: ExaminedImages
 ) -> None:
     """A truth value that only the test misses, and a number that only the test pads with zeros."""
-    from curette.tasks.draw.shifts import restrict_to_shifts
-    from curette.tasks.probe.shifts import train_shift_heads
-
     published = study[0]
     number = published.images["subject"].str[1:].astype(int) // 3 % 2
     test = (published.images["split"] == "test").to_numpy()
@@ -293,8 +289,8 @@ def test_sides_are_named_by_the_whole_column_not_by_the_test(
         for column, value in (("site_id", 1), ("here", True))
     )
     spec = ProbeSpec(epochs=2, heads=(), random_draws=1)
-    splits = restrict_to_shifts(changed, SelectSpec(size=Size(per_class=2)), shifts)
-    found = measure_shifts(changed, train_shift_heads(changed, splits, spec), images, _SPEC)
+    draws = draw(changed, SelectSpec(size=Size(per_class=2)), shifts)
+    found = measure_shifts(changed, train_on_draws(changed, draws, spec), images, _SPEC)
     assert found.unusable == ()
     inside = [result.parts[0].images for result in found.results]
     assert inside == [(sites[test] == "01").sum(), (here[test] == True).sum()]  # noqa: E712

@@ -48,7 +48,7 @@ def test_rows_that_say_too_little_or_nonsense_are_rejected_by_name(read_table: R
     assert reasons(found) == {
         "row-6": "missing-id",
         "b1": "missing-label",
-        "b2": "missing-label",
+        "b2": "unknown-label",
         "b3": "unknown-label",
         "b4": "unknown-split",
         "b5": "unknown-split",
@@ -139,6 +139,28 @@ def test_a_missing_neighbour_does_not_turn_a_number_into_another_name(
 ) -> None:
     found = read_table({"label": [1.0, 2.5, 10.0, None] * 3}, max_rejected=0.25)
     assert [c.key for c in found.classes] == ["1", "10", "2.5"]
+
+
+def test_only_an_empty_label_is_missing(read_table: ReadTable) -> None:
+    odd = ["None", "NA", "null", "nan", "N/A"]
+    found = read_table({"label": [*odd, *odd, *odd, "", "  ", None]}, max_rejected=1)
+    assert [c.key for c in found.classes] == sorted(odd)
+    assert list(reasons(found).values()) == ["missing-label"] * 3
+    assert (
+        "`NA` is the class of 3 images: of labels only empty cells are missing. Where it means that"
+        " nobody knows, empty those cells."
+    ) in found.notes
+    named = read_table({"label": ["x", "NA"] * 6}, classes={"x": "X", "NA": "no disease"})
+    assert not any("`NA`" in note for note in named.notes)
+
+
+def test_a_number_that_is_none_is_a_missing_label(read_table: ReadTable) -> None:
+    numbers = pd.array([1.0, 2.0] * 5, dtype="float64")
+    table = pd.DataFrame({"label": numbers})
+    table.loc[3, "label"] = np.nan
+    found = read_table(dict(table), max_rejected=1)
+    assert [c.key for c in found.classes] == ["1", "2"]
+    assert set(reasons(found).values()) == {"missing-label"}
 
 
 def test_a_label_that_is_a_list_is_refused(read_table: ReadTable) -> None:

@@ -208,6 +208,21 @@ def test_links_are_followed_where_they_may_lead(tmp_path: Path, read: Read, draw
     assert reasons(found) == {"a/up": "unlisted-file", "a/x": "outside-folder"}
 
 
+def test_links_in_a_table_are_followed_where_they_may_lead(
+    tmp_path: Path, read: Read, draw: Draw
+) -> None:
+    root = linked(tmp_path, draw)
+    rows = "".join(f"{name},{name[0]}\n" for name in NAMES)
+    (root / "t.csv").write_text("file,label\n" + rows)
+    source = {"kind": "table", "path": root / "t.csv", "image_column": "file"}
+    with pytest.raises(TooManyRejected, match="or name under `links_to` the one that links may"):
+        read(source=source)
+    found = read(source={**source, "links_to": tmp_path / "cache"})
+    assert set(labels(found)) == {name.removesuffix(".png") for name in NAMES}
+    assert found.root == str(tmp_path)
+    assert found.images["location"][0] == "cache/blobs/0"
+
+
 def test_a_link_to_what_was_not_fetched_says_so(tmp_path: Path, read: Read, draw: Draw) -> None:
     root = write_images(tmp_path / "skin", NAMES, draw)
     (root / "a" / "x.png").symlink_to(".git/annex/objects/x")

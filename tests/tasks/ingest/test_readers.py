@@ -356,6 +356,18 @@ def test_a_hub_folder_with_its_splits(
     assert ImageShelf(store_root).get(where["IMG_7"].removeprefix("shelf:")) == draw(7)
 
 
+def test_a_csv_of_the_hub_keeps_its_labels(tmp_path: Path, read: Read, draw: Draw) -> None:
+    root = write_images(tmp_path / "hub", [f"p/{i}.png" for i in range(12)], draw)
+    rows = "".join(f"p/{i}.png,{('None', '02', '')[i % 3]}\n" for i in range(12))
+    (root / "train.csv").write_text("image,label\n" + rows)
+    (root / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files: train.csv\n---\n"
+    )
+    found = read(source={"kind": "hub", "path": root}, max_rejected=1)
+    assert [c.key for c in found.classes] == ["02", "None"]
+    assert list(reasons(found).values()) == ["missing-label"] * 4
+
+
 def test_labels_that_the_hub_keeps_back_are_missing(tmp_path: Path, read: Read, draw: Draw) -> None:
     root = hub_folder(tmp_path / "hub", draw, train=102)  # from 100 on the label is -1
     found = read(source={"kind": "hub", "path": root}, max_rejected=0.02)

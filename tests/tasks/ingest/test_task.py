@@ -161,3 +161,54 @@ def test_some_of_ham10000_by_lesion(tmp_path: Path, shared_data: Path) -> None:
     known = images["label"].notna().to_numpy()
     assert np.array_equal(images["label"][known], rows["dx"][known])
     assert images["location"].tolist() == [f"{i}.jpg" for i in images["image_id"]]
+
+
+@pytest.mark.parametrize(
+    ("files", "subjects"),
+    [
+        (
+            [f"scan_P1{i // 2:02d}_{i % 2}.png" for i in range(24)],
+            [f"P1{i // 2:02d}" for i in range(24)],
+        ),
+        ([f"{i // 2:03d}-{'lr'[i % 2]}.png" for i in range(24)], [f"{i // 2}" for i in range(24)]),
+    ],
+)
+def test_image_ids_that_hold_patients_go_under_pseudonyms(
+    tmp_path: Path, draw: Draw, files: list[str], subjects: list[str]
+) -> None:
+    write_images(tmp_path / "skin", files, draw)
+    rows = [
+        f"{f},{'ab'[i // 2 % 2]},{s}" for i, (f, s) in enumerate(zip(files, subjects, strict=True))
+    ]
+    table = tmp_path / "skin" / "t.csv"
+    table.write_text("\n".join(["file,label,patient", *rows]))
+    store = ArtifactStore(tmp_path / "store")
+    fields = {
+        "source": {"kind": "table", "path": table, "image_column": "file"},
+        "subject_column": "patient",
+    }
+    dataset = ingest(store, **fields)
+    ids, old = dataset.images["image_id"], dataset.source_ids
+    assert set(old) == {f.removesuffix(".png") for f in files}
+    assert ids.str.fullmatch(r"image-[0-9a-f]{16}").all()
+    assert ids.is_monotonic_increasing
+    assert set(dataset.images["group"]) <= set(ids)
+    held_out = dataset.images["split"] == "test"
+    assert set(store.load(TestLabels, dataset.test_labels).labels) == set(ids[held_out])
+    for image, name in zip(ids, old, strict=True):
+        assert dataset.id_of(name) == dataset.id_of(image) == image
+    assert "Of the images' ids 24 hold the id of their subject, so all ids are" in " ".join(
+        dataset.notes
+    )
+    elsewhere = ingest(ArtifactStore(tmp_path / "other"), **fields)
+    assert not {*ids} & {*elsewhere.images["image_id"]}, "another store has another key"
+
+
+def test_image_ids_that_hold_no_patient_stay(tmp_path: Path, draw: Draw) -> None:
+    write_images(tmp_path / "skin", [f"{i}.png" for i in range(24)], draw)
+    rows = [f"{i}.png,{'ab'[i // 2 % 2]},{i // 2}" for i in range(24)]
+    table = tmp_path / "skin" / "t.csv"
+    table.write_text("\n".join(["file,label,patient", *rows]))
+    source = {"kind": "table", "path": table, "image_column": "file"}
+    dataset = ingest(ArtifactStore(tmp_path / "store"), source=source, subject_column="patient")
+    assert set(dataset.images["image_id"]) == {str(i) for i in range(24)}

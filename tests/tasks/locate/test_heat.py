@@ -18,9 +18,10 @@ from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.schemas.settings.locate import LocateSpec
 from curette.storage.images import ImageFiles, ImageShelf
-from curette.tasks.locate.heat import draw_masked, encoder_view, lesion_places, locate_concepts
+from curette.tasks.locate.heat import draw_masked, lesion_places, locate_concepts
 from curette.tasks.methods.encoder.dense import encode_places
 from curette.tasks.methods.encoder.encoder import ClipEncoder, load_encoder
+from curette.tasks.methods.encoder.heat import encoder_view
 from curette.tasks.methods.encoder.reading import Read
 from curette.tasks.methods.encoder.view import square_view
 from tests.tasks.embed.studies import dataset_of

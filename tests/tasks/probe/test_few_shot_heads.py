@@ -194,7 +194,7 @@ def test_all_images_train_the_heads_of_the_whole_dataset() -> None:
     concepts = tuple(c.concept_id for c in published.concepts)
     draw = _draw(published, None, 1).draws[0].model_copy(update={"concept_ids": concepts})
     few = _train(published, _few((draw,)), _SPEC)
-    every = train_heads(published)
+    every = train_heads(published, _PROBE)
     rows = published.rows("test")
     ours = softmax(_logits(few, published.vectors[rows])[0], axis=2)
     compared = set()

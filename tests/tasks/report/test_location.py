@@ -134,7 +134,7 @@ def test_a_heat_map_needs_no_mask_and_a_broken_one_costs_the_outline_only() -> N
         PictureBook(lambda _: image, 32, lambda _: b"no image"),
     )
     for book in books:
-        assert book.heat("a", [[0.0, 1.0]], "shortest", 32) == "h0"
+        assert book.heat("a", [[0.0, 1.0]], "shortest", 32) == "p0"
     assert len({book.shown[0].uri for book in books}) == 1
     empty = PictureBook(lambda _: image, 32, lambda _: png(Image.new("L", (30, 30))))
-    assert empty.heat("a", [[0.0, 1.0]], "shortest", 32) == "h0"
+    assert empty.heat("a", [[0.0, 1.0]], "shortest", 32) == "p0"

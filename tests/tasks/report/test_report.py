@@ -1,11 +1,9 @@
 """The page holds everything, asks nobody for anything, and trusts no text."""
 
 import base64
-import hashlib
 import io
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
@@ -46,11 +44,17 @@ from curette.tasks.report.page import compose_page
 from curette.tasks.report.render import render_page
 from curette.tasks.report.sections import SECTIONS, Section
 from tests.builders.images import image_dataset
+from tests.pages import (
+    HOSTILE,
+    check_asks_nobody,
+    check_hostile_text_stays_text,
+    check_only_our_script_runs,
+    check_tables_say_what_their_heads_are_of,
+    tags_of,
+)
 from tests.tasks.annotated_study import annotations
 from tests.tasks.published_study import KEYS, heat_maps, published_study
 from tests.tasks.small_study import index_facts, look_alikes
-
-HOSTILE = '<script>alert("x")</script>{{ 7 * 7 }}</style><img src=https://evil.example/a.png>'
 
 
 @pytest.fixture(scope="module")
@@ -204,46 +208,16 @@ def _told(page: dict[str, Any], name: str) -> dict[str, Any]:
     return next(s["told"] for s in page["sections"] if s["name"] == name)
 
 
-class _Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-
 def test_hostile_text_stays_text(page: str) -> None:
-    parser = _Tags()
-    parser.feed(page)
-    tags = {tag for tag, _ in parser.tags}
-    assert [tag for tag, _ in parser.tags].count("script") == 1, "our own"
-    assert "img" not in tags
-    assert not any(name.startswith("on") for _, attributes in parser.tags for name in attributes)
-    assert "&lt;script&gt;" in page
-    assert "{{ 7 * 7 }}" in page, "no text is evaluated"
-    assert page.count("</style>") == 1
+    check_hostile_text_stays_text(page)
 
 
 def test_the_page_asks_nobody(page: str) -> None:
-    parser = _Tags()
-    parser.feed(page)
-    for _, attributes in parser.tags:
-        for name in ("src", "href", "action", "poster", "srcset"):
-            target = attributes.get(name) or ""
-            assert target.startswith(("#", "data:")) or target in ("", "data_docs.html")
-    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
-    assert style is not None
-    assert all(u.startswith("data:") for u in re.findall(r"url\((.*?)\)", style.group(1)))
-    assert "default-src 'none'" in page
+    check_asks_nobody(page, "data_docs.html")
 
 
 def test_no_script_runs_but_our_own(page: str) -> None:
-    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert f"script-src 'sha256-{digest}'" in page
-    for power in ("eval", "innerHTML", "Function(", "fetch", "XMLHttpRequest", "document.write"):
-        assert power not in script, "texts of the page are never read as code or markup"
+    check_only_our_script_runs(page)
 
 
 def test_every_section_is_there(page: str) -> None:
@@ -501,9 +475,7 @@ def test_what_a_model_read_in_reports_is_told_as_its_reading(material: Material,
     evaluation = material.evaluation.model_copy(update={"concept_truth": concepts})
     read = replace(material, published=published, evaluation=evaluation)
     told = render_page(compose_page(read, ReportSpec(), PictureBook(_png, 32)))
-    parser = _Tags()
-    parser.feed(told)
-    assert [tag for tag, _ in parser.tags].count("script") == 1, "our own"
+    assert [tag for tag, _ in tags_of(told)].count("script") == 1, "our own"
     assert told.count("no ground truth by themselves") == 2, "before any number, and in the section"
     assert "annotated from reports" in told
     assert "language model&#39;s reading of reports" in told
@@ -579,20 +551,14 @@ def test_an_image_is_called_by_its_file_where_no_other_file_is_called_so(
 
 
 def test_thumbnails_say_class_and_reason(page: str) -> None:
-    parser = _Tags()
-    parser.feed(page)
-    pictures = [a for _, a in parser.tags if (a.get("class") or "").split()[:1] == ["picture"]]
+    pictures = [a for _, a in tags_of(page) if (a.get("class") or "").split()[:1] == ["picture"]]
     told = [a["aria-label"] or "" for a in pictures]
     assert told
     assert all(text.startswith(("class ", "where ")) for text in told)
 
 
 def test_tables_say_what_their_heads_are_heads_of(page: str) -> None:
-    parser = _Tags()
-    parser.feed(page)
-    assert all(
-        a.get("scope") in ("row", "col", "rowgroup") for tag, a in parser.tags if tag == "th"
-    )
+    check_tables_say_what_their_heads_are_of(page)
 
 
 def test_no_number_is_minus_nothing(page: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import concept_id
 from curette.schemas.settings.validate import ValidationSpec
 from curette.schemas.validation import Check, ValidationReport
@@ -20,9 +21,9 @@ from tests.tasks.small_study import SmallStudy, look_alikes, small_study
 SPEC = ValidationSpec()
 
 
-def check(study: SmallStudy, expectation: str) -> Check:
+def check(study: SmallStudy, expectation: str, spec: ValidationSpec = SPEC) -> Check:
     """Run the one expectation whose sentence starts so."""
-    for name, table, expectations in build_suites(*study.parts(), SPEC):
+    for name, table, expectations in build_suites(*study.parts(), spec):
         chosen = [e for e in expectations if e.description.startswith(expectation)]
         if chosen:
             (found,) = checks_of(run_suite(name, table, chosen))
@@ -151,7 +152,7 @@ DEFECTS = [
     (metadata("said", ["x" * 101]), "no published column is free text", "^said: "),
     # images
     (subject_unnamed, "the images say which patient each is of", "^file names look like ids$"),
-    (subject_in_id, "no image id holds the id of its subject", "^P77-5$"),
+    (subject_in_id, "no image id holds the id of its subject or lesion", "^P77-5$"),
     (spoil_image(5, image_id="img04"), "every image id stands once", "^img04$"),
     (spoil_image(5, sha256="ABC"), "every image has the sha256", "^img05: sha256 = ABC$"),
     (spoil_image(5, split="val"), "every split is train, validation or test", "split = val$"),
@@ -282,6 +283,32 @@ def test_test_images_that_were_counted_elsewhere_are_found() -> None:
     assert "the counted test images are the 12 of the table; found 13." in rejection(report, "here")
 
 
+def test_what_a_study_clears_passes_and_its_reason_is_kept() -> None:
+    study = small_study()
+    metadata("dr", ["Dr. Quill"])(study)
+    why = "brand names of a dermatoscope"
+    spec = ValidationSpec(cleared={"dr": why})
+    assert check(study, "no published column holds names", spec).outcome == "passed"
+    found = check(study, "no column that seems to tell", spec)
+    assert (found.severity, found.outcome) == ("warning", "failed")
+    [said] = found.examples
+    assert said.startswith("dr: ")
+    assert said.endswith(f"look like names of people. Cleared by the study: {why}")
+    without = check(study, "no published column holds names")
+    assert "`validation.cleared`" in without.remedy
+
+
+def test_only_what_is_there_and_needs_it_is_cleared() -> None:
+    study = small_study()
+    metadata("hand", ["left", "right"])(study)
+    spec = ValidationSpec(cleared={"hand": "which hand it was"})
+    assert check(study, "no column that seems to tell", spec).outcome == "passed"
+    with pytest.raises(StudyError, match=r"cleared: nose is no metadata .* columns are: .*hand"):
+        build_suites(*study.parts(), ValidationSpec(cleared={"nose": "which nose it was"}))
+    with pytest.raises(ValueError, match="at least 10 characters"):
+        ValidationSpec(cleared={"hand": ""})
+
+
 @pytest.mark.parametrize(
     ("score", "expectation"),
     [
@@ -324,6 +351,7 @@ def test_a_clean_study_passes_every_check(clean_report: ValidationReport) -> Non
 
 def test_every_check_has_a_test_that_plants_its_defect(clean_report: ValidationReport) -> None:
     planted = [sentence for _, sentence, _ in DEFECTS]
+    planted += ["no column that seems to tell"]
     planted += ["every score", "no score is below", "no score is above", "the counted test images"]
     unplanted = [
         c.expectation for c in clean_report.checks if not c.expectation.startswith(tuple(planted))

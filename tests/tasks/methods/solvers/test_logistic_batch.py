@@ -69,6 +69,21 @@ def test_offsets_pull_the_weights_towards_those_that_made_them() -> None:
     assert float(gradient.abs().max()) < 1e-6  # the optimum of loss plus pull
 
 
+@pytest.mark.parametrize("seed", [4, 17, 40, 59])
+def test_offsets_that_rule_a_class_out_do_not_stop_the_solver(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    features = 2 * torch.randn(1, 4, 5, generator=generator).double()
+    offsets = 8 * torch.randn(1, 1, 4, 4, generator=generator).double()
+    labels = torch.arange(4)[None]  # one image a class, as with one shot
+    solved = solve_logistic_batch(features, labels, 4, (1e-4,), offsets=offsets, tolerance=1e-9)
+    weights, bias = (t[0, 0].requires_grad_() for t in (solved.weights, solved.bias))
+    logits = offsets[0, 0] + features[0] @ weights.T + bias
+    value = torch.nn.functional.cross_entropy(logits, labels[0])
+    value = value + 1e-4 / 2 * weights.square().sum()
+    gradients = torch.autograd.grad(value, (weights, bias))
+    assert max(float(g.abs().max()) for g in gradients) < 1e-6
+
+
 def test_yes_no_questions_are_scikit_learns_balanced_regressions() -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(80, 6, generator=generator).double() + 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from curette.tasks.screen.gates.language import why_not_english
+from curette.tasks.methods.language import why_not_english
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,8 @@ def test_english_that_borrows_words_passes(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["development", "held_out"])
 def test_every_written_statement_is_english(name: str) -> None:
-    with (Path(__file__).parents[1] / f"statements_{name}.csv").open(encoding="utf-8") as file:
+    with (Path(__file__).parents[1] / "screen" / f"statements_{name}.csv").open(
+        encoding="utf-8"
+    ) as file:
         texts = [row["text"] for row in csv.DictReader(file)]
     assert [text for text in texts if why_not_english(text)] == []

@@ -1,0 +1,72 @@
+"""Images that are no part of a study, read and encoded as the study's own were."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curette.schemas.artifact import StudyError
+from curette.schemas.embeddings import EncoderIdentity
+from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder
+from curette.tasks.ingest.listing import Refusal
+from curette.tasks.ingest.ranges import scaled_png
+from curette.tasks.ingest.verify import Verified
+from curette.tasks.methods.encoder.pixels import Window
+
+if TYPE_CHECKING:
+    from curette.tasks.methods.encoder.encoder import ClipEncoder
+
+Windows = Mapping[str, tuple[float, float]]
+"""Depth -> what is black and white in the study's images of more than 8 bits."""
+
+
+def admitted(found: Verified | Refusal, windows: Windows) -> Verified | Refusal:
+    """Refuse an image whose values mean nothing in the study; the others stay as they are."""
+    if isinstance(found, Refusal) or not found.deep:
+        return found
+    depth = found.deep.values.depth
+    if depth in ("16 bits", "colours", *windows):
+        return found
+    return Refusal(
+        "unclear-range",
+        f"it holds {depth}, and nothing says which is white: no image of the dataset is of that "
+        "kind. Convert it to 8 bits",
+    )
+
+
+def content_of(path: Path, found: Verified, windows: Windows) -> bytes:
+    """Return an admitted image's bytes, with 8 bits a channel where the study scales such ones."""
+    content = path.read_bytes()
+    if found.deep and (window := windows.get(found.deep.values.depth)):
+        return scaled_png(content, Window(*window))
+    return content
+
+
+def same_encoder(
+    spec: EncoderSpec, machine: Machine, identity: EncoderIdentity, asked: str
+) -> "ClipEncoder":
+    """Return the encoder that made a dataset's vectors.
+
+    Args:
+        spec: the study's.
+        machine: what it runs on.
+        identity: of the encoder that made the vectors.
+        asked: what needs it, for the error.
+
+    Raises:
+        StudyError: there is none, it changed since, or it cannot be loaded.
+    """
+    if not isinstance(spec, OpenClipEncoder):
+        raise StudyError(
+            f"{asked} cannot be encoded: the study's vectors are precomputed, so there is no "
+            "encoder to make one of a new image with. Name the encoder they were made with."
+        )
+    from curette.tasks.methods.encoder.encoder import load_encoder
+
+    encoder = load_encoder(spec, machine)
+    if encoder.identity != identity:
+        raise StudyError(
+            f"the encoder {encoder.identity.name} changed after the study's images were embedded "
+            "with it. Run the study again."
+        )
+    return encoder

@@ -1,0 +1,183 @@
+"""What the page about single decisions says."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.tasks.explain.subjects import Subject
+from curette.tasks.methods.explanation import (
+    ConceptPart,
+    Example,
+    Explainer,
+    ImageExplanation,
+    printable,
+)
+from curette.tasks.methods.page.decision import compose_decision, more_or_less, standing
+from curette.tasks.methods.page.numbers import plain, signed
+from curette.tasks.methods.page.pictures import PictureBook
+from curette.tasks.methods.page.render import render
+from curette.tasks.methods.predictions import UNLIKE_SHARE
+
+TEMPLATES = Path(__file__).parent / "templates"
+_SUBJECT_PX = 480
+_SEEN = 3  # concepts whose heat is drawn, of those that the image shows more than usual
+_NAMED = 2  # concepts in the sentence
+
+Heat = Callable[[Image.Image, Sequence[ConceptPart]], Sequence[Image.Image]]
+"""From an image and concepts to a picture for each of where it is seen."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An image and the decision about it."""
+
+    subject: Subject
+    decision: ImageExplanation
+    unlike: bool
+    """Whether nothing that the head was trained on is as like it as training images are."""
+
+    @property
+    def sentence(self) -> str:
+        """What was decided, and mainly by what."""
+        first, second = self.decision.decision, self.decision.runner_up
+        named = [
+            more_or_less(p.score > p.mean, p.text)
+            for p in self.decision.parts[:_NAMED]
+            if p.ahead > 0
+        ]
+        said = (
+            f"Decided as {first.name} ({first.probability:.0%}), ahead of {second.name} "
+            f"({second.probability:.0%})"
+        )
+        if not named:
+            return f"{said}."
+        return f"{said}, mainly because it shows {' and '.join(named)} than usual."
+
+
+def explain_subject(explainer: Explainer, subject: Subject) -> Explained:
+    """Return the decision about an image, and whether the head has seen anything like it."""
+    e = explainer.explain(subject.vector, subject.group)
+    unlike = bool(e.nearest) and e.nearest[0].score < explainer.least_usual
+    return Explained(subject, e, unlike)
+
+
+def unlike_notice(unlike: bool) -> str:
+    """Say what it means that an image is unlike what was trained on."""
+    if not unlike:
+        return ""
+    return (
+        "Unlike anything that the head was trained on: do not rely on this decision. Of images "
+        f"like the training images {UNLIKE_SHARE:.0%} would be called so."
+    )
+
+
+def explanation_page(
+    published: ConceptDataset, explained: Sequence[Explained], book: PictureBook, heat: Heat | None
+) -> str:
+    """Return the page.
+
+    Args:
+        published: what the head was trained on.
+        explained: the decisions, in their order on the page.
+        book: makes the thumbnails of training images.
+        heat: draws where concepts are seen; None where nothing can.
+    """
+    page = {
+        "name": printable(published.facts.name),
+        "notices": notices(published),
+        "images": [_composed(i + 1, x, book, heat) for i, x in enumerate(explained)],
+    }
+    return render(
+        "explanations.html.j2", [TEMPLATES], page=page | {"pictures": book.shown, "beside": ""}
+    )
+
+
+def notices(published: ConceptDataset) -> list[str]:
+    """Return what a reader must know before any decision."""
+    if not published.facts.encoder.demo:
+        return []
+    return ["The encoder is the embedded demo's, which knows only drawn lesions."]
+
+
+def _composed(number: int, x: Explained, book: PictureBook, heat: Heat | None) -> dict[str, Any]:
+    e, pixels, title = x.decision, x.subject.pixels, x.subject.title
+    told = [p for p in e.parts if p.ahead > 0 and p.score > p.mean][:_SEEN]
+    seen = heat(pixels, told) if heat and pixels else ()
+    decision = compose_decision(
+        e,
+        {
+            "css": book.place(_fitted(pixels)) if pixels else "",
+            "alt": f"{title}, decided as {e.decision.name}",
+            "name": "",  # it stands above
+        },
+        tags=[("warn", "unlike anything trained on")] if x.unlike else [],
+        heat=[
+            {
+                "css": book.place(drawn),
+                "alt": f"where “{p.text}” is seen on {title}",
+                "text": p.text,
+            }
+            for p, drawn in zip(told, seen, strict=False)
+        ],
+        nearest=[
+            _thumbnail(book, n, f"among the training images most like {title}") for n in e.nearest
+        ],
+    )
+    return {
+        "anchor": f"image-{number}",
+        "title": title,
+        "sentence": x.sentence,
+        "about": x.subject.about,
+        "unlike": unlike_notice(x.unlike),
+        "decision": decision,
+        "answers": [
+            {
+                "name": a.name,
+                "probability": f"{a.probability:.1%}",
+                "width": 100 * a.probability,
+            }
+            for a in e.answers
+        ],
+        "examples": [
+            {
+                "of": examples.of,
+                "pictures": [
+                    _thumbnail(book, n, f"among the highest scores for “{examples.of}”")
+                    for n in examples.images
+                ],
+            }
+            for examples in e.examples
+        ],
+        "parts": [
+            {
+                "text": p.text,
+                "ahead": signed(p.ahead),
+                "score": plain(p.score),
+                "mean": plain(p.mean),
+                "standing": standing(p.standing),
+            }
+            for p in e.parts
+        ],
+        "rest": signed(e.rest),
+        "rest_count": e.rest_count,
+        "start": signed(e.start),
+        "lead": signed(e.lead),
+    }
+
+
+def _thumbnail(book: PictureBook, example: Example, reason: str) -> dict[str, str]:
+    return {
+        "css": book.css(example.image_id),
+        "alt": f"{example.class_name}: {reason} ({printable(example.image_id)})",
+        "label": example.class_name,
+    }
+
+
+def _fitted(pixels: Image.Image) -> Image.Image:
+    small = pixels.copy()
+    small.thumbnail((_SUBJECT_PX, _SUBJECT_PX))
+    return small
