@@ -43,7 +43,7 @@ def draw(published: ConceptDataset, select: SelectSpec, spec: FoldSpec) -> Draws
             labels[folds != fold],
             published.class_keys,
             select.of(len(published.concepts)) if select.size.enough else select,
-            avoided=read_avoided(published.images, select.avoid, train),
+            avoided=read_avoided(published.images, select.avoid or (), train),
         )
         draws.append(
             Draw(
