@@ -2,8 +2,9 @@
 
 Every head is trained once a fold, on all training and validation images but one fold, which
 chooses, and asked about the same test images as the study's own. What differs between folds is what
-trained and chose, and which concepts were selected. Folds share most of their images, so their
-spread is no standard error; the intervals of the metrics tell what other test images would say.
+trained and chose, and which concepts were selected; no edit of a person is in them. Folds share
+most of their images, so their spread is no standard error; the intervals of the metrics tell what
+other test images would say.
 """
 
 import numpy as np
