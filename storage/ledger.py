@@ -1,5 +1,6 @@
 """Who has read which test labels: lines are added and never changed."""
 
+import errno
 import os
 import re
 import secrets
@@ -133,9 +134,11 @@ def _name_images(place: Path, images: frozenset[str]) -> None:
 def _append(place: Path, entry: BaseModel) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    line = f"\n{entry.model_dump_json()}\n".encode()
     try:
         # The first end of line closes a line that a crash tore.
-        os.write(file, f"\n{entry.model_dump_json()}\n".encode())
+        if os.write(file, line) < len(line):  # what a disk does that is full but for a few bytes
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(file)
     finally:
         os.close(file)

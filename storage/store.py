@@ -7,7 +7,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -32,6 +31,7 @@ from curette.schemas.artifact import (
 A = TypeVar("A", bound=Artifact)
 MANIFEST = "manifest.json"
 _LOCK = "lock"
+_ASIDE = "corrupt-"
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -100,7 +100,7 @@ class ArtifactStore:
         place = self.path(ref)
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists():  # there, but not whole: put it aside rather than trust or delete it
-            place.rename(self.root / ".workshop" / f"corrupt-{ref.digest}-{uuid.uuid4().hex}")
+            place.rename(self.root / ".workshop" / f"{_ASIDE}{ref.digest}-{uuid.uuid4().hex}")
         try:
             bench.rename(place)
         except OSError as error:
@@ -223,17 +223,17 @@ def alone(lock: Path) -> Iterator[None]:
 def workshop(root: Path, name: str) -> Iterator[Path]:
     """Yield an empty folder below the store for what is needed meanwhile, and remove it.
 
-    What killed processes have left under the same name is removed first: they hold no lock.
+    What killed processes have left there is removed first: they hold no lock.
     """
     place = root / ".workshop"
     with explained(root):
-        place.mkdir(parents=True, exist_ok=True)
-        _remove_left_behind(place, name)
-        # It gets the name that others look for only once it is locked.
-        new = Path(tempfile.mkdtemp(prefix="new-", dir=place))
-        lock = (new / _LOCK).open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = new.rename(place / f"{name}-{uuid.uuid4().hex}")
+        # One process at a time, so that no folder is seen between its making and its lock.
+        with alone(place / ".lock"):
+            _remove_left_behind(place)
+            folder = place / f"{name}-{uuid.uuid4().hex}"
+            folder.mkdir()
+            lock = (folder / _LOCK).open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         bench = folder / "bench"
         bench.mkdir()
     try:
@@ -243,11 +243,13 @@ def workshop(root: Path, name: str) -> Iterator[Path]:
         lock.close()
 
 
-def _remove_left_behind(place: Path, name: str) -> None:
-    for folder in place.glob(f"{name}-*"):
-        with suppress(OSError), (folder / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an OSError where its owner lives
-            shutil.rmtree(folder, ignore_errors=True)
+def _remove_left_behind(place: Path) -> None:
+    """Remove every folder that no living process holds, but those of artifacts put aside."""
+    for folder in place.iterdir():
+        if folder.is_dir() and not folder.name.startswith(_ASIDE):
+            with suppress(OSError), (folder / _LOCK).open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an OSError: its owner lives
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

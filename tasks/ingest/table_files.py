@@ -59,7 +59,7 @@ def read_table(path: Path, wanted: Sequence[str], workshop: Path) -> ReadTable:
     if ending in TEXT_ENDINGS:
         return _read_text(path, wanted)
     if ending == ".xlsx":
-        return ReadTable(_read_excel(path, wanted), ())
+        return _read_excel(path, wanted)
     builder = "json"
     if ending == ".parquet":
         builder = "parquet"
@@ -251,7 +251,8 @@ def _named(names: Sequence[str]) -> list[str]:
 # --- other files ----------------------------------------------------------------------------------
 
 
-def _read_excel(path: Path, wanted: Sequence[str]) -> pa.Table:
+def _read_excel(path: Path, wanted: Sequence[str]) -> ReadTable:
+    """Read the only sheet with rows, or the only one with the wanted columns."""
     import pandas as pd
 
     try:
@@ -265,26 +266,38 @@ def _read_excel(path: Path, wanted: Sequence[str]) -> pa.Table:
         ) from error
     except Exception as error:  # whatever openpyxl says of files that are not ours
         raise StudyError(f"{path} cannot be read as an Excel workbook: {error}.") from error
+    texts = {*map(trimmed, wanted)}
     filled = {name: rows for name, rows in sheets.items() if len(rows) > 1}
-    if len(filled) != 1:
+    meant = {name: rows for name, rows in filled.items() if texts <= {*_excel_names(rows)}}
+    notes: tuple[str, ...] = ()
+    if len(filled) > 1 and len(meant) == 1:
+        notes = (f"Of the sheets of {path.name} {quoted(str(next(iter(meant))))} was read.",)
+    elif len(filled) == 1:
+        meant = filled
+    else:
         raise StudyError(
-            f"{path} has {len(filled)} sheets with rows, and one is needed. Save the sheet that is "
-            f"meant as a table of its own. {_SAVE_AS}"
+            f"{path} has {len(filled)} sheets with rows, and {len(meant)} of them have the columns "
+            f"that the study names. Save the one that is meant as a table of its own. {_SAVE_AS}"
         )
-    [rows] = filled.values()
-    names = [trimmed(str(name)) for name in rows.iloc[0]]
+    [rows] = meant.values()
+    names = _excel_names(rows)
     check_header(path, names)
     rows = rows.iloc[1:].set_axis(_named(names), axis=1)
-    texts = {*map(trimmed, wanted)}
     try:
         columns = {
-            name: [None if v == "" else _cell(v) if name in texts else v for v in rows[name]]
+            name: [None if v == "" else _cell(v) for v in rows[name]]
+            if name in texts
+            else [None if v in _NOTHING else v for v in rows[name]]
             for name in rows.columns
         }
         arrays = {name: _array(values) for name, values in columns.items()}
-        return pa.table(arrays)
+        return ReadTable(pa.table(arrays), notes)
     except (ValueError, OverflowError, pa.ArrowException) as error:
         raise StudyError(f"{path} cannot be read: {error}.") from error
+
+
+def _excel_names(rows: Any) -> list[str]:
+    return [trimmed(str(name)) for name in rows.iloc[0]]
 
 
 def _cell(value: object) -> str:

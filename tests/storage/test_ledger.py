@@ -1,6 +1,10 @@
 """No reading of test labels is lost, doubled or passed over in silence."""
 
+import resource
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -105,6 +109,32 @@ def test_images_that_were_encoded_anew_are_found_by_either_content(tmp_path: Pat
     for content in (IMAGES[0], "f" * 64):
         other = _reading("moles", OTHERS, at="2026-02-05T09:00:00+00:00")
         assert len(ledger.record(other, [content])) >= 2
+
+
+def test_a_look_that_only_began_to_be_written_is_an_error(tmp_path: Path) -> None:
+    """A disk that is full but for a few bytes takes these, and says nothing."""
+    ledger = TestLedger(tmp_path)
+    for study in ("skin", "moles", "warts", "scars"):
+        ledger.record(_reading(study), IMAGES)
+    limit = _file(tmp_path).stat().st_size + 20
+    with _largest_file(limit), pytest.raises(StoreError, match="disk is full"):
+        ledger.record(_reading("lost"), IMAGES)
+    assert _file(tmp_path).stat().st_size == limit
+    assert len(ledger.readings(LABELS)) == 4
+    ledger.record(_reading("late"), IMAGES)
+    assert [r.study for r in ledger.readings(LABELS)][3:] == ["scars", "late"]
+
+
+@contextmanager
+def _largest_file(limit: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_torn_last_line_is_no_look_and_spoils_none(tmp_path: Path) -> None:

@@ -53,6 +53,10 @@ def store(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(tmp_path / "store")
 
 
+def left_in(root: Path) -> list[str]:
+    return sorted(f.name for f in (root / ".workshop").iterdir() if f.name != ".lock")
+
+
 def test_what_is_saved_is_loaded(store: ArtifactStore) -> None:
     ref = store.save(Note(text="héllo"), RECIPE)
     assert store.load(Note, ref) == Note(text="héllo")
@@ -125,7 +129,7 @@ def test_a_failed_write_leaves_nothing_and_says_what_to_do(store: ArtifactStore)
     with pytest.raises(StoreError, match=r"disk is full: make room.*--store"):
         store.save(Failing(text="a"), RECIPE)
     assert not (store.root / "note").exists()
-    assert list((store.root / ".workshop").iterdir()) == []
+    assert left_in(store.root) == []
 
 
 def test_what_a_killed_process_left_is_removed_and_what_others_need_stays(tmp_path: Path) -> None:
@@ -150,7 +154,17 @@ def test_what_a_killed_process_left_is_removed_and_what_others_need_stays(tmp_pa
                 assert not left.exists()
             assert mine.exists()
             assert other.exists()
-    assert list((tmp_path / ".workshop").iterdir()) == []
+    assert left_in(tmp_path) == []
+
+
+def test_folders_of_killed_processes_are_swept_whatever_they_are_called(tmp_path: Path) -> None:
+    place = tmp_path / ".workshop"
+    for name in ("new-abc", "report-1f", "corrupt-0a-1b"):
+        (place / name).mkdir(parents=True)
+    with workshop(tmp_path, "tables") as mine, workshop(tmp_path, "report"):
+        assert mine.is_dir()
+        assert len(left_in(tmp_path)) == 3
+    assert left_in(tmp_path) == ["corrupt-0a-1b"], "what was found damaged is kept"
 
 
 def test_a_stage_that_may_not_read_is_not_told_about_the_disk(tmp_path: Path) -> None:

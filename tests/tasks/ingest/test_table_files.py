@@ -1,5 +1,6 @@
 """A table is read as people have it, and what had to be found out for that is said."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -130,17 +131,58 @@ def test_bytes_that_windows_1252_has_not_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_workbook_without_its_package_says_so(tmp_path: Path) -> None:
-    try:
-        import openpyxl  # type: ignore[import-untyped] # noqa: F401
-    except ImportError:
-        with pytest.raises(StudyError, match=r"the package `openpyxl`.*not installed"):
-            read(tmp_path, b"PK\x03\x04", "t.xlsx")
-    else:
-        frame = pd.DataFrame({"file": ["a"], "label": ["None"], "patient": [7], "age": [30.5]})
-        frame.to_excel(tmp_path / "w.xlsx", index=False)
-        table, _ = read_table(tmp_path / "w.xlsx", ("file", "label", "patient"), tmp_path)
-        assert table["patient"].to_pylist() == ["7"]
-        assert table["label"].to_pylist() == ["None"]
+    if find_spec("openpyxl"):
+        pytest.skip("it is installed")
+    with pytest.raises(StudyError, match=r"`openpyxl`.*not installed. Install `curette\[excel\]`"):
+        read(tmp_path, b"PK\x03\x04", "t.xlsx")
+
+
+FRAME = pd.DataFrame(
+    {
+        "file": ["a", "b", "c"],
+        "label": ["None", "02", 3],
+        "patient": [7, 8.0, None],
+        "age": [30.5, None, "NA"],
+        "seen": [True, False, None],
+    }
+)
+
+
+def test_a_workbook_is_read_as_it_is_shown(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl")
+    FRAME.to_excel(tmp_path / "W.xlsx", index=False)
+    (tmp_path / "W.xlsx").rename(tmp_path / "W.XLSX")
+    table, notes = read_table(tmp_path / "W.XLSX", ("file", "label", "patient"), tmp_path)
+    assert table.to_pydict() == {
+        "file": ["a", "b", "c"],
+        "label": ["None", "02", "3"],
+        "patient": ["7", "8", None],
+        "age": [30.5, None, None],
+        "seen": [True, False, None],
+    }
+    assert notes == ()
+
+
+def test_of_several_sheets_the_one_with_the_columns_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl")
+    about = pd.DataFrame({"remark": ["made by hand"]})
+    for second in (about, FRAME):
+        with pd.ExcelWriter(tmp_path / "w.xlsx") as book:
+            FRAME.to_excel(book, sheet_name="images", index=False)
+            second.to_excel(book, sheet_name="other", index=False)
+        if second is about:
+            table, notes = read_table(tmp_path / "w.xlsx", WANTED, tmp_path)
+            assert len(table) == 3
+            assert notes == ("Of the sheets of w.xlsx `images` was read.",)
+        else:
+            with pytest.raises(StudyError, match="2 sheets with rows, and 2 of them have the col"):
+                read_table(tmp_path / "w.xlsx", WANTED, tmp_path)
+
+
+def test_what_is_no_workbook_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl")
+    with pytest.raises(StudyError, match="cannot be read as an Excel workbook"):
+        read(tmp_path, b"PK\x03\x04", "t.xlsx")
 
 
 def test_endings_count_in_any_case() -> None:
