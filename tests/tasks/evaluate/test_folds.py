@@ -85,8 +85,9 @@ def test_a_fold_sees_validation_images_of_its_own(
     published = study[0]
     drawn = draw(published, SelectSpec(size=Size(per_class=2)), FoldSpec(count=3)).draws[0]
     view = restrict(published, drawn)
-    for split, ids in (("train", drawn.image_ids), ("validation", drawn.validation_ids)):
-        assert {*view.images["image_id"].iloc[view.rows(split)]} == {*ids}
+    ids = view.images["image_id"]
+    assert {*ids.iloc[view.rows("train")]} == {*drawn.image_ids}
+    assert {*ids.iloc[view.rows("validation")]} == {*drawn.validation_ids}
     assert not len(view.rows("test"))
 
 
