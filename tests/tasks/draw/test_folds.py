@@ -10,7 +10,7 @@ from curette.schemas.settings.draw import FoldSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.draw.folds import draw
 from curette.tasks.methods.selection.choosing import choose_concepts
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 _SELECT = SelectSpec(size=Size(per_class=2))
 

@@ -23,7 +23,7 @@ from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.probe.training import train_heads
 from curette.tasks.report.render import _TEMPLATES as TEMPLATES
 from curette.tasks.report.sections.folds import fold_section
-from tests.tasks.published_study import published_study
+from tests.builders.published_study import published_study
 
 _SPEC = ProbeSpec(heads=("sparse",), epochs=5, random_draws=1, nec=(1,))
 
