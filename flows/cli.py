@@ -293,6 +293,60 @@ def predict(
     console.print(written, soft_wrap=True, markup=False, highlight=False)
 
 
+@COMMANDS.command
+def compare(
+    *studies: str,
+    out: Path = Path("comparison.html"),
+    settings: Settings = USUAL,
+) -> None:
+    """Write a page about what differs between finished studies, and what it is worth.
+
+    Args:
+        studies: study files, or evaluations in the store as `curette runs` lists them; the others
+            are held against the first.
+        out: the page to write, an .html.
+        settings: of every command.
+    """
+    from curette.flows.new_files import new_file, write_new
+
+    path = new_file(out, ".html")
+    with _prefect():
+        from curette.flows.compare import compare
+
+        page = compare(studies, settings.options(), settings.load, _run)
+    write_new(path, page.encode())
+    print(f"page: {path}")
+
+
+@COMMANDS.command
+def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
+    """List the finished studies of the store, the latest first.
+
+    Args:
+        json: print one JSON array, nothing else.
+        settings: of every command.
+    """
+    from curette.flows.compare import finished_runs
+
+    rows = list(finished_runs(settings.store.resolve()))
+    if json:
+        from json import dumps
+
+        print(dumps(rows))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        print(f"no study was finished in {settings.store}")
+        return
+    table = Table(*rows[0], box=None)
+    for row in rows:
+        table.add_row(*map(Text, row.values()))
+    Console().print(table)
+
+
 @EDIT.command(name="export")
 def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> None:
     """Write every concept that heads weigh into a sheet, with the edits so far.
@@ -332,6 +386,7 @@ def export_sheet(
     sheet: Path,
     /,
     *,
+    picks: Flag = False,
     settings: Settings = USUAL,
 ) -> None:
     """Write every screened concept into a sheet.
@@ -339,13 +394,16 @@ def export_sheet(
     Args:
         study: the study file.
         sheet: the sheet to write.
+        picks: also choose, and say what could stand in for each chosen concept at no measurable
+            loss.
         settings: of every command.
     """
     loaded = settings.load(study)
     with _prefect():
         from curette.flows.review import export_sheet
 
-        print(export_sheet(loaded, settings.options(), sheet.resolve(), _until("screen")))
+        select = _until("select") if picks else None
+        print(export_sheet(loaded, settings.options(), sheet.resolve(), _until("screen"), select))
 
 
 @REVIEW.command(name="import")

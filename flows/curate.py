@@ -5,7 +5,7 @@ from contextlib import suppress
 from prefect import flow
 
 from curette.flows.beforehand import check_columns
-from curette.flows.review import ask_reviewer, current_decisions
+from curette.flows.review import ask_reviewer, current_decisions, parted
 from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
 from curette.flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
 from curette.schemas.artifact import Ref
@@ -49,12 +49,12 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     judge = llm if study.screen.asks else None
     screened = run(screen_concepts, dataset, candidates, embeddings, study.screen, judge)
     decided = ask_reviewer(study, dataset, screened, decided, store)
-    reviewed = decided if study.review.mode != "off" else None
+    reviewed, exchanges = parted(decided, study, store)
     screened = run(review_concepts, dataset, screened, reviewed)
     modality = study.propose.modality
     asked = llm if study.priors.kind == "llm" else None
     priors = run(form_priors, dataset, candidates, screened, study.priors, modality, asked)
-    concepts = run(select_concepts, dataset, screened, embeddings, study.selection)
+    concepts = run(select_concepts, dataset, screened, embeddings, study.selection, exchanges)
     index = run(build_index, dataset, concepts, embeddings, study.index)
     validated = run(
         validate_concept_dataset,

@@ -18,6 +18,7 @@ from pydantic import create_model
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.concepts import ConceptSet
 from curette.schemas.images import ClassLabel, ImageDataset
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
@@ -30,7 +31,7 @@ from curette.tasks.review.decisions import merge_decisions
 from curette.tasks.review.form import form_fields, open_questions, read_form
 from curette.tasks.review.sheet import read_sheet, write_sheet
 
-RunUntilScreen = Callable[[Study, RunOptions], RunResult]
+RunUntil = Callable[[Study, RunOptions], RunResult]
 _POLL_S = 2  # between two looks at whether the form was sent
 
 
@@ -71,6 +72,20 @@ def ask_reviewer(
     return _save(merge_decisions(earlier, made), store)
 
 
+def parted(
+    decided: Ref[Decisions], study: Study, store: ArtifactStore
+) -> tuple[Ref[Decisions] | None, tuple[Decision, ...]]:
+    """Return the decisions about statements, and those about what is selected.
+
+    They are two inputs, so that who exchanges a pick repeats selection and what follows, and not
+    the stages before it. Where the review is off there are none.
+    """
+    if study.review.mode == "off":
+        return None, ()
+    decisions = store.load(Decisions, decided)
+    return _save(decisions.about_statements(), store), decisions.exchanges
+
+
 def _keep(study: Study, made: Sequence[Decision], store: ArtifactStore) -> None:
     """Add decisions to those that are the study's now, whoever made them."""
 
@@ -92,9 +107,15 @@ def _save(decisions: Decisions, store: ArtifactStore) -> Ref[Decisions]:
 
 
 def export_sheet(
-    study: Study, options: RunOptions, sheet: Path, run_until_screen: RunUntilScreen
+    study: Study,
+    options: RunOptions,
+    sheet: Path,
+    run_until_screen: RunUntil,
+    run_until_select: RunUntil | None = None,
 ) -> str:
     """Write the review sheet of a study, running it as far as that needs; return what to say.
+
+    Where it may run until `select`, the sheet also says what was chosen and what could stand in.
 
     Raises:
         StudyError: there is such a file already, perhaps with decisions that are not imported.
@@ -107,22 +128,23 @@ def export_sheet(
     store = ArtifactStore(options.store.resolve())
     found = store.load(ScreenedSet, screened)
     decisions = _load(study, DecisionShelf(store.root, Decisions).get(study.name), store)
+    chosen = None
+    if run_until_select is not None:
+        chosen = store.load(ConceptSet, run_until_select(study, options).made[ConceptSet.kind])
     try:
         with sheet.open("xb") as file:
-            file.write(write_sheet(found, decisions))
+            file.write(write_sheet(found, decisions, chosen))
     except OSError as error:
         raise StudyError(f"cannot write the review sheet {sheet}: {error}") from None
     return (
         f"{sheet}: {len(found.kept)} kept and {len(found.dropped)} dropped concepts, "
         f"{len(found.unsure)} that gates were unsure of; {len(decisions.decisions)} decided about "
-        "so far. Fill in verdict (keep, drop, reword with new_text, reassign with new_classes), "
-        "reviewer and comment, and import it."
+        "so far. Fill in verdict (keep, drop, reword with new_text, reassign with new_classes, "
+        "exchange a chosen one for the statement in new_text), reviewer and comment, and import it."
     )
 
 
-def import_sheet(
-    study: Study, options: RunOptions, sheet: Path, run_until_screen: RunUntilScreen
-) -> str:
+def import_sheet(study: Study, options: RunOptions, sheet: Path, run_until_screen: RunUntil) -> str:
     """Take the decisions of a sheet over into those of the study; return what was taken.
 
     Raises:

@@ -108,6 +108,20 @@ class Exchange(BaseModel, frozen=True):
     substitutes: tuple[Substitute, ...] = Field(min_length=1, description="best first")
 
 
+class Exchanged(BaseModel, frozen=True):
+    """A pick that a person exchanged for another candidate, and what that costs."""
+
+    concept_id: str = Field(description="what selection picked")
+    text: str
+    for_id: str = Field(description="what stands in its place")
+    for_text: str
+    reviewer: str
+    reason: str = ""
+    loss_before: float | None = Field(default=None, description="of the set; none: not judged")
+    loss_after: float | None = None
+    standard_error: float | None = Field(default=None, description="of what it loses more")
+
+
 class Stability(BaseModel, frozen=True):
     """How much of the choice stays when the training groups are others."""
 
@@ -130,6 +144,13 @@ class ConceptSet(JsonArtifact, frozen=True):
     sizes: Sizes | None = Field(default=None, description="where validation images said how many")
     exchanges: tuple[Exchange, ...] = Field(
         default=(), description="only concepts that something could stand in for"
+    )
+    exchanged: tuple[Exchanged, ...] = Field(
+        default=(), description="by a person, in the order in which it was done"
+    )
+    loss: float | None = Field(
+        default=None,
+        description="what the concepts lose on images that did not train, as in `SizeStep`",
     )
     stability: Stability | None = None
     avoided: dict[str, dict[str, float]] = Field(

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 from curette.schemas.artifact import JsonArtifact
 from curette.schemas.candidates import concept_id
 
-Verdict = Literal["keep", "drop", "reword", "reassign"]
+Verdict = Literal["keep", "drop", "reword", "reassign", "exchange"]
+_WITH_TEXT = {"reword", "exchange"}
 
 
 class Decision(BaseModel, frozen=True):
@@ -18,7 +19,10 @@ class Decision(BaseModel, frozen=True):
     text: str = Field(description="as it was when it was decided about")
     verdict: Verdict
     new_text: str = Field(
-        default="", max_length=300, validate_default=True, description="of `reword`"
+        default="",
+        max_length=300,
+        validate_default=True,
+        description="of `reword`, and of `exchange`",
     )
     new_classes: tuple[str, ...] = Field(
         default=(), validate_default=True, description="class keys, of `reassign`"
@@ -30,8 +34,11 @@ class Decision(BaseModel, frozen=True):
     @field_validator("new_text")
     @classmethod
     def _of_reword(cls, new_text: str, info: ValidationInfo) -> str:
-        if "verdict" in info.data and (info.data["verdict"] == "reword") != bool(new_text):
-            raise ValueError("`reword` needs a new text, and no other verdict has one")
+        if "verdict" in info.data and (info.data["verdict"] in _WITH_TEXT) != bool(new_text):
+            raise ValueError(
+                "`reword` needs a new text, `exchange` that of a statement, and no other verdict "
+                "has one"
+            )
         if not new_text.isprintable():
             raise ValueError("a text is one line without control characters")
         if new_text and concept_id(new_text) == info.data.get("concept_id"):
@@ -62,11 +69,22 @@ class Decisions(JsonArtifact, frozen=True):
         for d in self.decisions:
             other = by_id.get(concept_id(d.new_text)) if d.new_text else None
             if other and other.verdict in {"drop", "reword"}:
+                changed = "reworded to" if d.verdict == "reword" else "exchanged for"
                 raise ValueError(
-                    f"'{d.text}' is reworded to '{d.new_text}', about which {other.reviewer} "
+                    f"'{d.text}' is {changed} '{d.new_text}', about which {other.reviewer} "
                     f"decided `{other.verdict}`: keep that one, or choose other words"
                 )
         return self
+
+    @property
+    def exchanges(self) -> tuple[Decision, ...]:
+        """The decisions about what was selected; nobody but selection can apply them."""
+        return tuple(d for d in self.decisions if d.verdict == "exchange")
+
+    def about_statements(self) -> "Decisions":
+        """Return the other decisions, which are about what may be selected at all."""
+        others = tuple(d for d in self.decisions if d.verdict != "exchange")
+        return self.model_copy(update={"decisions": others})
 
 
 class AppliedDecision(Decision, frozen=True):

@@ -25,6 +25,7 @@ from curette.tasks.methods.predictions import UNLIKE_SHARE
 TEMPLATES = Path(__file__).parent / "templates"
 _SUBJECT_PX = 480
 _SEEN = 3  # concepts whose heat is drawn, of those that the image shows more than usual
+_COUNTS = 0.1  # of the strongest: one that counts for less is not drawn
 _NAMED = 2  # concepts in the sentence
 
 Heat = Callable[[Image.Image, Sequence[ConceptPart]], Sequence[Image.Image]]
@@ -105,7 +106,8 @@ def notices(published: ConceptDataset) -> list[str]:
 
 def _composed(number: int, x: Explained, book: PictureBook, heat: Heat | None) -> dict[str, Any]:
     e, pixels, title = x.decision, x.subject.pixels, x.subject.title
-    told = [p for p in e.parts if p.ahead > 0 and p.score > p.mean][:_SEEN]
+    least = _COUNTS * max((abs(p.ahead) for p in e.parts), default=0.0)
+    told = [p for p in e.parts if p.ahead > least and p.score > p.mean][:_SEEN]
     seen = heat(pixels, told) if heat and pixels else ()
     decision = compose_decision(
         e,

@@ -61,11 +61,13 @@ def apply_decisions(
       the old text stands among the dropped. Where the new text is already a concept of the set,
       that one takes over the classes and origins.
 
-    Decisions about concepts that are not in the set wait, listed in `review.not_found`.
+    Decisions about concepts that are not in the set wait, listed in `review.not_found`. Exchanges
+    are not applied: they are about what will be selected.
 
     Raises:
         StudyError: a class that the study does not have.
     """
+    decisions = decisions.about_statements()
     keys = [label.key for label in classes]
     _require_known_classes(decisions, keys)
     gates = {d.candidate.concept_id: d for d in screened.dropped}

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import concept_id
+from curette.schemas.concepts import ConceptSet
 from curette.schemas.review import Decision, Decisions, Verdict
 from curette.schemas.screened import ScreenedSet
 
@@ -21,6 +22,8 @@ COLUMNS = (
     "reason",
     "unsure",
     "why_unsure",
+    "chosen",
+    "could_stand_in",
     "verdict",
     "new_text",
     "new_classes",
@@ -36,21 +39,27 @@ _BETWEEN_CLASSES = "|"
 # --- out ----------------------------------------------------------------------------------------
 
 
-def write_sheet(screened: ScreenedSet, decisions: Decisions) -> bytes:
+def write_sheet(
+    screened: ScreenedSet, decisions: Decisions, chosen: ConceptSet | None = None
+) -> bytes:
     """Return one row a concept, kept or dropped, with the present decisions filled in.
 
-    First those that gates were unsure of, the least sure first, then the kept, then the dropped.
-    `unsure` says how sure the gate was, 0 to 1. UTF-8 with a byte order mark, by which Excel knows
-    it; what a spreadsheet would run or turn into a number is made harmless by `protect`.
+    First those that were chosen, where any were, then those that gates were unsure of, the least
+    sure first, then the kept, then the dropped. `unsure` says how sure the gate was, 0 to 1;
+    `could_stand_in` what a pick may be exchanged for, and what the set then loses more. UTF-8 with
+    a byte order mark, by which Excel knows it; what a spreadsheet would run or turn into a number
+    is made harmless by `protect`.
     """
     made = {d.concept_id: d for d in decisions.decisions}
     unsure = {u.concept_id: u for u in screened.unsure}
     drops = {d.candidate.concept_id: d for d in screened.dropped}
     concepts = {c.concept_id: c for c in (*screened.kept, *(d.candidate for d in screened.dropped))}
+    picks = _told_of_picks(chosen) if chosen else {}
     out = io.StringIO(newline="")
     writer = csv.writer(out, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
-    for key in dict.fromkeys((*(u for u in unsure if u in concepts), *concepts)):
+    first = (key for key in (*picks, *unsure) if key in concepts)
+    for key in dict.fromkeys((*first, *concepts)):
         concept, drop, doubt, decision = (
             concepts[key],
             drops.get(key),
@@ -65,6 +74,7 @@ def write_sheet(screened: ScreenedSet, decisions: Decisions) -> bytes:
             drop.reason if drop else "",
             f"{doubt.sure:.2f}" if doubt else "",
             f"{doubt.gate}: {doubt.why}" if doubt else "",
+            *picks.get(key, ("", "")),
             decision.verdict if decision else "",
             decision.new_text if decision else "",
             _join(decision.new_classes) if decision else "",
@@ -74,6 +84,23 @@ def write_sheet(screened: ScreenedSet, decisions: Decisions) -> bytes:
         )
         writer.writerow(protect(cell) for cell in cells)
     return out.getvalue().encode("utf-8-sig")
+
+
+def _told_of_picks(chosen: ConceptSet) -> dict[str, tuple[str, str]]:
+    """Return, for each pick and each that a person exchanged, its place and what could stand in."""
+    substitutes = {e.concept_id: e.substitutes for e in chosen.exchanges}
+    told = {}
+    for place, concept in enumerate(chosen.concepts, start=1):
+        others = [
+            f"{s.text} ({s.excess:+.4f} ± {s.standard_error:.4f})"
+            for s in substitutes.get(concept.concept_id, ())
+        ]
+        loss = "" if chosen.loss is None else f", together they lose {chosen.loss:.4f}"
+        told[concept.concept_id] = (
+            f"{place} of {len(chosen.concepts)}{loss}",
+            f" {_BETWEEN_CLASSES} ".join(others),
+        )
+    return told | {e.concept_id: (f"exchanged for: {e.for_text}", "") for e in chosen.exchanged}
 
 
 def _join(classes: Sequence[str]) -> str:

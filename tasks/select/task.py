@@ -6,6 +6,7 @@ from curette.schemas.artifact import Ref
 from curette.schemas.concepts import MOST_SHOWN, ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
+from curette.schemas.review import Decision
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.select import SelectSpec
 from curette.tasks.select import STAGE
@@ -19,8 +20,12 @@ def select_concepts(
     screened: Ref[ScreenedSet],
     embeddings: Ref[StudyEmbeddings],
     spec: SelectSpec,
+    exchanges: tuple[Decision, ...],
 ) -> Ref[ConceptSet]:
-    """Choose concepts from training images; how many are enough, validation images say too."""
+    """Choose concepts from training images; how many are enough, validation images say too.
+
+    What a person exchanged is put in the place of what was picked.
+    """
     from curette.tasks.methods.selection.choosing import Known, choose_concepts, read_avoided
 
     images = at.store.load(ImageDataset, dataset)
@@ -37,6 +42,7 @@ def select_concepts(
         images.class_keys,
         spec,
         avoided=read_avoided(images.images, spec.avoid or (), train),
+        exchanges=exchanges,
         known=Known(
             vectors[rows],
             np.concatenate([images.labels("train"), images.labels("validation")]),

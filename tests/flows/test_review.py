@@ -17,7 +17,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from curette.flows.review import ask_reviewer, current_decisions, export_sheet, import_sheet
+from curette.flows.review import (
+    ask_reviewer,
+    current_decisions,
+    export_sheet,
+    import_sheet,
+    parted,
+)
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions, StageRecord
 from curette.schemas.artifact import Recipe, Ref, StudyError
@@ -109,6 +115,22 @@ def test_the_same_sheet_twice_is_the_same_artifact(bench: Bench, tmp_path: Path)
         bench.import_from(sheet, study)
         refs.append(current_decisions(study, bench.store))
     assert refs[0] == refs[1]
+
+
+def test_who_exchanges_a_pick_changes_nothing_for_the_stages_before(
+    bench: Bench, tmp_path: Path
+) -> None:
+    study, sheet = a_study("file"), tmp_path / "1.csv"
+    sheet.write_text(lines(("red dots", "drop")))
+    bench.import_from(sheet, study)
+    before = parted(current_decisions(study, bench.store), study, bench.store)
+    exchange = f"{concept_id('blue veil')},blue veil,exchange,round shape"
+    sheet.write_text(f"concept_id,text,verdict,new_text\n{exchange}")
+    bench.import_from(sheet, study)
+    after = parted(current_decisions(study, bench.store), study, bench.store)
+    assert after[0] == before[0], "what may be selected at all is what it was"
+    assert [d.new_text for d in (*before[1], *after[1])] == ["round shape"]
+    assert parted(current_decisions(study, bench.store), a_study("off"), bench.store) == (None, ())
 
 
 def test_a_later_sheet_wins_and_the_rest_stays(bench: Bench, tmp_path: Path) -> None:

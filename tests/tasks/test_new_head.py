@@ -19,12 +19,12 @@ from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.draw.protocols import PROTOCOLS
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.features import features_of
+from curette.tasks.methods.page.charts import Row, interval_chart
 from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.probe.draws import Draws, Fitted
 from curette.tasks.probe.heads import TRAINERS
 from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.probe.training import train_heads
-from curette.tasks.report.charts import Row, interval_chart
 from curette.tasks.report.sections.few_shots import few_shot_section
 from curette.tasks.report.sections.shifts import shift_section
 from tests.tasks.published_study import published_study, with_people

@@ -16,21 +16,20 @@ from curette.schemas.concepts import (
     ClassSelection,
     Concept,
     ConceptSet,
-    Exchange,
     Pick,
     Sizes,
     SizeStep,
     Stability,
-    Substitute,
 )
 from curette.schemas.images import METADATA
+from curette.schemas.review import Decision
 from curette.schemas.settings.select import SelectSpec
 from curette.tasks.methods.metadata import UnusableColumn, read_column
+from curette.tasks.methods.selection.exchanging import exchange_picks, find_exchanges
 from curette.tasks.methods.selection.explained_variance import (
     ClassVariance,
     EachClass,
     Quotas,
-    Ranking,
     class_variance,
     rank_greedily,
     told_within_classes,
@@ -42,7 +41,6 @@ from curette.tasks.methods.selection.judging import (
     measure_stability,
     resample_groups,
     size_curve,
-    stand_ins,
 )
 from curette.tasks.methods.selection.labo import (
     PoolSelection,
@@ -55,7 +53,6 @@ from curette.tasks.methods.selection.relaxation import upper_bound
 SIZES = (*range(1, 9), 10, 12, 14, 16, 20, 24, 28, 32, 40, 50, 64, 80, 100, 128, 160, 200, 256, 320)
 _RESAMPLES = 20
 _MOST_RESAMPLED = 20_000  # candidates
-_MOST_EXCHANGED = 32  # picks
 
 _Links = Bool[np.ndarray, "candidate class"]
 _Vectors = Float[np.ndarray, "candidate dim"]
@@ -160,6 +157,7 @@ def choose_concepts(
     *,
     avoided: tuple[Int[np.ndarray, " image"], ...] = (),
     known: Known | None = None,
+    exchanges: Sequence[Decision] = (),
 ) -> ConceptSet:
     """Choose concepts from training images, by the settings' method and in the number they say.
 
@@ -173,9 +171,12 @@ def choose_concepts(
         avoided: what the avoided columns say of the training images (`read_avoided`).
         known: all images whose classes may be looked at, with their groups; with them it is told
             how many are enough, what could be exchanged and how stable the choice is.
+        exchanges: what a person wants in the place of picks; only where all classes choose
+            together.
 
     Raises:
-        StudyError: a class has no candidate, or `enough` is asked and nothing is known of groups.
+        StudyError: a class has no candidate, `enough` is asked and nothing is known of groups, or
+            what a person wants cannot be had.
     """
     links = link_table(candidates, class_keys)
     _check_classes(links, class_keys)
@@ -192,7 +193,15 @@ def choose_concepts(
     scores = score_candidates(candidate_vectors, train_vectors, train_labels, len(class_keys))
     if spec.method == "explained_variance":
         problem = state_problem(candidate_vectors, links, train, spec)
-        picks, selections = _together(candidates, class_keys, problem, links, spec)
+        picks, exchanged = exchange_picks(
+            candidates,
+            candidate_vectors,
+            links,
+            rank(problem, links, spec),
+            exchanges,
+            judge,
+        )
+        selections = _together(candidates, class_keys, problem, links, picks)
         selected_for = {row: candidates[row].classes for row in picks.tolist()}
     else:
         problem = None
@@ -223,7 +232,11 @@ def choose_concepts(
         return chosen
     return chosen.model_copy(
         update={
-            "exchanges": _exchanges(candidates, candidate_vectors, links, problem, picks, judge),
+            "exchanged": exchanged,
+            "loss": judge.mean(judge.losses(lambda _: candidate_vectors[picks])),
+            "exchanges": find_exchanges(
+                candidates, candidate_vectors, links, problem, picks, judge
+            ),
             "stability": _stability(candidates, candidate_vectors, links, known, picks, spec),
         }
     )
@@ -271,15 +284,15 @@ def _sizes(curve: SizeCurve | None, judge: Judge | None) -> Sizes | None:
     )
 
 
-def rank(problem: ClassVariance, links: _Links, spec: SelectSpec) -> Ranking:
+def rank(problem: ClassVariance, links: _Links, spec: SelectSpec) -> Int64[np.ndarray, " pick"]:
     """Choose all classes' concepts together; the number must be said."""
     if spec.size.per_class is not None:
         quotas = np.minimum(spec.size.per_class, links.sum(axis=0))
         return rank_greedily(
             problem, int(quotas.sum()), Quotas(links, quotas), spec.most_correlated
-        )
+        ).indices
     count = min(spec.size.total or 0, len(links))
-    return rank_greedily(problem, count, EachClass(links, count), spec.most_correlated)
+    return rank_greedily(problem, count, EachClass(links, count), spec.most_correlated).indices
 
 
 def _together(
@@ -287,19 +300,17 @@ def _together(
     class_keys: tuple[str, ...],
     problem: ClassVariance,
     links: _Links,
-    spec: SelectSpec,
-) -> tuple[Int64[np.ndarray, " pick"], tuple[ClassSelection, ...]]:
-    """Return the picks, and for each class those that were proposed for it."""
-    ranking = rank(problem, links, spec)
-    picks = ranking.indices
+    picks: Int64[np.ndarray, " pick"],
+) -> tuple[ClassSelection, ...]:
+    """Return for each class the picks that were proposed for it."""
     value, bound = problem.value(picks), upper_bound(problem, picks)
-    selections = tuple(
+    return tuple(
         ClassSelection(
             class_key=key,
             pool=int(links[:, number].sum()),
             picks=tuple(
                 Pick(concept_id=candidates[row].concept_id, gain=float(gain))
-                for row, gain in zip(picks.tolist(), ranking.gains, strict=True)
+                for row, gain in zip(picks.tolist(), problem.steps(picks), strict=True)
                 if links[row, number]
             ),
             value=value,
@@ -307,7 +318,6 @@ def _together(
         )
         for number, key in enumerate(class_keys)
     )
-    return picks, selections
 
 
 def _apart(
@@ -397,41 +407,6 @@ def _told(
     return told
 
 
-def _exchanges(
-    candidates: tuple[Candidate, ...],
-    vectors: _Vectors,
-    links: _Links,
-    problem: ClassVariance,
-    picks: Int64[np.ndarray, " pick"],
-    judge: Judge,
-) -> tuple[Exchange, ...]:
-    """Return what could stand in for each pick, so that every class keeps a concept."""
-    if len(picks) > _MOST_EXCHANGED:
-        return ()
-
-    def may(pick: int, candidate: int) -> bool:
-        others = [row for row in picks.tolist() if row != pick]
-        return bool((links[[*others, candidate]].any(axis=0) >= links[picks].any(axis=0)).all())
-
-    found = stand_ins(judge, vectors, problem, picks, may)
-    return tuple(
-        Exchange(
-            concept_id=candidates[pick].concept_id,
-            substitutes=tuple(
-                Substitute(
-                    concept_id=candidates[s.candidate].concept_id,
-                    text=candidates[s.candidate].text,
-                    excess=s.excess.loss,
-                    standard_error=s.excess.standard_error,
-                )
-                for s in of_pick
-            ),
-        )
-        for pick in picks.tolist()
-        if (of_pick := sorted((s for s in found if s.pick == pick), key=lambda s: s.excess.loss))
-    )
-
-
 def _stability(
     candidates: tuple[Candidate, ...],
     vectors: _Vectors,
@@ -447,7 +422,7 @@ def _stability(
     choices = []
     for _ in range(_RESAMPLES):
         drawn = known.take(resample_groups(known.labels, known.groups, generator))
-        choices.append(rank(state_problem(vectors, links, drawn, spec), links, spec).indices)
+        choices.append(rank(state_problem(vectors, links, drawn, spec), links, spec))
     steady = measure_stability(choices, len(candidates))
     return Stability(
         resamples=_RESAMPLES,

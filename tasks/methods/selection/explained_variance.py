@@ -33,12 +33,13 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
+from scipy.linalg import solve_triangular
 
 from curette.tasks.methods.selection.discriminability import check_labels
 from curette.tasks.methods.selection.facility_location import Seats
 
-RIDGE = 0.003
-"""rho, for scores of unit variance."""
+RIDGE = 0.01
+"""rho, for scores of unit variance; chosen on drawn problems (`bench_ridge`)."""
 PRIOR_IMAGES = 2.0
 MOST_CORRELATED = 0.95
 
@@ -67,9 +68,10 @@ class ClassVariance:
         return len(self.directions)
 
     @cached_property
-    def _mean(self) -> Float64[np.ndarray, " direction"]:
-        """The scores of the mean statement."""
-        return self.spreads @ self.directions / self.count
+    def _with_mean(self) -> tuple[Float64[np.ndarray, " candidate"], float]:
+        """How every candidate goes together with the mean statement, and that one's variance."""
+        mean = self.spreads @ self.directions / self.count
+        return self.directions @ mean, float(mean @ mean)
 
     def explained(self, indices: Int[np.ndarray, " pick"]) -> float:
         """Return R(S) / tr(Y'WY) of any set, without its costs."""
@@ -77,6 +79,13 @@ class ClassVariance:
         together = chosen @ self.targets
         gram = chosen @ chosen.T + self.ridge * np.eye(len(chosen))
         return float((together * np.linalg.solve(gram, together)).sum())
+
+    def steps(self, indices: Int[np.ndarray, " pick"]) -> Float64[np.ndarray, " pick"]:
+        """Return what each of a set adds to F beside those before it; they sum to F(S)."""
+        chosen = self.directions[indices]
+        factor = np.linalg.cholesky(chosen @ chosen.T + self.ridge * np.eye(len(chosen)))
+        added = solve_triangular(factor, chosen @ self.targets, lower=True)
+        return np.asarray((added**2).sum(axis=1) - self.costs[indices])
 
     def value(self, indices: Int[np.ndarray, " pick"]) -> float:
         """Return F(S)."""
@@ -108,13 +117,14 @@ class ClassVariance:
         the same scores. The second is the correlation of the scores that are left when the mean
         statement has been taken off every statement: near 1 where two say the same.
         """
-        mean = self._mean
-        own = self.spreads[pick] * self.directions[pick] - mean
-        both = self.directions @ np.stack([self.directions[pick], own, mean], axis=1)
-        lengths = self.spreads**2 - 2 * self.spreads * both[:, 2] + mean @ mean
-        alike = self.spreads * both[:, 1] - mean @ own
-        scale = np.sqrt(np.maximum(lengths, 0) * (own @ own))
-        return both[:, 0], np.divide(alike, scale, out=np.zeros_like(alike), where=scale > 0)
+        together = self.directions @ self.directions[pick]
+        of_mean, variance = self._with_mean
+        about = self.spreads * of_mean - variance
+        lengths = self.spreads**2 - 2 * about - variance
+        lengths = np.where(lengths > _NOTHING * self.spreads**2, lengths, 0.0)
+        alike = self.spreads * self.spreads[pick] * together - about - about[pick] - variance
+        scale = np.sqrt(lengths * lengths[pick])
+        return together, np.divide(alike, scale, out=np.zeros_like(alike), where=scale > 0)
 
 
 def class_variance(

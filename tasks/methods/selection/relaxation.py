@@ -24,7 +24,8 @@ from scipy.linalg import cho_factor, cho_solve
 from curette.tasks.methods.selection.explained_variance import ClassVariance
 
 _GUESSES = 3
-_WORTHLESS = 3e-4  # a step that lowers the bound by less of it is the last
+_WORTHLESS = 3e-4  # a step that lowers the bound by less of it is a miss
+_MISSES = 3  # in a row, and it is the last: bounds do not fall at every step, though c(s) does
 
 
 def upper_bound(
@@ -49,7 +50,7 @@ def upper_bound(
     unit = np.eye(directions.shape[1])
     system = unit + _outer(directions[picks]) / problem.ridge
     cost = float(problem.costs[picks].sum())
-    least = np.inf
+    least, misses = np.inf, 0
     for _ in range(steps):
         dual = cho_solve(cho_factor(system), targets)
         worth = ((directions @ dual) ** 2).sum(axis=1) / problem.ridge - problem.costs
@@ -58,10 +59,10 @@ def upper_bound(
         most = length + float(worth[best].sum())
         # With costs the scale of B is left as it is: B may then stand for a set that costs less.
         bound = total - (reached**2 / most if free else 2 * reached - most)
-        if bound > least - _WORTHLESS * abs(least):
-            least = min(least, bound)
+        misses = misses + 1 if bound > least - _WORTHLESS * abs(least) else 0
+        least = min(least, bound)
+        if misses == _MISSES:
             break
-        least = bound
         change = unit + _outer(directions[best]) / problem.ridge - system
         dearer = float(problem.costs[best].sum()) - cost
         stride = _stride(system, change, targets, dearer)

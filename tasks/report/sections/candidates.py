@@ -5,7 +5,7 @@ from typing import Any
 
 from curette.schemas.candidates import Saturation
 from curette.schemas.llm import Usage
-from curette.tasks.report.charts import Figure, Line, Point, line_chart
+from curette.tasks.methods.page.charts import Figure, Line, Point, line_chart
 from curette.tasks.report.material import Draft
 
 _COLOURS = ("#0f766e", "#1d4ed8", "#b45309", "#b3304f", "#7c3aed", "#4d5c59")

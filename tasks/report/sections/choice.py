@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curette.schemas.concepts import ConceptSet
+from curette.schemas.concepts import ConceptSet, Exchanged
 from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.material import Draft
 
@@ -21,6 +21,15 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         "sizes": chosen.sizes.steps if chosen.sizes else (),
         "images": chosen.sizes,
         "avoided": list(chosen.avoided),
+        "exchanged": [
+            {
+                "text": e.text,
+                "instead": e.for_text,
+                "who": f"{e.reviewer}: {e.reason}" if e.reason else e.reviewer,
+                "loss": _cost(e),
+            }
+            for e in chosen.exchanged
+        ],
         "rows": [
             {
                 "text": concept.text,
@@ -38,10 +47,20 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     }
 
 
+def _cost(exchanged: Exchanged) -> str:
+    before, after, error = exchanged.loss_before, exchanged.loss_after, exchanged.standard_error
+    if before is None or after is None:
+        return "–"
+    change = f"{signed(after - before)} ± {plain(error)}"
+    return f"{plain(before)} before, {plain(after)} after ({change})"
+
+
 def _meaning(chosen: ConceptSet) -> str:
     said = f"{counted(len(chosen.concepts), 'concept')} were chosen"
     if chosen.sizes is not None:
         said += f", where {chosen.sizes.enough} lose nothing measurable"
+    if chosen.exchanged:
+        said += f"; a person exchanged {len(chosen.exchanged)} of them"
     if chosen.exchanges:
         said += f"; {len(chosen.exchanges)} of them have a statement that could stand in"
     return said + "."

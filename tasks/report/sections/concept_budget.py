@@ -3,8 +3,8 @@
 from typing import Any
 
 from curette.schemas.heads import REFERENCE, card_of
+from curette.tasks.methods.page.charts import Line, Point, line_chart
 from curette.tasks.methods.page.numbers import signed
-from curette.tasks.report.charts import Line, Point, line_chart
 from curette.tasks.report.material import Draft
 
 _TOLD = {

@@ -5,8 +5,8 @@ from typing import Any
 
 from curette.schemas.evaluation import Calibration, HeadCurves, HeadMetricName
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind, card_of
+from curette.tasks.methods.page.charts import Line, Point, line_chart, reliability_chart
 from curette.tasks.methods.page.numbers import plain
-from curette.tasks.report.charts import Line, Point, line_chart, reliability_chart
 from curette.tasks.report.material import Draft
 from curette.tasks.report.sections.metrics import metric_table
 

@@ -9,8 +9,8 @@ from curette.schemas.few_shots import (
     FewShotPoint,
 )
 from curette.schemas.heads import BEST_PROBE, REFERENCE, HeadKind, card_of
+from curette.tasks.methods.page.charts import Figure, Line, Point, Stroke, line_chart
 from curette.tasks.methods.page.numbers import counted, plain, signed
-from curette.tasks.report.charts import Figure, Line, Point, Stroke, line_chart
 from curette.tasks.report.material import Draft
 
 _OVERVIEW = 9  # heads on one chart; of more, those that their cards put first

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from curette.schemas.evaluation import InterventionCurve, InterventionOrder, Interventions
-from curette.tasks.report.charts import Figure, Line, Point, line_chart
+from curette.tasks.methods.page.charts import Figure, Line, Point, line_chart
 from curette.tasks.report.material import Draft
 
 _COLOURS: dict[InterventionOrder, str] = {

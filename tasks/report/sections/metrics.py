@@ -13,8 +13,8 @@ from curette.schemas.evaluation import (
 from curette.schemas.heads import card_of
 from curette.schemas.probe import HeadFacts
 from curette.schemas.settings.evaluate import Answer
+from curette.tasks.methods.page.charts import Line, Point, Row, interval_chart, line_chart
 from curette.tasks.methods.page.numbers import with_interval
-from curette.tasks.report.charts import Line, Point, Row, interval_chart, line_chart
 from curette.tasks.report.material import Draft
 
 _WORTH: dict[HeadMetricName, tuple[str, str]] = {

@@ -8,7 +8,7 @@ import numpy as np
 from curette.schemas.evaluation import HeadCurves
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.probe import Head
-from curette.tasks.report.charts import Line, Point, line_chart
+from curette.tasks.methods.page.charts import Line, Point, line_chart
 from curette.tasks.report.material import Draft
 
 _OPEN = (EXPLAINED, REFERENCE)

@@ -17,8 +17,8 @@ from curette.schemas.shifts import (
     ShiftValue,
     ShiftValueName,
 )
+from curette.tasks.methods.page.charts import Figure, Row, interval_chart
 from curette.tasks.methods.page.numbers import plain, signed
-from curette.tasks.report.charts import Figure, Row, interval_chart
 from curette.tasks.report.material import Draft
 
 _LISTED_CONCEPTS = 10

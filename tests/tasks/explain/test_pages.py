@@ -16,6 +16,7 @@ from curette.tasks.explain.page import explain_subject, explanation_page
 from curette.tasks.explain.predictions import Prediction, predict_images, predictions_page
 from curette.tasks.explain.subjects import Subject, subject_of_dataset, subject_of_file
 from curette.tasks.methods.explanation import ConceptPart, Explainer
+from curette.tasks.methods.page.decision import standing
 from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.methods.page.sprites import Sprites
 from tests.pages import (
@@ -181,6 +182,19 @@ def test_predictions_are_rows_that_can_be_sorted_and_filtered() -> None:
     assert said.ahead == pytest.approx([p.ahead for p in e.parts][:3])
     for reason, ahead in zip(said.reasons, said.ahead, strict=True):
         assert f"of “{reason}” <small>{ahead:+.2f}</small>" in page
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (1.0, "higher than on 99% of the training images"),
+        (0.8, "higher than on 80% of the training images"),
+        (0.5, "near the middle of the training images"),
+        (0.0, "lower than on 99% of the training images"),
+    ],
+)
+def test_where_a_score_stands_is_said_in_words(share: float, words: str) -> None:
+    assert standing(share) == words
 
 
 def test_thumbnails_lie_in_the_page_or_in_sheets_beside_it() -> None:

@@ -9,7 +9,7 @@ from curette.schemas.few_shots import (
     FewShotPoint,
 )
 from curette.schemas.heads import FewShotBaseline, HeadKind, card_of, choosable, trained
-from curette.tasks.report.charts import Figure
+from curette.tasks.methods.page.charts import Figure
 from curette.tasks.report.sections.few_shots import few_shot_chart, few_shot_section
 
 _HEADS: tuple[HeadKind, ...] = ("linear_probe", "prior", "nearest_mean")

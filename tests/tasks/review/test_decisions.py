@@ -247,6 +247,7 @@ def test_nothing_is_reworded_to_what_another_decision_does_away_with(verdict: st
     ("verdict", "more", "why"),
     [
         ("reword", {}, "needs a new text"),
+        ("exchange", {}, "that of a statement"),
         ("keep", {"new_text": "b"}, "no other verdict has one"),
         ("reassign", {}, "needs classes"),
         ("drop", {"new_classes": ("nv",)}, "no other verdict has them"),
@@ -260,6 +261,15 @@ def test_a_decision_says_what_it_must_and_no_more(
 ) -> None:
     with pytest.raises(ValidationError, match=why):
         decision("a", verdict, **more)
+
+
+def test_exchanges_are_about_what_is_selected_and_leave_the_statements_alone() -> None:
+    exchange = decision("red dots", "exchange", new_text="round shape")
+    made = decisions(exchange, decision("pink rim", "drop"))
+    assert made.exchanges == (exchange,)
+    assert [d.verdict for d in made.about_statements().decisions] == ["drop"]
+    reviewed = apply_decisions(SCREENED, made, CLASSES)
+    assert reviewed == apply_decisions(SCREENED, made.about_statements(), CLASSES)
 
 
 def test_a_concept_is_decided_about_once() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import concept_id
+from curette.schemas.concepts import ConceptSet
 from curette.schemas.review import Decision
 from curette.schemas.screened import ScreenedSet
 from curette.tasks.review.sheet import COLUMNS, protect, read_sheet, restore, write_sheet
@@ -70,6 +71,64 @@ def test_every_concept_has_one_row_the_least_sure_first() -> None:
     assert restore(first["unsure"]) == "0.10"
     assert first["why_unsure"] == "visual: may show as redness"
     assert first["verdict"] == ""
+
+
+def test_what_was_chosen_comes_first_with_what_could_stand_in() -> None:
+    chosen = ConceptSet.model_validate(
+        {
+            "method": "explained_variance",
+            "scope": "jointly",
+            "concepts": [
+                dict(candidate("round shape", "nv"))
+                | {"concept_id": concept_id("round shape"), "selected_for": ["nv"]}
+                | {"discriminability": 0.1}
+            ],
+            "selections": [
+                {
+                    "class_key": "nv",
+                    "pool": 4,
+                    "picks": [{"concept_id": concept_id("round shape"), "gain": 0.5}],
+                    "value": 0.5,
+                    "upper_bound": 0.6,
+                }
+            ],
+            "loss": 0.25,
+            "exchanges": [
+                {
+                    "concept_id": concept_id("round shape"),
+                    "substitutes": [
+                        {
+                            "concept_id": concept_id("red dots"),
+                            "text": "red dots",
+                            "excess": 0.003,
+                            "standard_error": 0.004,
+                        }
+                    ],
+                }
+            ],
+            "exchanged": [
+                {
+                    "concept_id": concept_id("blue veil"),
+                    "text": "blue veil",
+                    "for_id": concept_id("round shape"),
+                    "for_text": "round shape",
+                    "reviewer": "Ada",
+                }
+            ],
+        }
+    )
+    exchange = decision("blue veil", "exchange", new_text="round shape")
+    content = write_sheet(SCREENED, decisions(exchange), chosen)
+    head, first, second, *rest = grid(content)
+    told = dict(zip(head, first, strict=True))
+    assert (told["text"], restore(told["chosen"])) == (
+        "round shape",
+        "1 of 1, together they lose 0.2500",
+    )
+    assert told["could_stand_in"] == "red dots (+0.0030 ± 0.0040)"
+    assert dict(zip(head, second, strict=True))["chosen"] == "exchanged for: round shape"
+    assert len(rest) == 5, "every other concept has its row"
+    assert read(content) == (exchange,)
 
 
 def test_excel_knows_the_encoding() -> None:
@@ -189,7 +248,7 @@ def test_every_problem_is_named_with_its_row_and_column() -> None:
         "row 8, column verdict",
         "row 9, column new_text",
     ]
-    assert "must be one of keep, drop, reword, reassign, or empty" in lines[1]
+    assert "must be one of keep, drop, reword, reassign, exchange, or empty" in lines[1]
     assert "write the new one into new_text, with the verdict `reword`" in lines[2]
     assert "there is no class 'scc'; there are nv, mel, bcc" in lines[4]
     assert "row 7 decides about the same concept" in lines[6]

@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.candidates import Candidate, FileOrigin
+from curette.schemas.candidates import Candidate, FileOrigin, concept_id
 from curette.schemas.concepts import ConceptSet
+from curette.schemas.review import Decision
 from curette.schemas.settings.select import SelectSpec
 from curette.tasks.methods.selection.choosing import Known, choose_concepts, read_avoided
 
@@ -126,13 +127,19 @@ AXES = np.eye(8, dtype=np.float32)
 OF_AXES = candidates(*[("mel",), ("nv",)] * 4)
 
 
-def choose_axes(size: object, known: Known | None, **more: object) -> ConceptSet:
+def choose_axes(
+    size: object,
+    known: Known | None,
+    exchanges: tuple[Decision, ...] = (),
+    **more: object,
+) -> ConceptSet:
     images = study_images(0)
     spec = SelectSpec.model_validate({"size": size, "most_correlated": 1.0} | more)
     return choose_concepts(
         *(OF_AXES, AXES, images.vectors, images.labels, KEYS, spec),
         avoided=images.avoided if spec.avoid else (),
         known=known,
+        exchanges=exchanges,
     )
 
 
@@ -189,8 +196,49 @@ def test_what_tells_an_avoided_column_is_chosen_last_and_what_it_tells_is_said()
     assert freely.avoided == {}
 
 
+def exchange(pick: str, other: str) -> Decision:
+    return Decision(
+        concept_id=concept_id(pick), text=pick, verdict="exchange", new_text=other, reviewer="Ada"
+    )
+
+
+def test_a_person_exchanges_picks_and_what_it_costs_is_said() -> None:
+    known = study_images(0)
+    before = choose_axes(2, known)
+    pick = before.concepts[0]
+    others = [c for c in OF_AXES if c.concept_id not in before.ids and c.classes == pick.classes]
+    first, second = (c.text for c in others[:2])
+    after = choose_axes(2, known, (exchange(first, second), exchange(pick.text, first)))
+    assert [c.text for c in after.concepts] == [second, *before.texts[1:]], "a chain is followed"
+    one, two = after.exchanged
+    assert (one.text, one.for_text, two.text, two.for_text) == (pick.text, first, first, second)
+    assert one.loss_before == pytest.approx(before.loss)
+    assert two.loss_after == pytest.approx(after.loss)
+    assert one.loss_after is not None
+    assert one.loss_before is not None
+    assert one.loss_after > one.loss_before, "the first axis tells the classes"
+    (value,) = {s.value for s in after.selections}
+    assert value == pytest.approx(sum(p.gain for s in after.selections for p in s.picks))
+    assert value < before.selections[0].value
+    assert choose_axes(2, known, (exchange(first, second),)) == before, "it waits"
+
+
+def test_an_exchange_that_cannot_be_is_refused() -> None:
+    known = study_images(0)
+    one, two = choose_axes(2, known).concepts
+    first, second = one.text, two.text
+    of_its_class = next(c for c in OF_AXES if c.classes == two.classes and c.text != second)
+    for other, why in (
+        ("never proposed", "no statement that was let through says so"),
+        (second, "that is chosen already"),
+        (of_its_class.text, "a class would be left without"),
+    ):
+        with pytest.raises(StudyError, match=f"exchanged '{first}' for '{other}', but .*{why}"):
+            choose_axes(2, known, (exchange(first, other),))
+
+
 def test_an_unknown_column_to_avoid_is_named() -> None:
-    with pytest.raises(StudyError, match=r"avoid names the column rular.*they have ruler"):
+    with pytest.raises(StudyError, match=r"avoid or shifts name the column rular.*they have ruler"):
         read_avoided(pd.DataFrame({"meta.ruler": [True, None]}), ("rular",), np.arange(2))
     levels = read_avoided(pd.DataFrame({"meta.ruler": [True, None]}), ("ruler",), np.arange(2))
     assert [of.tolist() for of in levels] == [[0, -1]]

@@ -87,6 +87,15 @@ def test_equal_candidates_tie_and_the_first_is_picked() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_steps_of_any_order_are_what_each_adds(seed: int) -> None:
+    problem = class_variance(*study(seed, candidates=10), K)
+    problem = problem.with_costs(np.linspace(0, 0.1, 10))
+    order = np.random.default_rng(seed).permutation(10)[:6]
+    values = [problem.value(order[:count]) for count in range(7)]
+    np.testing.assert_allclose(problem.steps(order), np.diff(values), atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("count", [2, 4])
 def test_no_set_exceeds_the_bound_and_it_is_near_the_best(seed: int, count: int) -> None:
     texts, vectors, labels = study(seed, candidates=14)

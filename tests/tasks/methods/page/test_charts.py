@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 from curette.schemas.evaluation import CurvePoint
-from curette.tasks.report.charts import (
+from curette.tasks.methods.page.charts import (
     Line,
     Point,
     Row,
@@ -33,7 +33,7 @@ def test_the_numbers_of_a_figure_are_those_it_was_drawn_from() -> None:
 
 
 def test_the_same_numbers_are_the_same_drawing_to_the_byte_and_need_no_request() -> None:
-    from curette.tasks.report.charts import _drawn
+    from curette.tasks.methods.page.charts import _drawn
 
     first = line_chart(LINES, "concepts", "accuracy", doublings=True, mark=2).svg
     _drawn.cache_clear()
