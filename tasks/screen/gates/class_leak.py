@@ -59,7 +59,7 @@ PART_WORDS = frozenset(
         finger hand tooth teeth heart blood bone skin horn tip"""
     )
 )
-"""Parts of what is shown: not even as the last word does one identify, as the "cap" of death cap."""
+"""Parts of what is shown: none identifies, not even as the last word, as in "death cap"."""
 ORDINARY_WORDS = PART_WORDS | frozenset(
     words(
         """great greater lesser least common wild garden field wood forest tree river marsh swamp
