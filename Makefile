@@ -24,7 +24,8 @@ demo: setup ## the whole study on the demo dataset, then where its results are
 	.venv/bin/curette run demo --store $(STORE)
 
 test: setup ## the tests
-	.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n logical --maxprocesses 4 \
+		--dist loadfile --no-loadscope-reorder
 
 fuzz: setup ## 20,000 mutated files for each reader
 	FUZZ_MUTATIONS=20000 .venv/bin/python -m pytest tests/fuzz

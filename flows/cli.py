@@ -345,6 +345,40 @@ def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
     Console().print(table)
 
 
+@COMMANDS.command
+def clean(
+    *,
+    keep: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    older_than: Annotated[float, Parameter(validator=Number(gte=0))] = 7,
+    dry_run: Flag = False,
+    settings: Settings = USUAL,
+) -> None:
+    """Remove old artifacts that the last finished runs do not rest on.
+
+    Vectors, image bytes, answers of language models, decisions, edits, and the record of who read
+    test labels are never removed.
+
+    Args:
+        keep: finished runs of every study that are kept, with all they rest on.
+        older_than: days; what was made or found by a run since is kept.
+        dry_run: remove nothing, only say what would be.
+        settings: of every command; all but the store mean nothing here.
+    """
+    from curette.flows.compare import study_of
+    from curette.storage.retention import forget, forgettable
+    from curette.storage.store import ArtifactStore
+
+    store = ArtifactStore(settings.store.resolve())
+    if not store.root.is_dir():
+        raise StudyError(f"there is no store {store.root}; name it with --store")
+    found = partial(forgettable, store, partial(study_of, store), keep, older_than)
+    gone = found() if dry_run else forget(store, found)
+    for x in gone:
+        print(f"{x.ref!s:<48} {x.size_bytes / 2**20:9.1f} MiB  {x.days:6.1f} days")
+    of_all = f"{len(gone):,} artifacts, {sum(x.size_bytes for x in gone) / 2**20:,.1f} MiB"
+    print(f"{of_all} {'would be removed' if dry_run else 'removed'}")
+
+
 @EDIT.command(name="export")
 def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> None:
     """Write every concept that heads weigh into a sheet, with the edits so far.

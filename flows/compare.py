@@ -12,6 +12,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.probe import Heads
+from curette.schemas.report import Report
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from curette.tasks.compare.comparing import FinishedStudy
@@ -92,6 +93,16 @@ def _finished(store: ArtifactStore, ref: Ref[Evaluation]) -> FinishedStudy:
 
 def _told_apart(study: FinishedStudy) -> str:
     return f"{study.name} ({study.lineage[-1].digest[:_TELLING]})"
+
+
+def study_of(store: ArtifactStore, report: Ref[Report]) -> str:
+    """Return the name of the study that a report is of.
+
+    Raises:
+        ArtifactMissing: the dataset that it rests on is gone.
+    """
+    published = store.manifest(report).recipe.inputs["published"]
+    return store.load(ConceptDataset, Ref.parse(published)).facts.name
 
 
 def finished_runs(root: Path) -> Iterator[dict[str, str]]:

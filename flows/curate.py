@@ -1,13 +1,11 @@
 """From labelled images to a published concept dataset."""
 
-from contextlib import suppress
-
 from prefect import flow
 
 from curette.flows.beforehand import check_columns
 from curette.flows.review import ask_reviewer, current_decisions, parted
 from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
-from curette.flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
+from curette.flows.stages import DEFAULT_OPTIONS, RunOptions, Stages
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import ImageDataset
@@ -84,6 +82,6 @@ def curate(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResu
     """
     whole = open_study(study)
     stages = start(whole, options)
-    with suppress(Reached):
+    with stages.under_way():
         curate_concepts(whole, stages)
     return finish(whole, stages)

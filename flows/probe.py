@@ -1,14 +1,13 @@
 """From a published concept dataset to numbers and a report."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Annotated
 
 from prefect import flow
 from pydantic import Field
 
 from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
-from curette.flows.stages import DEFAULT_OPTIONS, Reached, RunOptions, Stages
+from curette.flows.stages import DEFAULT_OPTIONS, RunOptions, Stages
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.edits import Edits
@@ -127,6 +126,6 @@ def probe(
     published: Ref[ConceptDataset] = Ref(
         ConceptDataset.kind, concept_dataset.removeprefix("concept-dataset/")
     )
-    with suppress(Reached):
+    with stages.under_way():
         measure_concepts(whole, published, stages)
     return finish(whole, stages, published)

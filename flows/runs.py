@@ -1,6 +1,8 @@
 """What a run is given and what it answers."""
 
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,9 +84,12 @@ def start(study: Study, options: RunOptions) -> Stages:
 
 
 def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None = None) -> RunResult:
-    """Return what the stages made, as far as they went."""
+    """Return what the stages made, as far as they went; from now on it counts as used today."""
     made, store = _made(stages.records), stages.store
     published = published or made.get(ConceptDataset.kind)
+    for record in stages.records:
+        with suppress(OSError):  # a store may be read and not written
+            os.utime(store.path(Ref.parse(record.ref)))
     metrics: dict[str, dict[str, MetricValue]] = {}
     if Evaluation.kind in made:
         evaluation = store.load(Evaluation, made[Evaluation.kind])

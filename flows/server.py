@@ -106,7 +106,7 @@ def _start(port: int) -> subprocess.Popen[bytes]:
         "PREFECT__SERVER_FINAL": "1",
     }
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "curette.flows.server", str(port)],
+        [sys.executable, "-P", "-m", "curette.flows.server", str(port), str(os.getpid())],
         env=os.environ | flags,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -140,12 +140,16 @@ def _wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
     )
 
 
-def _serve(port: int) -> None:
-    """Serve until the parent is gone, or asks to stop."""
+def _serve(port: int, parent: int) -> None:
+    """Serve until the parent is gone, or asks to stop.
+
+    The parent says who it is: asked here, it may have been killed already.
+    """
+    if os.getppid() != parent:
+        return
     import uvicorn
     from prefect.server.api.server import create_app
 
-    parent = os.getppid()
     server = uvicorn.Server(
         uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error")
     )
@@ -160,4 +164,4 @@ def _serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -3,7 +3,8 @@
 import inspect
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 from curette.schemas.artifact import Artifact, Ref
 from curette.schemas.machine import Machine
 from curette.schemas.study import Study
+from curette.storage.retention import in_use
 from curette.storage.store import DISK_REMEDIES, ArtifactStore, explained
 from curette.tasks.methods.threads import cores_shared
 from curette.tasks.stage import (
@@ -144,6 +146,12 @@ class Stages:
     def store(self) -> ArtifactStore:
         """Where the artifacts are."""
         return ArtifactStore(self.options.store.resolve())
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Hold the store while stages run, and end quietly after the last that is wanted."""
+        with in_use(self.store.root), suppress(Reached):
+            yield
 
     def run(
         self, stage: Task[Concatenate[Workplace, P], Ref[A]], *args: P.args, **kwargs: P.kwargs

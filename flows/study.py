@@ -1,13 +1,11 @@
 """The whole study: from a labelled image dataset to a report on its concepts."""
 
-from contextlib import suppress
-
 from prefect import flow
 
 from curette.flows.curate import curate_concepts
 from curette.flows.probe import measure_concepts
 from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
-from curette.flows.stages import DEFAULT_OPTIONS, Reached, RunOptions
+from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 
 
 @flow(name="study", flow_run_name=run_name)
@@ -21,7 +19,7 @@ def study(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResul
     """
     whole = open_study(study)
     stages = start(whole, options)
-    with suppress(Reached):
+    with stages.under_way():
         published = curate_concepts(whole, stages)
         measure_concepts(whole, published, stages)
     return finish(whole, stages)

@@ -87,7 +87,7 @@ class Sizes(BaseModel, frozen=True):
     """How many concepts are enough, by training and validation images."""
 
     steps: tuple[SizeStep, ...] = Field(min_length=1, description="from few to many")
-    enough: int = Field(description="the smallest number within one standard error of the best")
+    enough: int = Field(description="the smallest number that loses too little to matter")
     images: int
     groups: int
 

@@ -100,13 +100,15 @@ class Study(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def selection(self) -> SelectSpec:
-        """Return how concepts are chosen: what a shift names is avoided unless something else is.
+        """Return how concepts are chosen; what confounds in `shifts` is avoided if nothing is said.
 
-        Whoever names a nuisance to be tested under need not say twice that it is one.
+        Whoever names a nuisance to be tested under need not say twice that it is one. The column of
+        a domain shift is none: it tells who was looked at, not what goes with the label by chance.
         """
         if self.select.avoid is not None:
             return self.select
-        columns = tuple(dict.fromkeys(shift.column for shift in self.shifts))
+        confounded = (shift.column for shift in self.shifts if shift.kind == "confounded")
+        columns = tuple(dict.fromkeys(confounded))
         return self.select.model_copy(update={"avoid": columns})
 
     @model_validator(mode="after")

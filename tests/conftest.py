@@ -14,6 +14,12 @@ install_import_hook(["curette.tasks"], "tests.shapes.check")
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with whole studies first, so that none begins when the other processes end."""
+    whole = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in whole)
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """Real third-party data, which is never part of the project."""

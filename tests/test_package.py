@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.demo import CORE
+
 PROJECT = Path(__file__).parents[1]
 ROOTS = ("flows", "schemas", "storage", "tasks")
 
@@ -109,12 +111,7 @@ def test_installed_beside_a_package_named_tasks_both_work_and_either_can_go(
     _install(environment, _package_named_tasks(tmp_path / "another"))
     empty = tmp_path / "empty"
     empty.mkdir()
-    small = (
-        *("dataset.source.images=240", "few_shots=null", "shifts=[]", "external=[]"),
-        *("locate=null", "evaluate.resamples=200"),
-        "probe={epochs: 60, nec: [5], random_draws: 2, heads: [sparse]}",
-    )
-    command = (environment / "bin" / "curette", "run", "demo", "--json", "--set", *small)
+    command = (environment / "bin" / "curette", "run", "demo", "--json", "--set", *CORE)
     result = json.loads(_run(*command, folder=empty, PREFECT_HOME=str(tmp_path / "prefect")))
     assert Path(result["report"]).is_relative_to(empty / ".curette")
     assert (Path(result["concept_dataset"]) / "README.md").is_file()

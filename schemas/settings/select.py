@@ -64,8 +64,8 @@ class SelectSpec(BaseModel, frozen=True, extra="forbid"):
     avoid: tuple[str, ...] | None = Field(
         default=None,
         description="explained_variance: metadata columns that concepts should not tell, such as "
-        "ruler or hair; a concept costs what it tells about one within classes. Empty: those that "
-        "`shifts` name; []: none",
+        "ruler or hair; a concept costs what it tells about one within classes. Empty: those of "
+        "confounded `shifts`; []: none",
     )
     prior_images: float = Field(
         default=2.0,

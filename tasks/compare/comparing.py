@@ -214,7 +214,7 @@ def _recipes(study: FinishedStudy) -> dict[str, dict[str, str]]:
     for manifest in study.lineage:
         recipe = manifest.recipe
         if recipe.stage not in recipes:
-            recipes[recipe.stage] = dict(_flat("", recipe.spec)) | {_ANYWHERE: recipe.code}
+            recipes[recipe.stage] = dict(_flat("", recipe.spec)) | {_ANYWHERE: recipe.code[:12]}
     return recipes
 
 

@@ -2,14 +2,14 @@
 
 Run `python -m tests.benchmarks.bench_concept_budget`. In each fold concepts are chosen on the four
 others by explained class variance, by LaBo's objective and at random (20 draws), and the same head
-is trained there on the first 3, 5, 8, 12 and 20 of each: a linear discriminant with a fixed, slight
-shrinkage. Beside them stands the linear probe on image vectors, its strength chosen by
-cross-validation within the four folds. AUROC is the mean over folds, whose answers are not
+is trained there on the first 3, 5, 8, 12 and 20 of each: a linear discriminant. Beside them stands
+the linear probe on image vectors. The shrinkage of the one and the strength of the other are chosen
+by cross-validation within the four folds. AUROC is the mean over folds, whose answers are not
 compared with each other. An interval is a bootstrap over images of the mean over folds and repeats,
 paired: it tells what other test images would say, given what was trained.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +21,18 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec
 from curette.tasks.ingest.splits import deal_groups
 from curette.tasks.methods.selection.choosing import Known, choose_in_order
-from curette.tasks.methods.selection.judging import Choose, fit_discriminant
+from curette.tasks.methods.selection.judging import Choose
+from curette.tasks.methods.solvers.head_batch import (
+    SHRINKAGES,
+    ChosenHeads,
+    shrinkage_discriminants,
+)
 from curette.tasks.methods.solvers.linear import (
+    LinearHead,
     RegularisationPath,
     Standardisation,
     choose_by_validation,
+    column_standardisation,
     global_standardisation,
     regularisation_path,
 )
@@ -35,7 +42,7 @@ from tests.benchmarks.bench_few_shots import DATA, KEYS, ph2_statements
 from tests.benchmarks.measuring import Target, print_rows
 
 SIZES = (3, 5, 8, 12, 20)
-FOLDS, REPEATS, DRAWS, RESAMPLES, SHRINKAGE = 5, 4, 20, 500, 0.01
+FOLDS, REPEATS, DRAWS, RESAMPLES = 5, 4, 20, 500
 AHEAD, NEAR = Target(">=", 0.0), Target("<=", 0.01)
 
 
@@ -102,8 +109,7 @@ def _margins(
 
     def of_statements(chosen: np.ndarray) -> np.ndarray:
         scores = (images @ texts[chosen].T).astype(np.float64)
-        own = scores[train], labels[train]
-        head = fit_discriminant(*own, *own, len(KEYS), shrinkages=(SHRINKAGE,))
+        head = _discriminant(torch.from_numpy(scores[train]), torch.from_numpy(labels[train]))
         return _margin(head.logits(torch.from_numpy(scores[test])))
 
     margins = {
@@ -112,6 +118,30 @@ def _margins(
         for size in SIZES
     }
     return margins | {("probe", 0): _probe(images, labels, train, test)[None]}
+
+
+def _discriminant(scores: torch.Tensor, labels: torch.Tensor) -> LinearHead:
+    """Train a discriminant with the shrinkage that the middle one of the inner folds chooses."""
+    scaling, inner = column_standardisation(scores), torch.from_numpy(_deal(labels.numpy(), 0))
+
+    def fit(rows: torch.Tensor, held: torch.Tensor, amounts: Sequence[float]) -> ChosenHeads:
+        features = scaling.apply(scores)
+        return shrinkage_discriminants(
+            features[rows],
+            labels[rows],
+            torch.arange(len(features[rows]))[None],
+            len(KEYS),
+            features[held],
+            labels[held],
+            class_weight="balanced",
+            shrinkages=amounts,
+        )
+
+    chosen = [
+        int(fit(inner != number, inner == number, SHRINKAGES).index[0]) for number in range(FOLDS)
+    ]
+    every = torch.ones(len(labels), dtype=torch.bool)
+    return scaling.fold(fit(every, every, (SHRINKAGES[sorted(chosen)[FOLDS // 2]],)).head(0))
 
 
 def _probe(

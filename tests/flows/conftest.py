@@ -1,4 +1,4 @@
-"""A Prefect server for the tests that run whole flows, started once."""
+"""A Prefect server for the tests that run whole flows, started once, and a finished study."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from prefect.settings import (
     PREFECT_API_DATABASE_CONNECTION_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -13,6 +14,8 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect.testing.utilities import prefect_test_harness
+
+from tests.builders.finished import FinishedStudy, finish_study
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +46,18 @@ def prefect_home(prefect_server: None, tmp_path: Path) -> Callable[[str], Path]:
         return folder
 
     return home
+
+
+@pytest.fixture(scope="session")
+def finished(
+    prefect_server: None, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> FinishedStudy:
+    """The demo in small, run to its end; tests look at its store and do not change it."""
+    ours = tmp_path_factory.getbasetemp()
+    shared = ours if worker_id == "master" else ours.parent
+    record = shared / "finished.json"
+    with FileLock(shared / "finished.lock"):
+        if not record.exists():
+            made = finish_study(shared / "finished")
+            record.write_text(made.model_dump_json())
+    return FinishedStudy.model_validate_json(record.read_text())

@@ -13,18 +13,9 @@ import pytest
 
 from curette.flows.cli import COMMANDS, Settings, _ray_alone, main
 from curette.schemas.machine import Machine
+from tests.builders.demo import CORE, DEMO
 
 PROJECT = Path(__file__).parents[2]
-DEMO = PROJECT / "flows" / "studies" / "demo.yaml"
-SMALL = (
-    "dataset.source.images=240",
-    "few_shots={shots: [1], seeds: 1, heads: [prior]}",
-    "probe={epochs: 60, nec: [5], random_draws: 2, heads: [sparse]}",
-    "evaluate.resamples=200",
-    "shifts=[]",
-    "external=[]",
-    "locate=null",
-)
 
 
 def _command(*arguments: object) -> list[str]:
@@ -69,47 +60,39 @@ def test_a_wrong_command_line_exits_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_json_is_one_object_and_a_killed_run_goes_on(
+@pytest.mark.timeout(900)
+def test_a_killed_run_goes_on_and_two_runs_on_one_store_both_end_well(
     tmp_path: Path, prefect_home: Callable[[str], Path]
 ) -> None:
-    """Kill the first run once some stages are done; the next repeats none of them."""
+    """Kill a run once some stages are done; two that follow repeat none of them.
+
+    And what each prints is one JSON object.
+    """
     store = tmp_path / "store"
-    arguments = (DEMO, "--store", store, "--set", *SMALL, "--json")
-    home = prefect_home("home")
-    killed = _start(home, *arguments)
-    for _ in range(1200):
-        if (store / "screened").is_dir() or killed.poll() is not None:
-            break
+    arguments = (DEMO, "--store", store, "--set", *CORE, "--json")
+    homes = [prefect_home("home"), prefect_home("another")]
+    killed = _start(homes[0], *arguments)
+    while not (store / "screened").is_dir() and killed.poll() is None:
         time.sleep(0.05)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL, "the run ended before it could be killed"
 
-    again = _start(home, *arguments)
-    out, error = again.communicate(timeout=280)
-    assert again.returncode == 0, error
-    result = json.loads(out)
-    assert set(result) == {"study", "stages", "metrics", "report", "concept_dataset"}
-    states = {s["name"]: s["state"] for s in result["stages"] if not s["external"]}
-    assert [states[s] for s in ("ingest", "propose", "embed")] == ["cached"] * 3
-    assert states["report"] == "ran"
-    assert Path(result["report"]).is_file()
-    assert all(set(s) == {"name", "external", "state", "seconds", "ref"} for s in result["stages"])
-
-
-@pytest.mark.slow
-def test_two_runs_on_one_store_both_end_well(
-    tmp_path: Path, prefect_home: Callable[[str], Path]
-) -> None:
-    arguments = (DEMO, "--store", tmp_path / "store", "--set", *SMALL, "--json")
-    runs = [_start(prefect_home(f"home{i}"), *arguments) for i in range(2)]
     results = []
-    for run in runs:
-        out, error = run.communicate(timeout=290)
+    for run in [_start(home, *arguments) for home in homes]:
+        out, error = run.communicate()
         assert run.returncode == 0, error
         results.append(json.loads(out))
-    refs = [[s["ref"] for s in r["stages"]] for r in results]
-    assert refs[0] == refs[1]
+    states = [{s["name"]: s["state"] for s in result["stages"]} for result in results]
+    for result, state in zip(results, states, strict=True):
+        assert set(result) == {"study", "stages", "metrics", "report", "concept_dataset"}
+        assert [state[s] for s in ("ingest", "propose", "embed")] == ["cached"] * 3
+        assert Path(result["report"]).is_file()
+        fields = {"name", "external", "state", "seconds", "ref"}
+        assert all(set(s) == fields for s in result["stages"])
+    assert "ran" in {state["report"] for state in states}
+    first, second = ([s["ref"] for s in result["stages"]] for result in results)
+    assert first == second
 
 
 @pytest.mark.parametrize(

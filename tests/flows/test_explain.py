@@ -33,24 +33,18 @@ from curette.storage.images import ImageShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.explain.page import Explained
 from curette.tasks.methods.explanation import ImageExplanation
+from tests.builders.demo import DEMO, SMALL
+from tests.builders.finished import FinishedStudy
 from tests.pages import check_asks_nobody
-
-DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
-SMALL = (
-    "dataset.source.images=240",
-    "probe={epochs: 60, heads: []}",
-    "few_shots=null",
-    "shifts=[]",
-    "external=[]",
-)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
-def test_an_image_is_explained_by_its_id_and_by_its_file(tmp_path: Path) -> None:
-    chosen, options = load_study(DEMO, list(SMALL)), RunOptions(store=tmp_path / "store")
+def test_an_image_is_explained_by_its_id_and_by_its_file(
+    finished: FinishedStudy, tmp_path: Path
+) -> None:
+    chosen, copy = load_study(DEMO, list(SMALL)), finished.copied_to(tmp_path / "store")
+    store, options = ArtifactStore(copy.store), RunOptions(store=copy.store)
     result = study(chosen, options.model_copy(update={"before": "evaluate"}))
-    store = ArtifactStore(tmp_path / "store")
     given = {name: Ref.parse(ref) for name, ref in result.given.items()}
     images = store.load(ConceptDataset, given["published"]).images
     shutil.rmtree(store.root / TestLabels.kind)

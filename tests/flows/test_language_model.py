@@ -49,10 +49,19 @@ def server(prefect_server: None) -> Iterator[ChatServer]:
 
 
 @pytest.fixture(scope="module")
-def done(server: ChatServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
-    """A finished study with documents."""
+def stopped(server: ChatServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A study with documents that its limit stopped, and how many requests it had made."""
     store = tmp_path_factory.mktemp("asked")
-    return store, _run(store, server)
+    with pytest.raises(StudyError, match="max_requests"):
+        _run(store, server, "llm.max_requests=100")
+    return store, len(server.bodies)
+
+
+@pytest.fixture(scope="module")
+def done(stopped: tuple[Path, int], server: ChatServer) -> tuple[Path, RunResult]:
+    """The same study under a limit that it keeps, finished."""
+    store, _ = stopped
+    return store, _run(store, server, "llm.max_requests=5000")
 
 
 def _run(store: Path, server: ChatServer, *overrides: str, **options: Any) -> RunResult:
@@ -108,17 +117,15 @@ def test_a_second_run_asks_nothing(done: tuple[Path, RunResult], server: ChatSer
 
 
 def test_limits_stop_the_study_before_they_are_passed_and_lose_nothing(
-    server: ChatServer, tmp_path: Path
+    stopped: tuple[Path, int], done: tuple[Path, RunResult], server: ChatServer
 ) -> None:
-    before = len(server.bodies)
-    with pytest.raises(StudyError, match="max_requests"):
-        _run(tmp_path, server, "llm.max_requests=100", until="priors")
-    assert len(server.bodies) - before == 100
-    asked = _run(tmp_path, server, "llm.max_requests=5000", until="priors")
+    _, asked = stopped
+    assert asked == 100
+    store, result = done
     spent = sum(
-        _made(tmp_path, asked, stage).usage.requests for stage in ("propose", "screen", "priors")
+        _made(store, result, stage).usage.requests for stage in ("propose", "screen", "priors")
     )
-    assert len(server.bodies) - before == spent, "what was answered was not asked again"
+    assert len(server.bodies) == spent, "what was answered was not asked again"
 
 
 def test_an_estimate_asks_nothing_and_holds(done: tuple[Path, RunResult]) -> None:
@@ -156,17 +163,14 @@ def test_an_estimate_knows_what_is_answered(
     assert made["priors"].stored is None, "which concepts will be asked about is not known"
 
 
-def test_nothing_of_the_dataset_but_class_names_reaches_the_model(
-    server: ChatServer, tmp_path: Path
-) -> None:
-    file, secrets = _secret_study(tmp_path, server)
-    before = len(server.bodies)
-    study(load_study(file), RunOptions(store=tmp_path / "store", until="priors"))
-    asked = server.bodies[before:]
-    kinds = [str(body["messages"][0]["content"]) for body in asked]
+def test_nothing_of_the_dataset_but_class_names_reaches_the_model(tmp_path: Path) -> None:
+    with chat_server(oracle()) as server:
+        file, secrets = _secret_study(tmp_path, server)
+        study(load_study(file), RunOptions(store=tmp_path / "store", until="priors"))
+    kinds = [str(body["messages"][0]["content"]) for body in server.bodies]
     for mark in ("<class>", "<first>", "<passage", "<statement>", "<finding>"):
         assert any(mark in prompt for prompt in kinds), f"{mark}: this kind of question was asked"
-    for body in asked:
+    for body in server.bodies:
         assert all(isinstance(m["content"], str) for m in body["messages"]), "no picture"
         sent = json.dumps(body)
         assert not [secret for secret in secrets if secret in sent]

@@ -261,14 +261,16 @@ def test_a_second_run_asks_nothing_and_other_settings_run_no_more_than_they_must
 
 
 def test_a_study_that_only_keeps_its_reports_apart_sends_none(
-    folder: Path, server: ChatServer, tmp_path: Path
+    folder: Path, done: tuple[Path, Study, RunResult], server: ChatServer
 ) -> None:
+    store, _, _ = done
     asked = len(server.bodies)
     loaded = load_study(write_study(folder, server), ["annotate=null"])
-    result = study(loaded, RunOptions(store=tmp_path, until="publish"))
+    result = study(loaded, RunOptions(store=store, until="publish"))
+    assert [s.name for s in result.stages if s.state == "ran"] == ["publish"]
     assert "annotate" not in [s.name for s in result.stages]
     assert len(server.bodies) == asked
-    published: ConceptDataset = made(tmp_path, result, ConceptDataset)
+    published: ConceptDataset = made(store, result, ConceptDataset)
     assert not [c for c in map(str, published.images) if "findings" in c or "annotation" in c]
     assert published.facts.annotations is None
 

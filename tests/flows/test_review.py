@@ -32,7 +32,7 @@ from curette.schemas.review import Decision, Decisions
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from tests.builders.images import image_dataset
-from tests.tasks.review.studies import CLASSES, SCREENED, decision
+from tests.builders.screened import CLASSES, SCREENED, decision
 
 PROJECT = Path(__file__).parents[2]
 RECIPE = Recipe(stage="by hand", code="0")
@@ -189,7 +189,9 @@ def server_with_ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         port = free.getsockname()[1]
     own = {"PREFECT_HOME": str(home), "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui")}
     server = subprocess.Popen(
-        [sys.executable, "-m", "curette.flows.server", str(port)], cwd=PROJECT, env=os.environ | own
+        [sys.executable, "-m", "curette.flows.server", str(port), str(os.getpid())],
+        cwd=PROJECT,
+        env=os.environ | own,
     )
     try:
         with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):

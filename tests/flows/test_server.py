@@ -2,11 +2,16 @@
 
 import os
 import socket
+import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from curette.flows.server import ServerSilent, _start, keep_from_proxies, server_for_one_run
+
+PROJECT = Path(__file__).parents[2]
 
 
 def test_nothing_on_this_machine_is_reached_through_a_proxy(
@@ -40,3 +45,9 @@ def test_the_servers_process_is_in_no_group_of_the_terminal() -> None:
     finally:
         server.kill()
         server.wait()
+
+
+def test_a_server_whose_run_is_gone_before_it_serves_ends() -> None:
+    another = str(os.getppid())  # than the one that it will find
+    command = [sys.executable, "-m", "curette.flows.server", "1", another]
+    assert subprocess.run(command, cwd=PROJECT, check=False).returncode == 0

@@ -15,7 +15,6 @@ from curette.flows.runs import RunResult
 from curette.flows.stages import (
     NotRemembered,
     RunOptions,
-    StageRecord,
     Watcher,
     only_remembered,
     stage_watcher,
@@ -28,18 +27,11 @@ from curette.schemas.images import ImageDataset, TestLabels
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactMissing, ArtifactStore
 from curette.tasks.stage import stage_names
+from tests.builders.demo import DEMO, SMALL
+from tests.builders.finished import FinishedStudy
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
-DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
-SMALL = (
-    "dataset.source.images=240",
-    "few_shots={shots: [1], seeds: 1, heads: [prior]}",
-    "probe={epochs: 60, nec: [5], random_draws: 2, heads: [sparse]}",
-    "shifts=[{kind: domain, column: hair, train_on: [no]}, {kind: confounded, column: ruler}]",
-    "evaluate={resamples: 200, smallest_subgroup: 2}",
-    "external.0.dataset.source.images=60",
-)
 NAMES = [s for s in stage_names() if s != "annotate"]  # the demo has no reports
 TRAINING = [
     "probe",
@@ -73,10 +65,12 @@ def _ran(result: RunResult) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> tuple[Path, RunResult]:
-    """A finished study that tests look at and do not change."""
-    store = tmp_path_factory.mktemp("done")
-    return store, _run(store)
+def done(
+    finished: FinishedStudy, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, RunResult]:
+    """A finished study in a store that the tests of this file have to themselves."""
+    copy = finished.copied_to(tmp_path_factory.mktemp("done") / "store")
+    return copy.store, copy.result
 
 
 @pytest.fixture
@@ -102,6 +96,7 @@ def test_a_study_runs_every_stage_and_says_where_its_results_are(
 
 
 def test_the_same_study_does_nothing_the_second_time(done: tuple[Path, RunResult]) -> None:
+    """Even in a store that was moved: this one is a copy of the one that it ran in."""
     store, first = done
     again = _run(store)
     assert _ran(again) == []
@@ -149,14 +144,6 @@ def test_a_shift_is_measured_from_the_draw_to_the_page(done: tuple[Path, RunResu
     assert page.count("not computable") >= len(shifts.unusable)
 
 
-def test_a_study_without_shifts_skips_their_stages(done: tuple[Path, RunResult]) -> None:
-    store, _ = done
-    result = _run(store, "shifts=[]")
-    left = [s for s in ALL if s not in ("draw (shifts)", "probe (shifts)")]
-    assert [s.title for s in result.stages] == left
-    assert _ran(result) == ["evaluate", "report"]
-
-
 def test_another_dataset_is_measured_from_its_images_to_the_page(
     done: tuple[Path, RunResult],
 ) -> None:
@@ -176,9 +163,6 @@ def test_another_dataset_is_measured_from_its_images_to_the_page(
 
 def test_another_dataset_trains_nothing_again(done: tuple[Path, RunResult]) -> None:
     store, first = done
-    without = _run(store, "external=[]")
-    assert _ran(without) == ["evaluate", "report"]
-    assert [s.title for s in without.stages] == STAGES
     changed = _run(store, "external.0.dataset.source.seed=8")
     assert _ran(changed) == [*EXTERNAL, "evaluate", "report"]
     own = {s.name: s.ref for s in first.stages if not s.external}
@@ -186,22 +170,40 @@ def test_another_dataset_trains_nothing_again(done: tuple[Path, RunResult]) -> N
     assert all(s.ref == own[s.name] for s in kept)
 
 
-def test_another_dataset_is_looked_at_on_its_own_account(done: tuple[Path, RunResult]) -> None:
-    """Adding one is one more reading of the study's own test labels: of other classes, maybe."""
-    store, result = done
-    seen = {s.external: Ref.parse(s.ref) for s in result.stages if s.name == "ingest"}
+def test_what_a_study_leaves_out_is_skipped_and_runs_nothing_else_again(
+    done: tuple[Path, RunResult],
+) -> None:
+    """And another dataset is looked at on its own account: it may be of other classes.
+
+    Adding one, or leaving it out, is one more reading of the study's own test labels.
+    """
+    store, first = done
+    seen = {s.external: Ref.parse(s.ref) for s in first.stages if s.name == "ingest"}
     shelf = ArtifactStore(store)
     readings = {}
     for name, ref in seen.items():
         labels = shelf.load(ImageDataset, ref).test_labels
         digest = shelf.manifest(labels).files["test-labels.json"].sha256
         readings[name] = TestLedger(store).readings(digest)
-    _run(store, "external=[]", "evaluate.seed=11")
+    without = _run(store, "shifts=[]", "external=[]", "locate=null", "evaluate.seed=11")
+    left_out = ("draw (shifts)", "probe (shifts)", "locate", *EXTERNAL)
+    assert [s.title for s in without.stages] == [s for s in ALL if s not in left_out]
+    assert _ran(without) == ["evaluate", "report"]
+
     assert readings["lamp"]
     own = readings[""][0].labels
     assert readings["lamp"][0].labels != own
     assert len(TestLedger(store).readings(own)) == len(readings[""]) + 1
     assert TestLedger(store).readings(readings["lamp"][0].labels) == readings["lamp"]
+
+    located, not_located = (
+        shelf.load(Evaluation, Ref.parse(ref)).location
+        for result in (first, without)
+        for ref in [s.ref for s in result.stages if s.name == "evaluate"]
+    )
+    assert located.images > 0
+    assert located.heads
+    assert "`locate: null`" in not_located.not_computable
 
 
 def test_the_reusable_holdout_leaves_other_datasets_alone(done: tuple[Path, RunResult]) -> None:
@@ -215,7 +217,7 @@ def test_the_reusable_holdout_leaves_other_datasets_alone(done: tuple[Path, RunR
 def test_a_run_never_ends_with_a_stage_of_another_dataset(done: tuple[Path, RunResult]) -> None:
     store, first = done
     published = next(s.ref for s in first.stages if s.name == "publish")
-    chosen = load_study(DEMO, SMALL)
+    chosen = load_study(DEMO, list(SMALL))
     probed = probe(published, chosen, RunOptions(store=store, until="embed"))
     assert probed.stages[-1].name == "report"
     assert "image-dataset" not in probed.made
@@ -243,21 +245,6 @@ def test_what_is_wrong_with_another_dataset_names_it(
     assert {p.name for p in (store / "test-looks").iterdir()} == looked
 
 
-def test_concepts_are_located_where_the_study_wants_it(done: tuple[Path, RunResult]) -> None:
-    store, first = done
-    without = _run(store, "locate=null")
-    assert [s.title for s in without.stages] == [s for s in ALL if s != "locate"]
-    assert _ran(without) == ["evaluate", "report"]
-    located, not_located = (
-        ArtifactStore(store).load(Evaluation, Ref.parse(ref)).location
-        for result in (first, without)
-        for ref in [s.ref for s in result.stages if s.name == "evaluate"]
-    )
-    assert located.images > 0
-    assert located.heads
-    assert "`locate: null`" in not_located.not_computable
-
-
 def test_the_machine_changes_nothing(done: tuple[Path, RunResult]) -> None:
     store, _ = done
     machine = {"device": "cpu", "batch_size": 7, "workers": 1, "threads": 1}
@@ -266,8 +253,6 @@ def test_the_machine_changes_nothing(done: tuple[Path, RunResult]) -> None:
 
 def test_a_change_reruns_exactly_what_depends_on_it(done: tuple[Path, RunResult]) -> None:
     store, _ = done
-    changed = _run(store, "evaluate.seed=1")
-    assert _ran(changed) == ["evaluate", "report"]
     changed = _run(store, "select.size=5")
     assert _ran(changed) == [s for s in ALL[ALL.index("select") :] if s not in EXTERNAL]
 
@@ -324,42 +309,15 @@ def test_an_answer_that_is_no_plain_reference_is_never_read(done: tuple[Path, Ru
     assert not (store / "sprung").exists()
 
 
-def test_a_store_may_move(done: tuple[Path, RunResult], tmp_path: Path) -> None:
-    store, first = done
-    shutil.copytree(store, tmp_path / "moved")
-    moved = _run(tmp_path / "moved")
-    assert _ran(moved) == []
-    assert [s.ref for s in moved.stages] == [s.ref for s in first.stages]
-
-
 def test_another_store_starts_anew(done: tuple[Path, RunResult], store: Path) -> None:
     assert _ran(_run(store, until="ingest")) == ["ingest"]
 
 
-def test_nothing_before_the_evaluation_can_read_test_labels(store: Path) -> None:
-    """The labels are gone from the moment they are set apart until the evaluation starts.
-
-    Those of the other dataset too.
-    """
-    labels, away = store / TestLabels.kind, store / "away"
-    away.mkdir(parents=True)
-
-    def start(title: str) -> None:
-        if title == "evaluate":
-            away.rename(labels)
-
-    def end(record: StageRecord) -> None:
-        if record.name == "ingest":
-            for artifact in list(labels.iterdir()):
-                artifact.rename(away / artifact.name)
-            labels.rmdir()
-
-    token = stage_watcher.set(Watcher(start, end))
-    try:
-        assert _ran(_run(store)) == ALL
-    finally:
-        stage_watcher.reset(token)
-    assert len(list(labels.iterdir())) == 2
+def test_nothing_before_the_evaluation_can_read_test_labels(finished: FinishedStudy) -> None:
+    """They were gone while the study ran, from the moment they were set apart."""
+    assert finished.without_test_labels == ALL[: ALL.index("evaluate")]
+    assert _ran(finished.result) == ALL
+    assert len(list((finished.store / TestLabels.kind).iterdir())) == 2
 
 
 def test_the_evaluation_cannot_do_without_test_labels(
@@ -386,7 +344,7 @@ def test_curate_and_probe_make_what_the_study_makes(
 ) -> None:
     path, whole = done
     options = RunOptions(store=path)
-    chosen = load_study(DEMO, SMALL)
+    chosen = load_study(DEMO, list(SMALL))
     curated = curate(chosen, options)
     assert [s.name for s in curated.stages] == STAGES[: STAGES.index("publish") + 1]
     published = next(s.ref for s in curated.stages if s.name == "publish")

@@ -23,9 +23,9 @@ from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.guarded import evaluate_through_holdout
 from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.probe.training import train_heads
-from tests.tasks.annotated_study import annotations
-from tests.tasks.published_study import heat_maps, published_study, with_people
-from tests.tasks.small_study import ENCODER, small_study
+from tests.builders.annotations import annotations
+from tests.builders.published_study import heat_maps, published_study, with_people
+from tests.builders.small_study import ENCODER, small_study
 
 ROOT = Path(__file__).parent
 

@@ -9,7 +9,7 @@ import pytest
 
 from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
 from curette.schemas.images import SPLITS
-from tests.tasks.small_study import CLASSES, ENCODER, SELECTED, small_study, unit_vectors
+from tests.builders.small_study import CLASSES, ENCODER, SELECTED, small_study, unit_vectors
 
 
 def concept_dataset(**changes: Any) -> ConceptDataset:

@@ -27,7 +27,7 @@ from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.probe.training import train_heads
 from curette.tasks.report.sections.few_shots import few_shot_section
 from curette.tasks.report.sections.shifts import shift_section
-from tests.tasks.published_study import published_study, with_people
+from tests.builders.published_study import published_study, with_people
 
 RIDGE = HeadCard(
     kind="ridge",

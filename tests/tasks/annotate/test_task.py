@@ -16,9 +16,9 @@ from curette.storage.store import ArtifactStore
 from curette.tasks.annotate import STAGE
 from curette.tasks.annotate.task import annotate_reports
 from curette.tasks.stage import Workplace
+from tests.builders.small_study import SELECTED, small_study
 from tests.servers import Answer, Behaviour, ChatServer, Status, chat_server
 from tests.tasks.annotate.readers import answer, faithful, write_report
-from tests.tasks.small_study import SELECTED, small_study
 
 TEXTS = list(SELECTED)
 SECRET = "Quillfeather"

@@ -22,7 +22,7 @@ from curette.tasks.compare.comparing import (
 from curette.tasks.compare.page import comparison_page
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.probe.training import train_heads
-from tests.tasks.published_study import published_study
+from tests.builders.published_study import published_study
 
 HEAD = "concept bottleneck"
 

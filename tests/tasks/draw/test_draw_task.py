@@ -14,7 +14,7 @@ from curette.tasks.draw import STAGE
 from curette.tasks.draw.protocols import PROTOCOLS
 from curette.tasks.draw.task import draw_images
 from curette.tasks.stage import Workplace
-from tests.tasks.published_study import published_study, with_people
+from tests.builders.published_study import published_study, with_people
 
 _SHIFT = DomainShift(kind="domain", column="sex", train_on=("male",))
 _ASKED: dict[Protocol, DrawSpec] = {

@@ -7,7 +7,7 @@ from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.draw.few_shots import draw as draw_few_shots
 from curette.tasks.methods.selection.choosing import choose_concepts
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 _SELECT = SelectSpec(size=Size(per_class=2))
 _SPEC = FewShotSpec(shots=(1, 3), seeds=4)

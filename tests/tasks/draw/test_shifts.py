@@ -15,7 +15,7 @@ from curette.schemas.settings.select import SelectSpec, Size
 from curette.schemas.shifts import ShiftPlan
 from curette.tasks.draw.shifts import draw as draw_shifts
 from curette.tasks.methods.selection.choosing import choose_concepts
-from tests.tasks.published_study import KEYS, published_study, with_people
+from tests.builders.published_study import KEYS, published_study, with_people
 
 _SELECT = SelectSpec(size=Size(per_class=2))
 _MALE = DomainShift(kind="domain", column="sex", train_on=("male",))

@@ -14,7 +14,7 @@ from curette.schemas.probe import Heads
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.edit.heads import edit_probe
 from curette.tasks.evaluate.features import head_features
-from tests.tasks.published_study import KEYS, published_study, with_people
+from tests.builders.published_study import KEYS, published_study, with_people
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from curette.tasks.embed.embedding import embed_images, image_keys
 from curette.tasks.embed_texts.embedding import embed_texts
 from curette.tasks.methods.encoder.encoder import ClipEncoder, load_encoder
 from curette.tasks.methods.encoder.recall import Shelf
-from tests.tasks.embed.studies import dataset_of
+from tests.builders.embedding import dataset_of
 
 
 def nobody(count: int) -> None:

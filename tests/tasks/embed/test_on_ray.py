@@ -23,7 +23,7 @@ from curette.tasks.embed.embedding import embed_images
 from curette.tasks.embed.on_ray import _Node, _ShardEncoder, _size_pool, embed_images_on_ray
 from curette.tasks.methods.encoder.encoder import load_encoder
 from curette.tasks.methods.encoder.reading import Picture
-from tests.tasks.embed.studies import dataset_of
+from tests.builders.embedding import dataset_of
 
 SHARD = 10
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")

@@ -11,7 +11,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.embeddings import Embeddings
 from curette.schemas.settings.encoder import PrecomputedEncoder
 from curette.tasks.methods.encoder.precomputed import look_up_images, look_up_texts
-from tests.tasks.embed.studies import dataset_of
+from tests.builders.embedding import dataset_of
 
 TEXTS = ("pink", "blue-white veil", "dark brown")
 IDS = ("i0", "i1", "i2", "i3")

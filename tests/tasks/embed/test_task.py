@@ -15,7 +15,7 @@ from curette.tasks.embed.task import embed_images
 from curette.tasks.embed_texts import STAGE as TEXTS_STAGE
 from curette.tasks.embed_texts.task import embed_texts
 from curette.tasks.stage import Workplace
-from tests.tasks.embed.studies import candidates_of, dataset_of
+from tests.builders.embedding import candidates_of, dataset_of
 
 TEXTS = ("pink background", "blue-white veil")
 REWORDED = ("a veil of blue and white", "pink background")

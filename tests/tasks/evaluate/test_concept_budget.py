@@ -13,7 +13,7 @@ from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.images import join_test_labels
 from curette.tasks.evaluate.questions import concept_budget
 from curette.tasks.evaluate.questions.concept_budget import _answers
-from tests.tasks.published_study import published_study
+from tests.builders.published_study import published_study
 
 
 @pytest.fixture(scope="module")

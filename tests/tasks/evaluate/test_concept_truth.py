@@ -19,7 +19,7 @@ from curette.tasks.evaluate.images import join_test_labels
 from curette.tasks.evaluate.questions import concept_truth, interventions
 from curette.tasks.methods.statistics.intervention import read_concepts
 from curette.tasks.probe.training import train_heads
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=100, permutations=200)
 Study = tuple[ConceptDataset, Heads, TestLabels]

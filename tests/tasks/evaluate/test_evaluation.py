@@ -22,12 +22,12 @@ from curette.tasks.evaluate.evaluation import answer, evaluate_heads
 from curette.tasks.evaluate.exam import Exam, check_askable
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import join_test_labels
-from curette.tasks.evaluate.questions import QUESTIONS, metrics
+from curette.tasks.evaluate.questions import QUESTIONS, curves, differences, metrics
 from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.methods.statistics.auroc import delong_macro
 from curette.tasks.methods.statistics.calibration import at_temperature, fit_temperature
 from curette.tasks.stage import Workplace
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=200, explained_images=6)
 SEXES = ("female", "male")
@@ -73,8 +73,8 @@ def test_numbers_are_scikit_learns(evaluation: Evaluation) -> None:
     assert _value(evaluation, "linear_probe", "balanced_accuracy") == pytest.approx(
         balanced_accuracy_score(true, said)
     )
-    curves = next(c for c in evaluation.curves if c.head == "linear probe")
-    assert curves.confusion == tuple(map(tuple, confusion_matrix(true, said, labels=list(KEYS))))
+    curve = next(c for c in evaluation.curves if c.head == "linear probe")
+    assert curve.confusion == tuple(map(tuple, confusion_matrix(true, said, labels=list(KEYS))))
 
 
 def test_random_draws_are_told_as_their_mean(evaluation: Evaluation) -> None:
@@ -128,20 +128,15 @@ def test_a_percentile_interval_needs_no_jackknife_and_bca_has_one(
     study: tuple[ConceptDataset, TestLabels], probe: Heads, evaluation: Evaluation
 ) -> None:
     few = replace(probe, heads=tuple(h for h in probe.heads if h.facts.kind in _FEW))
-    bca = evaluate_heads(*_swapped(study, few), SPEC.model_copy(update={"interval": "bca"}))
-    percentile = evaluate_heads(*_swapped(study, few), SPEC)
-    assert {m.method for m in percentile.metrics} == {"percentile"}
-    assert "bca" in {m.method for m in bca.metrics}
-    assert [m.value for m in bca.metrics] == [m.value for m in percentile.metrics]
+    exam = Exam(study[0], few, join_test_labels(*study), SPEC)
+    percentile = metrics.measure(exam)
+    bca = metrics.measure(replace(exam, spec=SPEC.model_copy(update={"interval": "bca"})))
+    assert {m.method for m in percentile} == {"percentile"}
+    assert "bca" in {m.method for m in bca}
+    assert [m.value for m in bca] == [m.value for m in percentile]
 
 
 _FEW: tuple[HeadKind, ...] = ("linear_probe", "concept_bottleneck", "random_concepts", "majority")
-
-
-def _swapped(
-    study: tuple[ConceptDataset, TestLabels], probe: Heads
-) -> tuple[ConceptDataset, Heads, TestLabels]:
-    return study[0], probe, study[1]
 
 
 def test_temperature_comes_from_validation_images_alone(
@@ -164,8 +159,9 @@ def test_temperature_comes_from_validation_images_alone(
     assert told.log_loss_after == pytest.approx(-np.log(cooled[range(len(true)), true]).mean())
 
     wrong = {i: KEYS[(order[k] + 1) % 3] for i, k in test.labels.items()}
-    other = evaluate_heads(published, probe, TestLabels(labels=wrong), SPEC)
-    again = next(c.calibration for c in other.curves if c.head == "linear probe")
+    mistaken = join_test_labels(published, TestLabels(labels=wrong))
+    others = curves.measure(Exam(published, probe, mistaken, SPEC))
+    again = next(c.calibration for c in others if c.head == "linear probe")
     assert again.temperature == told.temperature
     assert again.log_loss != told.log_loss
 
@@ -177,12 +173,12 @@ def test_reliability_bins_have_equally_many_images(evaluation: Evaluation) -> No
 
 
 def test_answering_every_image_risks_all_errors(evaluation: Evaluation) -> None:
-    for curves in evaluation.curves:
-        last = curves.risk_coverage[-1]
-        wrong = sum(p.label != p.predicted[curves.head] for p in evaluation.predictions)
+    for curve in evaluation.curves:
+        last = curve.risk_coverage[-1]
+        wrong = sum(p.label != p.predicted[curve.head] for p in evaluation.predictions)
         assert last.coverage == 1
         assert last.risk == pytest.approx(wrong / evaluation.images)
-        coverages = [p.coverage for p in curves.risk_coverage]
+        coverages = [p.coverage for p in curve.risk_coverage]
         assert coverages == sorted(coverages)
 
 
@@ -283,9 +279,10 @@ def test_a_class_of_one_image_has_no_delong(
     published, test = study
     lonely = next(iter(test.labels))
     labels = {i: "c" if i == lonely else "a" if k == "c" else k for i, k in test.labels.items()}
-    evaluation = evaluate_heads(published, probe, TestLabels(labels=labels), SPEC)
-    assert {d.name for d in evaluation.differences} == {"balanced_accuracy", "macro_auroc"}
-    assert all(d.delong is None for d in evaluation.differences)
+    images = join_test_labels(published, TestLabels(labels=labels))
+    found = differences.measure(Exam(published, probe, images, SPEC))
+    assert {d.name for d in found} == {"balanced_accuracy", "macro_auroc"}
+    assert all(d.delong is None for d in found)
 
 
 def test_sparse_heads_are_compared_at_their_own_number_of_concepts(evaluation: Evaluation) -> None:
@@ -358,9 +355,9 @@ def test_whoever_learned_something_beats_the_majority(evaluation: Evaluation) ->
 
 def test_shuffled_labels_leave_nothing_to_learn() -> None:
     published, test = published_study(shuffled=True)
-    evaluation = evaluate_heads(published, _trained(published), test, SPEC)
+    exam = Exam(published, _trained(published), join_test_labels(published, test), SPEC)
     three_standard_errors = 0.15  # of an AUROC over some 66 images
-    for metric in evaluation.metrics:
+    for metric in metrics.measure(exam):
         if metric.name == "macro_auroc":
             assert abs(metric.value - 0.5) < three_standard_errors
 

@@ -29,7 +29,7 @@ from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.questions import shifts
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from tests.builders.images import image_dataset
-from tests.tasks.published_study import DIM, KEYS, published_study
+from tests.builders.published_study import DIM, KEYS, published_study
 
 _SPEC = EvaluateSpec(resamples=300, smallest_subgroup=2)
 _NOWHERE: Any = Ref("image-dataset", "0" * 20)

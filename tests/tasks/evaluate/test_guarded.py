@@ -13,10 +13,12 @@ from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.ledger import TestLedger
-from curette.tasks.evaluate.evaluation import evaluate_heads
+from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.guarded import evaluate_through_holdout
+from curette.tasks.evaluate.images import join_test_labels
+from curette.tasks.evaluate.questions import metrics
 from curette.tasks.probe.training import train_heads
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 SPEC = EvaluateSpec(resamples=100)
 LABELS = "a" * 64
@@ -61,7 +63,7 @@ def test_where_they_part_the_test_is_told_until_the_budget_is_spent(
     told, charge = _ask(study, probe, NARROW, study[1])
     in_full = {
         m.head.partition(" (mean")[0]: m.value
-        for m in evaluate_heads(study[0], probe, study[1], SPEC).metrics
+        for m in metrics.measure(Exam(study[0], probe, join_test_labels(*study), SPEC))
         if m.name == "balanced_accuracy"
     }
     of_test = [a for a in told.answers if a.source == "test"]

@@ -17,7 +17,7 @@ from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.questions import location
 from curette.tasks.evaluate.questions.location import REGION
 from curette.tasks.probe.training import train_heads
-from tests.tasks.published_study import heat_maps, published_study
+from tests.builders.published_study import heat_maps, published_study
 
 Measured = tuple[ConceptDataset, Heads, ExaminedImages]
 SPEC = EvaluateSpec(resamples=200)

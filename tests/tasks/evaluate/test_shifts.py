@@ -21,7 +21,6 @@ from curette.schemas.shifts import ShiftPlan, ShiftResult, ShiftTables, Unusable
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw.shifts import draw
-from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
@@ -29,7 +28,7 @@ from curette.tasks.evaluate.questions import shifts as question
 from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.stage import Workplace
-from tests.tasks.published_study import KEYS, published_study, with_people
+from tests.builders.published_study import KEYS, published_study, with_people
 
 _SPEC = EvaluateSpec(resamples=200, smallest_subgroup=2)
 _MALE = DomainShift(kind="domain", column="sex", train_on=("male",))
@@ -365,5 +364,5 @@ def test_shifts_are_part_of_the_question_and_of_the_recipe(
     assert isinstance(without, Evaluation)
     assert isinstance(whole, Evaluation)
     assert without.shifts is None
-    here = evaluate_heads(published, probe, study[1], _SPEC, drawn=[heads])
-    assert whole.shifts == here.shifts
+    exam = Exam(published, probe, join_test_labels(*study), _SPEC, drawn={"shifts": heads})
+    assert whole.shifts == question.measure(exam)

@@ -11,7 +11,7 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.images import join_test_labels
 from curette.tasks.evaluate.questions import strategies
-from tests.tasks.published_study import published_study
+from tests.builders.published_study import published_study
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from curette.tasks.methods.explanation import ConceptPart, Explainer
 from curette.tasks.methods.page.decision import standing
 from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.methods.page.sprites import Sprites
+from tests.builders.published_study import KEYS, published_study
 from tests.pages import (
     HOSTILE,
     check_asks_nobody,
@@ -28,7 +29,6 @@ from tests.pages import (
     picture_texts,
     tags_of,
 )
-from tests.tasks.published_study import KEYS, published_study
 
 PUBLISHED, _ = published_study()
 TEST, TRAIN = (int(PUBLISHED.rows(split)[0]) for split in ("test", "train"))

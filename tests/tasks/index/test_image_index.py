@@ -16,7 +16,7 @@ from curette.tasks.index.image_index import (
     list_count,
     open_image_index,
 )
-from tests.tasks.small_study import index_facts, small_study
+from tests.builders.small_study import index_facts, small_study
 
 
 def unit(vectors: Float32[np.ndarray, "row d"]) -> Float32[np.ndarray, "row d"]:

@@ -16,7 +16,7 @@ from curette.tasks.index.image_index import open_image_index
 from curette.tasks.index.retrieval import index_vectors
 from curette.tasks.index.task import build_index
 from curette.tasks.stage import Workplace
-from tests.tasks.small_study import SmallStudy, small_study
+from tests.builders.small_study import SmallStudy, small_study
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from curette.tasks.methods.encoder.encoder import ClipEncoder, load_encoder
 from curette.tasks.methods.encoder.heat import encoder_view
 from curette.tasks.methods.encoder.reading import Read
 from curette.tasks.methods.encoder.view import square_view
-from tests.tasks.embed.studies import dataset_of
+from tests.builders.embedding import dataset_of
 
 MACHINE = Machine(device="cpu", batch_size=2, threads=1)
 

@@ -23,9 +23,9 @@ from curette.storage.store import ArtifactStore
 from curette.tasks.locate.task import locate_concepts
 from curette.tasks.methods.encoder.encoder import load_encoder
 from curette.tasks.stage import Workplace
-from tests.tasks.embed.studies import dataset_of
-from tests.tasks.published_study import published_study
-from tests.tasks.small_study import unit_vectors
+from tests.builders.embedding import dataset_of
+from tests.builders.published_study import published_study
+from tests.builders.small_study import unit_vectors
 
 MACHINE = Machine(device="cpu", batch_size=2, threads=1)
 Located = Callable[..., HeatMaps]

@@ -12,7 +12,7 @@ from curette.tasks.methods.explanation import (
     ImageExplanation,
     printable,
 )
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 PUBLISHED, TEST_LABELS = published_study()
 TEST_ROW = int(PUBLISHED.rows("test")[0])

@@ -9,18 +9,14 @@ from pathlib import Path
 from typing import get_args
 
 from curette.schemas.candidates import Candidate, FileOrigin
-from curette.schemas.images import ClassLabel
 from curette.schemas.priors import PriorQuestion
 from curette.schemas.responses import LlmRequest, LlmResponse, SubmittedBatch
 from curette.tasks.priors.asking import planted_findings
+from tests.builders.images import SECRET_CLASSES
 
 PROMPTS = Path(__file__).parents[3] / "tasks" / "priors" / "prompts"
 
-CLASSES = (
-    ClassLabel(key="secret-key-nv", name="melanocytic nevus", synonyms=("secret synonym",)),
-    ClassLabel(key="secret-key-mel", name="melanoma"),
-    ClassLabel(key="secret-key-bcc", name="basal cell carcinoma"),
-)
+CLASSES = SECRET_CLASSES
 
 
 def concept(text: str, *classes: str) -> Candidate:

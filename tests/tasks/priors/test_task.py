@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
@@ -18,9 +17,9 @@ from curette.tasks.priors import STAGE
 from curette.tasks.priors.asking import FEWEST_PLANTED
 from curette.tasks.priors.task import _summary, form_priors
 from curette.tasks.stage import Workplace
-from tests.builders.images import image_dataset
+from tests.builders.images import secret_dataset
 from tests.servers import Answer, ChatServer, chat_server
-from tests.tasks.priors.judges import CLASSES, Judge, answer, believer, concept, sensible
+from tests.tasks.priors.judges import Judge, answer, believer, concept, sensible
 
 SKIN = "skin image"
 SPEC = AskedPriors(kind="llm", repeats=2)
@@ -49,25 +48,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def dataset(store: ArtifactStore) -> Ref[ImageDataset]:
-    images = pd.DataFrame(
-        {
-            "image_id": ["secret-image"],
-            "sha256": ["0" * 64],
-            "location": ["secret-folder/secret.png"],
-            "split": ["train"],
-            "label": ["secret-key-nv"],
-            "group": ["secret-patient"],
-            "meta.age": [77777],
-        }
-    )
-    made = image_dataset(
-        images,
-        classes=CLASSES,
-        root="/secret-root",
-        source="secret source",
-        synthetic=False,
-    )
-    return store.save(made, Recipe(stage="ingest", code=""))
+    return store.save(secret_dataset(), Recipe(stage="ingest", code=""))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.shifts import ShiftPlan, UnusableShift
 from curette.tasks.probe.each_draw import restrict, train
 from curette.tasks.probe.training import train_heads
-from tests.tasks.published_study import KEYS, published_study, with_people
+from tests.builders.published_study import KEYS, published_study, with_people
 
 _SPEC = ProbeSpec(
     epochs=20,

@@ -23,7 +23,7 @@ from curette.tasks.probe import draws as of_draws
 from curette.tasks.probe.chance import draw_concepts
 from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.probe.training import train_heads
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 _SPEC, _PROBE = FewShotSpec(), ProbeSpec(l2_values=(10.0, 0.1, 1e-3))
 _PRIORS = _SPEC.model_copy(

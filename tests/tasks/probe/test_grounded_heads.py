@@ -13,7 +13,7 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.probe.draws import Images
 from curette.tasks.probe.grounding import deal_groups
 from curette.tasks.probe.training import train_heads
-from tests.tasks.published_study import KEYS, published_study
+from tests.builders.published_study import KEYS, published_study
 
 SPEC = ProbeSpec(heads=("grounded",), epochs=80, random_draws=2)
 

@@ -20,7 +20,7 @@ from curette.tasks.probe.chance import shuffle_labels
 from curette.tasks.probe.draws import Images
 from curette.tasks.probe.heads import AT_NEC, TRAINERS, sparse
 from curette.tasks.probe.training import train_heads
-from tests.tasks.published_study import published_study
+from tests.builders.published_study import published_study
 
 _ASKED = ("sparse", "hybrid", "prior", "grounded", "zero_shot", "concept_matrix", "shuffled_labels")
 SPEC = ProbeSpec(heads=_ASKED, epochs=80, random_draws=2, nec=(1, 2, 30))

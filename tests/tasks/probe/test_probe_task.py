@@ -17,7 +17,7 @@ from curette.tasks.draw.protocols import PROTOCOLS
 from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.probe.task import train_probe
 from curette.tasks.stage import Workplace
-from tests.tasks.published_study import published_study, with_people
+from tests.builders.published_study import published_study, with_people
 
 _ASKED: dict[Protocol, DrawSpec] = {
     "few shots": FewShotSpec(shots=(1,), seeds=1, heads=("nearest_mean", "prior")),

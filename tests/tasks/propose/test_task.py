@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
-from curette.schemas.images import ClassLabel, ImageDataset
+from curette.schemas.images import ImageDataset
 from curette.schemas.settings.llm import LlmPrices, LlmSpec
 from curette.schemas.settings.propose import (
     ASPECTS,
@@ -25,13 +24,10 @@ from curette.storage.store import ArtifactStore
 from curette.tasks.propose import STAGE
 from curette.tasks.propose.task import propose_concepts
 from curette.tasks.stage import Workplace
-from tests.builders.images import image_dataset
+from tests.builders.images import SECRET_CLASSES, secret_dataset
 from tests.servers import Answer, ChatServer, Status, chat_server, in_turn
 
-CLASSES = (
-    ClassLabel(key="secret-key-nv", name="melanocytic nevus", synonyms=("secret synonym",)),
-    ClassLabel(key="secret-key-mel", name="melanoma"),
-)
+CLASSES = SECRET_CLASSES[:2]
 GOOD = Answer('{"concepts": ["dark brown", "round shape"]}')
 
 
@@ -42,25 +38,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def dataset(store: ArtifactStore) -> Ref[ImageDataset]:
-    images = pd.DataFrame(
-        {
-            "image_id": ["secret-image", "secret-image-2"],
-            "sha256": ["0" * 64, "1" * 64],
-            "location": ["secret-folder/secret.png"] * 2,
-            "split": ["train"] * 2,
-            "label": ["secret-key-nv", "secret-key-mel"],
-            "group": ["secret-patient"] * 2,
-            "meta.age": [77777] * 2,
-        }
-    )
-    made = image_dataset(
-        images,
-        classes=CLASSES,
-        root="/secret-root",
-        source="secret source",
-        synthetic=False,
-    )
-    return store.save(made, Recipe(stage="ingest", code=""))
+    return store.save(secret_dataset(CLASSES), Recipe(stage="ingest", code=""))
 
 
 PROMPTS = ClassPromptSource(

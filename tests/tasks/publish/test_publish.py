@@ -21,8 +21,8 @@ from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.store import ArtifactStore
 from curette.tasks.publish.task import _settings, publish_concept_dataset
 from curette.tasks.stage import Workplace
-from tests.tasks.annotated_study import annotations
-from tests.tasks.small_study import SELECTED, SmallStudy, small_study
+from tests.builders.annotations import annotations
+from tests.builders.small_study import SELECTED, SmallStudy, small_study
 
 SPEC = PublishSpec(title="Spots", licence="cc-by-nc-4.0", citation="@misc{spots}")
 WARNING = Check(

@@ -43,7 +43,10 @@ from curette.tasks.report.material import Draft, Material
 from curette.tasks.report.page import compose_page
 from curette.tasks.report.render import render_page
 from curette.tasks.report.sections import SECTIONS, Section
+from tests.builders.annotations import annotations
 from tests.builders.images import image_dataset
+from tests.builders.published_study import KEYS, heat_maps, published_study
+from tests.builders.small_study import index_facts, look_alikes
 from tests.pages import (
     HOSTILE,
     check_asks_nobody,
@@ -52,9 +55,6 @@ from tests.pages import (
     check_tables_say_what_their_heads_are_of,
     tags_of,
 )
-from tests.tasks.annotated_study import annotations
-from tests.tasks.published_study import KEYS, heat_maps, published_study
-from tests.tasks.small_study import index_facts, look_alikes
 
 
 @pytest.fixture(scope="module")

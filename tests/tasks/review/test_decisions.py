@@ -15,7 +15,7 @@ from curette.tasks.review.decisions import (
     require_every_class,
     reworded_texts,
 )
-from tests.tasks.review.studies import CLASSES, KEYS, SCREENED, decision, decisions, texts
+from tests.builders.screened import CLASSES, KEYS, SCREENED, decision, decisions, texts
 
 ALL = [c.text for c in SCREENED.kept] + [d.candidate.text for d in SCREENED.dropped]
 REF: Ref[ScreenedSet] = Ref(ScreenedSet.kind, "0" * 20)

@@ -10,7 +10,7 @@ from curette.schemas.candidates import concept_id
 from curette.schemas.screened import ScreenedSet, Unsure
 from curette.schemas.settings.review import ReviewSpec
 from curette.tasks.review.form import form_fields, open_questions, read_form
-from tests.tasks.review.studies import CLASSES, SCREENED, candidate, decision, decisions
+from tests.builders.screened import CLASSES, SCREENED, candidate, decision, decisions
 
 SPEC = ReviewSpec(mode="ui", reviewer="Ada")
 

@@ -13,7 +13,7 @@ from curette.schemas.concepts import ConceptSet
 from curette.schemas.review import Decision
 from curette.schemas.screened import ScreenedSet
 from curette.tasks.review.sheet import COLUMNS, protect, read_sheet, restore, write_sheet
-from tests.tasks.review.studies import KEYS, SCREENED, candidate, decision, decisions
+from tests.builders.screened import KEYS, SCREENED, candidate, decision, decisions
 
 DECIDED = (
     decision("red dots", "drop", reason="seen on\nevery image; =useless", decided_on="2024-02-29"),

@@ -13,7 +13,7 @@ from curette.tasks.review import STAGE
 from curette.tasks.review.task import review_concepts
 from curette.tasks.stage import Workplace
 from tests.builders.images import image_dataset
-from tests.tasks.review.studies import CLASSES, SCREENED, decision, decisions
+from tests.builders.screened import CLASSES, SCREENED, decision, decisions
 
 Inputs = tuple[Ref[ImageDataset], Ref[ScreenedSet], Ref[Decisions]]
 BY_SCREEN = Recipe(stage="screen", code="0", spec={"max_words": 16})

@@ -16,7 +16,7 @@ from curette.schemas.validation import Check, ValidationReport
 from curette.tasks.validate.gate import build_suites, rejection, run_suites
 from curette.tasks.validate.results import checks_of, run_suite
 from curette.tasks.validate.tables import score_table
-from tests.tasks.small_study import SmallStudy, look_alikes, small_study
+from tests.builders.small_study import SmallStudy, look_alikes, small_study
 
 SPEC = ValidationSpec()
 

@@ -11,7 +11,7 @@ from curette.schemas.validation import (
 from curette.storage.store import ArtifactStore
 from curette.tasks.stage import Workplace
 from curette.tasks.validate.task import validate_concept_dataset
-from tests.tasks.small_study import SmallStudy, small_study
+from tests.builders.small_study import SmallStudy, small_study
 
 
 def validate(study: SmallStudy, store: ArtifactStore) -> Ref[ValidatedConceptDataset]:

@@ -12,7 +12,7 @@ from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.heat_maps import HeatMaps, LeftOutImage
 from curette.schemas.images import SPLITS, ClassLabel, TestLabels
 from curette.schemas.screened import LabelledConcept
-from tests.tasks.small_study import link_priors
+from tests.builders.small_study import link_priors
 
 KEYS = ("a", "b", "c")
 DIM = 12

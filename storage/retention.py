@@ -1,0 +1,170 @@
+"""What a store may forget: old artifacts that nothing kept rests on.
+
+Kept are the last finished runs of every study with everything they rest on, a person's decisions
+and edits, and whatever is young. Vectors, image bytes and answers of language models are no
+artifacts: they are shared by studies, cost most to make again, and stay; so does the record of who
+read test labels.
+"""
+
+import fcntl
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curette.schemas.artifact import CuretteError, Ref
+from curette.schemas.edits import Edits
+from curette.schemas.report import Report
+from curette.schemas.review import Decisions
+from curette.storage.store import (
+    DISK_REMEDIES,
+    ArtifactCorrupt,
+    ArtifactMissing,
+    ArtifactStore,
+    explained,
+    workshop,
+)
+
+_USED = "in-use.lock"
+_DAY_S = 24 * 60 * 60
+_DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{20}(?![0-9a-f])")
+_PERSONS = (Decisions.kind, Edits.kind)
+
+
+class StoreInUse(CuretteError):
+    """A study runs on the store, and may be about to read what would be removed."""
+
+
+@dataclass(frozen=True)
+class Forgettable:
+    """An artifact that nothing kept rests on."""
+
+    ref: Ref[Any]
+    size_bytes: int
+    days: float
+    """Since it was made, or a run found it."""
+
+
+@contextmanager
+def in_use(root: Path) -> Iterator[None]:
+    """Hold the store for a run, beside any other run; nothing is forgotten meanwhile."""
+    with ExitStack() as held:
+        with suppress(PermissionError), explained(root, DISK_REMEDIES):  # or it is read, no more
+            root.mkdir(parents=True, exist_ok=True)
+            lock = held.enter_context((root / _USED).open("a"))
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def _unused(root: Path) -> Iterator[None]:
+    with explained(root), (root / _USED).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreInUse(
+                f"a study is running on the store {root}: nothing was removed. Wait until it has "
+                "ended; `--dry-run` may be asked at any time."
+            ) from None
+        yield
+
+
+def forgettable(
+    store: ArtifactStore, study_of: Callable[[Ref[Report]], str], keep: int, older_than_days: float
+) -> list[Forgettable]:
+    """Return what may be forgotten, the largest first.
+
+    An artifact rests on whatever its history names and on whatever its own files name by digest.
+
+    Args:
+        store: what is looked through.
+        study_of: the name of the study that a report is of.
+        keep: so many of the last reports of every study are kept.
+        older_than_days: whatever is younger is kept.
+    """
+    known = {folder.name: folder for folder in _artifacts(store.root)}
+    now = time.time()
+    days = {digest: (now - _used_at(folder)) / _DAY_S for digest, folder in known.items()}
+    kept = {
+        digest
+        for digest, folder in known.items()
+        if folder.parent.name in _PERSONS or days[digest] < older_than_days
+    }
+    reports: dict[str, list[str]] = defaultdict(list)
+    for digest, folder in known.items():
+        if folder.parent.name == Report.kind:
+            reports[_study(study_of, Ref(Report.kind, digest))].append(digest)
+    for of_study in reports.values():
+        kept |= set(sorted(of_study, key=lambda digest: days[digest])[:keep])
+    reached = _reached(kept, known)
+    return sorted(
+        (
+            Forgettable(Ref(folder.parent.name, digest), _size(folder), days[digest])
+            for digest, folder in known.items()
+            if digest not in reached
+        ),
+        key=lambda x: (-x.size_bytes, str(x.ref)),
+    )
+
+
+def forget(store: ArtifactStore, chosen: Callable[[], Iterable[Forgettable]]) -> list[Forgettable]:
+    """Remove what may be forgotten, and the records of stages that lead to it.
+
+    Each artifact is renamed away whole before it is deleted, so that one killed in between leaves
+    no half artifact; what is renamed away is swept by the next run.
+
+    Args:
+        store: what is looked through.
+        chosen: says what goes; it is asked when no run can make or find anything any more.
+
+    Raises:
+        StoreInUse: a study is running on the store.
+    """
+    with _unused(store.root):
+        gone = list(chosen())
+        digests = {x.ref.digest.encode() for x in gone}
+        for record in (store.root / "answers").glob("*-*"):
+            if digests & set(_DIGEST.findall(record.read_bytes())):
+                record.unlink(missing_ok=True)
+        for x in gone:
+            with workshop(store.root, "forgotten") as bench:
+                store.path(x.ref).rename(bench / x.ref.digest)
+    return gone
+
+
+def _artifacts(root: Path) -> Iterator[Path]:
+    return (manifest.parent for manifest in root.glob("[!.]*/*/manifest.json"))
+
+
+def _used_at(folder: Path) -> float:
+    return folder.stat().st_mtime
+
+
+def _study(study_of: Callable[[Ref[Report]], str], report: Ref[Report]) -> str:
+    try:
+        return study_of(report)
+    except (ArtifactMissing, ArtifactCorrupt):
+        return ""  # a report whose history is broken is of no study, and the last of those is kept
+
+
+def _reached(kept: set[str], known: dict[str, Path]) -> set[str]:
+    """Return what is kept and everything that it names, directly or not."""
+    reached: set[str] = set()
+    ahead = list(kept)
+    while ahead:
+        digest = ahead.pop()
+        if digest in reached:
+            continue
+        reached.add(digest)
+        for file in known[digest].glob("*.json"):
+            named = {name.decode() for name in _DIGEST.findall(file.read_bytes())}
+            ahead += [name for name in named if name in known]
+    return reached
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
