@@ -6,6 +6,7 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from curette.schemas.artifact import JsonArtifact
 from curette.schemas.few_shots import FewShotCurves
+from curette.schemas.folds import FoldTable
 from curette.schemas.heads import HeadKind
 from curette.schemas.heat_maps import LeftOutImage, View
 from curette.schemas.images import TruthSource, is_column
@@ -645,6 +646,9 @@ class Evaluation(_OfTestImages, frozen=True):
     )
     shifts: ShiftTables | None = Field(
         default=None, description="nothing where the study has no shift"
+    )
+    folds: FoldTable | None = Field(
+        default=None, description="nothing where folds were not asked for"
     )
     concept_truth: ConceptQuality = Field(
         default=ConceptQuality(labelled=0, unlabelled=0, not_computable="it was not measured yet"),

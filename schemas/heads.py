@@ -12,11 +12,13 @@ from pydantic import AfterValidator
 from pydantic.json_schema import WithJsonSchema
 
 Inputs = Literal["nothing", "vectors", "scores", "unit scores", "scores and vectors"]
-Protocol = Literal["all images", "few shots", "shifts"]
+Protocol = Literal["all images", "few shots", "shifts", "folds"]
 Role = Literal["concepts", "probe", "baseline", "control", "floor"]
 
-DRAWN: dict[Protocol, str] = {"few shots": "few_shots", "shifts": "shifts"}
+DRAWN: dict[Protocol, str] = {"few shots": "few_shots", "shifts": "shifts", "folds": "folds"}
 """What trains on drawn images rather than on all: protocol -> the part of a study that asks."""
+_AS_IN: dict[Protocol, Protocol] = {"folds": "all images"}
+"""Where heads take part as they do elsewhere."""
 EVERYWHERE: frozenset[Protocol] = frozenset({"all images", "few shots", "shifts"})
 
 
@@ -291,7 +293,7 @@ def trained(protocol: Protocol, asked: Iterable[str]) -> tuple[str, ...]:
 
     What is asked for and takes no part is left out.
     """
-    named = set(asked)
+    named, protocol = set(asked), _AS_IN.get(protocol, protocol)
     brings = protocol != "few shots"
     return tuple(
         card.kind

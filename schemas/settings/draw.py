@@ -1,4 +1,4 @@
-"""Settings of what is drawn before heads are trained: few shots, and shifts."""
+"""Settings of what is drawn before heads are trained: few shots, shifts, and folds."""
 
 from typing import Annotated, Literal, Self
 
@@ -99,5 +99,18 @@ class ConfoundedShift(BaseModel, frozen=True, extra="forbid"):
 
 ShiftSpec = Annotated[DomainShift | ConfoundedShift, Field(discriminator="kind")]
 
-DrawSpec = FewShotSpec | tuple[ShiftSpec, ...]
+
+class FoldSpec(BaseModel, frozen=True, extra="forbid"):
+    """Deal training and validation images anew, to see how far heads depend on which train them."""
+
+    count: int = Field(
+        default=5,
+        ge=2,
+        le=100,
+        description="folds; each chooses once, while all others train every head anew",
+    )
+    seed: int = Field(default=0, ge=0, description="of dealing them")
+
+
+DrawSpec = FewShotSpec | tuple[ShiftSpec, ...] | FoldSpec
 """What a protocol is asked with."""

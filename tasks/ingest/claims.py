@@ -25,8 +25,8 @@ from curette.tasks.ingest.listing import (
 )
 from curette.tasks.ingest.masks import mask_owner
 from curette.tasks.ingest.spelling import check_ids, check_labels, check_single
-from curette.tasks.ingest.splits import connected_groups, deal_groups
 from curette.tasks.ingest.verify import Verified
+from curette.tasks.methods.splits import connected_groups, deal_groups
 
 _EXAMPLES = 5
 _EXPECTED: tuple[RejectionReason, ...] = ("other-class", "study-image")

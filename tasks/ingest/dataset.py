@@ -43,10 +43,10 @@ from curette.tasks.ingest.external import check_common_classes, without_study_im
 from curette.tasks.ingest.listing import Listing, Refusal, quoted, split_name, text
 from curette.tasks.ingest.ranges import settle_ranges
 from curette.tasks.ingest.readers import Watch, list_images
-from curette.tasks.ingest.splits import connected_groups, deal_groups
 from curette.tasks.ingest.subjects import unnamed_subject
 from curette.tasks.ingest.verify import Verified, verify_images
 from curette.tasks.methods.encoder.pixels import Window
+from curette.tasks.methods.splits import connected_groups, deal_groups
 
 _IMPORTANCE: tuple[Split, ...] = ("train", "test", "validation")
 """The splits that a class with few groups reaches first."""

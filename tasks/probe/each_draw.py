@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from curette.schemas.candidates import Candidate
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import Concept
@@ -35,12 +37,15 @@ def train(published: ConceptDataset, draws: Draws, spec: ProbeSpec) -> Heads:
 
 def restrict(published: ConceptDataset, draw: Draw) -> ConceptDataset:
     """Return the dataset as if it had the draw's images and concepts alone, and no test image."""
-    kept = published.images["image_id"].isin([*draw.image_ids, *draw.validation_ids]).to_numpy()
+    ids = published.images["image_id"]
+    chooses = ids.isin(draw.validation_ids).to_numpy()
+    kept = ids.isin(draw.image_ids).to_numpy() | chooses
+    split = np.where(chooses, "validation", "train")
     selected = published.pool_rows(draw.concept_ids)
     vectors = published.vectors[kept]
     return replace(
         published,
-        images=published.images[kept].reset_index(drop=True),
+        images=published.images.assign(split=split)[kept].reset_index(drop=True),
         vectors=vectors,
         scores=vectors @ published.pool_vectors[selected].T,
         concepts=tuple(_as_selected(published.pool[row]) for row in selected),

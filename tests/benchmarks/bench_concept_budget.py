@@ -19,7 +19,6 @@ from scipy.special import softmax
 
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec
-from curette.tasks.ingest.splits import deal_groups
 from curette.tasks.methods.selection.choosing import Known, choose_in_order
 from curette.tasks.methods.selection.judging import Choose
 from curette.tasks.methods.solvers.head_batch import (
@@ -36,6 +35,7 @@ from curette.tasks.methods.solvers.linear import (
     global_standardisation,
     regularisation_path,
 )
+from curette.tasks.methods.splits import deal_groups
 from curette.tasks.methods.statistics.metrics import macro_auroc
 from curette.tasks.methods.threads import one_thread_of_torch
 from tests.benchmarks.bench_few_shots import DATA, KEYS, ph2_statements

@@ -34,9 +34,9 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.draw.few_shots import draw as draw_few_shots
 from curette.tasks.evaluate.questions.few_shots import few_shot_curves
-from curette.tasks.ingest.splits import deal_groups
 from curette.tasks.methods.selection.choosing import choose_concepts
 from curette.tasks.methods.solvers.head_batch import SHRINKAGES
+from curette.tasks.methods.splits import deal_groups
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.probe.protocols import train_on_draws
 from tests.benchmarks.measuring import Target, print_rows, timed

@@ -18,7 +18,7 @@ from curette.schemas.probe import Head
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.evaluate.features import head_features
-from curette.tasks.ingest.splits import deal_groups
+from curette.tasks.methods.splits import deal_groups
 from curette.tasks.methods.statistics.metrics import (
     balanced_accuracy,
     confusion_matrices,

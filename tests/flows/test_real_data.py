@@ -14,6 +14,9 @@ pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 STUDIES = Path(__file__).parents[2] / "flows" / "studies"
 
 
+_ABSENT = {"annotate", "draw (folds)", "probe (folds)"}  # no reports; folds are not asked for
+
+
 def test_ham10000_runs_on_a_thousand_images(shared_data: Path, tmp_path: Path) -> None:
     overrides = [
         f"dataset.source.path={shared_data}/ham10000/HAM10000_metadata.csv",
@@ -28,7 +31,7 @@ def test_ham10000_runs_on_a_thousand_images(shared_data: Path, tmp_path: Path) -
     result = study(
         load_study(STUDIES / "ham10000.yaml", overrides), RunOptions(store=tmp_path / "store")
     )
-    assert {s.title for s in result.stages} == set(stage_names()) - {"annotate"}
+    assert {s.title for s in result.stages} == set(stage_names()) - _ABSENT
     assert result.report is not None
     page = Path(result.report).read_text()
     assert "knows only drawn lesions" in page, "a demo encoder on real images is labelled"
@@ -52,8 +55,7 @@ def test_ph2_runs_on_ready_made_vectors(shared_data: Path, tmp_path: Path) -> No
     result = study(
         load_study(STUDIES / "ph2.yaml", overrides), RunOptions(store=tmp_path / "store")
     )
-    # PH2 has no metadata here, and no reports
-    absent = {"draw (shifts)", "probe (shifts)", "annotate"}
-    assert {s.title for s in result.stages} == set(stage_names()) - absent
+    of_metadata = {"draw (shifts)", "probe (shifts)"}  # of which PH2 has none here
+    assert {s.title for s in result.stages} == set(stage_names()) - _ABSENT - of_metadata
     assert result.metrics["linear probe"]["macro_auroc"].value > 0.8
     assert result.metrics["majority class"]["macro_auroc"].value == 0.5

@@ -9,7 +9,7 @@ from curette.schemas.artifact import Recipe
 from curette.schemas.draws import Draws
 from curette.schemas.heads import DRAWN, Protocol
 from curette.schemas.probe import Heads
-from curette.schemas.settings.draw import DomainShift, DrawSpec, FewShotSpec
+from curette.schemas.settings.draw import DomainShift, DrawSpec, FewShotSpec, FoldSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.storage.store import ArtifactStore
@@ -22,6 +22,7 @@ from tests.builders.published_study import published_study, with_people
 _ASKED: dict[Protocol, DrawSpec] = {
     "few shots": FewShotSpec(shots=(1,), seeds=1, heads=("nearest_mean", "prior")),
     "shifts": (DomainShift(kind="domain", column="sex", train_on=("male",)),),
+    "folds": FoldSpec(count=2),
 }
 _SPEC = ProbeSpec(heads=("prior",), random_draws=1, epochs=5)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jaxtyping import Int
 from sklearn.model_selection import StratifiedGroupKFold
 
-from curette.tasks.ingest.splits import connected_groups, deal_groups
+from curette.tasks.methods.splits import connected_groups, deal_groups
 
 UNHURRIED = settings(deadline=None, max_examples=60)
 SHARES = np.array([0.6, 0.2, 0.2])
