@@ -276,15 +276,13 @@ def predict(
         out: what to write: a table, .csv, or a page, .html.
         settings: of every command.
     """
-    from curette.flows.new_files import new_file
-
     loaded = settings.load(study)
-    new_file(out, ".csv", ".html")
     with _prefect():
         from rich.console import Console
 
-        from curette.flows.predict import predict, tell, write_predictions
+        from curette.flows.predict import predict, predictions_file, tell, write_predictions
 
+        predictions_file(out)
         said = predict(loaded, settings.options(), folder.resolve(), _run)
     written = write_predictions(said, out)
     console = Console()

@@ -1,7 +1,6 @@
 """Why the concept bottleneck of a study decides as it does about images: `curette explain`."""
 
 import difflib
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from jaxtyping import Float32
 from PIL import Image
 from rich.text import Text
 
-from curette.flows.new_images import admitted, content_of, same_encoder
+from curette.flows.new_images import new_subject, same_encoder
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Ref, StudyError
@@ -28,9 +27,7 @@ from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactStore
 from curette.tasks.explain.page import Explained, Heat, explain_subject, explanation_page
-from curette.tasks.explain.subjects import Nearest, Subject, subject_of_dataset, subject_of_file
-from curette.tasks.ingest.listing import ImageFile, Refusal
-from curette.tasks.ingest.verify import verify_image
+from curette.tasks.explain.subjects import Subject, subject_of_dataset
 from curette.tasks.methods.encoder.pixels import read_rgb
 from curette.tasks.methods.explanation import Explainer, printable
 from curette.tasks.methods.page.decision import more_or_less
@@ -92,7 +89,7 @@ def explain(
     def subject(image: str) -> Subject:
         if image in locations:
             return subject_of_dataset(published, image, pixels(image))
-        return _new_subject(study, options.machine, published, dataset, Path(image), nearest)
+        return new_subject(study, options.machine, published, dataset, Path(image), nearest)
 
     explainer = Explainer(published, head)
     explained = tuple(explain_subject(explainer, subject(image)) for image in images)
@@ -133,32 +130,6 @@ def tell(explained: Sequence[Explained]) -> Iterator[Text]:
         for part in x.decision.parts[:_TOLD]:
             told = more_or_less(part.score > part.mean, part.text)
             yield Text(f"  {part.ahead:+8.3f}  {told}")
-
-
-def _new_subject(
-    study: Study,
-    machine: Machine,
-    published: ConceptDataset,
-    dataset: ImageDataset,
-    path: Path,
-    nearest: Nearest,
-) -> Subject:
-    """Return the image in a file, encoded as the study's images were."""
-    encoder = same_encoder(study.encoder, machine, published.facts.encoder, printable(str(path)))
-    place = path.resolve()
-    found = verify_image(ImageFile(place), place.parent, lambda _: "", study.dataset.max_pixels)
-    found = admitted(found, dataset.windows)
-    if isinstance(found, Refusal):
-        raise StudyError(
-            f"{printable(str(path))} is refused as an image of the study would be "
-            f"({found.reason}): {printable(found.detail)}"
-        )
-    content = content_of(place, found, dataset.windows)
-    pixels = read_rgb(content)
-    [vector] = encoder.encode_images(encoder.preprocess(pixels)[None])
-    sha256 = hashlib.sha256(content).hexdigest()
-    alike = study.index.near_duplicate_cosine
-    return subject_of_file(published, path.name, sha256, vector, pixels, nearest, alike)
 
 
 def _nearest(

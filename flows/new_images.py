@@ -1,17 +1,23 @@
 """Images that are no part of a study, read and encoded as the study's own were."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curette.schemas.artifact import StudyError
+from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import EncoderIdentity
+from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder
-from curette.tasks.ingest.listing import Refusal
+from curette.schemas.study import Study
+from curette.tasks.explain.subjects import Nearest, Subject, subject_of_file
+from curette.tasks.ingest.listing import ImageFile, Refusal
 from curette.tasks.ingest.ranges import scaled_png
-from curette.tasks.ingest.verify import Verified
-from curette.tasks.methods.encoder.pixels import Window
+from curette.tasks.ingest.verify import Verified, verify_image
+from curette.tasks.methods.encoder.pixels import Window, read_rgb
+from curette.tasks.methods.explanation import printable
 
 if TYPE_CHECKING:
     from curette.tasks.methods.encoder.encoder import ClipEncoder
@@ -70,3 +76,33 @@ def same_encoder(
             "with it. Run the study again."
         )
     return encoder
+
+
+def new_subject(
+    study: Study,
+    machine: Machine,
+    published: ConceptDataset,
+    dataset: ImageDataset,
+    path: Path,
+    nearest: Nearest,
+) -> Subject:
+    """Return the image in a file, encoded as the study's images were.
+
+    Raises:
+        StudyError: it is none that the study would take, or there is no encoder for it.
+    """
+    encoder = same_encoder(study.encoder, machine, published.facts.encoder, printable(str(path)))
+    place = path.resolve()
+    found = verify_image(ImageFile(place), place.parent, lambda _: "", study.dataset.max_pixels)
+    found = admitted(found, dataset.windows)
+    if isinstance(found, Refusal):
+        raise StudyError(
+            f"{printable(str(path))} is refused as an image of the study would be "
+            f"({found.reason}): {printable(found.detail)}"
+        )
+    content = content_of(place, found, dataset.windows)
+    pixels = read_rgb(content)
+    [vector] = encoder.encode_images(encoder.preprocess(pixels)[None])
+    sha256 = hashlib.sha256(content).hexdigest()
+    alike = study.index.near_duplicate_cosine
+    return subject_of_file(published, path.name, sha256, vector, pixels, nearest, alike)

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.text import Text
 
 from curette.flows.explain import RunStudy, explained_head
-from curette.flows.new_files import write_new
+from curette.flows.new_files import new_file, write_new
 from curette.flows.new_images import Windows, admitted, content_of, same_encoder
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
@@ -102,6 +102,20 @@ def predict(study: Study, options: RunOptions, folder: Path, run: RunStudy) -> P
     return Predictions(folder, published, rows, {name: thumbnails[name] for name in kept})
 
 
+def predictions_file(out: Path) -> Path:
+    """Return the path of a table or a page that is to be written.
+
+    Raises:
+        StudyError: it cannot be, or what would lie beside the page is there already.
+    """
+    if out.suffix.lower() == ".html" and _beside(out).exists():
+        raise StudyError(
+            f"{_beside(out)}, where thumbnails of {out} may have to lie, is there already: remove "
+            "it, or name another page with --out"
+        )
+    return new_file(out, ".csv", ".html")
+
+
 def write_predictions(said: Predictions, out: Path) -> str:
     """Write a table or a page, as the file's name ends, never over another file; say what is there.
 
@@ -111,19 +125,18 @@ def write_predictions(said: Predictions, out: Path) -> str:
     if out.suffix.lower() != ".html":
         write_new(out, _table(said.rows))
         return f"predictions: {out}"
-    beside = f"{out.stem}_files" if len(said.thumbnails) > IN_ONE_FILE else ""
+    beside = _beside(out).name if len(said.thumbnails) > IN_ONE_FILE else ""
     sprites = Sprites(said.thumbnails, _THUMBNAIL_PX, beside)
     page = predictions_page(said.published, said.rows, sprites, said.folder.name).encode()
     if not beside:
         write_new(out, page)
         return f"predictions: {out} ({_size(len(page))}, everything in one file)"
-    folder = out.parent / beside
     try:
-        folder.mkdir()
+        _beside(out).mkdir()
     except OSError as error:
-        raise StudyError(f"cannot make the folder {folder}: {error.strerror}") from None
+        raise StudyError(f"cannot make the folder {_beside(out)}: {error.strerror}") from None
     for name, content in sprites.sheets.items():
-        write_new(folder / name, content)
+        write_new(_beside(out) / name, content)
     write_new(out, page)
     sheets = sum(map(len, sprites.sheets.values()))
     return (
@@ -212,6 +225,11 @@ def _encode(
         decoding_threads(machine),
     )
     return np.concatenate(list(batches))
+
+
+def _beside(page: Path) -> Path:
+    """Return the folder in which a page's thumbnails lie where it cannot hold them."""
+    return page.with_name(f"{page.stem}_files")
 
 
 def _size(count: int) -> str:

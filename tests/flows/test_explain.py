@@ -12,7 +12,13 @@ from PIL import Image
 
 from curette.flows.explain import explain, page_path, tell
 from curette.flows.new_files import new_file, write_new
-from curette.flows.predict import IN_ONE_FILE, Predictions, predict, write_predictions
+from curette.flows.predict import (
+    IN_ONE_FILE,
+    Predictions,
+    predict,
+    predictions_file,
+    write_predictions,
+)
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.flows.study import study
@@ -133,6 +139,9 @@ def check_predictions(
     assert "keep the two together" in write_predictions(many, tmp_path / "many.html")
     sheets = [f"many_files/{p.name}" for p in (tmp_path / "many_files").iterdir()]
     assert len(sheets) == 6
+    with pytest.raises(StudyError, match="many_files, where thumbnails"):
+        predictions_file(tmp_path / "many.html")
+    assert predictions_file(tmp_path / "new.html") == tmp_path / "new.html"
     check_asks_nobody((tmp_path / "many.html").read_text(encoding="utf-8"), *sheets)
 
 
