@@ -23,8 +23,8 @@ themselves steps in: each statement stands as an image of the classes that it wa
 all of them together count for the share p^2 / (p^2 + n^2), with n images of the rarest class. That
 is shrinkage of G towards the similarity of the statements, and of C towards the links (the idea of
 Ledoit and Wolf, J. Multivariate Analysis 2004, with a target that is known instead of the
-identity). It fades faster than their p / (p + n): with 30 images of a class a share of 3 % still
-cost .01 of AUROC, since it is ten times the ridge.
+identity). It fades faster than their p / (p + n), so that from some dozens of images on it is less
+than the ridge.
 """
 
 from dataclasses import dataclass, replace
