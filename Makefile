@@ -28,7 +28,7 @@ test: setup ## the tests
 		--dist loadfile --no-loadscope-reorder
 
 fuzz: setup ## 20,000 mutated files for each reader
-	FUZZ_MUTATIONS=20000 .venv/bin/python -m pytest tests/fuzz
+	FUZZ_MUTATIONS=20000 .venv/bin/python -m pytest -o timeout=0 tests/fuzz
 
 check: setup ## lint, types, architecture
 	@$(MAKE) --no-print-directory -j 2 types lint

@@ -237,6 +237,13 @@ class ImageDataset(Artifact):
         column = "source_id" if "source_id" in self.images else "image_id"
         return tuple(self.images[column])
 
+    def tell_patients(self, names: Sequence[str]) -> list[bool]:
+        """Return which names of images, row by row, hold the id of their subject or lesion."""
+        columns = [] if self.synthetic else [c for c in ("subject", "lesion") if c in self.images]
+        named = ([i if isinstance(i, str) else None for i in self.images[c]] for c in columns)
+        held = [hold_ids(names, owners) for owners in named]
+        return [any(rows) for rows in zip([False] * len(names), *held, strict=True)]
+
     def id_of(self, image: str) -> str:
         """Return the id of an image by that or by what the data calls it; else the name itself."""
         named = dict(zip(self.source_ids, self.images["image_id"], strict=True))

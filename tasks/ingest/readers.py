@@ -44,6 +44,7 @@ from curette.tasks.ingest.listing import (
     require,
     trimmed,
 )
+from curette.tasks.ingest.table_files import check_disk
 from curette.tasks.ingest.tables import list_hub, list_table
 from curette.tasks.ingest.verify import too_many_pixels
 
@@ -61,12 +62,14 @@ def list_images(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
 
     Raises:
         StudyError: the source is not there, cannot be read, or lacks a column.
+        OSError: the disk is full or read-only.
     """
     try:
         return _listed(spec, workshop, watch)
     except CuretteError:
         raise
     except Exception as error:  # whatever libraries say of files that are not ours
+        check_disk(error)
         where = getattr(spec.source, "path", spec.source.kind)
         said = " ".join(str(error).split()).removesuffix(".")
         raise StudyError(

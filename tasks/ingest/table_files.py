@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from curette.schemas.artifact import StudyError
+from curette.storage.store import DISK_REMEDIES
 from curette.tasks.ingest.listing import MISSING, quoted, trimmed
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab")
@@ -340,6 +341,7 @@ def load(
 
     Raises:
         StudyError: whatever `datasets` says about data that it cannot read.
+        OSError: the disk is full or read-only.
     """
     import datasets
 
@@ -389,7 +391,20 @@ def load_saved(about: str, folder: Path) -> dict[str, pa.Table]:
     return {str(split): _with_names(rows) for split, rows in found.items()}
 
 
+def check_disk(error: BaseException | None) -> None:
+    """Raise what a disk that is full or read-only said, where that is behind an error.
+
+    Raises:
+        OSError: it is; nothing is wrong with the data then.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_REMEDIES:
+            raise error
+        error = error.__cause__ or error.__context__
+
+
 def _unreadable(about: str, error: Exception, remedy: str = "") -> StudyError:
+    check_disk(error)
     while error.__cause__ is not None:  # the others only wrap the first one
         error = error.__cause__  # type: ignore[assignment]
     said = " ".join(str(error).split()).removesuffix(".") or type(error).__name__

@@ -87,7 +87,10 @@ class Draft:
             if location and "shelf:" not in str(location)
         }
         often = Counter(files.values())
-        return {image_id: stem for image_id, stem in files.items() if often[stem] == 1}
+        ids = [str(image_id) for image_id in images["image_id"]]
+        telling = self.material.dataset.tell_patients([files.get(i, "") for i in ids])
+        private = {i for i, tells in zip(ids, telling, strict=True) if tells}
+        return {i: stem for i, stem in files.items() if often[stem] == 1 and i not in private}
 
     @cached_property
     def _labels(self) -> dict[str, str]:
@@ -99,7 +102,7 @@ class Draft:
         return {i: self.class_names[key] for i, key in known.items() if key in self.class_names}
 
     def image_name(self, image_id: str) -> str:
-        """Return its file's stem where no other image has it, else its id."""
+        """Return its file's stem, else its id where others have that or it holds a patient's."""
         return self._image_names.get(image_id, image_id)
 
     def picture(self, image_id: str, reason: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import normal_form
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.embeddings import ImageEmbeddings, TextEmbeddings
-from curette.schemas.images import METADATA, ImageDataset, hold_ids
+from curette.schemas.images import METADATA, ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.screened import ScreenedSet
 from curette.tasks.validate.leakage import Conflict, class_name_in, conflicts, twins
@@ -54,7 +54,8 @@ def image_table(
         for x in cluster.look_alikes
     }
     table["look-alikes, two splits?"] = [alike.get(image or "") for image in ids]
-    table["patient in its id?"] = _telling_ids(dataset)
+    told = dataset.tell_patients([image or "" for image in ids])
+    table["patient in its id?"] = [i if tells else None for i, tells in zip(ids, told, strict=True)]
     table["unnamed subject?"] = [dataset.unnamed_subject or None, *[None] * len(ids)][: len(ids)]
     table["vector?"] = [
         None if row < len(vectors.keys) and vectors.keys[row] == image else image
@@ -196,15 +197,6 @@ def _parted(
         where = ", ".join(f"{place} ({count})" for place, count in conflict.places.items())
         sentences[conflict.row] = f"{what} {name}: {where}"
     return sentences
-
-
-def _telling_ids(dataset: ImageDataset) -> list[str | None]:
-    """Return the ids of images that hold what is published under a pseudonym."""
-    images = dataset.images
-    ids = _texts(images["image_id"])
-    named = [] if dataset.synthetic else [c for c in ("subject", "lesion") if c in images]
-    held = [hold_ids(ids, _texts(images[name])) for name in named]
-    return [image if any(rows) else None for image, *rows in zip(ids, *held, strict=True)]
 
 
 def _absent(

@@ -6,7 +6,8 @@ instead of by what an image shows. Two things give a name away:
 1. the whole of it: "vascular lesions", "basal-cell carcinoma", "microaneurysm" for "micro
    aneurysm". It leaks whatever its words are;
 2. one word of it that identifies the class: "carcinoma", "nevi", "melanocytic". The last word of a
-   name does, whatever it is ("swallow" of "barn swallow"), and so does every other but two kinds:
+   name does, unless it is a part of what is shown ("swallow" of "barn swallow" does, "cap" of
+   "death cap" does not), and so does every other but two kinds:
    `PLAIN_WORDS`, those that one cannot do without in describing any image (lesion, cell, skin,
    normal, red, large; so "dark brown lesion" passes where a class is a "vascular lesion"), and
    ordinary English, which names set before a noun of their own: the "great" of "great masterwort",
@@ -51,7 +52,15 @@ PLAIN_WORDS = frozenset(
     )
 )
 """Words that describe images of any kind and so give no class away on their own."""
-ORDINARY_WORDS = frozenset(
+PART_WORDS = frozenset(
+    words(
+        """wing tail head throat breast belly bill beak foot feet leg eye neck back rump cap cheek
+        face crown crest shoulder lip collar mask hood belt ring band bar tuft beard ear hair tongue
+        finger hand tooth teeth heart blood bone skin horn tip"""
+    )
+)
+"""Parts of what is shown: none identifies, not even as the last word, as in "death cap"."""
+ORDINARY_WORDS = PART_WORDS | frozenset(
     words(
         """great greater lesser least common wild garden field wood forest tree river marsh swamp
         sea water ice snow fire sun moon star sky earth sand stone rock cliff mountain meadow
@@ -64,9 +73,6 @@ ORDINARY_WORDS = frozenset(
         painted spotted striped barred banded belted ringed hooded crested tufted bearded collared
         masked crowned horned winged tailed headed throated breasted bellied billed footed legged
         eyed necked backed rumped capped cheeked faced shouldered fronted lipped leaved leafed
-        wing tail head throat breast belly bill beak foot feet leg eye neck back rump cap cheek face
-        crown crest shoulder lip collar mask hood belt ring band bar tuft beard ear hair tongue
-        finger hand tooth teeth heart blood bone skin horn
         tiger lion leopard fox wolf bear horse cow dog cat goat sheep pig mouse elephant snake
         dragon toad frog fish bird bee bug butterfly spider swan goose duck owl eagle herring
         sword spear arrow lance dagger knife needle pin bell cup saucer trumpet horn drum globe
@@ -161,7 +167,8 @@ def read_class_names(classes: Sequence[ClassLabel]) -> ClassNames:
                 if len(meaning) == 2:
                     pairs = {(stem(meaning[0]), stem(meaning[1])): (label.key, name)} | pairs
             last = meaning[-1] if meaning else ""
-            identifying = [w for w in telling if w == last or not _is_ordinary(w)]
+            ends = last if stem(last) not in _PART_STEMS else ""
+            identifying = [w for w in telling if w == ends or not _is_ordinary(w)]
             if not identifying and name not in names:
                 identifying = telling
             distinctive = {stem(w): (label.key, name) for w in identifying} | distinctive
@@ -194,6 +201,7 @@ def find_leak(text: str, names: ClassNames) -> Leak | None:
 
 _PARTS = r"[()\[\]/,;]|\band\b|\bor\b"
 _PLAIN_STEMS = frozenset(stem(word) for word in PLAIN_WORDS)
+_PART_STEMS = frozenset(stem(word) for word in PART_WORDS)
 _ORDINARY_STEMS = frozenset(stem(word) for word in ORDINARY_WORDS)
 
 

@@ -1,7 +1,10 @@
 """Each kind of source, written small, is read as what it says."""
 
+import errno
 import os
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,12 @@ from PIL import Image
 from pyarrow import parquet
 
 from curette.schemas.artifact import StudyError
+from curette.schemas.settings.ingest import DatasetSpec, SyntheticSource
 from curette.storage.images import ImageShelf, image_reader
 from curette.tasks.ingest.claims import TooManyRejected
+from curette.tasks.ingest.readers import list_images
 from curette.tasks.ingest.synthetic import ATTRIBUTES, generate_images
+from curette.tasks.ingest.table_files import check_disk
 from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, set_apart, write_images
 
 ALL_MAY_FAIL = 1.0
@@ -700,3 +706,32 @@ def test_the_synthetic_dataset_keeps_what_it_was_drawn_from(store_root: Path, re
         assert {a: row[f"attribute.{a}"] for a in ATTRIBUTES} == dict(image.attributes)
         assert (row["meta.skin_tone"], row["meta.ruler"]) == (image.skin_tone, image.ruler)
     assert found.images.groupby("subject")["split"].nunique().max() == 1
+
+
+# --- disks ----------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_not_taken_for_bad_data(tmp_path: Path) -> None:
+    @contextmanager
+    def full(description: str, total: int) -> Iterator[Callable[[int], None]]:
+        yield lambda count: None
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    spec = DatasetSpec(source=SyntheticSource(images=50))
+    with pytest.raises(OSError, match="No space left"):
+        list_images(spec, tmp_path, full)
+
+
+def test_neither_is_one_that_a_library_wraps() -> None:
+    def wrapped(number: int) -> Exception:
+        try:
+            try:
+                raise OSError(number, "told")
+            except OSError as error:
+                raise ValueError("An error occurred while generating the dataset") from error
+        except ValueError as error:
+            return error
+
+    with pytest.raises(OSError, match="told"):
+        check_disk(wrapped(errno.ENOSPC))
+    check_disk(wrapped(errno.ENOENT))

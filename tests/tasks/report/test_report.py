@@ -550,6 +550,15 @@ def test_an_image_is_called_by_its_file_where_no_other_file_is_called_so(
     assert [draft.image_name(f"img{i:03d}") for i in range(3)] == ["img000", "img001", "ISIC_2"]
 
 
+def test_a_file_named_like_its_patient_is_called_by_its_id(material: Material) -> None:
+    images = material.dataset.images.copy()
+    images["location"] = [f"P{500 + i}-left.jpg" for i in range(len(images))]
+    images["subject"] = [f"P{500 + i if i else 900}" for i in range(len(images))]
+    dataset = replace(material.dataset, images=images, synthetic=False)
+    draft = Draft(replace(material, dataset=dataset), ReportSpec(), PictureBook(_png, 32))
+    assert [draft.image_name(f"img{i:03d}") for i in range(2)] == ["P500-left", "img001"]
+
+
 def test_thumbnails_say_class_and_reason(page: str) -> None:
     pictures = [a for _, a in tags_of(page) if (a.get("class") or "").split()[:1] == ["picture"]]
     told = [a["aria-label"] or "" for a in pictures]

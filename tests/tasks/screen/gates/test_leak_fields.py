@@ -1,7 +1,7 @@
-"""What identifies a class in seven fields, and what is ordinary English in their names.
+"""What identifies a class in eight fields, and what is ordinary English in their names.
 
-`leaks.csv` was written by hand before the rule; the fields of `HELD_OUT` after it, and measured
-once before a word was changed for them: precision .83 and .92, recall 1 and .92.
+`leaks.csv` was written by hand before the rule; retina, dogs and mushrooms after it, and measured
+once before a word was changed for them: precision .83, .92 and .75, recall 1, .92 and 1.
 """
 
 import csv
@@ -119,6 +119,20 @@ CLASSES = {
         "10: toy poodle; "
         "11: basset hound; "
         "12: irish wolfhound"
+    ),
+    "mushrooms": (
+        "1: fly agaric; "
+        "2: death cap; "
+        "3: chanterelle; "
+        "4: penny bun = cep = porcini; "
+        "5: shaggy ink cap; "
+        "6: turkey tail; "
+        "7: oyster mushroom; "
+        "8: honey fungus; "
+        "9: destroying angel; "
+        "10: lion's mane; "
+        "11: giant puffball; "
+        "12: wood blewit"
     ),
 }
 """Field -> `key: name = synonym; ...`."""
