@@ -267,7 +267,6 @@ def test_a_study_that_only_keeps_its_reports_apart_sends_none(
     asked = len(server.bodies)
     loaded = load_study(write_study(folder, server), ["annotate=null"])
     result = study(loaded, RunOptions(store=store, until="publish"))
-    assert [s.name for s in result.stages if s.state == "ran"] == ["publish"]
     assert "annotate" not in [s.name for s in result.stages]
     assert len(server.bodies) == asked
     published: ConceptDataset = made(store, result, ConceptDataset)

@@ -67,7 +67,7 @@ def more_or_less(shown_more: bool, text: str) -> str:
 def standing(share: float) -> str:
     """Say where among the training images a score stands."""
     if 0.4 < share < 0.6:
-        return "near the middle of the training images"
+        return "in the middle of training images"
     if share >= 0.5:  # not 100 %: the image may be the highest of many
-        return f"higher than on {min(share, 0.99):.0%} of the training images"
-    return f"lower than on {min(1 - share, 0.99):.0%} of the training images"
+        return f"above {min(share, 0.99):.0%} of training images"
+    return f"below {min(1 - share, 0.99):.0%} of training images"

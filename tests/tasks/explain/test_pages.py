@@ -187,10 +187,10 @@ def test_predictions_are_rows_that_can_be_sorted_and_filtered() -> None:
 @pytest.mark.parametrize(
     ("share", "words"),
     [
-        (1.0, "higher than on 99% of the training images"),
-        (0.8, "higher than on 80% of the training images"),
-        (0.5, "near the middle of the training images"),
-        (0.0, "lower than on 99% of the training images"),
+        (1.0, "above 99% of training images"),
+        (0.8, "above 80% of training images"),
+        (0.5, "in the middle of training images"),
+        (0.0, "below 99% of training images"),
     ],
 )
 def test_where_a_score_stands_is_said_in_words(share: float, words: str) -> None:
