@@ -132,12 +132,13 @@ def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:
     def statistics(
         weights: Float64[np.ndarray, "resample image"],
     ) -> Float64[np.ndarray, "resample statistic"]:
-        shares = [
-            weights[:, rows]
-            @ every[:, rows].T.astype(np.float64)
-            / weights[:, rows].sum(1)[:, None]
-            for rows in of_class
-        ]
+        with np.errstate(invalid="ignore"):  # here, since resamples are weighed in threads
+            shares = [
+                weights[:, rows]
+                @ every[:, rows].T.astype(np.float64)
+                / weights[:, rows].sum(1)[:, None]
+                for rows in of_class
+            ]
         accuracy = np.nanmean(shares, axis=0)  # a class that a resample lost is not counted
         means, start = {}, 0
         for line in lines:
@@ -161,8 +162,7 @@ def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:
             axis=1,
         )
 
-    with np.errstate(invalid="ignore"):
-        estimates = iter(exam.estimates(statistics))
+    estimates = iter(exam.estimates(statistics))
     told = []
     for line in lines:
         points = []
