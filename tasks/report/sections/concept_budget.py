@@ -1,12 +1,14 @@
 """How good are few statements, and how many random ones are needed for the same?"""
 
+from collections.abc import Iterator
 from typing import Any
 
 from curette.schemas.heads import REFERENCE, card_of
 from curette.tasks.methods.page.charts import Line, Point, line_chart
-from curette.tasks.methods.page.numbers import signed
+from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.material import Draft
 
+_SURE = 0.05
 _TOLD = {
     "selected": ("chosen together", "#0f766e"),
     "labo": ("LaBo’s objective", "#b45309"),
@@ -16,7 +18,7 @@ _TOLD = {
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
-    """Return the curve, and what lies between its lines."""
+    """Return the curve, what lies between its lines, and what accuracy cannot show."""
     if draft.evaluation is None or draft.evaluation.concept_budget is None:
         return None
     budget = draft.evaluation.concept_budget
@@ -48,6 +50,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         "chart": line_chart(
             lines, "concepts", "balanced accuracy", doublings=True, mark=budget.chosen
         ),
+        "beside": list(_beside(draft)),
         "areas": [
             f"{signed(area.value)} [{signed(area.low)}, {signed(area.high)}] over {other}"
             for area, other in (
@@ -57,3 +60,28 @@ def compose(draft: Draft) -> dict[str, Any] | None:
             if area is not None
         ],
     }
+
+
+def _beside(draft: Draft) -> Iterator[str]:
+    """Yield what accuracy cannot show of the chosen statements."""
+    chosen = draft.material.concepts
+    findings = draft.evaluation.concept_truth.findings if draft.evaluation else ()
+    told = [f for f in findings if f.score == "text" and f.family_p_value is not None]
+    if told:
+        found = sum(f.family_p_value is not None and f.family_p_value < _SURE for f in told)
+        yield (
+            f"Of {counted(len(chosen.concepts), 'statement')} the truth of {len(told)} is known; "
+            f"the scores of {found} find what they name."
+        )
+    if chosen.stability is not None:
+        yield (
+            "Chosen again from resampled training images, the choice has a stability of "
+            f"{plain(chosen.stability.index, 2)} (1: always the same; 0: as by chance)."
+        )
+    texts = {c.concept_id: c.text for c in chosen.concepts}
+    for column, told_of in chosen.avoided.items():
+        telling, most = max(told_of.items(), key=lambda x: x[1])
+        yield (
+            f"Of {column.replace('_', ' ')}, which the choice avoids, "
+            f"“{texts.get(telling, telling)}” tells most ({plain(most, 2)} of 1)."
+        )

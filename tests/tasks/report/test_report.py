@@ -341,7 +341,9 @@ def test_every_located_head_and_concept_has_its_numbers(page: str, material: Mat
     assert {HOSTILE, "sign 1 of a"} <= {c.text for c in location.concepts}
     for line in (*location.heads, *location.concepts):
         assert f"<b>{line.clm.value:.3f}</b> <small>{line.clm.low:.3f}" in page
-    assert page.count('class="picture heat h') == len(location.examples) == 6
+    section = page[page.index('id="location"') :]
+    section = section[: section.index("</div>")]
+    assert section.count('class="picture heat p') == len(location.examples) == 6
     assert f"<td>{escape(HOSTILE)}</td><td>{escape(HOSTILE)}</td>" in page
 
 
