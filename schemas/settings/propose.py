@@ -9,7 +9,7 @@ Aspect = Literal["appearance", "colour", "pattern", "shape_and_border", "texture
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 """What a class is asked about, one prompt each, after LaBo (Yang et al., CVPR 2023)."""
 
-MOST_ROUNDS: Final = 5
+MOST_ROUNDS: Final = 3
 """Of proposing; what a later one adds is soon less than can be measured."""
 
 

@@ -102,8 +102,8 @@ def test_a_run_can_end_with_a_stage_of_a_round(done: tuple[Path, RunResult]) -> 
     with pytest.raises(StudyError, match=r"`propose\.rounds` is 2"):
         _run(store, "propose.rounds=2", until="screen (round 3)")
     kept = _made(store, done[1], "appraise (round 2)", Appraisal).last.kept
-    ended = _run(store, "propose.rounds=4", until="propose (round 4)").stages[-1]
-    assert ended.title == ("appraise (round 3)" if kept else "appraise (round 2)")
+    ended = _run(store, "propose.rounds=3", until="propose (round 3)").stages[-1]
+    assert ended.title == ("propose (round 3)" if kept else "appraise (round 2)")
 
 
 def test_only_the_round_that_is_named_is_repeated(done: tuple[Path, RunResult]) -> None:
