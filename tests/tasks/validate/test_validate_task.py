@@ -28,7 +28,7 @@ def test_what_passed_is_named_together_with_its_report(tmp_path: Path) -> None:
     assert (validated.embeddings_ref, validated.index_ref) == (embeddings, index)
     report = store.load(ValidationReport, validated.report_ref)
     assert report.failed == ()
-    assert len(report.checks) == 41
+    assert len(report.checks) == 42
 
 
 def test_two_validations_of_equal_inputs_are_one_artifact(tmp_path: Path) -> None:
