@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
@@ -222,6 +223,37 @@ def estimate(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) 
         print(made.model_dump_json())
     else:
         print_estimate(Console(), loaded, made)
+
+
+@COMMANDS.command
+def init(
+    source: Path,
+    /,
+    *,
+    out: Path = Path("study.yaml"),
+    name: str | None = None,
+    label: str | None = None,
+    image_folder: Path | None = None,
+) -> None:
+    """Write a study file for new images, with what was found by looking and what is doubtful.
+
+    Args:
+        source: a folder of images, one folder a class or with a metadata table; or a table.
+        out: the study file to write, a .yaml.
+        name: of the study; if you say nothing, that of the folder or table.
+        label: the column with the class, where looking does not find it.
+        image_folder: where a table's images lie, where looking does not find them.
+    """
+    from curette.flows.init import draft_study
+    from curette.flows.new_files import new_file, write_new
+    from curette.tasks.ingest.listing import printable
+
+    path = new_file(out, ".yaml", ".yml")
+    draft = draft_study(source, path.absolute().parent, name, label, image_folder)
+    write_new(path, draft.text.encode())
+    for line in (*draft.found, *(f"doubtful: {doubt}" for doubt in draft.doubts)):
+        print(printable(line))
+    print(f"study: {path}\nnext: curette check {quote(str(path))}")
 
 
 @COMMANDS.command

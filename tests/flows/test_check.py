@@ -184,9 +184,11 @@ def test_weights_are_looked_for_and_not_loaded(
 
 @pytest.mark.usefixtures("key")
 def test_files_that_are_absent_are_told_with_their_keys(checked: Checked) -> None:
-    found = checked(more="priors: {kind: file, path: weights.csv}")["files"]
+    found = checked(more="priors: {kind: file, path: weights.json, format: class_to_concepts}")[
+        "files"
+    ]
     assert found.state == "error"
-    assert "weights.csv (priors.path)" in found.said
+    assert "weights.json (priors.path)" in found.said
 
 
 def test_a_store_that_cannot_be_written_to_is_told(checked: Checked, tmp_path: Path) -> None:
