@@ -400,10 +400,11 @@ class _Looked:
         used = {*self.listing.columns.names, image}
         there = {*self.listing.table.column_names} - used
         readable = [name for name in _readable(self.typed) if name in there]
-        groups = pd.Series(range(len(self.typed)), dtype="str")
+        groups = pd.Series([f"row {row}" for row in range(len(self.typed))], dtype=object)
         if (subject := self.spec.subject_column) in self.typed.column_names and subject:
             groups = pd.Series(text(self.typed, subject), dtype=object).fillna(groups)
-        proposed, telling = [], []
+        proposed: list[str] = []
+        telling: list[str] = []
         for name in readable:
             values: pd.Series[Any] = self.typed.select([name]).to_pandas()[name]
             if not values.notna().any():

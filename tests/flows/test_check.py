@@ -159,7 +159,7 @@ def test_a_limit_below_the_requests_is_told(tmp_path: Path) -> None:
         llm = study.llm.model_copy(update={"max_requests": limit})
         limited = study.model_copy(update={"llm": llm})
         options = RunOptions(store=tmp_path / "store")
-        *_, last = check(options, lambda s=limited: s, lambda _: images, lambda _: ())
+        *_, last = check(options, limited.model_copy, lambda _: images, lambda _: ())
         states[limit] = last.state
     assert states == {1: "error", 2: "warning", 1000: "ok"}
 
