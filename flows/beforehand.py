@@ -19,6 +19,12 @@ def check_study(study: Study, options: RunOptions) -> None:
     Raises:
         StudyError: a language model will be asked, and there is no key for it.
     """
+    if study.llm and must_ask(study, options):
+        find_key(study.llm)
+
+
+def asking_stages(study: Study, options: RunOptions) -> list[str]:
+    """Return the stages of a run that ask a language model."""
     asking = {
         "propose": study.propose.asks,
         "screen": study.screen.asks,
@@ -26,9 +32,14 @@ def check_study(study: Study, options: RunOptions) -> None:
         "annotate": study.annotate is not None,
     }
     wanted = set(_wanted(options))
-    stages = [stage for stage, asks in asking.items() if asks and stage in wanted]
-    if study.llm and any(not _was_made(stage, study.llm, options.store) for stage in stages):
-        find_key(study.llm)
+    return [stage for stage, asks in asking.items() if asks and stage in wanted]
+
+
+def must_ask(study: Study, options: RunOptions) -> bool:
+    """Return whether something is left to be asked, as far as the store tells."""
+    stages = asking_stages(study, options)
+    llm = study.llm
+    return llm is not None and any(not _was_made(s, llm, options.store) for s in stages)
 
 
 def check_columns(study: Study, dataset: ImageDataset) -> None:

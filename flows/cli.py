@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
@@ -21,7 +22,7 @@ from curette.tasks.stage import named_run, named_stage
 if TYPE_CHECKING:  # --help and wrong studies need none of it
     from curette.flows.runs import RunResult
     from curette.flows.stages import RunOptions
-    from curette.schemas.images import ClassLabel
+    from curette.schemas.images import ImageDataset
     from curette.schemas.study import Study
 
 DONE, FAILED, WRONG, REJECTED = 0, 1, 2, 3
@@ -217,11 +218,67 @@ def estimate(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) 
     loaded = settings.load(study)
     take_in = cache(lambda: _taken_in(loaded, settings))
     shelf = ResponseShelf(settings.store.resolve())
-    made = estimate(loaded, shelf, lambda: take_in()[0], lambda: take_in()[1])
+    made = estimate(loaded, shelf, lambda: take_in().classes, lambda: _reports(take_in(), settings))
     if json:
         print(made.model_dump_json())
     else:
         print_estimate(Console(), loaded, made)
+
+
+@COMMANDS.command
+def init(
+    source: Path,
+    /,
+    *,
+    out: Path = Path("study.yaml"),
+    name: str | None = None,
+    label: str | None = None,
+    image_folder: Path | None = None,
+) -> None:
+    """Write a study file for new images, with what was found by looking and what is doubtful.
+
+    Args:
+        source: a folder of images, one folder a class or with a metadata table; or a table.
+        out: the study file to write, a .yaml.
+        name: of the study; if you say nothing, that of the folder or table.
+        label: the column with the class, where looking does not find it.
+        image_folder: where a table's images lie, where looking does not find them.
+    """
+    from curette.flows.init import draft_study
+    from curette.flows.new_files import new_file, write_new
+    from curette.tasks.ingest.listing import printable
+
+    path = new_file(out, ".yaml", ".yml")
+    draft = draft_study(source, path.absolute().parent, name, label, image_folder)
+    write_new(path, draft.text.encode())
+    for line in (*draft.found, *(f"doubtful: {doubt}" for doubt in draft.doubts)):
+        print(printable(line))
+    print(f"study: {path}\nnext: curette check {quote(str(path))}")
+
+
+@COMMANDS.command
+def check(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) -> None:
+    """Say what would stop a run of a study, as far as it can be known for nothing.
+
+    Takes the images in, which the run then need not do again. Of the language model's server it is
+    asked which models there are, and nothing else.
+
+    Args:
+        study: the study file.
+        json: print one JSON array, nothing else.
+        settings: of every command.
+    """
+    from curette.flows.check import check, print_findings
+
+    findings = check(
+        settings.options(),
+        lambda: settings.load(study),
+        lambda loaded: _taken_in(loaded, settings),
+        lambda dataset: _reports(dataset, settings),
+    )
+    stopping = print_findings(findings, as_json=json)
+    if stopping:
+        raise StudyError(f"{stopping} of these would stop a run of {study}")
 
 
 @COMMANDS.command
@@ -513,18 +570,28 @@ def _run(study: "Study", options: "RunOptions") -> "RunResult":
         return whole(study, options)
 
 
-def _taken_in(study: "Study", settings: Settings) -> "tuple[Sequence[ClassLabel], Sequence[str]]":
-    """Take the images in, and return their classes and reports."""
-    with _prefect():
-        from curette.schemas.images import ImageDataset, Reports
-        from curette.storage.store import ArtifactStore
+def _taken_in(study: "Study", settings: Settings) -> "ImageDataset":
+    """Return the study's images, taken in now where they were not before."""
+    from curette.schemas.images import ImageDataset
+    from curette.storage.store import ArtifactStore
 
-        options = settings.options()
-        ingested = _run_until("ingest", study, options).made[ImageDataset.kind]
-        store = ArtifactStore(options.store)
-        dataset = store.load(ImageDataset, ingested)
-        reports = store.load(Reports, dataset.reports) if dataset.reports else Reports(texts={})
-        return dataset.classes, tuple(reports.texts.values())
+    options = settings.options("ingest")
+    result = _remembered(study, options)
+    if result is None:
+        with _prefect():
+            result = _run(study, options)
+    return ArtifactStore(options.store).load(ImageDataset, result.made[ImageDataset.kind])
+
+
+def _reports(dataset: "ImageDataset", settings: Settings) -> "Sequence[str]":
+    """Return the texts of the images' reports."""
+    from curette.schemas.images import Reports
+    from curette.storage.store import ArtifactStore
+
+    if dataset.reports is None:
+        return ()
+    reports = ArtifactStore(settings.store.resolve()).load(Reports, dataset.reports)
+    return tuple(reports.texts.values())
 
 
 @contextmanager

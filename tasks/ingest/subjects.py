@@ -28,15 +28,32 @@ def unnamed_subject(listing: Listing, images: pd.DataFrame) -> str:
         listing: the rows, no subject among their columns.
         images: the rows that are images: their `row`, `label` and `split`.
     """
+    if (found := likely_subject(listing, images)) is None:
+        return ""
+    where, example, count = found
+    return (
+        f"No subject column is given, but {where} look like ids of patients, such as "
+        f"{quoted(example)}: {count:,} of them stand in two splits or more."
+    )
+
+
+def likely_subject(listing: Listing, images: pd.DataFrame) -> tuple[str, str, int] | None:
+    """Return where patients' ids seem to stand, one in two splits, and how many are; or None.
+
+    Args:
+        listing: the rows.
+        images: the rows that are images: their `row`, `label` and `split`.
+    """
     rows = images["row"].to_numpy()
     for where, values, hinted in _candidates(listing, rows.tolist()):
         if (parted := _parted(values, images, hinted=hinted)) is not None:
-            example, count = parted
-            return (
-                f"No subject column is given, but {where} look like ids of patients, such as "
-                f"{quoted(example)}: {count:,} of them stand in two splits or more."
-            )
-    return ""
+            return (where, *parted)
+    return None
+
+
+def is_called_subject(name: str) -> bool:
+    """Return whether a column's name says that it holds patients' ids."""
+    return bool({*re.findall(r"[a-z]+", name.lower()), _joined(name)} & _WHO)
 
 
 def _candidates(
@@ -45,7 +62,7 @@ def _candidates(
     """Yield what could be a patient's id, where it stands, and whether its name says so."""
     free = [name for name in listing.table.column_names if name not in listing.columns.names]
     for name in free:
-        hinted = bool({*re.findall(r"[a-z]+", name.lower()), _joined(name)} & _WHO)
+        hinted = is_called_subject(name)
         kind = listing.table.schema.field(name).type
         readable = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         if readable or (hinted and pa.types.is_integer(kind)):

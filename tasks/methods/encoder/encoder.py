@@ -12,6 +12,7 @@ from pickle import UnpicklingError
 import numpy as np
 import open_clip
 import torch
+from huggingface_hub import try_to_load_from_cache
 from jaxtyping import Float, Float32, Int, Shaped
 from PIL import Image
 from torch.nn.functional import normalize
@@ -122,6 +123,47 @@ def identify_encoder(spec: OpenClipEncoder, machine: Machine) -> EncoderIdentity
         StudyError: as of `load_encoder`.
     """
     return _load_on("cpu", spec, machine).identity
+
+
+def find_weights(spec: OpenClipEncoder) -> Path | None:
+    """Return where an encoder's weights lie here; None where they would have to be fetched.
+
+    Nothing is loaded, and nobody is asked.
+
+    Raises:
+        StudyError: there is no such model, or a local folder holds no weights.
+    """
+    name, tag = _name_and_tag(spec)
+    if name.startswith(_LOCAL):
+        folder = Path(name.removeprefix(_LOCAL))
+        files = sorted(p for p in folder.iterdir() if p.suffix in _WEIGHTS)
+        if not files:
+            raise StudyError(
+                f"{folder} has an open_clip_config.json and no weights: put "
+                "open_clip_model.safetensors beside it."
+            )
+        return files[0]
+    if tag is None:
+        return _in_cache(name.removeprefix(_HUB), "")
+    about = open_clip.get_pretrained_cfg(name, tag)
+    if hub := about.get("hf_hub"):
+        repository, _, file = hub.rpartition("/")
+        return _in_cache(repository, file)
+    file = Path.home() / ".cache" / "clip" / Path(about["url"]).name  # as open_clip calls it
+    return file if file.is_file() else None
+
+
+_WEIGHTS = (".safetensors", ".bin", ".pth")
+
+
+def _in_cache(repository: str, file: str) -> Path | None:
+    """Return a repository's weights in the local cache of the hub, under any of their names."""
+    stems = [Path(file).stem] if file else ["open_clip_model", "open_clip_pytorch_model"]
+    for name in (file, *(stem + ending for stem in stems for ending in _WEIGHTS)):
+        found = try_to_load_from_cache(repository, name) if name else None
+        if isinstance(found, str):
+            return Path(found)
+    return None
 
 
 def _load_on(device: Device, spec: OpenClipEncoder, machine: Machine) -> ClipEncoder:

@@ -1,0 +1,334 @@
+"""What would stop a study, as far as it can be known for nothing: `curette check`."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.text import Text
+
+from curette.flows.beforehand import asking_stages, check_columns, must_ask
+from curette.flows.estimate import estimate
+from curette.flows.stages import RunOptions
+from curette.schemas.artifact import CuretteError, StudyError
+from curette.schemas.images import SPLITS, ImageDataset
+from curette.schemas.settings.encoder import PrecomputedEncoder
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.study import Study
+from curette.storage.responses import ResponseShelf
+from curette.tasks.ingest.listing import printable, quoted
+from curette.tasks.methods.llm.client import find_key, is_loopback
+from curette.tasks.methods.llm.manners import manners_of
+
+State = Literal["ok", "warning", "error"]
+_PATIENCE_S: Final = 5.0
+_MOST_BYTES: Final = 1 << 20
+_ROOM: Final = 1 << 30
+"""Bytes that a study of some ten thousand images may fill, vectors of places included."""
+_LEAST_ROOM: Final = 1 << 26
+_FEW: Final = 10
+"""Images of a class, under which an interval tells next to nothing."""
+_COLOURS: Final = {"ok": "green", "warning": "yellow", "error": "red"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at, and what to do about it where something is wrong."""
+
+    what: str
+    state: State
+    said: str
+    cure: str = ""
+
+
+def check(
+    options: RunOptions,
+    load: Callable[[], Study],
+    take_in: Callable[[Study], ImageDataset],
+    read_reports: Callable[[ImageDataset], Sequence[str]],
+) -> Iterator[Finding]:
+    """Yield what is found, each as soon as it is known.
+
+    Args:
+        options: where things would be kept, on what machine.
+        load: reads the study file.
+        take_in: takes the images in, or finds them taken in.
+        read_reports: texts of the images' reports.
+    """
+    try:
+        study = load()
+    except StudyError as error:
+        yield Finding("study", "error", str(error))
+        return
+    yield Finding("study", "ok", f"{study.name} can be read, and every setting in it is known")
+    yield _room(options.store)
+    yield _files(study)
+    yield _encoder(study, options)
+    yield from _language_model(study, options)
+    try:
+        dataset = take_in(study)
+    except (CuretteError, OSError) as error:
+        yield Finding("images", "error", str(error))
+        return
+    yield from _images(study, dataset)
+    if study.llm and asking_stages(study, options):
+        yield _requests(study, study.llm, options, dataset, read_reports)
+
+
+def print_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
+    """Print findings, one line each as they come; return how many would stop a run."""
+    console = Console(highlight=False, soft_wrap=True)
+    seen = []
+    for finding in findings:
+        seen.append(finding)
+        if not as_json:
+            line = Text(f"{finding.state:<8}", style=_COLOURS[finding.state])
+            console.print(line + Text(f"{finding.what}: {_one_line(finding)}"))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in seen]))
+    return sum(finding.state == "error" for finding in seen)
+
+
+def _one_line(finding: Finding) -> str:
+    told = "\n".join(printable(line) for line in finding.said.split("\n"))
+    return f"{told}. {printable(finding.cure)}" if finding.cure else told
+
+
+# --- this machine ---------------------------------------------------------------------------------
+
+
+def _room(store: Path) -> Finding:
+    """Look whether the store can be written to, and how much room is left there."""
+    place = next(p for p in (store, *store.parents) if p.exists())
+    cure = "Name another folder with --store."
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return Finding("store", "error", f"{place} cannot be written to", cure)
+    free = shutil.disk_usage(place).free
+    said = f"{free / 2**30:,.1f} GiB are free at {store}"
+    if free < _ROOM:
+        return Finding("store", "error" if free < _LEAST_ROOM else "warning", said, cure)
+    return Finding("store", "ok", said)
+
+
+def _files(study: Study) -> Finding:
+    """Look for the files that stages read; the images' are looked at as these are taken in."""
+    named = study.model_copy(update={"dataset": None})
+    paths = dict(_paths(named))
+    absent = [f"{path} ({where})" for where, path in paths.items() if not path.exists()]
+    if absent:
+        cure = "Correct the paths: relative ones start at the study file."
+        return Finding("files", "error", f"not there: {', '.join(absent)}", cure)
+    said = f"all {len(paths)} besides the images are there" if paths else "none but the images"
+    return Finding("files", "ok", said)
+
+
+def _paths(model: BaseModel, where: str = "") -> Iterator[tuple[str, Path]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        for number, part in enumerate(value if isinstance(value, tuple) else (value,)):
+            key = f"{where}{name}" + f".{number}" * isinstance(value, tuple)
+            if isinstance(part, BaseModel):
+                yield from _paths(part, f"{key}.")
+            elif isinstance(part, Path):
+                yield key, part
+
+
+def _encoder(study: Study, options: RunOptions) -> Finding:
+    spec = study.encoder
+    if isinstance(spec, PrecomputedEncoder):
+        return Finding("encoder", "ok", f"vectors are read from {spec.path}")
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    from curette.tasks.methods.encoder.encoder import find_weights
+    from curette.tasks.methods.encoder.precision import choose_device
+
+    try:
+        device, weights = choose_device(options.machine), find_weights(spec)
+    except StudyError as error:
+        return Finding("encoder", "error", str(error))
+    if weights is None:
+        return Finding(
+            "encoder",
+            "error" if HF_HUB_OFFLINE else "warning",
+            f"the weights of {spec.model} are not on this machine"
+            + ("" if HF_HUB_OFFLINE else ", and are fetched by the first run"),
+            "Load it once where there is a network, or name a local folder in encoder.model.",
+        )
+    return Finding("encoder", "ok", f"weights lie in {weights}; images are encoded by {device}")
+
+
+# --- the language model ---------------------------------------------------------------------------
+
+
+def _language_model(study: Study, options: RunOptions) -> Iterator[Finding]:
+    llm = study.llm
+    if llm is None or not asking_stages(study, options):
+        yield Finding("language model", "ok", "none is asked")
+        return
+    needed = must_ask(study, options)
+    trouble: State = "error" if needed else "warning"
+    kept = "" if needed else " (the store holds answers, which may do)"
+    try:
+        key = find_key(llm).get_secret_value()
+    except StudyError as error:
+        yield Finding("key", trouble, f"{error}{kept}")
+        return
+    given = bool(os.environ.get(llm.api_key_variable, "").strip())
+    name = llm.api_key_variable
+    yield Finding("key", "ok", f"in {name}" if given else "none, which servers here do not need")
+    found = _server(llm, key)
+    worst = trouble if found.state == "error" else found.state
+    yield Finding(found.what, worst, found.said + kept * (found.state == "error"), found.cure)
+
+
+def _server(llm: LlmSpec, key: str) -> Finding:
+    """Ask a server once which models it has; a redirect is not followed, since the key would be."""
+    import httpx2
+
+    manners = manners_of(None, llm.server, llm.model)
+    header = {"api-key": key} if manners.is_azure else {"authorization": f"Bearer {key}"}
+    header["accept-encoding"] = "identity"
+    # As where it is asked: no proxy reaches this machine.
+    direct = dict.fromkeys(("all://", "http://", "https://")) if is_loopback(llm.server) else {}
+    address = f"{manners.base_url.rstrip('/')}/models"
+    until = time.monotonic() + 2 * _PATIENCE_S
+    content = b""
+    try:
+        with (
+            httpx2.Client(timeout=_PATIENCE_S, mounts=direct) as client,
+            client.stream("GET", address, params=manners.query, headers=header) as answer,
+        ):
+            status = answer.status_code
+            for part in answer.iter_raw():
+                content += part
+                if len(content) > _MOST_BYTES or time.monotonic() > until:
+                    break
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        why = str(error).replace(key, "[key]") or type(error).__name__
+        cure = "Start it, or correct llm.base_url."
+        return Finding("server", "error", f"{llm.server} does not answer: {why}", cure)
+    if status in (401, 403):
+        cure = f"Check the environment variable {llm.api_key_variable}."
+        return Finding("server", "error", f"{llm.server} refuses the key (HTTP {status})", cure)
+    if status >= 500:
+        return Finding(
+            "server", "warning", f"{llm.server} answers with HTTP {status}", "Look there."
+        )
+    models = _models(content) if status == 200 else []
+    if not models:
+        said = f"{llm.server} answers, and does not tell its models (HTTP {status})"
+        return Finding("server", "ok", said)
+    if llm.model not in models:
+        said = f"{llm.server} answers, and has no model {llm.model}, but {len(models)} others"
+        shown = ", ".join(map(quoted, models[:5]))
+        return Finding("server", "warning", said, f"Correct llm.model: there are {shown}.")
+    return Finding("server", "ok", f"{llm.server} answers, and has the model {llm.model}")
+
+
+def _models(content: bytes) -> list[str]:
+    """Return the names of models in a server's answer; none where it is another answer."""
+    try:
+        return [str(model["id"]) for model in json.loads(content)["data"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def _requests(
+    study: Study,
+    llm: LlmSpec,
+    options: RunOptions,
+    dataset: ImageDataset,
+    read_reports: Callable[[ImageDataset], Sequence[str]],
+) -> Finding:
+    try:
+        made = estimate(
+            study,
+            ResponseShelf(options.store),
+            lambda: dataset.classes,
+            lambda: read_reports(dataset),
+        )
+    except (CuretteError, OSError) as error:
+        return Finding("requests", "error", str(error))
+    said = f"likely {made.likely_requests:,}, from {made.fewest_requests:,} to "
+    said += f"{made.most_requests:,}; {made.stored_requests:,} are answered already"
+    said += "" if made.likely_usd is None else f"; likely ${made.likely_usd:.2f}"
+    state: State = "ok"
+    limited = [
+        (llm.max_requests, made.fewest_requests, made.likely_requests),
+        (llm.max_cost_usd, made.least_usd, made.likely_usd),
+    ]
+    for limit, least, likely in limited:
+        if limit is not None and least is not None and least > limit:
+            state = "error"
+        elif limit is not None and likely is not None and likely > limit and state == "ok":
+            state = "warning"
+    cure = "Raise llm.max_requests or llm.max_cost_usd, or ask less." if state != "ok" else ""
+    return Finding("requests", state, said, cure)
+
+
+# --- the images -----------------------------------------------------------------------------------
+
+
+def _images(study: Study, dataset: ImageDataset) -> Iterator[Finding]:
+    """Tell what was taken in, and what the gate would reject of it."""
+    refused = len(dataset.rejected)
+    said = f"{len(dataset):,} of {dataset.source}, {refused:,} rows refused"
+    if refused:
+        first = dataset.rejected[0]
+        said += f", such as {quoted(first.row)}: {first.reason}"
+    yield Finding("images", "warning" if refused else "ok", said)
+    for label in dataset.classes:
+        counts = dataset.class_counts[label.key]
+        said = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
+        least = study.validation.min_images_per_class
+        if counts["train"] < least or not counts["validation"]:
+            cure = f"A class needs {least} to train on (validation.min_images_per_class), and one "
+            cure += "to validate on: merge it with another under dataset.labels, or leave it out."
+            yield Finding(f"class {quoted(label.key)}", "error", said, cure)
+        elif min(counts.values()) < _FEW:
+            cure = f"Under {_FEW} its intervals are too wide to tell anything."
+            yield Finding(f"class {quoted(label.key)}", "warning", said, cure)
+        else:
+            yield Finding(f"class {quoted(label.key)}", "ok", said)
+    yield _patients(dataset)
+    yield _columns(study, dataset)
+
+
+def _patients(dataset: ImageDataset) -> Finding:
+    groups = dataset.images["group"].nunique()
+    named = [
+        name
+        for name in ("subject", "lesion")
+        if name in dataset.images and (dataset.images[name].fillna("") != "").any()
+    ]
+    said = f"{groups:,} groups of images that stay together"
+    cure = "Name the column that tells them apart in dataset.subject_column."
+    if dataset.unnamed_subject:
+        return Finding("patients", "warning", dataset.unnamed_subject.removesuffix("."), cure)
+    if not named and not dataset.synthetic:
+        said = "no subject or lesion is known: each image counts as another patient's"
+        return Finding("patients", "warning", said, cure)
+    return Finding("patients", "ok", f"{said}, by {' and '.join(named)}" if named else said)
+
+
+def _columns(study: Study, dataset: ImageDataset) -> Finding:
+    """Look for columns that stages miss, and for those that the gate lets nobody publish."""
+    from curette.tasks.validate.privacy import FINDINGS
+    from curette.tasks.validate.tables import metadata_table
+
+    try:
+        check_columns(study, dataset)
+        table = metadata_table(dataset, study.validation.cleared)
+    except StudyError as error:
+        return Finding("columns", "error", str(error))
+    if telling := [said for kind in FINDINGS for said in table[kind].dropna()]:
+        cure = "The gate rejects what tells who a patient is: take it out of the study, or say "
+        cure += "under validation.cleared why it does not."
+        return Finding("columns", "error", "; ".join(telling), cure)
+    return Finding("columns", "ok", f"all are there; {len(table):,} of metadata are published")

@@ -1,0 +1,456 @@
+"""A first study file for new images, by looking at them: `curette init`."""
+
+import hashlib
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import yaml
+
+from curette.schemas.artifact import StudyError
+from curette.schemas.settings.ingest import DatasetSpec, FolderSource, TableSource
+from curette.schemas.settings.validate import ValidationSpec
+from curette.tasks.ingest.claims import read_claims
+from curette.tasks.ingest.image_column import find_files
+from curette.tasks.ingest.listing import (
+    ImageBytes,
+    ImageFile,
+    Listing,
+    quoted,
+    require,
+    split_name,
+    text,
+)
+from curette.tasks.ingest.readers import list_images
+from curette.tasks.ingest.subjects import is_called_subject, likely_subject
+from curette.tasks.ingest.table_files import TABLE_ENDINGS, read_table
+from curette.tasks.validate.privacy import privacy_findings
+
+_LABELS: Final = (
+    *("label", "class", "dx", "diagnosis", "category", "target", "disease", "finding"),
+    *("pathology", "y"),
+)
+_LESIONS: Final = frozenset({"lesion", "nodule", "tumor", "tumour", "polyp"})
+_ENDINGS: Final = ("", ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_LOOKED_AT: Final = 50
+"""Values of a column that are tried as names of files."""
+_FOUND: Final = 0.9
+_MOST_CLASSES: Final = 100
+_LONGEST_NAME: Final = 200
+_IMAGES_PER_CLASS: Final = 3
+_FOLDERS: Final = 200
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A study file, and what is to be said of it."""
+
+    text: str
+    found: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+def draft_study(
+    source: Path,
+    beside: Path,
+    name: str | None = None,
+    label: str | None = None,
+    image_folder: Path | None = None,
+) -> Draft:
+    """Return a study of a folder or a table of images, as far as looking tells.
+
+    Args:
+        source: the folder, or the table.
+        beside: the folder of the study file, at which its paths start.
+        name: the study's; None: after the source.
+        label: the column with the class; None: found by its name and values.
+        image_folder: where a table's images lie; None: at the table, or below its folder.
+
+    Raises:
+        StudyError: there is no such folder or table, or no label or image column is found.
+    """
+    if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", name):
+        raise StudyError(f"--name {name}: use lower-case letters, digits and dashes")
+    with TemporaryDirectory() as folder:
+        workshop = Path(folder)
+        if source.is_dir():
+            spec, typed = _folder_spec(source.absolute(), label, workshop)
+        elif source.suffix.lower() in TABLE_ENDINGS:
+            require("file", source)
+            spec, typed = _table_spec(source.absolute(), label, image_folder, workshop)
+        else:
+            raise StudyError(
+                f"{source} is neither a folder nor a table that is read "
+                f"({', '.join(TABLE_ENDINGS)})."
+            )
+        listing = list_images(spec, workshop, _unwatched)
+        looked = _Looked(source.absolute(), listing, spec, typed)
+        return looked.draft(name or _slug(source), beside)
+
+
+def _unwatched(_: str, __: int) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda _: None)
+
+
+def _slug(source: Path) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", source.resolve().stem.lower()).strip("-")[:63] or "study"
+
+
+# --- which column means what ----------------------------------------------------------------------
+
+
+def _folder_spec(
+    folder: Path, label: str | None, workshop: Path
+) -> tuple[DatasetSpec, pa.Table | None]:
+    spec = DatasetSpec(source=FolderSource(kind="folder", path=folder))
+    files = [folder / f"metadata{ending}" for ending in TABLE_ENDINGS]
+    if not (tables := [file for file in files if file.is_file()]):
+        return spec, None
+    table = read_table(tables[0], (), workshop).table
+    texts = read_table(tables[0], table.column_names, workshop).table
+    in_folders = any(f.is_dir() and not f.name.startswith((".", "_")) for f in folder.iterdir())
+    found = _label_column(texts, (), label, optional=in_folders)
+    columns = _columns(texts, (found,) if found else ())
+    return spec.model_copy(update=columns | ({"label_column": found} if found else {})), table
+
+
+def _table_spec(
+    path: Path, label: str | None, image_folder: Path | None, workshop: Path
+) -> tuple[DatasetSpec, pa.Table]:
+    table = read_table(path, (), workshop).table
+    texts = read_table(path, table.column_names, workshop).table
+    root = image_folder.absolute() if image_folder else path.parent
+    require("folder", root)
+    column, place, suffix = _image_column(texts, root, deeper=image_folder is None)
+    found = _label_column(texts, (column,), label, optional=False)
+    source = TableSource(
+        kind="table", path=path, image_column=column, image_folder=place, image_suffix=suffix
+    )
+    spec = DatasetSpec(source=source, label_column=found or "label")
+    return spec.model_copy(update=_columns(texts, (column, found or ""))), table
+
+
+def _image_column(table: pa.Table, root: Path, *, deeper: bool) -> tuple[str, Path, str]:
+    """Return the column of images, the folder that its paths start at, and their ending."""
+    for field in table.schema:
+        is_pair = pa.types.is_struct(field.type) and {f.name for f in field.type} >= {
+            "bytes",
+            "path",
+        }
+        if is_pair or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            return field.name, root, ""
+    places = [root, *(_folders_below(root) if deeper else ())]
+    best: tuple[float, str, Path, str] = (0.0, "", root, "")
+    for name, values in _readable(table).items():
+        sample = [value for value in values if value][:_LOOKED_AT]
+        for place in places:
+            for suffix in _ENDINGS:
+                paths, _ = find_files(place, sample, suffix)
+                there = sum((place / path).is_file() for path in paths if path)
+                if sample and there / len(sample) > best[0]:
+                    best = (there / len(sample), name, place, suffix)
+            if best[0] == 1:
+                return best[1:]
+    if best[0] >= _FOUND:
+        return best[1:]
+    raise StudyError(
+        f"no column names images below {root}: looked for were files of the first values of every "
+        "column, with usual endings. Name the folder of the images with --image-folder."
+    )
+
+
+def _folders_below(root: Path) -> list[Path]:
+    below = (p for pattern in ("*", "*/*") for p in sorted(root.glob(pattern)))
+    return [p for p in below if p.is_dir() and not p.name.startswith(".")][:_FOLDERS]
+
+
+def _label_column(
+    table: pa.Table, taken: Sequence[str], given: str | None, *, optional: bool
+) -> str | None:
+    """Return the column of classes: the one given, one that is called so, or the only likely one.
+
+    Raises:
+        StudyError: nobody can tell which it is.
+    """
+    if given is not None:
+        if given not in table.column_names:
+            there = ", ".join(map(quoted, table.column_names[:50]))
+            raise StudyError(f"--label {given}: there is no such column; there are {there}")
+        return given
+    shaped = [
+        name
+        for name, values in _readable(table).items()
+        if name not in taken and not _is_split(values) and _could_be_classes(values)
+    ]
+    called = sorted((min(r), n) for n in shaped if (r := [*_ranks(n)]))
+    if called:
+        return called[0][1]
+    likely = [n for n in shaped if not is_called_subject(n) and not _words(n) & _LESIONS]
+    if len(likely) == 1 and not optional:
+        return likely[0]
+    if optional:
+        return None
+    shown = ", ".join(map(quoted, likely[:_SHOWN])) or "none"
+    raise StudyError(
+        "nobody can tell which column holds the class: none is called label, diagnosis or the "
+        f"like, and those whose values could be classes are: {shown}. Name it with --label."
+    )
+
+
+def _ranks(name: str) -> Iterator[int]:
+    return (_LABELS.index(word) for word in _words(name) if word in _LABELS)
+
+
+def _could_be_classes(values: Sequence[str | None]) -> bool:
+    known = [value for value in values if value]
+    different = len({*known})
+    return 1 < different <= _MOST_CLASSES and len(known) >= _IMAGES_PER_CLASS * different
+
+
+def _columns(table: pa.Table, taken: Sequence[str]) -> dict[str, str]:
+    """Return the settings of a dataset for subject, lesion and split, where there are such."""
+    found: dict[str, str] = {}
+    for name, values in _readable(table).items():
+        known = {value for value in values if value}
+        if name in taken or len(known) < 2:
+            continue
+        if _is_split(values):
+            found.setdefault("split_column", name)
+        elif is_called_subject(name):
+            found.setdefault("subject_column", name)
+        elif _words(name) & _LESIONS and _looks_like_ids(name, known):
+            found.setdefault("lesion_column", name)
+    return found
+
+
+def _looks_like_ids(name: str, values: set[str]) -> bool:
+    return bool(_words(name) & {"id", "no", "number"}) or all(
+        re.search(r"\d", value) for value in values
+    )
+
+
+def _is_split(values: Sequence[str | None]) -> bool:
+    known = {split_name(value) if value else None for value in values}
+    return None not in known and "train" in known and len(known) > 1
+
+
+def _readable(table: pa.Table) -> dict[str, list[str | None]]:
+    """Return the columns that can be read as text."""
+    kinds = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
+    fields = [f for f in table.schema if not any(is_kind(f.type) for is_kind in kinds)]
+    return {f.name: text(table, f.name) for f in fields}
+
+
+def _words(name: str) -> set[str]:
+    return {*re.findall(r"[a-z]+", name.lower())}
+
+
+# --- what is said of it ---------------------------------------------------------------------------
+
+
+class _Looked:
+    """The images as listed, and what is found in them and doubted."""
+
+    def __init__(
+        self, path: Path, listing: Listing, spec: DatasetSpec, typed: pa.Table | None
+    ) -> None:
+        self.path, self.listing, self.spec, self.typed = path, listing, spec, typed
+        self.doubts: list[str] = []
+        try:
+            labels = read_claims(listing, spec)["label"].tolist()
+            self.names_classes = True
+        except StudyError as error:  # ingest will refuse it, and says the same
+            self.doubts.append(str(error))
+            labels = text(listing.table, spec.label_column)
+            self.names_classes = False
+        self.labels: list[str | None] = labels
+        counts = pd.Series(labels, dtype=object).dropna().value_counts()
+        self.counts = {str(key): int(counts[key]) for key in sorted(counts.index)}
+        if len(self.counts) < 2:
+            raise StudyError(
+                f"{listing.source} shows {len(self.counts)} class, and at least two are needed: "
+                "put the images of each into a folder of its own, or name the column with --label."
+            )
+
+    def draft(self, name: str, beside: Path) -> Draft:
+        """Return the study file."""
+        self._doubt_classes()
+        self._doubt_patients()
+        self._doubt_equal_images()
+        metadata = self._metadata()
+        roles = ("label", "subject", "lesion", "split")
+        columns = {role: getattr(self.spec, f"{role}_column") for role in roles}
+        found = [
+            f"{len(self.listing):,} images of {len(self.counts)} classes in {self.listing.source}",
+            *(f"{role}: the column {quoted(c)}" for role, c in columns.items() if c),
+        ]
+        if isinstance(self.spec.source, TableSource):
+            found.append(f"images: the column {quoted(self.spec.source.image_column)}")
+        lines = [
+            "# Written by `curette init`, from what looking at the images tells. Look through it,",
+            "# then run `curette check` on it. Every setting: docs/settings.md.",
+            *(f"# Doubtful: {line}" for doubt in self.doubts for line in _lines(doubt)),
+            f"name: {_quoted(name)}",
+            "",
+            "dataset:",
+            f"  source: {self._source(beside)}",
+            *(f"  {role}_column: {_quoted(c)}" for role, c in columns.items() if c),
+            *(
+                ["  # subject_column: ...   # whoever must not stand in two splits"]
+                if self.spec.subject_column is None
+                else []
+            ),
+            *(
+                [
+                    "  # Kept and published, once you take the `#` away:",
+                    f"  # metadata: [{', '.join(map(_quoted, metadata))}]",
+                ]
+                if metadata
+                else []
+            ),
+        ]
+        if (
+            self.names_classes
+            and len(self.counts) <= _MOST_CLASSES
+            and max(map(len, self.counts)) <= _LONGEST_NAME
+        ):
+            lines.append("  classes:   # label in the data: what a clinician calls it")
+            lines += [
+                f"    {_quoted(key)}: {_quoted(key)}   # {count:,} images"
+                for key, count in self.counts.items()
+            ]
+        lines += [
+            "",
+            "propose:",
+            "  modality: medical image   # say what the images are, such as dermoscopy",
+            "  sources: [{kind: class_prompts}]   # asks the model below about each class",
+            "",
+            "# Any server of chat completions (base_url: http://...); the key is read from the",
+            "# environment variable OPENAI_API_KEY. No image is ever sent.",
+            "llm: {model: gpt-5-mini}",
+            "",
+            "# Weights are fetched once; a local folder or hf-hub:user/model can stand here too.",
+            "encoder: {kind: open_clip, model: ViT-B-16-quickgelu, pretrained: openai}",
+            "",
+        ]
+        return Draft("\n".join(lines), tuple(found), tuple(self.doubts))
+
+    def _source(self, beside: Path) -> str:
+        source = self.spec.source
+        settings: dict[str, str] = {"kind": source.kind, "path": _relative(self.path, beside)}
+        if isinstance(source, TableSource):
+            settings["image_column"] = source.image_column
+            if source.image_folder and source.image_folder != source.path.parent:
+                settings["image_folder"] = _relative(source.image_folder, beside)
+            if source.image_suffix:
+                settings["image_suffix"] = source.image_suffix
+        return "{" + ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items()) + "}"
+
+    def _doubt_classes(self) -> None:
+        least = ValidationSpec().min_images_per_class / self.spec.splits.train
+        small = [f"{quoted(k)} ({n:,})" for k, n in self.counts.items() if n < least]
+        if small:
+            self.doubts.append(
+                f"{len(small)} classes have few images: {', '.join(small[:_SHOWN])}. Fewer than "
+                f"{ValidationSpec().min_images_per_class} to train on are rejected: merge such "
+                "classes under dataset.labels, or leave them out."
+            )
+        if absent := sum(label is None for label in self.labels):
+            self.doubts.append(f"{absent:,} images have no label, and are rejected.")
+
+    def _doubt_patients(self) -> None:
+        if self.spec.subject_column:
+            return
+        rows = np.arange(len(self.listing))
+        dealt = np.where(rows % 2, "train", "test")  # ids of several images stand in both
+        images = pd.DataFrame({"row": rows, "label": self.labels, "split": dealt})
+        doubt = "no column says whose each image is, so that one patient may stand in two splits"
+        if found := likely_subject(self.listing, images):
+            where, example, _ = found
+            doubt += f"; {where} look like ids of patients, such as {quoted(example)}"
+        self.doubts.append(f"{doubt}.")
+
+    def _doubt_equal_images(self) -> None:
+        equal = _equal_images(self.listing)
+        if not equal:
+            return
+        several = [rows for rows in equal if len({self.labels[row] for row in rows}) > 1]
+        first = ", ".join(quoted(self.listing.names[row]) for row in equal[0][:_SHOWN])
+        said = f"{sum(map(len, equal)):,} images are equal byte for byte to another, such as "
+        said += f"{first}; they stay in one split"
+        if several:
+            said += f", but {sum(map(len, several)):,} stand under two labels, and are rejected"
+        self.doubts.append(f"{said}.")
+
+    def _metadata(self) -> list[str]:
+        """Return the columns that could be published; of others, say why not."""
+        if self.typed is None:
+            return []
+        image = getattr(self.spec.source, "image_column", None)
+        used = {*self.listing.columns.names, image}
+        there = {*self.listing.table.column_names} - used
+        readable = [name for name in _readable(self.typed) if name in there]
+        groups = pd.Series([f"row {row}" for row in range(len(self.typed))], dtype=object)
+        if (subject := self.spec.subject_column) in self.typed.column_names and subject:
+            groups = pd.Series(text(self.typed, subject), dtype=object).fillna(groups)
+        proposed: list[str] = []
+        telling: list[str] = []
+        for name in readable:
+            values: pd.Series[Any] = self.typed.select([name]).to_pandas()[name]
+            if not values.notna().any():
+                continue
+            why = [said for said in privacy_findings(name, values, groups).values() if said]
+            (telling if why else proposed).append(why[0] if why else name)
+        if telling:
+            shown = "; ".join(telling[:_SHOWN]) + "; ..." * (len(telling) > _SHOWN)
+            self.doubts.append(
+                f"{len(telling)} columns may tell who a patient is, and are used for nothing: "
+                f"{shown}."
+            )
+        return proposed
+
+
+def _equal_images(listing: Listing) -> list[list[int]]:
+    """Return rows whose images have equal bytes; files of a size of their own are not read."""
+    sizes: Mapping[int, list[tuple[int, Callable[[], bytes]]]] = defaultdict(list)
+    for row, content in enumerate(listing.contents(np.arange(len(listing)))):
+        try:
+            if isinstance(content, ImageFile):
+                sizes[content.path.stat().st_size].append((row, content.path.read_bytes))
+            elif isinstance(content, ImageBytes):
+                sizes[-1].append((row, content.load))
+        except OSError:
+            continue  # ingest says what is wrong with it
+    same: Mapping[bytes, list[int]] = defaultdict(list)
+    for found in sizes.values():
+        for row, load in found if len(found) > 1 else ():
+            try:
+                same[hashlib.sha256(load()).digest()].append(row)
+            except (OSError, ValueError):
+                continue
+    return [rows for rows in same.values() if len(rows) > 1]
+
+
+def _relative(path: Path, beside: Path) -> str:
+    return os.path.relpath(path.resolve(), beside.resolve())
+
+
+def _lines(doubt: str) -> list[str]:
+    """Return a text as lines of a comment, which no character in it can end."""
+    return ["".join(c if c.isprintable() else " " for c in line) for line in doubt.split("\n")]
+
+
+def _quoted(value: str) -> str:
+    """Return a text as YAML in one line, whatever is in it."""
+    dumped = yaml.safe_dump(value, default_style='"', width=10**9, allow_unicode=True)
+    return dumped.removesuffix("\n")

@@ -1,0 +1,188 @@
+"""`curette init`: a study file from looking at images, which loads and takes the images in."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from curette.flows.cli import main
+from curette.flows.init import draft_study
+from curette.flows.study_file import load_study
+from curette.schemas.artifact import StudyError
+from curette.schemas.settings.ingest import TableSource
+from curette.schemas.study import Study
+
+
+def _image(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def _class_folders(
+    root: Path, classes: tuple[str, ...] = ("naevus", "yes"), each: int = 20
+) -> Path:
+    for number, name in enumerate(classes):
+        for row in range(each):
+            _image(root / name / f"{row}.png", number * each + row)
+    return root
+
+
+def _table(root: Path, **columns: object) -> Path:
+    """Write a table of 60 images, two a patient, whose files lie a folder further down."""
+    rows = range(60)
+    for row in rows:
+        _image(root / "pictures" / f"ISIC_{row:03}.jpg", row)
+    content = {
+        "image_id": [f"ISIC_{row:03}" for row in rows],
+        "dx": ["nv", "mel", "bcc"] * 20,
+        "lesion_id": [f"L{row // 2}" for row in rows],
+        "patient": [f"{row // 2:04}" for row in rows],
+        "age": [row % 30 * 2 + 20 for row in rows],
+        "visit": [f"2021-03-{1 + row % 28:02}" for row in rows],
+        "part": ["train", "train", "train", "val", "test"] * 12,
+    }
+    pd.DataFrame(content | columns).to_csv(root / "images.csv", index=False)
+    return root / "images.csv"
+
+
+def _loaded(text: str, folder: Path) -> Study:
+    (folder / "written.yaml").write_text(text)
+    return load_study(folder / "written.yaml")
+
+
+def test_class_folders_become_a_study_that_names_each_class(tmp_path: Path) -> None:
+    draft = draft_study(_class_folders(tmp_path / "My Images"), tmp_path)
+    study = _loaded(draft.text, tmp_path)
+    assert study.name == "my-images"
+    assert {k: c.name for k, c in study.dataset.classes.items()} == {
+        "naevus": "naevus",
+        "yes": "yes",  # which YAML takes for true where it is not quoted
+    }
+    assert draft.found[0].startswith("40 images of 2 classes")
+    assert any("no column says whose each image is" in doubt for doubt in draft.doubts)
+
+
+def test_the_columns_of_a_table_are_found_by_name_and_values(tmp_path: Path) -> None:
+    draft = draft_study(_table(tmp_path / "data"), tmp_path, name="skin")
+    spec = _loaded(draft.text, tmp_path).dataset
+    assert isinstance(spec.source, TableSource)
+    source = spec.source
+    assert (source.image_column, source.image_suffix) == ("image_id", ".jpg")
+    assert source.image_folder == tmp_path / "data" / "pictures"
+    found = (spec.label_column, spec.subject_column, spec.lesion_column, spec.split_column)
+    assert found == ("dx", "patient", "lesion_id", "part")
+    assert spec.metadata == ()
+    assert '# metadata: ["age"]' in draft.text
+    assert any("visit: 60 values are days" in doubt for doubt in draft.doubts)
+    assert not any("no column says" in doubt for doubt in draft.doubts)
+
+
+def test_a_parquet_table_of_image_bytes_needs_no_folder(tmp_path: Path) -> None:
+    for row in range(40):
+        _image(tmp_path / "made" / f"{row}.png", row)
+    content = [(tmp_path / "made" / f"{row}.png").read_bytes() for row in range(40)]
+    pd.DataFrame({"picture": content, "class": ["a", "b"] * 20}).to_parquet(tmp_path / "t.parquet")
+    spec = _loaded(draft_study(tmp_path / "t.parquet", tmp_path).text, tmp_path).dataset
+    assert isinstance(spec.source, TableSource)
+    assert (spec.source.image_column, spec.label_column) == ("picture", "class")
+
+
+def test_a_metadata_table_beside_images_is_read(tmp_path: Path) -> None:
+    for row in range(40):
+        _image(tmp_path / "set" / f"{row}.png", row)
+    rows = {"file_name": [f"{row}.png" for row in range(40)], "diagnosis": ["a", "b"] * 20}
+    pd.DataFrame(rows).to_csv(tmp_path / "set" / "metadata.csv", index=False)
+    draft = draft_study(tmp_path / "set", tmp_path)
+    assert _loaded(draft.text, tmp_path).dataset.label_column == "diagnosis"
+
+
+def test_small_classes_and_equal_images_are_doubted(tmp_path: Path) -> None:
+    folder = _class_folders(tmp_path / "set", each=6)
+    (folder / "naevus" / "copy.png").write_bytes((folder / "naevus" / "0.png").read_bytes())
+    (folder / "naevus" / "other.png").write_bytes((folder / "yes" / "1.png").read_bytes())
+    doubts = "\n".join(draft_study(folder, tmp_path).doubts)
+    assert "2 classes have few images: `naevus` (8), `yes` (6)" in doubts
+    assert "4 images are equal byte for byte to another" in doubts
+    assert "2 stand under two labels" in doubts
+
+
+def test_ids_of_patients_in_file_names_are_doubted(tmp_path: Path) -> None:
+    for row in range(60):
+        for view in range(3):
+            _image(tmp_path / "set" / "ab"[row % 2] / f"{row:08}_{view:03}.png", row * 3 + view)
+    doubts = "\n".join(draft_study(tmp_path / "set", tmp_path).doubts)
+    assert "the beginnings of file names look like ids of patients" in doubts
+
+
+def test_labels_that_ingest_would_refuse_are_doubted_in_its_words(tmp_path: Path) -> None:
+    labels = ["nv", "Nv", "mel"] * 20
+    draft = draft_study(_table(tmp_path / "data", dx=labels), tmp_path)
+    assert "differ in case" in draft.doubts[0]
+    assert _loaded(draft.text, tmp_path).dataset.classes == {}
+
+
+def test_text_of_a_table_stays_text(tmp_path: Path) -> None:
+    """Neither a label nor the name of a column ends a line, or its quotes."""
+    labels = ['no: {a: "b"}', "!!python/object:os.system", "x\u2028name: evil"] * 20
+    table = _table(tmp_path / "data", **{"dx": labels, 'age"]\nname: evil #': list(range(60))})
+    draft = draft_study(table, tmp_path)
+    study = _loaded(draft.text, tmp_path)
+    assert study.name == "images"
+    assert set(study.dataset.classes) == set(labels)
+
+
+def test_what_looking_does_not_find_is_asked_for(tmp_path: Path) -> None:
+    table = _table(tmp_path / "data")
+    frame = pd.read_csv(table).rename(columns={"dx": "what", "age": "other"})
+    frame["other"] = ["x", "y"] * 30
+    frame.to_csv(table, index=False)
+    with pytest.raises(StudyError, match=r"`what`, `other`.*--label"):
+        draft_study(table, tmp_path)
+    assert _loaded(draft_study(table, tmp_path, label="what").text, tmp_path)
+    with pytest.raises(StudyError, match="no such column"):
+        draft_study(table, tmp_path, label="nothing")
+    (tmp_path / "data" / "pictures").rename(tmp_path / "elsewhere")
+    with pytest.raises(StudyError, match="--image-folder"):
+        draft_study(table, tmp_path, label="what")
+    found = draft_study(table, tmp_path, label="what", image_folder=tmp_path / "elsewhere")
+    assert "elsewhere" in found.text
+
+
+def test_one_class_is_no_study(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="at least two"):
+        draft_study(_class_folders(tmp_path / "set", ("naevus",)), tmp_path)
+
+
+def test_no_study_is_written_over_and_the_next_command_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _class_folders(tmp_path / "set")
+    out = tmp_path / "my study.yaml"
+    assert main(["init", str(folder), "--out", str(out)]) == 0
+    assert f"next: curette check '{out}'" in capsys.readouterr().out
+    written = out.read_bytes()
+    assert main(["init", str(folder), "--out", str(out)]) == 2
+    assert out.read_bytes() == written
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_a_written_study_is_taken_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its check finds the images, and ends with 2 for the key that is missing alone."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    out, store = tmp_path / "study.yaml", tmp_path / "store"
+    assert main(["init", str(_table(tmp_path / "data")), "--out", str(out)]) == 0
+    assert main(["check", str(out), "--store", str(store)]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("error")] == [
+        line for line in lines if line.startswith("error   key:")
+    ]
+    assert any(line.startswith("ok      images: 60 of") for line in lines)
+    local = ["--set", "llm.base_url=http://127.0.0.1:9/v1", "screen.gates=[form]"]
+    sources = "propose.sources=[{kind: recorded}]"
+    assert main(["check", str(out), "--store", str(store), *local, sources]) == 0
