@@ -9,6 +9,7 @@ from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.material import Draft
 
 _SURE = 0.05
+_TELLS = 0.01  # of 1, within classes
 _TOLD = {
     "selected": ("chosen together", "#0f766e"),
     "labo": ("LaBo’s objective", "#b45309"),
@@ -79,9 +80,13 @@ def _beside(draft: Draft) -> Iterator[str]:
             f"{plain(chosen.stability.index, 2)} (1: always the same; 0: as by chance)."
         )
     texts = {c.concept_id: c.text for c in chosen.concepts}
-    for column, told_of in chosen.avoided.items():
-        telling, most = max(told_of.items(), key=lambda x: x[1])
-        yield (
-            f"Of {column.replace('_', ' ')}, which the choice avoids, "
-            f"“{texts.get(telling, telling)}” tells most ({plain(most, 2)} of 1)."
-        )
+    told_at_all = {
+        column.replace("_", " "): max(of.items(), key=lambda x: x[1])
+        for column, of in chosen.avoided.items()
+    }
+    if nothing := [name for name, (_, most) in told_at_all.items() if most < _TELLS]:
+        yield f"No chosen statement by itself tells of what the choice avoids: {', '.join(nothing)}."
+    for name, (telling, most) in told_at_all.items():
+        if most >= _TELLS:
+            said = f"“{texts.get(telling, telling)}” tells most ({plain(most, 2)} of 1)"
+            yield f"Of {name}, which the choice avoids, {said}."
