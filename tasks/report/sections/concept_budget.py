@@ -85,7 +85,8 @@ def _beside(draft: Draft) -> Iterator[str]:
         for column, of in chosen.avoided.items()
     }
     if nothing := [name for name, (_, most) in told_at_all.items() if most < _TELLS]:
-        yield f"No chosen statement by itself tells of what the choice avoids: {', '.join(nothing)}."
+        avoided = ", ".join(nothing)
+        yield f"No chosen statement by itself tells of what the choice avoids: {avoided}."
     for name, (telling, most) in told_at_all.items():
         if most >= _TELLS:
             said = f"“{texts.get(telling, telling)}” tells most ({plain(most, 2)} of 1)"
