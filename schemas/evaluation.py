@@ -321,6 +321,11 @@ class ConceptFinding(BaseModel, frozen=True):
         description="share of what the concept bottleneck's logits move by when a score does"
     )
 
+    @property
+    def is_found(self) -> bool:
+        """Whether the score finds the concept beyond what is left to chance: corrected p < .05."""
+        return self.family_p_value is not None and self.family_p_value < 0.05
+
 
 class ConceptPair(BaseModel, frozen=True):
     """Two concepts that the test images could not tell apart."""

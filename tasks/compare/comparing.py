@@ -12,7 +12,9 @@ from curette.schemas.artifact import Manifest
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Estimate, Evaluation, Metric
 from curette.schemas.probe import Head
+from curette.tasks.methods.explanation import centred_weights
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.metrics import balanced_accuracies
 
 _RESAMPLES = 2000
 _CONFIDENCE = 0.95
@@ -36,9 +38,7 @@ class FinishedStudy:
     @cached_property
     def weights(self) -> Float64[np.ndarray, "class concept"]:
         """What a standard deviation of each score adds to a class more than to the mean class."""
-        spread = self.published.scores[self.published.rows("train")].std(axis=0)
-        weights = self.head.weights * spread
-        return np.asarray(weights - weights.mean(axis=0))
+        return centred_weights(self.published, self.head)
 
     @cached_property
     def metrics(self) -> dict[tuple[str, str], Metric]:
@@ -78,17 +78,11 @@ def paired_difference(first: FinishedStudy, other: FinishedStudy, head: str) -> 
     right = np.stack([answer == labels for answer in answers])
     images = first.published.images.set_index("image_id")
     groups = images.loc[ids, "group"].to_numpy()
-    of_class = [np.flatnonzero(labels == k) for k in np.unique(labels)]
 
     def lead(
         weights: Float64[np.ndarray, "resample image"],
     ) -> Float64[np.ndarray, "resample statistic"]:
-        with np.errstate(invalid="ignore"):  # a class that a resample lost is not counted
-            recall = [
-                weights[:, rows] @ right[:, rows].T / weights[:, rows].sum(1)[:, None]
-                for rows in of_class
-            ]
-            accuracy = np.nanmean(recall, axis=0)
+        accuracy = balanced_accuracies(right, labels, weights)
         return accuracy[:, [1]] - accuracy[:, [0]]
 
     replicates = ClusterBootstrap.of(groups, _RESAMPLES, 0).replicate(lead, "percentile")

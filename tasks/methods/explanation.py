@@ -220,3 +220,14 @@ def _explored(
     speaking_for = [j for j in shown.tolist() if ahead[j] > 0]
     against = [j for j in shown.tolist()[::-1] if ahead[j] < 0]
     return speaking_for[:_EXPLORED_FOR] + against[:_EXPLORED_AGAINST]
+
+
+def centred_weights(published: ConceptDataset, head: Head) -> Float64[np.ndarray, "class concept"]:
+    """Return what a head weighs each concept for each class, minus the mean over classes.
+
+    Per standard deviation of the concept's score over the training images. Adding the same to the
+    weights of all classes changes no decision, so only what is left without it speaks for a class
+    or against it.
+    """
+    weights = head.weights * published.scores[published.rows("train")].std(axis=0)
+    return np.asarray(weights - weights.mean(axis=0))

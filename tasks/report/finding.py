@@ -168,7 +168,7 @@ def _concepts(evaluation: Evaluation) -> Check:
     if not told:
         reason = "No ground truth says whether scores find what concepts name."
         return Check("unknown", title, reason, "concept-truth")
-    found = sum(f.family_p_value is not None and f.family_p_value < 0.05 for f in told)
+    found = sum(f.is_found for f in told)
     reason = f"Scores find {found} of {counted(len(told), 'concept')} whose truth is known."
     level: Level = "good" if found == len(told) else "warn" if found * 2 >= len(told) else "bad"
     return Check(level, title, reason, "concept-truth")

@@ -22,6 +22,7 @@ from curette.schemas.probe import Heads
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.report import ReportSpec
 from curette.schemas.validation import ValidationReport
+from curette.tasks.methods.explanation import centred_weights
 from curette.tasks.methods.page.pictures import PictureBook
 
 
@@ -65,16 +66,8 @@ class Draft:
 
     @cached_property
     def weights(self) -> Float64[np.ndarray, "class concept"]:
-        """What the bottleneck weighs each concept for each class, minus the mean over classes.
-
-        Per standard deviation of the concept's score over the training images. Adding the same to
-        the weights of all classes changes no decision, so only what is left without it speaks for
-        a class or against it.
-        """
-        published = self.material.published
-        spread = published.scores[published.rows("train")].std(axis=0)
-        weights = self.material.probe.head(EXPLAINED).weights * spread
-        return np.asarray(weights - weights.mean(axis=0))
+        """What the bottleneck weighs each concept for each class, minus the mean over classes."""
+        return centred_weights(self.material.published, self.material.probe.head(EXPLAINED))
 
     @cached_property
     def _image_names(self) -> dict[str, str]:

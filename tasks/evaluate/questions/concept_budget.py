@@ -23,7 +23,7 @@ from curette.schemas.settings.select import SelectSpec
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.selection.choosing import Known, choose_in_order, link_table
 from curette.tasks.methods.selection.judging import Choose, fit_discriminant
-from curette.tasks.methods.statistics.metrics import macro_auroc
+from curette.tasks.methods.statistics.metrics import balanced_accuracies, macro_auroc
 from curette.tasks.methods.threads import one_thread_of_torch
 
 _SIZES = (1, 2, 3, 5, 8, 12, 20, 40)
@@ -132,14 +132,7 @@ def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:
     def statistics(
         weights: Float64[np.ndarray, "resample image"],
     ) -> Float64[np.ndarray, "resample statistic"]:
-        with np.errstate(invalid="ignore"):  # here, since resamples are weighed in threads
-            shares = [
-                weights[:, rows]
-                @ every[:, rows].T.astype(np.float64)
-                / weights[:, rows].sum(1)[:, None]
-                for rows in of_class
-            ]
-        accuracy = np.nanmean(shares, axis=0)  # a class that a resample lost is not counted
+        accuracy = balanced_accuracies(every, labels, weights)
         means, start = {}, 0
         for line in lines:
             count = line.right.shape[0] * line.right.shape[1]

@@ -88,6 +88,23 @@ def balanced_accuracy(confusion: _Confusion) -> _Values:
     return _mean_of_defined(recall)
 
 
+def balanced_accuracies(
+    right: Bool[np.ndarray, "answer image"], labels: _Labels, weights: _Weights
+) -> Float64[np.ndarray, "resample answer"]:
+    """Return the balanced accuracy of many answers at once, from which images each has right.
+
+    A class that a resample lost is not counted in it.
+    """
+    with np.errstate(invalid="ignore"):  # here, since resamples are weighed in threads
+        recalls = [
+            weights[:, rows]
+            @ right[:, rows].T.astype(np.float64)
+            / weights[:, rows].sum(1)[:, None]
+            for rows in (np.flatnonzero(labels == k) for k in np.unique(labels))
+        ]
+    return np.asarray(np.nanmean(recalls, axis=0))
+
+
 def macro_f1(confusion: _Confusion) -> _Values:
     """Return the mean of F1 = 2 TP / (2 TP + FP + FN) over classes that occur or are predicted."""
     right = np.diagonal(confusion, axis1=1, axis2=2)

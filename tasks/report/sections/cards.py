@@ -12,7 +12,6 @@ _SHOWN = 12  # cards
 _BARS = 6  # classes on a card
 _TELLING = 3  # images
 _FURTHEST = 0.05  # share of the training images among which one is looked for that misleads
-_SURE = 0.05
 _TELLS = 0.2  # how far from one half an AUROC within classes is called a confounder's
 
 
@@ -120,6 +119,6 @@ def _found(finding: ConceptFinding | None) -> dict[str, str]:
     if finding is None or finding.auroc is None or finding.family_p_value is None:
         return {"level": "unknown", "text": "no ground truth says whether its score finds it"}
     area = f"AUROC {finding.auroc.value:.2f}"
-    if finding.family_p_value < _SURE:
+    if finding.is_found:
         return {"level": "good", "text": f"its score finds what it names ({area})"}
     return {"level": "bad", "text": f"its score does not find what it names ({area})"}

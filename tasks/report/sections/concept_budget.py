@@ -8,7 +8,6 @@ from curette.tasks.methods.page.charts import Line, Point, line_chart
 from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.material import Draft
 
-_SURE = 0.05
 _TELLS = 0.01  # of 1, within classes
 _TOLD = {
     "selected": ("chosen together", "#0f766e"),
@@ -69,7 +68,7 @@ def _beside(draft: Draft) -> Iterator[str]:
     findings = draft.evaluation.concept_truth.findings if draft.evaluation else ()
     told = [f for f in findings if f.score == "text" and f.family_p_value is not None]
     if told:
-        found = sum(f.family_p_value is not None and f.family_p_value < _SURE for f in told)
+        found = sum(f.is_found for f in told)
         yield (
             f"Of {counted(len(chosen.concepts), 'statement')} the truth of {len(told)} is known; "
             f"the scores of {found} find what they name."

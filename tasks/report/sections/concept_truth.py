@@ -14,7 +14,6 @@ from curette.schemas.probe import GroundedConcept
 from curette.tasks.methods.page.numbers import plain
 from curette.tasks.report.material import Draft
 
-_SURE = 0.05
 _MATCHES = {
     "weights": "CGIM, weights",
     "predicted": "CGIM, scores",
@@ -138,14 +137,10 @@ def _found(who: str, findings: Sequence[ConceptFinding]) -> str:
     areas = [f.auroc.value for f in findings if f.auroc]
     if not areas:
         return f"{who} none that varies among the test images."
-    found = sum(_is_found(f) for f in findings)
+    found = sum(f.is_found for f in findings)
     within = [f.within_class_auroc.value for f in findings if f.within_class_auroc]
     apart = f", within classes {median(within):.3f}" if within else ""
     return f"{who} {found} of {len(areas)} (median AUROC {median(areas):.3f}{apart})."
-
-
-def _is_found(finding: ConceptFinding) -> bool:
-    return finding.family_p_value is not None and finding.family_p_value < _SURE
 
 
 def _concept(text: ConceptFinding, grounded: ConceptFinding | None) -> dict[str, Any]:
@@ -154,7 +149,7 @@ def _concept(text: ConceptFinding, grounded: ConceptFinding | None) -> dict[str,
         "decided_by": _decided_by(text),
         "shown": f"{text.present:,} of {text.present + text.absent:,}",
         "auroc": text.auroc,
-        "is_found": _is_found(text),
+        "is_found": text.is_found,
         "p_value": "" if text.family_p_value is None else f", p = {text.family_p_value:.3f}",
         "chance": plain(text.chance_95),
         "within": text.within_class_auroc,
