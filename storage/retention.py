@@ -130,8 +130,8 @@ def forget(store: ArtifactStore, chosen: Callable[[], Iterable[Forgettable]]) ->
         for record in (store.root / "answers").glob("*-*"):
             if digests & set(_DIGEST.findall(record.read_bytes())):
                 record.unlink(missing_ok=True)
-        for x in gone:
-            with workshop(store.root, "forgotten") as bench:
+        with workshop(store.root, "forgotten") as bench:
+            for x in gone:
                 store.path(x.ref).rename(bench / x.ref.digest)
     return gone
 
