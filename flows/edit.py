@@ -26,7 +26,7 @@ from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.edit import STAGE
 from curette.tasks.edit.heads import edit_probe
-from curette.tasks.methods.selection.explained_variance import told_within_classes
+from curette.tasks.methods.selection.avoidance import told_within_classes
 from curette.tasks.review.sheet import protect, restore
 
 RunUntilProbe = Callable[[Study, RunOptions], RunResult]
