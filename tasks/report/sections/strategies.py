@@ -6,7 +6,7 @@ from curette.schemas.evaluation import Estimate, HeadStrategy, StrategiesForetel
 from curette.tasks.methods.page.numbers import counted, signed, with_interval
 from curette.tasks.report.material import Draft
 
-_SHOWN = 4  # of a class
+_SHOWN, _LEAST = 4, 0.05  # of a class; the others are counted
 _OPEN = 9  # classes; the others one click down
 
 
@@ -23,6 +23,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         by_class[s.class_key].append(s)
     panels = [_panel(draft, key, found) for key, found in by_class.items()]
     return {
+        "not_computable": "",
         "head": strategies.head,
         "panels": panels[:_OPEN],
         "more": panels[_OPEN:],
@@ -31,11 +32,12 @@ def compose(draft: Draft) -> dict[str, Any] | None:
 
 
 def _panel(draft: Draft, key: str, found: list[HeadStrategy]) -> dict[str, Any]:
-    rest = found[_SHOWN:]
+    shown = found[:1] + [s for s in found[1:_SHOWN] if s.prevalence.value >= _LEAST]
+    rest = found[len(shown) :]
     return {
         "name": draft.class_names[key],
         "images": counted(sum(s.images for s in found), "image"),
-        "strategies": [_strategy(draft, s) for s in found[:_SHOWN]],
+        "strategies": [_strategy(draft, s) for s in shown],
         "rest": f"{counted(len(rest), 'other concept')} "
         f"{'decides' if len(rest) == 1 else 'decide'} "
         f"{counted(sum(s.images for s in rest), 'image')} more."
@@ -64,7 +66,7 @@ def _strategy(draft: Draft, s: HeadStrategy) -> dict[str, Any]:
 
 
 def _percent(e: Estimate) -> dict[str, str]:
-    return {"value": f"{e.value:.0%}", "span": f"{100 * e.low:.0f} to {100 * e.high:.0f} %"}
+    return {"value": f"{e.value:.0%}", "span": f"{100 * e.low:.0f} to {e.high:.0%}"}
 
 
 def _foretold(told: StrategiesForetell | None) -> str:
