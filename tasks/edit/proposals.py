@@ -14,7 +14,7 @@ from jaxtyping import Float64, Int
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import METADATA
 from curette.schemas.probe import Head
-from curette.tasks.methods.selection.explained_variance import told_within_classes
+from curette.tasks.methods.selection.avoidance import told_within_classes
 
 WORTH_A_LOOK = 0.1
 """Share told from which on an edit may help. On the demo neutralising a concept that tells 60 % of

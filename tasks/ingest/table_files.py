@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 import csv
+import posixpath
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import escape
 from io import StringIO
@@ -349,30 +350,55 @@ def load(
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it says is in the error
     try:
         options["cache_dir"] = str(workshop / "datasets")
-        if texts:
-            options |= _as_text(datasets.load_dataset_builder(builder, **options).config, texts)
-        loaded = datasets.load_dataset(builder, **options)
+        reader = datasets.load_dataset_builder(builder, **options)
+        _keep_texts(reader, texts, workshop)
+        reader.download_and_prepare()
+        loaded = reader.as_dataset()
     except Exception as error:
         raise _unreadable(about, error, remedy) from error
     return {str(split): _with_names(rows) for split, rows in loaded.items()}
 
 
-def _as_text(config: Any, texts: Sequence[str]) -> dict[str, Any]:
-    """Return what to tell the reader of CSV files for columns to stay text; nothing to others."""
+def _keep_texts(reader: Any, texts: Sequence[str], workshop: Path) -> None:
+    """Have a reader of `datasets` take the cells of some columns of CSV files as they stand.
+
+    Left alone it takes `None`, `NA` and the like for nothing, and `007` for 7.
+    """
     import pandas as pd
 
-    if not hasattr(config, "keep_default_na"):
-        return {}
-    names = {
-        name
-        for files in config.data_files.values()
-        for name in pd.read_csv(files[0], sep=config.sep, nrows=0).columns
-    }
-    return {
-        "converters": dict.fromkeys(texts, str),
-        "keep_default_na": False,
-        "na_values": dict.fromkeys(names - {*texts}, _NOTHING),
-    }
+    config = reader.config
+    if hasattr(config, "keep_default_na"):
+        firsts = [files[0] for files in config.data_files.values()]
+        names = {n for file in firsts for n in pd.read_csv(file, sep=config.sep, nrows=0).columns}
+        config.converters = dict.fromkeys(texts, _or_none)
+        config.keep_default_na = False
+        config.na_values = dict.fromkeys(names - {*texts}, _NOTHING)
+    if hasattr(config, "metadata_filenames"):
+        plainly = reader._read_metadata
+
+        def read_metadata(file: str, metadata_ext: str = "") -> Iterator[pa.Table]:
+            if metadata_ext == ".csv":
+                yield read_table(_on_disk(file, workshop), texts, workshop).table
+            else:
+                yield from plainly(file, metadata_ext=metadata_ext)
+
+        reader._read_metadata = read_metadata
+
+
+def _or_none(cell: str) -> str | None:
+    return cell or None
+
+
+def _on_disk(file: str, workshop: Path) -> Path:
+    """Return a file, taken out of its archive where it lies in one."""
+    from datasets.utils.file_utils import xopen
+
+    if Path(file).is_file():
+        return Path(file)
+    place = workshop / posixpath.basename(file.partition("::")[0])
+    with xopen(file, "rb") as opened:
+        place.write_bytes(opened.read())
+    return place
 
 
 def load_saved(about: str, folder: Path) -> dict[str, pa.Table]:
