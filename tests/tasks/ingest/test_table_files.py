@@ -187,7 +187,12 @@ def workbook(path: Path, rows: list[list[object]], change: Callable[[Any], None]
     return path
 
 
-ROWS_OF_BOOK: list[list[object]] = [["file", "label", "patient"], *([i, "x", i] for i in "abc")]
+ROWS_OF_BOOK: list[list[object]] = [
+    ["file", "label", "patient"],
+    ["a", "x", "a"],
+    ["b", "x", "b"],
+    ["c", "x", "c"],
+]
 
 
 def test_cells_that_only_look_filled_in_excel_are_refused(tmp_path: Path) -> None:
