@@ -272,6 +272,7 @@ def test_other_names_of_the_column_of_files(
         ("in\\é{}.png", "", "with `/` for their backslashes"),
         ("in/é{}.png", "", "with their letters in Unicode's form NF"),
         ("in/é{}.PNG", "", "with the ending `.png`"),
+        ("In\\É{}.PNG", "", "without regard to capitals"),
         ("in/é{}.png", ".png", "without another `.png`"),
     ],
 )
@@ -294,3 +295,22 @@ def test_paths_are_read_as_they_are_meant(
     )
     assert len(found.images) == 8
     assert f"8 paths were read {told}" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("C:\\data\\in\\{}.png", "another folder or machine; .*: `in/0.png` is there"),
+        ("/home/x/in/{}.png", "another folder or machine; .*: `in/0.png` is there"),
+        ("file:///home/x/{}.png", "another folder or machine; write paths from here on"),
+        ("https://example.org/in/{}.png", "an address, and nothing is fetched"),
+    ],
+)
+def test_paths_of_other_places_are_called_so(
+    tmp_path: Path, read: Read, draw: Draw, written: str, told: str
+) -> None:
+    write_images(tmp_path, [f"in/{i}.png" for i in range(8)], draw)
+    rows = [f"{written.format(i)},{'ab'[i % 2]}" for i in range(8)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,label", *rows]))
+    with pytest.raises(StudyError, match=f"missing-file, it is (a path of )?{told}"):
+        read(source={"kind": "table", "path": tmp_path / "t.csv", "image_column": "file"})
