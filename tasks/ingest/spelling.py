@@ -80,14 +80,14 @@ def check_ids(ids: Iterable[str | None], column: str, what: str) -> None:
         StudyError: some differ in form alone; both spellings are shown. Or a spreadsheet
             shortened them.
     """
-    ids = [value for value in ids if value is not None]
-    if short := [value for value in ids if _SHORTENED.fullmatch(value)]:
+    there = [value for value in ids if value is not None]
+    if short := [value for value in there if _SHORTENED.fullmatch(value)]:
         raise StudyError(
             f"{len(short):,} ids of `{column}` are long numbers that a spreadsheet shortened, such "
             f"as {quoted(short[0])}: different ones may look alike now. Give the column the format "
             "Text where the numbers are whole, and save it again."
         )
-    if pairs := _alike(ids, (), id_form):
+    if pairs := _alike(there, (), id_form):
         raise StudyError(
             f"ids of `{column}` differ in case, blanks or number format alone: "
             f"{_told(pairs)}. If they are one {what}, it would be counted twice and could stand in "

@@ -187,6 +187,7 @@ def test_a_table_begins_where_its_header_does(tmp_path: Path, above: str) -> Non
 
 
 def test_a_dot_between_thousands_is_no_decimal_point(tmp_path: Path) -> None:
+    rows: list[tuple[str, ...]]
     rows = [("a", "x", "1", "1.234,5"), ("b", "x", "2", "12,25"), ("c", "y", "3", "1.000")]
     table, notes = read(tmp_path, written(";", rows).encode())
     assert table["age"].to_pylist() == [1234.5, 12.25, 1000]
