@@ -169,18 +169,18 @@ def adapt(
     Args:
         home: the head, and what it says at home.
         features: of the support images; what the head looks at.
-        labels: theirs; every class occurs. With one image of a class only the offset is tried, and
-            an image that is left out is judged by the other classes' shift.
+        labels: theirs, of at least two classes. With fewer than two images of any class only the
+            offset is tried; an image that is its class's only one is judged by the other classes.
         concepts: whether the features are concepts, which alone can be masked and amplified.
         seed: of the supports drawn at home.
         rungs: that are tried.
 
     Raises:
-        ValueError: a class has no support image.
+        ValueError: the support is of fewer than two classes.
     """
     counts = np.bincount(labels, minlength=home.classes)
-    if counts.min() < 1:
-        raise ValueError(f"class {int(counts.argmin())} has no support image")
+    if (counts > 0).sum() < 2:
+        raise ValueError("the support images are of fewer than two classes")
     order = np.lexsort((*features.T, labels))
     features, labels = features[order], labels[order]
     able = [r for r in rungs if r == OFFSET or counts.min() > 1]
@@ -236,13 +236,15 @@ def offset_gains(
     """Return by how much each image's log loss falls by the offset of all others of its support.
 
     All supports at once: without image i of class k the shift is d - (x_i - m_k) / ((n_k - 1) K),
-    and d K / (K - 1) - x_i / (K - 1) where it was the only one.
+    and d K / (K - 1) - x_i / (K - 1) where it was the only one; K classes occur.
     """
     deviations = _centred(logits) - home.means[labels]
     counts = np.bincount(labels, minlength=home.classes)
-    one_hot = np.eye(home.classes)[labels] / counts
-    means = np.einsum("nk,dnc->dkc", one_hot, deviations)
-    shift, classes = means.mean(axis=1), home.classes
+    present = np.flatnonzero(counts)
+    means = np.zeros((len(logits), home.classes, home.classes))
+    for k in present:
+        means[:, k] = deviations[:, labels == k].mean(axis=1)
+    shift, classes = means[:, present].mean(axis=1), len(present)
     left_out = np.empty_like(deviations)
     noise = np.empty(len(labels))
     for i, k in enumerate(labels):
@@ -264,11 +266,11 @@ def resampling_error(values: Float64[np.ndarray, " image"], labels: _Labels) -> 
     That of resamples without number: sqrt(sum of variance / images of each class) / K. A class of
     one image does not vary, so that then all images are taken as of one class.
     """
-    counts = np.bincount(labels)
+    present, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:
         return float(values.std(ddof=1) / np.sqrt(len(values)))
-    variances = [values[labels == k].var(ddof=1) / n for k, n in enumerate(counts)]
-    return float(np.sqrt(np.sum(variances)) / len(counts))
+    variances = [values[labels == k].var(ddof=1) for k in present]
+    return float(np.sqrt(np.sum(variances / counts)) / len(present))
 
 
 # --- rungs -----------------------------------------------------------------------------------

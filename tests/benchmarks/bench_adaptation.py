@@ -1,9 +1,9 @@
 """When does adapting a head by a few labelled images pay, and when is it left alone?
 
 Run `python -m tests.benchmarks.bench_adaptation demo STORE` with the store of a finished demo,
-`... drawn`, or `... ph2 FILE.npz ...` with the vectors of PH2. Every row is of many draws of so many
-labelled images a class: how often nothing was chosen, by how much balanced accuracy rose on all
-other images of the site (with a 95 % interval of the mean over draws), and the share of draws that
+`... drawn`, or `... ph2 FILE.npz ...` with the vectors of PH2. Every row is of many draws of so
+many labelled images a class: how often nothing was chosen, by how much balanced accuracy rose on
+all other images of the site (95 % interval of the mean over draws), and the share of draws that
 lost more than .01. Draws of one site share its images, so their interval tells nothing of others.
 
 - demo: heads as the demo trained them. Home is validation; the site is the other light, or the

@@ -152,9 +152,16 @@ def test_features_that_are_no_concepts_are_not_masked() -> None:
     assert MASK not in [t.rung for t in choice.tried]
 
 
-def test_a_class_without_support_or_without_spread_at_home_is_refused() -> None:
+def test_a_site_that_lacks_a_class_has_an_offset_by_the_others() -> None:
+    features, labels = _site(4, seed=5, shift=SHIFT)
+    choice = adapt(HOME, features[labels < 3], labels[labels < 3], concepts=True)
+    assert [t.rung for t in choice.tried] == [NOTHING, OFFSET]
+    assert choice.rung == OFFSET
+
+
+def test_one_class_alone_or_a_class_without_spread_at_home_is_refused() -> None:
     features, labels = _site(2, seed=5)
-    with pytest.raises(ValueError, match="class 3 has no support image"):
-        adapt(HOME, features[labels < 3], labels[labels < 3], concepts=True)
+    with pytest.raises(ValueError, match="fewer than two classes"):
+        adapt(HOME, features[labels < 1], labels[labels < 1], concepts=True)
     with pytest.raises(ValueError, match="class 3 has 1 held-out images"):
         Home(HEAD, np.zeros((7, FEATURES)), np.array([0, 0, 1, 1, 2, 2, 3]))
