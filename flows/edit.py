@@ -2,12 +2,9 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from jaxtyping import Float64
 from prefect import flow
 from pydantic import ValidationError
 
@@ -19,18 +16,16 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.edits import Edit, Edits
 from curette.schemas.heads import EXPLAINED
-from curette.schemas.images import METADATA
 from curette.schemas.probe import Head, Heads
 from curette.schemas.study import Study
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.edit import STAGE
-from curette.tasks.edit.heads import edit_probe
-from curette.tasks.methods.selection.explained_variance import told_within_classes
+from curette.tasks.edit.heads import edit_probe, idle_edits
+from curette.tasks.edit.proposals import WORTH_A_LOOK, Proposal, propose_edits
 from curette.tasks.review.sheet import protect, restore
 
 RunUntilProbe = Callable[[Study, RunOptions], RunResult]
-_MOST_LEVELS = 10  # of a metadata column that a concept may tell of
 _FILLED_IN = ("operation", "class", "amount", "editor", "reason", "edited_on")
 
 
@@ -69,12 +64,18 @@ def keep_edits(
     store = ArtifactStore(options.store.resolve())
     wanted = Edits(study=study.name, edits=tuple(edits))
     published = store.load(ConceptDataset, made[ConceptDataset.kind])
-    edit_probe(published, store.load(Heads, made[Heads.kind]), wanted)
+    probe = store.load(Heads, made[Heads.kind])
+    edit_probe(published, probe, wanted)
+    idle = idle_edits(published, probe, wanted)
+    before = current_edits(study, store)
+    gone = len(set(store.load(Edits, before).edits) - set(edits)) if before else 0
     ref = store.save(wanted, STAGE.recipe_of({}))
     DecisionShelf(store.root, Edits).change(study.name, lambda _: ref)
+    taken_back = f"{gone} of the edits before are taken back. " * (gone > 0)
     if not edits:
-        return "no edits: the heads are as they were trained; run the study to choose them again"
-    return "\n".join([*(f"  {e.told}" for e in edits), "Run the study to measure them."])
+        return f"no edits: the heads are as they were trained. {taken_back}Run the study to see it."
+    told = [f"  {e.told}{' (changes no head)' * (e in idle)}" for e in edits]
+    return "\n".join([*told, f"{taken_back}Run the study to measure them."])
 
 
 def export_edits(
@@ -107,24 +108,39 @@ def export_edits(
     return (
         f"{sheet}: {len(head.facts.candidates)} concepts, {len(done)} edits so far. Fill in "
         "operation (neutralise, forget, scale, cap, at least 0, at most 0), class or amount, "
-        "editor and reason, and apply it. Rows without an operation are no edits."
+        "editor and reason, and apply it. Rows without an operation are no edits.\n"
+        f"{_worth_it(propose_edits(published, head))}"
+    )
+
+
+def _worth_it(proposals: Sequence[Proposal]) -> str:
+    """Say whether single concepts tell enough of a nuisance that an edit could help."""
+    telling = [p for p in proposals if p.told >= WORTH_A_LOOK]
+    if telling:
+        return (
+            f"The concepts that tell most of a metadata column stand first: {len(telling)} of them "
+            f"at least {WORTH_A_LOOK:.0%} of one within classes. See whether it should count."
+        )
+    most = max(proposals, key=lambda p: p.told)
+    if not most.column:
+        return "No concept tells of any metadata column of few values within classes."
+    return (
+        f"No concept tells {WORTH_A_LOOK:.0%} of any metadata column within classes; the most is "
+        f"{most.told:.1%}, of {most.column}. Neutralising such concepts costs more than it brings: "
+        "a nuisance that many tell a little of is still told without them."
     )
 
 
 def write_sheet(published: ConceptDataset, head: Head, edits: Sequence[Edit]) -> bytes:
     """Return the sheet: a row an edit, and one a concept without any."""
-    centred = head.weights - head.weights.mean(axis=0)
-    told, column = _nuisances(published, head)
-    scores = published.vectors[published.rows("train")] @ _vectors(published, head).T
-    risk = told * (np.abs(centred).max(axis=0) * scores.std(axis=0))
     keys = published.class_keys
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(
         ["concept_id", "text", *(f"weight for {k}" for k in keys), "tells_of", "share", *_FILLED_IN]
     )
-    for j in np.argsort(-risk, kind="stable"):
-        concept = head.facts.candidates[j]
+    for proposal in propose_edits(published, head):
+        concept = head.facts.candidates[proposal.place]
         own = [e for e in edits if e.concept_id == concept.concept_id]
         rows: Sequence[Edit | None] = own or [None]
         for e in rows:
@@ -134,11 +150,11 @@ def write_sheet(published: ConceptDataset, head: Head, edits: Sequence[Edit]) ->
                 if e
                 else ("",) * len(_FILLED_IN)
             )
-            numbers = [f"{w:+.3f}" for w in centred[:, j]]
+            numbers = [f"{w:+.3f}" for w in proposal.weights]
             writer.writerow(
                 [
                     *(protect(cell) for cell in (concept.concept_id, concept.text)),
-                    *(*numbers, protect(column[j]), f"{told[j]:.3f}"),
+                    *(*numbers, protect(proposal.column), f"{proposal.told:.3f}"),
                     *(protect(cell) for cell in filled),
                 ]
             )
@@ -205,32 +221,3 @@ def _edit(row: dict[str, str]) -> Edit:
             "edited_on": row.get("edited_on", ""),
         }
     )
-
-
-def _vectors(published: ConceptDataset, head: Head) -> Float64[np.ndarray, "concept dim"]:
-    rows = published.pool_rows(c.concept_id for c in head.facts.candidates)
-    return published.pool_vectors[rows].astype(np.float64)
-
-
-def _nuisances(
-    published: ConceptDataset, head: Head
-) -> tuple[Float64[np.ndarray, " concept"], list[str]]:
-    """Return how much of some metadata column each concept tells within classes, and of which."""
-    train = published.rows("train")
-    vectors, labels = published.vectors[train], published.labels("train")
-    concepts = _vectors(published, head)
-    most, which = np.zeros(len(concepts)), [""] * len(concepts)
-    for name, levels in _columns(published.images.iloc[train]):
-        told = told_within_classes(concepts, vectors, labels, len(published.class_keys), levels)
-        for j in np.flatnonzero(told > most):
-            most[j], which[j] = told[j], name
-    return most, which
-
-
-def _columns(images: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the metadata columns of few values: name, and each image's value as a number."""
-    for column in images.columns:
-        if column.startswith(METADATA):
-            levels, values = pd.factorize(images[column])
-            if 1 < len(values) <= _MOST_LEVELS:
-                yield column.removeprefix(METADATA), levels

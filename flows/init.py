@@ -271,7 +271,7 @@ class _Looked:
             self.names_classes = True
         except StudyError as error:  # ingest will refuse it, and says the same
             self.doubts.append(str(error))
-            labels = text(listing.table, spec.label_column)
+            labels = text(listing.table, spec.label_column, missing=())
             self.names_classes = False
         self.labels: list[str | None] = labels
         counts = pd.Series(labels, dtype=object).dropna().value_counts()

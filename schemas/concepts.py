@@ -132,6 +132,13 @@ class Stability(BaseModel, frozen=True):
     )
 
 
+class ToldTogether(BaseModel, frozen=True):
+    """What the chosen concepts tell together about an avoided column, among images of one class."""
+
+    told: float = Field(description="share of a value's variance that a regression explains")
+    by_chance: float = Field(description="what as many scores that know nothing explain")
+
+
 class ConceptSet(JsonArtifact, frozen=True):
     """The selected concepts, each once, in the order in which they were first picked."""
 
@@ -156,6 +163,9 @@ class ConceptSet(JsonArtifact, frozen=True):
     avoided: dict[str, dict[str, float]] = Field(
         default_factory=dict,
         description="avoided column -> concept id -> what it tells about it within classes, 0 to 1",
+    )
+    avoided_together: dict[str, ToldTogether] = Field(
+        default_factory=dict, description="avoided column -> what all concepts tell together"
     )
 
     @model_validator(mode="after")

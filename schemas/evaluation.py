@@ -537,12 +537,32 @@ def _told(e: Estimate, form: str = ".3f") -> str:
     return f"{e.value:{form}} [{e.low:{form}}, {e.high:{form}}]"
 
 
+class StrategiesForetell(BaseModel, frozen=True):
+    """Whether how reliable an image's strategy was tells if the image is decided rightly.
+
+    AUROCs of rightly decided test images against the others, by what is known of validation images.
+    """
+
+    images: int = Field(description="test images decided as some validation image is")
+    others: int = Field(description="test images left out, decided as no validation image is")
+    strategy: Estimate = Field(description="by the reliability of class and deciding concept")
+    class_alone: Estimate = Field(description="by the reliability of the class it is called")
+    confidence: Estimate = Field(description="by the highest probability, which is the baseline")
+    over_class: Estimate
+    over_confidence: Estimate
+
+
 class Strategies(BaseModel, frozen=True):
     """Which concepts decide, for how many validation images, and how often that is right."""
 
     head: str = ""
     not_computable: str = ""
     strategies: tuple[HeadStrategy, ...] = ()
+    foretold: StrategiesForetell | None = Field(
+        default=None,
+        description="nothing where no image, or every image, is decided rightly, or it was not "
+        "measured yet",
+    )
 
 
 class Located(BaseModel, frozen=True):

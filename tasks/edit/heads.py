@@ -40,6 +40,25 @@ def edit_probe(published: ConceptDataset, probe: Heads, edits: Edits) -> Heads:
     return replace(probe, heads=(*heads[:place], replace(explained, facts=facts), *heads[place:]))
 
 
+def idle_edits(published: ConceptDataset, probe: Heads, edits: Edits) -> tuple[Edit, ...]:
+    """Return the edits that change no head: those of a concept that says no more than they allow.
+
+    Raises:
+        StudyError: an edit names a concept that no head weighs, or a class that is not there.
+    """
+    idle = []
+    for edit in edits.edits:
+        made = edit_probe(published, probe, Edits(study=edits.study, edits=(edit,)))
+        edited = tuple(head for head in made.heads if head.facts.kind != UNEDITED)
+        if all(
+            np.allclose(after.weights, before.weights, rtol=0, atol=1e-12)
+            for before, after in zip(probe.heads, edited, strict=True)
+        ):
+            idle.append(edit)
+        probe = replace(probe, heads=edited)
+    return tuple(idle)
+
+
 def _edited(
     published: ConceptDataset,
     head: Head,

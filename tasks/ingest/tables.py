@@ -63,10 +63,10 @@ def list_hub(source: HubSource, spec: DatasetSpec, workshop: Path) -> Listing:
     """List a dataset of the hub, or a local folder in the same layout."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    columns = Columns.named_by(spec)
     if isinstance(source.path, Path):
         require("folder", source.path)
-        texts = Columns.named_by(spec).names
-        tables, place = _load_folder(source, source.path, workshop, texts)
+        tables, place = _load_folder(source, source.path, workshop, columns.names)
         about, root = f"the hub dataset {source.path.name}", source.path
     else:
         place = root = Path(HF_HUB_CACHE)
@@ -77,14 +77,17 @@ def list_hub(source: HubSource, spec: DatasetSpec, workshop: Path) -> Listing:
             workshop,
             "A dataset of the hub needs the network the first time, and a local folder must be "
             "there: no folder of that name lies beside the study.",
+            columns.names,
             name=source.config,
             revision=source.revision,
         )
-    columns = Columns.named_by(spec)
     for rows in tables.values():
         check_header(root, rows.column_names)
     table = pa.concat_tables(tables.values(), promote_options="permissive")
-    require_columns(table, (source.image_column, *columns.names), about)
+    try:
+        require_columns(table, (source.image_column, *columns.names), about)
+    except StudyError as error:
+        raise StudyError(f"{error}{_told_of_tables(root)}") from None
     parts = [part for part, rows in tables.items() for _ in range(len(rows))]
     images = ImageColumn(
         table[source.image_column], source.image_column, root=place, workshop=workshop
@@ -117,7 +120,20 @@ def _load_folder(
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(file)
     said = f"Does {quoted(folder.name)} hold Parquet, CSV or images in the hub's layout?"
+    if any(folder.rglob("*.zip")):
+        said = "Images in zip archives have no classes there: unpack them into class folders."
     return load(str(place), about, workshop, said, texts, name=source.config), place
+
+
+def _told_of_tables(folder: Path) -> str:
+    """Say which tables lie beside images, which alone are read then."""
+    tables = sorted(f for f in folder.glob("*") if f.suffix.lower() in TABLE_ENDINGS)
+    if not tables:
+        return ""
+    return (
+        f" Where there are more images than tables only images are read: for {tables[0].name}, use "
+        "`kind: table` with its path, or name it under `configs` in the README.md there."
+    )
 
 
 def _without(table: pa.Table, image_column: str, columns: Columns) -> pa.Table:

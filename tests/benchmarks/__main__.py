@@ -25,6 +25,7 @@ NAMES = (
     "bench_few_shots",
 )
 LARGE = (
+    "bench_edits",
     "bench_few_shot_splits",
     "bench_folds",
     "bench_concept_budget",

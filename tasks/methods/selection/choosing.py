@@ -20,19 +20,21 @@ from curette.schemas.concepts import (
     Sizes,
     SizeStep,
     Stability,
+    ToldTogether,
 )
 from curette.schemas.images import METADATA
 from curette.schemas.review import Decision
 from curette.schemas.settings.select import SelectSpec
 from curette.tasks.methods.metadata import UnusableColumn, read_column
+from curette.tasks.methods.selection.avoidance import avoided_column, told_within_classes
 from curette.tasks.methods.selection.exchanging import exchange_picks, find_exchanges
 from curette.tasks.methods.selection.explained_variance import (
+    RIDGE,
     ClassVariance,
     EachClass,
     Quotas,
     class_variance,
     rank_greedily,
-    told_within_classes,
 )
 from curette.tasks.methods.selection.judging import (
     Choose,
@@ -134,17 +136,16 @@ def choose_in_order(
 def state_problem(
     vectors: _Vectors, links: _Links, train: Known, spec: SelectSpec
 ) -> ClassVariance:
-    """State what candidates explain of the classes, and what they cost where columns are
-    avoided."""
-    count = links.shape[1]
-    problem = class_variance(
-        vectors, train.vectors, train.labels, count, links=links, prior_images=spec.prior_images
+    """State what candidates explain of the classes, and what telling avoided columns costs."""
+    return class_variance(
+        vectors,
+        train.vectors,
+        train.labels,
+        links.shape[1],
+        links=links,
+        avoided=train.avoided,
+        prior_images=spec.prior_images,
     )
-    costs = [
-        told_within_classes(vectors, train.vectors, train.labels, count, levels)
-        for levels in train.avoided
-    ]
-    return problem.with_costs(np.sum(costs, axis=0)) if costs else problem
 
 
 def choose_concepts(
@@ -225,6 +226,7 @@ def choose_concepts(
         selections=selections,
         sizes=_sizes(curve, judge),
         avoided=_told(candidates, candidate_vectors, train, list(selected_for), spec),
+        avoided_together=_told_together(candidate_vectors[list(selected_for)], train, spec),
     )
     if problem is None:
         return chosen.model_copy(update={"scope": spec.scope})
@@ -404,6 +406,21 @@ def _told(
             candidates[row].concept_id: float(share)
             for row, share in zip(rows, shares, strict=True)
         }
+    return told
+
+
+def _told_together(vectors: _Vectors, train: Known, spec: SelectSpec) -> dict[str, ToldTogether]:
+    """Return what all picks together tell about each avoided column, where images say so."""
+    count = int(train.labels.max()) + 1
+    told = {}
+    for name, levels in zip(spec.avoid or (), train.avoided, strict=False):
+        column = avoided_column(vectors, train.vectors, train.labels, count, levels, ridge=RIDGE)
+        if column is not None:
+            spare = int((levels >= 0).sum()) - count
+            told[name] = ToldTogether(
+                told=float(column.told_by_first(np.arange(len(vectors)))[-1]),
+                by_chance=min(1.0, len(vectors) / spare),
+            )
     return told
 
 

@@ -7,9 +7,9 @@ one-hot and centred likewise. A set S of candidates explains
     R(S) = tr( C_S' (G_SS + rho I)^-1 C_S ),    G = Z'WZ,  C = Z'WY
 
 of the class variance tr(Y'WY): what a ridge regression of the class on the scores of S explains.
-F(S) is its share, less what the candidates of S cost (see `told_within_classes`). R is normalised
-and monotone, and submodular as far as scores are uncorrelated (Das and Kempe, ICML 2011), so what
-greedy loses is not known beforehand; `relaxation` bounds it afterwards.
+F(S) is its share, less what S tells about columns that the study wants left alone (`avoidance`).
+R is normalised and monotone, and submodular as far as scores are uncorrelated (Das and Kempe, ICML
+2011), so what greedy loses is not known beforehand; `relaxation` bounds it afterwards.
 
 **Fast.** Images enter through their second moments alone. With X~ = sqrt(W) (X - mean) and any R
 with R'R = X~'X~, the scores Z may be replaced by R T', which have no more rows than vectors have
@@ -27,7 +27,8 @@ identity). It fades faster than their p / (p + n), so that from some dozens of i
 than the ridge.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -35,18 +36,18 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 from scipy.linalg import solve_triangular
 
+from curette.tasks.methods.selection.avoidance import AvoidedColumn, avoided_column
 from curette.tasks.methods.selection.discriminability import check_labels
 from curette.tasks.methods.selection.facility_location import Seats
+from curette.tasks.methods.selection.moments import NOTHING, Moments, over_blocks
 
 RIDGE = 0.01
 """rho, for scores of unit variance; chosen on drawn problems (`bench_ridge`)."""
 PRIOR_IMAGES = 2.0
 MOST_CORRELATED = 0.95
 
-_BLOCK = 2**14  # candidates handled at a time
 _TIE = 1e-10  # shares of class variance that count as equal
 _TOO_LITTLE = 0.01  # a share that is not worth a look at the statements
-_NOTHING = 1e-12  # of the largest variance: what rounding leaves of a direction without any
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,9 @@ class ClassVariance:
     targets: Float64[np.ndarray, "direction class"]
     """Y, of which the sum of squares is at most 1."""
     ridge: float
-    costs: Float64[np.ndarray, " candidate"]
+    avoided: tuple[AvoidedColumn, ...] = ()
+    price: float = 1.0
+    """Shares of class variance that telling all of an avoided column costs."""
 
     @property
     def count(self) -> int:
@@ -74,7 +77,7 @@ class ClassVariance:
         return self.directions @ mean, float(mean @ mean)
 
     def explained(self, indices: Int[np.ndarray, " pick"]) -> float:
-        """Return R(S) / tr(Y'WY) of any set, without its costs."""
+        """Return R(S) / tr(Y'WY) of any set, without its cost."""
         chosen = self.directions[indices]
         together = chosen @ self.targets
         gram = chosen @ chosen.T + self.ridge * np.eye(len(chosen))
@@ -85,46 +88,104 @@ class ClassVariance:
         chosen = self.directions[indices]
         factor = np.linalg.cholesky(chosen @ chosen.T + self.ridge * np.eye(len(chosen)))
         added = solve_triangular(factor, chosen @ self.targets, lower=True)
-        return np.asarray((added**2).sum(axis=1) - self.costs[indices])
+        told = sum(np.diff(column.told_by_first(indices)) for column in self.avoided)
+        return np.asarray((added**2).sum(axis=1) - self.price * told)
 
     def value(self, indices: Int[np.ndarray, " pick"]) -> float:
         """Return F(S)."""
-        return self.explained(indices) - float(self.costs[indices].sum())
+        told = sum(float(column.told_by_first(indices)[-1]) for column in self.avoided)
+        return self.explained(indices) - self.price * told
 
     def gains(self, indices: Int[np.ndarray, " pick"]) -> Float64[np.ndarray, " candidate"]:
         """Return what each candidate would add to F beside a set."""
-        chosen = self.directions[indices]
-        beside = self.directions @ chosen.T
-        gram = chosen @ chosen.T + self.ridge * np.eye(len(chosen))
-        solved = np.linalg.solve(gram, np.concatenate([chosen @ self.targets, beside.T], axis=1))
-        classes = self.targets.shape[1]
-        left = self.directions @ self.targets - beside @ solved[:, :classes]
-        variance = np.einsum("ij,ij->i", self.directions, self.directions)
-        variance -= np.einsum("ij,ji->i", beside, solved[:, classes:])
-        spread = np.maximum(variance, 0) + self.ridge
-        return np.asarray((left**2).sum(axis=1) / spread - self.costs)
+        choice = Choice(self, len(indices))
+        for pick in indices.tolist():
+            choice.take(pick)
+        return choice.gains()
 
-    def with_costs(self, costs: Float[np.ndarray, " candidate"]) -> "ClassVariance":
-        """Return the same problem in which candidates cost something, in shares."""
-        return replace(self, costs=np.asarray(costs, dtype=np.float64))
+    def least_costs(self) -> Float64[np.ndarray, " candidate"]:
+        """Return what any set costs at least in which a candidate stands."""
+        told = (column.told_by_one() for column in self.avoided)
+        return self.price * sum(told, start=np.zeros(self.count))
 
-    def meet(
-        self, pick: int
-    ) -> tuple[Float64[np.ndarray, " candidate"], Float64[np.ndarray, " candidate"]]:
-        """Return how every candidate goes together with one: G_:j, and what its words add to that.
+    def resemblance(
+        self, pick: int, together: Float64[np.ndarray, " candidate"]
+    ) -> Float64[np.ndarray, " candidate"]:
+        """Return how far each candidate says what one says, near 1 where they say the same.
 
         Statements share a template, and real encoders give all statements of one template nearly
-        the same scores. The second is the correlation of the scores that are left when the mean
-        statement has been taken off every statement: near 1 where two say the same.
+        the same scores. So it is the correlation of the scores that are left when the mean
+        statement has been taken off every statement; `together` is that of the whole scores, G_:j.
         """
-        together = self.directions @ self.directions[pick]
         of_mean, variance = self._with_mean
         about = self.spreads * of_mean - variance
         lengths = self.spreads**2 - 2 * about - variance
-        lengths = np.where(lengths > _NOTHING * self.spreads**2, lengths, 0.0)
+        lengths = np.where(lengths > NOTHING * self.spreads**2, lengths, 0.0)
         alike = self.spreads * self.spreads[pick] * together - about - about[pick] - variance
         scale = np.sqrt(lengths * lengths[pick])
-        return together, np.divide(alike, scale, out=np.zeros_like(alike), where=scale > 0)
+        return np.divide(alike, scale, out=np.zeros_like(alike), where=scale > 0)
+
+
+class Choice:
+    """A set that grows, and what each candidate would add to F beside it."""
+
+    def __init__(self, problem: ClassVariance, most: int) -> None:
+        variance = np.einsum("ij,ij->i", problem.directions, problem.directions)
+        self._problem = problem
+        self._classes = _Forward(
+            problem.directions @ problem.targets, variance, problem.ridge, most
+        )
+        self._columns = [
+            _Forward(column.together, np.isfinite(column.spreads).astype(float), column.ridge, most)
+            for column in problem.avoided
+        ]
+
+    def gains(self) -> Float64[np.ndarray, " candidate"]:
+        """Return what each candidate would add."""
+        gains = self._classes.adds().sum(axis=1)
+        for column in self._columns:
+            then = (column.explained + column.adds()).max(axis=1, initial=0.0)
+            gains -= self._problem.price * (then - column.explained.max(initial=0.0))
+        return np.asarray(gains)
+
+    def take(self, pick: int) -> Float64[np.ndarray, " candidate"]:
+        """Add one; return how it goes together with every candidate, G_:j."""
+        together = self._problem.directions @ self._problem.directions[pick]
+        self._classes.take(pick, together)
+        for column, forward in zip(self._problem.avoided, self._columns, strict=True):
+            forward.take(pick, column.beside(pick))
+        return np.asarray(together)
+
+
+class _Forward:
+    """Forward selection for a ridge regression: a pivoted Cholesky factorisation of G + rho I."""
+
+    def __init__(
+        self,
+        together: Float64[np.ndarray, "candidate target"],
+        variance: Float64[np.ndarray, " candidate"],
+        ridge: float,
+        most: int,
+    ) -> None:
+        self._together, self._variance, self._ridge = together, variance + ridge, ridge
+        self._factor = np.empty((most, len(variance)))
+        self._done = 0
+        self.explained = np.zeros(together.shape[1])
+
+    def adds(self) -> Float64[np.ndarray, "candidate target"]:
+        """Return what each candidate explains of each target beside those taken."""
+        return self._together**2 / self._variance[:, None]
+
+    def take(self, pick: int, column: Float64[np.ndarray, " candidate"]) -> None:
+        """Take one, whose column of G it is."""
+        done, root = self._done, np.sqrt(self._variance[pick])
+        row = (column - self._factor[:done, pick] @ self._factor[:done]) / root
+        added = self._together[pick] / root
+        self._factor[done] = row
+        self._together = self._together - np.outer(row, added)
+        self._variance = np.maximum(self._variance - row**2, self._ridge)
+        self.explained = self.explained + added**2
+        self._done += 1
 
 
 def class_variance(
@@ -134,6 +195,7 @@ def class_variance(
     class_count: int,
     *,
     links: Bool[np.ndarray, "candidate class"] | None = None,
+    avoided: Sequence[Int[np.ndarray, " image"]] = (),
     prior_images: float = PRIOR_IMAGES,
     ridge: float = RIDGE,
 ) -> ClassVariance:
@@ -145,6 +207,7 @@ def class_variance(
         labels: their classes, from 0 to `class_count - 1`.
         class_count: K, at least 2.
         links: which candidate was proposed for which class; without them nothing is shrunk.
+        avoided: what each avoided column says of the images, from 0; -1 where it says nothing.
         prior_images: p, with which all statements together count for p^2 / (p^2 + n^2), n images
             being those of the rarest class.
         ridge: rho > 0.
@@ -156,64 +219,30 @@ def class_variance(
     if not ridge > 0:
         raise ValueError(f"the ridge must be above 0, got {ridge}: without it sets can be singular")
     weights = 1 / (class_count * np.bincount(labels, minlength=class_count)[labels])
-    moments = _Moments.of(images, np.eye(class_count)[labels], weights)
+    moments = Moments.of(images, np.eye(class_count)[labels], weights)
     fewest = int(np.bincount(labels, minlength=class_count).min())
     share = prior_images**2 / (fewest**2 + prior_images**2)
-    if links is not None and links.any() and share > _TOO_LITTLE:
+    if links is None or not links.any() or share <= _TOO_LITTLE:
+        share = 0.0
+    else:
         said = _statements(candidates, links)
         moments = moments.scaled(candidates).mixed(said.scaled(candidates), share)
     root, targets = moments.root()
-    directions = np.empty((len(candidates), len(root)))
-    for block in _blocks(len(candidates)):
-        directions[block] = candidates[block] @ root.T
+    directions = over_blocks(candidates, root.T)
     spreads = np.sqrt(np.einsum("ij,ij->i", directions, directions))
-    known = spreads > np.sqrt(_NOTHING) * spreads.max(initial=0.0)
+    known = spreads > np.sqrt(NOTHING) * spreads.max(initial=0.0)
     directions /= np.where(known, spreads, np.inf)[:, None]
-    return ClassVariance(
-        directions, np.where(known, spreads, 0.0), targets, ridge, np.zeros(len(candidates))
+    columns = (
+        avoided_column(candidates, images, labels, class_count, levels, ridge) for levels in avoided
     )
-
-
-def told_within_classes(
-    candidates: Float[np.ndarray, "candidate dim"],
-    images: Float[np.ndarray, "image dim"],
-    labels: Int[np.ndarray, " image"],
-    class_count: int,
-    levels: Int[np.ndarray, " image"],
-) -> Float64[np.ndarray, " candidate"]:
-    """Return what each candidate tells about another column, among images of the same class.
-
-    The largest squared correlation, over the column's values, of scores with having the value,
-    both about the means of their class, less what chance gives it (1 / m for m images beyond the
-    classes), in [0, 1]. It knows nothing of how the column goes with the class.
-
-    Args:
-        candidates: unit vectors of the statements.
-        images: unit vectors of the training images.
-        labels: their classes.
-        class_count: K.
-        levels: the column's value of each image, from 0; -1 where it is not known.
-    """
-    known = levels >= 0
-    images, labels, levels = images[known].astype(np.float64), labels[known], levels[known]
-    spare = len(labels) - class_count
-    most = np.zeros(len(candidates))
-    if spare < 2:
-        return most
-    one_hot = np.eye(class_count)[labels]
-    about = one_hot / np.maximum(one_hot.sum(axis=0), 1)
-    images -= one_hot @ (about.T @ images)
-    has = np.eye(levels.max() + 1)[levels]
-    has -= one_hot @ (about.T @ has)
-    varied = (has**2).sum(axis=0)
-    for block in _blocks(len(candidates), len(images)):
-        scores = images @ candidates[block].T.astype(np.float64)
-        squared = (scores**2).sum(axis=0)[:, None] * varied
-        told = np.divide(
-            (scores.T @ has) ** 2, squared, out=np.zeros_like(squared), where=squared > _NOTHING
-        )
-        most[block] = told.max(axis=1)
-    return np.clip((most - 1 / spare) / (1 - 1 / spare), 0, 1)
+    return ClassVariance(
+        directions,
+        np.where(known, spreads, 0.0),
+        targets,
+        ridge,
+        tuple(column for column in columns if column is not None),
+        price=1 - share,
+    )
 
 
 @runtime_checkable
@@ -295,8 +324,8 @@ def rank_greedily(
 ) -> Ranking:
     """Pick, one after another, the candidate that adds most to F; ties go to the lower index.
 
-    A candidate that says the same as a pick (see `ClassVariance.meet`) is not picked; where nothing
-    else is left there are fewer picks.
+    A candidate that says the same as a pick (see `ClassVariance.resemblance`) is not picked; where
+    nothing else is left there are fewer picks.
 
     Args:
         problem: what candidates explain and cost.
@@ -305,9 +334,7 @@ def rank_greedily(
         most_correlated: beyond it two candidates say the same.
     """
     most = min(count, problem.count)
-    together = problem.directions @ problem.targets  # C
-    variance = np.einsum("ij,ij->i", problem.directions, problem.directions) + problem.ridge
-    factor = np.empty((most, problem.count))
+    choice = Choice(problem, most)
     fresh = np.ones(problem.count, dtype=bool)  # says nothing that a pick says
     free = np.ones(problem.count, dtype=bool)
     picks: list[int] = []
@@ -318,83 +345,23 @@ def rank_greedily(
             allowed &= fresh
         if not allowed.any():
             break
-        gain = (together**2).sum(axis=1) / variance - problem.costs
+        gain = choice.gains()
         gain[~allowed] = -np.inf
         pick = int((gain >= gain.max() - _TIE).argmax())
         free[pick] = False
         if not rule.take(pick):
             continue
-        done = len(picks)
-        column, alike = problem.meet(pick)
-        fresh &= alike <= most_correlated
-        row = (column - factor[:done, pick] @ factor[:done]) / np.sqrt(variance[pick])
-        factor[done] = row
-        together = together - np.outer(row, together[pick] / np.sqrt(variance[pick]))
-        variance = np.maximum(variance - row**2, problem.ridge)
+        fresh &= problem.resemblance(pick, choice.take(pick)) <= most_correlated
         picks.append(pick)
         gains.append(float(gain[pick]))
     return Ranking(np.array(picks, dtype=np.int64), np.array(gains))
 
 
-@dataclass(frozen=True, eq=False)
-class _Moments:
-    """Rows of weighted, centred vectors and of what they are to explain."""
-
-    rows: Float64[np.ndarray, "row dim"]
-    targets: Float64[np.ndarray, "row class"]
-
-    @classmethod
-    def of(
-        cls,
-        vectors: Float[np.ndarray, "row dim"],
-        targets: Float[np.ndarray, "row class"],
-        weights: Float[np.ndarray, " row"],
-    ) -> "_Moments":
-        """Centre under the weights; the targets' total variance becomes 1."""
-        mean, goal = weights @ vectors, weights @ targets
-        roots = np.sqrt(weights)[:, None]
-        aims = roots * (targets - goal)
-        return cls(roots * (vectors - mean), aims / (np.sqrt((aims**2).sum()) or 1.0))
-
-    def scaled(self, candidates: Float[np.ndarray, "candidate dim"]) -> "_Moments":
-        """Scale the vectors so that scores of all candidates vary by 1 on average."""
-        compact, targets = self.root()
-        total = sum(
-            float(((candidates[block] @ compact.T) ** 2).sum())
-            for block in _blocks(len(candidates))
-        )
-        return _Moments(compact / (np.sqrt(total / len(candidates)) or 1.0), targets)
-
-    def mixed(self, other: "_Moments", share: float) -> "_Moments":
-        """Let the other rows count for a share."""
-        roots = np.sqrt([1 - share, share])
-        return _Moments(
-            np.concatenate([roots[0] * self.rows, roots[1] * other.rows]),
-            np.concatenate([roots[0] * self.targets, roots[1] * other.targets]),
-        )
-
-    def root(
-        self,
-    ) -> tuple[Float64[np.ndarray, "direction dim"], Float64[np.ndarray, "direction class"]]:
-        """Return no more rows than dimensions with the same second moments."""
-        if len(self.rows) <= self.rows.shape[1]:
-            return self.rows, self.targets
-        values, axes = np.linalg.eigh(self.rows.T @ self.rows)
-        kept = values > _NOTHING * values[-1]
-        lengths, axes = np.sqrt(values[kept]), axes[:, kept]
-        return lengths[:, None] * axes.T, axes.T @ (self.rows.T @ self.targets) / lengths[:, None]
-
-
 def _statements(
     candidates: Float[np.ndarray, "candidate dim"], links: Bool[np.ndarray, "candidate class"]
-) -> _Moments:
+) -> Moments:
     """Let every statement stand as an image of each class that it was proposed for."""
     statement, label = np.nonzero(links)
     sizes = links.sum(axis=0)
     weights = 1 / (np.count_nonzero(sizes) * sizes[label])
-    return _Moments.of(candidates[statement], np.eye(links.shape[1])[label], weights)
-
-
-def _blocks(length: int, width: int = 1) -> list[slice]:
-    step = max(1, min(_BLOCK, 2**25 // width))
-    return [slice(start, start + step) for start in range(0, length, step)]
+    return Moments.of(candidates[statement], np.eye(links.shape[1])[label], weights)

@@ -13,16 +13,22 @@ b = |B|^2 + the k largest of |z_j'B|^2 / rho,
 
 and B = A(s)^-1 Y makes it tight at the minimum of c. Frank and Wolfe's method (Jaggi, ICML 2013)
 walks there: the k largest of |z_j'B|^2 are both its next direction and the bound, so every step
-has one and the best is kept. Candidates that cost c_j are bounded at t = 1 by the k largest of
-|z_j'B|^2 / rho - c_j. The bound holds for all sets of k, also those that a rule forbids.
+has one and the best is kept. The bound holds for all sets of k, also those that a rule forbids.
+
+A set that tells avoided columns costs at least what its dearest candidate makes any set cost. So
+the sets fall apart by that: those whose dearest lies between two levels explain no more than sets
+of all candidates below the upper level, and cost no less than the lower.
 """
 
+from itertools import pairwise
+
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 from scipy.linalg import cho_factor, cho_solve
 
 from curette.tasks.methods.selection.explained_variance import ClassVariance
 
+_LEVELS = (0.0, 0.01, 0.03, 0.1, 0.3, np.inf)  # of cost, in shares of class variance
 _GUESSES = 3
 _WORTHLESS = 3e-4  # a step that lowers the bound by less of it is a miss
 _MISSES = 3  # in a row, and it is the last: bounds do not fall at every step, though c(s) does
@@ -42,33 +48,47 @@ def upper_bound(
         count: k; as many as the picks if nothing is said.
         steps: the most steps; each is a pass over the directions.
     """
-    size = len(picks) if count is None else count
+    size = min(len(picks) if count is None else count, problem.count)
     if size == 0:
         return 0.0
-    directions, targets, free = problem.directions, problem.targets, not problem.costs.any()
+    costs = problem.least_costs()
+    bound = problem.value(picks)
+    for low, high in pairwise(_LEVELS):
+        open_to_all = costs < high
+        dearest = open_to_all & (costs >= low)
+        if dearest.any() and open_to_all.sum() >= size:
+            least = float(costs[dearest].min())
+            bound = max(bound, _most_explained(problem, picks, open_to_all, size, steps) - least)
+    return bound
+
+
+def _most_explained(
+    problem: ClassVariance,
+    start: Int[np.ndarray, " pick"],
+    allowed: Bool[np.ndarray, " candidate"],
+    size: int,
+    steps: int,
+) -> float:
+    """Bound R of all sets of a size from the allowed candidates."""
+    directions, targets = problem.directions, problem.targets
     total = float((targets**2).sum())
     unit = np.eye(directions.shape[1])
-    system = unit + _outer(directions[picks]) / problem.ridge
-    cost = float(problem.costs[picks].sum())
+    system = unit + _outer(directions[start]) / problem.ridge
     least, misses = np.inf, 0
     for _ in range(steps):
         dual = cho_solve(cho_factor(system), targets)
-        worth = ((directions @ dual) ** 2).sum(axis=1) / problem.ridge - problem.costs
-        best = np.argpartition(-worth, size - 1)[:size] if size < len(worth) else np.arange(size)
+        worth = ((directions @ dual) ** 2).sum(axis=1) / problem.ridge
+        worth[~allowed] = 0.0
+        best = np.argpartition(-worth, size - 1)[:size]
         reached, length = float((dual * targets).sum()), float((dual**2).sum())
-        most = length + float(worth[best].sum())
-        # With costs the scale of B is left as it is: B may then stand for a set that costs less.
-        bound = total - (reached**2 / most if free else 2 * reached - most)
+        bound = total - reached**2 / (length + float(worth[best].sum()))
         misses = misses + 1 if bound > least - _WORTHLESS * abs(least) else 0
         least = min(least, bound)
         if misses == _MISSES:
             break
         change = unit + _outer(directions[best]) / problem.ridge - system
-        dearer = float(problem.costs[best].sum()) - cost
-        stride = _stride(system, change, targets, dearer)
-        system = system + stride * change
-        cost += stride * dearer
-    return max(least, problem.value(picks))
+        system = system + _stride(system, change, targets) * change
+    return least
 
 
 def _outer(
@@ -81,13 +101,12 @@ def _stride(
     system: Float64[np.ndarray, "direction direction"],
     change: Float64[np.ndarray, "direction direction"],
     targets: Float64[np.ndarray, "direction class"],
-    dearer: float,
 ) -> float:
-    """Seek the least c(s) + cost between the two systems, where its slope is 0: it is convex."""
+    """Seek the least c(s) between the two systems, where its slope is 0: it is convex."""
 
     def slope(stride: float) -> float:
         dual = cho_solve(cho_factor(system + stride * change), targets)
-        return dearer - float((dual * (change @ dual)).sum())
+        return -float((dual * (change @ dual)).sum())
 
     low, high = 0.0, 1.0
     falls, rises = slope(low), slope(high)

@@ -10,12 +10,16 @@ The concept of the largest phi decides the image. Of the images that a head call
 a concept decides is its prevalence, and the share of these whose label is k its reliability (Fel et
 al., "A holistic approach to unifying automatic concept extraction and concept importance
 estimation", NeurIPS 2023, section 4).
+
+Where all images of a strategy are right, or none is, every resample says the same and the bootstrap
+knows no doubt. There the bound is that of Clopper and Pearson (Biometrika, 1934) with each group as
+one trial: with g groups all right, the lower one is (a / 2)^(1 / g), a = 1 - confidence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Int, Shaped
 
 from curette.schemas.settings.evaluate import IntervalMethod
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval
@@ -87,13 +91,64 @@ def find_strategies(
 
     intervals = bootstrap.replicate(shares, method).intervals(method, confidence)
     count = len(order)
+
+    def with_doubt(interval: Interval, among: Float64[np.ndarray, " image"]) -> Interval:
+        groups = len(np.unique(bootstrap.membership[among > 0]))
+        return doubted(interval, groups, confidence)
+
     return tuple(
         Strategy(
             class_index=int(pairs[row, 0]),
             concept_index=int(pairs[row, 1]),
             images=int(counts[row]),
-            prevalence=intervals[place],
-            reliability=intervals[count + place],
+            prevalence=with_doubt(intervals[place], of_class[:, place]),
+            reliability=with_doubt(intervals[count + place], decided[:, place]),
         )
         for place, row in enumerate(order)
+    )
+
+
+def doubted(interval: Interval, groups: int, confidence: float) -> Interval:
+    """Return a share's interval with the doubt that a bootstrap has not where all agree."""
+    far = ((1 - confidence) / 2) ** (1 / groups)
+    if interval.value == 1:
+        return replace(interval, low=min(interval.low, far))
+    if interval.value == 0:
+        return replace(interval, high=max(interval.high, 1 - far))
+    return interval
+
+
+def own_reliability(
+    known_called: Int[np.ndarray, " known"],
+    known_deciding: Int[np.ndarray, " known"],
+    known_labels: Int[np.ndarray, " known"],
+    called: Int[np.ndarray, " image"],
+    deciding: Int[np.ndarray, " image"],
+) -> tuple[Float64[np.ndarray, " image"], Float64[np.ndarray, " image"]]:
+    """Return how often images decided alike were right: called and decided alike, and called so.
+
+    NaN where no known image was.
+
+    Args:
+        known_called: the class that the head gives each image whose label is known.
+        known_deciding: the concept that decides it.
+        known_labels: its class.
+        called: the class that the head gives each other image.
+        deciding: the concept that decides it.
+    """
+    right = known_called == known_labels
+
+    def share(
+        known: Shaped[np.ndarray, " known"], wanted: Shaped[np.ndarray, " image"]
+    ) -> Float64[np.ndarray, " image"]:
+        names, place = np.unique(np.concatenate([known, wanted]), return_inverse=True)
+        among = np.bincount(place[: len(known)], minlength=len(names)).astype(np.float64)
+        rightly = np.bincount(place[: len(known)], right, minlength=len(names))
+        shares = np.divide(rightly, among, out=np.full(len(names), np.nan), where=among > 0)
+        return shares[place[len(known) :]]
+
+    concepts = 1 + int(max(known_deciding.max(initial=0), deciding.max(initial=0)))
+    return (
+        share(known_called * concepts + known_deciding, called * concepts + deciding),
+        share(known_called, called),
     )

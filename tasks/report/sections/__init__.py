@@ -63,6 +63,7 @@ SECTIONS: tuple[Section, ...] = (
     # A `top` section is drawn on the first screen, under the finding.
     Section("concept_budget", "How few statements suffice", "top", concept_budget.compose),
     Section("cards", "What it decides by", "open", cards.compose),
+    Section("strategies", "Which concept calls each class", "open", strategies.compose),
     Section("explanations", "Single decisions", "open", explanations.compose),
     Section("metrics", "Every head, every metric", "numbers", metrics.compose),
     Section("differences", "Heads against their baselines", "numbers", differences.compose),
@@ -80,7 +81,6 @@ SECTIONS: tuple[Section, ...] = (
     Section("concepts", "All concepts, kept and dropped", "numbers", concepts.compose),
     Section("choice", "How many, which others, how stable", "numbers", choice.compose),
     Section("classes", "Concepts of each class", "numbers", classes.compose),
-    Section("strategies", "Which concept decides how often", "numbers", strategies.compose),
     Section("candidates", "Where the concepts come from", "numbers", candidates.compose),
     Section("rounds", "What each round of asking added", "numbers", rounds.compose),
     Section("screening", "What was dropped, and why", "numbers", screening.compose),

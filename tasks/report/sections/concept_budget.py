@@ -90,3 +90,9 @@ def _beside(draft: Draft) -> Iterator[str]:
         if most >= _TELLS:
             said = f"“{texts.get(telling, telling)}” tells most ({plain(most, 2)} of 1)"
             yield f"Of {name}, which the choice avoids, {said}."
+    for column, both in chosen.avoided_together.items():
+        yield (
+            f"Together they tell {plain(both.told, 2)} of {column.replace('_', ' ')} among images "
+            f"of one class (0: nothing; 1: all of it); as many scores that know nothing of it "
+            f"would tell {plain(both.by_chance, 2)}."
+        )

@@ -2,49 +2,93 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import HeadStrategy
-from curette.tasks.methods.page.numbers import counted
+from curette.schemas.evaluation import Estimate, HeadStrategy, StrategiesForetell
+from curette.tasks.methods.page.numbers import counted, signed, with_interval
 from curette.tasks.report.material import Draft
 
-_SHOWN = 5  # a class
+_SHOWN, _LEAST = 4, 0.05  # of a class; the others are counted
+_OPEN = 9  # classes; the others one click down
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
-    """Return the concepts that decide most often, class by class."""
+    """Return a panel a class: the concepts that call it, the most frequent first."""
     if draft.evaluation is None:
         return None
     strategies = draft.evaluation.strategies
     if strategies.not_computable or not strategies.strategies:
         reason = strategies.not_computable or "no image is decided"
-        return {"meaning": f"Not computable: {reason}.", "classes": []}
+        return {"not_computable": f"Not computable: {reason}."}
     by_class: dict[str, list[HeadStrategy]] = {key: [] for key in draft.class_names}
     for s in strategies.strategies:
         by_class[s.class_key].append(s)
-    most = max(strategies.strategies, key=lambda s: s.images)
+    panels = [_panel(draft, key, found) for key, found in by_class.items()]
     return {
-        "meaning": f"Most often “{most.text}” decides: {counted(most.images, 'validation image')} "
-        f"called {draft.class_names[most.class_key]}.",
-        "note": f"Validation images by the concept that set the answer of the {strategies.head} "
-        "furthest ahead of the class that came second. Prevalence is its share of the images "
-        "called so; reliability is the share of these that are called rightly.",
-        "classes": [
-            {
-                "name": draft.class_names[key],
-                "more": max(0, len(found) - _SHOWN),
-                "rows": [
-                    {
-                        "text": s.text,
-                        "images": s.images,
-                        "prevalence": s.prevalence,
-                        "reliability": s.reliability,
-                        "pictures": [
-                            draft.picture(i, f"decided by “{s.text}”") for i in s.examples
-                        ],
-                    }
-                    for s in found[:_SHOWN]
-                ],
-            }
-            for key, found in by_class.items()
-            if found
+        "not_computable": "",
+        "head": strategies.head,
+        "panels": panels[:_OPEN],
+        "more": panels[_OPEN:],
+        "foretold": _foretold(strategies.foretold),
+    }
+
+
+def _panel(draft: Draft, key: str, found: list[HeadStrategy]) -> dict[str, Any]:
+    shown = found[:1] + [s for s in found[1:_SHOWN] if s.prevalence.value >= _LEAST]
+    rest = found[len(shown) :]
+    return {
+        "name": draft.class_names[key],
+        "images": counted(sum(s.images for s in found), "image"),
+        "strategies": [_strategy(draft, s) for s in shown],
+        "rest": f"{counted(len(rest), 'other concept')} "
+        f"{'decides' if len(rest) == 1 else 'decide'} "
+        f"{counted(sum(s.images for s in rest), 'image')} more."
+        if rest
+        else "",
+    }
+
+
+def _strategy(draft: Draft, s: HeadStrategy) -> dict[str, Any]:
+    share = s.prevalence.value
+    rightly = share * s.reliability.value if s.reliability else 0.0
+    return {
+        "text": s.text,
+        "concept_id": s.concept_id,
+        "class_key": s.class_key,
+        "images": counted(s.images, "image"),
+        "prevalence": _percent(s.prevalence),
+        "reliability": _percent(s.reliability) if s.reliability else None,
+        "right_width": 100 * rightly,
+        "wrong_width": 100 * (share - rightly),
+        "pictures": [
+            draft.picture(i, f"called {draft.class_names[s.class_key]} by “{s.text}”")
+            for i in s.examples
         ],
     }
+
+
+def _percent(e: Estimate) -> dict[str, str]:
+    return {"value": f"{e.value:.0%}", "span": f"{100 * e.low:.0f} to {e.high:.0%}"}
+
+
+def _foretold(told: StrategiesForetell | None) -> str:
+    """Say whether the reliability of an image's own strategy tells that it is right."""
+    if told is None:
+        return ""
+    lead = told.over_confidence
+    verdict = (
+        "so it tells more than how sure the head is"
+        if lead.low > 0
+        else "so how sure the head is tells more"
+        if lead.high < 0
+        else "so no difference from how sure the head is was found"
+    )
+    left_out = f" ({told.others} decided as no validation image is are left out)" * (
+        told.others > 0
+    )
+    return (
+        f"On {counted(told.images, 'test image')}{left_out}, the reliability of an image's own "
+        "strategy tells the rightly decided ones from the others with an AUROC of "
+        f"{with_interval(told.strategy)}; that of the class it is called alone with "
+        f"{with_interval(told.class_alone)}, its highest probability with "
+        f"{with_interval(told.confidence)}. The lead over the probability is "
+        f"{signed(lead.value)} [{signed(lead.low)}, {signed(lead.high)}], {verdict}."
+    )

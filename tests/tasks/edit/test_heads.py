@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from curette.flows.edit import read_sheet, write_sheet
@@ -12,7 +13,8 @@ from curette.schemas.edits import Edit, Edits
 from curette.schemas.heads import EXPLAINED, UNEDITED, card_of
 from curette.schemas.probe import Heads
 from curette.schemas.settings.probe import ProbeSpec
-from curette.tasks.edit.heads import edit_probe
+from curette.tasks.edit.heads import edit_probe, idle_edits
+from curette.tasks.edit.proposals import propose_edits
 from curette.tasks.evaluate.features import head_features
 from tests.builders.published_study import KEYS, published_study, with_people
 
@@ -105,6 +107,39 @@ def test_an_unknown_concept_or_class_is_refused_with_what_is_there(
         _edited(published, probe, unknown)
     with pytest.raises(StudyError, match="there are a, b, c"):
         _edited(published, probe, _edit(probe, "forget", class_key="z"))
+
+
+def test_an_edit_that_changes_no_head_is_told_from_one_that_does(
+    published: ConceptDataset, probe: Heads
+) -> None:
+    edits = (
+        _edit(probe, "scale", amount=1.0),
+        _edit(probe),
+        _edit(probe),
+        _edit(probe, "cap", amount=3.0),
+    )
+    bottleneck = replace(probe, heads=(probe.head(EXPLAINED),))
+    idle = idle_edits(published, bottleneck, Edits(study="by-hand", edits=edits))
+    assert idle == (edits[0], edits[2], edits[3])
+
+
+def test_proposals_begin_with_the_concept_whose_score_tells_a_column_within_classes(
+    published: ConceptDataset, probe: Heads
+) -> None:
+    head = probe.head(EXPLAINED)
+    concept = head.facts.candidates[3]
+    row = published.pool_rows([concept.concept_id])[0]
+    scores = published.vectors @ published.pool_vectors[row]
+    labels = published.images["label"]
+    medians = pd.Series(scores).groupby(labels.fillna("")).transform("median")
+    images = published.images.assign(**{"meta.ruler": np.where(scores > medians, "yes", "no")})
+    first, *others = propose_edits(replace(published, images=images), head, ("ruler",))
+    assert (first.place, first.column) == (3, "ruler")
+    assert first.told > max(p.told for p in others)
+    assert first.weights.sum() == pytest.approx(0)
+    assert [p.told for p in propose_edits(published, head, ())] == [0.0] * len(
+        head.facts.candidates
+    )
 
 
 def test_a_sheet_gives_back_the_edits_it_was_written_with(

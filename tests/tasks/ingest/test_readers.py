@@ -1,7 +1,9 @@
 """Each kind of source, written small, is read as what it says."""
 
 import errno
+import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -362,16 +364,78 @@ def test_a_hub_folder_with_its_splits(
     assert ImageShelf(store_root).get(where["IMG_7"].removeprefix("shelf:")) == draw(7)
 
 
-def test_a_csv_of_the_hub_keeps_its_labels(tmp_path: Path, read: Read, draw: Draw) -> None:
-    root = write_images(tmp_path / "hub", [f"p/{i}.png" for i in range(12)], draw)
-    rows = "".join(f"p/{i}.png,{('None', '02', '')[i % 3]}\n" for i in range(12))
-    (root / "train.csv").write_text("image,label\n" + rows)
-    (root / "README.md").write_text(
-        "---\nconfigs:\n- config_name: default\n  data_files: train.csv\n---\n"
+HUB_CLASSES = ("None", "NA", "null", "02")
+CLASS_LABEL = (
+    "dataset_info: {features: [{name: image, dtype: image}, {name: patient, dtype: string}, "
+    "{name: age, dtype: float64}, {name: label, dtype: {class_label: {names: "
+    "{'0': None, '1': NA, '2': 'null', '3': '02'}}}}]}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [
+        *((name, "") for name in ("metadata.csv", "metadata.jsonl", "packed.zip")),
+        *((f"train.{end}", f) for end in ("csv", "tsv", "json") for f in ("", CLASS_LABEL)),
+    ],
+)
+def test_a_text_of_the_hub_keeps_its_labels(
+    tmp_path: Path, read: Read, draw: Draw, name: str, features: str
+) -> None:
+    """Only empty cells are missing, whichever reader of `datasets` meets them."""
+    root = write_images(tmp_path / "hub", [f"p/{i}.png" for i in range(25)], draw)
+    column = "image" if name.startswith("train") else "file_name"
+    rows = [
+        {column: f"p/{i}.png", "patient": f"0{i}", "age": ("", "NA", "3")[i % 3], "label": label}
+        for i, label in enumerate([*HUB_CLASSES, ""] * 5)
+    ]
+    cells = [[*rows[0]], *([*row.values()] for row in rows)]
+    csv = "".join(",".join(row) + "\n" for row in cells)
+    if name == "packed.zip":
+        with zipfile.ZipFile(root / name, "w") as archive:
+            archive.writestr("metadata.csv", csv)
+            for row in rows:
+                archive.write(root / row[column], row[column])
+        shutil.rmtree(root / "p")
+    elif name.endswith("sv"):
+        (root / name).write_text(csv.replace(",", "\t") if name.endswith("tsv") else csv)
+    else:
+        values = [
+            {**row, "label": row["label"] or None, "age": 3.0 if row["age"] == "3" else None}
+            for row in rows
+        ]
+        (root / name).write_text("".join(json.dumps(row) + "\n" for row in values))
+    files = f"configs: [{{config_name: default, data_files: {name}}}]\n"
+    if column == "image":
+        (root / "README.md").write_text(f"---\n{files}{features}---\n")
+    found = read(
+        source={"kind": "hub", "path": root},
+        max_rejected=1,
+        subject_column="patient",
+        metadata=["age"],
     )
-    found = read(source={"kind": "hub", "path": root}, max_rejected=1)
-    assert [c.key for c in found.classes] == ["02", "None"]
-    assert list(reasons(found).values()) == ["missing-label"] * 4
+    assert [c.key for c in found.classes] == ["02", "NA", "None", "null"]
+    assert list(reasons(found).values()) == ["missing-label"] * 5
+    assert {*found.images["subject"]} == {f"0{i}" for i in range(25) if i % 5 != 4}
+    assert found.images["meta.age"].dtype == np.float64  # of other columns `NA` stays nothing
+
+
+def test_a_table_beside_images_of_the_hub_is_named(tmp_path: Path, read: Read, draw: Draw) -> None:
+    root = write_images(tmp_path / "hub", [f"p/{i}.png" for i in range(4)], draw)
+    (root / "labels.csv").write_text("image,label\np/0.png,x\n")
+    with pytest.raises(StudyError, match=r"no column `label`.*for labels\.csv, use `kind: table`"):
+        read(source={"kind": "hub", "path": root})
+
+
+def test_archives_of_class_folders_are_to_be_unpacked(
+    tmp_path: Path, read: Read, draw: Draw
+) -> None:
+    (tmp_path / "hub").mkdir()
+    with zipfile.ZipFile(tmp_path / "hub" / "train.zip", "w") as archive:
+        for i in range(8):
+            archive.writestr(f"{'ab'[i % 2]}/{i}.png", draw(i))
+    with pytest.raises(StudyError, match="unpack them into class folders"):
+        read(source={"kind": "hub", "path": tmp_path / "hub"})
 
 
 def test_labels_that_the_hub_keeps_back_are_missing(tmp_path: Path, read: Read, draw: Draw) -> None:

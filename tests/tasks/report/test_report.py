@@ -542,6 +542,28 @@ def test_a_decision_is_told_by_what_set_it_ahead_of_the_second(
         assert told["second"] != told["predicted"]
 
 
+def test_every_class_says_which_concepts_call_it_and_one_never_called_says_so(
+    material: Material,
+) -> None:
+    whole = _in_full(material)
+    gone = material.published.class_keys[-1]
+    kept = tuple(s for s in whole.strategies.strategies if s.class_key != gone)
+    strategies = whole.strategies.model_copy(update={"strategies": kept})
+    changed = replace(material, evaluation=whole.model_copy(update={"strategies": strategies}))
+    page = compose_page(changed, ReportSpec(), PictureBook(_png, 32))
+    panels = _told(page, "strategies")["panels"]
+    assert len(panels) == len(material.published.class_keys)
+    assert [bool(p["strategies"]) for p in panels] == [True] * (len(panels) - 1) + [False]
+    assert "Not computable: no validation image is called so" in render_page(page)
+    for panel, key in zip(panels, material.published.class_keys, strict=True):
+        of_class = [s for s in kept if s.class_key == key]
+        told = [s["text"] for s in panel["strategies"]]
+        assert told == [s.text for s in of_class[: len(told)]]
+        rest = sum(s.images for s in of_class[len(told) :])
+        assert bool(panel["rest"]) == (rest > 0)
+        assert f"{rest} image" in panel["rest"] or not rest
+
+
 def test_an_image_is_called_by_its_file_where_no_other_file_is_called_so(
     material: Material,
 ) -> None:

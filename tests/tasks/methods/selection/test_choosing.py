@@ -194,6 +194,10 @@ def test_what_tells_an_avoided_column_is_chosen_last_and_what_it_tells_is_said()
     assert avoiding.texts[-1] == "finding 1"
     assert avoiding.avoided["hair"][avoiding.ids[-1]] > 0.3
     assert freely.avoided == {}
+    together = avoiding.avoided_together["hair"]
+    assert together.told > max(avoiding.avoided["hair"].values())
+    assert together.by_chance == 8 / (160 - 2)
+    assert choose_axes(2, None, avoid=("hair",)).avoided_together["hair"].told < 0.1
 
 
 def exchange(pick: str, other: str) -> Decision:

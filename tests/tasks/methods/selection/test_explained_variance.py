@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from curette.tasks.methods.selection.avoidance import told_within_classes
 from curette.tasks.methods.selection.explained_variance import (
+    Choice,
     ClassVariance,
     EachClass,
     class_variance,
     rank_greedily,
-    told_within_classes,
 )
 from curette.tasks.methods.selection.relaxation import upper_bound
 
@@ -55,6 +56,47 @@ def explained(
     return float(1 - (left.sum() + shrunk) / (weights @ classes**2).sum())
 
 
+def nuisances(seed: int, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A column that an axis tells, and one of three values by chance, some of them not known."""
+    rng = np.random.default_rng(seed)
+    axis = vectors[:, -1].astype(np.float64)
+    told = (axis + 0.1 * rng.normal(size=len(axis)) > np.median(axis)).astype(np.int64)
+    return told, rng.integers(-1, 3, size=len(axis))
+
+
+def told(
+    texts: np.ndarray,
+    images: np.ndarray,
+    labels: np.ndarray,
+    picks: list[int],
+    levels: np.ndarray,
+    ridge: float,
+) -> float:
+    """What scikit-learn's ridge regression of a column's values tells within classes, plainly."""
+    known = levels >= 0
+    labels, levels = labels[known], levels[known]
+    if not picks or len(labels) - K < 2:
+        return 0.0
+    scores = images[known].astype(np.float64) @ texts[picks].T.astype(np.float64)
+    for k in range(K):
+        scores[labels == k] -= scores[labels == k].mean(axis=0) if (labels == k).any() else 0
+    scores /= np.sqrt((scores**2).mean(axis=0))
+    most = 0.0
+    for value in range(levels.max() + 1):
+        has = (levels == value).astype(np.float64)
+        for k in range(K):
+            has[labels == k] -= has[labels == k].mean() if (labels == k).any() else 0
+        if (has**2).sum() < 1e-9:
+            continue
+        model = Ridge(alpha=ridge * len(has), fit_intercept=False, solver="cholesky")
+        model.fit(scores, has)
+        lost = ((has - model.predict(scores)) ** 2).sum() + ridge * len(has) * (
+            model.coef_**2
+        ).sum()
+        most = max(most, 1 - lost / (has**2).sum())
+    return most
+
+
 def free(problem: ClassVariance, count: int) -> EachClass:
     return EachClass(np.zeros((problem.count, K), dtype=bool), count)
 
@@ -88,8 +130,8 @@ def test_equal_candidates_tie_and_the_first_is_picked() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_steps_of_any_order_are_what_each_adds(seed: int) -> None:
-    problem = class_variance(*study(seed, candidates=10), K)
-    problem = problem.with_costs(np.linspace(0, 0.1, 10))
+    texts, vectors, labels = study(seed, candidates=10)
+    problem = class_variance(texts, vectors, labels, K, avoided=nuisances(seed, vectors))
     order = np.random.default_rng(seed).permutation(10)[:6]
     values = [problem.value(order[:count]) for count in range(7)]
     np.testing.assert_allclose(problem.steps(order), np.diff(values), atol=1e-9)
@@ -116,16 +158,65 @@ def test_no_set_exceeds_the_bound_and_it_is_near_the_best(seed: int, count: int)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_bound_holds_where_candidates_cost_something(seed: int) -> None:
+def test_the_bound_holds_where_sets_cost_something(seed: int) -> None:
     texts, vectors, labels = study(seed, candidates=12)
-    costs = np.random.default_rng(seed).random(12) * 0.3
-    problem = class_variance(texts, vectors, labels, K).with_costs(costs)
+    problem = class_variance(texts, vectors, labels, K, avoided=nuisances(seed, vectors))
     greedy = rank_greedily(problem, 3, free(problem, 3))
-    best = max(problem.value(np.array(some)) for some in combinations(range(12), 3))
+    sets = [np.array(some) for some in combinations(range(12), 3)]
+    best = max(problem.value(some) for some in sets)
     assert greedy.gains.sum() == pytest.approx(problem.value(greedy.indices))
-    assert (
-        problem.value(greedy.indices) <= best + 1e-9 <= upper_bound(problem, greedy.indices) + 2e-9
-    )
+    bound = upper_bound(problem, greedy.indices)
+    assert problem.value(greedy.indices) <= best + 1e-9 <= bound + 2e-9
+    assert bound < upper_bound(class_variance(texts, vectors, labels, K), greedy.indices)
+    for some in sets:
+        cost = problem.explained(some) - problem.value(some)
+        assert problem.least_costs()[some].max() <= cost + 1e-9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("images", [9, 60])
+def test_a_set_costs_what_a_regression_within_classes_tells(seed: int, images: int) -> None:
+    texts, vectors, labels = study(seed, images=images)
+    columns = nuisances(seed, vectors)
+    problem = class_variance(texts, vectors, labels, K, avoided=columns, ridge=0.05)
+    choice = Choice(problem, 4)
+    for size in range(1, 5):
+        gains = choice.gains()
+        picks = np.random.default_rng(seed).permutation(len(texts))[:size]
+        before, after = (
+            explained(texts, vectors, labels, list(some), 0.05)
+            - sum(told(texts, vectors, labels, list(some), levels, 0.05) for levels in columns)
+            for some in (picks[:-1], picks)
+        )
+        assert gains[picks[-1]] == pytest.approx(after - before, abs=1e-6)
+        assert problem.value(picks) == pytest.approx(after, abs=1e-6)
+        assert problem.gains(picks[:-1]) == pytest.approx(gains, abs=1e-9)
+        choice.take(int(picks[-1]))
+
+
+def test_what_many_tell_together_costs_though_each_tells_little() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 400)
+    ruler = (rng.random(800) < np.where(labels == 1, 0.9, 0.1)).astype(np.int64)
+    vectors = 0.3 * rng.normal(size=(800, 20))
+    vectors[:, 0] += ruler
+    vectors[:, 1] += labels
+    texts = np.eye(20, dtype=np.float32)[1:]
+    hinting = texts + 0.3 * np.eye(20, dtype=np.float32)[0]
+    hinting[:, 1] += 0.1  # and a little more of the class
+    texts = np.concatenate([hinting, texts])
+    told_by_one = told_within_classes(texts, vectors, labels, 2, ruler)
+    problem = class_variance(texts, vectors, labels, 2)
+    avoiding = class_variance(texts, vectors, labels, 2, avoided=(ruler,))
+
+    def cost(picks: np.ndarray) -> float:
+        return problem.value(picks) - avoiding.value(picks)
+
+    freely = rank_greedily(problem, 6, free(problem, 6)).indices
+    kept = rank_greedily(avoiding, 6, free(avoiding, 6)).indices
+    assert cost(freely) > told_by_one[freely].max() + 0.1
+    assert cost(kept) < cost(freely) / 5
+    assert avoiding.explained(kept) > problem.explained(freely) - 0.2
 
 
 @pytest.mark.parametrize("seed", SEEDS)

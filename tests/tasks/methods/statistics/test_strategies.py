@@ -9,6 +9,7 @@ from curette.tasks.methods.statistics.strategies import (
     Strategy,
     concept_leads,
     find_strategies,
+    own_reliability,
 )
 
 CLASSES, CONCEPTS, IMAGES = 3, 5, 60
@@ -62,6 +63,65 @@ def test_a_number_added_to_a_column_changes_no_strategy(
     moved = weights + np.array([3.0, -2.0, 0.0, 9.0, 1.0])
     before = _deciding(weights, scores, scores.mean(axis=0), called)
     assert (_deciding(moved, scores, scores.mean(axis=0), called) == before).all()
+
+
+def test_what_concepts_add_is_the_lead_over_the_mean_logit_less_that_of_an_average_image(
+    drawn: tuple[Float64[np.ndarray, "k m"], Float64[np.ndarray, "n m"]],
+) -> None:
+    weights, scores = drawn
+    bias, reference = np.array([0.4, -0.1, 2.0]), scores.mean(axis=0)
+    logits = scores @ weights.T + bias
+    start = weights @ reference + bias
+    called = logits.argmax(axis=1)
+    lead = logits.max(axis=1) - logits.mean(axis=1)
+    added = concept_leads(weights, scores, reference, called).sum(axis=1)
+    assert added + (start - start.mean())[called] == pytest.approx(lead)
+
+
+def test_classes_in_another_order_have_the_same_strategies(
+    drawn: tuple[Float64[np.ndarray, "k m"], Float64[np.ndarray, "n m"]],
+) -> None:
+    weights, scores = drawn
+    labels = np.random.default_rng(1).integers(0, CLASSES, IMAGES)
+    order = np.array([2, 0, 1])  # class k stands at place order[k]
+
+    def told(weights: np.ndarray, labels: np.ndarray, names: np.ndarray) -> dict[object, object]:
+        called = (scores @ weights.T).argmax(axis=1)
+        found = _strategies(called, _deciding(weights, scores, scores.mean(axis=0), called), labels)
+        return {
+            (int(names[s.class_index]), s.concept_index): (s.images, s.prevalence, s.reliability)
+            for s in found
+        }
+
+    moved = np.empty_like(weights)
+    moved[order] = weights
+    assert told(moved, order[labels], np.argsort(order)) == told(
+        weights, labels, np.arange(CLASSES)
+    )
+
+
+def test_all_right_leaves_the_doubt_that_few_groups_leave() -> None:
+    """Four images of two groups, all right: Clopper and Pearson have .025^(1/2) for 2 of 2."""
+    called = np.zeros(6, dtype=np.int64)
+    deciding = np.array([0, 0, 0, 0, 1, 1])
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    right, wrong = _strategies(called, deciding, labels)
+    assert (right.reliability.value, right.reliability.high) == (1, 1)
+    assert right.reliability.low == pytest.approx(0.025**0.5)
+    assert (wrong.reliability.value, wrong.reliability.low) == (0, 0)
+    assert wrong.reliability.high == pytest.approx(0.975)
+
+
+def test_images_are_as_reliable_as_known_ones_that_are_decided_alike() -> None:
+    of_strategy, of_class = own_reliability(
+        known_called=np.array([0, 0, 0, 1]),
+        known_deciding=np.array([2, 2, 3, 2]),
+        known_labels=np.array([0, 1, 0, 1]),
+        called=np.array([0, 0, 1, 1, 2]),
+        deciding=np.array([2, 3, 2, 3, 3]),
+    )
+    assert of_strategy == pytest.approx([1 / 2, 1, 1, np.nan, np.nan], nan_ok=True)
+    assert of_class == pytest.approx([2 / 3, 2 / 3, 1, 1, np.nan], nan_ok=True)
 
 
 def test_prevalence_and_reliability_are_the_shares_that_counting_finds() -> None:
