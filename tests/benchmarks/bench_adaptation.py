@@ -15,7 +15,7 @@ lost more than .01. Draws of one site share its images, so their interval tells 
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -68,7 +68,11 @@ class Outcome(NamedTuple):
 def main(what: str, *arguments: str) -> list[Row]:
     """Return the rows of one part."""
     torch.set_num_threads(1)
-    parts = {"demo": of_demo, "drawn": of_drawn, "ph2": of_ph2}
+    parts: dict[str, Callable[..., Iterator[Row]]] = {
+        "demo": of_demo,
+        "drawn": of_drawn,
+        "ph2": of_ph2,
+    }
     return list(parts[what](*arguments))
 
 
@@ -232,10 +236,10 @@ def of_ph2(*files: str) -> Iterator[Row]:
                 for k in np.unique(labels):
                     own = generator.permutation(np.flatnonzero(labels == k))
                     third[own] = np.arange(len(own)) % 3
-                own, held, site = (
+                train, held, site = (
                     (scores[third == part], labels[third == part]) for part in range(3)
                 )
-                fitted = fit_discriminant(*own, *held, 2, shrinkages=(0.3,))
+                fitted = fit_discriminant(*train, *held, 2, shrinkages=(0.3,))
                 home = Home(Weights(fitted.weights.numpy(), fitted.bias.numpy()), *held)
                 outcomes.append(try_draw(home, *site, each, seed))
             yield row("discriminant", Path(file).stem, each, outcomes)

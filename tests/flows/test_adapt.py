@@ -57,7 +57,7 @@ def test_a_head_is_adapted_kept_measured_and_written_down(
     lamp = store.load(ImageDataset, Ref.parse(stages[0].ref))
     labels = store.load(TestLabels, lamp.test_labels).labels
     groups: set[str] = set()
-    listed = []
+    listed: list[Listed] = []
     for image, group in zip(lamp.images["image_id"], lamp.images["group"], strict=True):
         if labels[image] not in {x.label for x in listed} and group not in groups:
             groups.add(group)
