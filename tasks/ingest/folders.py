@@ -255,8 +255,9 @@ def _check_mask_folders(folder: _Folder) -> None:
     for place in mask_folders(folder.images):
         raise StudyError(
             f"{folder.root / place} holds files named like images of other folders, so they seem "
-            f"to be masks of them or made of them, and would be a class called "
-            f"{quoted(posixpath.basename(place))}. Move the folder away; or put each mask beside its image, named like it and `_mask`."
+            "to be masks of them or made of them, and would be a class called "
+            f"{quoted(posixpath.basename(place))}. Move the folder away; or put each mask beside "
+            "its image, named like it and `_mask`."
         )
 
 
