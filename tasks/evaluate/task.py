@@ -146,10 +146,16 @@ def _record_reading(
         labels=labels,
         study=dataset.facts.name,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        asked=f"{what} of {len(heads.families)} heads",
+        asked=f"{what} of {len(heads.families)} heads{_edited(heads)}",
         question=asked,
     )
     return TestLedger(store.root).record(reading, images["sha256"])
+
+
+def _edited(heads: Heads) -> str:
+    """Say how many edits a person made in them: whoever reads the ledger sees which came first."""
+    edits = {told for head in heads.heads for told in head.facts.edits}
+    return f", edited in {len(edits)} ways" if edits else ""
 
 
 def _digest(test: Ref[TestLabels], store: ArtifactStore) -> str:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from curette.schemas.artifact import StudyError
 from curette.storage.store import DISK_REMEDIES
 from curette.tasks.ingest.listing import MISSING, quoted, trimmed
+from curette.tasks.ingest.workbooks import ERRORS, Sheet, count_unknown, read_sheets
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab")
 TABLE_ENDINGS = (*TEXT_ENDINGS, ".jsonl", ".parquet", ".xlsx")
@@ -32,7 +33,7 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_NOTHING = [*MISSING, "", "#N/A", "n/a", "-nan", "-NaN"]
+_NOTHING = [*MISSING, *ERRORS, "", "n/a", "-nan", "-NaN"]
 _START = 1 << 24
 """Characters in which the first two rows end."""
 _SAVE_AS = "In Excel: Save as, CSV UTF-8."
@@ -102,8 +103,11 @@ def _read_text(path: Path, wanted: Sequence[str]) -> ReadTable:
         said.append(f"{_SEPARATORS[form.separator]} between its cells")
     if form.decimal != ".":
         said.append("decimal commas")
-    note = f"The table {path.name} was read with {', '.join(said)}."
-    return ReadTable(table, (note,) if said else ())
+    notes = [f"The table {path.name} was read with {', '.join(said)}."] if said else []
+    holes = any(table[n].null_count for n in {*map(trimmed, wanted)} & {*table.column_names})
+    if holes and (count := sum(form.rows.count(error) for error in ERRORS)):
+        notes.append(_told_of_errors(path, count))
+    return ReadTable(table, tuple(notes))
 
 
 def _decoded(path: Path) -> tuple[str, str | None]:
@@ -222,7 +226,7 @@ def _parsed(path: Path, form: _Form, wanted: Sequence[str]) -> pa.Table:
         "header": 0,
         "names": _named(form.names),
         "dtype": {name: str for name in form.names if name in texts},
-        "na_values": {name: _NOTHING for name in _named(form.names) if name not in texts},
+        "na_values": {n: ERRORS if n in texts else _NOTHING for n in _named(form.names)},
         "keep_default_na": False,  # a class may be called None or NA
         "index_col": False,  # else a cell too many in each row would shift all columns
         "low_memory": False,  # so that a column's type is found from all of it
@@ -255,25 +259,12 @@ def _named(names: Sequence[str]) -> list[str]:
 
 def _read_excel(path: Path, wanted: Sequence[str]) -> ReadTable:
     """Read the only sheet with rows, or the only one with the wanted columns."""
-    import pandas as pd
-
-    try:
-        sheets = pd.read_excel(
-            path, sheet_name=None, header=None, dtype=object, engine="openpyxl", na_filter=False
-        )
-    except ImportError as error:
-        raise StudyError(
-            f"{path} is an Excel workbook, and the package `openpyxl`, which reads such files, is "
-            f"not installed. Install `curette[excel]`, or save the sheet as a table. {_SAVE_AS}"
-        ) from error
-    except Exception as error:  # whatever openpyxl says of files that are not ours
-        raise StudyError(f"{path} cannot be read as an Excel workbook: {error}.") from error
     texts = {*map(trimmed, wanted)}
-    filled = {name: rows for name, rows in sheets.items() if len(rows) > 1}
-    meant = {name: rows for name, rows in filled.items() if texts <= {*_excel_names(rows)}}
-    notes: tuple[str, ...] = ()
+    filled = [sheet for sheet in read_sheets(path) if len(sheet.rows) > 1]
+    meant = [sheet for sheet in filled if texts <= {*_excel_names(sheet)}]
+    notes: list[str] = []
     if len(filled) > 1 and len(meant) == 1:
-        notes = (f"Of the sheets of {path.name} {quoted(str(next(iter(meant))))} was read.",)
+        notes.append(f"Of the sheets of {path.name} {quoted(meant[0].name)} was read.")
     elif len(filled) == 1:
         meant = filled
     else:
@@ -281,25 +272,57 @@ def _read_excel(path: Path, wanted: Sequence[str]) -> ReadTable:
             f"{path} has {len(filled)} sheets with rows, and {len(meant)} of them have the columns "
             f"that the study names. Save the one that is meant as a table of its own. {_SAVE_AS}"
         )
-    [rows] = meant.values()
-    names = _excel_names(rows)
+    [sheet] = meant
+    names = _excel_names(sheet)
     check_header(path, names)
-    rows = rows.iloc[1:].set_axis(_named(names), axis=1)
+    read = [i for i, name in enumerate(names) if name in texts]
+    _check_cells(path, sheet, names, read)
+    if sheet.failed:
+        notes.append(_told_of_errors(path, sheet.failed))
+    columns = {
+        name: [None if row[i] is None else _cell(row[i]) for row in sheet.rows[1:]]
+        if i in read
+        else [None if row[i] in _NOTHING else row[i] for row in sheet.rows[1:]]
+        for i, name in enumerate(_named(names))
+    }
     try:
-        columns = {
-            name: [None if v == "" else _cell(v) for v in rows[name]]
-            if name in texts
-            else [None if v in _NOTHING else v for v in rows[name]]
-            for name in rows.columns
-        }
         arrays = {name: _array(values) for name, values in columns.items()}
-        return ReadTable(pa.table(arrays), notes)
+        return ReadTable(pa.table(arrays), tuple(notes))
     except (ValueError, OverflowError, pa.ArrowException) as error:
         raise StudyError(f"{path} cannot be read: {error}.") from error
 
 
-def _excel_names(rows: Any) -> list[str]:
-    return [trimmed(str(name)) for name in rows.iloc[0]]
+def _excel_names(sheet: Sheet) -> list[str]:
+    return ["" if name is None else trimmed(_cell(name)) for name in sheet.rows[0]]
+
+
+def _check_cells(path: Path, sheet: Sheet, names: Sequence[str], read: Sequence[int]) -> None:
+    """Refuse cells that look filled in Excel and are empty in the file.
+
+    Raises:
+        StudyError: cells of the columns that are read are merged, or formulas without results.
+    """
+    for first, top, last, bottom in sheet.merged:
+        inside = [i for i in read if first <= i + 1 <= last]
+        if inside and bottom > max(top, 1):
+            raise StudyError(
+                f"in {path} cells of the column {quoted(names[inside[0]])} are merged, in rows "
+                f"{top} to {bottom}: all but the first are empty. Unmerge them and write the value "
+                "into each row."
+            )
+    empty = [i for i in read if any(row[i] is None for row in sheet.rows[1:])]
+    if empty and (count := count_unknown(path, sheet.name, empty)):
+        raise StudyError(
+            f"{count:,} cells of {path} are formulas whose results the file does not hold, in "
+            f"{', '.join(quoted(names[i]) for i in empty)}. Open it in Excel and save it again."
+        )
+
+
+def _told_of_errors(path: Path, count: int) -> str:
+    return (
+        f"{count:,} cells of {path.name} hold errors of a spreadsheet, such as `#N/A` where a "
+        "formula found nothing: they are taken for empty."
+    )
 
 
 def _cell(value: object) -> str:

@@ -6,10 +6,13 @@
 import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -98,6 +101,56 @@ description: 2020-01-02
 TABLE = b'file,label,age\na.png,"x, y",30\nb.png,n\xc3\xa9vus,31.5\nc.png,None,\n'
 TABLES = [TABLE, TABLE.replace(b",", b";"), TABLE.decode().encode("utf-16")]
 
+
+def workbooks() -> list[bytes]:
+    """Return workbooks with dates, formulas, errors, merged cells and a second sheet."""
+    saved = []
+    for plain in (True, False):
+        book = openpyxl.Workbook()
+        for row in (["file", "label", "seen"], ["a.png", "x", date(2020, 1, 2)], ["b.png", 2, 3.5]):
+            book.active.append(row)
+        if not plain:
+            book.active["B3"] = '=IF(A3="b.png","y","x")'
+            book.active["C3"] = "#N/A"
+            book.active.merge_cells("C2:C3")
+            book.create_sheet("other").append(["remark"])
+        file = io.BytesIO()
+        book.save(file)
+        saved.append(file.getvalue())
+    return saved
+
+
+@st.composite
+def workbook_mutations(draw: st.DrawFn, contents: list[bytes]) -> bytes:
+    """Return a workbook with one of its parts changed, away, twice as large, or a bomb."""
+    packed = draw(st.sampled_from(contents))
+    if draw(st.integers(0, 4)) == 0:
+        return draw(mutations([packed]))
+    with zipfile.ZipFile(io.BytesIO(packed)) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    sheets = [n for n in parts if "sheet" in n or n.endswith(("sharedStrings.xml", "styles.xml"))]
+    name = draw(st.sampled_from(sheets) | st.sampled_from([*parts]))
+    match draw(st.sampled_from(["change", "change", "change", "far", "remove", "bomb"])):
+        case "change":
+            parts[name] = draw(mutations([parts[name]]))
+        case "far":
+            corner = draw(st.sampled_from([b"XFD1048576", b"A9999999", b"ZZZ3", b"A0", b"-1"]))
+            parts[name] = parts[name].replace(b'"A3"', b'"' + corner + b'"')
+        case "remove":
+            del parts[name]
+        case _:
+            entities = b"".join(
+                b'<!ENTITY e%d "%s">' % (i, b"&e%d;" % (i - 1) * 10 if i else b"x" * 100)
+                for i in range(draw(st.integers(1, 9)))
+            )
+            parts[name] = b"<!DOCTYPE x [" + entities + b"]>" + parts[name].replace(b"x", b"&e1;")
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as book:
+        for part, content in parts.items():
+            book.writestr(part, content)
+    return file.getvalue()
+
+
 fuzzed = settings(
     max_examples=MUTATIONS,
     deadline=None,
@@ -139,6 +192,12 @@ def test_an_archive_is_read_or_refused(content: bytes, kind: str) -> None:
 @given(mutations(TABLES))
 def test_a_table_is_read_or_refused(content: bytes) -> None:
     listed(content, "a.csv", kind="table", image_column="file")
+
+
+@fuzzed
+@given(workbook_mutations(workbooks()))
+def test_a_workbook_is_read_or_refused(content: bytes) -> None:
+    listed(content, "a.xlsx", kind="table", image_column="file")
 
 
 @fuzzed

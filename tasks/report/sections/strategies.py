@@ -66,7 +66,11 @@ def _strategy(draft: Draft, s: HeadStrategy) -> dict[str, Any]:
 
 
 def _percent(e: Estimate) -> dict[str, str]:
-    return {"value": f"{e.value:.0%}", "span": f"{100 * e.low:.0f} to {e.high:.0%}"}
+    percent = "\N{NO-BREAK SPACE}%"
+    return {
+        "value": f"{100 * e.value:.0f}{percent}",
+        "span": f"{100 * e.low:.0f} to {100 * e.high:.0f}{percent}",
+    }
 
 
 def _foretold(told: StrategiesForetell | None) -> str:

@@ -1,8 +1,11 @@
 """A table is read as people have it, and what had to be found out for that is said."""
 
-from importlib.util import find_spec
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -130,13 +133,6 @@ def test_bytes_that_windows_1252_has_not_are_refused(tmp_path: Path) -> None:
         read(tmp_path, b"file,label\na,x\x81y\n")
 
 
-def test_a_workbook_without_its_package_says_so(tmp_path: Path) -> None:
-    if find_spec("openpyxl"):
-        pytest.skip("it is installed")
-    with pytest.raises(StudyError, match=r"`openpyxl`.*not installed. Install `curette\[excel\]`"):
-        read(tmp_path, b"PK\x03\x04", "t.xlsx")
-
-
 FRAME = pd.DataFrame(
     {
         "file": ["a", "b", "c"],
@@ -149,7 +145,6 @@ FRAME = pd.DataFrame(
 
 
 def test_a_workbook_is_read_as_it_is_shown(tmp_path: Path) -> None:
-    pytest.importorskip("openpyxl")
     FRAME.to_excel(tmp_path / "W.xlsx", index=False)
     (tmp_path / "W.xlsx").rename(tmp_path / "W.XLSX")
     table, notes = read_table(tmp_path / "W.XLSX", ("file", "label", "patient"), tmp_path)
@@ -164,7 +159,6 @@ def test_a_workbook_is_read_as_it_is_shown(tmp_path: Path) -> None:
 
 
 def test_of_several_sheets_the_one_with_the_columns_is_read(tmp_path: Path) -> None:
-    pytest.importorskip("openpyxl")
     about = pd.DataFrame({"remark": ["made by hand"]})
     for second in (about, FRAME):
         with pd.ExcelWriter(tmp_path / "w.xlsx") as book:
@@ -180,9 +174,62 @@ def test_of_several_sheets_the_one_with_the_columns_is_read(tmp_path: Path) -> N
 
 
 def test_what_is_no_workbook_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("openpyxl")
     with pytest.raises(StudyError, match="cannot be read as an Excel workbook"):
         read(tmp_path, b"PK\x03\x04", "t.xlsx")
+
+
+def workbook(path: Path, rows: list[list[object]], change: Callable[[Any], None]) -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    change(book.active)
+    book.save(path)
+    return path
+
+
+ROWS_OF_BOOK: list[list[object]] = [
+    ["file", "label", "patient"],
+    ["a", "x", "a"],
+    ["b", "x", "b"],
+    ["c", "x", "c"],
+]
+
+
+def test_cells_that_only_look_filled_in_excel_are_refused(tmp_path: Path) -> None:
+    merged = workbook(tmp_path / "m.xlsx", ROWS_OF_BOOK, lambda s: s.merge_cells("B2:B4"))
+    with pytest.raises(StudyError, match=r"column `label` are merged, in rows 2 to 4.*Unmerge"):
+        read_table(merged, WANTED, tmp_path)
+    heading = workbook(tmp_path / "h.xlsx", ROWS_OF_BOOK, lambda s: s.merge_cells("D1:F1"))
+    assert len(read_table(heading, WANTED, tmp_path).table) == 3
+    formulas = [[*row[:1], f'=IF(A{i}="a","x","y")', row[2]] for i, row in enumerate(ROWS_OF_BOOK)]
+    unknown = workbook(tmp_path / "f.xlsx", [ROWS_OF_BOOK[0], *formulas[1:]], lambda sheet: None)
+    with pytest.raises(StudyError, match=r"3 cells .* are formulas whose results .* in `label`"):
+        read_table(unknown, WANTED, tmp_path)
+
+
+def test_an_error_of_a_spreadsheet_is_no_class(tmp_path: Path) -> None:
+    rows = [[*row[:1], "#N/A" if row[0] == "b" else row[1], row[2]] for row in ROWS_OF_BOOK]
+    read_alike = [
+        read_table(workbook(tmp_path / "e.xlsx", rows, lambda sheet: None), WANTED, tmp_path),
+        read(tmp_path, "".join(f"{','.join(map(str, row))}\n" for row in rows).encode()),
+    ]
+    for table, notes in read_alike:
+        assert table["label"].to_pylist() == ["x", None, "x"]
+        assert "1 cells" in notes[0]
+        assert "errors of a spreadsheet" in notes[0]
+
+
+def test_a_workbook_is_read_no_further_than_a_table_goes(tmp_path: Path) -> None:
+    def far(sheet: Any) -> None:
+        sheet["XFD1048576"] = "x"
+
+    with pytest.raises(StudyError, match=r"far more cells.*far corner"):
+        read_table(workbook(tmp_path / "far.xlsx", ROWS_OF_BOOK, far), WANTED, tmp_path)
+    bomb = workbook(tmp_path / "bomb.xlsx", ROWS_OF_BOOK, lambda sheet: None)
+    with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/worksheets/sheet2.xml", b" " * (129 << 20))
+    with pytest.raises(StudyError, match="unpacks to 129 MiB, and at most 128"):
+        read_table(bomb, WANTED, tmp_path)
 
 
 def test_endings_count_in_any_case() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from curette.schemas.artifact import Manifest, Recipe
 from curette.schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
 from curette.schemas.concepts import ClassSelection, ConceptSet, Pick
+from curette.schemas.edits import Edit, Edits
 from curette.schemas.evaluation import (
     ConceptQuality,
     Evaluation,
@@ -25,6 +26,7 @@ from curette.schemas.evaluation import (
     TestReading,
     UnusableColumn,
 )
+from curette.schemas.heads import EXPLAINED
 from curette.schemas.heat_maps import LeftOutImage
 from curette.schemas.images import SPLITS, Rejection
 from curette.schemas.index import ConceptIndex, Hit
@@ -35,6 +37,7 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.report import ReportSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.validation import Check, ValidationReport
+from curette.tasks.edit.heads import edit_probe
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.methods.page.numbers import plain, signed
 from curette.tasks.methods.page.pictures import PictureBook
@@ -562,6 +565,34 @@ def test_every_class_says_which_concepts_call_it_and_one_never_called_says_so(
         rest = sum(s.images for s in of_class[len(told) :])
         assert bool(panel["rest"]) == (rest > 0)
         assert f"{rest} image" in panel["rest"] or not rest
+
+
+def test_edits_are_told_with_what_they_did_and_whether_test_labels_were_read_before(
+    material: Material,
+) -> None:
+    told = material.probe.head(EXPLAINED).facts.candidates[0]
+    edit = Edit(concept_id=told.concept_id, text=told.text, operation="neutralise", editor=HOSTILE)
+    probe = edit_probe(material.published, material.probe, Edits(study="x", edits=(edit,)))
+    made = material.lineage[0].model_copy(update={"kind": "edits", "created_at": "2026-06-01T10"})
+
+    labels = published_study(noise=1.5)[1]
+    measured = evaluate_heads(material.published, probe, labels, EvaluateSpec(resamples=100))
+
+    def edited(read_at: str) -> Material:
+        reading = TestReading(labels="a" * 64, study="x", at=read_at, asked="")
+        evaluation = measured.model_copy(update={"earlier_readings": (reading,)})
+        return replace(material, probe=probe, evaluation=evaluation, lineage=(made,))
+
+    before, after = (
+        compose_page(edited(at), ReportSpec(), PictureBook(_png, 32))
+        for at in ("2026-05-01T10", "2026-07-01T10")
+    )
+    assert "had been read 1 time, first on 2026-05-01" in _told(before, "edits")["when"]
+    section = _told(after, "edits")
+    assert section["when"].endswith("before any test label was read.")
+    assert section["edits"] == [edit.told]
+    assert [row["metric"] for row in section["rows"]] == ["balanced accuracy", "macro AUROC"]
+    check_hostile_text_stays_text(render_page(after))
 
 
 def test_an_image_is_called_by_its_file_where_no_other_file_is_called_so(
