@@ -34,7 +34,7 @@ def test_without_its_shifts_a_study_takes_in_and_selects_the_same() -> None:
     assert not alone.shifts
     assert alone.selection == chosen.selection
     assert alone.selection.avoid == ("ruler",)
-    source = {"kind": "folder", "folder": "."}
+    source = {"kind": "folder", "path": "."}
     on_files = chosen.dataset.model_validate({"source": source, "metadata": ["age"]})
     kept = chosen.model_copy(update={"dataset": on_files})
     assert with_heads_alone(kept).kept_dataset == kept.kept_dataset
