@@ -126,8 +126,8 @@ def _worth_it(proposals: Sequence[Proposal]) -> str:
         return "No concept tells of any metadata column of few values within classes."
     return (
         f"No concept tells {WORTH_A_LOOK:.0%} of any metadata column within classes; the most is "
-        f"{most.told:.1%}, of {most.column}. On the demo, neutralising such concepts cost more than it brought "
-        "(docs/results.md): what many tell a little of is still told without one."
+        f"{most.told:.1%}, of {most.column}. On the demo, neutralising such concepts cost more "
+        "than it brought (docs/results.md): what many tell a little of is still told without one."
     )
 
 
@@ -188,7 +188,9 @@ def read_sheet(content: bytes, file: str) -> tuple[Edit, ...]:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     head, *filled = list(rows) or [[]]
     if not head:
-        raise StudyError(f"{file} is empty; to take all edits back, apply a sheet without any")
+        raise StudyError(
+            f"{file} is empty; to take all edits back, apply an exported sheet in which no operation stands"
+        )
     columns = [cell.strip().lower() for cell in head]
     if missing := [c for c in ("concept_id", "text", *_FILLED_IN[:4]) if c not in columns]:
         raise StudyError(f"{file} lacks the columns {', '.join(missing)}; export a sheet anew")
