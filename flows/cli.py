@@ -349,6 +349,44 @@ def predict(
 
 
 @COMMANDS.command
+def adapt(
+    study: Path,
+    /,
+    *,
+    to: str,
+    support: Path,
+    head: str = "concept_bottleneck",
+    by: str = "",
+    reason: str = "",
+    out: Path | None = None,
+    settings: Settings = USUAL,
+) -> None:
+    """Adapt a trained head to another site by a few of its labelled images, or leave it alone.
+
+    Args:
+        study: the study file.
+        to: the name of one of its external datasets.
+        support: a table with the ids of 1 to 8 images of it a class, .csv.
+        head: which head.
+        by: who wants it.
+        reason: why.
+        out: the page to write, an .html.
+        settings: of every command.
+    """
+    from curette.flows.new_files import new_file, write_new
+
+    loaded = settings.load(study)
+    path = new_file(out or Path(f"{loaded.name}-at-{to}.html"), ".html")
+    with _prefect():
+        from curette.flows.adapt import Wanted, adapt_to_site, open_support
+
+        wanted = Wanted(to, open_support(support), head, by, reason)
+        made = adapt_to_site(loaded, settings.options(), wanted, _run)
+    write_new(path, made.html.encode())
+    print(f"{made.told}\npage: {path}")
+
+
+@COMMANDS.command
 def compare(
     *studies: str,
     out: Path = Path("comparison.html"),

@@ -33,7 +33,7 @@ from curette.tasks.methods.explanation import Explainer, printable
 from curette.tasks.methods.page.decision import more_or_less
 from curette.tasks.methods.page.pictures import PictureBook
 
-_ONLY_MEASURED = {"few_shots": None, "shifts": (), "folds": None, "external": (), "locate": None}
+ONLY_MEASURED = {"few_shots": None, "shifts": (), "folds": None, "external": (), "locate": None}
 """Parts of a study that change no head of it: one decision is explained without them."""
 _THUMBNAIL_PX = 112
 _TOLD = 5  # statements in the terminal
@@ -67,7 +67,7 @@ def explain(
         StudyError: there is no such image, it cannot be read, or the study has no encoder for it.
     """
     store = ArtifactStore(options.store.resolve())
-    trained = study.model_copy(update=_ONLY_MEASURED)
+    trained = study.model_copy(update=ONLY_MEASURED)
     taken_in = run(trained, options.model_copy(update={"until": "ingest"})).made[ImageDataset.kind]
     known = store.load(ImageDataset, taken_in)
     images = [known.id_of(image) for image in images]
@@ -106,7 +106,7 @@ def explained_head(study: Study, options: RunOptions, run: RunStudy) -> tuple[Co
         options: where things are kept.
         run: runs the study.
     """
-    trained = study.model_copy(update=_ONLY_MEASURED)
+    trained = study.model_copy(update=ONLY_MEASURED)
     given = run(trained, options.model_copy(update={"before": "evaluate"})).given
     store = ArtifactStore(options.store.resolve())
     published = store.load(ConceptDataset, Ref.parse(given["published"]))

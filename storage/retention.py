@@ -1,9 +1,9 @@
 """What a store may forget: old artifacts that nothing kept rests on.
 
-Kept are the last finished runs of every study with everything they rest on, a person's decisions
-and edits, and whatever is young. Vectors, image bytes and answers of language models are no
-artifacts: they are shared by studies, cost most to make again, and stay; so does the record of who
-read test labels.
+Kept are the last finished runs of every study with everything they rest on, a person's decisions,
+edits and adaptations, and whatever is young. Vectors, image bytes and answers of language models
+are no artifacts: they are shared by studies, cost most to make again, and stay; so does the record
+of who read test labels.
 """
 
 import fcntl
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.artifact import CuretteError, Ref
 from curette.schemas.edits import Edits
 from curette.schemas.report import Report
@@ -32,7 +33,7 @@ from curette.storage.store import (
 _USED = "in-use.lock"
 _DAY_S = 24 * 60 * 60
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{20}(?![0-9a-f])")
-_PERSONS = (Decisions.kind, Edits.kind)
+_PERSONS = (Decisions.kind, Edits.kind, Adaptation.kind, AdaptationResult.kind)
 
 
 class StoreInUse(CuretteError):

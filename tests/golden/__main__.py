@@ -5,13 +5,24 @@ Run it when a layout changes, and commit what it adds; what is here already must
 
 from pathlib import Path
 
+import numpy as np
+
 import curette.flows  # noqa: F401 - telemetry off
+from curette.schemas.adaptation import (
+    Adaptation,
+    AdaptationFacts,
+    AdaptationResult,
+    RungTried,
+    SupportImage,
+)
 from curette.schemas.appraisal import Appraisal, ConfusedPair, Round
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.edits import Edits
 from curette.schemas.embeddings import StudyEmbeddings
+from curette.schemas.evaluation import Estimate
 from curette.schemas.images import Reports
 from curette.schemas.llm import Usage
+from curette.schemas.probe import Heads
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
 from curette.schemas.settings.draw import DomainShift, FewShotSpec
@@ -64,6 +75,7 @@ def main() -> None:
         study.priors,
         Decisions(study="small", decisions=()),
         Edits(study="small", edits=()),
+        *_adaptation(),
         study.index,
         ValidationReport(checks=(check,), results={"images": {}}, data_docs="<html></html>"),
         ValidatedConceptDataset(
@@ -98,6 +110,44 @@ def main() -> None:
     for artifact in artifacts:
         if (artifact.kind, artifact.layout) not in there:
             print(store.save(artifact, Recipe(stage="golden", code="")))
+
+
+def _adaptation() -> tuple[Adaptation, AdaptationResult]:
+    facts = AdaptationFacts(
+        study="small",
+        site="lamp",
+        head="linear_probe",
+        rung="nothing",
+        p_value=0.5,
+        offset={"a": 0.0, "b": 0.0},
+        tried=(
+            RungTried(
+                rung="nothing",
+                loss=0.5,
+                gain=None,
+                standard_error=None,
+                lost_at_home=0.0,
+                taken=True,
+            ),
+        ),
+        support=(SupportImage(image_id="img00", group="s0", class_key="a"),),
+    )
+    number = Estimate(value=0.5, low=0.4, high=0.6)
+    return (
+        Adaptation(facts, Ref(Heads.kind, "0" * 20), np.eye(2), np.zeros(2)),
+        AdaptationResult(
+            adaptation=f"{Adaptation.kind}/{'1' * 20}",
+            images=2,
+            groups=2,
+            left_out=1,
+            classes=("a", "b"),
+            before=number,
+            after=number,
+            gain=number,
+            confidence=0.95,
+            readings="",
+        ),
+    )
 
 
 def _appraisal(ids: tuple[str, ...]) -> Appraisal:
