@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ from curette.tasks.ingest.listing import (
     split_name,
     text,
 )
-from curette.tasks.ingest.masks import mask_folders, masks_beside
+from curette.tasks.ingest.masks import made_of, mask_folders, masks_beside
 from curette.tasks.ingest.table_files import TABLE_ENDINGS, read_table
 
 _IMAGE_SUFFIXES = (
@@ -37,16 +37,20 @@ _IMAGE_SUFFIXES = (
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 _PAPERS = (
     *(".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx", ".txt", ".md", ".pdf", ".html"),
-    *(".xml", ".yaml", ".yml", ".dvc", ".zone.identifier", ".ini", ".lnk", ".url"),
+    *(".xml", ".yaml", ".yml", ".dvc", "zone.identifier", ".ini", ".lnk", ".url", ":encryptable"),
+    *(".rst", ".log", ".cff", ".bib", ".md5", ".sha1", ".sha256", ".py", ".ipynb", ".sh", ".db"),
+    *(".xmp", ".pgw", ".jgw", ".tfw", ".wld", ".bak", ".orig", ".tmp", "~"),
 )
 """Endings of files that go with a dataset without being its data."""
 _PAPER_NAMES = (
     *("readme", "license", "licence", "notice", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"),
-    *("icon\r", "syno_index_media_info"),
+    *("icon\r", "syno_index_media_info", "@synoresource", "md5sums", "sha1sums", "sha256sums"),
+    *("md5sum", "sha1sum", "sha256sum", "checksums", "authors", "citation", "changelog", "version"),
 )
 _LITTER_FOLDERS = (
     *("@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "lost+found"),
-    "system volume information",
+    *("system volume information", "@recently-snapshot", "_gsdata_", "network trash folder"),
+    *("temporary items", *(f"found.{i:03}" for i in range(10))),
 )
 """What file systems and the like leave in folders, in lower case; and what starts with . or __."""
 _TABLES = tuple(f"metadata{ending}" for ending in TABLE_ENDINGS)
@@ -105,7 +109,7 @@ class _Folder:
             folders[:] = [f for f in folders if not _is_litter(f)]
             links = [f for f in folders if not _may_enter(Path(place, f), allowed)]
             folders[:] = [f for f in folders if f not in links]
-            seen = [f for f in names if not f.startswith(".")] + links
+            seen = [f for f in names if not f.startswith((".", "~$"))] + links
             files += [Path(place, f).relative_to(root).as_posix() for f in seen]
         for file in files:
             if not _is_unicode(file):
@@ -165,14 +169,11 @@ def _list_class_folders(folder: _Folder, tables: list[_Table], spec: DatasetSpec
     _check_depth(folder)
     _check_mask_folders(folder)
 
+    stems = {posixpath.splitext(file)[0].casefold() for file in folder.images}
+
     def content(file: str) -> Content:
-        if (folder.root / file).is_dir():
-            return Refusal("unlisted-file", "it links to a folder outside, which is not followed")
-        if not _is_image(file):
-            told = _told(folder.root / file)
-            return Refusal(
-                "unlisted-file", told or "its ending is none of an image that can be read"
-            )
+        if (why := _no_image(folder.root, file, stems)) is not None:
+            return Refusal("unlisted-file", why)
         part = folder.part(file)
         if folder.splits and part is None:
             known = ", ".join(sorted(folder.splits))
@@ -210,6 +211,16 @@ def _list_class_folders(folder: _Folder, tables: list[_Table], spec: DatasetSpec
     )
 
 
+def _no_image(root: Path, file: str, stems: Set[str]) -> str | None:
+    """Return why a file is no image of the dataset, as its name and first bytes tell."""
+    if (root / file).is_dir():
+        return "it links to a folder outside, which is not followed"
+    if not _is_image(file):
+        return _told(root / file) or "its ending is none of an image that can be read"
+    image = made_of(file, stems)
+    return image and f"it seems to be made of {quoted(image)} beside it"
+
+
 def _check_depth(folder: _Folder) -> None:
     """Refuse a folder all of whose images lie too deep, and name the right one.
 
@@ -244,8 +255,9 @@ def _check_mask_folders(folder: _Folder) -> None:
     for place in mask_folders(folder.images):
         raise StudyError(
             f"{folder.root / place} holds files named like images of other folders, so they seem "
-            f"to be masks of them, and would be a class called {quoted(posixpath.basename(place))}."
-            " Move the folder away; or put each mask beside its image, named like it and `_mask`."
+            "to be masks of them or made of them, and would be a class called "
+            f"{quoted(posixpath.basename(place))}. Move the folder away; or put each mask beside "
+            "its image, named like it and `_mask`."
         )
 
 

@@ -30,6 +30,7 @@ _ENDINGS: tuple[tuple[str, str], ...] = (
     ),
     *((ending, "an array: use an `npz` source, or write it as PNG") for ending in (".npy", ".mat")),
 )
+_UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".filepart", ".aria2")
 _STARTS: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer", f"it {_FETCH}: run `git lfs pull`"),
     (b"/annex/objects/", "a git-annex pointer", f"it {_FETCH}: run `git annex get`"),
@@ -58,6 +59,8 @@ def told_format(head: bytes, name: str = "") -> str | None:
         head: its first `HEAD_BYTES` or fewer.
         name: its name, which decides where the bytes do not.
     """
+    if name.lower().endswith(_UNFINISHED):
+        return "it is a download that did not end: fetch it again"
     by_bytes = _told_bytes(head)
     by_name = (f"it is {what}" for ending, what in _ENDINGS if name.lower().endswith(ending))
     return next(by_name, by_bytes) if by_bytes in (None, _ARCHIVE) else by_bytes

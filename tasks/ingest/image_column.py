@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import threading
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from unicodedata import normalize
 
@@ -94,6 +95,8 @@ class ImageColumn:
 
     def _at_path(self, row: int) -> Content:
         path = self._files[row]
+        if path and not _is_there(self._root, path) and (why := _elsewhere(self._root, path)):
+            return Refusal("missing-file", why)
         return ImageFile(self._root / path, (), self._allowed) if path else self._nothing
 
     def _at_bytes(self, row: int) -> Content:
@@ -152,9 +155,11 @@ def find_files(
     """Return paths as the files below a folder are called, and what had to be changed for that.
 
     A path that no file has is tried with `/` for a backslash, without a `suffix` that it has
-    already, in the other ways of writing the same letters (Unicode's NFC and NFD), and with its
-    ending in capitals or without. Where nothing helps it stays as it is.
+    already, in the other ways of writing the same letters (Unicode's NFC and NFD), with its
+    ending in capitals or without, and in whatever case one file has. Where nothing helps it stays
+    as it is.
     """
+    names_in = cache(_names_in)
     found: list[str | None] = []
     told: Counter[str] = Counter()
     for path in paths:
@@ -163,9 +168,10 @@ def find_files(
             continue
         place, why = path + suffix, ""
         if not _is_there(root, place):
-            tries = ((other, said) for other, said in _spellings(path, suffix))
-            place, why = next(
-                ((other, said) for other, said in tries if _is_there(root, other)), (place, why)
+            tries = list(_spellings(path, suffix))
+            there = ((other, said) for other, said in tries if _is_there(root, other))
+            place, why = next(there, None) or next(
+                _in_any_case(root, tries, names_in), (place, why)
             )
         found.append(place)
         told[why] += bool(why)
@@ -188,6 +194,47 @@ def _spellings(path: str, suffix: str) -> Iterator[tuple[str, str]]:
                 stem, end = posixpath.splitext(plain + ending)
                 for other in (end.lower(), end.upper()):
                     yield stem + other, said or f"with the ending `{other}`"
+
+
+def _in_any_case(
+    root: Path,
+    tries: Sequence[tuple[str, str]],
+    names_in: Callable[[Path], Mapping[str, Sequence[str]]],
+) -> Iterator[tuple[str, str]]:
+    """Yield what one file alone is called, but for capitals, as on Windows they do not count."""
+    for other, _ in tries:
+        place = ""
+        for part in posixpath.normpath(other).split("/"):
+            names = names_in(root / place).get(part.casefold(), [])
+            names = [part] if part in names else names
+            if len(names) != 1 or part == "..":
+                break
+            place = posixpath.join(place, names[0])
+        else:
+            yield place, "without regard to capitals"
+
+
+def _names_in(folder: Path) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    try:
+        for file in folder.iterdir():
+            names.setdefault(file.name.casefold(), []).append(file.name)
+    except (OSError, ValueError):
+        pass
+    return names
+
+
+def _elsewhere(root: Path, path: str) -> str | None:
+    """Return why a path that is not there leads out of this folder, and what would be right."""
+    parts = path.replace("\\", "/").split("/")
+    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+:/", path) and not path.lower().startswith("file:"):
+        return "it is an address, and nothing is fetched: download it, and write its path"
+    if not re.match(r"[a-zA-Z]:|file:|[/~\\]", path):
+        return None
+    inside = ("/".join(parts[i:]) for i in range(1, len(parts)))
+    found = next((rest for rest in inside if rest and _is_there(root, rest)), None)
+    said = f": {quoted(found)} is there" if found else ""
+    return f"it is a path of another folder or machine; write paths from here on{said}"
 
 
 def _is_there(root: Path, path: str) -> bool:

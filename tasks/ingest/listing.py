@@ -211,6 +211,10 @@ def trimmed(value: str | None) -> str:
 
 
 def _as_text(table: pa.Table, name: str) -> list[str | None]:
+    kind = table[name].type
+    if pa.types.is_floating(kind):  # which Arrow writes as 1.2e+11 where they are large
+        numbers = table[name].to_pylist()
+        return [v if v is None else str(int(v) if v.is_integer() else v) for v in numbers]
     try:
         values: list[str | None] = pc.cast(table[name], pa.large_string()).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

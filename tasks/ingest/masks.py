@@ -1,22 +1,41 @@
-"""Files that are masks of images, told by their names."""
+"""Files that are masks of images, or drawn on them, told by their names."""
 
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 _WORDS = "masks?|segmentations?|segs?|segm|annotations?|labels?|rois?|gt|ground_?truth|contours?"
 _MASK = re.compile(rf"(.+?)[ _.-]+(?:{_WORDS})(?:[ _.-]*\(?\d+\)?)?", re.IGNORECASE)
-_FOLDER = re.compile(rf"(?:.*[ _.-])?(?:{_WORDS})", re.IGNORECASE)
+_MASK_OF = re.compile(rf"(?:{_WORDS})[ _.-]+(.+)", re.IGNORECASE)
+_DRAWN = (
+    "overlays?|overlaid|annotated|heat[ _-]?maps?|(?:grad[ _-]?)?cams?|outlined?|boundar(?:y|ies)|"
+    "bbox(?:es)?|boxes|thumb(?:nail)?s?|previews?|predictions?"
+)
+_MADE_OF = re.compile(rf"(.+?)[ _.-]+(?:{_DRAWN})(?:[ _.-]*\(?\d+\)?)?", re.IGNORECASE)
+_FOLDER = re.compile(rf"(?:.*[ _.-])?(?:{_WORDS}|{_DRAWN})", re.IGNORECASE)
 
 
 def mask_owner(stem: str) -> str | None:
     """Return the name of the image whose mask a file of this name would be.
 
-    `a (1)_mask`, `a (1)_mask_2` and `a (1)-segmentation` would be masks of `a (1)`.
+    `a (1)_mask`, `a (1)_mask_2`, `a (1)-segmentation` and `mask_a (1)` would be masks of `a (1)`.
     """
-    found = _MASK.fullmatch(stem)
+    found = _MASK.fullmatch(stem) or _MASK_OF.fullmatch(stem)
     return found[1] if found else None
+
+
+def made_of(file: str, images: Set[str]) -> str | None:
+    """Return the image of a folder that a file's name calls it an overlay or the like of.
+
+    Args:
+        file: its path.
+        images: paths without their endings, casefolded.
+    """
+    folder, name = posixpath.split(posixpath.splitext(file)[0])
+    found = _MADE_OF.fullmatch(name)
+    is_there = found and posixpath.join(folder, found[1]).casefold() in images
+    return found[1] if found and is_there else None
 
 
 def masks_beside(files: Sequence[str]) -> dict[str, list[str]]:
@@ -36,7 +55,7 @@ def masks_beside(files: Sequence[str]) -> dict[str, list[str]]:
 
 
 def mask_folders(files: Sequence[str]) -> list[str]:
-    """Return the folders called `masks` or the like whose files are named like images elsewhere."""
+    """Return the folders called `masks`, `overlays` or the like with names of images elsewhere."""
     stems: dict[str, set[str]] = defaultdict(set)
     for file in files:
         stem = posixpath.splitext(posixpath.basename(file))[0]

@@ -14,25 +14,35 @@ from curette.tasks.ingest.listing import quoted
 _SHOWN = 3
 _NUMBER = re.compile(r"0*(\d+)(?:\.0+)?")
 _NUMBERED = re.compile(r"(\D*?)0*(\d+)(?:\.0+)?")
-_ANY_PART = ("|", ";")
+_ANY_PART = ("|", ";", "\n", "^")
 """Between findings, and hardly ever in the name of one."""
-_EVERY_PART = (",", "+", "/", "&")
+_EVERY_PART = (",", "+", "/", "&", "\\", "~", " and ", " ")
 """Between findings, but in names too, such as `carcinoma, in situ`."""
+_THOUSANDS = re.compile(r"\d{1,3}(?:[,' ]\d{3})+(?:\.0+)?")
+_SHORTENED = re.compile(r"\d(?:[.,]\d+)?[eE]\+?\d{2}")
+_AROUND = " '\"\u2018\u2019\u201c\u201d\u00ab\u00bb`.,;:!"
+"""What stands around a name by accident."""
 _IN_A_LIST = re.compile(r"\[(.*)\]|\{(.*)\}|\((.*)\)", re.DOTALL)
 
 
 def label_form(label: str) -> str:
-    """Return what two labels share that differ in case, blanks, dashes or number format alone."""
+    """Return what two labels share that differ in form alone.
+
+    That is in case, blanks, dashes, number format, or quotes and full stops around them.
+    """
+    label = label.strip(_AROUND) or label
     number = _NUMBER.fullmatch(label)
     return number[1] if number else plain_name(label)
 
 
 def id_form(value: str) -> str:
-    """Return what two ids share that differ in case, blanks, leading zeros or `.0` alone.
+    """Return what two ids share that differ in case, blanks or number format alone.
 
     A number at the end counts as one: `P007` and `p7` share a form, `P-7` has another.
     """
     folded = " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+    if _THOUSANDS.fullmatch(folded):
+        folded = re.sub("[,' ]", "", folded)
     numbered = _NUMBERED.fullmatch(folded)
     return numbered[1] + numbered[2] if numbered else folded
 
@@ -51,7 +61,7 @@ def check_labels(labels: Iterable[str | None], column: str, named: Collection[st
     if pairs := _alike((label for label in labels if label not in named), named, label_form):
         first, second = pairs[0][:2]
         raise StudyError(
-            f"labels of `{column}` differ in case, blanks, dashes or number format alone: "
+            f"labels of `{column}` differ in case, blanks, punctuation or number format alone: "
             f"{_told(pairs)}. They are hardly two classes, and would be told apart as such. "
             "Correct the data, or say under `dataset.labels` which stands for which, such as "
             f"{quoted(first)}: {quoted(second)}."
@@ -67,11 +77,19 @@ def check_ids(ids: Iterable[str | None], column: str, what: str) -> None:
         what: what they are ids of, such as `subject`.
 
     Raises:
-        StudyError: some differ in form alone; both spellings are shown.
+        StudyError: some differ in form alone; both spellings are shown. Or a spreadsheet
+            shortened them.
     """
-    if pairs := _alike(ids, (), id_form):
+    there = [value for value in ids if value is not None]
+    if short := [value for value in there if _SHORTENED.fullmatch(value)]:
         raise StudyError(
-            f"ids of `{column}` differ in case, blanks, leading zeros or `.0` alone: "
+            f"{len(short):,} ids of `{column}` are long numbers that a spreadsheet shortened, such "
+            f"as {quoted(short[0])}: different ones may look alike now. Give the column the format "
+            "Text where the numbers are whole, and save it again."
+        )
+    if pairs := _alike(there, (), id_form):
+        raise StudyError(
+            f"ids of `{column}` differ in case, blanks or number format alone: "
             f"{_told(pairs)}. If they are one {what}, it would be counted twice and could stand in "
             "two splits. Write each id in one way."
         )

@@ -8,10 +8,11 @@ import posixpath
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from glob import escape
 from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 
 from curette.schemas.artifact import StudyError
 from curette.storage.store import DISK_REMEDIES
+from curette.tasks.ingest.formats import HEAD_BYTES, told_format
 from curette.tasks.ingest.listing import MISSING, quoted, trimmed
 from curette.tasks.ingest.workbooks import ERRORS, Sheet, count_unknown, read_sheets
 
@@ -34,6 +36,10 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _NOTHING = [*MISSING, *ERRORS, "", "n/a", "-nan", "-NaN"]
+_WITHIN_WORDS = re.compile("(?<=[a-z])[^\\x00-\\x7f\\u2019\\ufffd](?=[a-z])")
+"""Where Windows-1252 has small letters, and encodings of DOS and of old Macs have others."""
+_TITLES = 20
+"""Lines before its header that a table may have."""
 _START = 1 << 24
 """Characters in which the first two rows end."""
 _SAVE_AS = "In Excel: Save as, CSV UTF-8."
@@ -103,6 +109,8 @@ def _read_text(path: Path, wanted: Sequence[str]) -> ReadTable:
         said.append(f"{_SEPARATORS[form.separator]} between its cells")
     if form.decimal != ".":
         said.append("decimal commas")
+    if form.passed:
+        said.append(f"its header in line {form.passed + 1}")
     notes = [f"The table {path.name} was read with {', '.join(said)}."] if said else []
     holes = any(table[n].null_count for n in {*map(trimmed, wanted)} & {*table.column_names})
     if holes and (count := sum(form.rows.count(error) for error in ERRORS)):
@@ -116,6 +124,8 @@ def _decoded(path: Path) -> tuple[str, str | None]:
         content = path.read_bytes()
     except OSError as error:
         raise StudyError(f"{path} cannot be read: {error.strerror}.") from error
+    if told := _other_format(content[:HEAD_BYTES]):
+        raise StudyError(f"{path} is no table: {told}.")
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if content.startswith(mark):
             shown = None if encoding == "utf-8-sig" else f"the encoding {encoding.upper()}"
@@ -135,7 +145,9 @@ def _decoded(path: Path) -> tuple[str, str | None]:
         one and not (before or after)
         for before, one, after in zip([False, *high], high, [*high[1:], False], strict=False)
     )
-    if lonely * 2 < sum(high):
+    within = _WITHIN_WORDS.findall(content.decode("cp1252", "replace"))
+    signs = sum(not one.isalpha() or one.isupper() for one in within)
+    if lonely * 2 < sum(high) or signs * 2 > len(within):
         raise StudyError(
             f"the table {path.name} is not UTF-8, and not Western text (Windows-1252) either. Save "
             f"it as UTF-8. {_SAVE_AS}"
@@ -143,6 +155,15 @@ def _decoded(path: Path) -> tuple[str, str | None]:
     return _strictly(path, content, "cp1252"), (
         "the encoding Windows-1252, since it is not UTF-8 (look whether its names are right)"
     )
+
+
+def _other_format(head: bytes) -> str | None:
+    """Return what a file that is called a table is in truth, and the remedy."""
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        return f"it is a workbook of an old Excel. {_SAVE_AS.removesuffix('.')}"
+    if head.startswith(b"PK\x03\x04") and (b"xl/" in head or b"[Content_Types]" in head):
+        return "it is an Excel workbook: give it the ending .xlsx"
+    return told_format(head)
 
 
 def _utf_16(content: bytes) -> str | None:
@@ -171,11 +192,18 @@ class _Form:
     separator: str
     names: list[str]
     decimal: str
+    thousands: str | None
     rows: str
+    passed: int
+    """Lines above the header."""
 
 
 def _form_of(path: Path, text: str, wanted: Sequence[str]) -> _Form:
-    """Find the separator: what Excel says in a first line, or what gives the wanted columns."""
+    """Find the separator: what Excel says in a first line, or what gives the wanted columns.
+
+    Where the first line has not the wanted columns, and one of the next has, the table begins
+    there: the lines before are titles or remarks.
+    """
     said = re.match(r'\A"?sep=(.)"?[^\S\t]*\r?\n', text)
     if said:
         text = text[said.end() :]
@@ -183,12 +211,19 @@ def _form_of(path: Path, text: str, wanted: Sequence[str]) -> _Form:
         raise StudyError(f"{path} cannot be read: No columns to parse from file.")
     usual = "," if path.suffix.lower() == ".csv" else "\t"
     choices = [said[1]] if said else sorted(_SEPARATORS, key=lambda s: s != usual)
-    headers = {choice: _header(text, choice) for choice in choices}
-    fitting = [c for c in choices if {trimmed(w) for w in wanted} <= {*headers[c]}]
+    text = text.lstrip("\ufeff\r\n").rstrip("\x1a")  # with which DOS ended its files
+    texts = {trimmed(name) for name in wanted}
+    starts = [0, *(m.end() for m in islice(re.finditer(r"\r\n|\r|\n", text), _TITLES))]
+    passed, headers = 0, {choice: _header(text, choice) for choice in choices}
+    for line, start in enumerate(starts):
+        found = {choice: _header(text[start : start + _START], choice) for choice in choices}
+        if fitting := [choice for choice in choices if texts <= {*found[choice]}]:
+            text, passed, headers = text[start:], line, found
+            break
     separator = fitting[0] if fitting else max(choices, key=lambda c: len(headers[c]))
     if separator not in _SEPARATORS:
         raise StudyError(f"{path} says `sep={separator}`, which is no separator that is read.")
-    return _Form(separator, headers[separator], _decimal(text, separator), text)
+    return _Form(separator, headers[separator], *_marks(text, separator), text, passed)
 
 
 def _header(text: str, separator: str) -> list[str]:
@@ -203,17 +238,25 @@ def _header(text: str, separator: str) -> list[str]:
     return names if any(more) else names + more
 
 
-def _decimal(text: str, separator: str) -> str:
-    """Return a comma where numbers have one and none has a point."""
+def _marks(text: str, separator: str) -> tuple[str, str | None]:
+    """Return the marks before decimals and between thousands: a comma and a dot, where it is clear.
+
+    That is where numbers have a comma, and none has a point that is not between thousands, as
+    `1.234,5` shows that there are some.
+    """
     if separator == ",":
-        return "."
+        return ".", None
     edge = re.escape(separator)
 
-    def has(mark: str) -> bool:
-        number = rf'(?:^|{edge})"?[-+]?\d+{re.escape(mark)}\d+"?(?={edge}|\r?$)'
-        return re.search(number, text, re.MULTILINE) is not None
+    def has(number: str) -> bool:
+        cell = rf'(?:^|{edge})"?[-+]?{number}"?(?={edge}|\r?$)'
+        return re.search(cell, text, re.MULTILINE) is not None
 
-    return "," if has(",") and not has(".") else "."
+    thousands = r"[1-9]\d{0,2}(?:\.\d{3})+"
+    if has(rf"{thousands},\d+"):
+        only = rf'(?!{thousands}"?(?:{edge}|\r?$))\d+\.\d+'
+        return (".", None) if has(only) else (",", ".")
+    return ("," if has(r"\d+,\d+") and not has(r"\d+\.\d+") else "."), None
 
 
 def _parsed(path: Path, form: _Form, wanted: Sequence[str]) -> pa.Table:
@@ -223,6 +266,7 @@ def _parsed(path: Path, form: _Form, wanted: Sequence[str]) -> pa.Table:
     options: dict[str, Any] = {
         "sep": form.separator,
         "decimal": form.decimal,
+        "thousands": form.thousands,
         "header": 0,
         "names": _named(form.names),
         "dtype": {name: str for name in form.names if name in texts},
@@ -260,7 +304,8 @@ def _named(names: Sequence[str]) -> list[str]:
 def _read_excel(path: Path, wanted: Sequence[str]) -> ReadTable:
     """Read the only sheet with rows, or the only one with the wanted columns."""
     texts = {*map(trimmed, wanted)}
-    filled = [sheet for sheet in read_sheets(path) if len(sheet.rows) > 1]
+    sheets = [_without_titles(sheet, texts) for sheet in read_sheets(path)]
+    filled = [sheet for sheet in sheets if len(sheet.rows) > 1]
     meant = [sheet for sheet in filled if texts <= {*_excel_names(sheet)}]
     notes: list[str] = []
     if len(filled) > 1 and len(meant) == 1:
@@ -277,6 +322,8 @@ def _read_excel(path: Path, wanted: Sequence[str]) -> ReadTable:
     check_header(path, names)
     read = [i for i, name in enumerate(names) if name in texts]
     _check_cells(path, sheet, names, read)
+    if sheet.first > 1:
+        notes.append(f"The header of {path.name} is its row {sheet.first}.")
     if sheet.failed:
         notes.append(_told_of_errors(path, sheet.failed))
     columns = {
@@ -292,8 +339,20 @@ def _read_excel(path: Path, wanted: Sequence[str]) -> ReadTable:
         raise StudyError(f"{path} cannot be read: {error}.") from error
 
 
+def _without_titles(sheet: Sheet, texts: Set[str]) -> Sheet:
+    """Return a sheet from the row on that names the wanted columns, where there is one."""
+    for passed, row in enumerate(sheet.rows[: _TITLES + 1]):
+        if texts <= {*_names_of(row)}:
+            return replace(sheet, rows=sheet.rows[passed:], first=passed + 1)
+    return sheet
+
+
 def _excel_names(sheet: Sheet) -> list[str]:
-    return ["" if name is None else trimmed(_cell(name)) for name in sheet.rows[0]]
+    return _names_of(sheet.rows[0])
+
+
+def _names_of(row: Sequence[object]) -> list[str]:
+    return ["" if name is None else trimmed(_cell(name)) for name in row]
 
 
 def _check_cells(path: Path, sheet: Sheet, names: Sequence[str], read: Sequence[int]) -> None:
@@ -304,7 +363,7 @@ def _check_cells(path: Path, sheet: Sheet, names: Sequence[str], read: Sequence[
     """
     for first, top, last, bottom in sheet.merged:
         inside = [i for i in read if first <= i + 1 <= last]
-        if inside and bottom > max(top, 1):
+        if inside and bottom > max(top, sheet.first):
             raise StudyError(
                 f"in {path} cells of the column {quoted(names[inside[0]])} are merged, in rows "
                 f"{top} to {bottom}: all but the first are empty. Unmerge them and write the value "

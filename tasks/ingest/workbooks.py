@@ -32,6 +32,8 @@ class Sheet:
     """Cells of formulas that failed."""
     merged: list[tuple[int, int, int, int]]
     """First column and row, last column and row of merged cells, counted from 1."""
+    first: int = 1
+    """Which row of the file the first one is."""
 
 
 def read_sheets(path: Path) -> list[Sheet]:

@@ -32,6 +32,8 @@ def write_mask(path: Path, size: tuple[int, int] = (8, 8), level: int = 255) -> 
     [
         ("benign (1)_mask", "benign (1)"),
         ("benign (1)_mask_1", "benign (1)"),
+        ("mask_benign (1)", "benign (1)"),
+        ("seg-7", "7"),
         ("ISIC_0000001_segmentation", "ISIC_0000001"),
         ("x-Mask2", "x"),
         ("x_gt", "x"),
@@ -48,6 +50,43 @@ def test_names_of_masks(stem: str, owner: str | None) -> None:
 def test_masks_are_those_of_an_image_of_their_folder() -> None:
     files = ["a/1.jpg", "a/1_mask.png", "a/1_mask_2.png", "a/2_mask.png", "b/2.png"]
     assert masks_beside(files) == {"a/1.jpg": ["a/1_mask.png", "a/1_mask_2.png"]}
+
+
+@pytest.mark.parametrize("word", ["overlay", "Overlaid_2", "heatmap_1", "GradCAM", "thumb"])
+def test_what_is_drawn_on_an_image_is_no_image(
+    tmp_path: Path, read: Read, draw: Draw, word: str
+) -> None:
+    names = [f"{'ab'[i % 2]}/{i}.png" for i in range(8)]
+    root = write_images(tmp_path / "skin", [*names, f"a/0_{word}.jpg", f"a/x_{word}.png"], draw)
+    found = read(source={"kind": "folder", "path": root}, max_rejected=0.5)
+    assert reasons(found) == {f"a/0_{word}": "unlisted-file"}
+    assert len(found.images) == 9
+    folder = "class 1 heatmaps"
+    write_images(root, [f"{folder}/{i}.png" for i in range(8)], draw)
+    with pytest.raises(StudyError, match=f"made of them, and would be a class called `{folder}`"):
+        read(source={"kind": "folder", "path": root})
+
+
+LITTER = (
+    *("a/~$x.png", "a/0.png~", "a/0.png:Zone.Identifier", "a/0.xmp", "a/0.pgw", "a/SHA256SUMS"),
+    *("CITATION.cff", "a/@SynoResource", "a/Thumbs.db:encryptable", "a/0.png.bak", "make.py"),
+    *("_gsdata_/x.png", "@Recently-Snapshot/x.png", "FOUND.000/x.png", "Temporary Items/x.png"),
+)
+
+
+@pytest.mark.parametrize("name", LITTER)
+def test_more_litter_is_passed_over(tmp_path: Path, read: Read, draw: Draw, name: str) -> None:
+    names = [f"{'ab'[i % 2]}/{i}.png" for i in range(8)]
+    root = write_images(tmp_path / "skin", [*names, name], draw)
+    found = read(source={"kind": "folder", "path": root})
+    assert (len(found.images), found.rejected) == (8, ())
+
+
+def test_a_download_that_did_not_end_is_called_so(tmp_path: Path, read: Read, draw: Draw) -> None:
+    names = [f"{'ab'[i % 2]}/{i}.png" for i in range(8)]
+    root = write_images(tmp_path / "skin", [*names, "a/9.png.crdownload"], draw)
+    with pytest.raises(StudyError, match="a download that did not end: fetch it again"):
+        read(source={"kind": "folder", "path": root})
 
 
 def test_folders_of_masks() -> None:
@@ -272,6 +311,7 @@ def test_other_names_of_the_column_of_files(
         ("in\\é{}.png", "", "with `/` for their backslashes"),
         ("in/é{}.png", "", "with their letters in Unicode's form NF"),
         ("in/é{}.PNG", "", "with the ending `.png`"),
+        ("In\\É{}.PNG", "", "without regard to capitals"),
         ("in/é{}.png", ".png", "without another `.png`"),
     ],
 )
@@ -294,3 +334,22 @@ def test_paths_are_read_as_they_are_meant(
     )
     assert len(found.images) == 8
     assert f"8 paths were read {told}" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("C:\\data\\in\\{}.png", "another folder or machine; .*: `in/0.png` is there"),
+        ("/home/x/in/{}.png", "another folder or machine; .*: `in/0.png` is there"),
+        ("file:///home/x/{}.png", "another folder or machine; write paths from here on"),
+        ("https://example.org/in/{}.png", "an address, and nothing is fetched"),
+    ],
+)
+def test_paths_of_other_places_are_called_so(
+    tmp_path: Path, read: Read, draw: Draw, written: str, told: str
+) -> None:
+    write_images(tmp_path, [f"in/{i}.png" for i in range(8)], draw)
+    rows = [f"{written.format(i)},{'ab'[i % 2]}" for i in range(8)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,label", *rows]))
+    with pytest.raises(StudyError, match=f"missing-file, it is (a path of )?{told}"):
+        read(source={"kind": "table", "path": tmp_path / "t.csv", "image_column": "file"})

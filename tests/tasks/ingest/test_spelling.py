@@ -24,6 +24,8 @@ from tests.tasks.ingest.conftest import Read, ReadTable
         ("A  12", "a 12"),
         ("Müller", "Mu\u0308ller"),
         ("case\uff11", "case1"),
+        ("1,204", "1204"),
+        ("12 345 678", "12345678"),
     ],
 )
 def test_ids_of_one_form(one: str, other: str) -> None:
@@ -32,7 +34,15 @@ def test_ids_of_one_form(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("P1", "P10"), ("7", "70"), ("7.0", "7.01"), ("a-1", "a1"), ("1_2", "12"), ("0", "00a")],
+    [
+        ("P1", "P10"),
+        ("7", "70"),
+        ("7.0", "7.01"),
+        ("a-1", "a1"),
+        ("1_2", "12"),
+        ("0", "00a"),
+        ("1,2", "12"),
+    ],
 )
 def test_ids_of_two_forms(one: str, other: str) -> None:
     assert id_form(one) != id_form(other)
@@ -41,7 +51,10 @@ def test_ids_of_two_forms(one: str, other: str) -> None:
 def test_labels_of_one_form() -> None:
     assert label_form("Basal-cell carcinoma") == label_form("basal cell  CARCINOMA")
     assert label_form("1") == label_form("1.0") == label_form("01")
+    assert label_form("'nevus'") == label_form("\u201cNevus.\u201d") == label_form("nevus")
     assert label_form("grade 1") != label_form("grade 2")
+    assert label_form("grade +") != label_form("grade -")
+    assert label_form("?") != label_form("")
 
 
 def test_blanks_at_the_ends_part_no_patients_and_no_classes(read_table: ReadTable) -> None:
@@ -60,10 +73,10 @@ def test_labels_in_two_spellings_are_refused_with_both(read_table: ReadTable) ->
     with pytest.raises(StudyError) as error:
         read_table({"label": keys})
     assert str(error.value) == (
-        "labels of `label` differ in case, blanks, dashes or number format alone: `NEVUS` (1) and "
-        "`nevus` (6); `Nevus` (1) and `nevus` (6). They are hardly two classes, and would be told "
-        "apart as such. Correct the data, or say under `dataset.labels` which stands for which, "
-        "such as `NEVUS`: `nevus`."
+        "labels of `label` differ in case, blanks, punctuation or number format alone: `NEVUS` (1) "
+        "and `nevus` (6); `Nevus` (1) and `nevus` (6). They are hardly two classes, and would be "
+        "told apart as such. Correct the data, or say under `dataset.labels` which stands for "
+        "which, such as `NEVUS`: `nevus`."
     )
     joined = read_table({"label": keys}, labels={"Nevus": "nevus", "NEVUS": "nevus"})
     assert [c.key for c in joined.classes] == ["melanoma", "nevus"]
@@ -103,6 +116,7 @@ def test_ids_in_two_spellings_are_refused_with_both(read_table: ReadTable, colum
         ["a", "b", "a, b"],
         ["a", "b", "b + a"],
         ["['a', 'b']", "['a']"],
+        *(["a", "b", f"a{sign}b"] for sign in ("\n", "^", "~", "\\", " and ", " ")),
     ],
 )
 def test_several_labels_in_a_cell_are_refused(labels: list[str]) -> None:
@@ -118,6 +132,7 @@ def test_several_labels_in_a_cell_are_refused(labels: list[str]) -> None:
         ["nevus (Spitz)", "(none)"],
         ["x; y", "z"],
         ["A|B", "C|D"],
+        ["blue nevus", "nevus", "hand and foot"],
     ],
 )
 def test_names_with_commas_and_the_like_are_names(labels: list[str]) -> None:
@@ -132,6 +147,15 @@ def test_many_pairs_are_counted_and_three_shown() -> None:
     ids = [f"x{i}" for i in range(5)] + [f"X{i}" for i in range(5)]
     with pytest.raises(StudyError, match=r"`x0` \(1\) and `X0` \(1\).*, and 2 more\."):
         check_ids(ids, "who", "subject")
+
+
+def test_ids_that_a_spreadsheet_shortened_are_refused(read_table: ReadTable) -> None:
+    with pytest.raises(StudyError, match=r"2 ids of `who` .* shortened, such as `1.23457E\+11`"):
+        check_ids(["1.23457E+11", "1e+12", "12e4", None], "who", "subject")
+    large = [123456789012.0 + i // 2 for i in range(12)]  # as pandas keeps them beside a gap
+    found = read_table({"label": ["x", "y"] * 6, "who": [None, *large[1:]]}, subject_column="who")
+    assert found.images["subject"].nunique() == 6
+    assert "123456789012" in found.images["subject"].tolist()
 
 
 def test_a_missing_label_is_no_spelling() -> None:

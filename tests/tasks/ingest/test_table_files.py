@@ -1,5 +1,6 @@
 """A table is read as people have it, and what had to be found out for that is said."""
 
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +179,48 @@ def test_what_is_no_workbook_is_refused(tmp_path: Path) -> None:
         read(tmp_path, b"PK\x03\x04", "t.xlsx")
 
 
+@pytest.mark.parametrize("above", ["\n\r\n", "# made by hand\n\n", "My data;;;\r\n"])
+def test_a_table_begins_where_its_header_does(tmp_path: Path, above: str) -> None:
+    table, notes = read(tmp_path, (above + written(";") + "\x1a").encode())
+    assert table["patient"].to_pylist() == ["007", "012"]
+    assert ("its header in line" in notes[0]) == bool(above.strip())
+
+
+def test_a_dot_between_thousands_is_no_decimal_point(tmp_path: Path) -> None:
+    rows: list[tuple[str, ...]]
+    rows = [("a", "x", "1", "1.234,5"), ("b", "x", "2", "12,25"), ("c", "y", "3", "1.000")]
+    table, notes = read(tmp_path, written(";", rows).encode())
+    assert table["age"].to_pylist() == [1234.5, 12.25, 1000]
+    assert "decimal commas" in notes[0]
+    for doubtful in ("0.250", "1.25"):
+        rows[2] = ("c", "y", "3", doubtful)
+        assert read(tmp_path, written(";", rows).encode()).table["age"][0].as_py() == "1.234,5"
+
+
+@pytest.mark.parametrize("encoding", ["mac-roman", "cp850", "cp437"])
+def test_letters_of_dos_and_old_macs_are_not_guessed(tmp_path: Path, encoding: str) -> None:
+    text = "file,label\na,m\u00e9lanome\nb,n\u00e6vus\n"
+    with pytest.raises(StudyError, match="not Western text"):
+        read(tmp_path, text.encode(encoding))
+    words = "file,label\na,naevus pigment\u00e9\nb,l\u2019h\u00e4matome\n"
+    assert "h\u00e4matome" in read(tmp_path, words.encode("cp1252")).table["label"][1].as_py()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a workbook of an old Excel"),
+        (b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml", "give it the ending .xlsx"),
+        (b"\x1f\x8b\x08" + bytes(99), "an archive: unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "run `git lfs pull`"),
+        (b"<!DOCTYPE html><html>Log in</html>", "a web page"),
+    ],
+)
+def test_what_is_only_called_a_table_is_named(tmp_path: Path, content: bytes, told: str) -> None:
+    with pytest.raises(StudyError, match=f"is no table: .*{re.escape(told)}"):
+        read(tmp_path, content)
+
+
 def workbook(path: Path, rows: list[list[object]], change: Callable[[Any], None]) -> Path:
     book = openpyxl.Workbook()
     for row in rows:
@@ -205,6 +248,15 @@ def test_cells_that_only_look_filled_in_excel_are_refused(tmp_path: Path) -> Non
     unknown = workbook(tmp_path / "f.xlsx", [ROWS_OF_BOOK[0], *formulas[1:]], lambda sheet: None)
     with pytest.raises(StudyError, match=r"3 cells .* are formulas whose results .* in `label`"):
         read_table(unknown, WANTED, tmp_path)
+
+
+def test_a_workbook_begins_where_its_header_does(tmp_path: Path) -> None:
+    titled = workbook(
+        tmp_path / "t.xlsx", [["My data"], [], *ROWS_OF_BOOK], lambda s: s.merge_cells("A1:C2")
+    )
+    table, notes = read_table(titled, WANTED, tmp_path)
+    assert table["label"].to_pylist() == ["x", "x", "x"]
+    assert notes == ("The header of t.xlsx is its row 3.",)
 
 
 def test_an_error_of_a_spreadsheet_is_no_class(tmp_path: Path) -> None:
