@@ -189,7 +189,8 @@ def read_sheet(content: bytes, file: str) -> tuple[Edit, ...]:
     head, *filled = list(rows) or [[]]
     if not head:
         raise StudyError(
-            f"{file} is empty; to take all edits back, apply an exported sheet in which no operation stands"
+            f"{file} is empty; to take all edits back, apply an exported sheet in which no "
+            "operation stands"
         )
     columns = [cell.strip().lower() for cell in head]
     if missing := [c for c in ("concept_id", "text", *_FILLED_IN[:4]) if c not in columns]:
