@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from prefect import flow
 
-from curette.flows.explain import ONLY_MEASURED
+from curette.flows.explain import with_heads_alone
 from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 from curette.flows.study import study as whole_study
@@ -136,7 +136,7 @@ def adapt_to_site(study: Study, options: RunOptions, wanted: Wanted, run: RunStu
             "behind a reusable holdout (`evaluate.thresholdout`) no other dataset is looked at, so "
             "no head can be adapted to one; take it off the study first"
         )
-    alone = study.model_copy(update=ONLY_MEASURED | {"external": (sites[wanted.site],)})
+    alone = with_heads_alone(study).model_copy(update={"external": (sites[wanted.site],)})
     ran = run(alone, options.model_copy(update={"before": "evaluate"}))
     made = {s.name: Ref.parse(s.ref) for s in ran.stages if s.external == wanted.site}
     store = ArtifactStore(options.store.resolve())

@@ -126,8 +126,8 @@ def _worth_it(proposals: Sequence[Proposal]) -> str:
         return "No concept tells of any metadata column of few values within classes."
     return (
         f"No concept tells {WORTH_A_LOOK:.0%} of any metadata column within classes; the most is "
-        f"{most.told:.1%}, of {most.column}. Neutralising such concepts costs more than it brings: "
-        "a nuisance that many tell a little of is still told without them."
+        f"{most.told:.1%}, of {most.column}. On the demo, neutralising such concepts cost more "
+        "than it brought (docs/results.md): what many tell a little of is still told without one."
     )
 
 
@@ -187,6 +187,11 @@ def read_sheet(content: bytes, file: str) -> tuple[Edit, ...]:
     first = text.partition("\n")[0]
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     head, *filled = list(rows) or [[]]
+    if not head:
+        raise StudyError(
+            f"{file} is empty; to take all edits back, apply an exported sheet in which no "
+            "operation stands"
+        )
     columns = [cell.strip().lower() for cell in head]
     if missing := [c for c in ("concept_id", "text", *_FILLED_IN[:4]) if c not in columns]:
         raise StudyError(f"{file} lacks the columns {', '.join(missing)}; export a sheet anew")
@@ -194,6 +199,9 @@ def read_sheet(content: bytes, file: str) -> tuple[Edit, ...]:
     for number, cells in enumerate(filled, start=2):
         row = dict(zip(columns, (restore(cell).strip() for cell in cells), strict=False))
         if not row.get("operation"):
+            continue
+        if not row.get("editor"):
+            problems.append(f"  row {number}, editor: say who edits")
             continue
         try:
             edits.append(_edit(row))

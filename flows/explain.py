@@ -33,7 +33,7 @@ from curette.tasks.methods.explanation import Explainer, printable
 from curette.tasks.methods.page.decision import more_or_less
 from curette.tasks.methods.page.pictures import PictureBook
 
-ONLY_MEASURED = {"few_shots": None, "shifts": (), "folds": None, "external": (), "locate": None}
+_ONLY_MEASURED = {"few_shots": None, "shifts": (), "folds": None, "external": (), "locate": None}
 """Parts of a study that change no head of it: one decision is explained without them."""
 _THUMBNAIL_PX = 112
 _TOLD = 5  # statements in the terminal
@@ -67,7 +67,7 @@ def explain(
         StudyError: there is no such image, it cannot be read, or the study has no encoder for it.
     """
     store = ArtifactStore(options.store.resolve())
-    trained = study.model_copy(update=ONLY_MEASURED)
+    trained = with_heads_alone(study)
     taken_in = run(trained, options.model_copy(update={"until": "ingest"})).made[ImageDataset.kind]
     known = store.load(ImageDataset, taken_in)
     images = [known.id_of(image) for image in images]
@@ -106,11 +106,20 @@ def explained_head(study: Study, options: RunOptions, run: RunStudy) -> tuple[Co
         options: where things are kept.
         run: runs the study.
     """
-    trained = study.model_copy(update=ONLY_MEASURED)
+    trained = with_heads_alone(study)
     given = run(trained, options.model_copy(update={"before": "evaluate"})).given
     store = ArtifactStore(options.store.resolve())
     published = store.load(ConceptDataset, Ref.parse(given["published"]))
     return published, store.load(Heads, Ref.parse(given["probe"])).head(EXPLAINED)
+
+
+def with_heads_alone(study: Study) -> Study:
+    """Return the study without what changes no head of it, and with the same heads.
+
+    What its shifts ask of the data and of the selection stays.
+    """
+    as_before = {"dataset": study.kept_dataset, "select": study.selection}
+    return study.model_copy(update=_ONLY_MEASURED | as_before)
 
 
 def page_path(images: Sequence[str]) -> Path:

@@ -10,12 +10,15 @@ import ast
 import functools
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import json
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
@@ -23,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, ValidationError
 
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.machine import Machine
@@ -292,9 +295,10 @@ def code_digest(stage: str) -> str:
     digest = hashlib.sha256()
     for path in [*modules, *sorted(others)]:
         python = path.suffix == ".py"
-        content = _tree(_source(path)).encode() if python else path.read_bytes()
+        content = _read(path).tree.encode() if python else path.read_bytes()
         digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(content)}\n".encode())
         digest.update(content)
+    _keep(_PACKAGE)
     return digest.hexdigest()
 
 
@@ -315,18 +319,66 @@ def _with_imports(modules: list[Path]) -> list[Path]:
         if path in seen:
             continue
         seen.add(path)
-        paths = [_PACKAGE.joinpath(*name.split(".")[1:]) for name in _imported(_source(path))]
+        paths = [_PACKAGE.joinpath(*name.split(".")[1:]) for name in _read(path).imports]
         ahead += [p for p in (path.with_suffix(".py") for path in paths) if p.is_file()]
     return sorted(seen)
 
 
-def _source(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+class _Module(BaseModel, frozen=True):
+    """What a digest needs of a module."""
+
+    source: str = Field(description="sha256 of the file")
+    tree: str = Field(description="sha256 of its syntax tree without docstrings")
+    imports: tuple[str, ...]
 
 
-# By their text, since most modules are in the digests of several stages.
+class _Modules(BaseModel):
+    modules: dict[str, _Module] = Field(default_factory=dict)
+    changed: bool = Field(default=False, exclude=True)
+
+
+def _read(path: Path) -> _Module:
+    """Return what a digest needs of a module, which is kept until the file changes.
+
+    Two seconds of syntax trees would otherwise come before every run that has nothing to do.
+    """
+    kept, name = _kept(_PACKAGE), path.relative_to(_PACKAGE).as_posix()
+    content = path.read_bytes()
+    source = hashlib.sha256(content).hexdigest()
+    module = kept.modules.get(name)
+    if module is None or module.source != source:
+        tree = hashlib.sha256(_tree(content).encode()).hexdigest()
+        module = _Module(source=source, tree=tree, imports=_imported(content))
+        kept.modules[name], kept.changed = module, True
+    return module
+
+
 @cache
-def _imported(source: str) -> tuple[str, ...]:
+def _kept(package: Path) -> _Modules:
+    with suppress(OSError, ValidationError):
+        return _Modules.model_validate_json(_shelf(package).read_bytes())
+    return _Modules()
+
+
+def _keep(package: Path) -> None:
+    """Write down what was read, where and as Python keeps compiled modules."""
+    kept, shelf = _kept(package), _shelf(package)
+    if not kept.changed or sys.dont_write_bytecode:
+        return
+    kept.changed = False
+    with suppress(OSError):
+        shelf.parent.mkdir(exist_ok=True)
+        draft = shelf.with_suffix(f".{os.getpid()}")
+        draft.write_text(kept.model_dump_json())
+        draft.replace(shelf)
+
+
+def _shelf(package: Path) -> Path:
+    compiled = importlib.util.cache_from_source(str(package / "tasks" / "stage.py"))
+    return Path(compiled).with_suffix(".json")
+
+
+def _imported(source: bytes) -> tuple[str, ...]:
     """Return what may be modules of schemas and tasks: of `from a import b`, a and a.b."""
     return tuple(
         name
@@ -337,8 +389,7 @@ def _imported(source: str) -> tuple[str, ...]:
     )
 
 
-@cache
-def _tree(source: str) -> str:
+def _tree(source: bytes) -> str:
     """Return a module's syntax tree without its docstrings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):

@@ -64,7 +64,7 @@ class SelectSpec(BaseModel, frozen=True, extra="forbid"):
     avoid: tuple[str, ...] | None = Field(
         default=None,
         description="explained_variance: metadata columns that concepts should not tell, such as "
-        "ruler or hair; a concept costs what it tells about one within classes. Empty: those of "
+        "ruler or hair; what the chosen ones tell about it within classes costs. null: those of "
         "confounded `shifts`; []: none",
     )
     prior_images: float = Field(

@@ -8,7 +8,8 @@ they were. (Yuksekgonul, Wang and Zou, "Post-hoc concept bottleneck models", ICL
 prune weights without either.)
 
 A hybrid has a residual on image vectors beside its concepts. It could say again what an edit took
-away, so the residual loses its part along the edited concepts' directions.
+away, so the residual loses its part along the edited concepts' directions; an edit that allows all
+that a concept says, such as scaling by 1, leaves it.
 """
 
 from collections.abc import Sequence
@@ -96,7 +97,11 @@ def edit_weights(
     bias = head.bias + (head.concepts - concepts) @ mean_scores
     if head.residual is None:
         return LinearWeights(concepts, bias)
-    edited = sorted({edit.concept for edit in edits})
+    moved = ~np.isclose(concepts, head.concepts, rtol=0, atol=1e-12).all(axis=0)
+    closed = ("neutralise", "forget")  # what the residual says must go, whatever the column said
+    edited = sorted({e.concept for e in edits if e.operation in closed or moved[e.concept]})
+    if not edited:
+        return LinearWeights(concepts, bias, head.residual)
     basis = np.linalg.qr(directions[edited].T)[0]
     residual = head.residual - (head.residual @ basis) @ basis.T
     return LinearWeights(concepts, bias + (head.residual - residual) @ mean_vector, residual)

@@ -38,7 +38,7 @@ from curette.tasks.methods.selection.judging import fit_discriminant
 from tests.benchmarks.measuring import print_rows
 
 SHOTS, DRAWS, LOST = (1, 2, 4, 8), 200, 0.01
-PROBLEMS, DRAWS_OF_A_PROBLEM, DIMENSIONS = 40, 5, 12
+PROBLEMS, DRAWS_OF_A_PROBLEM, DIMENSIONS = 40, 2, 12
 KINDS = ("home", "moved", "moved by class", "both", "stretched", "noisier", "closer")
 
 

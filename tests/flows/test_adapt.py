@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from curette.flows.adapt import Wanted, adapt, adapt_to_site, open_support
+from curette.flows.explain import with_heads_alone
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.flows.study import study
@@ -25,6 +26,18 @@ NOBODY = Wanted("lamp", (Listed("x", ""),))
 
 def _never(study: Study, options: RunOptions) -> RunResult:
     raise AssertionError("nothing is run for a question that is wrong already")
+
+
+def test_without_its_shifts_a_study_takes_in_and_selects_the_same() -> None:
+    chosen = load_study(DEMO, list(SMALL))
+    alone = with_heads_alone(chosen)
+    assert not alone.shifts
+    assert alone.selection == chosen.selection
+    assert alone.selection.avoid == ("ruler",)
+    source = {"kind": "folder", "path": "."}
+    on_files = chosen.dataset.model_validate({"source": source, "metadata": ["age"]})
+    kept = chosen.model_copy(update={"dataset": on_files})
+    assert with_heads_alone(kept).kept_dataset == kept.kept_dataset
 
 
 def test_a_site_that_is_not_there_is_refused_before_anything_runs() -> None:

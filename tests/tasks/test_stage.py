@@ -3,6 +3,7 @@
 import importlib
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -175,6 +176,25 @@ def test_a_change_that_does_not_matter_keeps_the_answer(
     before = _digest()
     (project / file).write_text(text)
     assert _digest() == before
+
+
+def test_another_process_takes_what_was_read_of_modules_while_they_stay_the_same(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    before = _digest()
+    (kept,) = (project / "tasks/__pycache__").glob("*.json")
+
+    def anew() -> str:
+        stage_module._kept.cache_clear()
+        return _digest()
+
+    assert anew() == before
+    (project / "schemas/deep.py").write_text("Y = 2\n")
+    changed = anew()
+    assert changed != before
+    kept.write_text(kept.read_text()[:-9])  # torn
+    assert anew() == changed
 
 
 def test_the_digest_does_not_depend_on_the_place(project: Path, tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ variance; h says in the same way which images have one of the column's values. A
 of it: the share of a value's variance within classes that a ridge regression on the scores of S
 explains. The set is charged and not its members: a dozen candidates that tell next to nothing each
 may tell a column together. Nothing here knows how the column goes with the class, so what tells the
-class alone costs nothing. By chance k candidates tell k / m, with m images beyond the classes;
-that is charged too, since a choice that is free up to there goes there (`docs/results.md`).
+class alone costs nothing.
+
+By chance k candidates tell k / m, with m images beyond the classes. Forgiving that is no good: a
+choice that is free up to there goes there (`docs/results.md`). But where images are so few that
+chance is most of it, the charge would be noise, and it counts for (1 - 20 / m), nothing below 20.
 """
 
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from scipy.linalg import solve_triangular
 
 from curette.tasks.methods.selection.moments import NOTHING, Moments, blocks, over_blocks
 
+_CHANCE = 20  # m below which what a set of the usual size tells is mostly chance
 _RARE = 1e-6  # images: less than that is left of a value that whole classes have, by rounding
 
 
@@ -35,6 +39,8 @@ class AvoidedColumn:
     together: Float64[np.ndarray, "candidate value"]
     """How scores and values correlate within classes."""
     ridge: float
+    reliance: float
+    """How far a charge for telling it can be relied on, from 0 to 1."""
 
     def beside(self, pick: int) -> Float64[np.ndarray, " candidate"]:
         """Return how the scores of every candidate correlate with one's, within classes."""
@@ -75,7 +81,8 @@ def avoided_column(
     """
     known = levels >= 0
     vectors, labels, levels = images[known].astype(np.float64), labels[known], levels[known]
-    if len(labels) - class_count < 2:
+    spare = len(labels) - class_count
+    if spare < 2:
         return None
     one_hot = np.eye(class_count)[labels]
     about = one_hot / np.maximum(one_hot.sum(axis=0), 1)
@@ -90,7 +97,7 @@ def avoided_column(
     )
     spreads = np.where(spreads > np.sqrt(NOTHING) * spreads.max(initial=0.0), spreads, np.inf)
     together = over_blocks(candidates, rows.T @ targets) / spreads[:, None]
-    return AvoidedColumn(candidates, rows, spreads, together, ridge)
+    return AvoidedColumn(candidates, rows, spreads, together, ridge, max(0.0, 1 - _CHANCE / spare))
 
 
 def told_within_classes(

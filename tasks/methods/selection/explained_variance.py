@@ -62,8 +62,6 @@ class ClassVariance:
     """Y, of which the sum of squares is at most 1."""
     ridge: float
     avoided: tuple[AvoidedColumn, ...] = ()
-    price: float = 1.0
-    """Shares of class variance that telling all of an avoided column costs."""
 
     @property
     def count(self) -> int:
@@ -88,13 +86,13 @@ class ClassVariance:
         chosen = self.directions[indices]
         factor = np.linalg.cholesky(chosen @ chosen.T + self.ridge * np.eye(len(chosen)))
         added = solve_triangular(factor, chosen @ self.targets, lower=True)
-        told = sum(np.diff(column.told_by_first(indices)) for column in self.avoided)
-        return np.asarray((added**2).sum(axis=1) - self.price * told)
+        told = sum(c.reliance * np.diff(c.told_by_first(indices)) for c in self.avoided)
+        return np.asarray((added**2).sum(axis=1) - told)
 
     def value(self, indices: Int[np.ndarray, " pick"]) -> float:
         """Return F(S)."""
-        told = sum(float(column.told_by_first(indices)[-1]) for column in self.avoided)
-        return self.explained(indices) - self.price * told
+        told = sum(c.reliance * float(c.told_by_first(indices)[-1]) for c in self.avoided)
+        return self.explained(indices) - told
 
     def gains(self, indices: Int[np.ndarray, " pick"]) -> Float64[np.ndarray, " candidate"]:
         """Return what each candidate would add to F beside a set."""
@@ -105,8 +103,8 @@ class ClassVariance:
 
     def least_costs(self) -> Float64[np.ndarray, " candidate"]:
         """Return what any set costs at least in which a candidate stands."""
-        told = (column.told_by_one() for column in self.avoided)
-        return self.price * sum(told, start=np.zeros(self.count))
+        told = (c.reliance * c.told_by_one() for c in self.avoided)
+        return sum(told, start=np.zeros(self.count))
 
     def resemblance(
         self, pick: int, together: Float64[np.ndarray, " candidate"]
@@ -143,9 +141,9 @@ class Choice:
     def gains(self) -> Float64[np.ndarray, " candidate"]:
         """Return what each candidate would add."""
         gains = self._classes.adds().sum(axis=1)
-        for column in self._columns:
-            then = (column.explained + column.adds()).max(axis=1, initial=0.0)
-            gains -= self._problem.price * (then - column.explained.max(initial=0.0))
+        for column, forward in zip(self._problem.avoided, self._columns, strict=True):
+            then = (forward.explained + forward.adds()).max(axis=1, initial=0.0)
+            gains -= column.reliance * (then - forward.explained.max(initial=0.0))
         return np.asarray(gains)
 
     def take(self, pick: int) -> Float64[np.ndarray, " candidate"]:
@@ -222,9 +220,7 @@ def class_variance(
     moments = Moments.of(images, np.eye(class_count)[labels], weights)
     fewest = int(np.bincount(labels, minlength=class_count).min())
     share = prior_images**2 / (fewest**2 + prior_images**2)
-    if links is None or not links.any() or share <= _TOO_LITTLE:
-        share = 0.0
-    else:
+    if links is not None and links.any() and share > _TOO_LITTLE:
         said = _statements(candidates, links)
         moments = moments.scaled(candidates).mixed(said.scaled(candidates), share)
     root, targets = moments.root()
@@ -241,7 +237,6 @@ def class_variance(
         targets,
         ridge,
         tuple(column for column in columns if column is not None),
-        price=1 - share,
     )
 
 

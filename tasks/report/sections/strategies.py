@@ -3,6 +3,7 @@
 from typing import Any
 
 from curette.schemas.evaluation import Estimate, HeadStrategy, StrategiesForetell
+from curette.schemas.heads import EXPLAINED
 from curette.tasks.methods.page.numbers import counted, signed, with_interval
 from curette.tasks.report.material import Draft
 
@@ -51,6 +52,7 @@ def _strategy(draft: Draft, s: HeadStrategy) -> dict[str, Any]:
     rightly = share * s.reliability.value if s.reliability else 0.0
     return {
         "text": s.text,
+        "low": _speaks_against(draft, s),
         "concept_id": s.concept_id,
         "class_key": s.class_key,
         "images": counted(s.images, "image"),
@@ -63,6 +65,13 @@ def _strategy(draft: Draft, s: HeadStrategy) -> dict[str, Any]:
             for i in s.examples
         ],
     }
+
+
+def _speaks_against(draft: Draft, s: HeadStrategy) -> bool:
+    """Return whether the concept's weight is negative, so that a low score is what decides."""
+    concepts = [c.concept_id for c in draft.material.probe.head(EXPLAINED).facts.candidates]
+    place = draft.material.published.class_keys.index(s.class_key), concepts.index(s.concept_id)
+    return bool(draft.weights[place] < 0)
 
 
 def _percent(e: Estimate) -> dict[str, str]:

@@ -159,5 +159,9 @@ def test_a_sheet_that_is_wrong_says_in_which_rows(published: ConceptDataset, pro
     wrong = good.decode("utf-8-sig").replace('"scale"', '"erase"').encode()
     with pytest.raises(StudyError, match=r"nothing of edits.csv was taken in:\n  row \d+"):
         read_sheet(wrong, "edits.csv")
+    with pytest.raises(StudyError, match=r"row \d+, editor: say who edits"):
+        read_sheet(good.replace(b'"Dr. A"', b'""'), "edits.csv")
+    with pytest.raises(StudyError, match=r"edits\.csv is empty"):
+        read_sheet(b"", "edits.csv")
     with pytest.raises(StudyError, match="lacks the columns"):
         read_sheet(b"concept_id,text\n", "edits.csv")

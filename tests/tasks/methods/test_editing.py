@@ -120,6 +120,12 @@ def test_a_cap_bounds_every_class_and_leaves_weaker_columns_alone() -> None:
     assert edit_column(column, ColumnEdit(0, "cap", amount=9.0)) == pytest.approx(column)
 
 
+def test_an_edit_that_allows_all_that_a_concept_says_leaves_the_head(study: Study) -> None:
+    made = study.edited(ColumnEdit(2, "scale", amount=1.0), ColumnEdit(3, "cap", amount=99.0))
+    assert study.logits(made) == pytest.approx(study.logits(study.head))
+    assert made.residual is study.head.residual
+
+
 def test_scaling_and_its_inverse_give_the_head_back(study: Study) -> None:
     if study.head.residual is None:
         there = ColumnEdit(2, "scale", amount=0.5), ColumnEdit(2, "scale", amount=2.0)
