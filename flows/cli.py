@@ -412,6 +412,27 @@ def compare(
 
 
 @COMMANDS.command
+def look(
+    study: Path,
+    /,
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 0,
+    settings: Settings = USUAL,
+) -> None:
+    """Serve a finished study's pages on this machine: images, search by text, decisions.
+
+    Args:
+        study: the study file.
+        port: of 127.0.0.1; 0: any that is free.
+        settings: of every command.
+    """
+    from curette.flows.look import open_site, serve
+
+    loaded = settings.load(study)
+    serve(open_site(loaded, settings.options(), _recalled), port, partial(print, flush=True))
+
+
+@COMMANDS.command
 def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
     """List the finished studies of the store, the latest first.
 
@@ -568,11 +589,13 @@ def _remembered(study: "Study", options: "RunOptions") -> "RunResult | None":
         return None
     from prefect.settings import PREFECT_API_URL
 
+    return None if PREFECT_API_URL.value() else _recalled(study, options)
+
+
+def _recalled(study: "Study", options: "RunOptions") -> "RunResult | None":
     from curette.flows.stages import NotRemembered, only_remembered
     from curette.flows.study import study as whole
 
-    if PREFECT_API_URL.value():
-        return None
     token = only_remembered.set(True)
     try:
         return whole.fn(study, options)
