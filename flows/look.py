@@ -17,7 +17,7 @@ from jaxtyping import Float32
 from curette.flows.compare import study_of
 from curette.flows.new_images import same_encoder
 from curette.flows.review import decided_so_far, keep_decisions
-from curette.flows.runs import RunResult
+from curette.flows.sequence import remembered
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import concept_id
@@ -45,11 +45,9 @@ _BEHIND = (
     "This is the last finished run; the study, what was decided, or curette changed since. "
     "`curette run` brings it up to date."
 )
-Recall = Callable[[Study, RunOptions], RunResult | None]
-"""Returns what earlier runs made where nothing is left to do."""
 
 
-def open_site(study: Study, options: RunOptions, recall: Recall) -> Site:
+def open_site(study: Study, options: RunOptions) -> Site:
     """Return the pages of a study that was run to its end.
 
     Where the study, its decisions or the code changed since, it is the last run that is shown, and
@@ -60,14 +58,13 @@ def open_site(study: Study, options: RunOptions, recall: Recall) -> Site:
     """
     store = ArtifactStore(options.store.resolve())
     report_ref, notices = _last_report(study, store), [_BEHIND]
-    result = recall(study, options)
-    if result is not None and Report.kind in result.made:
-        report_ref, notices = result.made[Report.kind], []
     if report_ref is None:
         raise StudyError(
             f"{study.name} was never run to its end in {store.root}: `curette run` it first, or "
             "name its store with --store."
         )
+    if (result := remembered(study, options)) and Report.kind in result.made:
+        report_ref, notices = result.made[Report.kind], []
     inputs = store.manifest(report_ref).recipe.inputs
     published = store.load(ConceptDataset, Ref.parse(inputs["published"]))
     validated = store.load(ValidatedConceptDataset, published.validated_ref)

@@ -34,7 +34,8 @@ _ORDINAL: Final = re.compile(r"\d+(?:st|nd|rd|th)").fullmatch
 def flatten(said: Any) -> list[str]:
     """Return the texts of a list, whatever groups they stand in; a group's name is none of them.
 
-    What is no text at all becomes an empty one, which is dropped later, with a reason.
+    Neither is a heading among the texts, such as `Colour:`. It becomes an empty text, as what is
+    no text at all does, and is dropped later, with a reason.
 
     Raises:
         ValueError: texts stand beside others in an object, so that some would have to be guessed.
@@ -45,7 +46,7 @@ def flatten(said: Any) -> list[str]:
 def _texts(said: Any) -> Iterator[str]:
     match said:
         case str():
-            yield said
+            yield "" if said.rstrip(" *_#").endswith(":") else said
         case list() | tuple():
             for part in said:
                 yield from _texts(part)
@@ -117,7 +118,7 @@ class Contrast(_Statements):
 def _listed(text: str) -> Concepts | None:
     """Read a bulleted or numbered list, which models write that were told not to."""
     found = re.findall(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+(\S.*)$", text, flags=re.MULTILINE)
-    return Concepts(concepts=tuple(found)) if len(found) >= 2 else None
+    return Concepts.model_validate({"concepts": found}) if len(found) >= 2 else None
 
 
 CONCEPTS = AnswerForm(

@@ -396,7 +396,7 @@ def test_where_the_review_is_off_it_is_said_that_nothing_counts_yet(tmp_path: Pa
 
 def test_a_study_that_was_never_run_and_a_port_that_is_taken_are_told(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"never run to its end in .*: `curette run` it first"):
-        open_site(STUDY, RunOptions(store=tmp_path), lambda *_: None)
+        open_site(STUDY, RunOptions(store=tmp_path))
     with listening(0) as place:
         port = place.getsockname()[1]
         with pytest.raises(StudyError, match=rf"port {port} .* --port"):

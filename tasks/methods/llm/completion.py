@@ -9,7 +9,7 @@ from typing import Any, Final
 from curette.schemas.responses import AnswerFormat, Delivery, LlmResponse
 from curette.schemas.settings.llm import LlmPrices
 from curette.tasks.methods.llm.budget import LIMIT_NAMES, cost_usd, prompt_tokens, token_limit
-from curette.tasks.methods.llm.faults import fault_in
+from curette.tasks.methods.llm.faults import fault_in, whole_text
 from curette.tasks.methods.llm.reading import AnswerForm, excerpt_of
 from curette.tasks.methods.llm.tokens import count_tokens
 
@@ -67,7 +67,7 @@ class Completion:
         choices = body.get("choices") if isinstance(body, dict) else None
         first = choices[0] if isinstance(choices, list) and choices else None
         message = _message_of(first)
-        text = _text_of(message.get("content"))
+        text = _text_of_message(message)
         if not text and (fault := fault_in(body)):
             raise fault
         if choices is None or (first is not None and not isinstance(first, dict)):
@@ -94,6 +94,7 @@ class Completion:
             Fault: it holds an error.
             ValueError: it is no chat completion.
         """
+        said = said.removeprefix("\ufeff")
         try:
             return cls.of(_joined(said) if _is_stream(said) else json.loads(said))
         except RecursionError:
@@ -149,7 +150,8 @@ def _message_of(choice: Any) -> dict[str, Any]:
 def _text_of(content: Any) -> str:
     """Return the text of a message's content: as it is, or the parts of it that are text."""
     if isinstance(content, str):
-        return content
+        return whole_text(content)
+    content = [content] if isinstance(content, dict) else content
     if not isinstance(content, list):
         return ""
     parts = [
@@ -157,7 +159,17 @@ def _text_of(content: Any) -> str:
         for part in content
         if isinstance(part, str) or _dict(part).get("type") in (None, "text", "output_text")
     ]
-    return "".join(part for part in parts if isinstance(part, str))
+    return whole_text("".join(part for part in parts if isinstance(part, str)))
+
+
+def _text_of_message(message: dict[str, Any]) -> str:
+    """Return a message's text, which some servers hand over as the arguments of a call."""
+    if text := _text_of(message.get("content")):
+        return text
+    calls = message.get("tool_calls")
+    call = _dict(calls[0] if isinstance(calls, list) and calls else None).get("function")
+    said = _dict(call or message.get("function_call")).get("arguments")
+    return _text_of(json.dumps(said) if isinstance(said, dict) else said)
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -165,7 +177,7 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _word(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return whole_text(value) if isinstance(value, str) else ""
 
 
 def _count(value: Any) -> int | None:

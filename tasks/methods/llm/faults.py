@@ -19,10 +19,10 @@ class Fault(Exception):
     @property
     def is_final(self) -> bool:
         """Whether no waiting cures it: the account is empty."""
-        return self.status == 402 or _NO_MONEY in self.code
+        return self.status == 402 or _NO_MONEY.search(self.code) is not None
 
 
-_NO_MONEY: Final = "insufficient_quota"
+_NO_MONEY: Final = re.compile("insufficient_quota|billing_hard_limit|billing_not_active")
 _LOWEST, _HIGHEST = 400, 599
 # What errors without a number are called, in OpenAI's words and those of its imitators.
 _KINDS: Final[Sequence[tuple[str, int]]] = (
@@ -55,6 +55,11 @@ def fault_in(body: Any) -> Fault | None:
     return Fault(_status(error, f"{code} {message}"), message, code)
 
 
+def whole_text(text: str) -> str:
+    """Return a text without halves of characters, which JSON may hold and no file may."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
@@ -72,7 +77,7 @@ def _error_of(body: Any) -> Any:
     choices = body.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         return choices[0].get("error") or None
-    return None
+    return body if not choices and _number(body) else None
 
 
 def _words(error: Any) -> tuple[str, str]:
@@ -80,11 +85,11 @@ def _words(error: Any) -> tuple[str, str]:
     if isinstance(error, list) and error:
         error = error[0]
     if isinstance(error, str):
-        return error, ""
+        return whole_text(error), ""
     if not isinstance(error, dict):
         return "", ""
     said = [error.get(key) for key in ("message", "detail", "msg", "reason", "error")]
-    message = next((str(words) for words in said if words), "") or json.dumps(error)
+    message = whole_text(next((str(words) for words in said if words), "") or json.dumps(error))
     raw = (error.get("metadata") or {}) if isinstance(error.get("metadata"), dict) else {}
     if isinstance(raw.get("raw"), str) and raw["raw"] not in message:
         message = f"{message}: {raw['raw']}"
@@ -92,7 +97,10 @@ def _words(error: Any) -> tuple[str, str]:
     return message, " ".join(code for code in codes if isinstance(code, str))
 
 
-def _status(error: Any, words: str) -> int:
+def _number(error: Any) -> int:
+    """Return an error's own status as in HTTP; 0 where it has none."""
+    if isinstance(error, list) and error:
+        error = error[0]
     if isinstance(error, dict):
         for key in ("code", "status", "status_code", "statusCode"):
             number = error.get(key)
@@ -100,5 +108,11 @@ def _status(error: Any, words: str) -> int:
                 number = int(number)
             if isinstance(number, int) and _LOWEST <= number <= _HIGHEST:
                 return number
+    return 0
+
+
+def _status(error: Any, words: str) -> int:
+    if number := _number(error):
+        return number
     found = (status for kind, status in _KINDS if re.search(kind, words[:1000], re.IGNORECASE))
     return next(found, 0)

@@ -142,10 +142,15 @@ def _schema_of(form: AnswerForm[Any]) -> dict[str, Any]:
     return _strict(form.model.model_json_schema())
 
 
-_NAMES: Final = r"(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|seed:think)"
+_NAMES: Final = (
+    r"(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|seed:think|analysis"
+    r"|inner_?monologue|chain_of_thought)"
+)
 _THOUGHTS: Final = re.compile(
-    rf"(?P<opens><{_NAMES}\s*>|\[THINK\]|◁think▷|<\|channel\|>\s*(?:analysis|commentary)\b)"
-    rf"|</{_NAMES}\s*>|\[/THINK\]|◁/think▷|<\|channel\|>\s*final\s*<\|message\|>",
+    rf"(?P<opens><{_NAMES}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
+    r"|<\|channel\|>\s*(?:analysis|commentary)\b)"
+    rf"|</{_NAMES}\s*>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>"
+    r"|<\|channel\|>\s*final\s*<\|message\|>",
     re.IGNORECASE,
 )
 """Of open models: <think> and its like, Mistral's, Kimi's, and the channels of gpt-oss."""

@@ -14,7 +14,8 @@ instead of by what an image shows. Two things give a name away:
    the "benign" of "benign keratosis", the "ruby" and the "throated" of a hummingbird. Ordinary is
    what describes an appearance in `tasks.screen.lexicon`, and `ORDINARY_WORDS`.
 
-Words are compared by their stems, so that plurals, Latin ones too, and adjectives leak. Stems of
+Words are compared by their stems, so that plurals, Latin ones too, and adjectives leak, and by
+what stands before Latin and Greek endings (pneumonia: pneumonic; epithelium: epithelial). Stems of
 five letters and more leak from the start of a longer word (nodule: nodular) and of seven and more
 from its middle (melanoma: nonmelanoma). A hyphen or a gap parts or joins words.
 
@@ -56,7 +57,8 @@ PART_WORDS = frozenset(
     words(
         """wing tail head throat breast belly bill beak foot feet leg eye neck back rump cap cheek
         face crown crest shoulder lip collar mask hood belt ring band bar tuft beard ear hair tongue
-        finger hand tooth teeth heart blood bone skin horn tip"""
+        finger hand tooth teeth heart blood bone skin horn tip feather plume fin claw paw whisker
+        petal leaf stalk bud thorn rib spine hip knee wrist elbow ankle skull jaw"""
     )
 )
 """Parts of what is shown: none identifies, not even as the last word, as in "death cap"."""
@@ -86,7 +88,10 @@ ORDINARY_WORDS = PART_WORDS | frozenset(
         differentiated support supporting device external internal good bad fine coarse strong weak
         thin fat broad plain fancy pretty beautiful magnificent superb elegant graceful glorious
         age aged toy size climbing creeping trailing hanging weeping standing floating singing
-        chipping"""
+        chipping mist fog dew pocket pouch purse slipper shoe boot glove helmet shield hammer brush
+        comb broom basket bottle pitcher pot blanket carpet pillow cushion boat ship bank bridge
+        cedar pine oak maple birch palm willow cotton feathery downy woolly stemless leafless
+        aortic arterial venous bacterial bacteria viral fungal intermediate lifted dyed stained"""
     )
 )
 """Words of ordinary English that names set before the noun which identifies them."""
@@ -134,6 +139,8 @@ class ClassNames:
     """Joined name -> class key and name."""
     distinctive: dict[str, tuple[str, str]]
     """Stem of a distinctive word -> class key and name."""
+    roots: dict[str, tuple[str, str]]
+    """What stands before the Latin or Greek ending of a distinctive word -> class key and name."""
     longest: int
     """Words in the longest name."""
     initials: dict[str, tuple[str, str]]
@@ -150,6 +157,7 @@ def read_class_names(classes: Sequence[ClassLabel]) -> ClassNames:
     """
     whole: dict[str, tuple[str, str]] = {}
     distinctive: dict[str, tuple[str, str]] = {}
+    roots: dict[str, tuple[str, str]] = {}
     initials: dict[str, tuple[str, str]] = {}
     pairs: dict[tuple[str, str], tuple[str, str]] = {}
     longest = 1
@@ -172,7 +180,8 @@ def read_class_names(classes: Sequence[ClassLabel]) -> ClassNames:
             if not identifying and name not in names:
                 identifying = telling
             distinctive = {stem(w): (label.key, name) for w in identifying} | distinctive
-    return ClassNames(whole, distinctive, longest, initials, pairs)
+            roots = dict.fromkeys(_roots(identifying), (label.key, name)) | roots
+    return ClassNames(whole, distinctive, roots, longest, initials, pairs)
 
 
 def find_leak(text: str, names: ClassNames) -> Leak | None:
@@ -185,9 +194,8 @@ def find_leak(text: str, names: ClassNames) -> Leak | None:
                 if source := names.distinctive.get(joined) or names.whole.get(joined):
                     return Leak(*source, words=" ".join(meaning[start:end]))
     for word in meaning:
-        for part, source in names.distinctive.items():
-            if _is_inside(part, word):
-                return Leak(*source, words=word)
+        if source := _kin(word, names):
+            return Leak(*source, words=word)
     for second, first in _OF.findall(fold(text)):
         for (one, other), source in names.pairs.items():
             if _akin(stem(first), one) and _akin(stem(second), other):
@@ -199,6 +207,13 @@ def find_leak(text: str, names: ClassNames) -> Leak | None:
     return None
 
 
+def _kin(word: str, names: ClassNames) -> tuple[str, str] | None:
+    """Return the class whose distinctive word another is made of, or shares its root with."""
+    parts = (source for part, source in names.distinctive.items() if _is_inside(part, word))
+    roots = (names.roots[root] for root in _roots([word]) if root in names.roots)
+    return next(parts, None) or next(roots, None)
+
+
 _PARTS = r"[()\[\]/,;]|\band\b|\bor\b"
 _PLAIN_STEMS = frozenset(stem(word) for word in PLAIN_WORDS)
 _PART_STEMS = frozenset(stem(word) for word in PART_WORDS)
@@ -206,6 +221,18 @@ _ORDINARY_STEMS = frozenset(stem(word) for word in ORDINARY_WORDS)
 
 
 _OF = re.compile(r"([^\W\d_]+) of (?:the |an? )?([^\W\d_]+)")
+
+
+_CLASSICAL = re.compile(
+    r"(\w{3})(?:um|us|al|ous)"
+    r"|(\w{4,}?)(?:osis|oses|otic|asis|ases|atic|ia|ic|ium|ial|al|ar|um|us|ous|sia|stic|sis|tic)"
+)
+
+
+def _roots(words: Sequence[str]) -> list[str]:
+    """Return what stands before the Latin or Greek endings of words that have one."""
+    found = (_CLASSICAL.fullmatch(word) for word in words)
+    return [match[1] or match[2] for match in found if match]
 
 
 def _is_ordinary(word: str) -> bool:

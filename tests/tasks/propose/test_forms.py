@@ -48,6 +48,17 @@ def test_what_is_no_text_spoils_none_of_the_others() -> None:
     assert read_answer(said(text), CONCEPTS).concepts == ("a brown rim", "", "an even edge", "")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"concepts": ["Colour:", "a brown rim", "**Shape:**", "round"]}',
+        "- Colour:\n  - a brown rim\n- *Shape*:\n  - round",
+    ],
+)
+def test_a_heading_among_concepts_is_none(text: str) -> None:
+    assert read_answer(said(text), CONCEPTS).concepts == ("", "a brown rim", "", "round")
+
+
 def test_a_broken_finding_spoils_none_of_the_others() -> None:
     good = '{"concept": "a brown rim", "passage": 1, "quote": "a brown rim is seen"}'
     found = read_answer(said(f'{{"concepts": [{good}, null, {{"concept": "x"}}]}}'), FINDINGS)

@@ -88,6 +88,9 @@ def test_the_last_whole_object_of_the_form_is_the_answer(text: str) -> None:
     [
         ("<think>- one more\n- and another", "a thought that does not end"),
         (f"<thinking>the answer is {DRAFT}", "a thought that does not end"),
+        (f'<think lang="en">the answer is {DRAFT}', "a thought that does not end"),
+        (f"<|begin_of_thought|>the answer is {DRAFT}", "a thought that does not end"),
+        (f"<analysis>the answer is {DRAFT}", "a thought that does not end"),
         ("<think>" * 50_000, "a thought that does not end"),
         ('{"concepts": ["a statement"]}', "only repeats the form"),
         (f'{DRAFT} No: {{"concepts": ["dark brown", "round', "not in the form"),

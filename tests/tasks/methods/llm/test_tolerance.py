@@ -55,6 +55,9 @@ def stream(*pieces: str) -> str:
         body({"content": None, "reasoning_content": TEXT}),
         body({"content": "", "reasoning": f"Let me think. {TEXT}"}),
         body({"content": TEXT, "reasoning_content": "- one\n- two"}),
+        body({"content": {"type": "text", "text": TEXT}}),
+        body({"content": None, "tool_calls": [{"function": {"arguments": TEXT}}]}),
+        body({"content": "", "function_call": {"arguments": json.loads(TEXT)}}),
     ],
 )
 def test_nothing_but_the_first_choices_text_is_needed(tmp_path: Path, said: dict[str, Any]) -> None:
@@ -62,6 +65,14 @@ def test_nothing_but_the_first_choices_text_is_needed(tmp_path: Path, said: dict
         [answered] = asker.ask("one")
     assert answered.answer == CONCEPTS
     assert answered.response.requests == 1
+
+
+def test_a_mark_of_byte_order_and_half_a_character_spoil_no_answer(tmp_path: Path) -> None:
+    halved = json.dumps(body({"content": TEXT.replace("dark", "dark\ud800")}))
+    with asking(in_turn(Status(200, b"\xef\xbb\xbf" + halved.encode())), tmp_path) as asker:
+        [answered] = asker.ask("one")
+    assert answered.answer is not None
+    assert answered.answer.concepts == ("dark? brown", "round shape")
 
 
 def test_a_stream_that_nobody_asked_for_is_put_together(tmp_path: Path) -> None:
@@ -96,6 +107,8 @@ BUSY = {"error": {"code": 429, "message": "Provider returned error", "metadata":
         {"choices": [{"message": {"content": ""}, "error": {"code": 502, "message": "gone"}}]},
         {"error": {"type": "overloaded_error", "message": "Overloaded"}},
         [BUSY],
+        {"status": 429, "title": "Too Many Requests", "detail": "slow down"},
+        {"success": False, "errors": [{"code": 429, "message": "slow down"}], "result": None},
     ],
 )
 def test_a_passing_error_in_the_body_of_an_answer_is_sat_out(tmp_path: Path, said: Any) -> None:
@@ -121,6 +134,7 @@ def test_a_passing_error_that_does_not_pass_is_told_in_the_servers_words(tmp_pat
         ({"code": "402", "message": "Pay"}, r"HTTP 402\): Pay"),
         ({"code": 401, "message": "who?"}, "refuses the key"),
         ({"type": "insufficient_quota", "message": "no money"}, "nothing left"),
+        ({"code": "billing_hard_limit_reached", "message": "no more"}, "nothing left"),
         ("model is not loaded", r"an error in the place of an answer\): model is not loaded"),
     ],
 )
