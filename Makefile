@@ -8,15 +8,17 @@ UI_PORT ?= 4200
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check types lint bench bench-large ui clean
+.PHONY: help setup demo test fuzz check types lint bench bench-large docs ui clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 setup: .venv/.ready ## the environment in .venv, from uv.lock
 
-.venv/.ready: uv.lock pyproject.toml
-	@test -x "$(UV)" || $(PYTHON) -m pip install --quiet --target .uv uv
+.uv/bin/uv:
+	@$(PYTHON) -m pip install --quiet --target .uv uv
+
+.venv/.ready: uv.lock pyproject.toml | $(UV)
 	$(UV) sync --frozen --quiet --python $(PYTHON)
 	@touch $@
 
@@ -48,10 +50,16 @@ bench: setup ## ratios and seconds, printed as a table
 bench-large: setup ## pools of up to a million: many minutes and gigabytes
 	.venv/bin/python -m tests.benchmarks --large
 
+docs: $(UV) ## the documentation as pages in site/, from an environment of its own
+	UV_PROJECT_ENVIRONMENT=.venv-docs $(UV) sync --frozen --quiet --python $(PYTHON) --only-group docs
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@! grep -rnoE '(src|<link[^>]* href)="(https?:)?//[^"]*' site --include='*.html' # no other host
+	@echo "the documentation: site/index.html"
+
 ui: setup ## a Prefect server and its UI on 127.0.0.1
 	@echo "Prefect UI: http://127.0.0.1:$(UI_PORT)"
 	@echo "In another terminal: export PREFECT_API_URL=http://127.0.0.1:$(UI_PORT)/api"
 	@.venv/bin/python -m curette.flows.ui $(UI_PORT)
 
-clean: ## remove the environment and the store
-	rm -rf .venv .uv $(STORE)
+clean: ## remove the environments, the site and the store
+	rm -rf .venv .venv-docs .uv site $(STORE)

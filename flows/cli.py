@@ -20,6 +20,8 @@ from curette.schemas.machine import Machine
 from curette.tasks.stage import named_run, named_stage
 
 if TYPE_CHECKING:  # --help and wrong studies need none of it
+    from rich.console import Console
+
     from curette.flows.runs import RunResult
     from curette.flows.stages import RunOptions
     from curette.schemas.images import ImageDataset
@@ -181,20 +183,12 @@ def run(
     """
     started = time.monotonic()
     loaded, options = settings.load(study), settings.options(until, refresh)
-    result = _remembered(loaded, options)
     from rich.console import Console
 
-    from curette.flows.display import live_display, print_summary, show_stages
+    from curette.flows.display import print_summary
 
     console = Console(stderr=json)
-    if result is not None:
-        show_stages(console, result)
-    else:
-        with _prefect():
-            from curette.flows.study import study as whole
-
-            with live_display(console):
-                result = whole(loaded, options)
+    result = _run(loaded, options, console)
     if json:
         print(result.model_dump_json())
     else:
@@ -302,13 +296,12 @@ def explain(
     loaded = settings.load(study)
     if not images:
         raise StudyError("name at least one image: an image id of the dataset, or a file")
-    with _prefect():
-        from rich.console import Console
+    from rich.console import Console
 
-        from curette.flows.explain import explain, page_path, tell
+    from curette.flows.explain import explain, page_path, tell
 
-        path = new_file(out or page_path(images), ".html")
-        said = explain(loaded, settings.options(), images, _run)
+    path = new_file(out or page_path(images), ".html")
+    said = explain(loaded, settings.options(), images, _run)
     write_new(path, said.html.encode())
     console = Console()
     for line in tell(said.explained):
@@ -334,13 +327,12 @@ def predict(
         settings: of every command.
     """
     loaded = settings.load(study)
-    with _prefect():
-        from rich.console import Console
+    from rich.console import Console
 
-        from curette.flows.predict import predict, predictions_file, tell, write_predictions
+    from curette.flows.predict import predict, predictions_file, tell, write_predictions
 
-        predictions_file(out)
-        said = predict(loaded, settings.options(), folder.resolve(), _run)
+    predictions_file(out)
+    said = predict(loaded, settings.options(), folder.resolve(), _run)
     written = write_predictions(said, out)
     console = Console()
     for line in tell(said):
@@ -377,11 +369,10 @@ def adapt(
 
     loaded = settings.load(study)
     path = new_file(out or Path(f"{loaded.name}-at-{to}.html"), ".html")
-    with _prefect():
-        from curette.flows.adapt import Wanted, adapt_to_site, open_support
+    from curette.flows.adapt import Wanted, adapt_to_site, open_support
 
-        wanted = Wanted(to, open_support(support), head, by, reason)
-        made = adapt_to_site(loaded, settings.options(), wanted, _run)
+    wanted = Wanted(to, open_support(support), head, by, reason)
+    made = adapt_to_site(loaded, settings.options(), wanted, _run)
     write_new(path, made.html.encode())
     print(f"{made.told}\npage: {path}")
 
@@ -403,10 +394,9 @@ def compare(
     from curette.flows.new_files import new_file, write_new
 
     path = new_file(out, ".html")
-    with _prefect():
-        from curette.flows.compare import compare
+    from curette.flows.compare import compare
 
-        page = compare(studies, settings.options(), settings.load, _run)
+    page = compare(studies, settings.options(), settings.load, _run)
     write_new(path, page.encode())
     print(f"page: {path}")
 
@@ -484,10 +474,9 @@ def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> 
         settings: of every command.
     """
     loaded = settings.load(study)
-    with _prefect():
-        from curette.flows.edit import export_edits
+    from curette.flows.edit import export_edits
 
-        print(export_edits(loaded, settings.options(), sheet.resolve(), _until("probe")))
+    print(export_edits(loaded, settings.options(), sheet.resolve(), _until("probe")))
 
 
 @EDIT.command(name="apply")
@@ -500,11 +489,10 @@ def apply_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> N
         settings: of every command.
     """
     loaded = settings.load(study)
-    with _prefect():
-        from curette.flows.edit import keep_edits, open_sheet
+    from curette.flows.edit import keep_edits, open_sheet
 
-        edits = open_sheet(sheet.resolve())
-        print(keep_edits(loaded, settings.options(), edits, _until("probe")))
+    edits = open_sheet(sheet.resolve())
+    print(keep_edits(loaded, settings.options(), edits, _until("probe")))
 
 
 @REVIEW.command(name="export")
@@ -526,12 +514,11 @@ def export_sheet(
         settings: of every command.
     """
     loaded = settings.load(study)
-    with _prefect():
-        from curette.flows.review import export_sheet
+    from curette.flows.review import export_sheet
 
-        screen, select = (_until(_in_last_round(stage, loaded)) for stage in ("screen", "select"))
-        options = settings.options()
-        print(export_sheet(loaded, options, sheet.resolve(), screen, select if picks else None))
+    screen, select = (_until(_in_last_round(stage, loaded)) for stage in ("screen", "select"))
+    options = settings.options()
+    print(export_sheet(loaded, options, sheet.resolve(), screen, select if picks else None))
 
 
 @REVIEW.command(name="import")
@@ -550,36 +537,26 @@ def import_sheet(
         settings: of every command.
     """
     loaded = settings.load(study)
-    with _prefect():
-        from curette.flows.review import import_sheet
+    from curette.flows.review import import_sheet
 
-        screen = _until(_in_last_round("screen", loaded))
-        print(import_sheet(loaded, settings.options(), sheet.resolve(), screen))
+    screen = _until(_in_last_round("screen", loaded))
+    print(import_sheet(loaded, settings.options(), sheet.resolve(), screen))
 
 
 def _remembered(study: "Study", options: "RunOptions") -> "RunResult | None":
     """Return what earlier runs made, where nothing is left to do; None where something is.
 
-    For that no Prefect server is needed, and starting one takes most of the time that a run
-    with nothing to do takes. Where a server is named the run is to be seen there.
+    For that neither Prefect nor a server of it is needed, which would take most of the time of a
+    run with nothing to do. Where a server is named the run is to be seen there.
     """
+    from curette.flows.server import is_server_named
+
     last = (options.until or "report").partition(" (")[0]
-    if os.environ.get("PREFECT_API_URL") or not any((options.store / "answers").glob(f"{last}-*")):
+    if is_server_named() or not any((options.store / "answers").glob(f"{last}-*")):
         return None
-    from prefect.settings import PREFECT_API_URL
+    from curette.flows.sequence import remembered
 
-    from curette.flows.stages import NotRemembered, only_remembered
-    from curette.flows.study import study as whole
-
-    if PREFECT_API_URL.value():
-        return None
-    token = only_remembered.set(True)
-    try:
-        return whole.fn(study, options)
-    except NotRemembered:
-        return None
-    finally:
-        only_remembered.reset(token)
+    return remembered(study, options)
 
 
 def _in_last_round(stage: str, study: "Study") -> str:
@@ -598,14 +575,22 @@ def _run_until(stage: str, study: "Study", options: "RunOptions") -> "RunResult"
     return _run(study, options.model_copy(update={"until": stage}))
 
 
-def _run(study: "Study", options: "RunOptions") -> "RunResult":
+def _run(study: "Study", options: "RunOptions", console: "Console | None" = None) -> "RunResult":
+    """Run what is left to do of a study; what is done is listed on a console that is given."""
     from rich.console import Console
 
-    from curette.flows.display import live_display
-    from curette.flows.study import study as whole
+    from curette.flows.display import live_display, show_stages
 
-    with live_display(Console(stderr=True)):
-        return whole(study, options)
+    result = _remembered(study, options)
+    if result is None:
+        with _prefect():
+            from curette.flows.study import study as whole
+
+            with live_display(console or Console(stderr=True)):
+                return whole(study, options)
+    if console:
+        show_stages(console, result)
+    return result
 
 
 def _taken_in(study: "Study", settings: Settings) -> "ImageDataset":
@@ -614,10 +599,7 @@ def _taken_in(study: "Study", settings: Settings) -> "ImageDataset":
     from curette.storage.store import ArtifactStore
 
     options = settings.options("ingest")
-    result = _remembered(study, options)
-    if result is None:
-        with _prefect():
-            result = _run(study, options)
+    result = _run(study, options)
     return ArtifactStore(options.store).load(ImageDataset, result.made[ImageDataset.kind])
 
 

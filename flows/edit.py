@@ -8,8 +8,8 @@ from pathlib import Path
 from prefect import flow
 from pydantic import ValidationError
 
-from curette.flows.probe import current_edits
 from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
+from curette.flows.sequence import current_edits
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 from curette.flows.study import study as whole_study
 from curette.schemas.artifact import StudyError

@@ -1,38 +1,24 @@
 """A person's decisions: out to a sheet and back in, or asked for in the Prefect UI."""
 
-import hashlib
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import date
 from pathlib import Path
-
-from prefect.client.base import ServerType
-from prefect.client.orchestration import get_client
-from prefect.exceptions import FlowPauseTimeout
-from prefect.flow_runs import pause_flow_run
-from prefect.input import RunInput
-from prefect.runtime import flow_run
-from pydantic import create_model
 
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concepts import ConceptSet
-from curette.schemas.images import ClassLabel, ImageDataset
+from curette.schemas.images import ImageDataset
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
-from curette.schemas.settings.review import ReviewSpec
 from curette.schemas.study import Study
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.review import STAGE
 from curette.tasks.review.decisions import merge_decisions
-from curette.tasks.review.form import form_fields, open_questions, read_form
 from curette.tasks.review.sheet import read_sheet, write_sheet
 
 RunUntil = Callable[[Study, RunOptions], RunResult]
-_POLL_S = 2  # between two looks at whether the form was sent
 
 
 # --- what is decided ----------------------------------------------------------------------------
@@ -63,6 +49,8 @@ def ask_reviewer(
     """
     if study.review.mode != "ui":
         return decided
+    from curette.flows.review_form import ask_in_ui
+
     earlier = store.load(Decisions, decided)
     classes = store.load(ImageDataset, dataset).classes
     made = ask_in_ui(store.load(ScreenedSet, screened), study.review, classes, earlier)
@@ -177,58 +165,3 @@ def summary(made: Sequence[Decision], screened: ScreenedSet) -> str:
     absent = sum(d.concept_id not in concepts for d in made)
     waiting = f"; {absent} about concepts that are not in the screened set" if absent else ""
     return f"{len(made)} decision{'s' if len(made) > 1 else ''}: {verdicts}{waiting}"
-
-
-# --- the form -----------------------------------------------------------------------------------
-
-
-def ask_in_ui(
-    screened: ScreenedSet, spec: ReviewSpec, classes: Sequence[ClassLabel], decisions: Decisions
-) -> tuple[Decision, ...]:
-    """Pause the flow run until a person has filled in a form about what gates were unsure of.
-
-    Nothing is asked, and nothing waited for, where everything unsure has a decision. What is left
-    undecided stays as the gates left it, and the next run asks again.
-
-    Raises:
-        StudyError: the run has no UI, or nobody answered in time.
-    """
-    questions = open_questions(screened, decisions)
-    asked = questions[: spec.max_asked]
-    if not asked:
-        return ()
-    _require_ui()
-    print(f"review: waiting for the form at {flow_run.ui_url}", file=sys.stderr)
-    form: type[RunInput] = create_model(
-        "Review", __base__=RunInput, **form_fields(asked, classes, spec)
-    )
-    ids = " ".join(q.concept.concept_id for q in asked)
-    try:
-        answer = pause_flow_run(
-            wait_for_input=form.with_initial_data(
-                description=f"Gates were unsure of {len(questions)} concepts; here are "
-                f"{len(asked)}, the least sure first. What is left undecided stays as it is."
-            ),
-            timeout=spec.timeout_s,
-            poll_interval=_POLL_S,
-            key=f"review-{hashlib.sha256(ids.encode()).hexdigest()[:20]}",
-        )
-    except FlowPauseTimeout:
-        raise StudyError(
-            f"review: nobody filled in the form within {spec.timeout_s} s (review.timeout_s). "
-            "Finished stages are kept; run the study again to be asked again."
-        ) from None
-    return read_form(answer.model_dump(), asked, spec, date.today().isoformat())
-
-
-def _require_ui() -> None:
-    """Refuse where the run's server shows nobody a form."""
-    with get_client(sync_client=True) as client:
-        if client.server_type == ServerType.CLOUD:
-            return
-        settings = client.request("GET", "/admin/settings").json()
-    if not settings["server"]["ui"]["enabled"]:
-        raise StudyError(
-            "review: ui needs a run that is started from the Prefect UI or by a worker (make ui); "
-            "use review: {mode: file} on the command line"
-        )

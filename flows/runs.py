@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 
 from curette.flows.beforehand import check_study
@@ -57,6 +56,8 @@ class RunResult(BaseModel, frozen=True):
 
 def run_name() -> str:
     """Return the name of the current flow run: the flow and the study."""
+    from prefect.runtime import flow_run
+
     choice = flow_run.parameters["study"]
     name = choice.name if isinstance(choice, Study) else Path(choice).stem
     return f"{flow_run.flow_name} {name}"

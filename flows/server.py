@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from curette.schemas.artifact import CuretteError
 
@@ -67,6 +68,30 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
     finally:
         server.terminate()
         server.wait()
+
+
+def is_server_named() -> bool:
+    """Return whether the environment or a Prefect profile names a server.
+
+    Importing Prefect to ask it takes a second, which is spared where none of its files is there.
+    """
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
+    here = ((Path("pyproject.toml"), "tool.prefect"), (Path(".env"), "PREFECT"))
+    if any(
+        _says(file, word)
+        for file, word in ((profiles, "API_URL"), (Path("prefect.toml"), "api"), *here)
+    ):
+        from prefect.settings import PREFECT_API_URL
+
+        return bool(PREFECT_API_URL.value())
+    return False
+
+
+def _says(file: Path, word: str) -> bool:
+    return file.is_file() and word in file.read_text(errors="replace")
 
 
 def keep_from_proxies(hosts: Iterable[str]) -> None:

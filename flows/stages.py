@@ -8,9 +8,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
-from prefect import Task
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from curette.schemas.artifact import Artifact, Ref
@@ -20,6 +19,7 @@ from curette.storage.retention import in_use
 from curette.storage.store import DISK_REMEDIES, ArtifactStore, explained
 from curette.tasks.methods.threads import cores_shared
 from curette.tasks.stage import (
+    StageTask,
     Workplace,
     declared_stages,
     is_round,
@@ -154,9 +154,7 @@ class Stages:
         with in_use(self.store.root), suppress(Reached):
             yield
 
-    def run(
-        self, stage: Task[Concatenate[Workplace, P], Ref[A]], *args: P.args, **kwargs: P.kwargs
-    ) -> Ref[A]:
+    def run(self, stage: StageTask[P, A], *args: P.args, **kwargs: P.kwargs) -> Ref[A]:
         """Run one stage, or find what it made earlier.
 
         Prefect does not look whether a remembered artifact still exists and is whole; this does,
@@ -202,7 +200,7 @@ class Stages:
 
     def run_unless_skipped(
         self,
-        stage: Task[Concatenate[Workplace, ...], Ref[A]],
+        stage: StageTask[..., A],
         *args: object,
         **kwargs: object,
     ) -> Ref[A] | None:
@@ -231,7 +229,7 @@ class Stages:
 
     def _recall(
         self,
-        stage: Task[Concatenate[Workplace, P], Ref[A]],
+        stage: StageTask[P, A],
         anew: bool,
         *args: P.args,
         **kwargs: P.kwargs,
@@ -239,7 +237,7 @@ class Stages:
         """Return what Prefect would find, without Prefect."""
         bound = inspect.signature(stage.fn).bind(self._workplace, *args, **kwargs)
         bound.apply_defaults()
-        key = declared_stages()[stage.name].key(bound.arguments)
+        key = stage.stage.key(bound.arguments)
         with explained(self.store.root):
             ref = None if anew else _answer(self.store.root / "answers" / key)
             if ref is None or not self.store.is_whole(ref):
@@ -248,7 +246,7 @@ class Stages:
 
     def _ask(
         self,
-        stage: Task[Concatenate[Workplace, P], Ref[A]],
+        stage: StageTask[P, A],
         title: str,
         anew: bool,
         *args: P.args,
@@ -258,7 +256,7 @@ class Stages:
         with explained(self.store.root):
             answers.mkdir(parents=True, exist_ok=True)
             _distrust(answers, stage.name)
-        wanted = stage.with_options(
+        wanted = stage.of_prefect.with_options(
             result_storage=answers,
             refresh_cache=anew,
             task_run_name=title if title != stage.name else None,

@@ -2,9 +2,8 @@
 
 from prefect import flow
 
-from curette.flows.curate import curate_concepts
-from curette.flows.probe import measure_concepts
-from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
+from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
+from curette.flows.sequence import whole_study
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 
 
@@ -17,9 +16,4 @@ def study(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResul
             in; `demo`, which comes with curette; or the study itself, filled in here.
         options: where things are kept, which stages are repeated, on what machine.
     """
-    whole = open_study(study)
-    stages = start(whole, options)
-    with stages.under_way():
-        published = curate_concepts(whole, stages)
-        measure_concepts(whole, published, stages)
-    return finish(whole, stages)
+    return whole_study(open_study(study), options)

@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
@@ -112,12 +112,8 @@ class Stage:
         """What it is for, in a line."""
         return (self.about or "").strip().partition("\n")[0].rstrip(".")
 
-    def task(
-        self, run: Callable[Concatenate[Workplace, P], Ref[A]]
-    ) -> "Task[Concatenate[Workplace, P], Ref[A]]":
-        """Make a function a cached task, within which `recipe` knows what it was given."""
-        from prefect import task
-
+    def task(self, run: Callable[Concatenate[Workplace, P], Ref[A]]) -> "StageTask[P, A]":
+        """Make a function the stage's task, within which `recipe` knows what it was given."""
         signature = inspect.signature(run)
 
         @functools.wraps(run)
@@ -130,12 +126,7 @@ class Stage:
             finally:
                 _inputs.reset(token)
 
-        return task(
-            name=self.name,
-            cache_key_fn=lambda _, inputs: self.key(inputs),
-            persist_result=True,
-            result_serializer="json",
-        )(cast("Callable[Concatenate[Workplace, P], Ref[A]]", with_inputs))
+        return StageTask(self, cast("Callable[Concatenate[Workplace, P], Ref[A]]", with_inputs))
 
     def key(self, inputs: Mapping[str, Any]) -> str:
         """Return `<name>-<sha256>` over the code and the inputs without the workplace.
@@ -183,6 +174,31 @@ class Stage:
             plain = _plain(value)
             settings |= plain if name == "spec" and isinstance(plain, dict) else {name: plain}
         return Recipe(stage=self.name, code=self.code, spec=settings, inputs=refs)
+
+
+@dataclass(frozen=True)
+class StageTask(Generic[P, A]):
+    """The function that runs a stage, and the cached task of Prefect that it is when it is run."""
+
+    stage: Stage
+    fn: Callable[Concatenate[Workplace, P], Ref[A]]
+
+    @property
+    def name(self) -> str:
+        """The stage's."""
+        return self.stage.name
+
+    @cached_property
+    def of_prefect(self) -> "Task[Concatenate[Workplace, P], Ref[A]]":
+        """The task, for which Prefect is imported: over a second that a look at answers saves."""
+        from prefect import task
+
+        return task(
+            name=self.name,
+            cache_key_fn=lambda _, inputs: self.stage.key(inputs),
+            persist_result=True,
+            result_serializer="json",
+        )(self.fn)
 
 
 _inputs: ContextVar[dict[str, Any]] = ContextVar("inputs")

@@ -39,17 +39,29 @@ def test_the_readmes_study_is_right(tmp_path: Path) -> None:
     assert load_study(tmp_path / "study.yaml").name == "my-study"
 
 
-def test_the_readme_names_every_stage() -> None:
-    named = set(re.findall(r"`(\w+)`", README.read_text()))
+def test_the_readme_can_be_read_in_one_go() -> None:
+    assert len(README.read_text().splitlines()) < 200
+
+
+def test_the_page_of_stages_names_every_stage() -> None:
+    page = (PROJECT / "docs" / "stages.md").read_text()
+    named = set(re.findall(r"`(\w+)`", page))
     assert {name.partition(" ")[0] for name in stage_names()} <= named
 
 
-def test_the_settings_page_is_what_the_schemas_say() -> None:
-    written = (PROJECT / "docs" / "settings.md").read_text(encoding="utf-8")
+def test_every_page_stands_in_the_sites_navigation() -> None:
+    listed = re.findall(r"[\w/-]+\.md", (PROJECT / "mkdocs.yml").read_text())
+    pages = sorted(p.relative_to(PROJECT / "docs").as_posix() for p in PAGES[3:])
+    assert sorted(listed) == pages
+
+
+@pytest.mark.parametrize("page", ["settings", "commands"])
+def test_the_reference_is_what_the_code_says(page: str) -> None:
+    written = (PROJECT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     # In a process of its own: other tests define gates, which stay defined.
-    command = [sys.executable, "-m", "curette.flows.settings_page"]
+    command = [sys.executable, "-m", f"curette.flows.{page}_page"]
     printed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert written == printed.stdout, f"run: {' '.join(command[1:])} > docs/settings.md"
+    assert written == printed.stdout, f"run: {' '.join(command[1:])} > docs/{page}.md"
 
 
 def test_every_setting_says_what_it_means() -> None:

@@ -69,12 +69,14 @@ def test_a_head_is_adapted_kept_measured_and_written_down(
     stages = [s for s in copy.result.stages if s.external == "lamp" and s.name == "ingest"]
     lamp = store.load(ImageDataset, Ref.parse(stages[0].ref))
     labels = store.load(TestLabels, lamp.test_labels).labels
+    shown = lamp.images.assign(label=lamp.images["image_id"].map(labels))
     groups: set[str] = set()
     listed: list[Listed] = []
-    for image, group in zip(lamp.images["image_id"], lamp.images["group"], strict=True):
-        if labels[image] not in {x.label for x in listed} and group not in groups:
-            groups.add(group)
-            listed.append(Listed(image, labels[image]))
+    # Of each class an image of another person; the class that fewest people show goes first.
+    for label in shown.groupby("label")["group"].nunique().sort_values(kind="stable").index:
+        others = shown[(shown["label"] == label) & ~shown["group"].isin(groups)]
+        groups.add(others["group"].iloc[0])
+        listed.append(Listed(others["image_id"].iloc[0], str(label)))
     wanted = Wanted("lamp", tuple(listed), editor="Dr. A")
     probes = {p.name for p in (store.root / Heads.kind).iterdir()}
     made = adapt_to_site(chosen, options, wanted, study)

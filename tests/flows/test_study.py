@@ -2,8 +2,11 @@
 
 import base64
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,10 @@ import pytest
 from curette.flows.curate import curate
 from curette.flows.probe import probe
 from curette.flows.runs import RunResult
+from curette.flows.sequence import remembered
 from curette.flows.stages import (
-    NotRemembered,
     RunOptions,
     Watcher,
-    only_remembered,
     stage_watcher,
 )
 from curette.flows.study import study
@@ -108,25 +110,32 @@ def test_what_is_all_there_is_found_without_prefect_and_what_is_not_is_left_to_i
 ) -> None:
     store, first = done
 
-    def recall(*changes: str, **options: Any) -> RunResult:
-        token = only_remembered.set(True)
-        try:
-            found: RunResult = study.fn(
-                load_study(DEMO, (*SMALL, *changes)), RunOptions(store=store, **options)
-            )
-        finally:
-            only_remembered.reset(token)
-        return found
+    def recall(*changes: str, **options: Any) -> RunResult | None:
+        return remembered(load_study(DEMO, (*SMALL, *changes)), RunOptions(store=store, **options))
 
     again = recall()
+    assert again is not None
     assert [(s.title, s.ref) for s in again.stages] == [(s.title, s.ref) for s in first.stages]
     assert {s.state for s in again.stages} == {"cached"}
     assert (again.report, again.metrics) == (first.report, first.metrics)
-    assert recall(until="select").stages[-1].title == "select"
-    with pytest.raises(NotRemembered, match="report"):
-        recall("report.thumbnail_px=33")
-    with pytest.raises(NotRemembered, match="index"):
-        recall(refresh=("index",))
+    early = recall(until="select")
+    assert early is not None
+    assert early.stages[-1].title == "select"
+    assert recall("report.thumbnail_px=33") is None
+    assert recall(refresh=("index",)) is None
+
+
+def test_a_run_with_nothing_to_do_imports_no_prefect(done: tuple[Path, RunResult]) -> None:
+    store, _ = done
+    arguments = ["run", str(DEMO), "--store", str(store), "--json", "--set", *SMALL]
+    code = (
+        "import sys; from curette.flows.cli import main;"
+        f"assert main({arguments!r}) == 0; assert 'prefect' not in sys.modules"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
+    environment["PREFECT_PROFILES_PATH"] = str(store / "none")
+    project = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=project, check=True)
 
 
 def test_a_shift_is_measured_from_the_draw_to_the_page(done: tuple[Path, RunResult]) -> None:

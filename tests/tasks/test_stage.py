@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from prefect import Task
 
 from curette.schemas.artifact import Ref
 from curette.schemas.machine import Machine
@@ -22,6 +21,7 @@ from curette.tasks import stage as stage_module
 from curette.tasks.stage import _PACKAGE as PACKAGE
 from curette.tasks.stage import (
     Stage,
+    StageTask,
     Workplace,
     _with_imports,
     code_digest,
@@ -273,7 +273,7 @@ def test_every_folder_with_a_task_is_a_stage_that_says_what_it_is(tmp_path: Path
 def test_what_a_stage_is_said_to_make_is_what_its_task_returns() -> None:
     for stage in declared_stages().values():
         module = importlib.import_module(f"curette.tasks.{stage.name}.task")
-        (made,) = (task for task in vars(module).values() if isinstance(task, Task))
+        (made,) = (task for task in vars(module).values() if isinstance(task, StageTask))
         assert made.name == stage.name
         [returned] = get_args(get_type_hints(made.fn)["return"])
         kinds = {kind.kind for kind in get_args(returned) or [returned]}

@@ -1,0 +1,266 @@
+"""Which stage follows which, and what each is given: the story that flows tell.
+
+Nothing here needs Prefect, which is imported where a stage has to be run: a run with nothing to do
+answers before that would be imported.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from curette.flows.beforehand import check_columns
+from curette.flows.review import ask_reviewer, current_decisions, parted
+from curette.flows.runs import RunResult, finish, start
+from curette.flows.stages import NotRemembered, RunOptions, Stages, only_remembered
+from curette.schemas.appraisal import Appraisal
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import CandidateSet
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.edits import Edits
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings
+from curette.schemas.external import ExternalImages
+from curette.schemas.heads import DRAWN
+from curette.schemas.images import ImageDataset
+from curette.schemas.probe import Heads
+from curette.schemas.report import Report
+from curette.schemas.review import Decisions
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.encoder import EncoderSpec
+from curette.schemas.study import Study
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.decisions import DecisionShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.annotate.task import annotate_reports
+from curette.tasks.appraise.task import appraise_round
+from curette.tasks.draw.task import draw_images
+from curette.tasks.edit.task import edit_heads
+from curette.tasks.embed.task import embed_images
+from curette.tasks.embed_texts.task import embed_texts
+from curette.tasks.evaluate.task import evaluate_probe
+from curette.tasks.index.task import build_index
+from curette.tasks.ingest.task import ingest_dataset
+from curette.tasks.locate.task import locate_concepts
+from curette.tasks.methods.encoder.precision import resolve_precision
+from curette.tasks.priors.task import form_priors
+from curette.tasks.probe.task import train_probe
+from curette.tasks.propose.again_task import propose_concepts_again
+from curette.tasks.propose.task import needs_images, propose_concepts
+from curette.tasks.publish.task import publish_concept_dataset
+from curette.tasks.report.task import write_report
+from curette.tasks.review.decisions import reworded_texts
+from curette.tasks.review.task import review_concepts
+from curette.tasks.screen.task import screen_concepts
+from curette.tasks.select.task import select_concepts
+from curette.tasks.stage import round_title
+from curette.tasks.validate.task import validate_concept_dataset
+
+
+def whole_study(study: Study, options: RunOptions) -> RunResult:
+    """Curate concepts for one dataset and measure how well they explain its labels."""
+    stages = start(study, options)
+    with stages.under_way():
+        published = curate_concepts(study, stages)
+        measure_concepts(study, published, stages)
+    return finish(study, stages)
+
+
+def remembered(study: Study, options: RunOptions) -> RunResult | None:
+    """Return what earlier runs made, where nothing is left to do; None where something is."""
+    token = only_remembered.set(True)
+    try:
+        return whole_study(study, options)
+    except NotRemembered:
+        return None
+    finally:
+        only_remembered.reset(token)
+
+
+def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
+    """Find, choose and check concepts for one dataset, and publish them with their scores.
+
+    Each line is one cached stage; a line that fails is where the next run resumes.
+    """
+    run, store, llm = stages.run, stages.store, study.llm
+    encoder = resolve_precision(study.encoder, stages.options.machine)
+
+    dataset = run(ingest_dataset, study.kept_dataset)
+    check_columns(study, store.load(ImageDataset, dataset))
+    images = run(embed_images, dataset, encoder)
+    seen = images if needs_images(study.propose) else None
+    spec = study.propose.first_round
+    candidates = run(propose_concepts, dataset, seen, spec, llm if spec.asks else None)
+    taken_in = TakenIn(dataset, images, encoder)
+    made = choose(study, taken_in, candidates, current_decisions(study, store), stages)
+    made, rounds, last = propose_in_rounds(study, taken_in, made, stages)
+    modality = study.propose.modality
+    asked = llm if study.priors.kind == "llm" else None
+    priors = run(form_priors, dataset, last, made.screened, study.priors, modality, asked)
+    index = run(build_index, dataset, made.concepts, made.embeddings, study.index)
+    validated = run(
+        validate_concept_dataset,
+        *(dataset, made.candidates, made.screened, made.concepts, priors, made.embeddings, index),
+        study.validation,
+    )
+    annotations = stages.run_unless_skipped(
+        annotate_reports, validated, study.annotate, modality, llm
+    )
+    return run(
+        publish_concept_dataset,
+        *(study.name, study.description),
+        validated,
+        study.publish,
+        annotations,
+        rounds,
+    )
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """The images, as all rounds see them."""
+
+    dataset: Ref[ImageDataset]
+    images: Ref[ImageEmbeddings]
+    encoder: EncoderSpec
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What one round made."""
+
+    candidates: Ref[CandidateSet]
+    embeddings: Ref[StudyEmbeddings]
+    screened: Ref[ScreenedSet]
+    decided: Ref[Decisions]
+    concepts: Ref[ConceptSet]
+
+    @property
+    def appraised(
+        self,
+    ) -> tuple[Ref[CandidateSet], Ref[ScreenedSet], Ref[ConceptSet], Ref[StudyEmbeddings]]:
+        """What is held against validation images."""
+        return self.candidates, self.screened, self.concepts, self.embeddings
+
+
+def choose(
+    study: Study,
+    taken_in: TakenIn,
+    candidates: Ref[CandidateSet],
+    decided: Ref[Decisions],
+    stages: Stages,
+) -> Chosen:
+    """Screen candidates, let a person decide about them where one is to, and select."""
+    run, store, dataset = stages.run, stages.store, taken_in.dataset
+    reworded = reworded_texts(store.load(Decisions, decided))
+    embeddings = run(embed_texts, dataset, taken_in.images, candidates, reworded, taken_in.encoder)
+    judge = study.llm if study.screen.asks else None
+    screened = run(screen_concepts, dataset, candidates, embeddings, study.screen, judge)
+    decided = ask_reviewer(study, dataset, screened, decided, store)
+    reviewed, exchanges = parted(decided, study, store)
+    screened = run(review_concepts, dataset, screened, reviewed)
+    concepts = run(select_concepts, dataset, screened, embeddings, study.selection, exchanges)
+    return Chosen(candidates, embeddings, screened, decided, concepts)
+
+
+def propose_in_rounds(
+    study: Study, taken_in: TakenIn, made: Chosen, stages: Stages
+) -> tuple[Chosen, Ref[Appraisal] | None, Ref[CandidateSet]]:
+    """Ask again about what is still confused, until a round adds less than a standard error.
+
+    Every round is run by itself, under its own title, so nothing is gone back to.
+
+    Returns:
+        What the last round made that was worth it, what each round added (None where there is but
+        one), and the candidates of the last round, which know what all rounds have cost.
+    """
+    spec, store, dataset = study.propose, stages.store, taken_in.dataset
+    if spec.rounds == 1:
+        return made, None, made.candidates
+    rounds = stages.run(appraise_round, dataset, *made.appraised, None)
+    tried = made
+    for number in range(2, spec.rounds + 1):
+        if not store.load(Appraisal, rounds).pairs:
+            break
+        again = stages.titled(round_title(number))
+        llm = study.llm if spec.asks_again else None
+        candidates = again.run(
+            propose_concepts_again,
+            *(dataset, made.candidates, made.screened, rounds, spec.first_round, llm),
+        )
+        tried = choose(study, taken_in, candidates, made.decided, again)
+        rounds = again.run(appraise_round, dataset, *tried.appraised, rounds)
+        if not store.load(Appraisal, rounds).last.kept:
+            break
+        made = tried
+    stages.end_with_a_round()
+    return made, rounds, tried.candidates
+
+
+def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:
+    """Train heads on a concept dataset, measure them on its test split and tell a person."""
+    run, optionally = stages.run, stages.run_unless_skipped
+    trained = run(train_probe, published, study.probe)
+    probe = run(edit_heads, published, trained, current_edits(study, stages.store))
+    drawn = tuple(train_on_draws(study, published, trained, stages))
+    encoder = resolve_precision(study.encoder, stages.options.machine)
+    heat_maps = optionally(locate_concepts, published, encoder, study.locate)
+    evaluation = run(
+        evaluate_probe,
+        published,
+        probe,
+        study.evaluate,
+        drawn=drawn,
+        heat_maps=heat_maps,
+        external=take_in_external(study, published, stages),
+    )
+    return run(write_report, published, probe, evaluation, study.report)
+
+
+def train_on_draws(
+    study: Study, published: Ref[ConceptDataset], trained: Ref[Heads], stages: Stages
+) -> Iterator[Ref[Heads]]:
+    """Yield the heads of every protocol that the study asks for."""
+    for protocol, part in DRAWN.items():
+        titled, spec = stages.titled(protocol), getattr(study, part)
+        draws = titled.run_unless_skipped(draw_images, published, protocol, study.selection, spec)
+        if draws:
+            yield titled.run(train_probe, published, study.probe, draws, trained)
+
+
+def current_edits(study: Study, store: ArtifactStore) -> Ref[Edits] | None:
+    """Return the edits of heads that count in a run of the study; None where there are none."""
+    ref = DecisionShelf(store.root, Edits).get(study.name)
+    return ref if ref and store.load(Edits, ref).edits else None
+
+
+def take_in_external(
+    study: Study, published: Ref[ConceptDataset], stages: Stages
+) -> tuple[ExternalImages, ...]:
+    """Take in and embed the images of every other dataset, as the study's own were.
+
+    Raises:
+        StudyError: naming the dataset that something is wrong with.
+    """
+    if not study.external or study.evaluate.thresholdout:  # it would tell more than one may know
+        return ()
+    store = stages.store
+    validated = Ref.parse(store.manifest(published).recipe.inputs["validated"])
+    own = store.load(ValidatedConceptDataset, validated).dataset_ref
+    encoder = resolve_precision(study.encoder, stages.options.machine)
+    taken = []
+    for external in study.external:
+        run = stages.on(external.name).run
+        try:
+            dataset = run(ingest_dataset, external.dataset, own)
+            vectors = run(embed_images, dataset, encoder)
+        except StudyError as error:
+            raise StudyError(f"the external dataset {external.name}: {error}") from error
+        taken.append(
+            ExternalImages(
+                name=external.name,
+                dataset=dataset,
+                vectors=vectors,
+                pretraining_covers=external.pretraining_covers,
+                near_duplicate_cosine=study.index.near_duplicate_cosine,
+            )
+        )
+    return tuple(taken)
