@@ -402,6 +402,27 @@ def compare(
 
 
 @COMMANDS.command
+def look(
+    study: Path,
+    /,
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 0,
+    settings: Settings = USUAL,
+) -> None:
+    """Serve a finished study's pages on this machine: images, search by text, decisions.
+
+    Args:
+        study: the study file.
+        port: of 127.0.0.1; 0: any that is free.
+        settings: of every command.
+    """
+    from curette.flows.look import open_site, serve
+
+    site = open_site(settings.load(study), settings.options())
+    serve(site, port, partial(print, flush=True))
+
+
+@COMMANDS.command
 def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
     """List the finished studies of the store, the latest first.
 

@@ -56,7 +56,7 @@ def ask_reviewer(
     made = ask_in_ui(store.load(ScreenedSet, screened), study.review, classes, earlier)
     if not made:
         return decided
-    _keep(study, made, store)
+    keep_decisions(study, made, store)
     return _save(merge_decisions(earlier, made), store)
 
 
@@ -74,13 +74,35 @@ def parted(
     return _save(decisions.about_statements(), store), decisions.exchanges
 
 
-def _keep(study: Study, made: Sequence[Decision], store: ArtifactStore) -> None:
-    """Add decisions to those that are the study's now, whoever made them."""
+def keep_decisions(
+    study: Study,
+    made: Sequence[Decision],
+    store: ArtifactStore,
+    check: Callable[[Decisions], None] = lambda _: None,
+) -> None:
+    """Add decisions to those that are the study's now, whoever made them.
+
+    Args:
+        study: whose they are.
+        made: the decisions; a later one about the same concept takes the place of an earlier.
+        store: where they are kept.
+        check: is shown those that there are, while nobody else can add any, and may refuse.
+
+    Raises:
+        StudyError: two of them exclude each other.
+    """
 
     def add(now: Ref[Decisions] | None) -> Ref[Decisions]:
-        return _save(merge_decisions(_load(study, now, store), made), store)
+        earlier = _load(study, now, store)
+        check(earlier)
+        return _save(merge_decisions(earlier, made), store)
 
     DecisionShelf(store.root, Decisions).change(study.name, add)
+
+
+def decided_so_far(study: Study, store: ArtifactStore) -> Decisions:
+    """Return the study's decisions, whether or not its review is on."""
+    return _load(study, DecisionShelf(store.root, Decisions).get(study.name), store)
 
 
 def _load(study: Study, ref: Ref[Decisions] | None, store: ArtifactStore) -> Decisions:
@@ -115,7 +137,7 @@ def export_sheet(
     screened = run_until_screen(study, options).made[ScreenedSet.kind]
     store = ArtifactStore(options.store.resolve())
     found = store.load(ScreenedSet, screened)
-    decisions = _load(study, DecisionShelf(store.root, Decisions).get(study.name), store)
+    decisions = decided_so_far(study, store)
     chosen = None
     if run_until_select is not None:
         chosen = store.load(ConceptSet, run_until_select(study, options).made[ConceptSet.kind])
@@ -147,7 +169,7 @@ def import_sheet(study: Study, options: RunOptions, sheet: Path, run_until_scree
     dataset: Ref[ImageDataset] = Ref.parse(store.manifest(screened).recipe.inputs["dataset"])
     keys = store.load(ImageDataset, dataset).class_keys
     made = read_sheet(content, str(sheet), keys, study.review.reviewer)
-    _keep(study, made, store)
+    keep_decisions(study, made, store)
     said = summary(made, store.load(ScreenedSet, screened))
     if study.review.mode == "off":
         said += "\nThey do not count yet: the study's review is off; set `review: {mode: file}`."

@@ -152,20 +152,38 @@ def read_sheet(
     decisions: list[Decision] = []
     rows: dict[str, int] = {}
     for row, cells in _rows(content, file):
-        found = [*_problems(cells, class_keys)]
-        if not found and cells.get("verdict"):
-            key = cells["concept_id"].lower()
-            if key in rows:
-                found.append(("verdict", f"row {rows[key]} decides about the same concept"))
-            rows.setdefault(key, row)
-            try:
-                decisions.append(_decision(cells, reviewer))
-            except ValidationError as error:
-                found += (_problem(e["loc"], e["msg"]) for e in error.errors())
+        decision, found = read_decision(cells, class_keys, reviewer)
+        if decision is not None:
+            first = rows.setdefault(decision.concept_id, row)
+            if first != row:
+                found.append(("verdict", f"row {first} decides about the same concept"))
+            decisions.append(decision)
         problems += (f"  row {row}, column {column}: {what}" for column, what in found)
     if problems:
         raise _wrong(file, problems)
     return tuple(decisions)
+
+
+def read_decision(
+    cells: Mapping[str, str], class_keys: Sequence[str], reviewer: str
+) -> tuple[Decision | None, list[tuple[str, str]]]:
+    """Return the decision of one row, None where it has none, and what is wrong with the row.
+
+    Args:
+        cells: column -> cell; columns may be missing.
+        class_keys: the classes that a concept may be given.
+        reviewer: who decided where the row does not say.
+
+    Returns:
+        The decision, and columns with what is wrong in them; where anything is, no decision.
+    """
+    found = [*_problems(cells, class_keys)]
+    if found or not cells.get("verdict"):
+        return None, found
+    try:
+        return _decision(cells, reviewer), []
+    except ValidationError as error:
+        return None, [_problem(e["loc"], e["msg"]) for e in error.errors()]
 
 
 def _rows(content: bytes, file: str) -> Iterator[tuple[int, dict[str, str]]]:

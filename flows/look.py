@@ -1,0 +1,257 @@
+"""A finished study's pages, served to one person on this machine: `curette look`."""
+
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from typing import cast
+
+import numpy as np
+import uvicorn
+from jaxtyping import Float32
+
+from curette.flows.compare import study_of
+from curette.flows.new_images import same_encoder
+from curette.flows.review import decided_so_far, keep_decisions
+from curette.flows.sequence import remembered
+from curette.flows.stages import RunOptions
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.candidates import concept_id
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.concepts import ConceptSet
+from curette.schemas.embeddings import EncoderIdentity, StudyEmbeddings, TextEmbeddings
+from curette.schemas.evaluation import Evaluation
+from curette.schemas.heads import EXPLAINED
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
+from curette.schemas.probe import Heads
+from curette.schemas.report import Report
+from curette.schemas.review import Decision, Decisions
+from curette.schemas.screened import ScreenedSet
+from curette.schemas.settings.encoder import OpenClipEncoder
+from curette.schemas.study import Study
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.images import ImageShelf, image_reader
+from curette.storage.store import ArtifactMissing, ArtifactStore
+from curette.tasks.look.site import Encode, Site
+from curette.tasks.look.view import StudyView, Told
+from curette.tasks.review.sheet import read_decision
+
+_BEHIND = (
+    "This is the last finished run; the study, what was decided, or curette changed since. "
+    "`curette run` brings it up to date."
+)
+
+
+def open_site(study: Study, options: RunOptions) -> Site:
+    """Return the pages of a study that was run to its end.
+
+    Where the study, its decisions or the code changed since, it is the last run that is shown, and
+    the pages say so.
+
+    Raises:
+        StudyError: it was never run to its end in this store.
+    """
+    store = ArtifactStore(options.store.resolve())
+    report_ref, notices = _last_report(study, store), [_BEHIND]
+    if report_ref is None:
+        raise StudyError(
+            f"{study.name} was never run to its end in {store.root}: `curette run` it first, or "
+            "name its store with --store."
+        )
+    if (result := remembered(study, options)) and Report.kind in result.made:
+        report_ref, notices = result.made[Report.kind], []
+    inputs = store.manifest(report_ref).recipe.inputs
+    published = store.load(ConceptDataset, Ref.parse(inputs["published"]))
+    validated = store.load(ValidatedConceptDataset, published.validated_ref)
+    screened = store.load(ScreenedSet, validated.screened_ref)
+    vectors = store.load(StudyEmbeddings, validated.embeddings_ref)
+    head = store.load(Heads, Ref.parse(inputs["probe"])).head(EXPLAINED)
+    chosen = store.load(ConceptSet, validated.concepts_ref)
+    evaluated = Ref.parse(inputs["evaluation"])
+    told: dict[str, Told] = {}
+    if evaluated.kind == Evaluation.kind:
+        predictions = store.load(Evaluation, evaluated).predictions
+        told = {p.image_id: Told(p.label, p.predicted[head.facts.name]) for p in predictions}
+    if published.facts.encoder.demo:
+        notices.append("The encoder is the embedded demo's, which knows only drawn lesions.")
+    encoder = published.facts.encoder
+    encode = _text_encoder(study, options.machine, encoder)
+    return Site(
+        view=StudyView(
+            published, screened, chosen, store.load(TextEmbeddings, vectors.texts_ref), head, told
+        ),
+        read=_reader(store.load(ImageDataset, validated.dataset_ref), store),
+        desk=ReviewDesk(study, store, published.class_keys, screened, chosen),
+        encode=encode,
+        why_no_search=""
+        if encode
+        else "Search by text is left out: the study's vectors are ready-made, so there is no "
+        "encoder to make one of a new text with.",
+        report=store.load(Report, report_ref),
+        notices=tuple(notices),
+        reviewer=study.review.reviewer,
+    )
+
+
+def serve(site: Site, port: int, say: Callable[[str], None]) -> None:
+    """Serve pages at a port of 127.0.0.1 until somebody stops it.
+
+    Args:
+        site: the pages.
+        port: 0: any that is free.
+        say: is told the address, and that it ended.
+
+    Raises:
+        StudyError: the port is not to be had.
+    """
+    with listening(port) as place:
+        port = place.getsockname()[1]
+        token = secrets.token_urlsafe(24)
+        say(f"look: http://127.0.0.1:{port}/{token}/ (for you alone; Ctrl-C ends it)")
+        with suppress(KeyboardInterrupt):  # which uvicorn raises again when it has closed
+            server_of(site, token, port).run(sockets=[place])
+    say("look: ended")
+
+
+def listening(port: int) -> socket.socket:
+    """Return a socket that is bound to a port of 127.0.0.1.
+
+    Raises:
+        StudyError: the port is not to be had.
+    """
+    place = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if sys.platform != "win32":  # a port that was just left is free
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        place.bind(("127.0.0.1", port))
+        place.listen()
+    except OSError as error:
+        place.close()
+        raise StudyError(
+            f"port {port} of 127.0.0.1 is not to be had ({error.strerror}): somebody may be using "
+            "it. Name another with --port, or none for any that is free."
+        ) from None
+    return place
+
+
+def server_of(site: Site, token: str, port: int) -> uvicorn.Server:
+    """Return what serves the pages on a socket that is given to it."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            site.guarded(token, port),
+            http="h11",  # which bounds heads
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,  # addresses hold the token
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class ReviewDesk:
+    """Takes decisions for the study, by the rules of a review sheet."""
+
+    study: Study
+    store: ArtifactStore
+    class_keys: Sequence[str]
+    screened: ScreenedSet
+    chosen: ConceptSet
+
+    def decided(self) -> Decisions:
+        """Return those that there are now."""
+        return decided_so_far(self.study, self.store)
+
+    def counts(self) -> str:
+        """Return when a decision counts."""
+        if self.study.review.mode == "off":
+            return (
+                "It will be kept, and will not count yet: the study's review is off; set "
+                "`review: {mode: file}` in the study."
+            )
+        return "It will be kept, and count from the next `curette run` on."
+
+    def read(self, cells: Mapping[str, str]) -> tuple[Decision | None, Sequence[str]]:
+        """Return the decision of one form, by the rules of a row of a sheet, or why it is none."""
+        row = {**cells, "decided_on": date.today().isoformat()}
+        decision, problems = read_decision(row, self.class_keys, self.study.review.reviewer)
+        if decision is None:
+            return None, [f"{column.replace('_', ' ')}: {what}" for column, what in problems]
+        if decision.verdict == "exchange" and (why := self._why_no_exchange(decision)):
+            return None, [why]
+        return decision, ()
+
+    def keep(self, decision: Decision, instead_of: Decision | None) -> None:
+        """Add a decision to the study's.
+
+        Raises:
+            StudyError: another one excludes it, or what it takes the place of has changed.
+        """
+
+        def unchanged(now: Decisions) -> None:
+            present = next((d for d in now.decisions if d.concept_id == decision.concept_id), None)
+            if present != instead_of:
+                raise StudyError("somebody decided about it meanwhile: look at that, and go on")
+
+        keep_decisions(self.study, [decision], self.store, unchanged)
+
+    def _why_no_exchange(self, decision: Decision) -> str:
+        """Say beforehand what selection would refuse an exchange for."""
+        wanted = concept_id(decision.new_text)
+        let_through = {c.concept_id for c in self.screened.kept}
+        for d in self.decided().decisions:  # which the next run will let through
+            if d.verdict in ("keep", "reassign", "reword"):
+                let_through.add(concept_id(d.new_text) if d.verdict == "reword" else d.concept_id)
+        if decision.concept_id not in self.chosen.ids:
+            return "exchange: it is not among the chosen ones, so nothing can take its place"
+        if wanted not in let_through:
+            return f"new text: no statement that was let through says “{decision.new_text}”"
+        if wanted in self.chosen.ids:
+            return f"new text: “{decision.new_text}” is chosen already"
+        return ""
+
+
+def _last_report(study: Study, store: ArtifactStore) -> Ref[Report] | None:
+    """Return the report of the study's last finished run; None where there is none."""
+    folders = [p for p in (store.root / Report.kind).glob("[0-9a-f]*") if p.is_dir()]
+    for folder in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
+        ref: Ref[Report] = Ref(Report.kind, folder.name)
+        with suppress(ArtifactMissing):
+            if study_of(store, ref) == study.name and store.is_whole(ref):
+                return ref
+    return None
+
+
+def _reader(dataset: ImageDataset, store: ArtifactStore) -> Callable[[str], bytes]:
+    read = image_reader(dataset, ImageShelf(store.root))
+    locations = dict(zip(dataset.images["image_id"], dataset.images["location"], strict=True))
+    return lambda image_id: read(locations[image_id])
+
+
+def _text_encoder(study: Study, machine: Machine, identity: EncoderIdentity) -> Encode | None:
+    """Return what encodes a text as the study's are; None where there is no such encoder.
+
+    It is loaded when it is first asked.
+    """
+    spec = study.encoder
+    if not isinstance(spec, OpenClipEncoder):
+        return None
+    one_at_a_time = threading.Lock()
+
+    def encode(text: str) -> Float32[np.ndarray, " dim"]:
+        from curette.tasks.embed_texts.embedding import sentences
+
+        with one_at_a_time:
+            encoder = same_encoder(spec, machine, identity, text)
+            tokens = encoder.tokenize(sentences([text], spec.text_template))
+            return cast(np.ndarray, encoder.encode_texts(tokens)[0])
+
+    return encode

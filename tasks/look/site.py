@@ -1,0 +1,279 @@
+"""What is answered at each address; nothing of an address is ever a path of a file."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from hashlib import sha256
+from typing import Protocol, runtime_checkable
+from urllib.parse import parse_qsl, quote
+
+import numpy as np
+from jaxtyping import Float32
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+
+from curette.schemas.artifact import CuretteError, StudyError
+from curette.schemas.report import Report
+from curette.schemas.review import Decision, Decisions
+from curette.tasks.look.guard import POLICY, Guard
+from curette.tasks.look.pages import LONGEST, Pages
+from curette.tasks.look.view import Statement, StudyView
+from curette.tasks.methods.encoder.pixels import open_picture, read_rgb
+
+Encode = Callable[[str], Float32[np.ndarray, " dim"]]
+"""From a text to its unit vector, by the encoder of the study's images; raises `StudyError`."""
+
+_LONGEST_FORM = 16_384  # bytes
+_THUMBNAIL_PX = 224
+_KEPT_THUMBNAILS = 4_096
+_SHOWN_AS_THEY_ARE = {"JPEG", "PNG", "GIF", "WEBP"}
+_COLOURS = {"L", "LA", "P", "RGB", "RGBA"}
+# A document of its own origin: its scripts, which its own policy names, can ask nothing of us.
+_REPORT_POLICY = (
+    "sandbox allow-scripts allow-popups; default-src 'none'; img-src data:; style-src "
+    "'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_DOCS_POLICY = (
+    "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
+)
+
+
+@runtime_checkable
+class Desk(Protocol):
+    """Where decisions are taken."""
+
+    def decided(self) -> Decisions:
+        """Return those that there are now."""
+
+    def counts(self) -> str:
+        """Return when a decision counts, in a sentence."""
+
+    def read(self, cells: Mapping[str, str]) -> tuple[Decision | None, Sequence[str]]:
+        """Return the decision of one filled-in form, or why it is none."""
+
+    def keep(self, decision: Decision, instead_of: Decision | None) -> None:
+        """Keep a decision.
+
+        Raises:
+            StudyError: another decision excludes it, or what it takes the place of has changed.
+        """
+
+
+@dataclass(frozen=True)
+class Site:
+    """A study, served."""
+
+    view: StudyView
+    read: Callable[[str], bytes]
+    """Image id -> bytes; raises `FileNotFoundError` where there are no pixels."""
+    desk: Desk
+    encode: Encode | None
+    """None where the study has no encoder for texts."""
+    why_no_search: str = ""
+    report: Report | None = None
+    notices: tuple[str, ...] = ()
+    reviewer: str = ""
+    """Who decides, until somebody gives another name."""
+    _last: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def guarded(self, token: str, port: int) -> Guard:
+        """Return the application that answers below `/<token>/` at a port of 127.0.0.1."""
+        get = {
+            "/": self.home,
+            "/images": self.images,
+            "/image": self.image,
+            "/pixels": self.pixels,
+            "/thumbnail": self.thumbnail,
+            "/search": self.search,
+            "/statements": self.statements,
+            "/statement": self.statement,
+            "/report.html": self.report_page,
+            "/data_docs.html": self.data_docs,
+        }
+        routes = [Route(path, answer) for path, answer in get.items()]
+        routes.append(Route("/decide", self.decide, methods=["POST"]))
+        app = Starlette(
+            routes=[Mount(f"/{token}", routes=routes)],
+            exception_handlers={CuretteError: self._told, FileNotFoundError: self._told},
+        )
+        return Guard(app, token, port)
+
+    @property
+    def pages(self) -> Pages:
+        """What the pages say."""
+        return Pages(self.view, self.encode is not None, self.notices, self.report is not None)
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    def home(self, _: Request) -> Response:
+        """Answer with the overview."""
+        return HTMLResponse(self.pages.home(self.desk.decided(), self.why_no_search))
+
+    def images(self, request: Request) -> Response:
+        """Answer with a page of the wall."""
+        return HTMLResponse(self.pages.images(request.query_params))
+
+    def image(self, request: Request) -> Response:
+        """Answer with the page of one image."""
+        row = self.view.rows.get(request.query_params.get("id", ""))
+        return self._not_here("image") if row is None else HTMLResponse(self.pages.image(row))
+
+    def pixels(self, request: Request) -> Response:
+        """Answer with an image as large as it is."""
+        image_id = request.query_params.get("id", "")
+        if image_id not in self.view.rows:
+            return self._not_here("image")
+        content, kind = _for_browsers(self.read(image_id))
+        return Response(content, media_type=kind)
+
+    def thumbnail(self, request: Request) -> Response:
+        """Answer with a small copy of an image."""
+        image_id = request.query_params.get("id", "")
+        if image_id not in self.view.rows:
+            return self._not_here("image")
+        return Response(_thumbnail(self.read, image_id), media_type="image/jpeg")
+
+    def search(self, request: Request) -> Response:
+        """Answer with what a text finds."""
+        text = " ".join(request.query_params.get("text", "").split())
+        page = partial(self.pages.search, text[:LONGEST])
+        if self.encode is None:
+            return HTMLResponse(self.pages.problem(self.why_no_search), 404)
+        if len(text) > LONGEST:
+            said = f"A statement has at most {LONGEST} characters; this has {len(text):,}."
+            return HTMLResponse(page(None, said), 400)
+        if not text:
+            return HTMLResponse(page(None, ""))
+        try:
+            return HTMLResponse(page(self.encode(text), ""))
+        except StudyError as error:
+            return HTMLResponse(page(None, str(error)), 500)
+
+    def statements(self, _: Request) -> Response:
+        """Answer with all statements."""
+        return HTMLResponse(self.pages.statements(self.desk.decided()))
+
+    def statement(self, request: Request) -> Response:
+        """Answer with one statement and the form to decide about it."""
+        statement = self.view.statements.get(request.query_params.get("id", ""))
+        if statement is None:
+            return self._not_here("statement")
+        return self._form(statement, {"reviewer": self._reviewer})
+
+    def report_page(self, _: Request) -> Response:
+        """Answer with the report, our links above it."""
+        if self.report is None:
+            return self._not_here("report")
+        html = self.report.html.replace("<header>", f"<header>{self.pages.bar()}", 1)
+        return HTMLResponse(html, headers={POLICY: _REPORT_POLICY})
+
+    def data_docs(self, _: Request) -> Response:
+        """Answer with the page of the checks, to which the report links."""
+        if self.report is None:
+            return self._not_here("report")
+        return HTMLResponse(self.report.data_docs, headers={POLICY: _DOCS_POLICY})
+
+    # --- deciding ---------------------------------------------------------------------------------
+
+    async def decide(self, request: Request) -> Response:
+        """Ask whether a decision is meant, and keep one that is."""
+        if not request.headers.get("content-type", "").startswith(
+            "application/x-www-form-urlencoded"
+        ):
+            return PlainTextResponse("A form is wanted.\n", 415)
+        content = bytearray()
+        async for part in request.stream():
+            content += part
+            if len(content) > _LONGEST_FORM:
+                return PlainTextResponse("That is too long for a decision.\n", 413)
+        try:
+            fields = parse_qsl(content.decode(), keep_blank_values=True, max_num_fields=200)
+        except ValueError:  # no UTF-8, or too many
+            return PlainTextResponse("That is no form of ours.\n", 400)
+        return await run_in_threadpool(self._decide, fields)
+
+    def _decide(self, fields: Sequence[tuple[str, str]]) -> Response:
+        cells = {name: value.strip() for name, value in fields}
+        cells["new_classes"] = " | ".join(v for name, v in fields if name == "new_classes")
+        statement = self.view.statements.get(cells.get("concept_id", ""))
+        if statement is None:
+            return self._not_here("statement")
+        cells["text"] = statement.candidate.text
+        if cells.get("reviewer"):
+            self._last["reviewer"] = cells["reviewer"]
+        decision, problems = self.desk.read(cells)
+        if decision is None:
+            return self._form(statement, cells, problems or ["Choose a verdict."], 422)
+        earlier = next(
+            (d for d in self.desk.decided().decisions if d.concept_id == decision.concept_id), None
+        )
+        print_of = _fingerprint(earlier)
+        if cells.get("confirmed") != "yes" or cells.get("instead_of") != print_of:
+            sent = {name: cells[name] for name in _SENT if cells.get(name)}
+            page = self.pages.confirmation(
+                statement, decision, earlier, sent | {"instead_of": print_of}, self.desk.counts()
+            )
+            return HTMLResponse(page)
+        try:
+            self.desk.keep(decision, earlier)
+        except StudyError as error:
+            return self._form(statement, cells, [str(error)], 409)
+        return RedirectResponse(f"statement?id={quote(decision.concept_id, safe='')}", 303)
+
+    def _form(
+        self,
+        statement: Statement,
+        filled: Mapping[str, str],
+        problems: Sequence[str] = (),
+        status: int = 200,
+    ) -> Response:
+        empty = dict.fromkeys((*_SENT, "confirmed"), "")
+        page = self.pages.statement(statement, self.desk.decided(), empty | {**filled}, problems)
+        return HTMLResponse(page, status)
+
+    @property
+    def _reviewer(self) -> str:
+        return self._last.get("reviewer", self.reviewer)
+
+    # --- what cannot be answered ------------------------------------------------------------------
+
+    def _not_here(self, what: str) -> Response:
+        return HTMLResponse(self.pages.problem(f"The study has no such {what}."), 404)
+
+    def _told(self, _: Request, error: Exception) -> Response:
+        gone = isinstance(error, FileNotFoundError)
+        said = "The pixels of this image are not to be had." if gone else str(error)
+        return PlainTextResponse(f"{said}\n", 404 if gone else 500)
+
+
+_SENT = ("concept_id", "verdict", "new_text", "new_classes", "reviewer", "comment")
+
+
+def _fingerprint(decision: Decision | None) -> str:
+    """Return what tells one decision from another."""
+    return sha256(decision.model_dump_json().encode()).hexdigest()[:20] if decision else "none"
+
+
+@lru_cache(maxsize=_KEPT_THUMBNAILS)
+def _thumbnail(read: Callable[[str], bytes], image_id: str) -> bytes:
+    small = read_rgb(read(image_id))
+    small.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=82)
+    return out.getvalue()
+
+
+def _for_browsers(content: bytes) -> tuple[bytes, str]:
+    """Return an image that every browser shows, and its media type: as it is where that does."""
+    with open_picture(io.BytesIO(content)) as image:
+        if image.format in _SHOWN_AS_THEY_ARE and image.mode in _COLOURS:
+            return content, Image.MIME[image.format]
+    out = io.BytesIO()
+    read_rgb(content).save(out, "PNG")
+    return out.getvalue(), "image/png"

@@ -1,0 +1,403 @@
+"""`curette look`: who is answered, what is never told, and that decisions are kept."""
+
+import http.client
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from curette.flows.look import ReviewDesk, listening, open_site, server_of
+from curette.flows.review import decided_so_far
+from curette.flows.stages import RunOptions
+from curette.schemas.artifact import StudyError
+from curette.schemas.report import Report
+from curette.schemas.study import Study
+from curette.storage.store import ArtifactStore
+from curette.tasks.look.site import Site
+from curette.tasks.look.view import StudyView
+from tests.builders.look import PUBLISHED, TEST, a_png, spoilt, study_view
+from tests.pages import HOSTILE, check_only_our_script_runs, tags_of
+
+TOKEN = "t0ken-that-nobody-guesses"
+STUDY = Study.model_validate(
+    {
+        "name": "by-hand",
+        "dataset": {"source": {"kind": "synthetic"}},
+        "propose": {"sources": [{"kind": "recorded"}]},
+        "review": {"mode": "file"},
+    }
+)
+PAGES = ("", "images", "search", "statements", "report.html")
+
+
+@dataclass
+class Browser:
+    """Asks a served study, from where it is told to ask."""
+
+    port: int
+    store: ArtifactStore
+
+    def ask(
+        self,
+        path: str,
+        *,
+        token: str | None = TOKEN,
+        method: str = "GET",
+        body: str | bytes = "",
+        headers: Mapping[str, str] = {},
+    ) -> tuple[int, str, http.client.HTTPMessage]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        place = f"/{path}" if token is None else f"/{token}/{path}"
+        connection.request(method, place, body or None, dict(headers))
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, content.decode("utf-8", "replace"), answer.headers
+
+    def page(self, path: str) -> str:
+        status, page, _ = self.ask(path)
+        assert status == 200, page
+        return page
+
+    def post(self, fields: Mapping[str, str], **headers: str) -> tuple[int, str]:
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        sent = kind | {name.replace("_", "-"): value for name, value in headers.items()}
+        status, page, _ = self.ask("decide", method="POST", body=urlencode(fields), headers=sent)
+        return status, page
+
+    def decide(self, **fields: str) -> tuple[int, str]:
+        """Fill in the form, and confirm what the next page asks."""
+        status, page = self.post(fields)
+        assert status == 200, page
+        return self.post(hidden_fields(page))
+
+
+def hidden_fields(page: str) -> dict[str, str]:
+    return {
+        a["name"] or "": a.get("value") or ""
+        for tag, a in tags_of(page)
+        if tag == "input" and a.get("type") == "hidden" and a.get("name")
+    }
+
+
+@contextmanager
+def served(site: Site, store: ArtifactStore) -> Iterator[Browser]:
+    with listening(0) as place:
+        port = place.getsockname()[1]
+        server = server_of(site, TOKEN, port)
+        thread = threading.Thread(target=server.run, args=([place],))
+        thread.start()
+        try:
+            yield Browser(port, store)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def a_site(view: StudyView, store: ArtifactStore, study: Study = STUDY) -> Site:
+    desk = ReviewDesk(study, store, view.published.class_keys, view.screened, view.chosen)
+
+    def read(image_id: str) -> bytes:
+        if view.rows[image_id] == 0:
+            raise FileNotFoundError(image_id)
+        return a_png(view.rows[image_id])
+
+    report = Report(html="<!doctype html><header></header>our report", data_docs="checks")
+    return Site(view, read, desk, lambda text: PUBLISHED.pool_vectors[len(text) % 18], "", report)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    store = ArtifactStore(tmp_path / "store")
+    with served(a_site(study_view(), store), store) as found:
+        yield found
+
+
+FIRST = next(iter(study_view().statements.values()))
+IMAGE = str(PUBLISHED.images["image_id"][int(PUBLISHED.rows("train")[1])])
+
+
+# --- who is answered ----------------------------------------------------------------------------
+
+
+def test_only_who_has_the_token_is_answered(browser: Browser) -> None:
+    for path in (*PAGES, f"pixels?id={IMAGE}", "nowhere"):
+        for token in (None, "wrong", TOKEN[:-1], f"{TOKEN}x", "ü"):
+            status, said, _ = browser.ask(path, token=token and quote(token))
+            assert status == 403, (path, token)
+            assert TOKEN not in said
+    assert browser.ask("decide", token="wrong", method="POST")[0] == 403
+    assert browser.ask("", method="OPTIONS")[0] in (403, 405)
+
+
+def test_a_name_that_was_made_to_point_here_is_not_answered(browser: Browser) -> None:
+    for host in ("evil.example", f"evil.example:{browser.port}", "127.0.0.1", "127.0.0.1:1", ""):
+        assert browser.ask("", headers={"host": host})[0] == 403, host
+    for host in ("127.0.0.1", "localhost"):
+        assert browser.ask("", headers={"host": f"{host}:{browser.port}"})[0] == 200
+
+
+def test_a_form_on_another_page_decides_nothing(browser: Browser) -> None:
+    fields = {"concept_id": FIRST.concept_id, "verdict": "drop", "reviewer": "Eve"}
+    fields |= {"confirmed": "yes", "instead_of": "none"}
+    for elsewhere in ("http://evil.example", f"http://127.0.0.1:{browser.port + 1}", "null"):
+        assert browser.post(fields, origin=elsewhere)[0] == 403
+    for site in ("cross-site", "same-site"):
+        assert browser.post(fields, sec_fetch_site=site)[0] == 403
+    assert decided_so_far(STUDY, browser.store).decisions == ()
+    assert browser.post(fields, origin=f"http://127.0.0.1:{browser.port}")[0] == 303
+    assert len(decided_so_far(STUDY, browser.store).decisions) == 1
+
+
+def test_every_answer_forbids_what_our_pages_do_not_need(browser: Browser) -> None:
+    for path in (*PAGES, f"thumbnail?id={IMAGE}", f"image?id={IMAGE}", "data_docs.html", "nowhere"):
+        _, _, headers = browser.ask(path)
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert headers["referrer-policy"] == "same-origin"
+        if path in ("report.html", "data_docs.html"):
+            assert policy.startswith("sandbox"), "it is made of more than our templates"
+            assert "allow-same-origin" not in policy
+        else:
+            assert "unsafe-inline" not in policy.partition("script-src")[2]
+    assert browser.ask("", token="wrong")[2]["content-security-policy"]
+
+
+def test_a_body_that_is_too_long_or_no_form_is_refused(browser: Browser) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    ask = browser.ask
+    assert ask("decide", method="POST", body="reason=" + "x" * 20_000, headers=form)[0] == 413
+    assert ask("decide", method="POST", body="x" * 20)[0] == 415
+    assert ask("decide", method="POST", body=b"\xff=\xfe", headers=form)[0] == 400
+    assert ask("decide", method="POST", body="a=b&" * 300, headers=form)[0] == 400
+    assert ask("decide")[0] == 405
+    assert ask("search?text=" + "x" * 301)[0] == 400
+
+
+# --- what is shown ------------------------------------------------------------------------------
+
+
+def test_images_come_by_their_ids_and_by_nothing_else(browser: Browser) -> None:
+    status, _, headers = browser.ask(f"pixels?id={IMAGE}")
+    assert (status, headers["content-type"]) == (200, "image/png")
+    assert browser.ask(f"thumbnail?id={IMAGE}")[2]["content-type"] == "image/jpeg"
+    secret = browser.store.root / "secret.png"
+    secret.parent.mkdir(parents=True)
+    secret.write_bytes(a_png(1))
+    for strange in ("../secret.png", str(secret), "..%2f..%2fetc%2fpasswd", "%00", "", "shelf:0"):
+        for what in ("pixels", "thumbnail", "image"):
+            assert browser.ask(f"{what}?id={strange}")[0] == 404, strange
+    for path in ("../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "pixels/../../x", "images/x"):
+        assert browser.ask(path)[0] in (403, 404)
+    gone = str(PUBLISHED.images["image_id"][0])
+    assert browser.ask(f"pixels?id={gone}")[0] == 404, "only its vector is known"
+
+
+def test_test_images_bring_neither_label_nor_score(browser: Browser) -> None:
+    row = int(PUBLISHED.rows("test")[0])
+    page = browser.page(f"image?id={PUBLISHED.images['image_id'][row]}")
+    about, _, nearest = page.partition('id="nearest"')
+    assert "Test split: label held out." in about
+    assert not re.search(r"class [abc]|decided as", about.partition("<main>")[2])
+    shown = re.findall(r"thumbnail\?id=(img\d+)", nearest)
+    assert shown, "training images"
+    assert not {*shown} & TEST.labels.keys()
+    found = browser.page("search?text=sign")
+    assert not {*re.findall(r"thumbnail\?id=(img\d+)", found)} & TEST.labels.keys()
+    wall = browser.page("images?split=test")
+    assert not re.search(r"<figcaption>class", wall)
+    assert "Labels of test images are held out" in wall
+
+
+def test_a_search_shows_images_scores_and_statements(browser: Browser) -> None:
+    page = browser.page("search?text=sign+0")
+    assert page.count("thumbnail?id=") == 24
+    for part in ("Scores by class", "Images that show it most", "Statements most like it"):
+        assert part in page
+    assert "class a (" in page, "in the figure"
+    empty = browser.page("search?text=+")
+    assert "thumbnail" not in empty
+
+
+def test_without_an_encoder_for_texts_search_is_left_out_and_that_is_said(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    whole = a_site(study_view(), store)
+    site = Site(whole.view, whole.read, whole.desk, None, "Vectors are ready-made.")
+    with served(site, store) as browser:
+        home = browser.page("")
+        assert "Vectors are ready-made." in home
+        assert 'action="search"' not in home
+        assert browser.ask("search?text=sign")[0] == 404
+        assert "Images that show it most" in browser.page(f"statement?id={FIRST.concept_id}")
+
+
+def test_texts_of_the_study_stay_text(tmp_path: Path) -> None:
+    store, view = ArtifactStore(tmp_path), study_view(spoilt(HOSTILE), told=True)
+    first = next(iter(view.statements))
+    hostile_id = quote(view.image(int(view.published.rows("train")[1])).image_id)
+    with served(a_site(view, store), store) as browser:
+        fields = {"concept_id": first, "verdict": "reword", "new_text": f"new {HOSTILE}"}
+        asked = browser.post(fields | {"reviewer": HOSTILE, "comment": HOSTILE})
+        kept = browser.post(hidden_fields(asked[1]))
+        assert (asked[0], kept[0]) == (200, 303)
+        paths = ["", "images", "statements", f"statement?id={first}", f"image?id={hostile_id}"]
+        paths.append(f"search?text={quote(HOSTILE)}")
+        for page in (asked[1], *map(browser.page, paths)):
+            tags = tags_of(page)
+            assert [tag for tag, _ in tags].count("script") == 1
+            assert not any(name.startswith("on") for _, a in tags for name in a)
+            assert all(
+                (a["src"] or "").startswith(("thumbnail?id=", "pixels?id="))
+                for tag, a in tags
+                if tag == "img"
+            )
+            assert "&lt;script&gt;" in page
+            assert "{{ 7 * 7 }}" in page
+            assert page.count("</style>") == 1
+            assert "https://evil" not in re.sub(r"&lt;img src=https://evil", "", page)
+            check_only_our_script_runs(page)
+        assert browser.ask(f"pixels?id={hostile_id}")[0] == 200
+
+
+# --- decisions ----------------------------------------------------------------------------------
+
+
+def test_nothing_is_kept_before_it_is_confirmed(browser: Browser) -> None:
+    fields = {"concept_id": FIRST.concept_id, "verdict": "drop", "reviewer": "Ada"}
+    status, page = browser.post(fields)
+    assert status == 200
+    assert f"Ada drops “{FIRST.candidate.text}”." in page
+    assert "from the next `curette run` on" in page
+    assert decided_so_far(STUDY, browser.store).decisions == ()
+    assert browser.post(hidden_fields(page))[0] == 303
+    [made] = decided_so_far(STUDY, browser.store).decisions
+    assert (made.verdict, made.reviewer, made.text) == ("drop", "Ada", FIRST.candidate.text)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", made.decided_on)
+    again = browser.page(f"statement?id={FIRST.concept_id}")
+    assert "Ada drops" in again
+    assert 'name="reviewer" value="Ada"' in again, "the name is filled in the next time"
+
+
+def test_every_verdict_of_the_sheet_can_be_given(browser: Browser) -> None:
+    chosen, *_, dropped = study_view().statements.values()
+    kept = [s for s in study_view().statements.values() if not s.place and not s.drop]
+    told = [
+        browser.decide(concept_id=dropped.concept_id, verdict="keep", reviewer="A"),
+        browser.decide(concept_id=kept[0].concept_id, verdict="drop", reviewer="A"),
+        browser.decide(
+            concept_id=kept[1].concept_id, verdict="reword", new_text="other words", reviewer="A"
+        ),
+        browser.decide(
+            concept_id=kept[2].concept_id, verdict="reassign", new_classes="b", reviewer="A"
+        ),
+        browser.decide(
+            concept_id=chosen.concept_id,
+            verdict="exchange",
+            new_text=kept[3].candidate.text,
+            reviewer="A",
+        ),
+    ]
+    assert [status for status, _ in told] == [303] * 5
+    made = {d.concept_id: d for d in decided_so_far(STUDY, browser.store).decisions}
+    assert {d.verdict for d in made.values()} == {
+        "keep",
+        "drop",
+        "reword",
+        "reassign",
+        "exchange",
+    }
+    assert made[kept[2].concept_id].new_classes == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"verdict": "drop"}, "who decided?"),
+        ({"verdict": "perhaps", "reviewer": "A"}, "must be one of keep, drop, reword"),
+        ({"reviewer": "A"}, "Choose a verdict."),
+        ({"verdict": "reword", "reviewer": "A"}, "needs a new text"),
+        ({"verdict": "drop", "new_text": "other", "reviewer": "A"}, "no other verdict has one"),
+        ({"verdict": "reassign", "new_classes": "z", "reviewer": "A"}, "there is no class"),
+        ({"verdict": "exchange", "new_text": "unheard of", "reviewer": "A"}, "let through says"),
+    ],
+)
+def test_what_the_sheet_would_refuse_is_refused_here(
+    browser: Browser, fields: dict[str, str], said: str
+) -> None:
+    status, page = browser.post({"concept_id": FIRST.concept_id} | fields)
+    assert status == 422
+    assert said in page
+    confirmed = {"confirmed": "yes", "instead_of": "none"}
+    assert browser.post({"concept_id": FIRST.concept_id} | fields | confirmed)[0] == 422
+    assert decided_so_far(STUDY, browser.store).decisions == ()
+    assert browser.post({"concept_id": "0" * 12, "verdict": "drop", "reviewer": "A"})[0] == 404
+
+
+def test_decisions_that_exclude_each_other_are_told_so(browser: Browser) -> None:
+    first, second = [*study_view().statements.values()][:2]
+    browser.decide(concept_id=first.concept_id, verdict="drop", reviewer="Ada")
+    status, page = browser.decide(
+        concept_id=second.concept_id,
+        verdict="reword",
+        new_text=first.candidate.text,
+        reviewer="Bob",
+    )
+    assert status == 409
+    assert "two decisions exclude each other" in page
+    assert len(decided_so_far(STUDY, browser.store).decisions) == 1
+
+
+def test_who_confirms_over_a_newer_decision_is_asked_again(browser: Browser) -> None:
+    about = {"concept_id": FIRST.concept_id}
+    _, asked = browser.post(about | {"verdict": "drop", "reviewer": "Ada"})
+    browser.decide(**about, verdict="keep", reviewer="Bob")
+    status, page = browser.post(hidden_fields(asked))
+    assert status == 200
+    assert "It takes the place of an earlier decision: Bob keeps" in page
+    assert [d.reviewer for d in decided_so_far(STUDY, browser.store).decisions] == ["Bob"]
+    assert browser.post(hidden_fields(page))[0] == 303
+    assert [d.reviewer for d in decided_so_far(STUDY, browser.store).decisions] == ["Ada"]
+
+
+def test_of_decisions_made_at_once_none_is_lost(browser: Browser) -> None:
+    statements = [*study_view().statements.values()]
+    outcomes: list[int] = []
+
+    def drop(concept_id: str) -> None:
+        outcomes.append(browser.decide(concept_id=concept_id, verdict="drop", reviewer="A")[0])
+
+    threads = [threading.Thread(target=drop, args=(s.concept_id,)) for s in statements]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [303] * len(statements)
+    assert len(decided_so_far(STUDY, browser.store).decisions) == len(statements)
+
+
+def test_where_the_review_is_off_it_is_said_that_nothing_counts_yet(tmp_path: Path) -> None:
+    off = STUDY.model_copy(update={"review": STUDY.review.model_copy(update={"mode": "off"})})
+    store = ArtifactStore(tmp_path)
+    with served(a_site(study_view(), store, off), store) as browser:
+        fields = {"concept_id": FIRST.concept_id, "verdict": "drop", "reviewer": "Ada"}
+        assert "review: {mode: file}" in browser.post(fields)[1]
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def test_a_study_that_was_never_run_and_a_port_that_is_taken_are_told(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"never run to its end in .*: `curette run` it first"):
+        open_site(STUDY, RunOptions(store=tmp_path))
+    with listening(0) as place:
+        port = place.getsockname()[1]
+        with pytest.raises(StudyError, match=rf"port {port} .* --port"):
+            listening(port)
