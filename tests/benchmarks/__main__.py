@@ -32,6 +32,7 @@ LARGE = (
     "bench_ham10000",
     "bench_memory",
     "bench_large_selection",
+    "bench_joint_selection",
 )
 
 

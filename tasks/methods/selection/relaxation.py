@@ -76,7 +76,7 @@ def _most_explained(
     system = unit + _outer(directions[start]) / problem.ridge
     least, misses = np.inf, 0
     for _ in range(steps):
-        dual = cho_solve(cho_factor(system), targets)
+        dual = _solved(system, targets)
         worth = ((directions @ dual) ** 2).sum(axis=1) / problem.ridge
         worth[~allowed] = 0.0
         best = np.argpartition(-worth, size - 1)[:size]
@@ -87,7 +87,7 @@ def _most_explained(
         if misses == _MISSES:
             break
         change = unit + _outer(directions[best]) / problem.ridge - system
-        system = system + _stride(system, change, targets) * change
+        system = system + _stride(system, change, targets, dual) * change
     return least
 
 
@@ -97,19 +97,29 @@ def _outer(
     return rows.T @ rows
 
 
+def _solved(
+    system: Float64[np.ndarray, "direction direction"],
+    targets: Float64[np.ndarray, "direction class"],
+) -> Float64[np.ndarray, "direction class"]:
+    return np.asarray(cho_solve(cho_factor(system, check_finite=False), targets))
+
+
 def _stride(
     system: Float64[np.ndarray, "direction direction"],
     change: Float64[np.ndarray, "direction direction"],
     targets: Float64[np.ndarray, "direction class"],
+    dual: Float64[np.ndarray, "direction class"],
 ) -> float:
     """Seek the least c(s) between the two systems, where its slope is 0: it is convex."""
 
     def slope(stride: float) -> float:
-        dual = cho_solve(cho_factor(system + stride * change), targets)
+        return slope_at(_solved(system + stride * change, targets))
+
+    def slope_at(dual: Float64[np.ndarray, "direction class"]) -> float:
         return -float((dual * (change @ dual)).sum())
 
     low, high = 0.0, 1.0
-    falls, rises = slope(low), slope(high)
+    falls, rises = slope_at(dual), slope(high)
     if falls >= 0 or rises <= 0:
         return low if falls >= 0 else high
     for _ in range(_GUESSES):  # the slope is steep near `low`: halving there beats the secant
