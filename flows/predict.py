@@ -35,6 +35,7 @@ from curette.tasks.methods.encoder.batching import encode_in_batches
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
 from curette.tasks.methods.encoder.pixels import read_rgb
 from curette.tasks.methods.explanation import Explainer, printable
+from curette.tasks.methods.page.decision import more_or_less
 from curette.tasks.methods.page.sprites import Sprites, squared
 from curette.tasks.methods.predictions import UNLIKE_SHARE
 from curette.tasks.methods.threads import decoding_threads
@@ -174,7 +175,8 @@ def _table(rows: Sequence[Prediction]) -> bytes:
         ]
     )
     for p in rows:
-        reasons = [*map(protect, p.reasons), *[""] * (REASONS - len(p.reasons))]
+        said = map(more_or_less, p.shown_more, p.reasons)
+        reasons = [*map(protect, said), *[""] * (REASONS - len(p.reasons))]
         numbers = ("", "") if p.refused else (round(p.probability, 4), round(p.nearest_cosine, 4))
         writer.writerow(
             [

@@ -33,6 +33,7 @@ from curette.storage.images import ImageShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.explain.page import Explained
 from curette.tasks.methods.explanation import ImageExplanation
+from curette.tasks.methods.page.decision import more_or_less
 from tests.builders.demo import DEMO, SMALL
 from tests.builders.finished import FinishedStudy
 from tests.pages import check_asks_nobody
@@ -130,7 +131,8 @@ def check_predictions(
     write_predictions(said, tmp_path / "out.csv")
     rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8-sig")))
     assert [row["class"] for row in rows] == ["", decided.decision.name]
-    assert rows[1]["reason_1"] == decided.parts[0].text
+    first = decided.parts[0]
+    assert rows[1]["reason_1"] == more_or_less(first.score > first.mean, first.text)
     assert "everything in one file" in write_predictions(said, tmp_path / "out.html")
     page = (tmp_path / "out.html").read_text(encoding="utf-8")
     check_asks_nobody(page)
