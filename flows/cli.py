@@ -308,6 +308,7 @@ def explain(
     /,
     *images: str,
     out: Path | None = None,
+    adapted: str = "",
     settings: Settings = USUAL,
 ) -> None:
     """Say what is decided about images, and why; write a page that shows it.
@@ -316,6 +317,7 @@ def explain(
         study: the study file.
         images: each an image id of the dataset, or a file.
         out: the page to write, an .html.
+        adapted: explain the head as it was adapted to a site: the name that `curette adapt` gave.
         settings: of every command.
     """
     from curette.flows.new_files import new_file, write_new
@@ -328,7 +330,7 @@ def explain(
     from curette.flows.explain import explain, page_path, tell
 
     path = new_file(out or page_path(images), ".html")
-    said = explain(loaded, settings.options(), images, _run)
+    said = explain(loaded, settings.options(), images, _run, adapted)
     write_new(path, said.html.encode())
     console = Console()
     for line in tell(said.explained):
@@ -343,6 +345,7 @@ def predict(
     /,
     *,
     out: Path = Path("predictions.csv"),
+    adapted: str = "",
     settings: Settings = USUAL,
 ) -> None:
     """Say what is decided about every image of a folder, and why; write a table or a page.
@@ -351,6 +354,7 @@ def predict(
         study: the study file.
         folder: new images, without labels.
         out: what to write: a table, .csv, or a page, .html.
+        adapted: decide by the head as it was adapted to a site: the name that `curette adapt` gave.
         settings: of every command.
     """
     loaded = settings.load(study)
@@ -359,7 +363,7 @@ def predict(
     from curette.flows.predict import predict, predictions_file, tell, write_predictions
 
     predictions_file(out)
-    said = predict(loaded, settings.options(), folder.resolve(), _run)
+    said = predict(loaded, settings.options(), folder.resolve(), _run, adapted)
     written = write_predictions(said, out)
     console = Console()
     for line in tell(said):

@@ -15,6 +15,7 @@ from rich.text import Text
 from curette.flows.new_images import new_subject, same_encoder
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
+from curette.schemas.adaptation import Adaptation
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import EXPLAINED
@@ -25,7 +26,7 @@ from curette.schemas.probe import Head, Heads
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
-from curette.storage.store import ArtifactStore
+from curette.storage.store import ArtifactMissing, ArtifactStore
 from curette.tasks.explain.page import Explained, Heat, explain_subject, explanation_page
 from curette.tasks.explain.subjects import Subject, subject_of_dataset
 from curette.tasks.methods.encoder.pixels import read_rgb
@@ -49,7 +50,7 @@ class Explanations:
 
 
 def explain(
-    study: Study, options: RunOptions, images: Sequence[str], run: RunStudy
+    study: Study, options: RunOptions, images: Sequence[str], run: RunStudy, adapted: str = ""
 ) -> Explanations:
     """Take apart the decisions about images of the study's dataset, or about new ones.
 
@@ -62,6 +63,7 @@ def explain(
         options: where things are kept, and on what machine a new image is encoded.
         images: each an image id of the dataset, or else a file.
         run: runs the study.
+        adapted: as `explained_head` has it.
 
     Raises:
         StudyError: there is no such image, it cannot be read, or the study has no encoder for it.
@@ -72,7 +74,7 @@ def explain(
     known = store.load(ImageDataset, taken_in)
     images = [known.id_of(image) for image in images]
     _check_are_there(images, [*known.images["image_id"], *known.source_ids])
-    published, head = explained_head(study, options, run)
+    published, head = explained_head(study, options, run, adapted)
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     dataset = store.load(ImageDataset, validated.dataset_ref)
     locations = dict(zip(dataset.images["image_id"], dataset.images["location"], strict=True))
@@ -98,19 +100,50 @@ def explain(
     return Explanations(explained, explanation_page(published, explained, book, heat))
 
 
-def explained_head(study: Study, options: RunOptions, run: RunStudy) -> tuple[ConceptDataset, Head]:
+def explained_head(
+    study: Study, options: RunOptions, run: RunStudy, adapted: str = ""
+) -> tuple[ConceptDataset, Head]:
     """Return the concept bottleneck that the evaluation would be given, and what it learned from.
 
     Args:
         study: what is not done of it yet, up to its heads, is done first.
         options: where things are kept.
         run: runs the study.
+        adapted: the adaptation in whose form it is returned, `adaptation/<digest>`; empty: as it
+            was trained.
+
+    Raises:
+        StudyError: there is no such adaptation, or it is one of another head.
     """
     trained = with_heads_alone(study)
     given = run(trained, options.model_copy(update={"before": "evaluate"})).given
     store = ArtifactStore(options.store.resolve())
     published = store.load(ConceptDataset, Ref.parse(given["published"]))
-    return published, store.load(Heads, Ref.parse(given["probe"])).head(EXPLAINED)
+    head = store.load(Heads, Ref.parse(given["probe"])).head(EXPLAINED)
+    if not adapted:
+        return published, head
+    adaptation = _adaptation(store, adapted)
+    if (str(adaptation.probe), adaptation.facts.head) != (given["probe"], EXPLAINED):
+        raise StudyError(
+            f"{adapted} is an adaptation of {adaptation.facts.head} of {adaptation.probe}; here "
+            f"decides {EXPLAINED} of {given['probe']}. Adapt that one: curette adapt"
+        )
+    return published, adaptation.applied_to(head)
+
+
+def _adaptation(store: ArtifactStore, named: str) -> Adaptation:
+    if not re.fullmatch(rf"{Adaptation.kind}/[0-9a-f]{{20}}", named):
+        raise StudyError(
+            f"{named!r} is no adaptation; name it as `curette adapt` does: {Adaptation.kind}/ and "
+            "20 characters"
+        )
+    try:
+        return store.load(Adaptation, Ref.parse(named))
+    except ArtifactMissing:
+        raise StudyError(
+            f"{named} is not in the store {store.root}; curette adapt makes it, and says what it "
+            "is called"
+        ) from None
 
 
 def with_heads_alone(study: Study) -> Study:

@@ -58,7 +58,9 @@ class Predictions:
     """File -> what it looks like, of those that are not refused."""
 
 
-def predict(study: Study, options: RunOptions, folder: Path, run: RunStudy) -> Predictions:
+def predict(
+    study: Study, options: RunOptions, folder: Path, run: RunStudy, adapted: str = ""
+) -> Predictions:
     """Decide about every image below a folder; no label is read, and nothing is kept.
 
     Args:
@@ -66,12 +68,13 @@ def predict(study: Study, options: RunOptions, folder: Path, run: RunStudy) -> P
         options: where things are kept, and on what machine images are encoded.
         folder: of images, whatever its folders are called.
         run: runs the study.
+        adapted: as `explained_head` has it.
 
     Raises:
         StudyError: there is no such folder, it has no file, or the study has no encoder for it.
     """
     files = _files(folder)
-    published, head = explained_head(study, options, run)
+    published, head = explained_head(study, options, run, adapted)
     encoder = same_encoder(
         study.encoder, options.machine, published.facts.encoder, f"what {folder} holds"
     )

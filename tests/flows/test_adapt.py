@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from curette.flows.adapt import Wanted, adapt, adapt_to_site, open_support
-from curette.flows.explain import with_heads_alone
+from curette.flows.explain import explained_head, with_heads_alone
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.flows.study import study
@@ -92,3 +93,15 @@ def test_a_head_is_adapted_kept_measured_and_written_down(
     assert ledger.index("support images") < ledger.index("before and after it was adapted")
     again = adapt(chosen, "lamp", [x.image_id for x in listed], editor="Dr. A", options=options)
     assert again == str(made.ref), "the same question has the same answer"
+
+    _, trained = explained_head(chosen, options, study)
+    _, adapted = explained_head(chosen, options, study, again)
+    assert adapted.facts.edits[-1].startswith("adapted to lamp")
+    assert np.array_equal(adapted.weights, made.adaptation.weights)
+    assert np.array_equal(adapted.center, trained.center)
+    for wrong, said in (("lamp", "is no adaptation"), (f"adaptation/{'0' * 20}", "is not in the")):
+        with pytest.raises(StudyError, match=said):
+            explained_head(chosen, options, study, wrong)
+    other = chosen.model_copy(update={"probe": chosen.probe.model_copy(update={"seed": 9})})
+    with pytest.raises(StudyError, match="Adapt that one"):
+        explained_head(other, options, study, again)
