@@ -133,7 +133,7 @@ def adapt_to_site(study: Study, options: RunOptions, wanted: Wanted, run: RunStu
         )
     if study.evaluate.thresholdout:
         raise StudyError(
-            "behind a reusable holdout (`evaluate.thresholdout`) no other dataset is looked at, so "
+            "behind a reusable holdout (`evaluate.thresholdout`) no other dataset is measured, so "
             "no head can be adapted to one; take it off the study first"
         )
     alone = with_heads_alone(study).model_copy(update={"external": (sites[wanted.site],)})

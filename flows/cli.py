@@ -196,6 +196,33 @@ def run(
 
 
 @COMMANDS.command
+def why(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) -> None:
+    """Say which stage a run would begin with, and what changed since its last answer; run nothing.
+
+    Args:
+        study: the study file.
+        json: print one JSON object, or null where nothing would be run.
+        settings: of every command.
+    """
+    from dataclasses import asdict
+    from json import dumps
+
+    from curette.flows.why import why
+    from curette.tasks.ingest.listing import printable
+
+    reason = why(settings.load(study), settings.options())
+    if json:
+        print(dumps(reason and asdict(reason)))
+    elif reason is None:
+        print("nothing would be run: every answer is in the store")
+    else:
+        print(f"a run would begin with {reason.title}, since")
+        for change in reason.changes:
+            print(f"  {printable(change)}")
+        print("What takes its answer runs too, unless that comes out the same.")
+
+
+@COMMANDS.command
 def estimate(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) -> None:
     """Say what a study will ask a language model and what that costs; ask nothing.
 

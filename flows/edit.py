@@ -118,16 +118,16 @@ def _worth_it(proposals: Sequence[Proposal]) -> str:
     telling = [p for p in proposals if p.told >= WORTH_A_LOOK]
     if telling:
         return (
-            f"The concepts that tell most of a metadata column stand first: {len(telling)} of them "
-            f"at least {WORTH_A_LOOK:.0%} of one within classes. See whether it should count."
+            f"The concepts that explain most of a metadata column within classes stand first: "
+            f"{len(telling)} of them at least {WORTH_A_LOOK:.0%}. See whether it should count."
         )
     most = max(proposals, key=lambda p: p.told)
     if not most.column:
-        return "No concept tells of any metadata column of few values within classes."
+        return "No concept predicts any metadata column of few values within classes."
     return (
-        f"No concept tells {WORTH_A_LOOK:.0%} of any metadata column within classes; the most is "
-        f"{most.told:.1%}, of {most.column}. On the demo, neutralising such concepts cost more "
-        "than it brought (docs/results.md): what many tell a little of is still told without one."
+        f"No concept explains {WORTH_A_LOOK:.0%} of any metadata column within classes; the most "
+        f"is {most.told:.1%}, of {most.column}. On the demo, neutralising such concepts cost more "
+        "than it brought (docs/results.md): what many explain a little remains without one."
     )
 
 

@@ -42,8 +42,8 @@ from curette.tasks.look.view import StudyView, Told
 from curette.tasks.review.sheet import read_decision
 
 _BEHIND = (
-    "This is the last finished run; the study, what was decided, or curette changed since. "
-    "`curette run` brings it up to date."
+    "This is the last finished run: the study, what was decided, or curette changed since. Run the "
+    "study again to bring it up to date."
 )
 
 
@@ -175,9 +175,9 @@ class ReviewDesk:
         if self.study.review.mode == "off":
             return (
                 "It will be kept, and will not count yet: the study's review is off; set "
-                "`review: {mode: file}` in the study."
+                "review: {mode: file} in the study."
             )
-        return "It will be kept, and count from the next `curette run` on."
+        return "It will be kept, and count from the next run of the study on."
 
     def read(self, cells: Mapping[str, str]) -> tuple[Decision | None, Sequence[str]]:
         """Return the decision of one form, by the rules of a row of a sheet, or why it is none."""

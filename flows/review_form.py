@@ -14,7 +14,7 @@ from prefect.runtime import flow_run
 from pydantic import create_model
 
 from curette.flows.stages import NotRemembered, only_remembered
-from curette.schemas.artifact import StudyError
+from curette.schemas.artifact import Recipe, StudyError
 from curette.schemas.images import ClassLabel
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
@@ -40,7 +40,7 @@ def ask_in_ui(
     if not asked:
         return ()
     if only_remembered.get():
-        raise NotRemembered("review")
+        raise NotRemembered("review", Recipe(stage="review", code=""), asked=True)
     _require_ui()
     print(f"review: waiting for the form at {flow_run.ui_url}", file=sys.stderr)
     form: type[RunInput] = create_model(

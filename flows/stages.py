@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
-from curette.schemas.artifact import Artifact, Ref
+from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.machine import Machine
 from curette.schemas.study import Study
 from curette.storage.retention import in_use
@@ -93,8 +93,15 @@ def _title(name: str, which: str) -> str:
     return f"{name} ({which})" if which else name
 
 
+@dataclass
 class NotRemembered(Exception):
     """A stage has to be run, in a run that only finds what earlier ones made."""
+
+    title: str
+    recipe: Recipe
+    """What it would be run with."""
+    asked: bool = False
+    """It is to be repeated, whatever there is."""
 
 
 only_remembered: ContextVar[bool] = ContextVar("only_remembered", default=False)
@@ -178,7 +185,7 @@ class Stages:
         anew = not {name, stage.name}.isdisjoint(self.options.refresh)
         state: Literal["ran", "cached"]
         if only_remembered.get():
-            ref, state = self._recall(stage, anew, *args, **kwargs), "cached"
+            ref, state = self._recall(stage, title, anew, *args, **kwargs), "cached"
         else:
             ref, state = self._ask(stage, title, anew, *args, **kwargs)
             if state == "cached" and not self.store.is_whole(ref):
@@ -230,6 +237,7 @@ class Stages:
     def _recall(
         self,
         stage: StageTask[P, A],
+        title: str,
         anew: bool,
         *args: P.args,
         **kwargs: P.kwargs,
@@ -241,7 +249,7 @@ class Stages:
         with explained(self.store.root):
             ref = None if anew else _answer(self.store.root / "answers" / key)
             if ref is None or not self.store.is_whole(ref):
-                raise NotRemembered(stage.name)
+                raise NotRemembered(title, stage.stage.recipe_of(bound.arguments), anew)
         return ref
 
     def _ask(

@@ -107,7 +107,8 @@ class Priors(JsonArtifact, frozen=True):
         default=(), description="what was said of questions whose answers everybody knows"
     )
     believed: bool = Field(
-        default=True, description="false: too few planted answers were right; all is neutral"
+        default=True,
+        description="false: too few control questions were answered rightly; all is neutral",
     )
     spellings: tuple[ClassSpelling, ...] = ()
     unmatched: tuple[str, ...] = Field(

@@ -98,8 +98,8 @@ class JudgeReport(BaseModel, frozen=True):
 
     model: str
     votes: int = Field(description="asked for, a statement")
-    sensitivity: Proportion = Field(description="planted visible statements called visible")
-    specificity: Proportion = Field(description="planted others not called visible")
+    sensitivity: Proportion = Field(description="visible control statements called visible")
+    specificity: Proportion = Field(description="other control statements not called visible")
     min_sensitivity: float
     min_specificity: float
     believed: bool = Field(description="false: its votes dropped nothing")

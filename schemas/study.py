@@ -47,7 +47,8 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         default_factory=ReviewSpec, description="whether a person decides about concepts"
     )
     priors: PriorSpec = Field(
-        default_factory=LinkPriors, description="what is believed before any image is looked at"
+        default_factory=LinkPriors,
+        description="which concept speaks for which class, before any image is seen",
     )
     select: SelectSpec = Field(default_factory=SelectSpec, description="which are chosen")
     index: IndexSpec = Field(default_factory=IndexSpec, description="what is looked up")

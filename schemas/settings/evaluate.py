@@ -10,7 +10,7 @@ Answer = Literal["yes", "no", "unknown"]
 
 
 class ThresholdoutSpec(BaseModel, frozen=True, extra="forbid"):
-    """Answers that survive many looks at the same test labels; methods/statistics/holdout.py.
+    """Answers that survive many readings of the same test labels; methods/statistics/holdout.py.
 
     Only the balanced accuracy of each head is told: that of the validation images as long as the
     test's agrees with it, else the test's with noise, until the budget of the test labels is spent.
@@ -57,8 +57,8 @@ class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
     )
     thresholdout: ThresholdoutSpec | None = Field(
         default=None,
-        description="for studies that look at the same test labels again and again: tell little of "
-        "them, and keep count; nothing: everything is measured, and each look counted",
+        description="for studies that read the same test labels again and again: say little of "
+        "them, and keep count; nothing: everything is measured, and each reading counted",
     )
     pretraining: str = Field(
         default="", description="what the encoder was pretrained on, in the study's own words"

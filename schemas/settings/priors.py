@@ -29,8 +29,8 @@ class AskedPriors(BaseModel, frozen=True, extra="forbid"):
         default=0.75,
         ge=0,
         le=1,
-        description="share of planted answers of each kind that must be right; with less every "
-        "prior is neutral",
+        description="share of answers to control questions of each kind that must be right; with "
+        "less every prior is neutral",
     )
 
 

@@ -150,7 +150,7 @@ def notes_of(support: Sequence[SupportImage], classes: int) -> tuple[str, ...]:
     if groups < len(support):
         notes.append(
             f"The {len(support)} support images are of {groups} groups (subjects or lesions); "
-            "they are counted as independent, so the choice looks surer than it is."
+            "they are counted as independent, so the choice seems surer than it is."
         )
     return tuple(notes)
 

@@ -200,7 +200,9 @@ def read_answers(
     planted = said.pop(None)
     if planted == "present" or (planted == "absent" and not_mentioned == "unknown"):
         return Reading(
-            {}, f"the answer calls {planted} what no report says, so it does not go by the report"
+            {},
+            f"a control statement that no report makes was called {planted}, so the answer does "
+            "not go by the report",
         )
     return Reading({place: answer for place, answer in said.items() if place is not None})
 

@@ -56,7 +56,8 @@ def comparison_page(studies: Sequence[FinishedStudy]) -> str:
 def _notices(studies: Sequence[FinishedStudy]) -> Iterator[str]:
     yield (
         "All numbers are of test images. Whoever takes the better study because of them has "
-        "fitted to these images: decide by validation images or by reasons, and then look here."
+        "fitted to these images: decide by validation images or by reasons, and read "
+        "these numbers afterwards."
     )
     first, *others = studies
     for other in others:

@@ -77,8 +77,8 @@ def subject_of_file(
     elif (found := nearest(vector))[1] >= alike:
         row = published.images.iloc[found[0]]
         about += (
-            f"; but it looks almost like {printable(row['image_id'])} (cosine {found[1]:.4f}), "
-            f"{_known(published, row)}"
+            f"; but it is a near-duplicate of {printable(row['image_id'])} "
+            f"(cosine {found[1]:.4f}), {_known(published, row)}"
         )
     return Subject(printable(name), f"{about}.", vector, group, pixels)
 

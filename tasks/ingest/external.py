@@ -41,7 +41,7 @@ def check_common_classes(
         listed = ", ".join(quoted(label) for label in found[:_LISTED_LABELS])
         what = f"only the class {quoted(*common)}" if common else "no class"
         raise StudyError(
-            f"it has {what} in common with the study, and two are needed to be told apart. Its "
+            f"it has {what} in common with the study, and at least two are needed. Its "
             f"labels are: {listed or 'none'}{', ...' * (len(found) > _LISTED_LABELS)}; the study's "
             f"class keys are: {ours}. Usually both say the same in other words: say under `labels` "
             "which label is which class."

@@ -62,7 +62,7 @@ def check_labels(labels: Iterable[str | None], column: str, named: Collection[st
         first, second = pairs[0][:2]
         raise StudyError(
             f"labels of `{column}` differ in case, blanks, punctuation or number format alone: "
-            f"{_told(pairs)}. They are hardly two classes, and would be told apart as such. "
+            f"{_told(pairs)}. They are hardly two classes, and would be trained as two. "
             "Correct the data, or say under `dataset.labels` which stands for which, such as "
             f"{quoted(first)}: {quoted(second)}."
         )

@@ -164,7 +164,9 @@ class Site:
         statement = self.view.statements.get(request.query_params.get("id", ""))
         if statement is None:
             return self._not_here("statement")
-        return self._form(statement, {"reviewer": self._reviewer})
+        new_text = request.query_params.get("new_text", "")[:LONGEST]
+        filled = {"reviewer": self._reviewer, "new_text": new_text}
+        return self._form(statement, filled | ({"verdict": "reword"} if new_text else {}))
 
     def report_page(self, _: Request) -> Response:
         """Answer with the report, our links above it."""

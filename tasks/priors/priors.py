@@ -155,10 +155,10 @@ def _trust(planted: Sequence[PlantedAnswers], believed: bool, spec: AskedPriors)
         f"{p.right} of {p.asked} whose answer is {'yes' if p.truth else 'no'}" for p in planted
     )
     if believed:
-        return f"; of the answers to planted questions it gave {told} rightly"
+        return f"; of the control questions it answered {told} rightly"
     return (
-        f"; it is not believed, and every prior is neutral: of the answers to planted questions it "
-        f"gave {told} rightly (the study asks for more than half of each kind, and "
+        f"; it is not believed, and every prior is neutral: of the control questions it answered "
+        f"{told} rightly (the study asks for more than half of each kind, and "
         f"{spec.min_planted:.0%} of those given)"
     )
 

@@ -119,10 +119,10 @@ def _checks(draft: Draft) -> Iterator[Check]:
 def _leaks(draft: Draft) -> Check:
     found = draft.material.index.duplicates.images_found
     if found:
-        look = "looks" if found == 1 else "look"
-        reason = f"{counted(found, 'image')} {look} almost like one of an earlier split."
+        near = "is a near-duplicate" if found == 1 else "are near-duplicates"
+        reason = f"{counted(found, 'image')} {near} of an image in an earlier split."
         return Check("warn", "Leaks between splits", reason, "data")
-    reason = "No image looks almost like one of an earlier split, and groups never straddle splits."
+    reason = "No near-duplicates between splits, and groups never straddle splits."
     return Check("good", "Leaks between splits", reason, "data")
 
 
@@ -177,7 +177,7 @@ def _concepts(evaluation: Evaluation) -> Check:
 def _confounders(evaluation: Evaluation) -> Check:
     title = "Confounders"
     if evaluation.shifts is None or not evaluation.shifts.results:
-        reason = "No shift was measured: nobody looked at what else goes with the classes."
+        reason = "No shift was measured, so nothing is known about confounders."
         return Check("unknown", title, reason, "shifts")
     falls = [
         (v, result.plan.spec.title.replace("_", " "))

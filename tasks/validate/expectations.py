@@ -82,9 +82,9 @@ def image_expectations(class_keys: Sequence[str], duplicates: Duplicates) -> lis
         ),
         _no_finding(
             "look-alikes, two splits?",
-            "no image looks almost like one of an earlier split",
+            "no image is a near-duplicate of one in an earlier split",
             f"The index found {duplicates.images_found}, in {duplicates.clusters_found} clusters. "
-            "Look at them: images of one patient "
+            "Compare them: images of one patient "
             "without a common id make the test too easy.",
             severity="warning",
         ),
@@ -199,7 +199,7 @@ def class_expectations(test_images: int, spec: ValidationSpec) -> list[Expectati
             severity="critical",
             description="every class has at least "
             f"{spec.min_concepts_per_class} concepts selected for it",
-            notes="The screen let too few through, or too few were proposed: look at what it "
+            notes="The screen let too few through, or too few were proposed: see what it "
             "dropped, and ask for more.",
         ),
     ]

@@ -48,8 +48,8 @@ def image_table(
         parted = conflicts(_texts(images[name]), splits) if name in images else []
         table[f"{name}, two splits?"] = _parted(name, parted, ids)
     alike = {
-        x.image_id: f"{x.image_id} ({x.split}) looks like {cluster.image_id} ({cluster.split}), "
-        f"cosine {x.cosine:.4f}"
+        x.image_id: f"{x.image_id} ({x.split}) is nearly equal to {cluster.image_id} "
+        f"({cluster.split}), cosine {x.cosine:.4f}"
         for cluster in index.duplicates.clusters
         for x in cluster.look_alikes
     }

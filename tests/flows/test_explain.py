@@ -86,7 +86,7 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(
         picture.putpixel((0, 0), (1, 2, 3))
         picture.save(tmp_path / "copy.png")
     assert re.fullmatch(
-        r"A new image: none of the dataset's has its bytes; but it looks almost like "
+        r"A new image: none of the dataset's has its bytes; but it is a near-duplicate of "
         rf"{row['image_id']} \(cosine (0\.99|1\.0)\d+\), train split, labelled .*",
         why(tmp_path / "copy.png").subject.about,
     )

@@ -14,12 +14,17 @@ import pytest
 from curette.flows.look import ReviewDesk, listening, open_site, server_of
 from curette.flows.review import decided_so_far
 from curette.flows.stages import RunOptions
+from curette.flows.study import study as run_study
+from curette.flows.study_file import load_study
 from curette.schemas.artifact import StudyError
 from curette.schemas.report import Report
+from curette.schemas.screened import ScreenedSet
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from curette.tasks.look.site import Site
 from curette.tasks.look.view import StudyView
+from tests.builders.demo import DEMO, SMALL
+from tests.builders.finished import FinishedStudy
 from tests.builders.look import PUBLISHED, TEST, a_png, spoilt, study_view
 from tests.pages import HOSTILE, check_only_our_script_runs, tags_of
 
@@ -223,6 +228,10 @@ def test_a_search_shows_images_scores_and_statements(browser: Browser) -> None:
     for part in ("Scores by class", "Images that show it most", "Statements most like it"):
         assert part in page
     assert "class a (" in page, "in the figure"
+    [link, *_] = re.findall(r'href="(statement\?id=\w+&amp;new_text=sign%200)#decide"', page)
+    form = browser.page(link.replace("&amp;", "&"))
+    assert 'name="new_text" value="sign 0"' in form
+    assert 'value="reword" required checked' in form
     empty = browser.page("search?text=+")
     assert "thumbnail" not in empty
 
@@ -275,7 +284,7 @@ def test_nothing_is_kept_before_it_is_confirmed(browser: Browser) -> None:
     status, page = browser.post(fields)
     assert status == 200
     assert f"Ada drops “{FIRST.candidate.text}”." in page
-    assert "from the next `curette run` on" in page
+    assert "from the next run of the study on" in page
     assert decided_so_far(STUDY, browser.store).decisions == ()
     assert browser.post(hidden_fields(page))[0] == 303
     [made] = decided_so_far(STUDY, browser.store).decisions
@@ -401,3 +410,35 @@ def test_a_study_that_was_never_run_and_a_port_that_is_taken_are_told(tmp_path: 
         port = place.getsockname()[1]
         with pytest.raises(StudyError, match=rf"port {port} .* --port"):
             listening(port)
+
+
+@pytest.mark.slow
+def test_a_decision_counts_in_the_next_run_and_the_pages_say_until_then_that_they_are_behind(
+    finished: FinishedStudy, tmp_path: Path
+) -> None:
+    copy = finished.copied_to(tmp_path / "store")
+    store = ArtifactStore(copy.store)
+    study, options = load_study(DEMO, list(SMALL)), RunOptions(store=copy.store)
+    site = open_site(study, options)
+    assert not [n for n in site.notices if "last finished run" in n]
+    statement = next(s for s in site.view.statements.values() if s.place == 1)
+    test_labels = {i: told.label for i, told in site.view.told.items()}
+    assert len(test_labels) == len(site.view.published.rows("test"))
+    assert site.encode is not None
+    text = statement.candidate.text
+    ours, kept = site.encode(text), site.view.vector_of(text)
+    assert kept is not None
+    assert ours @ kept == pytest.approx(1, abs=1e-5)
+    reviewed = load_study(DEMO, [*SMALL, "review.mode=file"])
+    with served(open_site(reviewed, options), store) as browser:
+        about = {"concept_id": statement.concept_id, "verdict": "drop", "reviewer": "Ada"}
+        assert browser.decide(**about)[0] == 303
+        assert "This is the last finished run" in browser.page("")
+        shown = str(site.view.published.images["image_id"][0])
+        assert browser.ask(f"pixels?id={shown}")[0] == 200
+        assert "Five kinds of skin lesion" in browser.page("report.html")
+    made = run_study(reviewed, options.model_copy(update={"until": "review"})).made
+    screened = store.load(ScreenedSet, made[ScreenedSet.kind])
+    assert screened.review is not None
+    assert [d.text for d in screened.review.applied] == [text]
+    assert statement.concept_id not in {c.concept_id for c in screened.kept}

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,22 @@ def render(template: str, templates: Sequence[Path | BaseLoader], **context: Any
         templates: folders of templates beside those that all pages share.
         context: what the templates place.
     """
+    return (
+        _environment(tuple(templates))
+        .get_template(template)
+        .render(
+            **context,
+            style=Markup(_ours("style.css")),  # noqa: S704 - our own file
+            script=Markup(_ours("script.js")),  # noqa: S704 - our own file
+            script_sha256=script_digest(),
+        )
+        .lstrip()
+    )
+
+
+@lru_cache(maxsize=8)
+def _environment(templates: tuple[Path | BaseLoader, ...]) -> Environment:
+    """Return what reads templates; kept, so that a served page compiles none twice."""
     loaders = [t if isinstance(t, BaseLoader) else FileSystemLoader(t) for t in templates]
     environment = Environment(
         loader=ChoiceLoader([*loaders, FileSystemLoader(_TEMPLATES)]),
@@ -34,13 +51,7 @@ def render(template: str, templates: Sequence[Path | BaseLoader], **context: Any
         lstrip_blocks=True,
     )
     environment.filters["plain"] = plain
-    page = environment.get_template(template)
-    return page.render(
-        **context,
-        style=Markup(_ours("style.css")),  # noqa: S704 - our own file
-        script=Markup(_ours("script.js")),  # noqa: S704 - our own file
-        script_sha256=script_digest(),
-    ).lstrip()
+    return environment
 
 
 def script_digest() -> str:

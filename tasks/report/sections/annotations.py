@@ -46,7 +46,7 @@ def _overview(facts: AnnotationFacts) -> list[str]:
         f"counts as {silence}.",
         f"{facts.checked_reports:,} reports were asked about twice, not each about all concepts. "
         f"A concept is used where both answers agree with a kappa of {facts.min_kappa:g} at least, "
-        "and on enough reports that decide it to tell that from guesses. "
+        "and on enough reports for that to be more than chance. "
         f"Answers that their second contradicts, and that do not count: {facts.contradicted:,}.",
     ]
     if facts.cut:

@@ -49,7 +49,7 @@ def _confounders(draft: Draft) -> dict[str, str]:
                 if within is not None and abs(within - 0.5) >= _TELLS:
                     told.setdefault(
                         c.concept_id,
-                        f"also tells of {column}: AUROC {within:.2f} for “{c.value}” within "
+                        f"also predicts {column}: AUROC {within:.2f} for “{c.value}” within "
                         "classes",
                     )
     return told

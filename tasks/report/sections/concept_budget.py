@@ -85,14 +85,14 @@ def _beside(draft: Draft) -> Iterator[str]:
     }
     if nothing := [name for name, (_, most) in told_at_all.items() if most < _TELLS]:
         avoided = ", ".join(nothing)
-        yield f"No chosen statement by itself tells of what the choice avoids: {avoided}."
+        yield f"No chosen statement by itself predicts what the choice avoids: {avoided}."
     for name, (telling, most) in told_at_all.items():
         if most >= _TELLS:
-            said = f"“{texts.get(telling, telling)}” tells most ({plain(most, 2)} of 1)"
+            said = f"“{texts.get(telling, telling)}” explains most ({plain(most, 2)} of 1)"
             yield f"Of {name}, which the choice avoids, {said}."
     for column, both in chosen.avoided_together.items():
         yield (
-            f"Together they tell {plain(both.told, 2)} of {column.replace('_', ' ')} among images "
-            f"of one class (0: nothing; 1: all of it); as many scores that know nothing of it "
-            f"would tell {plain(both.by_chance, 2)}."
+            f"Together they explain {plain(both.told, 2)} of {column.replace('_', ' ')} among "
+            "images of one class (0: nothing; 1: all of it); as many random scores would explain "
+            f"{plain(both.by_chance, 2)}."
         )

@@ -129,7 +129,7 @@ def _overview(
             "need not be: how far it agrees with itself and with columns stands under Annotations."
         )
     if synthetic:
-        lines.append("The images are synthetic: this tells of the drawing, not of skin.")
+        lines.append("The images are synthetic: this is about the drawing, not about skin.")
     return lines
 
 

@@ -158,15 +158,15 @@ def _guarded(evaluation: GuardedEvaluation) -> dict[str, Any]:
         "refused": "the budget is spent",
     }
     return {
-        "meaning": "A reusable holdout tells the balanced accuracy of each head, and nothing else.",
+        "meaning": "A reusable holdout gives the balanced accuracy of each head, and nothing else.",
         "guarded": {
             "note": "The test labels were asked through a reusable holdout (Dwork et al., 2015), "
-            "which makes it hard to fit to them what is chosen by its answers. It tells of each "
-            "head the balanced accuracy on the validation images, unless that on the "
+            "which makes it hard to fit to them what is chosen by its answers. For each head it "
+            "gives the balanced accuracy on the validation images, unless that on the "
             f"{evaluation.images:,} test images differs by more than about {settings.threshold:g}: "
-            f"then it tells that, with noise of scale {settings.noise:g}, and spends one of its "
+            f"then it gives that, with noise of scale {settings.noise:g}, and spends one of its "
             f"{settings.budget} answers from the test images, of which {evaluation.remaining} are "
-            "left. No interval, subgroup, curve or single decision is told, and few shots, "
+            "left. No interval, subgroup, curve or single decision is given, and few shots, "
             "shifts and other datasets are not measured." + _how_well_guarded(evaluation),
             "rows": [
                 {

@@ -44,7 +44,7 @@ def compose(draft: Draft) -> dict[str, Any]:
             {
                 "names": " and ".join(f"'{name}'" for name in s.names),
                 "agree": f"{s.agree} of {s.questions}",
-                "used": "both count" if s.used else "looks alike, was not read",
+                "used": "both count" if s.used else "a similar name, not read",
                 "kappa": "not computable" if s.kappa is None else f"{s.kappa:.2f}",
             }
             for s in priors.spellings

@@ -34,7 +34,7 @@ _REJECTED: dict[str, str] = {
     "study-image": "which are images of the study byte for byte",
 }
 _COVERED = {
-    "yes": "The encoder was pretrained on them, so that what is told of them is likely too good.",
+    "yes": "The encoder was pretrained on them, so these numbers are likely too good.",
     "no": "The encoder was not pretrained on them.",
     "unknown": "Whether the encoder was pretrained on them is not known.",
 }
@@ -199,7 +199,7 @@ def _about(result: ShiftResult, names: dict[str, str]) -> str:
         return (
             f"Class and {column} go together in training and in domain ({pairs}), and the other "
             "way round out of domain. Test images count by weights that bring this about, so none "
-            f"is lost: as much as {outside.effective_images:,.0f} of equal weight tell of the "
+            f"is lost: as much as {outside.effective_images:,.0f} of equal weight stand for the "
             f"other way round, {inside.effective_images:,.0f} of the one in domain.{without}"
         )
     return (
@@ -236,7 +236,7 @@ def _about_dataset(result: ShiftResult, shift: DatasetShift, names: dict[str, st
         counts = (f"{n:,} {_REJECTED.get(why, why)}" for why, n in shift.rejected.items())
         said.append(f"Rejected were {', '.join(counts)}.")
     said.append(
-        f"Images that look almost like one of the study's own (cosine of at least "
+        f"Near-duplicates of the study's own images (cosine of at least "
         f"{shift.near_copy_cosine:g}): {shift.near_copies:,}"
         + (
             "; where they are the same picture, this is not another dataset."

@@ -88,9 +88,9 @@ def _foretold(told: StrategiesForetell | None) -> str:
         return ""
     lead = told.over_confidence
     verdict = (
-        "so it tells more than how sure the head is"
+        "so it predicts more than how sure the head is"
         if lead.low > 0
-        else "so how sure the head is tells more"
+        else "so how sure the head is predicts more"
         if lead.high < 0
         else "so no difference from how sure the head is was found"
     )
@@ -99,7 +99,7 @@ def _foretold(told: StrategiesForetell | None) -> str:
     )
     return (
         f"On {counted(told.images, 'test image')}{left_out}, the reliability of an image's own "
-        "strategy tells the rightly decided ones from the others with an AUROC of "
+        "strategy separates right decisions from wrong ones with an AUROC of "
         f"{with_interval(told.strategy)}; that of the class it is called alone with "
         f"{with_interval(told.class_alone)}, its highest probability with "
         f"{with_interval(told.confidence)}. The lead over the probability is "

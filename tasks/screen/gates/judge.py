@@ -67,13 +67,16 @@ class Judge(Gate, frozen=True):
     kind: Literal["judge"] = "judge"
     votes: int = Field(default=3, ge=1, le=15, description="a statement; odd, so that none tie")
     statements_per_request: int = Field(
-        default=10, ge=2, le=50, description="planted statements included"
+        default=10, ge=2, le=50, description="control statements included"
     )
     min_sensitivity: float = Field(
-        default=0.8, ge=0, le=1, description="share of planted visible statements called visible"
+        default=0.8, ge=0, le=1, description="share of visible control statements called visible"
     )
     min_specificity: float = Field(
-        default=0.8, ge=0, le=1, description="share of planted others not called visible"
+        default=0.8,
+        ge=0,
+        le=1,
+        description="share of the other control statements not called visible",
     )
 
     @model_validator(mode="after")
@@ -229,7 +232,7 @@ def report_on(
         said[False, "not_visible"], said[False, "visible"] + said[False, "not_visible"]
     )
     found = (
-        f"it called {_in_words(sensitivity)} of the planted visible statements visible (the study "
+        f"it called {_in_words(sensitivity)} of the visible control statements visible (the study "
         f"asks for {spec.min_sensitivity:.0%}), and {_in_words(specificity)} of the others not "
         f"visible (the study asks for {spec.min_specificity:.0%})"
     )

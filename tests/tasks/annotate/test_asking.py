@@ -85,8 +85,8 @@ def test_answers_go_to_their_concepts_wherever_the_planted_statement_stands() ->
 @pytest.mark.parametrize(
     ("answers", "problem"),
     [
-        (("present", "present", "absent"), "calls present what no report says"),
-        (("present", "absent", "absent"), "calls absent what no report says"),
+        (("present", "present", "absent"), "no report makes was called present"),
+        (("present", "absent", "absent"), "no report makes was called absent"),
     ],
 )
 def test_nothing_of_an_answer_is_used_that_does_not_go_by_the_report(

@@ -166,7 +166,9 @@ def test_a_new_image_is_told_what_it_is_a_copy_of() -> None:
     row = PUBLISHED.images.iloc[TRAIN]
     known = f"{row['image_id']}, train split, labelled class {row['label']}; the head was trained"
     assert about(row["sha256"], 0.0).startswith(f"Its bytes are those of {known}")
-    assert f"looks almost like {row['image_id']} (cosine 0.9500), train split" in about("", 0.95)
+    assert f"is a near-duplicate of {row['image_id']} (cosine 0.9500), train split" in about(
+        "", 0.95
+    )
     assert about("", 0.5) == "A new image: none of the dataset's has its bytes."
 
 

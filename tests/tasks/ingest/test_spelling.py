@@ -75,7 +75,7 @@ def test_labels_in_two_spellings_are_refused_with_both(read_table: ReadTable) ->
     assert str(error.value) == (
         "labels of `label` differ in case, blanks, punctuation or number format alone: `NEVUS` (1) "
         "and `nevus` (6); `Nevus` (1) and `nevus` (6). They are hardly two classes, and would be "
-        "told apart as such. Correct the data, or say under `dataset.labels` which stands for "
+        "trained as two. Correct the data, or say under `dataset.labels` which stands for "
         "which, such as `NEVUS`: `nevus`."
     )
     joined = read_table({"label": keys}, labels={"Nevus": "nevus", "NEVUS": "nevus"})

@@ -64,7 +64,7 @@ def test_a_judge_that_keeps_to_its_opinions_gets_them_back() -> None:
     assert [(a.items, a.votes_each) for a in found.agreement] == [(6, 5)] * 3
     assert not any(p.directions_differ for p in found.priors)
     assert found.source == (
-        "tiny: 5 answers to each of 3 questions; of the answers to planted questions it gave "
+        "tiny: 5 answers to each of 3 questions; of the control questions it answered "
         "20 of 20 whose answer is no, and 16 of 16 whose answer is yes rightly"
     )
     assert found.believed

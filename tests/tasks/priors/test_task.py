@@ -161,7 +161,7 @@ def test_what_the_model_will_not_answer_is_neutral_and_a_failure(
     assert all("`pearly surface`: the model refused" in f for f in found.failures)
     assert [a.items for a in found.agreement] == [3, 3, 3]
     assert _summary(found) == (
-        "tiny: 2 answers to each of 3 questions; of the answers to planted questions it gave "
+        "tiny: 2 answers to each of 3 questions; of the control questions it answered "
         "20 of 20 whose answer is no, and 16 of 16 whose answer is yes rightly. Neutral: 4 of 6 "
         "pairs. Fleiss' kappa: "
         "speaks for 1.00 over 3 pairs, speaks against 1.00 over 3 pairs, "

@@ -47,7 +47,7 @@ def test_the_overview_counts_what_is_found_among_what_varies() -> None:
     assert section["overview"] == [
         "Of 10 selected concepts, what was drawn decides 3; of the others nothing here is known. "
         "The text finds 1 of 2 (median AUROC 0.725).",
-        "The images are synthetic: this tells of the drawing, not of skin.",
+        "The images are synthetic: this is about the drawing, not about skin.",
     ]
     assert [c["text"] for c in section["concepts"]] == ["veil", "luck", "none"]
     assert [c["is_found"] for c in section["concepts"]] == [True, False, False]

@@ -106,7 +106,7 @@ def test_another_dataset_says_what_it_is_and_what_speaks_against_it() -> None:
         "trained or chosen; in domain are 1,100 test images of the study. Heads and concepts are "
         "those of the results above, as they are. Whether the encoder was pretrained on them is "
         "not known. Rejected were 3 of no class of the study, 2 which are images of the study byte "
-        "for byte, 1 broken-image. Images that look almost like one of the study's own "
+        "for byte, 1 broken-image. Near-duplicates of the study's own images "
         "(cosine of at least 0.995): 0. Left out, since one side has too few: nevus. Independent "
         "groups on the smaller side: melanoma 30."
     )
@@ -123,7 +123,7 @@ def test_drawn_pretrained_copied_and_worn_out_images_are_said_to_be() -> None:
     )
     about = str(_section(_result(spoiled))["about"])
     assert "They were drawn by the project itself, and say nothing about medicine." in about
-    assert "The encoder was pretrained on them, so that what is told of them is likely" in about
+    assert "The encoder was pretrained on them, so these numbers are likely" in about
     assert "same picture, this is not another dataset. These test labels have" in about
 
 

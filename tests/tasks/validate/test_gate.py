@@ -187,8 +187,8 @@ DEFECTS = [
     ),
     (
         index_with(duplicates=look_alikes("img01", "img19")),
-        "no image looks almost like one of an earlier split",
-        r"^img19 \(test\) looks like img01 \(train\), cosine 0\.9991$",
+        "no image is a near-duplicate of one in an earlier split",
+        r"^img19 \(test\) is nearly equal to img01 \(train\), cosine 0\.9991$",
     ),
     (swap_image_vectors, "every image has its vector in its row", "^img03$"),
     (index_with(image_ids=("img00",)), "the index is of the vectors of all images", "^img01$"),
@@ -366,7 +366,7 @@ def test_warnings_do_not_reject() -> None:
     report = run_suites(build_suites(*study.parts(), SPEC)[:1])
     assert report.failed == ()
     assert [c.expectation for c in report.warnings] == [
-        "no image looks almost like one of an earlier split"
+        "no image is a near-duplicate of one in an earlier split"
     ]
 
 
