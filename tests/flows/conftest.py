@@ -1,14 +1,10 @@
 """A Prefect server for the tests that run whole flows, started once, and a finished study."""
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from filelock import FileLock
 from prefect.settings import (
-    PREFECT_API_DATABASE_CONNECTION_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOGGING_LEVEL,
     temporary_settings,
@@ -25,28 +21,6 @@ def prefect_server() -> Iterator[None]:
     quiet = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_LEVEL: "CRITICAL"}
     with prefect_test_harness(server_startup_timeout=180), temporary_settings(updates=quiet):
         yield
-
-
-@pytest.fixture
-def prefect_home(prefect_server: None, tmp_path: Path) -> Callable[[str], Path]:
-    """Return a function that makes a Prefect home of its own for a command.
-
-    Its database is a copy of the server's above: to make its tables anew takes 5 s of a core.
-    """
-    url: str = PREFECT_API_DATABASE_CONNECTION_URL.value()
-    made = url.removeprefix("sqlite+aiosqlite:///")
-
-    def home(name: str) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        with (
-            closing(sqlite3.connect(made)) as ours,
-            closing(sqlite3.connect(folder / "prefect.db")) as copy,
-        ):
-            ours.backup(copy)
-        return folder
-
-    return home
 
 
 @pytest.fixture(autouse=True, scope="module")
