@@ -36,10 +36,10 @@ def _meaning(table: SizeTable, sizes: list[int]) -> str:
         + "; ".join(
             f"on {size} concept{'s' * (size > 1)} "
             + ", ".join(
-                f"{plain(value)} ({WAYS[point.way][0]})"
+                f"{plain(point.balanced_accuracy.value)} ({WAYS[point.way][0]})"
                 for point in table.points
                 if (point.head_kind, point.concepts) == (EXPLAINED, size)
-                for value in [point.balanced_accuracy and point.balanced_accuracy.value]
+                and point.balanced_accuracy
             )
             for size in sorted({sizes[0], sizes[-1]})
         )
