@@ -328,7 +328,7 @@ def _columns(study: Study, dataset: ImageDataset) -> Finding:
     except StudyError as error:
         return Finding("columns", "error", str(error))
     if telling := [said for kind in FINDINGS for said in table[kind].dropna()]:
-        cure = "The gate rejects what tells who a patient is: take it out of the study, or say "
+        cure = "The gate rejects what identifies a patient: take it out of the study, or say "
         cure += "under validation.cleared why it does not."
         return Finding("columns", "error", "; ".join(telling), cure)
     return Finding("columns", "ok", f"all are there; {len(table):,} of metadata are published")

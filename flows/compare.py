@@ -53,7 +53,7 @@ def compare(
         if Evaluation.kind not in made:
             kind = GuardedEvaluation.kind
             raise StudyError(
-                f"{name} has a {kind}: a reusable holdout tells too little of the test images to "
+                f"{name} has a {kind}: a reusable holdout reveals too little of the test images to "
                 "compare them. Leave evaluate.thresholdout out, or compare by validation images."
             )
         return _finished(store, made[Evaluation.kind])

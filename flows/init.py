@@ -414,8 +414,7 @@ class _Looked:
         if telling:
             shown = "; ".join(telling[:_SHOWN]) + "; ..." * (len(telling) > _SHOWN)
             self.doubts.append(
-                f"{len(telling)} columns may tell who a patient is, and are used for nothing: "
-                f"{shown}."
+                f"{len(telling)} columns may identify patients, and are used for nothing: {shown}."
             )
         return proposed
 

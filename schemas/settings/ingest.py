@@ -179,7 +179,7 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         default=(),
         exclude_if=lambda columns: not columns,
         description="other columns to keep and publish, such as age and sex; whatever is not named "
-        "here, or elsewhere in the study, is left out. Never what tells who a patient is",
+        "here, or elsewhere in the study, is left out. Never what identifies a patient",
     )
     grey_range: tuple[float, float] | None = Field(
         default=None,

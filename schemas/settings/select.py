@@ -63,9 +63,9 @@ class SelectSpec(BaseModel, frozen=True, extra="forbid"):
     )
     avoid: tuple[str, ...] | None = Field(
         default=None,
-        description="explained_variance: metadata columns that concepts should not tell, such as "
-        "ruler or hair; what the chosen ones tell about it within classes costs. null: those of "
-        "confounded `shifts`; []: none",
+        description="explained_variance: metadata columns that concepts should not predict, such "
+        "as ruler or hair; what the chosen ones explain of it within classes is charged to them. "
+        "null: those of confounded `shifts`; []: none",
     )
     prior_images: float = Field(
         default=2.0,

@@ -33,7 +33,7 @@ class ValidationSpec(BaseModel, frozen=True, extra="forbid"):
     cleared: dict[str, Annotated[str, Field(min_length=10)]] = Field(
         default_factory=dict,
         exclude_if=lambda cleared: not cleared,
-        description="column of metadata -> why it tells nobody who a patient is, where the gate "
+        description="column of metadata -> why it identifies nobody, where the gate "
         "takes it for one that does; the reason goes out with the dataset",
     )
     min_score_std: float = Field(

@@ -187,7 +187,7 @@ def _rows(evaluation: Evaluation) -> list[dict[str, object]]:
 
 def _about_holdout(guarded: GuardedEvaluation) -> str:
     return (
-        "Balanced accuracy as the reusable holdout tells it. "
+        "Balanced accuracy as the reusable holdout reveals it. "
         f"{guarded.remaining} of {guarded.settings.budget} answers from the test images are left."
     )
 
@@ -197,7 +197,7 @@ def _answers(guarded: GuardedEvaluation) -> list[dict[str, object]]:
         {
             "head": a.head,
             "balanced accuracy": "refused" if a.value is None else round(a.value, 4),
-            "told of": a.source,
+            "measured on": a.source,
         }
         for a in guarded.answers
     ]

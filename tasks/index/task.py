@@ -52,7 +52,7 @@ def _summary(index: ConceptIndex) -> str:
     apart = sum(not x.same_group for cluster in alike.clusters for x in cluster.look_alikes)
     return (
         f"The training images closest to each of {len(index.concept_ids)} concepts (cosine). "
-        f"{index.facts.summary} {alike.images_found} images look almost like one of an earlier "
-        f"split, in {alike.clusters_found} clusters"
+        f"{index.facts.summary} {alike.images_found} images are near-duplicates of one in an "
+        f"earlier split, in {alike.clusters_found} clusters"
         + (f"; in those listed, {apart} are of another group." if alike.clusters else ".")
     )

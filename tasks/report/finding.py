@@ -81,7 +81,7 @@ def _guarded(evaluation: GuardedEvaluation) -> str:
         return "The reusable holdout refused to answer: its budget is spent."
     return (
         f"The {told.head} reaches a balanced accuracy of {plain(told.value)}, as the reusable "
-        "holdout tells it; no interval is told."
+        "holdout reveals it, without an interval."
     )
 
 

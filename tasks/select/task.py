@@ -82,6 +82,6 @@ def _summary(chosen: ConceptSet) -> str:
         proven = [f"all classes together {chosen.selections[0].certificate:.1%}"]
     sparse = [f"{s.class_key} {s.similarity}" for s in chosen.selections if s.neighbours]
     return (
-        f"Selected concepts, best first. Proven share of the optimum: {', '.join(proven)}. "
+        f"Selected concepts, best first. Certified share of the optimum: {', '.join(proven)}. "
         f"Similarity that coverage counts: {', '.join(sparse) or 'exact'}."
     )

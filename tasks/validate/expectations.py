@@ -112,7 +112,7 @@ def image_expectations(class_keys: Sequence[str], duplicates: Duplicates) -> lis
 def metadata_expectations() -> list[Expectation]:
     """What must hold of `tables.metadata_table`: nothing that is published tells who it is of."""
     drop = "Take the column out of `dataset.metadata`"
-    clear = "; or say under `validation.cleared` why it tells nobody who a patient is."
+    clear = "; or say under `validation.cleared` why it identifies nobody."
     return [
         _no_finding("people?", "no published column holds names of people", f"{drop}{clear}"),
         _no_finding(
@@ -133,7 +133,7 @@ def metadata_expectations() -> list[Expectation]:
         ),
         _no_finding(
             "cleared?",
-            "no column that seems to tell who a patient is was cleared by the study",
+            "no column that seems to identify patients was cleared by the study",
             "Whoever is given the dataset should know the reason: look whether it still holds.",
             severity="warning",
         ),

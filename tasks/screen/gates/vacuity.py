@@ -91,7 +91,7 @@ def _finding(candidate: Candidate, classes: int) -> Finding | None:
         )
     if says_it_of_every_class(candidate, classes):
         return Finding(
-            f"was proposed for all {classes} classes, so it tells none from another",
+            f"was proposed for all {classes} classes, so it distinguishes none",
             {"classes": [*candidate.classes], "origins": len(candidate.origins)},
         )
     return None

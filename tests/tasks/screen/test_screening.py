@@ -240,7 +240,7 @@ def test_nothing_is_lost_and_a_second_screen_drops_nothing(
         assert second.kept == screened.kept
 
 
-ALL_CLASSES = "was proposed for all 3 classes, so it tells none from another"
+ALL_CLASSES = "was proposed for all 3 classes, so it distinguishes none"
 JUDGED = ScreenSpec(gates=("visual", Judge()))
 
 
@@ -334,7 +334,7 @@ def test_less_supported_opposites_and_what_every_class_has_are_dropped() -> None
         ),
         "red dots": (
             "vacuity",
-            "was proposed for all 3 classes, so it tells none from another",
+            "was proposed for all 3 classes, so it distinguishes none",
         ),
     }
 

@@ -37,7 +37,7 @@ def test_thirty_two_concepts_of_a_class_are_shown_and_the_others_counted() -> No
 
 def test_the_summary_tells_the_proven_share_and_of_which_similarity() -> None:
     assert _summary(concept_set(2)) == (
-        "Selected concepts, best first. Proven share of the optimum: mel 90.0%. "
+        "Selected concepts, best first. Certified share of the optimum: mel 90.0%. "
         "Similarity that coverage counts: exact."
     )
     assert "counts: mel 64 nearest neighbours." in _summary(concept_set(2, neighbours=64))

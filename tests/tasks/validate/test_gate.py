@@ -289,7 +289,7 @@ def test_what_a_study_clears_passes_and_its_reason_is_kept() -> None:
     why = "brand names of a dermatoscope"
     spec = ValidationSpec(cleared={"dr": why})
     assert check(study, "no published column holds names", spec).outcome == "passed"
-    found = check(study, "no column that seems to tell", spec)
+    found = check(study, "no column that seems to identify", spec)
     assert (found.severity, found.outcome) == ("warning", "failed")
     [said] = found.examples
     assert said.startswith("dr: ")
@@ -302,7 +302,7 @@ def test_only_what_is_there_and_needs_it_is_cleared() -> None:
     study = small_study()
     metadata("hand", ["left", "right"])(study)
     spec = ValidationSpec(cleared={"hand": "which hand it was"})
-    assert check(study, "no column that seems to tell", spec).outcome == "passed"
+    assert check(study, "no column that seems to identify", spec).outcome == "passed"
     with pytest.raises(StudyError, match=r"cleared: nose is no metadata .* columns are: .*hand"):
         build_suites(*study.parts(), ValidationSpec(cleared={"nose": "which nose it was"}))
     with pytest.raises(ValueError, match="at least 10 characters"):
@@ -351,7 +351,7 @@ def test_a_clean_study_passes_every_check(clean_report: ValidationReport) -> Non
 
 def test_every_check_has_a_test_that_plants_its_defect(clean_report: ValidationReport) -> None:
     planted = [sentence for _, sentence, _ in DEFECTS]
-    planted += ["no column that seems to tell"]
+    planted += ["no column that seems to identify"]
     planted += ["every score", "no score is below", "no score is above", "the counted test images"]
     unplanted = [
         c.expectation for c in clean_report.checks if not c.expectation.startswith(tuple(planted))
