@@ -34,7 +34,14 @@ from curette.tasks.methods.explanation import Explainer, printable
 from curette.tasks.methods.page.decision import more_or_less
 from curette.tasks.methods.page.pictures import PictureBook
 
-_ONLY_MEASURED = {"few_shots": None, "shifts": (), "folds": None, "external": (), "locate": None}
+_ONLY_MEASURED = {
+    "few_shots": None,
+    "shifts": (),
+    "folds": None,
+    "sizes": None,
+    "external": (),
+    "locate": None,
+}
 """Parts of a study that change no head of it: one decision is explained without them."""
 _THUMBNAIL_PX = 112
 _TOLD = 5  # statements in the terminal

@@ -1,12 +1,15 @@
 """Draws: which images train heads where these are not all, and the concepts that they select."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.artifact import JsonArtifact
 from curette.schemas.heads import HeadKind, Protocol
 from curette.schemas.shifts import ShiftPlan, UnusableShift
+
+Way = Literal["selected", "labo", "random"]
+"""How concepts are put in order: the study's own, LaBo's, by chance."""
 
 
 class Drawn(BaseModel, frozen=True):
@@ -19,6 +22,14 @@ class Drawn(BaseModel, frozen=True):
     )
     seed: int = 0
     plan: ShiftPlan | None = Field(default=None, description="of a shift")
+    way: Way | None = Field(
+        default=None,
+        exclude_if=lambda way: way is None,
+        description="of sizes: whose order the concepts are the first of",
+    )
+    size: int | None = Field(
+        default=None, exclude_if=lambda size: size is None, description="how many they are"
+    )
 
 
 class Draw(Drawn, frozen=True):
@@ -58,7 +69,8 @@ class Draws(JsonArtifact, frozen=True):
     def drawn(self) -> tuple[Drawn, ...]:
         """What is said of each draw."""
         return tuple(
-            Drawn(title=d.title, shots=d.shots, seed=d.seed, plan=d.plan) for d in self.draws
+            Drawn(title=d.title, shots=d.shots, seed=d.seed, plan=d.plan, way=d.way, size=d.size)
+            for d in self.draws
         )
 
     @model_validator(mode="before")

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import AliasChoices, BaseModel, Field
 
 from curette.schemas.artifact import JsonArtifact
+from curette.schemas.draws import Way
 from curette.schemas.few_shots import FewShotCurves
 from curette.schemas.folds import FoldTable
 from curette.schemas.heads import HeadKind
@@ -434,6 +435,29 @@ class BudgetLine(BaseModel, frozen=True):
     points: tuple[BudgetPoint, ...]
 
 
+class Reached(BaseModel, frozen=True):
+    """What a head is worth on test images."""
+
+    balanced_accuracy: Estimate | None
+    macro_auroc: Estimate | None = Field(description="nothing where a class has no test image")
+
+
+class HeadAtSize(Reached, frozen=True):
+    """A head on the first concepts of one order; the mean where orders are several."""
+
+    head_kind: HeadKind
+    way: Way
+    concepts: int
+
+
+class SizeTable(BaseModel, frozen=True):
+    """Every head that answers by concepts, over their number; tasks/evaluate/questions/sizes.py."""
+
+    points: tuple[HeadAtSize, ...]
+    probe: Reached = Field(description="the linear probe, which looks at no concept")
+    unusable: tuple[str, ...] = Field(default=(), description="numbers that there are not, and why")
+
+
 class RoundOnTest(BaseModel, frozen=True):
     """What the concepts of one round of proposing are worth on test images."""
 
@@ -687,6 +711,11 @@ class Evaluation(_OfTestImages, frozen=True):
     )
     folds: FoldTable | None = Field(
         default=None, description="nothing where folds were not asked for"
+    )
+    sizes: SizeTable | None = Field(
+        default=None,
+        exclude_if=lambda table: table is None,
+        description="nothing where sizes were not asked for",
     )
     concept_truth: ConceptQuality = Field(
         default=ConceptQuality(labelled=0, unlabelled=0, not_computable="it was not measured yet"),

@@ -12,13 +12,18 @@ from pydantic import AfterValidator
 from pydantic.json_schema import WithJsonSchema
 
 Inputs = Literal["nothing", "vectors", "scores", "unit scores", "scores and vectors"]
-Protocol = Literal["all images", "few shots", "shifts", "folds"]
+Protocol = Literal["all images", "few shots", "shifts", "folds", "sizes"]
 Role = Literal["concepts", "probe", "baseline", "control", "floor"]
 
-DRAWN: dict[Protocol, str] = {"few shots": "few_shots", "shifts": "shifts", "folds": "folds"}
+DRAWN: dict[Protocol, str] = {
+    "few shots": "few_shots",
+    "shifts": "shifts",
+    "folds": "folds",
+    "sizes": "sizes",
+}
 """What trains on drawn images rather than on all: protocol -> the part of a study that asks."""
-_AS_IN: dict[Protocol, Protocol] = {"folds": "all images"}
-"""Where heads take part as they do elsewhere."""
+_AS_IN: dict[Protocol, Protocol] = {"folds": "all images", "sizes": "all images"}
+"""Where heads take part as they do elsewhere; of sizes only those that answer by concepts."""
 EVERYWHERE: frozenset[Protocol] = frozenset({"all images", "few shots", "shifts"})
 
 
@@ -293,12 +298,14 @@ def trained(protocol: Protocol, asked: Iterable[str]) -> tuple[str, ...]:
 
     What is asked for and takes no part is left out.
     """
-    named, protocol = set(asked), _AS_IN.get(protocol, protocol)
+    named, by_concepts = set(asked), protocol == "sizes"
+    protocol = _AS_IN.get(protocol, protocol)
     brings = protocol != "few shots"
     return tuple(
         card.kind
         for card in CARDS.values()
         if protocol in card.protocols
+        and (card.role == "concepts" or not by_concepts)
         and (
             protocol in card.always
             or card.kind in named

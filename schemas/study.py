@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.settings.annotate import AnnotateSpec
-from curette.schemas.settings.draw import FewShotSpec, FoldSpec, ShiftSpec
+from curette.schemas.settings.draw import FewShotSpec, FoldSpec, ShiftSpec, SizeSpec
 from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.external import ExternalSpec
@@ -72,6 +72,10 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         default=None,
         description="how far heads differ by which of the training and validation images train "
         "them; null: is not measured",
+    )
+    sizes: SizeSpec | None = Field(
+        default=None,
+        description="what heads are worth on other numbers of concepts; null: is not measured",
     )
     external: tuple[ExternalSpec, ...] = Field(
         default=(),

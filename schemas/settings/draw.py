@@ -1,4 +1,4 @@
-"""Settings of what is drawn before heads are trained: few shots, shifts, and folds."""
+"""Settings of what is drawn before heads are trained: few shots, shifts, folds, sizes."""
 
 from typing import Annotated, Literal, Self
 
@@ -27,9 +27,13 @@ class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        if list(self.shots) != sorted(set(self.shots)) or min(self.shots, default=1) < 1:
-            raise ValueError("shots must be some rising numbers from 1 on")
+        _check_rising("shots", self.shots)
         return self
+
+
+def _check_rising(name: str, numbers: tuple[int, ...]) -> None:
+    if list(numbers) != sorted(set(numbers)) or min(numbers, default=1) < 1:
+        raise ValueError(f"{name} must be some rising numbers from 1 on")
 
 
 def _as_named(value: object) -> object:
@@ -112,5 +116,21 @@ class FoldSpec(BaseModel, frozen=True, extra="forbid"):
     seed: int = Field(default=0, ge=0, description="of dealing them")
 
 
-DrawSpec = FewShotSpec | tuple[ShiftSpec, ...] | FoldSpec
+class SizeSpec(BaseModel, frozen=True, extra="forbid"):
+    """Train every head on fewer and on more concepts than the study selects."""
+
+    concepts: tuple[int, ...] = Field(
+        default=(1, 2, 3, 5, 8, 12, 20, 40),
+        min_length=1,
+        description="how many: the first of the study's own order, of LaBo's, and of random ones",
+    )
+    random_draws: int = Field(default=1, ge=1, le=100, description="random orders")
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        _check_rising("concepts", self.concepts)
+        return self
+
+
+DrawSpec = FewShotSpec | tuple[ShiftSpec, ...] | FoldSpec | SizeSpec
 """What a protocol is asked with."""

@@ -12,11 +12,12 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.draws import Draws
 from curette.schemas.heads import Protocol
 from curette.schemas.settings.select import SelectSpec
-from curette.tasks.draw import few_shots, folds, shifts
+from curette.tasks.draw import few_shots, folds, shifts, sizes
 
 PROTOCOLS: dict[Protocol, Callable[[ConceptDataset, SelectSpec, Any], Draws]] = {
     "few shots": few_shots.draw,
     "shifts": shifts.draw,
     "folds": folds.draw,
+    "sizes": sizes.draw,
 }
 """The last argument is the part of the study that asks for the protocol."""

@@ -72,6 +72,15 @@ class Exam:
         """Return what the first head of a kind answers."""
         return next(head for head in self.heads if head.kind == kind)
 
+    def drawn_answers(self, protocol: Protocol) -> list[dict[HeadKind, HeadAnswers]]:
+        """Return what the heads of each draw of a protocol answer, by their kinds."""
+        answers = []
+        for number in range(len(self.drawn[protocol].draws)):
+            heads = self.drawn[protocol].of(number)
+            said = {head.facts.name: head.logits(self.features(head)) for head in heads.heads}
+            answers.append({head.kind: head for head in answers_of(heads, said)})
+        return answers
+
     def features(self, head: Head, split: Split = "test") -> Float64[np.ndarray, "image feature"]:
         """Return what a head looks at of a split's images."""
         rows = self.rows if split == "test" else self.published.rows(split)

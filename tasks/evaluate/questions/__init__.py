@@ -23,6 +23,7 @@ from curette.tasks.evaluate.questions import (
     predictions,
     rounds,
     shifts,
+    sizes,
     strategies,
     subgroups,
 )
@@ -39,6 +40,7 @@ QUESTIONS: dict[str, Question] = {
     "few_shots": few_shots.measure,
     "shifts": shifts.measure,
     "folds": folds.measure,
+    "sizes": sizes.measure,
     "concept_truth": concept_truth.measure,
     "interventions": interventions.measure,
     "location": location.measure,

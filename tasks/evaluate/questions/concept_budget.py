@@ -19,10 +19,9 @@ from jaxtyping import Bool, Float, Float64
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import BudgetLine, BudgetPoint, ConceptBudget
 from curette.schemas.heads import REFERENCE
-from curette.schemas.settings.select import SelectSpec
 from curette.tasks.evaluate.exam import Exam
-from curette.tasks.methods.selection.choosing import Known, choose_in_order, link_table
-from curette.tasks.methods.selection.judging import Choose, fit_discriminant
+from curette.tasks.methods.selection.judging import fit_discriminant
+from curette.tasks.methods.selection.orders import order_concepts
 from curette.tasks.methods.statistics.metrics import balanced_accuracies, macro_auroc
 from curette.tasks.methods.threads import one_thread_of_torch
 
@@ -67,20 +66,8 @@ def _ways(
 ) -> Iterator[tuple[str, list[Callable[[int], _Vectors]]]]:
     """Yield each way of choosing with its draws: from a number to so many concepts' vectors."""
     vectors = published.pool_vectors
-    rows = published.rows("train")
-    train = Known(published.vectors[rows], published.labels("train"))
-    links = link_table(published.pool, published.class_keys)
-
-    def of(choose: Choose) -> Callable[[int], _Vectors]:
-        return lambda size: vectors[choose(size)]
-
-    own = published.pool_rows(c.concept_id for c in published.concepts).tolist()
-    beyond = choose_in_order(vectors, links, train, SelectSpec(), most + len(own))
-    order = np.array([*own, *(i for i in beyond(most + len(own)).tolist() if i not in own)])
-    yield "selected", [of(lambda size: order[:size])]
-    yield "labo", [of(choose_in_order(vectors, links, train, SelectSpec(method="labo"), most))]
-    lots = [np.random.default_rng(draw).permutation(len(vectors)) for draw in range(_DRAWS)]
-    yield "random", [of(lambda size, lot=lot: lot[:size]) for lot in lots]  # type: ignore[misc]
+    for name, orders in order_concepts(published, most, _DRAWS).items():
+        yield name, [lambda size, choose=choose: vectors[choose(size)] for choose in orders]  # type: ignore[misc]
     drawn = [
         np.random.default_rng(draw).normal(size=(most, vectors.shape[1])).astype(np.float32)
         for draw in range(_DIRECTION_DRAWS)

@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from curette.schemas.folds import FoldSpread, FoldTable
-from curette.schemas.probe import Heads
-from curette.tasks.evaluate.answers import HeadAnswers, answers_of
+from curette.tasks.evaluate.answers import HeadAnswers
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.statistics.metrics import METRICS, metrics_of
 
@@ -24,7 +23,7 @@ def measure(exam: Exam) -> FoldTable | None:
     heads = exam.drawn.get("folds")
     if heads is None:
         return None
-    answers = [_answers(exam, heads.of(fold)) for fold in range(len(heads.draws))]
+    answers = exam.drawn_answers("folds")
     spreads = []
     for own in exam.heads:
         there = [of_fold[own.kind] for of_fold in answers if own.kind in of_fold]
@@ -39,11 +38,6 @@ def measure(exam: Exam) -> FoldTable | None:
             )
     unusable = tuple(f"{draw.title}: {draw.reason}" for draw in heads.unusable)
     return FoldTable(spreads=tuple(spreads), unusable=unusable)
-
-
-def _answers(exam: Exam, heads: Heads) -> dict[str, HeadAnswers]:
-    said = {head.facts.name: head.logits(exam.features(head)) for head in heads.heads}
-    return {answers.kind: answers for answers in answers_of(heads, said)}
 
 
 def _reached(exam: Exam, head: HeadAnswers) -> float:

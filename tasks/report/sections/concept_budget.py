@@ -9,7 +9,7 @@ from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.material import Draft
 
 _TELLS = 0.01  # of 1, within classes
-_TOLD = {
+WAYS = {
     "selected": ("chosen together", "#0f766e"),
     "labo": ("LaBo’s objective", "#b45309"),
     "random": ("random statements", "#94a3a0"),
@@ -37,7 +37,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
                 for point in line.points
             ],
         )
-        for name, (title, colour) in _TOLD.items()
+        for name, (title, colour) in WAYS.items()
         for line in budget.lines
         if line.name == name and line.points
     ]

@@ -7,7 +7,7 @@ import pytest
 from curette.schemas.artifact import Recipe
 from curette.schemas.draws import Draws
 from curette.schemas.heads import DRAWN, Protocol
-from curette.schemas.settings.draw import DomainShift, DrawSpec, FewShotSpec, FoldSpec
+from curette.schemas.settings.draw import DomainShift, DrawSpec, FewShotSpec, FoldSpec, SizeSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw import STAGE
@@ -21,6 +21,7 @@ _ASKED: dict[Protocol, DrawSpec] = {
     "few shots": FewShotSpec(shots=(1, 2), seeds=2),
     "shifts": (_SHIFT,),
     "folds": FoldSpec(count=2),
+    "sizes": SizeSpec(concepts=(1, 4)),
 }
 
 

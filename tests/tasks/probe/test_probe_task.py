@@ -9,7 +9,7 @@ from curette.schemas.artifact import Recipe
 from curette.schemas.draws import Draws
 from curette.schemas.heads import DRAWN, Protocol
 from curette.schemas.probe import Heads
-from curette.schemas.settings.draw import DomainShift, DrawSpec, FewShotSpec, FoldSpec
+from curette.schemas.settings.draw import DomainShift, DrawSpec, FewShotSpec, FoldSpec, SizeSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.storage.store import ArtifactStore
@@ -23,6 +23,7 @@ _ASKED: dict[Protocol, DrawSpec] = {
     "few shots": FewShotSpec(shots=(1,), seeds=1, heads=("nearest_mean", "prior")),
     "shifts": (DomainShift(kind="domain", column="sex", train_on=("male",)),),
     "folds": FoldSpec(count=2),
+    "sizes": SizeSpec(concepts=(1, 4)),
 }
 _SPEC = ProbeSpec(heads=("prior",), random_draws=1, epochs=5)
 
