@@ -455,7 +455,7 @@ class SizeTable(BaseModel, frozen=True):
 
     points: tuple[HeadAtSize, ...]
     probe: Reached = Field(description="the linear probe, which looks at no concept")
-    unusable: tuple[str, ...] = Field(default=(), description="numbers that there are not, and why")
+    unusable: tuple[str, ...] = Field(default=(), description="what could not be trained, and why")
 
 
 class RoundOnTest(BaseModel, frozen=True):

@@ -52,5 +52,8 @@ def measure(exam: Exam) -> SizeTable | None:
             for (kind, way, size), (accuracy, area) in zip(found, points, strict=True)
         ),
         probe=Reached(balanced_accuracy=probe[0], macro_auroc=probe[1]),
-        unusable=tuple(f"{draw.title}: {draw.reason}" for draw in heads.unusable),
+        unusable=(
+            *(f"{draw.title}: {draw.reason}" for draw in heads.unusable),
+            *(f"{heads.draws[s.trained_on].title}: {s.name}: {s.reason}" for s in heads.skipped),
+        ),
     )

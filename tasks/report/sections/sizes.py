@@ -32,9 +32,9 @@ def _meaning(table: SizeTable, sizes: list[int]) -> str:
     if not sizes:
         return "No head could be trained on other numbers of concepts."
     return (
-        f"The {card_of(EXPLAINED).title} reaches a balanced accuracy of "
+        f"Balanced accuracy of the {card_of(EXPLAINED).title}: "
         + "; ".join(
-            f"on {size} concept{'s' * (size > 1)} "
+            f"with {size} concept{'s' * (size > 1)} "
             + ", ".join(
                 f"{plain(point.balanced_accuracy.value)} ({WAYS[point.way][0]})"
                 for point in table.points

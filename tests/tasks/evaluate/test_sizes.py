@@ -1,5 +1,7 @@
 """Heads on fewer and on more concepts, asked about the same test images, against scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
@@ -7,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import SizeTable
 from curette.schemas.images import TestLabels
-from curette.schemas.probe import Heads
+from curette.schemas.probe import Heads, SkippedHead
 from curette.schemas.settings.draw import SizeSpec
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
@@ -97,10 +99,20 @@ def test_the_selected_number_and_the_probe_are_what_the_metrics_say(
         assert reached.balanced_accuracy.value == said[kind, "balanced_accuracy"]
 
 
+def test_a_head_that_could_not_be_trained_says_why(exam: Exam, heads: Heads) -> None:
+    skipped = SkippedHead(
+        name="grounded", kind="grounded", reason="no concept is there", trained_on=1
+    )
+    drawn = {"sizes": replace(heads, skipped=(skipped,))}
+    told = sizes.measure(replace(exam, drawn=drawn))
+    assert told is not None
+    assert told.unusable == (f"{heads.draws[1].title}: grounded: no concept is there",)
+
+
 def test_the_report_has_a_row_a_head_and_order_and_the_probe_last(table: SizeTable) -> None:
     section = size_section(table)
-    assert "on 2 concepts" in section["meaning"]
-    assert "on 6 concepts" in section["meaning"]
+    assert "with 2 concepts" in section["meaning"]
+    assert "with 6 concepts" in section["meaning"]
     for told in section["tables"].values():
         assert [c["label"] for c in told["columns"]] == ["2", "6"]
         assert len(told["rows"]) == 3 * 3 + 1
