@@ -333,7 +333,7 @@ def explain(
     said = explain(loaded, settings.options(), images, _run, adapted)
     write_new(path, said.html.encode())
     console = Console()
-    for line in tell(said.explained):
+    for line in tell(said):
         console.print(line, soft_wrap=True, highlight=False)
     console.print(f"page: {path}", soft_wrap=True, markup=False, highlight=False)
 

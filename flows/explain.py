@@ -27,7 +27,13 @@ from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactMissing, ArtifactStore
-from curette.tasks.explain.page import Explained, Heat, explain_subject, explanation_page
+from curette.tasks.explain.page import (
+    Explained,
+    Heat,
+    changed_since_training,
+    explain_subject,
+    explanation_page,
+)
 from curette.tasks.explain.subjects import Subject, subject_of_dataset
 from curette.tasks.methods.encoder.pixels import read_rgb
 from curette.tasks.methods.explanation import Explainer, printable
@@ -54,6 +60,8 @@ class Explanations:
 
     explained: tuple[Explained, ...]
     html: str
+    edits: tuple[str, ...]
+    """What was changed of the head after it was trained."""
 
 
 def explain(
@@ -104,7 +112,8 @@ def explain(
     explained = tuple(explain_subject(explainer, subject(image)) for image in images)
     book = PictureBook(lambda image_id: read(locations[image_id]), _THUMBNAIL_PX)
     heat = _heat(study, options.machine, published)
-    return Explanations(explained, explanation_page(published, explained, book, heat))
+    page = explanation_page(published, explained, book, heat, head.facts.edits)
+    return Explanations(explained, page, head.facts.edits)
 
 
 def explained_head(
@@ -168,9 +177,11 @@ def page_path(images: Sequence[str]) -> Path:
     return Path(f"{stem}-explained.html")
 
 
-def tell(explained: Sequence[Explained]) -> Iterator[Text]:
+def tell(said: Explanations) -> Iterator[Text]:
     """Yield what was decided, in a few lines an image, without markup."""
-    for x in explained:
+    if said.edits:
+        yield Text(changed_since_training(said.edits), style="bold")
+    for x in said.explained:
         yield Text(x.subject.title, style="bold")
         yield Text(f"  {x.sentence}")
         yield Text(f"  {x.subject.about}")

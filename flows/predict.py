@@ -23,6 +23,7 @@ from curette.schemas.machine import Machine
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.store import ArtifactStore
+from curette.tasks.explain.page import changed_since_training
 from curette.tasks.explain.predictions import (
     REASONS,
     Prediction,
@@ -56,6 +57,8 @@ class Predictions:
     """One a file."""
     thumbnails: dict[str, Image.Image]
     """File -> what it looks like, of those that are not refused."""
+    edits: tuple[str, ...]
+    """What was changed of the head after it was trained."""
 
 
 def predict(
@@ -103,7 +106,8 @@ def predict(
         else told[name]
         for name, one in found.items()
     )
-    return Predictions(folder, published, rows, {name: thumbnails[name] for name in kept})
+    shown = {name: thumbnails[name] for name in kept}
+    return Predictions(folder, published, rows, shown, head.facts.edits)
 
 
 def predictions_file(out: Path) -> Path:
@@ -131,7 +135,9 @@ def write_predictions(said: Predictions, out: Path) -> str:
         return f"predictions: {out}"
     beside = _beside(out).name if len(said.thumbnails) > IN_ONE_FILE else ""
     sprites = Sprites(said.thumbnails, _THUMBNAIL_PX, beside)
-    page = predictions_page(said.published, said.rows, sprites, said.folder.name).encode()
+    page = predictions_page(
+        said.published, said.rows, sprites, said.folder.name, said.edits
+    ).encode()
     if not beside:
         write_new(out, page)
         return f"predictions: {out} ({_size(len(page))}, everything in one file)"
@@ -151,6 +157,8 @@ def write_predictions(said: Predictions, out: Path) -> str:
 
 def tell(said: Predictions) -> Iterator[Text]:
     """Yield what was said, in a few lines."""
+    if said.edits:
+        yield Text(changed_since_training(said.edits), style="bold")
     decided = [p for p in said.rows if not p.refused]
     for name in sorted({p.class_name for p in decided}):
         yield Text(f"  {sum(p.class_name == name for p in decided):6} {printable(name)}")

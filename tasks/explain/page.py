@@ -77,7 +77,11 @@ def unlike_notice(unlike: bool) -> str:
 
 
 def explanation_page(
-    published: ConceptDataset, explained: Sequence[Explained], book: PictureBook, heat: Heat | None
+    published: ConceptDataset,
+    explained: Sequence[Explained],
+    book: PictureBook,
+    heat: Heat | None,
+    edits: Sequence[str] = (),
 ) -> str:
     """Return the page.
 
@@ -86,10 +90,11 @@ def explanation_page(
         explained: the decisions, in their order on the page.
         book: makes the thumbnails of training images.
         heat: draws where concepts are seen; None where nothing can.
+        edits: what was changed of the head after it was trained.
     """
     page = {
         "name": printable(published.facts.name),
-        "notices": notices(published),
+        "notices": notices(published, edits),
         "images": [_composed(i + 1, x, book, heat) for i, x in enumerate(explained)],
     }
     return render(
@@ -97,11 +102,19 @@ def explanation_page(
     )
 
 
-def notices(published: ConceptDataset) -> list[str]:
+def notices(published: ConceptDataset, edits: Sequence[str]) -> list[str]:
     """Return what a reader must know before any decision."""
-    if not published.facts.encoder.demo:
-        return []
-    return ["The encoder is the embedded demo's, which knows only drawn lesions."]
+    said = []
+    if published.facts.encoder.demo:
+        said.append("The encoder is the embedded demo's, which knows only drawn lesions.")
+    if edits:
+        said.append(changed_since_training(edits))
+    return said
+
+
+def changed_since_training(edits: Sequence[str]) -> str:
+    """Say that a head is another than the one that was trained, and in what."""
+    return f"The head is not as it was trained: {printable('; '.join(edits))}."
 
 
 def _composed(number: int, x: Explained, book: PictureBook, heat: Heat | None) -> dict[str, Any]:

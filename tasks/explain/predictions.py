@@ -69,6 +69,7 @@ def predictions_page(
     predictions: Sequence[Prediction],
     sprites: Sprites,
     folder: str,
+    edits: Sequence[str] = (),
 ) -> str:
     """Return the page.
 
@@ -77,6 +78,7 @@ def predictions_page(
         predictions: one a file.
         sprites: a thumbnail of each file that is not refused, under its name.
         folder: what the images' folder is called.
+        edits: what was changed of the head after it was trained.
     """
     said = [p for p in predictions if not p.refused]
     unlike = sum(p.unlike for p in said)
@@ -84,7 +86,7 @@ def predictions_page(
     page = {
         "name": printable(published.facts.name),
         "folder": printable(folder),
-        "notices": notices(published),
+        "notices": notices(published, edits),
         "sentence": _sentence(len(said), unlike, len(predictions) - len(said)),
         "unlike": unlike,
         "unlike_share": f"{UNLIKE_SHARE:.0%}",

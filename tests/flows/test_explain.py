@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from curette.flows.explain import explain, page_path, tell
+from curette.flows.explain import Explanations, explain, page_path, tell
 from curette.flows.new_files import new_file, write_new
 from curette.flows.predict import (
     IN_ONE_FILE,
@@ -69,8 +69,8 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(
         assert one.decision.logit == pytest.approx(other.decision.logit, abs=1e-3)
         assert [x.image_id for x in one.nearest] == [x.image_id for x in other.nearest]
         assert by_id.subject.pixels == by_file.subject.pixels
-        told = "\n".join(line.plain for line in tell([by_id]))
-        assert f"{row['image_id']}\n  Decided as {one.decision.name}" in told
+        told = "\n".join(line.plain for line in tell(Explanations((by_id,), "", ("hair -> 0",))))
+        assert f"trained: hair -> 0.\n{row['image_id']}\n  Decided as {one.decision.name}" in told
     both = explain(chosen, options, [str(row["image_id"]), str(file)], lambda *_: result)
     assert both.html.count('class="explained"') == 2
     assert both.html.count("picture heat p") >= 1, "the demo's encoder has vectors of places"

@@ -101,8 +101,10 @@ def pages(published: ConceptDataset, name: str = "") -> tuple[str, str]:
     ]
     thumbnails = dict.fromkeys(files, RED.resize((32, 32)))
     return (
-        explanation_page(published, explained, PictureBook(png, 32), heat),
-        predictions_page(published, rows, Sprites(thumbnails, 32), f"folder {name}"),
+        explanation_page(published, explained, PictureBook(png, 32), heat, [f"cap {name}"]),
+        predictions_page(
+            published, rows, Sprites(thumbnails, 32), f"folder {name}", [f"cap {name}"]
+        ),
     )
 
 
