@@ -103,8 +103,7 @@ def test_a_head_that_could_not_be_trained_says_why(exam: Exam, heads: Heads) -> 
     skipped = SkippedHead(
         name="grounded", kind="grounded", reason="no concept is there", trained_on=1
     )
-    drawn = {"sizes": replace(heads, skipped=(skipped,))}
-    told = sizes.measure(replace(exam, drawn=drawn))
+    told = sizes.measure(replace(exam, drawn={"sizes": replace(heads, skipped=(skipped,))}))
     assert told is not None
     assert told.unusable == (f"{heads.draws[1].title}: grounded: no concept is there",)
 
