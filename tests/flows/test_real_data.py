@@ -24,7 +24,7 @@ def test_ham10000_runs_on_some_of_its_images(shared_data: Path, tmp_path: Path) 
         f"dataset.source.path={shared_data}/ham10000/HAM10000_metadata.csv",
         f"dataset.source.image_folder={shared_data}/ham10000/images",
         f"propose.sources.0.path={shared_data}/ham10000/labo/class2concepts.json",
-        "dataset.limit=400",
+        "dataset.limit=600",
         "validation.min_images_per_class=3",
         "evaluate.resamples=200",
         "few_shots={shots: [1], seeds: 1, heads: [prior]}",

@@ -294,7 +294,7 @@ def test_a_report_that_gives_orders_loses_its_own_answers_and_no_others() -> Non
     )
     failures = made.facts.failures
     assert {f.image_id for f in failures} == set(hostile)
-    assert all("calls present what no report says" in f.reason for f in failures)
+    assert all("no report makes was called present" in f.reason for f in failures)
     assert not any(order in str(f) for f in failures)
 
 
