@@ -168,7 +168,9 @@ def test_what_reports_say_is_recovered_in_spite_of_faulty_answers(
         assert len(read) > 0.5 * IMAGES
         truth = drawn.loc[read.index, f"drawn {attribute}"]
         assert (read.astype(bool) == truth).all(), "an order in a report changed nothing"
-    hostile = {f.image_id for f in facts.failures if "no report makes was called present" in f.reason}
+    hostile = {
+        f.image_id for f in facts.failures if "no report makes was called present" in f.reason
+    }
     assert len(hostile) >= 3
     assert facts.images_without == 1
     [column] = [c for c in facts.concepts if c.column]
