@@ -78,6 +78,7 @@ def dataset(pngs: list[bytes], tmp_path: Path) -> ImageDataset:
 
 
 @needs_ray
+@pytest.mark.timeout(900)  # a cluster is started, and a busy machine takes long for it
 def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
     dataset: ImageDataset, save_clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
