@@ -1,6 +1,6 @@
 """Adapting a trained head to another site: a list of images in, an artifact and a page out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 from prefect import flow
 
-from curette.flows.explain import with_heads_alone
-from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
+from curette.flows.explain import RunStudy, with_heads_alone
+from curette.flows.runs import StudyChoice, open_study, run_name
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 from curette.flows.study import study as whole_study
 from curette.schemas.adaptation import Adaptation, AdaptationResult
@@ -35,8 +35,6 @@ from curette.tasks.adapt.support import (
     read_support,
 )
 from curette.tasks.stage import code_digest, leave_table
-
-RunStudy = Callable[[Study, RunOptions], RunResult]
 
 
 @dataclass(frozen=True)

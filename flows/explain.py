@@ -18,7 +18,7 @@ from curette.flows.stages import RunOptions
 from curette.schemas.adaptation import Adaptation
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.heads import EXPLAINED
+from curette.schemas.heads import DRAWN, EXPLAINED
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.machine import Machine
@@ -40,14 +40,7 @@ from curette.tasks.methods.explanation import Explainer, printable
 from curette.tasks.methods.page.decision import more_or_less
 from curette.tasks.methods.page.pictures import PictureBook
 
-_ONLY_MEASURED = {
-    "few_shots": None,
-    "shifts": (),
-    "folds": None,
-    "sizes": None,
-    "external": (),
-    "locate": None,
-}
+_ONLY_MEASURED = dict.fromkeys([*DRAWN.values(), "locate"]) | {"shifts": (), "external": ()}
 """Parts of a study that change no head of it: one decision is explained without them."""
 _THUMBNAIL_PX = 112
 _TOLD = 5  # statements in the terminal

@@ -37,6 +37,7 @@ from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactMissing, ArtifactStore
+from curette.tasks.explain.page import notices as notices_of
 from curette.tasks.look.site import Encode, Site
 from curette.tasks.look.view import StudyView, Told
 from curette.tasks.review.sheet import read_decision
@@ -77,8 +78,7 @@ def open_site(study: Study, options: RunOptions) -> Site:
     if evaluated.kind == Evaluation.kind:
         predictions = store.load(Evaluation, evaluated).predictions
         told = {p.image_id: Told(p.label, p.predicted[head.facts.name]) for p in predictions}
-    if published.facts.encoder.demo:
-        notices.append("The encoder is the embedded demo's, which knows only drawn lesions.")
+    notices += notices_of(published, head.facts.edits)
     encoder = published.facts.encoder
     encode = _text_encoder(study, options.machine, encoder)
     return Site(

@@ -19,10 +19,11 @@ from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Estimate
 from curette.schemas.heads import card_of
-from curette.schemas.probe import Head, Heads, head_inputs
+from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.adapt.support import notes_of
 from curette.tasks.methods.adaptation import Home, Weights, adapt
+from curette.tasks.methods.features import features_of
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.methods.statistics.metrics import balanced_accuracies
 
@@ -70,12 +71,12 @@ def adapt_head(
     try:
         home = Home(
             Weights(head.weights, head.bias),
-            _features(published, head, validation),
+            features_of(published, head, validation),
             published.labels("validation"),
         )
         choice = adapt(
             home,
-            _features(published, head, vectors),
+            features_of(published, head, vectors),
             labels,
             concepts=card_of(head.facts.kind).weighs_concepts,
         )
@@ -151,7 +152,7 @@ def measure_adaptation(
             "support images, or of fewer subjects. The adaptation is kept."
         )
     head = head_of(probe, adaptation.facts.head)
-    features = _features(published, head, site.vectors[rest])
+    features = features_of(published, head, site.vectors[rest])
     right = np.stack(
         [h.logits(features).argmax(axis=1) == truth for h in (head, adaptation.applied_to(head))]
     )
@@ -181,13 +182,3 @@ def measure_adaptation(
         confidence=spec.confidence,
         readings=readings,
     )
-
-
-def _features(
-    published: ConceptDataset, head: Head, vectors: Float32[np.ndarray, "image dim"]
-) -> Float64[np.ndarray, "image feature"]:
-    directions = head.directions
-    if directions is None:
-        rows = published.pool_rows(c.concept_id for c in head.facts.candidates)
-        directions = published.pool_vectors[rows]
-    return head_inputs(head.facts.inputs, vectors, directions)

@@ -18,8 +18,8 @@ from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.evaluate.answers import HeadAnswers, answers_of, replicate_metrics
 from curette.tasks.evaluate.external import ExternalTest
-from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import ExaminedImages
+from curette.tasks.methods.features import head_features
 from curette.tasks.methods.statistics.bootstrap import (
     ClusterBootstrap,
     Interval,

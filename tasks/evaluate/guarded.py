@@ -9,8 +9,8 @@ from curette.schemas.evaluation import GuardedAnswer, GuardedEvaluation, Holdout
 from curette.schemas.images import Split, TestLabels
 from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
-from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import join_test_labels
+from curette.tasks.methods.features import head_features
 from curette.tasks.methods.statistics.holdout import Thresholdout
 from curette.tasks.methods.statistics.metrics import balanced_accuracy, confusion_matrices
 

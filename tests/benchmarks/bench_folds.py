@@ -17,7 +17,7 @@ from scipy.stats import t
 from curette.schemas.probe import Head
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
-from curette.tasks.evaluate.features import head_features
+from curette.tasks.methods.features import head_features
 from curette.tasks.methods.splits import deal_groups
 from curette.tasks.methods.statistics.metrics import (
     balanced_accuracy,

@@ -18,7 +18,7 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.draw.protocols import PROTOCOLS
 from curette.tasks.evaluate.evaluation import evaluate_heads
-from curette.tasks.evaluate.features import features_of
+from curette.tasks.methods.features import features_of
 from curette.tasks.methods.page.charts import Row, interval_chart
 from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.probe.draws import Draws, Fitted

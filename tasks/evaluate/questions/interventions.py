@@ -16,8 +16,8 @@ from curette.schemas.evaluation import (
 from curette.schemas.images import Truth
 from curette.schemas.probe import Head
 from curette.tasks.evaluate.exam import Exam
-from curette.tasks.evaluate.features import known_features
 from curette.tasks.evaluate.labelled_concepts import LabelledConcepts, concept_heads
+from curette.tasks.methods.features import known_features
 from curette.tasks.methods.statistics.intervention import (
     ConceptReading,
     intervene,

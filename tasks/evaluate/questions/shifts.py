@@ -44,9 +44,9 @@ from curette.schemas.shifts import (
 from curette.tasks.evaluate.answers import HeadAnswers, answers_of
 from curette.tasks.evaluate.exam import Exam, is_defined
 from curette.tasks.evaluate.external import ExternalTest, join_external, plan_external
-from curette.tasks.evaluate.features import features_of
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.confounding import describe_part, reverse_pairing, weigh_confounded
+from curette.tasks.methods.features import features_of
 from curette.tasks.methods.metadata import name_values
 from curette.tasks.methods.statistics.bootstrap import (
     ClusterBootstrap,

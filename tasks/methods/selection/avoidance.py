@@ -38,9 +38,18 @@ class AvoidedColumn:
     """Standard deviations of the scores within classes; infinite where they do not vary."""
     together: Float64[np.ndarray, "candidate value"]
     """How scores and values correlate within classes."""
+    spare: int
+    """m, at least 2."""
     ridge: float
-    reliance: float
-    """How far a charge for telling it can be relied on, from 0 to 1."""
+
+    @property
+    def reliance(self) -> float:
+        """How far a charge for telling it can be relied on, from 0 to 1."""
+        return max(0.0, 1 - _CHANCE / self.spare)
+
+    def by_chance(self, size: int) -> float:
+        """Return what as many scores that know nothing of it tell."""
+        return min(1.0, size / self.spare)
 
     def beside(self, pick: int) -> Float64[np.ndarray, " candidate"]:
         """Return how the scores of every candidate correlate with one's, within classes."""
@@ -61,6 +70,12 @@ class AvoidedColumn:
     def told_by_one(self) -> Float64[np.ndarray, " candidate"]:
         """Return T of each candidate, which no set that it stands in falls below."""
         return np.asarray((self.together**2).max(axis=1, initial=0.0) / (1 + self.ridge))
+
+    def told_alone(self) -> Float64[np.ndarray, " candidate"]:
+        """Return the squared correlation of each candidate beyond chance, in [0, 1]."""
+        chance = self.by_chance(1)
+        told = (self.together**2).max(axis=1, initial=0.0)
+        return np.asarray(np.clip((told - chance) / (1 - chance), 0, 1))
 
 
 def avoided_column(
@@ -99,7 +114,7 @@ def avoided_column(
     )
     spreads = np.where(spreads > np.sqrt(NOTHING) * spreads.max(initial=0.0), spreads, np.inf)
     together = over_blocks(candidates, rows.T @ targets) / spreads[:, None]
-    return AvoidedColumn(candidates, rows, spreads, together, ridge, max(0.0, 1 - _CHANCE / spare))
+    return AvoidedColumn(candidates, rows, spreads, together, spare, ridge)
 
 
 def told_within_classes(
@@ -115,7 +130,4 @@ def told_within_classes(
     the means of their class, less what chance gives it, in [0, 1]. Arguments as `avoided_column`.
     """
     column = avoided_column(candidates, images, labels, class_count, levels, ridge=0.0)
-    if column is None:
-        return np.zeros(len(candidates))
-    chance = 1 / (int((levels >= 0).sum()) - class_count)
-    return np.clip((column.told_by_one() - chance) / (1 - chance), 0, 1)
+    return np.zeros(len(candidates)) if column is None else column.told_alone()

@@ -26,7 +26,7 @@ from curette.schemas.images import METADATA
 from curette.schemas.review import Decision
 from curette.schemas.settings.select import SelectSpec
 from curette.tasks.methods.metadata import UnusableColumn, read_column
-from curette.tasks.methods.selection.avoidance import avoided_column, told_within_classes
+from curette.tasks.methods.selection.avoidance import avoided_column
 from curette.tasks.methods.selection.exchanging import exchange_picks, find_exchanges
 from curette.tasks.methods.selection.explained_variance import (
     RIDGE,
@@ -209,6 +209,7 @@ def choose_concepts(
         selected_for, selections = _apart(
             candidates, candidate_vectors, class_keys, links, scores, spec
         )
+    alone, together = _told(candidates, candidate_vectors, train, list(selected_for), spec)
     chosen = ConceptSet(
         method=spec.method,
         scope="per_class" if problem is None else "jointly",
@@ -225,8 +226,8 @@ def choose_concepts(
         ),
         selections=selections,
         sizes=_sizes(curve, judge),
-        avoided=_told(candidates, candidate_vectors, train, list(selected_for), spec),
-        avoided_together=_told_together(candidate_vectors[list(selected_for)], train, spec),
+        avoided=alone,
+        avoided_together=together,
     )
     if problem is None:
         return chosen.model_copy(update={"scope": spec.scope})
@@ -396,32 +397,23 @@ def _told(
     train: Known,
     rows: list[int],
     spec: SelectSpec,
-) -> dict[str, dict[str, float]]:
-    """Return what each pick tells about each avoided column."""
-    count = int(train.labels.max()) + 1
-    told = {}
-    for column, levels in zip(spec.avoid or (), train.avoided, strict=False):
-        shares = told_within_classes(vectors[rows], train.vectors, train.labels, count, levels)
-        told[column] = {
+) -> tuple[dict[str, dict[str, float]], dict[str, ToldTogether]]:
+    """Return what each pick tells about each avoided column, and what all tell where images say."""
+    count, chosen = int(train.labels.max()) + 1, vectors[rows]
+    alone, together = {}, {}
+    for name, levels in zip(spec.avoid or (), train.avoided, strict=False):
+        column = avoided_column(chosen, train.vectors, train.labels, count, levels, ridge=RIDGE)
+        shares = np.zeros(len(rows)) if column is None else column.told_alone()
+        alone[name] = {
             candidates[row].concept_id: float(share)
             for row, share in zip(rows, shares, strict=True)
         }
-    return told
-
-
-def _told_together(vectors: _Vectors, train: Known, spec: SelectSpec) -> dict[str, ToldTogether]:
-    """Return what all picks together tell about each avoided column, where images say so."""
-    count = int(train.labels.max()) + 1
-    told = {}
-    for name, levels in zip(spec.avoid or (), train.avoided, strict=False):
-        column = avoided_column(vectors, train.vectors, train.labels, count, levels, ridge=RIDGE)
         if column is not None:
-            spare = int((levels >= 0).sum()) - count
-            told[name] = ToldTogether(
-                told=float(column.told_by_first(np.arange(len(vectors)))[-1]),
-                by_chance=min(1.0, len(vectors) / spare),
+            together[name] = ToldTogether(
+                told=float(column.told_by_first(np.arange(len(rows)))[-1]),
+                by_chance=column.by_chance(len(rows)),
             )
-    return told
+    return alone, together
 
 
 def _stability(

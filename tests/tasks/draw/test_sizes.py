@@ -12,7 +12,7 @@ from curette.schemas.settings.draw import SizeSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec
 from curette.tasks.draw.sizes import draw
-from curette.tasks.evaluate.features import head_features
+from curette.tasks.methods.features import head_features
 from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import published_study

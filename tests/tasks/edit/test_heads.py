@@ -15,7 +15,7 @@ from curette.schemas.probe import Heads
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.edit.heads import edit_probe, idle_edits
 from curette.tasks.edit.proposals import propose_edits
-from curette.tasks.evaluate.features import head_features
+from curette.tasks.methods.features import head_features
 from tests.builders.published_study import KEYS, published_study, with_people
 
 

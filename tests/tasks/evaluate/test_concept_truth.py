@@ -14,9 +14,9 @@ from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam
-from curette.tasks.evaluate.features import head_features, known_features
 from curette.tasks.evaluate.images import join_test_labels
 from curette.tasks.evaluate.questions import concept_truth, interventions
+from curette.tasks.methods.features import head_features, known_features
 from curette.tasks.methods.statistics.intervention import read_concepts
 from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import KEYS, published_study

@@ -20,10 +20,10 @@ from curette.storage.store import ArtifactCorrupt, ArtifactStore
 from curette.tasks.evaluate.answers import HEAD_METRICS
 from curette.tasks.evaluate.evaluation import answer, evaluate_heads
 from curette.tasks.evaluate.exam import Exam, check_askable
-from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import join_test_labels
 from curette.tasks.evaluate.questions import QUESTIONS, curves, differences, metrics
 from curette.tasks.evaluate.task import evaluate_probe
+from curette.tasks.methods.features import head_features
 from curette.tasks.methods.statistics.auroc import delong_macro
 from curette.tasks.methods.statistics.calibration import at_temperature, fit_temperature
 from curette.tasks.stage import Workplace

@@ -24,9 +24,9 @@ from curette.tasks.evaluate.external import (
     OtherImages,
     describe_external,
 )
-from curette.tasks.evaluate.features import features_of, head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.questions import shifts
+from curette.tasks.methods.features import features_of, head_features
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from tests.builders.images import image_dataset
 from tests.builders.published_study import DIM, KEYS, published_study

@@ -14,9 +14,9 @@ from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.tasks.draw.folds import draw
 from curette.tasks.evaluate.exam import Exam
-from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import join_test_labels
 from curette.tasks.evaluate.questions import folds
+from curette.tasks.methods.features import head_features
 from curette.tasks.methods.page.render import render
 from curette.tasks.probe.each_draw import restrict
 from curette.tasks.probe.protocols import train_on_draws

@@ -12,10 +12,10 @@ from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam
-from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.questions import location
 from curette.tasks.evaluate.questions.location import REGION
+from curette.tasks.methods.features import head_features
 from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import heat_maps, published_study
 

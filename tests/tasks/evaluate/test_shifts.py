@@ -22,10 +22,10 @@ from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw.shifts import draw
 from curette.tasks.evaluate.exam import Exam
-from curette.tasks.evaluate.features import head_features
 from curette.tasks.evaluate.images import ExaminedImages, join_test_labels
 from curette.tasks.evaluate.questions import shifts as question
 from curette.tasks.evaluate.task import evaluate_probe
+from curette.tasks.methods.features import head_features
 from curette.tasks.probe.protocols import train_on_draws
 from curette.tasks.stage import Workplace
 from tests.builders.published_study import KEYS, published_study, with_people

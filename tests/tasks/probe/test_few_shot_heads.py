@@ -17,7 +17,7 @@ from curette.schemas.images import TestLabels
 from curette.schemas.probe import Heads, HeadStack
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.probe import ProbeSpec
-from curette.tasks.evaluate.features import head_features
+from curette.tasks.methods.features import head_features
 from curette.tasks.methods.solvers.prior import concept_metric, train_prior_heads
 from curette.tasks.probe import draws as of_draws
 from curette.tasks.probe.chance import draw_concepts

@@ -13,7 +13,7 @@ from curette.schemas.heads import CARDS, card_of
 from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
-from curette.tasks.evaluate.features import head_features
+from curette.tasks.methods.features import head_features
 from curette.tasks.methods.solvers.zero_shot import search_concept_matrix
 from curette.tasks.probe import STAGE
 from curette.tasks.probe.chance import shuffle_labels
