@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
@@ -17,12 +16,12 @@ from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import ImageEmbeddings
-from curette.schemas.evaluation import TestReading, describe_readings
+from curette.schemas.evaluation import describe_readings
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.probe import Heads
 from curette.schemas.study import Study
-from curette.storage.ledger import TestLedger
+from curette.storage.ledger import TestLedger, digest_of_question, reading_of
 from curette.storage.retention import in_use
 from curette.storage.store import ArtifactStore
 from curette.tasks.adapt.heads import Asked, SiteImages, adapt_head, head_of, measure_adaptation
@@ -200,13 +199,7 @@ class _Ledger:
 
     def record(self, what: str, question: Sequence[str], images: pd.DataFrame) -> str:
         """Write down that labels are about to be read; return what is told of earlier readings."""
-        files = self.store.manifest(self.labels).files.values()
-        reading = TestReading(
-            labels="".join(file.sha256 for file in files),
-            study=self.study,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            asked=what,
-            question=sha256("\n".join(question).encode()).hexdigest(),
-        )
+        asked = digest_of_question(question)
+        reading = reading_of(self.labels, self.store, self.study, what, asked)
         earlier = TestLedger(self.store.root).record(reading, images["sha256"])
         return describe_readings(earlier) or ""

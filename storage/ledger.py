@@ -1,21 +1,61 @@
 """Who has read which test labels: lines are added and never changed."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from curette.schemas.artifact import Ref
 from curette.schemas.evaluation import HoldoutCharge, TestReading
-from curette.storage.store import ArtifactCorrupt, alone, explained
+from curette.schemas.images import TestLabels
+from curette.storage.store import ArtifactCorrupt, ArtifactStore, alone, explained
 
 E = TypeVar("E", bound=BaseModel)
 T = TypeVar("T")
+
+
+def digest_of_labels(test: Ref[TestLabels], store: ArtifactStore) -> str:
+    """Return the digest by which test labels are known: of their content, not read but listed.
+
+    Their address would not do: equal labels that were set apart under other settings are the same
+    test.
+    """
+    files = store.manifest(test).files.values()
+    return "".join(file.sha256 for file in files)
+
+
+def digest_of_question(question: Iterable[object]) -> str:
+    """Return what tells a question to test labels from another."""
+    return hashlib.sha256("\n".join(map(str, question)).encode()).hexdigest()
+
+
+def reading_of(
+    test: Ref[TestLabels], store: ArtifactStore, study: str, asked: str, question: str
+) -> TestReading:
+    """Return the reading that is about to happen.
+
+    Args:
+        test: the labels that will be read.
+        store: where they are.
+        study: that reads them.
+        asked: what, in words.
+        question: its digest.
+    """
+    return TestReading(
+        labels=digest_of_labels(test, store),
+        study=study,
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        asked=asked,
+        question=question,
+    )
 
 
 @dataclass(frozen=True)

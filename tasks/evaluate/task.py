@@ -1,7 +1,5 @@
 """The evaluate stage: trained heads in, their numbers out. Nothing else loads test labels."""
 
-import hashlib
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +15,7 @@ from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.shifts import ShiftTables
-from curette.storage.ledger import TestLedger
+from curette.storage.ledger import TestLedger, digest_of_labels, digest_of_question, reading_of
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate import STAGE
 from curette.tasks.stage import Workplace, leave_table
@@ -53,7 +51,7 @@ def evaluate_probe(
     # Heat maps are left out: what is told of them needs no class label.
     others_ref = tuple((e.dataset, e.vectors) for e in external)
     extras = (*drawn, *others_ref, spec.model_dump_json())
-    asked = _digest_of((published, probe, spec.thresholdout or extras))
+    asked = digest_of_question((published, probe, spec.thresholdout or extras))
     check_askable(dataset, spec)
     external = () if spec.thresholdout else external  # it would tell more of the test than one may
     others = tuple(_describe(dataset, e, at.store) for e in external)
@@ -65,7 +63,7 @@ def evaluate_probe(
             evaluate_through_holdout,
             *(dataset, heads, labels, spec, spec.thresholdout, asked, earlier),
         )
-        digest = _digest(dataset.test_labels_ref, at.store)
+        digest = digest_of_labels(dataset.test_labels_ref, at.store)
         guarded = TestLedger(at.store.root).charge(digest, asked, ask)
         leave_table("metrics", _answers(guarded), _about_holdout(guarded))
         return at.store.save(guarded, STAGE.recipe())
@@ -115,16 +113,12 @@ def _read_external(
     from curette.tasks.evaluate.external import ExternalTest
 
     other = store.load(ImageDataset, external.dataset)
-    question = _digest_of((*asked, external.dataset, external.vectors))
+    question = digest_of_question((*asked, external.dataset, external.vectors))
     readings = _record_reading(
         other.test_labels, other.images, dataset, heads, question, spec, store
     )
     told = describe_readings(readings) or ""
     return ExternalTest(images.with_readings(told), store.load(TestLabels, other.test_labels))
-
-
-def _digest_of(question: tuple[object, ...]) -> str:
-    return hashlib.sha256("\n".join(map(str, question)).encode()).hexdigest()
 
 
 def _record_reading(
@@ -140,15 +134,9 @@ def _record_reading(
 
     The same question asked again, or by two runs at a time, is one reading: its answer is the same.
     """
-    labels = _digest(test, store)
     what = "through the reusable holdout, one metric" if spec.thresholdout else "every metric"
-    reading = TestReading(
-        labels=labels,
-        study=dataset.facts.name,
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        asked=f"{what} of {len(heads.families)} heads{_edited(heads)}",
-        question=asked,
-    )
+    told = f"{what} of {len(heads.families)} heads{_edited(heads)}"
+    reading = reading_of(test, store, dataset.facts.name, told, asked)
     return TestLedger(store.root).record(reading, images["sha256"])
 
 
@@ -156,16 +144,6 @@ def _edited(heads: Heads) -> str:
     """Say how many edits a person made in them: whoever reads the ledger sees which came first."""
     edits = {told for head in heads.heads for told in head.facts.edits}
     return f", edited in {len(edits)} ways" if edits else ""
-
-
-def _digest(test: Ref[TestLabels], store: ArtifactStore) -> str:
-    """Return the digest by which test labels are known: of their content, not read but listed.
-
-    Their address would not do: equal labels that were set apart under other settings are the same
-    test.
-    """
-    files = store.manifest(test).files.values()
-    return "".join(file.sha256 for file in files)
 
 
 def _about(evaluation: Evaluation) -> str:

@@ -114,7 +114,7 @@ def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:
     sizes = by_name["selected"].sizes
     here = sizes.index(chosen) if chosen in sizes else len(sizes) - 1
     every = np.concatenate([*(line.right.reshape(-1, len(labels)) for line in lines), probe_right])
-    of_class = [np.flatnonzero(labels == k) for k in np.unique(labels)]
+    once = np.ones((1, len(labels)))
 
     def statistics(
         weights: Float64[np.ndarray, "resample image"],
@@ -147,7 +147,7 @@ def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:
     for line in lines:
         points = []
         for place, size in enumerate(line.sizes):
-            of_draws = _balanced(line.right[place], of_class)
+            of_draws = balanced_accuracies(line.right[place], labels, once)[0]
             value = next(estimates)
             if value is not None:
                 points.append(
@@ -183,9 +183,3 @@ def _area(
         return lead
     at = np.log(sizes)
     return (np.trapezoid(lead, at, axis=1) / (at[-1] - at[0]))[:, None]
-
-
-def _balanced(
-    right: Bool[np.ndarray, "draw image"], of_class: Sequence[np.ndarray]
-) -> Float64[np.ndarray, " draw"]:
-    return np.asarray(np.mean([right[:, rows].mean(axis=1) for rows in of_class], axis=0))
