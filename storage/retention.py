@@ -21,6 +21,7 @@ from curette.schemas.artifact import CuretteError, Ref
 from curette.schemas.edits import Edits
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
+from curette.storage.bucket import bucket_of
 from curette.storage.store import (
     DISK_REMEDIES,
     ArtifactCorrupt,
@@ -63,6 +64,12 @@ def in_use(root: Path) -> Iterator[None]:
 
 @contextmanager
 def _unused(root: Path) -> Iterator[None]:
+    if bucket := bucket_of(root):
+        raise StoreInUse(
+            f"whether a study runs on the store {bucket.url} cannot be told from here: nothing was "
+            "removed. What is in this machine's copy of it may be deleted at any time: "
+            f"{root}."
+        )
     with explained(root), (root / _USED).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import logging
-import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
+from curette.storage import files
 from curette.storage.store import explained
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class VectorShelf:
             raise ValueError("a key stands twice; ask for each vector once")
         found = np.zeros(len(keys), dtype=bool)
         vectors = np.zeros((len(keys), dim), dtype=np.float32)
-        for path in sorted(self._folder(encoder_digest).glob("*.npy")):
+        for path in self._shards(encoder_digest):
             if found.all():
                 break
             shard = _read(path)
@@ -89,15 +90,18 @@ class VectorShelf:
         file = io.BytesIO()
         np.save(file, shard, allow_pickle=False)
         content = file.getvalue()
-        folder = self._folder(encoder_digest)
+        place = self._folder(encoder_digest) / f"{hashlib.sha256(content).hexdigest()}.npy"
         with explained(self.root):
-            folder.mkdir(parents=True, exist_ok=True)
-            bench = folder / f".{uuid.uuid4().hex}"
-            try:
-                bench.write_bytes(content)
-                bench.replace(folder / f"{hashlib.sha256(content).hexdigest()}.npy")
-            finally:
-                bench.unlink(missing_ok=True)
+            files.keep(self.root, place, content)
+
+    def _shards(self, encoder_digest: str) -> Iterator[Path]:
+        """Yield the shards that lie here, then those that only the bucket has."""
+        folder = self._folder(encoder_digest)
+        here = sorted(folder.glob("*.npy"))
+        yield from here
+        for place in files.elsewhere(self.root, folder):
+            if place.suffix == ".npy" and files.has(self.root, place):
+                yield place
 
     def _folder(self, encoder_digest: str) -> Path:
         folder = self.root / "vectors" / encoder_digest
