@@ -114,5 +114,4 @@ def test_a_failed_run_has_our_message_as_its_state_and_no_frames(
     with pytest.raises(ConceptDatasetRejected, match="1 of 42 checks failed"):
         fails()
     left = Artifact.get("why-it-failed")
-    assert isinstance(left, Artifact)
-    assert left.description == str(REJECTED).splitlines()[0]
+    assert getattr(left, "description", "") == str(REJECTED).splitlines()[0]
