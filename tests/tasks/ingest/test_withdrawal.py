@@ -26,7 +26,7 @@ PEOPLE, EACH = 20, 2
 
 @pytest.fixture
 def folder(tmp_path: Path, draw: Draw) -> Path:
-    """Two images a patient, with reports and a table; the last four patients are of a class of their own."""
+    """Two images a patient, with reports and a table; the last four are of a class of their own."""
     root = tmp_path / "skin"
     root.mkdir()
     rows = []
