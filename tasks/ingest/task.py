@@ -35,7 +35,8 @@ def ingest_dataset(
     own = at.store.load(ImageDataset, beside) if beside else None
     pseudonym = Pseudonyms(at.store.root).of
     splits = WithdrawalShelf(at.store.root).splits(withdrawn.splits) if withdrawn else {}
-    withdrawal = withdrawn and Withdrawal(withdrawn, pseudonym, {} if beside else splits)
+    kept = {} if beside else splits
+    withdrawal = Withdrawal(withdrawn, pseudonym, kept) if withdrawn else None
     try:
         with workshop(at.store.root, "datasets") as bench:
             labelled = read_dataset(spec, bench, keep, workers, progress, own, withdrawal)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import Ref
-from curette.schemas.images import ImageDataset
+from curette.schemas.images import ImageDataset, Split
 from curette.schemas.machine import Machine
 from curette.schemas.settings.ingest import DatasetSpec
 from curette.schemas.withdrawals import WithdrawalList, Withdrawn
@@ -148,7 +148,8 @@ def test_the_list_and_its_splits_come_back_and_are_not_believed_when_damaged(
 ) -> None:
     shelf = WithdrawalShelf(tmp_path)
     assert shelf.current().of("skin") is None
-    first, second = ({"a" * 64: split} for split in ("train", "test"))
+    first: dict[str, Split] = {"a" * 64: "train"}
+    second: dict[str, Split] = {"a" * 64: "test"}
     old, new = shelf.keep_splits(first), shelf.keep_splits(second)
     assert shelf.splits(old) == first
     listed = WithdrawalList(images=("x",), splits={"skin": new}, counts={"skin": 1})
