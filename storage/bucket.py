@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from curette.schemas.artifact import CuretteError, StudyError
 
 if TYPE_CHECKING:
+    from obstore import UpdateVersion
     from obstore.store import ObjectStore
 
 _MARK = ".mirrors"
@@ -112,7 +113,7 @@ class Bucket:
                 return new
             try:
                 with self._explained():
-                    obstore.put(self._objects, name, new, mode=version or "create")
+                    obstore.put(self._objects, name, new, mode=version)
                 return new
             except (AlreadyExistsError, PreconditionError):
                 continue
@@ -169,7 +170,8 @@ class Bucket:
             self.fetch(object_, folder / inside)
         return True
 
-    def _versioned(self, name: str) -> tuple[bytes | None, dict[str, str] | None]:
+    def _versioned(self, name: str) -> "tuple[bytes | None, UpdateVersion | Literal['create']]":
+        """Return an object's content, and the condition of its replacement: that it is still it."""
         import obstore
 
         try:
@@ -177,8 +179,10 @@ class Bucket:
                 got = obstore.get(self._objects, name)
                 content = bytes(got.bytes())
         except FileNotFoundError:
-            return None, None
-        version = {k: v for k in ("e_tag", "version") if (v := got.meta[k])}  # type: ignore[literal-required]
+            return None, "create"
+        version: UpdateVersion = {"e_tag": got.meta["e_tag"] or ""}
+        if got.meta["version"]:
+            version["version"] = got.meta["version"]
         return content, version
 
     @contextmanager

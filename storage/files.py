@@ -24,7 +24,7 @@ def has(root: Path, place: Path) -> bool:
     if place.is_file():
         return True
     bucket = bucket_of(root)
-    return bool(bucket) and bucket.fetch(_name(root, place), place)
+    return bucket is not None and bucket.fetch(_name(root, place), place)
 
 
 def read(root: Path, place: Path) -> bytes | None:

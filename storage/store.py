@@ -159,7 +159,10 @@ class ArtifactStore:
         """Return all artifacts of a kind, the last used first."""
         if bucket := bucket_of(self.root):
             at = {k: v for k, v in bucket.names(kind).items() if k.endswith(f"/{MANIFEST}")}
-            return [Ref(kind, name.split("/")[1]) for name in sorted(at, key=at.get, reverse=True)]
+            return [
+                Ref(kind, name.split("/")[1])
+                for name in sorted(at, key=at.__getitem__, reverse=True)
+            ]
         places = list((self.root / kind).glob(f"[!.]*/{MANIFEST}"))
         places.sort(key=lambda file: file.parent.stat().st_mtime_ns, reverse=True)
         return [Ref(kind, file.parent.name) for file in places]
