@@ -30,6 +30,7 @@ def write_report(
 ) -> Ref[Report]:
     """Write the page that a person reads."""
     from curette.tasks.methods.page.pictures import PictureBook
+    from curette.tasks.methods.threads import decoding_threads
     from curette.tasks.report.material import Material
     from curette.tasks.report.page import compose_page
     from curette.tasks.report.render import render_page
@@ -54,9 +55,9 @@ def write_report(
     )
     shelf = ImageShelf(at.store.root)
     pixels, masks = (_reader(images, shelf, column) for column in ("location", "mask_location"))
-    book = PictureBook(pixels, spec.thumbnail_px, masks)
+    book = PictureBook(pixels, spec.thumbnail_px, masks, threads=decoding_threads(at.machine))
     page = compose_page(material, spec, book)
-    report = Report(html=render_page(page), data_docs=validation.data_docs)
+    report = Report(render_page(page), validation.data_docs, page["sheets"])
     ref = at.store.save(report, STAGE.recipe())
     path = at.store.path(ref) / "report.html"
     leave_markdown("report", f"[Open the report]({path.as_uri()})\n\n`{path}`")
