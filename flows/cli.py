@@ -400,7 +400,7 @@ def adapt(
 
     loaded = settings.load(study)
     path = new_file(out or Path(f"{loaded.name}-at-{to}.html"), ".html")
-    from curette.flows.adapt import Wanted, adapt_to_site, open_support
+    from curette.flows.adaptation import Wanted, adapt_to_site, open_support
 
     wanted = Wanted(to, open_support(support), head, by, reason)
     made = adapt_to_site(loaded, settings.options(), wanted, _run)
@@ -526,7 +526,7 @@ def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> 
         settings: of every command.
     """
     loaded = settings.load(study)
-    from curette.flows.edit import export_edits
+    from curette.flows.edits import export_edits
 
     print(export_edits(loaded, settings.options(), sheet.resolve(), _until("probe")))
 
@@ -541,7 +541,7 @@ def apply_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> N
         settings: of every command.
     """
     loaded = settings.load(study)
-    from curette.flows.edit import keep_edits, open_sheet
+    from curette.flows.edits import keep_edits, open_sheet
 
     edits = open_sheet(sheet.resolve())
     print(keep_edits(loaded, settings.options(), edits, _until("probe")))

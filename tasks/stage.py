@@ -149,16 +149,17 @@ class Stage:
         """Digest of the code that decides what the stage makes."""
         return code_digest(self.name)
 
-    def recipe(self, **set_apart: Ref[Any] | None) -> Recipe:
+    def recipe(self, **instead: object) -> Recipe:
         """Return what goes into the manifest of what the running stage makes: all its inputs.
 
         Args:
-            set_apart: what the run itself has saved, and the artifact rests on.
+            instead: what the run itself has saved, and the artifact rests on; or what stands in
+                the recipe in place of what the stage was called with.
 
         Raises:
             LookupError: the stage is not running.
         """
-        return self.recipe_of(_inputs.get() | set_apart)
+        return self.recipe_of(_inputs.get() | instead)
 
     def recipe_of(self, inputs: Mapping[str, Any]) -> Recipe:
         """Return the recipe of these inputs: the same that are in the key; absent ones are not.

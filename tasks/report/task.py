@@ -27,8 +27,9 @@ def write_report(
     probe: Ref[Heads],
     evaluation: Ref[Evaluation | GuardedEvaluation],
     spec: ReportSpec,
+    withdrawn: int | None = None,
 ) -> Ref[Report]:
-    """Write the page that a person reads."""
+    """Write the page that a person reads; it says how many images were withdrawn, never whose."""
     from curette.tasks.methods.page.pictures import PictureBook
     from curette.tasks.methods.threads import decoding_threads
     from curette.tasks.report.material import Material
@@ -52,6 +53,7 @@ def write_report(
         probe=at.store.load(Heads, probe),
         evaluation=at.store.load(measured, evaluation),
         lineage=tuple(at.store.lineage(evaluation)),
+        withdrawn=withdrawn or 0,
     )
     shelf = ImageShelf(at.store.root)
     pixels, masks = (_reader(images, shelf, column) for column in ("location", "mask_location"))
