@@ -1,7 +1,7 @@
 """Every image that may be shown: what it is, what it is taken for, how surely, and why."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -47,7 +47,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     if not draft.spec.wall:
         return None
     table, names = draft.material.published.images, draft.class_names
-    ids, splits = table["image_id"].astype(str).to_numpy(), table["split"].to_numpy()
+    ids, splits = table["image_id"].astype(str).tolist(), table["split"].astype(str).tolist()
     labels = {i: list(names).index(key) for i, key in draft.labels.items()}
     rows = np.array([row for row, i in enumerate(ids) if i in labels], dtype=np.int64)
     many = decide_many(draft.explainer, rows)
@@ -67,7 +67,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     classes = list(names.values())
     figures, cells = [], set[str]()
     for k in order:
-        image_id, split = str(ids[rows[k]]), str(splits[rows[k]])
+        image_id, split = ids[rows[k]], splits[rows[k]]
         label, decided = labels[image_id], int(many.decided[k])
         cell = f"cell-{label}-{decided}" if split == "test" else ""
         sprite = draft.sprites.of(image_id)
@@ -99,14 +99,14 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         "classes": classes,
         "concepts": concepts,
         "standings": list(standings),
-        "heat": _heat(draft, {str(ids[row]): place for row, place in place_of.items()}),
+        "heat": _heat(draft, {ids[row]: place for row, place in place_of.items()}),
         "px": WALL_PX,
     }
     return {
         "note": _note(draft, len(rows)),
         "told": draft.evaluation is not None,
         "classes": classes,
-        "splits": [s for s in _SPLITS if s in set(splits[rows])],
+        "splits": [s for s in _SPLITS if s in {splits[row] for row in rows}],
         "box": REFERENCE.replace("_", " ") if box else "",
         "doubts": _doubts(),
         "subgroups": [
@@ -168,14 +168,11 @@ def _subgroups(draft: Draft) -> Iterator[Subgroups]:
     yield from found
 
 
-def _edges(draft: Draft) -> Mapping[str, list[float]]:
+def _edges(draft: Draft) -> Mapping[str, Sequence[float]]:
     """Return where the evaluation cut columns of numbers, as the study said."""
     specs = [m.recipe.spec for m in draft.material.lineage if m.kind == Evaluation.kind]
-    return (
-        EvaluateSpec(subgroup_edges=specs[-1].get("subgroup_edges", {})).subgroup_edges
-        if specs
-        else {}
-    )
+    cut = specs[-1].get("subgroup_edges", {}) if specs else {}
+    return EvaluateSpec(subgroup_edges=cut).subgroup_edges
 
 
 def _groups(subgroups: list[Subgroups], row: int) -> str:
