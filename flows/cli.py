@@ -539,7 +539,7 @@ def forget_something(
         settings: of every command.
     """
     loaded = settings.load(study)
-    from curette.flows.forget import choose_wanted, forget_one
+    from curette.flows.forgetting import choose_wanted, forget_one
 
     wanted = choose_wanted(subject, image, class_)
     print(forget_one(loaded, settings.options(), wanted, _run, _prefect).told)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -27,6 +28,7 @@ from curette.storage.withdrawals import WithdrawalShelf
 FOLDER = "withdrawn"
 _PLAN = "purge.json"
 _GONE = "[withdrawn]"
+_WRITTEN = ("images", "vectors", "responses", "test-looks", "decisions-of", "edits-of", FOLDER)
 _PERSONS: tuple[type[Decisions] | type[Edits], ...] = (Decisions, Edits)
 
 
@@ -148,7 +150,7 @@ def _without_names(store: ArtifactStore, search: Search) -> int:
             if current and holds((store.path(current) / f"{of.kind}.json").read_bytes(), search):
                 cleared = _cleared(store, of, current, search)
                 shelf.change(pointer.stem, lambda _, ref=cleared: ref)  # type: ignore[misc]
-        naming = [
+        naming: list[Ref[Any]] = [
             Ref(of.kind, place.parent.name)
             for place in (store.root / of.kind).glob(f"*/{of.kind}.json")
             if holds(place.read_bytes(), search)
@@ -214,7 +216,7 @@ def _forget_leftovers(root: Path) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     half = [
         path
-        for shelf in ("images", "vectors", "responses", "test-looks")
+        for shelf in _WRITTEN
         for pattern in (".*", "*.corrupt", "*.new-images")
         for path in (root / shelf).rglob(pattern)
         if path.is_file()

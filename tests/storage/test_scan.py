@@ -38,9 +38,9 @@ def arrow(value: str) -> bytes:
     return sink.getvalue()
 
 
-def npz(**arrays: np.ndarray) -> bytes:
+def npz(ids: np.ndarray) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, ids=ids)
     return file.getvalue()
 
 
