@@ -17,7 +17,7 @@ from curette.schemas.settings.report import ReportSpec
 from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
 from curette.storage.images import ImageShelf, image_reader
 from curette.tasks.report import STAGE
-from curette.tasks.stage import Workplace, leave_markdown
+from curette.tasks.stage import Workplace
 
 
 @STAGE.task
@@ -59,10 +59,7 @@ def write_report(
     book = PictureBook(pixels, spec.thumbnail_px, masks)
     page = compose_page(material, spec, book)
     report = Report(html=render_page(page), data_docs=validation.data_docs)
-    ref = at.store.save(report, STAGE.recipe())
-    path = at.store.path(ref) / "report.html"
-    leave_markdown("report", f"[Open the report]({path.as_uri()})\n\n`{path}`")
-    return ref
+    return at.store.save(report, STAGE.recipe())
 
 
 def _reader(images: ImageDataset, shelf: ImageShelf, column: str) -> Callable[[str], bytes]:
