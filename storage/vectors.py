@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
 from curette.storage import files
+from curette.storage.bucket import write_whole
 from curette.storage.store import explained
 
 logger = logging.getLogger(__name__)
@@ -87,12 +88,9 @@ class VectorShelf:
         row = np.dtype([("key", _KEY), ("vector", "<f4", (vectors.shape[1],))])
         shard = np.empty(len(keys), dtype=row)
         shard["key"], shard["vector"] = keys, vectors
-        file = io.BytesIO()
-        np.save(file, shard, allow_pickle=False)
-        content = file.getvalue()
-        place = self._folder(encoder_digest) / f"{hashlib.sha256(content).hexdigest()}.npy"
+        name, content = _named(shard)
         with explained(self.root):
-            files.keep(self.root, place, content)
+            files.keep(self.root, self._folder(encoder_digest) / name, content)
 
     def _shards(self, encoder_digest: str) -> Iterator[Path]:
         """Yield the shards that lie here, then those that only the bucket has."""
@@ -106,6 +104,36 @@ class VectorShelf:
     def _folder(self, encoder_digest: str) -> Path:
         folder = self.root / "vectors" / encoder_digest
         return folder / "texts" if self.of == "texts" else folder
+
+
+def without_keys(shard: Path, keys: frozenset[bytes]) -> int:
+    """Write a shard anew without some of its vectors; return how many these were.
+
+    The new one is there before the old one goes, so that a kill loses nothing.
+
+    Args:
+        shard: a file of a `VectorShelf`; one that is damaged is put aside.
+        keys: sha256 of what the vectors are of, 32 bytes each.
+    """
+    rows = _read(shard)
+    if rows is None:
+        return 0
+    gone = np.array([key.ljust(32, b"\0") in keys for key in rows["key"].tolist()], dtype=bool)
+    if not gone.any():
+        return 0
+    if not gone.all():
+        name, content = _named(rows[~gone])
+        write_whole(shard.parent / name, content)
+    shard.unlink(missing_ok=True)
+    return int(gone.sum())
+
+
+def _named(rows: Shaped[np.ndarray, " row"]) -> tuple[str, bytes]:
+    """Return the name of a shard that its bytes give it, and the bytes."""
+    file = io.BytesIO()
+    np.save(file, rows, allow_pickle=False)
+    content = file.getvalue()
+    return f"{hashlib.sha256(content).hexdigest()}.npy", content
 
 
 def _check(keys: Shaped[np.ndarray, " key"]) -> None:
