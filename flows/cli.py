@@ -475,7 +475,7 @@ def pages(
     """
     from curette.flows.pages import serve_pages
 
-    serve_pages(settings.store.resolve(), host, port, partial(print, flush=True))
+    serve_pages(settings.folder, host, port, partial(print, flush=True))
 
 
 @COMMANDS.command
