@@ -74,6 +74,8 @@ class Settings:
     """folder for everything kept between runs"""
     overrides: Annotated[tuple[str, ...], Words, Parameter(name="--set")] = ()
     """change the study: dotted.key=value, the value in YAML"""
+    finding: str | None = None
+    """which of `dataset.findings`, where there are several"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """of the encoder"""
     batch_size: Count = None
@@ -86,10 +88,10 @@ class Settings:
     """encode images on the Ray cluster at HOST:PORT; without an address one is started here"""
 
     def load(self, study: Path) -> "Study":
-        """Return the study as it was changed."""
-        from curette.flows.study_file import load_study
+        """Return the study as it was changed; of several findings, that of the one named."""
+        from curette.flows.study_file import load_study, one_study
 
-        return load_study(study, self.overrides)
+        return one_study(load_study(study, self.overrides), self.finding)
 
     def options(self, until: str | None = None, refresh: Sequence[str] = ()) -> "RunOptions":
         """Return how it is run."""
