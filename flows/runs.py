@@ -72,8 +72,9 @@ def start(study: Study, options: RunOptions) -> Stages:
     """Return the stages of a run that is about to begin.
 
     Raises:
-        StudyError: the study has several findings, of which a run takes one; or the run is to end with a stage that the study skips, so it never would; or
-            something is known already that a later stage would end with.
+        StudyError: the study has several findings, of which a run takes one; or the run is to end
+            with a stage that the study skips, so it never would; or something is known already
+            that a later stage would end with.
     """
     one_study(study)
     if options.until and (why := why_skipped(options.until, study)):

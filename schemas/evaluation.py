@@ -52,6 +52,11 @@ class TestReading(BaseModel, frozen=True):
     shared: float = Field(
         default=1.0, description="share of the images asked about whose labels it read"
     )
+    finding: str = Field(
+        default="",
+        exclude_if=lambda finding: not finding,
+        description="which of several findings the labels tell; of another one they tell nothing",
+    )
 
 
 class HoldoutCharge(BaseModel, frozen=True):

@@ -24,7 +24,6 @@ from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.settings.select import SelectSpec
 from curette.schemas.settings.validate import ValidationSpec
 
-
 _LONGEST_NAME = 63
 
 
