@@ -104,6 +104,7 @@ RejectionReason = Literal[
     "missing-id",
     "duplicate-id",
     "conflicting-labels",
+    "withdrawn",
 ]
 
 

@@ -59,7 +59,7 @@ def findings_page(facts: FindingsFacts, *, synthetic: bool) -> str:
 def tell_mean(facts: FindingsFacts) -> str:
     """Return in a sentence what the heads are worth in the mean over findings."""
     told = [
-        f"{with_interval(v.value)} by the {card_of(v.head).title}"
+        f"{card_of(v.head).title} {with_interval(v.value)}"
         for v in facts.means
         if v.name == "auroc"
     ]
