@@ -105,8 +105,9 @@ class Study(BaseModel, frozen=True, extra="forbid"):
 
         What the study names nowhere is not even taken in; of drawn images all is kept.
         """
-        if self.dataset.source.kind == "synthetic":
-            return self.dataset
+        dataset = self.dataset.model_copy(update={"ordered": False})  # which changes no image
+        if dataset.source.kind == "synthetic":
+            return dataset
         named = [
             *self.dataset.metadata,
             *(shift.column for shift in self.shifts),
@@ -114,7 +115,13 @@ class Study(BaseModel, frozen=True, extra="forbid"):
             *(self.evaluate.subgroup_columns or ()),
             *self.evaluate.subgroup_edges,
         ]
-        return self.dataset.model_copy(update={"metadata": tuple(dict.fromkeys(named))})
+        return dataset.model_copy(update={"metadata": tuple(dict.fromkeys(named))})
+
+    @property
+    def evaluation(self) -> EvaluateSpec:
+        """Return how heads are measured, by the order of the classes too where they have one."""
+        ordered = self.dataset.ordered or self.evaluate.ordered
+        return self.evaluate.model_copy(update={"ordered": ordered})
 
     @property
     def selection(self) -> SelectSpec:

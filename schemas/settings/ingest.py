@@ -123,6 +123,9 @@ class ClassSpec(BaseModel, frozen=True, extra="forbid"):
     )
 
 
+_ORDER = 3
+"""Classes from which on their order says something."""
+
 Unclear = Literal["left_out", "absent"]
 """What becomes of an image where nobody says whether it shows a finding."""
 
@@ -176,6 +179,12 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
     classes: dict[str, ClassSpec] = Field(
         default_factory=dict,
         description="label in the data -> its name and synonyms; empty: every label, as it stands",
+    )
+    ordered: bool = Field(
+        default=False,
+        exclude_if=lambda ordered: not ordered,
+        description="whether `classes` stand in their order, such as grades: then it is measured "
+        "too how far off decisions are",
     )
     labels: dict[str, str] = Field(
         default_factory=dict,
@@ -315,6 +324,15 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(
                 f"{', '.join(taken)} is a finding and among `attributes` or `metadata` too, which "
                 "are published of test images; leave it out there"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _order_is_told(self) -> Self:
+        if self.ordered and len(self.classes) < _ORDER:
+            raise ValueError(
+                f"ordered: name the classes in their order under `classes`, at least {_ORDER}; of "
+                "two each mistake is as far off as any other"
             )
         return self
 
