@@ -61,7 +61,7 @@ def one_study(study: Study, finding: str | None = None) -> Study:
         StudyError: it has several findings and none is named, or it has no such finding.
     """
     each = study.by_finding
-    if finding is None:
+    if finding is None or finding == study.dataset.finding:
         if each:
             raise StudyError(
                 f"{study.name} has {len(each)} findings, and each is a study of its own: name one "
@@ -69,7 +69,8 @@ def one_study(study: Study, finding: str | None = None) -> Study:
             )
         return study
     if finding not in each:
-        there = f"it has {', '.join(each)}" if each else "`dataset.findings` names none"
+        named = ", ".join(each) or study.dataset.finding
+        there = f"it has {named}" if named else "`dataset.findings` names none"
         raise StudyError(f"{study.name} has no finding {finding}; {there}")
     return each[finding]
 

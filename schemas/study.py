@@ -162,7 +162,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     @model_validator(mode="after")
     def _has_a_name_for_each_finding(self) -> Self:
         names: dict[str, str] = {}
-        for key in self.dataset.findings:
+        for key in self.dataset.findings if self.dataset.finding is None else ():
             name = _in_a_name(key)
             if not name or name in names:
                 other = f", as {names[name]!r} is" if name in names else ""

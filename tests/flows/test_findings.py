@@ -36,6 +36,7 @@ def test_a_study_of_several_findings_names_the_cure_where_one_is_needed() -> Non
         one_study(load_study(DEMO), "ink")
     own = one_study(family, "hair")
     assert own.name == "demo-hair"
+    assert one_study(own, "hair") == own == Study.model_validate(own.model_dump())
     assert not own.by_finding
 
 
