@@ -128,7 +128,7 @@ def print_findings(console: Console, result: "FamilyResult", started: float) -> 
             title: values["macro_auroc"]
             for title in titles
             for head, values in run.metrics.items()
-            if head.startswith(title) and "macro_auroc" in values
+            if head.partition(" (mean of")[0] == title and "macro_auroc" in values
         }
         if by_head:
             found = [by_head.get(title) for title in titles]

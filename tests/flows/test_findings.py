@@ -1,14 +1,17 @@
 """Two findings on the same images: each a study of its own, and one page about both."""
 
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from curette.flows.family import run_findings
+from curette.flows.display import print_findings
+from curette.flows.family import FamilyResult, run_findings
 from curette.flows.findings import findings
-from curette.flows.runs import RunResult, start
+from curette.flows.runs import MetricValue, RunResult, start
 from curette.flows.sequence import remembered
 from curette.flows.stages import RunOptions
 from curette.flows.study_file import load_study, one_study
@@ -59,6 +62,19 @@ def test_a_study_of_one_label_says_nothing_of_findings() -> None:
 def test_settings_that_do_not_fit_findings_are_refused(override: str, said: str) -> None:
     with pytest.raises(StudyError, match=said):
         load_study(DEMO, [TWO, *([] if "external" in override else ["external=[]"]), override])
+
+
+def test_the_terminal_has_a_row_a_finding_of_three_heads() -> None:
+    names = ("concept bottleneck", "concept bottleneck, grounded", "random concepts (mean of 5)")
+    metrics = {
+        name: {"macro_auroc": MetricValue(value=v, low=v - 0.1, high=v)}
+        for name, v in zip(names, (0.9, 0.6, 0.7), strict=True)
+    }
+    run = RunResult(study="chest-mass", stages=(), metrics=metrics)
+    console = Console(record=True, file=StringIO())
+    print_findings(console, FamilyResult(study="chest", findings={"mass": run}, page="p.html"), 0)
+    row = next(line for line in console.export_text().split("\n") if "mass" in line)
+    assert row.split() == ["mass", "0.900", "[0.800,", "0.900]", "–", "0.700", "[0.600,", "0.700]"]
 
 
 @pytest.mark.slow
