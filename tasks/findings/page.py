@@ -131,7 +131,7 @@ def _notices(facts: FindingsFacts, *, synthetic: bool) -> Iterator[str]:
     for warning, names in by_warning.items():
         yield f"{', '.join(names)}: {warning}"
     if lost := [r for r in facts.rows if value_of(r.values) is None]:
-        names = ", ".join(printable(row.name) for row in lost)
+        without = ", ".join(printable(row.name) for row in lost)
         yield (
-            f"{names}: test images all show it, or none does, so it has no AUROC and is in no mean."
+            f"{without}: test images all show it, or none does, so it has no AUROC and is in no mean."
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from curette.schemas.findings import FindingsFacts
+from curette.schemas.findings import FindingMetric, FindingsFacts
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.findings.measuring import count_together, measure_findings
@@ -27,11 +27,12 @@ def test_the_numbers_of_a_finding_are_those_of_scikit_learn() -> None:
     rows = published.rows("test")
     shown = np.array([test.labels[i] == "b" for i in published.images["image_id"].iloc[rows]])
     scores = published.vectors[rows] @ finding.heads.head(EXPLAINED).weights[0]
-    for name, expected in {
+    wanted: dict[FindingMetric, float] = {
         "auroc": roc_auc_score(shown, scores),
         "average_precision": average_precision_score(shown, scores),
         "balanced_accuracy": balanced_accuracy_score(shown, scores > 0),
-    }.items():
+    }
+    for name, expected in wanted.items():
         told = value_of(facts.rows[0].values, EXPLAINED, name)
         assert told is not None
         assert told.value == pytest.approx(expected)
