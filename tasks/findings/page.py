@@ -133,5 +133,5 @@ def _notices(facts: FindingsFacts, *, synthetic: bool) -> Iterator[str]:
     if lost := [r for r in facts.rows if value_of(r.values) is None]:
         without = ", ".join(printable(row.name) for row in lost)
         yield (
-            f"{without}: test images all show it, or none does, so it has no AUROC and is in no mean."
+            f"{without}: all test images show it, or none does: it has no AUROC and is in no mean."
         )
