@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
-from curette.schemas.artifact import Manifest, Recipe, Ref, StudyError
+from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, describe_readings
 from curette.schemas.findings import Findings
@@ -87,12 +87,9 @@ def _together(
 
 
 def _remembered(recipe: Recipe, store: ArtifactStore) -> Ref[Findings] | None:
-    for place in (store.root / Findings.kind).glob("[!.]*/manifest.json"):
-        manifest = Manifest.model_validate_json(place.read_bytes())
-        ref: Ref[Findings] = Ref(Findings.kind, manifest.digest)
-        if manifest.recipe == recipe and store.is_whole(ref):
-            return ref
-    return None
+    known: list[Ref[Findings]] = store.latest(Findings.kind)
+    same = (ref for ref in known if store.manifest(ref).recipe == recipe and store.is_whole(ref))
+    return next(same, None)
 
 
 def _made(result: RunResult, store: ArtifactStore) -> _Made:
