@@ -3,6 +3,7 @@
 from prefect import flow
 
 from curette.flows.adaptation import Wanted, adapt_to_site
+from curette.flows.run_page import on_its_page
 from curette.flows.runs import StudyChoice, open_study, run_name
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 from curette.flows.study import study as whole_study
@@ -33,10 +34,13 @@ def adapt(
         reason: why.
         options: where things are kept, which stages are repeated, on what machine.
     """
-    listed = check_listed([Listed(image, "") for image in support], "support")
-    made = adapt_to_site(
-        open_study(study), options, Wanted(to, listed, head, editor, reason), whole_study
-    )
-    rows: list[dict[str, object]] = [t.model_dump() for t in made.adaptation.facts.tried]
-    leave_table("adaptation", rows, made.told)
-    return str(made.ref)
+
+    def run() -> str:
+        listed = check_listed([Listed(image, "") for image in support], "support")
+        wanted = Wanted(to, listed, head, editor, reason)
+        made = adapt_to_site(open_study(study), options, wanted, whole_study)
+        rows: list[dict[str, object]] = [t.model_dump() for t in made.adaptation.facts.tried]
+        leave_table("adaptation", rows, made.told)
+        return str(made.ref)
+
+    return on_its_page(options.store, run)

@@ -454,6 +454,25 @@ def look(
 
 
 @COMMANDS.command
+def pages(
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 4300,
+    host: str = "127.0.0.1",
+    settings: Settings = USUAL,
+) -> None:
+    """Serve the store's reports, Data Docs and cards, so that links in the Prefect UI lead there.
+
+    Args:
+        port: 0: any that is free.
+        host: the address of this machine at which they are served; to anybody who reaches it.
+        settings: of every command; all but the store mean nothing here.
+    """
+    from curette.flows.pages import serve_pages
+
+    serve_pages(settings.store.resolve(), host, port, partial(print, flush=True))
+
+
+@COMMANDS.command
 def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
     """List the finished studies of the store, the latest first.
 

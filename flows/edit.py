@@ -3,6 +3,7 @@
 from prefect import flow
 
 from curette.flows.edits import keep_edits
+from curette.flows.run_page import on_its_page
 from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 from curette.flows.study import study as whole_study
@@ -20,10 +21,13 @@ def edit(study: StudyChoice, edits: list[Edit], options: RunOptions = DEFAULT_OP
         edits: all that are to count from now on; an empty list takes every edit back.
         options: where things are kept, which stages are repeated, on what machine.
     """
-    whole = open_study(study)
 
     def run_until_probe(study: Study, options: RunOptions) -> RunResult:
         return whole_study(study, options.model_copy(update={"until": "probe"}))
 
-    keep_edits(whole, options, edits, run_until_probe)
-    return whole_study(whole, options)
+    def run() -> RunResult:
+        whole = open_study(study)
+        keep_edits(whole, options, edits, run_until_probe)
+        return whole_study(whole, options)
+
+    return on_its_page(options.store, run)

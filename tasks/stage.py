@@ -475,9 +475,9 @@ def _state(path: Path) -> str:
 
 
 def _in_prefect() -> bool:
-    from prefect.context import TaskRunContext
+    from prefect.context import FlowRunContext, TaskRunContext
 
-    return TaskRunContext.get() is not None
+    return TaskRunContext.get() is not None or FlowRunContext.get() is not None
 
 
 def leave_table(key: str, rows: list[dict[str, object]], description: str) -> None:
@@ -488,12 +488,12 @@ def leave_table(key: str, rows: list[dict[str, object]], description: str) -> No
         create_table_artifact(table=rows, key=key, description=description)
 
 
-def leave_markdown(key: str, text: str) -> None:
+def leave_markdown(key: str, text: str, description: str) -> None:
     """Leave a Markdown page in the Prefect UI; outside a Prefect run do nothing."""
     if _in_prefect():
         from prefect.artifacts import create_markdown_artifact
 
-        create_markdown_artifact(markdown=text, key=key)
+        create_markdown_artifact(markdown=text, key=key, description=description)
 
 
 watcher: ContextVar[Callable[[str, int, int], None] | None] = ContextVar("watcher", default=None)
