@@ -13,7 +13,7 @@ from curette.schemas.heads import EXPLAINED
 from curette.schemas.report import BESIDE, Report
 from curette.schemas.settings.report import ReportSpec
 from curette.tasks.methods.page.pictures import PictureBook
-from curette.tasks.report.map import HIGH, WIDE
+from curette.tasks.report.map import WIDE
 from curette.tasks.report.material import Draft, Material
 from curette.tasks.report.page import compose_page
 from curette.tasks.report.render import render_page
@@ -211,11 +211,17 @@ def test_a_region_of_the_map_is_one_more_filter(browser: OpenPage) -> None:
             x=left + 1 + x * wide,
             y=top + 1 + y * high,
             button="left",
-            buttons=1,
+            buttons=int(kind != "mouseReleased"),
             clickCount=1,
         )
-    edge = [WIDE * (0.5 + 1 / wide), HIGH * (0.5 + 1 / high)]
-    inside = [x for x in everything if all(np.array(x["at"].split(), float) <= edge)]
+    assert browser.js("document.querySelector('#region').getAttribute('visibility')") == "visible"
+    x0, y0, across, down = browser.js(
+        "['x', 'y', 'width', 'height'].map((n) => "
+        "Number(document.querySelector('#region').getAttribute(n)))"
+    )
+    assert across == pytest.approx(WIDE / 2, rel=0.1), "as far as it was dragged"
+    at = [[float(v) for v in x["at"].split()] for x in everything]
+    inside = [(x, y) for x, y in at if x0 <= x <= x0 + across and y0 <= y <= y0 + down]
     assert 0 < len(_shown(browser)) == len(inside) < len(everything)
     browser.js("document.querySelector('#map').focus()")
     browser.press("Escape")
