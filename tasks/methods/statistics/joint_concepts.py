@@ -38,7 +38,7 @@ from curette.tasks.methods.solvers.logistic_batch import solve_logistic_batch
 MOST_EXACT = 16
 _L2_VALUES = (0.1, 0.03, 0.01, 0.003, 0.001)
 _DEPENDENCE = (0.0, 0.3, 1.0)
-"""Scales of the other concepts beside evidence and class: the smaller, the harder J is held at 0."""
+"""Scales of the other concepts beside evidence and class: the smaller, the nearer J is to 0."""
 _FOLDS = 5
 _SURE = 30.0  # log-odds beyond which nothing is surer
 _LOW, _HIGH = 0.05, 0.95

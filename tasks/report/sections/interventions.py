@@ -133,4 +133,5 @@ def _verdict(gain: Estimate, of_what: str, less: bool = False) -> str:
 
 
 def _between(e: Estimate) -> str:
-    return f"{e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]"
+    value, low, high = (round(x, 3) + 0.0 for x in (e.value, e.low, e.high))
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
