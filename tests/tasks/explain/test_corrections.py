@@ -29,7 +29,10 @@ def a_head() -> Head:
             kind="concept_bottleneck",
             family="concept bottleneck",
             inputs="scores",
-            candidates=PUBLISHED.concepts,
+            candidates=tuple(
+                PUBLISHED.pool[row]
+                for row in PUBLISHED.pool_rows(c.concept_id for c in PUBLISHED.concepts)
+            ),
             nec=2,
             chosen={},
             validation_loss=0,
