@@ -101,9 +101,9 @@ def intervene(
     weights: Float64[np.ndarray, "class concept"],
     scores: _Scores,
     corrected: _Scores,
-    order: _Order,
+    order: Int[np.ndarray, "image look"],
 ) -> Float64[np.ndarray, "image step class"]:
-    """Return the logits of each image after 0, 1 .. all concepts were looked at.
+    """Return the logits of each image after 0, 1, .. looks at its concepts, in this order.
 
     Each look adds weights[:, j] (corrected_j - scores_j) to the logits, whatever else they hold,
     such as the residual of a hybrid head.

@@ -70,7 +70,7 @@ def test_the_answer_before_is_the_heads_own() -> None:
         ("sign 0 of a", "does not end in =yes or =no"),
         ("sign 0 of a=maybe", "does not end in =yes or =no"),
         ("sign 0=yes", "may mean 'sign 0 of a', 'sign 0 of b', 'sign 0 of c'; write more of it"),
-        ("sign 0 of d=yes", "nearest is 'sign 0 of a', of what can be corrected"),
+        ("sign 0 off a=yes", "nearest is 'sign 0 of a', of what can be corrected"),
         ("sign 1 of a=yes", "nothing says which images show 'sign 1 of a'"),
         ("=yes", "no concept of the head is called ''"),
     ],
