@@ -403,7 +403,7 @@ def adapt(
 
     loaded = settings.load(study)
     path = new_file(out or Path(f"{loaded.name}-at-{to}.html"), ".html")
-    from curette.flows.adapt import Wanted, adapt_to_site, open_support
+    from curette.flows.adaptation import Wanted, adapt_to_site, open_support
 
     wanted = Wanted(to, open_support(support), head, by, reason)
     made = adapt_to_site(loaded, settings.options(), wanted, _run)
@@ -454,6 +454,25 @@ def look(
 
     site = open_site(settings.load(study), settings.options())
     serve(site, port, partial(print, flush=True))
+
+
+@COMMANDS.command
+def pages(
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 4300,
+    host: str = "127.0.0.1",
+    settings: Settings = USUAL,
+) -> None:
+    """Serve the store's reports, Data Docs and cards, so that links in the Prefect UI lead there.
+
+    Args:
+        port: 0: any that is free.
+        host: the address of this machine at which they are served; to anybody who reaches it.
+        settings: of every command; all but the store mean nothing here.
+    """
+    from curette.flows.pages import serve_pages
+
+    serve_pages(settings.store.resolve(), host, port, partial(print, flush=True))
 
 
 @COMMANDS.command
@@ -519,6 +538,35 @@ def clean(
     print(f"{of_all} {'would be removed' if dry_run else 'removed'}")
 
 
+@COMMANDS.command(name="forget")
+def forget_something(
+    study: Path,
+    /,
+    *,
+    subject: str | None = None,
+    image: str | None = None,
+    class_: Annotated[str | None, Parameter(name="--class")] = None,
+    settings: Settings = USUAL,
+) -> None:
+    """Leave out a patient's images, one image, or a class, and remove every trace from the store.
+
+    The study is made anew without them, the whole store is searched, and a certificate is written.
+    A purge that was stopped goes on when the same is asked again.
+
+    Args:
+        study: the study file.
+        subject: a patient's id, as the data has it.
+        image: sha256 of an image's bytes.
+        class_: a class key; the images stay in the store's other studies.
+        settings: of every command.
+    """
+    loaded = settings.load(study)
+    from curette.flows.forgetting import choose_wanted, forget_one
+
+    wanted = choose_wanted(subject, image, class_)
+    print(forget_one(loaded, settings.options(), wanted, _run, _prefect).told)
+
+
 @EDIT.command(name="export")
 def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> None:
     """Write every concept that heads weigh into a sheet, with the edits so far.
@@ -529,7 +577,7 @@ def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> 
         settings: of every command.
     """
     loaded = settings.load(study)
-    from curette.flows.edit import export_edits
+    from curette.flows.edits import export_edits
 
     print(export_edits(loaded, settings.options(), sheet.resolve(), _until("probe")))
 
@@ -544,7 +592,7 @@ def apply_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> N
         settings: of every command.
     """
     loaded = settings.load(study)
-    from curette.flows.edit import keep_edits, open_sheet
+    from curette.flows.edits import keep_edits, open_sheet
 
     edits = open_sheet(sheet.resolve())
     print(keep_edits(loaded, settings.options(), edits, _until("probe")))
