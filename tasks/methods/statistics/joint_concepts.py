@@ -207,7 +207,9 @@ def fit_pairwise(
     lost = {
         (scale, l2): loss
         for scale, asked in tried.items()
-        for l2, loss in zip(strengths, sum(q.losses(strengths) for q in asked), strict=True)
+        for l2, loss in zip(
+            strengths, np.sum([q.losses(strengths) for q in asked], axis=0), strict=True
+        )
     }
     scale, l2 = min(lost, key=lost.__getitem__)
     slope, effect, coupling = [], [], np.zeros((evidence.shape[1],) * 2)
