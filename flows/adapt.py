@@ -43,4 +43,4 @@ def adapt(
         leave_table("adaptation", rows, made.told)
         return str(made.ref)
 
-    return on_its_page(options.store, run)
+    return on_its_page(run)

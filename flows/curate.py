@@ -25,4 +25,4 @@ def curate(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResu
             curate_concepts(whole, stages)
         return finish(whole, stages)
 
-    return on_its_page(options.store, run)
+    return on_its_page(run)

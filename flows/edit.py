@@ -30,4 +30,4 @@ def edit(study: StudyChoice, edits: list[Edit], options: RunOptions = DEFAULT_OP
         keep_edits(whole, options, edits, run_until_probe)
         return whole_study(whole, options)
 
-    return on_its_page(options.store, run)
+    return on_its_page(run)

@@ -44,4 +44,4 @@ def probe(
             measure_concepts(whole, published, stages)
         return finish(whole, stages, published)
 
-    return on_its_page(options.store, run)
+    return on_its_page(run)

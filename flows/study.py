@@ -17,4 +17,4 @@ def study(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResul
             in; `demo`, which comes with curette; or the study itself, filled in here.
         options: where things are kept, which stages are repeated, on what machine.
     """
-    return on_its_page(options.store, lambda: whole_study(open_study(study), options))
+    return on_its_page(lambda: whole_study(open_study(study), options))

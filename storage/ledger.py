@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from curette.schemas.artifact import Ref
 from curette.schemas.evaluation import HoldoutCharge, TestReading
 from curette.schemas.images import TestLabels
+from curette.storage.audit import audit
 from curette.storage.store import ArtifactCorrupt, ArtifactStore, alone, explained
 
 E = TypeVar("E", bound=BaseModel)
@@ -93,6 +94,7 @@ class TestLedger:
         with explained(self.root):
             _name_images(place, contents)
             _append(place, reading)
+        audit(self.root, f"read test labels: {reading.asked}", reading.study)
         readings = self.readings(reading.labels)
         own = [i for i, other in enumerate(readings) if other.question == reading.question]
         first = own[0] if reading.question else own[-1]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from curette.schemas.images import SPLITS, Split
 from curette.schemas.withdrawals import WithdrawalList
+from curette.storage.audit import audit
 from curette.storage.store import ArtifactCorrupt, explained
 
 
@@ -44,6 +45,7 @@ class WithdrawalShelf:
             StoreError: the disk is full or read-only.
         """
         self._write("list.json", listed.model_dump_json(indent=1))
+        audit(self.root, "changed what is withdrawn", "every study")
         for file in self._folder.glob("splits-*.json"):
             if file.stem.removeprefix("splits-") not in listed.splits.values():
                 file.unlink(missing_ok=True)
