@@ -7,7 +7,7 @@ from prefect import flow
 from pydantic import AfterValidator, WithJsonSchema
 
 from curette.flows.asked import Asked, name_of, open_asked
-from curette.flows.run_page import on_its_page
+from curette.flows.outcome import on_its_page
 from curette.flows.runs import RunResult
 from curette.flows.sequence import whole_study
 from curette.flows.stages import RunName, RunOptions, StageName, stages_from

@@ -11,7 +11,7 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import TypeAdapter, ValidationError
 
 from curette.flows.asked import Asked, open_asked
-from curette.flows.run_page import on_its_page
+from curette.flows.outcome import on_its_page
 from curette.flows.runs import RunResult
 from curette.flows.sequence import whole_study
 from curette.flows.stages import RunOptions, StageName, stages_from

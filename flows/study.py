@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from curette.flows.run_page import on_its_page
+from curette.flows.outcome import on_its_page
 from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
 from curette.flows.sequence import whole_study
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions

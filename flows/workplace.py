@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from curette.flows.run_page import PAGES_VARIABLE
+from curette.flows.outcome import PAGES_VARIABLE
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.machine import Machine

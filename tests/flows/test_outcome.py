@@ -10,7 +10,7 @@ from prefect import flow
 from prefect.artifacts import Artifact
 
 from curette.flows.healing import heals
-from curette.flows.run_page import headline, on_its_page, page_of, why_it_failed
+from curette.flows.outcome import headline, on_its_page, page_of, why_it_failed
 from curette.flows.runs import MetricValue, RunResult
 from curette.flows.stages import StageRecord
 from curette.schemas.artifact import ConceptDatasetRejected, StudyError
@@ -73,7 +73,11 @@ def test_the_result_comes_first_and_links_what_a_person_reads() -> None:
     digest = "0b" * 10
     result = RunResult(
         study="demo",
-        stages=(StageRecord(name="report", state="cached", seconds=0.5, ref=f"report/{digest}"),),
+        stages=(
+            StageRecord(
+                name="report", state="ran", seconds=0.5, ref=f"report/{digest}", why=("spec | 3",)
+            ),
+        ),
         metrics={
             "linear probe": {"balanced_accuracy": MetricValue(value=0.854, low=0.797, high=0.902)},
             "concept bottleneck": {"balanced_accuracy": MetricValue(value=0.85)},
