@@ -555,6 +555,35 @@ def clean(
     print(f"{of_all} {'would be removed' if dry_run else 'removed'}")
 
 
+@COMMANDS.command(name="forget")
+def forget_something(
+    study: Path,
+    /,
+    *,
+    subject: str | None = None,
+    image: str | None = None,
+    class_: Annotated[str | None, Parameter(name="--class")] = None,
+    settings: Settings = USUAL,
+) -> None:
+    """Leave out a patient's images, one image, or a class, and remove every trace from the store.
+
+    The study is made anew without them, the whole store is searched, and a certificate is written.
+    A purge that was stopped goes on when the same is asked again.
+
+    Args:
+        study: the study file.
+        subject: a patient's id, as the data has it.
+        image: sha256 of an image's bytes.
+        class_: a class key; the images stay in the store's other studies.
+        settings: of every command.
+    """
+    loaded = settings.load(study)
+    from curette.flows.forgetting import choose_wanted, forget_one
+
+    wanted = choose_wanted(subject, image, class_)
+    print(forget_one(loaded, settings.options(), wanted, _run, _prefect).told)
+
+
 @EDIT.command(name="export")
 def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> None:
     """Write every concept that heads weigh into a sheet, with the edits so far.

@@ -86,22 +86,47 @@ class VectorShelf:
         row = np.dtype([("key", _KEY), ("vector", "<f4", (vectors.shape[1],))])
         shard = np.empty(len(keys), dtype=row)
         shard["key"], shard["vector"] = keys, vectors
-        file = io.BytesIO()
-        np.save(file, shard, allow_pickle=False)
-        content = file.getvalue()
-        folder = self._folder(encoder_digest)
         with explained(self.root):
-            folder.mkdir(parents=True, exist_ok=True)
-            bench = folder / f".{uuid.uuid4().hex}"
-            try:
-                bench.write_bytes(content)
-                bench.replace(folder / f"{hashlib.sha256(content).hexdigest()}.npy")
-            finally:
-                bench.unlink(missing_ok=True)
+            _write(self._folder(encoder_digest), shard)
 
     def _folder(self, encoder_digest: str) -> Path:
         folder = self.root / "vectors" / encoder_digest
         return folder / "texts" if self.of == "texts" else folder
+
+
+def without_keys(shard: Path, keys: frozenset[bytes]) -> int:
+    """Write a shard anew without some of its vectors; return how many these were.
+
+    The new one is there before the old one goes, so that a kill loses nothing.
+
+    Args:
+        shard: a file of a `VectorShelf`; one that is damaged is put aside.
+        keys: sha256 of what the vectors are of, 32 bytes each.
+    """
+    rows = _read(shard)
+    if rows is None:
+        return 0
+    gone = np.array([key.ljust(32, b"\0") in keys for key in rows["key"].tolist()], dtype=bool)
+    if not gone.any():
+        return 0
+    if not gone.all():
+        _write(shard.parent, rows[~gone])
+    shard.unlink(missing_ok=True)
+    return int(gone.sum())
+
+
+def _write(folder: Path, rows: Shaped[np.ndarray, " row"]) -> None:
+    """Write a shard under the name that its bytes give it."""
+    file = io.BytesIO()
+    np.save(file, rows, allow_pickle=False)
+    content = file.getvalue()
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = folder / f".{uuid.uuid4().hex}"
+    try:
+        bench.write_bytes(content)
+        bench.replace(folder / f"{hashlib.sha256(content).hexdigest()}.npy")
+    finally:
+        bench.unlink(missing_ok=True)
 
 
 def _check(keys: Shaped[np.ndarray, " key"]) -> None:
