@@ -73,7 +73,8 @@ def headline(result: RunResult) -> str:
         )
     ran = sum(s.state == "ran" for s in result.stages)
     last = f", up to {result.stages[-1].title}" if result.stages else ""
-    return f"{len(result.stages)} stages{last}: {ran} ran, {len(result.stages) - ran} cached"
+    count = f"{len(result.stages)} stage{'s' * (len(result.stages) != 1)}"
+    return f"{count}{last}: {ran} ran, {len(result.stages) - ran} cached"
 
 
 def page_of(result: RunResult, pages: str) -> str:
