@@ -118,13 +118,13 @@ def open_asked(
     coming = [file.stem for file in sorted(STUDIES.glob("*.yaml"))]
     if Path(asked).suffix or Path(asked).is_file() or asked in coming:
         return load_study(Path(asked), overrides)
-    if (kept := known.file(asked)) is None:
+    if (kept := known.get(asked)) is None:
         raise StudyError(
             f"there is no study {asked}: none of that name comes with curette "
             f"({', '.join(coming)}), and none was run in the store {root} "
             f"({', '.join(known.names) or 'nothing was'}). Name a study file, a .yaml."
         )
-    return load_study(kept, overrides)
+    return _read(asked, kept, overrides)
 
 
 def _study_of(new: NewImages, root: Path) -> Study:
@@ -153,7 +153,12 @@ def _study_of(new: NewImages, root: Path) -> Study:
 def _changed(study: Study, overrides: tuple[str, ...]) -> Study:
     if not overrides:
         return study
+    return _read(study.name, json.dumps(settings_of(study)).encode(), overrides)
+
+
+def _read(name: str, settings: bytes, overrides: tuple[str, ...]) -> Study:
+    """Return the study of settings as JSON, which is YAML too."""
     with TemporaryDirectory() as folder:
-        file = Path(folder) / f"{study.name}.yaml"
-        file.write_text(json.dumps(settings_of(study)), encoding="utf-8")  # which is YAML too
+        file = Path(folder) / f"{name}.yaml"
+        file.write_bytes(settings)
         return load_study(file, overrides)

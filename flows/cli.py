@@ -17,6 +17,7 @@ from cyclopts.validators import Number
 
 from curette.schemas.artifact import ConceptDatasetRejected, CuretteError, StudyError
 from curette.schemas.machine import Machine
+from curette.storage.bucket import bucket_of, local_folder
 from curette.tasks.stage import named_run, named_stage
 
 if TYPE_CHECKING:  # --help and wrong studies need none of it
@@ -71,7 +72,7 @@ class Settings:
     """What every command takes that runs stages, so that all of them mean the same study."""
 
     store: Annotated[Path, Parameter(env_var="CURETTE_STORE")] = Path(".curette")
-    """folder for everything kept between runs"""
+    """folder for everything kept between runs, or s3://bucket/prefix (gs://, az://)"""
     overrides: Annotated[tuple[str, ...], Words, Parameter(name="--set")] = ()
     """change the study: dotted.key=value, the value in YAML"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -85,6 +86,11 @@ class Settings:
     ray: str | None = None
     """encode images on the Ray cluster at HOST:PORT; without an address one is started here"""
 
+    @property
+    def folder(self) -> Path:
+        """The store's folder on this machine."""
+        return local_folder(self.store)
+
     def load(self, study: Path) -> "Study":
         """Return the study as it was changed."""
         from curette.flows.study_file import load_study
@@ -96,7 +102,7 @@ class Settings:
         from curette.flows.stages import RunOptions
 
         return RunOptions(
-            store=self.store.resolve(),
+            store=self.folder,
             until=until,
             refresh=tuple(refresh),
             machine=Machine(
@@ -238,7 +244,7 @@ def estimate(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) 
 
     loaded = settings.load(study)
     take_in = cache(lambda: _taken_in(loaded, settings))
-    shelf = ResponseShelf(settings.store.resolve())
+    shelf = ResponseShelf(settings.folder)
     made = estimate(loaded, shelf, lambda: take_in().classes, lambda: _reports(take_in(), settings))
     if json:
         print(made.model_dump_json())
@@ -469,7 +475,7 @@ def pages(
     """
     from curette.flows.pages import serve_pages
 
-    serve_pages(settings.store.resolve(), host, port, partial(print, flush=True))
+    serve_pages(settings.folder, host, port, partial(print, flush=True))
 
 
 @COMMANDS.command
@@ -502,7 +508,7 @@ def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
     """
     from curette.flows.compare import finished_runs
 
-    rows = list(finished_runs(settings.store.resolve()))
+    rows = list(finished_runs(settings.folder))
     if json:
         from json import dumps
 
@@ -544,7 +550,7 @@ def clean(
     from curette.storage.retention import forget, forgettable
     from curette.storage.store import ArtifactStore
 
-    store = ArtifactStore(settings.store.resolve())
+    store = ArtifactStore(settings.folder)
     if not store.root.is_dir():
         raise StudyError(f"there is no store {store.root}; name it with --store")
     found = partial(forgettable, store, partial(study_of, store), keep, older_than)
@@ -672,7 +678,8 @@ def _remembered(study: "Study", options: "RunOptions") -> "RunResult | None":
     from curette.flows.server import is_server_named
 
     last = (options.until or "report").partition(" (")[0]
-    if is_server_named() or not any((options.store / "answers").glob(f"{last}-*")):
+    here = bucket_of(options.store) or any((options.store / "answers").glob(f"{last}-*"))
+    if is_server_named() or not here:
         return None
     from curette.flows.sequence import remembered
 
@@ -730,7 +737,7 @@ def _reports(dataset: "ImageDataset", settings: Settings) -> "Sequence[str]":
 
     if dataset.reports is None:
         return ()
-    reports = ArtifactStore(settings.store.resolve()).load(Reports, dataset.reports)
+    reports = ArtifactStore(settings.folder).load(Reports, dataset.reports)
     return tuple(reports.texts.values())
 
 

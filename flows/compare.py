@@ -68,8 +68,7 @@ def compare(
 def _whole(store: ArtifactStore, name: str) -> Ref[Evaluation]:
     """Return the evaluation whose digest begins as the name's does."""
     digest = name.partition("/")[2]
-    folder = store.root / Evaluation.kind
-    known = sorted(p.name for p in folder.glob("*") if not p.name.startswith("."))
+    known = sorted(ref.digest for ref in store.latest(Evaluation.kind))
     fits = [d for d in known if digest and d.startswith(digest)]
     if len(fits) != 1:
         raise StudyError(
@@ -112,12 +111,8 @@ def finished_runs(root: Path) -> Iterator[dict[str, str]]:
         root: the store's folder.
     """
     store = ArtifactStore(root)
-    refs = [
-        Ref[Evaluation](Evaluation.kind, folder.name)
-        for folder in (root / Evaluation.kind).glob("[0-9a-f]*")
-        if (folder / "manifest.json").is_file()
-    ]
-    for manifest in sorted(map(store.manifest, refs), key=lambda m: m.created_at, reverse=True):
+    made = map(store.manifest, store.latest(Evaluation.kind))
+    for manifest in sorted(made, key=lambda m: m.created_at, reverse=True):
         ref: Ref[Evaluation] = Ref(Evaluation.kind, manifest.digest)
         published = store.load(ConceptDataset, Ref.parse(manifest.recipe.inputs["published"]))
         metrics = store.load(Evaluation, ref).metrics

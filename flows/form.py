@@ -1,6 +1,5 @@
 """The whole study as a deployment: what a person fills in, the short first."""
 
-from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
@@ -62,14 +61,10 @@ def study(
             `curette_store` says, or `.curette` where the worker runs.
     """
     from_there = () if from_stage == _AS_NEEDED else stages_from(from_stage)
-    given = RunOptions(until=until, refresh=(*refresh, *from_there))
-    if store:
-        given = given.model_copy(update={"store": Path(store)})
-    if machine:
-        given = given.model_copy(update={"machine": machine})
 
     def run() -> RunResult:
-        options = settled(given)
+        given = RunOptions(until=until, refresh=(*refresh, *from_there))
+        options = settled(given, store, machine)
         whole = open_asked(study, options.store.resolve(), changes)
         lend_key(whole.llm)
         return whole_study(whole, options)

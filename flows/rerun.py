@@ -52,9 +52,7 @@ def rerun(
 
     def run_again() -> RunResult:
         given = RunOptions(refresh=stages_from(stage) if and_all_after else (stage,))
-        if store:
-            given = given.model_copy(update={"store": Path(store)})
-        options = settled(given)
+        options = settled(given, store)
         study = study_of(run, options.store.resolve())
         lend_key(study.llm)
         return whole_study(study, options)

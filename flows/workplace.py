@@ -5,7 +5,6 @@ what a run says itself goes before it.
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,32 +14,39 @@ from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.machine import Machine
 from curette.schemas.settings.llm import LlmSpec
+from curette.storage.bucket import local_folder
 
 STORE, MACHINE, PAGES = "curette_store", "curette_machine", "curette_pages"
 """Prefect's variables: a folder, JSON of a `Machine`, and the address of `curette pages`."""
 
 
-def settled(options: RunOptions) -> RunOptions:
+def settled(options: RunOptions, store: str = "", machine: Machine | None = None) -> RunOptions:
     """Return options in which what nobody said is what Prefect's variables say.
+
+    Args:
+        options: what was said.
+        store: goes before, where it is said.
+        machine: as well.
 
     Raises:
         StudyError: a variable says what cannot be.
     """
-    usual, found = RunOptions(), options
+    usual = RunOptions()
     if pages := _variable(PAGES):
         os.environ[PAGES_VARIABLE] = str(pages)
-    if options.store == usual.store and (store := _variable(STORE)):
-        found = found.model_copy(update={"store": Path(str(store))})
-    if options.machine == usual.machine and (machine := _variable(MACHINE)):
+    if not store and options.store == usual.store:
+        store = str(_variable(STORE) or "")
+    if machine is None and options.machine == usual.machine and (said := _variable(MACHINE)):
         try:
-            found = found.model_copy(update={"machine": Machine.model_validate(machine)})
+            machine = Machine.model_validate(said)
         except ValidationError as error:
             first = error.errors()[0]
             raise StudyError(
                 f"Prefect's variable {MACHINE} is no machine: {'.'.join(map(str, first['loc']))}: "
                 f'{first["msg"]}. Write it as JSON, such as {{"device": "cuda", "threads": 8}}.'
             ) from None
-    return found
+    found: dict[str, Any] = {"store": local_folder(store)} if store else {}
+    return options.model_copy(update=found | ({"machine": machine} if machine else {}))
 
 
 def lend_key(llm: LlmSpec | None) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from curette.storage import files
+from curette.storage.bucket import bucket_of
 from curette.storage.store import explained, made_private
 
 
@@ -29,11 +31,15 @@ def audit(root: Path, what: str, about: str, by: Iterable[str] = ()) -> None:
         "what": what,
         "about": about,
     }
+    line = f"{json.dumps(entry, ensure_ascii=False)}\n".encode()
     with explained(root):
         made_private(root)
+        if bucket_of(root):  # where nothing can be added to: replaced by one line more
+            files.change(root, root / "audit.jsonl", lambda content: (content or b"") + line)
+            return
         file = os.open(root / "audit.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(file, f"{json.dumps(entry, ensure_ascii=False)}\n".encode())
+            os.write(file, line)
             os.fsync(file)
         finally:
             os.close(file)

@@ -22,6 +22,7 @@ from curette.schemas.edits import Edits
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
 from curette.storage.audit import audit
+from curette.storage.bucket import bucket_of
 from curette.storage.store import (
     DISK_REMEDIES,
     ArtifactCorrupt,
@@ -68,8 +69,14 @@ def unused(root: Path) -> Iterator[None]:
     """Hold the store alone, so that nothing is made, found or read while something is removed.
 
     Raises:
-        StoreInUse: a study is running on the store.
+        StoreInUse: a study is running on the store, or it cannot be told.
     """
+    if bucket := bucket_of(root):
+        raise StoreInUse(
+            f"whether a study runs on the store {bucket.url} cannot be told from here: nothing was "
+            "removed. What is in this machine's copy of it may be deleted at any time: "
+            f"{root}."
+        )
     with explained(root), (root / _USED).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

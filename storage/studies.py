@@ -2,12 +2,12 @@
 
 import json
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curette.storage import files
 from curette.storage.store import explained, made_private
 
 
@@ -23,26 +23,19 @@ class StudyShelf:
         Raises:
             StoreError: the disk is full or read-only.
         """
-        place = self._place(name)
+        content = f"{json.dumps(settings, indent=1)}\n".encode()
         with explained(self.root):
             made_private(self.root)
-            place.parent.mkdir(exist_ok=True)
-            bench = place.with_name(f".{name}-{uuid.uuid4().hex}")
-            try:
-                bench.write_text(f"{json.dumps(settings, indent=1)}\n", encoding="utf-8")
-                bench.replace(place)
-            finally:
-                bench.unlink(missing_ok=True)
+            files.replace(self.root, self._place(name), content)
 
-    def file(self, name: str) -> Path | None:
-        """Return the file of a study's settings; None where none of that name was run here."""
-        place = self._place(name)
-        return place if place.is_file() else None
+    def get(self, name: str) -> bytes | None:
+        """Return a study's settings as JSON; None where none of that name was run here."""
+        return files.read(self.root, self._place(name))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all studies that were run here."""
-        return tuple(sorted(p.stem for p in self._folder.glob("[!.]*.json")))
+        return tuple(place.stem for place in files.listed(self.root, self._folder))
 
     @property
     def _folder(self) -> Path:

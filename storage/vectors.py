@@ -3,7 +3,7 @@
 import hashlib
 import io
 import logging
-import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
+from curette.storage import files
+from curette.storage.bucket import write_whole
 from curette.storage.store import explained
 
 logger = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class VectorShelf:
             raise ValueError("a key stands twice; ask for each vector once")
         found = np.zeros(len(keys), dtype=bool)
         vectors = np.zeros((len(keys), dim), dtype=np.float32)
-        for path in sorted(self._folder(encoder_digest).glob("*.npy")):
+        for path in self._shards(encoder_digest):
             if found.all():
                 break
             shard = _read(path)
@@ -86,8 +88,18 @@ class VectorShelf:
         row = np.dtype([("key", _KEY), ("vector", "<f4", (vectors.shape[1],))])
         shard = np.empty(len(keys), dtype=row)
         shard["key"], shard["vector"] = keys, vectors
+        name, content = _named(shard)
         with explained(self.root):
-            _write(self._folder(encoder_digest), shard)
+            files.keep(self.root, self._folder(encoder_digest) / name, content)
+
+    def _shards(self, encoder_digest: str) -> Iterator[Path]:
+        """Yield the shards that lie here, then those that only the bucket has."""
+        folder = self._folder(encoder_digest)
+        here = sorted(folder.glob("*.npy"))
+        yield from here
+        for place in files.elsewhere(self.root, folder):
+            if place.suffix == ".npy" and files.has(self.root, place):
+                yield place
 
     def _folder(self, encoder_digest: str) -> Path:
         folder = self.root / "vectors" / encoder_digest
@@ -110,23 +122,18 @@ def without_keys(shard: Path, keys: frozenset[bytes]) -> int:
     if not gone.any():
         return 0
     if not gone.all():
-        _write(shard.parent, rows[~gone])
+        name, content = _named(rows[~gone])
+        write_whole(shard.parent / name, content)
     shard.unlink(missing_ok=True)
     return int(gone.sum())
 
 
-def _write(folder: Path, rows: Shaped[np.ndarray, " row"]) -> None:
-    """Write a shard under the name that its bytes give it."""
+def _named(rows: Shaped[np.ndarray, " row"]) -> tuple[str, bytes]:
+    """Return the name of a shard that its bytes give it, and the bytes."""
     file = io.BytesIO()
     np.save(file, rows, allow_pickle=False)
     content = file.getvalue()
-    folder.mkdir(parents=True, exist_ok=True)
-    bench = folder / f".{uuid.uuid4().hex}"
-    try:
-        bench.write_bytes(content)
-        bench.replace(folder / f"{hashlib.sha256(content).hexdigest()}.npy")
-    finally:
-        bench.unlink(missing_ok=True)
+    return f"{hashlib.sha256(content).hexdigest()}.npy", content
 
 
 def _check(keys: Shaped[np.ndarray, " key"]) -> None:

@@ -60,9 +60,7 @@ def test_a_study_is_read_back_as_it_was_to_the_last_digit(file: Path, tmp_path: 
     """Else stages would not know their answers again."""
     study = load_study(file)
     StudyShelf(tmp_path).keep("again", settings_of(study))
-    kept = StudyShelf(tmp_path).file("again")
-    assert kept is not None
-    assert load_study(kept).model_dump_json() == study.model_dump_json()
+    assert open_asked("again", tmp_path).model_dump_json() == study.model_dump_json()
 
 
 def test_new_images_take_everything_but_what_is_the_others_from_a_template(tmp_path: Path) -> None:
