@@ -48,8 +48,8 @@ def _automation(occasion: str, states: tuple[str, ...], block: object) -> Automa
         description=f"Calls the webhook {BLOCK}; made by `curette notify`.",
         trigger=EventTrigger(
             expect={f"prefect.flow-run.{state}" for state in states},
-            match={"prefect.resource.id": "prefect.flow-run.*"},  # type: ignore[arg-type]
-            match_related={  # type: ignore[arg-type]
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related={
                 "prefect.resource.role": "flow",
                 "prefect.resource.name": list(FLOWS),
             },
@@ -58,7 +58,7 @@ def _automation(occasion: str, states: tuple[str, ...], block: object) -> Automa
             threshold=1,
             within=timedelta(0),
         ),
-        actions=[CallWebhook(block_document_id=block, payload=_payload(occasion))],  # type: ignore
+        actions=[CallWebhook(block_document_id=block, payload=_payload(occasion))],
     )
 
 
