@@ -315,6 +315,7 @@ def explain(
     *images: str,
     out: Path | None = None,
     adapted: str = "",
+    correct: tuple[str, ...] = (),
     settings: Settings = USUAL,
 ) -> None:
     """Say what is decided about images, and why; write a page that shows it.
@@ -324,6 +325,8 @@ def explain(
         images: each an image id of the dataset, or a file.
         out: the page to write, an .html.
         adapted: explain the head as it was adapted to a site: the name that `curette adapt` gave.
+        correct: what a person sees and the head may not, "CONCEPT=yes" or "CONCEPT=no", as often as
+            there are such concepts: says what else moves, and the new answer.
         settings: of every command.
     """
     from curette.flows.new_files import new_file, write_new
@@ -336,7 +339,7 @@ def explain(
     from curette.flows.explain import explain, page_path, tell
 
     path = new_file(out or page_path(images), ".html")
-    said = explain(loaded, settings.options(), images, _run, adapted)
+    said = explain(loaded, settings.options(), images, _run, adapted, correct)
     write_new(path, said.html.encode())
     console = Console()
     for line in tell(said):

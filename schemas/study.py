@@ -105,6 +105,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
             *(self.select.avoid or ()),
             *(self.evaluate.subgroup_columns or ()),
             *self.evaluate.subgroup_edges,
+            *self.publish.erase,
         ]
         return self.dataset.model_copy(update={"metadata": tuple(dict.fromkeys(named))})
 
@@ -164,6 +165,22 @@ class Study(BaseModel, frozen=True, extra="forbid"):
                 f"{', '.join(asking)}: a language model is asked, and the study names none; add "
                 "`llm: {model: ..., base_url: ...}`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _asks_nothing_of_what_it_erases(self) -> Self:
+        asked = {
+            "shifts": [shift.column for shift in self.shifts],
+            "select.avoid": self.selection.avoid or (),
+            "evaluate.subgroup_columns": self.evaluate.subgroup_columns or (),
+            "evaluate.subgroup_edges": self.evaluate.subgroup_edges,
+        }
+        for column in self.publish.erase:
+            if needing := [name for name, columns in asked.items() if column in columns]:
+                raise ValueError(
+                    f"publish.erase: {column} is erased and not published, and "
+                    f"{', '.join(needing)} needs it; take it off one of them"
+                )
         return self
 
     @model_validator(mode="after")
