@@ -21,12 +21,11 @@ def test_lines_are_added_with_who_what_and_when(tmp_path: Path) -> None:
 
 
 def test_a_new_store_is_its_owners_alone_and_a_shared_folder_stays_shared(tmp_path: Path) -> None:
-    for name, make in {
-        "a": lambda root: in_use(root).__enter__(),
-        "b": lambda root: StudyShelf(root).keep("demo", {}),
-        "c": lambda root: audit(root, "x", "y"),
-    }.items():
-        make(tmp_path / name)
+    with in_use(tmp_path / "a"):
+        pass
+    StudyShelf(tmp_path / "b").keep("demo", {})
+    audit(tmp_path / "c", "x", "y")
+    for name in "abc":
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
     shared = tmp_path / "shared"
     shared.mkdir()
