@@ -14,7 +14,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from pydantic import SecretStr
 
 BLOCK: Final = "curette-notifications"
-FLOWS: Final = ("study", "rerun", "curate", "probe", "edit", "adapt")
+FLOWS: Final = ("study", "rerun", "curate", "probe", "edit", "adapt", "findings", "forget")
 OCCASIONS: Final = {
     "a run failed": ("Failed", "Crashed", "TimedOut"),
     "the gate rejected": ("Rejected",),
