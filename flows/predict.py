@@ -101,7 +101,8 @@ def predict(
     kept = {name: one for name, one in found.items() if isinstance(one, Verified)}
     thumbnails: dict[str, Image.Image] = {}
     vectors = _encode(folder, kept, windows, encoder, options.machine, thumbnails, window)
-    told = {p.file: p for p in predict_images(Explainer(published, head), list(kept), vectors)}
+    seen = published.seen(vectors)
+    told = {p.file: p for p in predict_images(Explainer(published, head), list(kept), seen)}
     rows = tuple(
         Prediction(name, refused=f"{one.reason}: {printable(one.detail)}")
         if isinstance(one, Refusal)

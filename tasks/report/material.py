@@ -46,9 +46,11 @@ class Material:
     probe: Heads
     evaluation: Evaluation | GuardedEvaluation
     lineage: tuple[Manifest, ...]
+    """Of every artifact the report rests on, first made first."""
     withdrawn: int = 0
     """Images that were withdrawn from the study; which ones is kept nowhere."""
-    """Of every artifact the report rests on, first made first."""
+    places: Float64[np.ndarray, "image 2"] | None = None
+    """Where each image of the published dataset lies on the map, from 0 to 1; None: no map."""
 
 
 @dataclass(frozen=True)
