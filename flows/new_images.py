@@ -53,8 +53,8 @@ def content_of(
     content = path.read_bytes()
     if is_dicom(content):
         return dicom_png(content, _ADMITTED, window)
-    if found.deep and (window := windows.get(found.deep.values.depth)):
-        return scaled_png(content, Window(*window))
+    if found.deep and (of_depth := windows.get(found.deep.values.depth)):
+        return scaled_png(content, Window(*of_depth))
     return content
 
 

@@ -49,7 +49,7 @@ def with_headers(listing: Listing, spec: DatasetSpec, watch: Watch) -> Listing:
             f"{listing.source} has a column {', '.join(map(quoted, taken))} already; leave it out "
             "of `dataset.dicom_columns`."
         )
-    rows = []
+    rows: list[dict[str, str | None]] = []
     with watch("reading DICOM headers", len(listing)) as advance, ThreadPoolExecutor(4) as pool:
         for start in range(0, len(listing), _AHEAD):
             wanted = np.arange(start, min(start + _AHEAD, len(listing)))

@@ -46,7 +46,7 @@ def refused(content: bytes, window: Window | None = None) -> tuple[str, str]:
     [(2000, 1500, None), (500, 1, None), (2000.5, 900, "LINEAR_EXACT"), (1800, 700, "SIGMOID")],
 )
 def test_a_window_shows_what_pydicom_shows(centre: float, width: float, function: Any) -> None:
-    tags = {"WindowCenter": centre, "WindowWidth": width}
+    tags: dict[str, Any] = {"WindowCenter": centre, "WindowWidth": width}
     tags |= {"VOILUTFunction": function} if function else {}
     about = Dataset()
     about.PhotometricInterpretation, about.BitsStored, about.PixelRepresentation = (
