@@ -433,6 +433,49 @@ def compare(
 
 
 @COMMANDS.command
+def drift(
+    study: Path,
+    folder: Path | None = None,
+    /,
+    *,
+    subjects: Path | None = None,
+    one_each: Flag = False,
+    json: Flag = False,
+    out: Path | None = None,
+    settings: Settings = USUAL,
+) -> None:
+    """Say what new images show more or less of than those that the head learned from; write a page.
+
+    Args:
+        study: the study file.
+        folder: new images without labels; without it, the images of the study's own dataset that
+            its last finished run did not know.
+        subjects: which of the folder's images are of one patient: a table with the columns file and
+            subject, .csv.
+        one_each: each image of the folder is of another patient.
+        json: print one JSON object, nothing else.
+        out: the page to write, an .html.
+        settings: of every command.
+    """
+    from curette.flows.new_files import new_file, write_new
+
+    loaded = settings.load(study)
+    path = new_file(out or Path(f"{loaded.name}-drift.html"), ".html")
+    from curette.flows.drift import Wanted, look_for_drift
+    from curette.tasks.drift.page import tell
+
+    wanted = Wanted(folder, subjects, one_each)
+    found = look_for_drift(loaded, settings.options(), wanted, _run)
+    write_new(path, found.drift.html.encode())
+    if json:
+        print(found.drift.facts.model_dump_json())
+        return
+    for line in tell(found.drift.facts):
+        print(line)
+    print(f"kept as {found.ref}\npage: {path}")
+
+
+@COMMANDS.command
 def look(
     study: Path,
     /,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
-from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.artifact import Manifest, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.heads import EXPLAINED
@@ -105,6 +105,25 @@ def study_of(store: ArtifactStore, report: Ref[Report]) -> str:
     return store.load(ConceptDataset, Ref.parse(published)).facts.name
 
 
+def last_finished(store: ArtifactStore, name: str) -> Ref[Evaluation] | None:
+    """Return the evaluation of a study that was made last; None where there is none."""
+    for manifest in _latest_first(store):
+        published = Ref[ConceptDataset].parse(manifest.recipe.inputs["published"])
+        if store.load(ConceptDataset, published).facts.name == name:
+            return Ref(Evaluation.kind, manifest.digest)
+    return None
+
+
+def _latest_first(store: ArtifactStore) -> list[Manifest]:
+    """Return the manifests of all evaluations."""
+    refs = [
+        Ref[Evaluation](Evaluation.kind, folder.name)
+        for folder in (store.root / Evaluation.kind).glob("[0-9a-f]*")
+        if (folder / "manifest.json").is_file()
+    ]
+    return sorted(map(store.manifest, refs), key=lambda m: m.created_at, reverse=True)
+
+
 def finished_runs(root: Path) -> Iterator[dict[str, str]]:
     """Yield what the store has of finished studies, the latest first: a row of texts each.
 
@@ -112,12 +131,7 @@ def finished_runs(root: Path) -> Iterator[dict[str, str]]:
         root: the store's folder.
     """
     store = ArtifactStore(root)
-    refs = [
-        Ref[Evaluation](Evaluation.kind, folder.name)
-        for folder in (root / Evaluation.kind).glob("[0-9a-f]*")
-        if (folder / "manifest.json").is_file()
-    ]
-    for manifest in sorted(map(store.manifest, refs), key=lambda m: m.created_at, reverse=True):
+    for manifest in _latest_first(store):
         ref: Ref[Evaluation] = Ref(Evaluation.kind, manifest.digest)
         published = store.load(ConceptDataset, Ref.parse(manifest.recipe.inputs["published"]))
         metrics = store.load(Evaluation, ref).metrics

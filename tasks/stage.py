@@ -474,9 +474,9 @@ def _state(path: Path) -> str:
 
 
 def _in_prefect() -> bool:
-    from prefect.context import TaskRunContext
+    from prefect.context import FlowRunContext, TaskRunContext
 
-    return TaskRunContext.get() is not None
+    return (TaskRunContext.get() or FlowRunContext.get()) is not None
 
 
 def leave_table(key: str, rows: list[dict[str, object]], description: str) -> None:
