@@ -400,7 +400,7 @@ def adapt(
 
     loaded = settings.load(study)
     path = new_file(out or Path(f"{loaded.name}-at-{to}.html"), ".html")
-    from curette.flows.adapt import Wanted, adapt_to_site, open_support
+    from curette.flows.adaptation import Wanted, adapt_to_site, open_support
 
     wanted = Wanted(to, open_support(support), head, by, reason)
     made = adapt_to_site(loaded, settings.options(), wanted, _run)
@@ -497,6 +497,25 @@ def look(
 
 
 @COMMANDS.command
+def pages(
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 4300,
+    host: str = "127.0.0.1",
+    settings: Settings = USUAL,
+) -> None:
+    """Serve the store's reports, Data Docs and cards, so that links in the Prefect UI lead there.
+
+    Args:
+        port: 0: any that is free.
+        host: the address of this machine at which they are served; to anybody who reaches it.
+        settings: of every command; all but the store mean nothing here.
+    """
+    from curette.flows.pages import serve_pages
+
+    serve_pages(settings.store.resolve(), host, port, partial(print, flush=True))
+
+
+@COMMANDS.command
 def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
     """List the finished studies of the store, the latest first.
 
@@ -569,7 +588,7 @@ def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> 
         settings: of every command.
     """
     loaded = settings.load(study)
-    from curette.flows.edit import export_edits
+    from curette.flows.edits import export_edits
 
     print(export_edits(loaded, settings.options(), sheet.resolve(), _until("probe")))
 
@@ -584,7 +603,7 @@ def apply_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> N
         settings: of every command.
     """
     loaded = settings.load(study)
-    from curette.flows.edit import keep_edits, open_sheet
+    from curette.flows.edits import keep_edits, open_sheet
 
     edits = open_sheet(sheet.resolve())
     print(keep_edits(loaded, settings.options(), edits, _until("probe")))

@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from curette.flows.run_page import on_its_page
 from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
 from curette.flows.sequence import curate_concepts
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
@@ -16,8 +17,12 @@ def curate(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResu
             in; `demo`, which comes with curette; or the study itself, filled in here.
         options: where things are kept, which stages are repeated, on what machine.
     """
-    whole = open_study(study)
-    stages = start(whole, options)
-    with stages.under_way():
-        curate_concepts(whole, stages)
-    return finish(whole, stages)
+
+    def run() -> RunResult:
+        whole = open_study(study)
+        stages = start(whole, options)
+        with stages.under_way():
+            curate_concepts(whole, stages)
+        return finish(whole, stages)
+
+    return on_its_page(options.store, run)

@@ -1,32 +1,14 @@
-"""Editing a study's trained heads: a sheet out and in, or a form in the Prefect UI."""
-
-import csv
-import io
-from collections.abc import Callable, Sequence
-from pathlib import Path
+"""The flow that edits a study's trained heads, in the Prefect UI."""
 
 from prefect import flow
-from pydantic import ValidationError
 
+from curette.flows.edits import keep_edits
+from curette.flows.run_page import on_its_page
 from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
-from curette.flows.sequence import current_edits
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 from curette.flows.study import study as whole_study
-from curette.schemas.artifact import StudyError
-from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.edits import Edit, Edits
-from curette.schemas.heads import EXPLAINED
-from curette.schemas.probe import Head, Heads
+from curette.schemas.edits import Edit
 from curette.schemas.study import Study
-from curette.storage.decisions import DecisionShelf
-from curette.storage.store import ArtifactStore
-from curette.tasks.edit import STAGE
-from curette.tasks.edit.heads import edit_probe, idle_edits
-from curette.tasks.edit.proposals import WORTH_A_LOOK, Proposal, propose_edits
-from curette.tasks.review.sheet import protect, restore
-
-RunUntilProbe = Callable[[Study, RunOptions], RunResult]
-_FILLED_IN = ("operation", "class", "amount", "editor", "reason", "edited_on")
 
 
 @flow(name="edit", flow_run_name=run_name)
@@ -39,193 +21,13 @@ def edit(study: StudyChoice, edits: list[Edit], options: RunOptions = DEFAULT_OP
         edits: all that are to count from now on; an empty list takes every edit back.
         options: where things are kept, which stages are repeated, on what machine.
     """
-    whole = open_study(study)
 
     def run_until_probe(study: Study, options: RunOptions) -> RunResult:
         return whole_study(study, options.model_copy(update={"until": "probe"}))
 
-    keep_edits(whole, options, edits, run_until_probe)
-    return whole_study(whole, options)
+    def run() -> RunResult:
+        whole = open_study(study)
+        keep_edits(whole, options, edits, run_until_probe)
+        return whole_study(whole, options)
 
-
-def keep_edits(
-    study: Study, options: RunOptions, edits: Sequence[Edit], run_until_probe: RunUntilProbe
-) -> str:
-    """Let these edits, and no others, count from now on; return what to say.
-
-    They are tried on the trained heads first, and nothing is kept where one cannot be done. The
-    test labels are not read, so whoever edits by them must have seen them elsewhere: the ledger
-    of looks tells when.
-
-    Raises:
-        StudyError: an edit names a concept that no head weighs, or a class that is not there.
-    """
-    made = run_until_probe(study, options).made
-    store = ArtifactStore(options.store.resolve())
-    wanted = Edits(study=study.name, edits=tuple(edits))
-    published = store.load(ConceptDataset, made[ConceptDataset.kind])
-    probe = store.load(Heads, made[Heads.kind])
-    edit_probe(published, probe, wanted)
-    idle = idle_edits(published, probe, wanted)
-    before = current_edits(study, store)
-    gone = len(set(store.load(Edits, before).edits) - set(edits)) if before else 0
-    ref = store.save(wanted, STAGE.recipe_of({}))
-    DecisionShelf(store.root, Edits).change(study.name, lambda _: ref)
-    taken_back = f"{gone} of the edits before are taken back. " * (gone > 0)
-    if not edits:
-        return f"no edits: the heads are as they were trained. {taken_back}Run the study to see it."
-    told = [f"  {e.told}{' (changes no head)' * (e in idle)}" for e in edits]
-    return "\n".join([*told, f"{taken_back}Run the study to measure them."])
-
-
-def export_edits(
-    study: Study, options: RunOptions, sheet: Path, run_until_probe: RunUntilProbe
-) -> str:
-    """Write every weighed concept into a sheet; return what to say.
-
-    The first rows are those whose score tells most of what should not matter, among images of one
-    class, times how much the bottleneck weighs it.
-
-    Raises:
-        StudyError: there is such a file already.
-    """
-    made = run_until_probe(study, options).made
-    store = ArtifactStore(options.store.resolve())
-    published = store.load(ConceptDataset, made[ConceptDataset.kind])
-    head = store.load(Heads, made[Heads.kind]).head(EXPLAINED)
-    current = current_edits(study, store)
-    done = store.load(Edits, current).edits if current else ()
-    content = write_sheet(published, head, done)
-    try:
-        with sheet.open("xb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise StudyError(
-            f"{sheet} is there already, and may hold edits: apply it, or choose another name"
-        ) from None
-    except OSError as error:
-        raise StudyError(f"cannot write the sheet {sheet}: {error.strerror}") from None
-    return (
-        f"{sheet}: {len(head.facts.candidates)} concepts, {len(done)} edits so far. Fill in "
-        "operation (neutralise, forget, scale, cap, at least 0, at most 0), class or amount, "
-        "editor and reason, and apply it. Rows without an operation are no edits.\n"
-        f"{_worth_it(propose_edits(published, head))}"
-    )
-
-
-def _worth_it(proposals: Sequence[Proposal]) -> str:
-    """Say whether single concepts tell enough of a nuisance that an edit could help."""
-    telling = [p for p in proposals if p.told >= WORTH_A_LOOK]
-    if telling:
-        return (
-            f"The concepts that explain most of a metadata column within classes stand first: "
-            f"{len(telling)} of them at least {WORTH_A_LOOK:.0%}. See whether it should count."
-        )
-    most = max(proposals, key=lambda p: p.told)
-    if not most.column:
-        return "No concept predicts any metadata column of few values within classes."
-    return (
-        f"No concept explains {WORTH_A_LOOK:.0%} of any metadata column within classes; the most "
-        f"is {most.told:.1%}, of {most.column}. On the demo, neutralising such concepts cost more "
-        "than it brought (docs/results.md): what many explain a little remains without one."
-    )
-
-
-def write_sheet(published: ConceptDataset, head: Head, edits: Sequence[Edit]) -> bytes:
-    """Return the sheet: a row an edit, and one a concept without any."""
-    keys = published.class_keys
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-    writer.writerow(
-        ["concept_id", "text", *(f"weight for {k}" for k in keys), "tells_of", "share", *_FILLED_IN]
-    )
-    for proposal in propose_edits(published, head):
-        concept = head.facts.candidates[proposal.place]
-        own = [e for e in edits if e.concept_id == concept.concept_id]
-        rows: Sequence[Edit | None] = own or [None]
-        for e in rows:
-            amount = "" if e is None or e.amount is None else f"{e.amount:g}"
-            filled = (
-                (e.operation, e.class_key, amount, e.editor, e.reason, e.edited_on)
-                if e
-                else ("",) * len(_FILLED_IN)
-            )
-            numbers = [f"{w:+.3f}" for w in proposal.weights]
-            writer.writerow(
-                [
-                    *(protect(cell) for cell in (concept.concept_id, concept.text)),
-                    *(*numbers, protect(proposal.column), f"{proposal.told:.3f}"),
-                    *(protect(cell) for cell in filled),
-                ]
-            )
-    return text.getvalue().encode("utf-8-sig")
-
-
-def open_sheet(sheet: Path) -> tuple[Edit, ...]:
-    """Return the edits of a sheet.
-
-    Raises:
-        StudyError: it cannot be read, or anything in it is wrong.
-    """
-    try:
-        content = sheet.read_bytes()
-    except OSError as error:
-        raise StudyError(f"cannot read the sheet {sheet}: {error.strerror}") from None
-    return read_sheet(content, str(sheet))
-
-
-def read_sheet(content: bytes, file: str) -> tuple[Edit, ...]:
-    """Return the edits of a sheet that a person filled in.
-
-    Raises:
-        StudyError: lists everything that is wrong, each with its row.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise StudyError(f"{file} is not UTF-8; save it as `CSV UTF-8`") from None
-    first = text.partition("\n")[0]
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
-    head, *filled = list(rows) or [[]]
-    if not head:
-        raise StudyError(
-            f"{file} is empty; to take all edits back, apply an exported sheet in which no "
-            "operation stands"
-        )
-    columns = [cell.strip().lower() for cell in head]
-    if missing := [c for c in ("concept_id", "text", *_FILLED_IN[:4]) if c not in columns]:
-        raise StudyError(f"{file} lacks the columns {', '.join(missing)}; export a sheet anew")
-    edits, problems = [], []
-    for number, cells in enumerate(filled, start=2):
-        row = dict(zip(columns, (restore(cell).strip() for cell in cells), strict=False))
-        if not row.get("operation"):
-            continue
-        if not row.get("editor"):
-            problems.append(f"  row {number}, editor: say who edits")
-            continue
-        try:
-            edits.append(_edit(row))
-        except ValidationError as error:
-            problems += [
-                f"  row {number}, {'.'.join(map(str, e['loc'])) or 'operation'}: "
-                f"{e['msg'].removeprefix('Value error, ')}"
-                for e in error.errors()
-            ]
-    if problems:
-        raise StudyError("\n".join([f"nothing of {file} was taken in:", *problems]))
-    return tuple(edits)
-
-
-def _edit(row: dict[str, str]) -> Edit:
-    return Edit.model_validate(
-        {
-            "concept_id": row["concept_id"],
-            "text": row["text"],
-            "operation": row["operation"].lower(),
-            "class_key": row.get("class", ""),
-            "amount": row.get("amount", "").replace(",", ".") or None,
-            "editor": row.get("editor", ""),
-            "reason": row.get("reason", ""),
-            "edited_on": row.get("edited_on", ""),
-        }
-    )
+    return on_its_page(options.store, run)

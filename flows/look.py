@@ -13,6 +13,7 @@ from typing import cast
 import numpy as np
 import uvicorn
 from jaxtyping import Float32
+from starlette.types import ASGIApp
 
 from curette.flows.compare import study_of
 from curette.flows.new_images import same_encoder
@@ -118,8 +119,8 @@ def serve(site: Site, port: int, say: Callable[[str], None]) -> None:
     say("look: ended")
 
 
-def listening(port: int) -> socket.socket:
-    """Return a socket that is bound to a port of 127.0.0.1.
+def listening(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """Return a socket that is bound to a port of this machine.
 
     Raises:
         StudyError: the port is not to be had.
@@ -128,12 +129,12 @@ def listening(port: int) -> socket.socket:
     if sys.platform != "win32":  # a port that was just left is free
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        place.bind(("127.0.0.1", port))
+        place.bind((host, port))
         place.listen()
     except OSError as error:
         place.close()
         raise StudyError(
-            f"port {port} of 127.0.0.1 is not to be had ({error.strerror}): somebody may be using "
+            f"port {port} of {host} is not to be had ({error.strerror}): somebody may be using "
             "it. Name another with --port, or none for any that is free."
         ) from None
     return place
@@ -141,9 +142,14 @@ def listening(port: int) -> socket.socket:
 
 def server_of(site: Site, token: str, port: int) -> uvicorn.Server:
     """Return what serves the pages on a socket that is given to it."""
+    return quiet_server(site.guarded(token, port))
+
+
+def quiet_server(app: ASGIApp) -> uvicorn.Server:
+    """Return a server that logs nothing and tells nothing of itself."""
     return uvicorn.Server(
         uvicorn.Config(
-            site.guarded(token, port),
+            app,
             http="h11",  # which bounds heads
             ws="none",
             lifespan="off",

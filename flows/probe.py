@@ -5,6 +5,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from curette.flows.run_page import on_its_page
 from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
 from curette.flows.sequence import measure_concepts
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
@@ -32,11 +33,15 @@ def probe(
             in; `demo`, which comes with curette; or the study itself, filled in here.
         options: where things are kept, which stages are repeated, on what machine.
     """
-    whole = open_study(study)
-    stages = start(whole, options)
     published: Ref[ConceptDataset] = Ref(
         ConceptDataset.kind, concept_dataset.removeprefix("concept-dataset/")
     )
-    with stages.under_way():
-        measure_concepts(whole, published, stages)
-    return finish(whole, stages, published)
+
+    def run() -> RunResult:
+        whole = open_study(study)
+        stages = start(whole, options)
+        with stages.under_way():
+            measure_concepts(whole, published, stages)
+        return finish(whole, stages, published)
+
+    return on_its_page(options.store, run)

@@ -30,6 +30,7 @@ from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
+from curette.storage.withdrawals import WithdrawalShelf
 from curette.tasks.annotate.task import annotate_reports
 from curette.tasks.appraise.task import appraise_round
 from curette.tasks.draw.task import draw_images
@@ -83,7 +84,8 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     run, store, llm = stages.run, stages.store, study.llm
     encoder = resolve_precision(study.encoder, stages.options.machine)
 
-    dataset = run(ingest_dataset, study.kept_dataset)
+    withdrawn = WithdrawalShelf(store.root).current().of(study.name)
+    dataset = run(ingest_dataset, study.kept_dataset, None, withdrawn)
     check_columns(study, store.load(ImageDataset, dataset))
     images = run(embed_images, dataset, encoder)
     seen = images if needs_images(study.propose) else None
@@ -212,7 +214,8 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         heat_maps=heat_maps,
         external=take_in_external(study, published, stages),
     )
-    return run(write_report, published, probe, evaluation, study.report)
+    gone = WithdrawalShelf(stages.store.root).current().counts.get(study.name)
+    return run(write_report, published, probe, evaluation, study.report, gone)
 
 
 def train_on_draws(
@@ -246,11 +249,12 @@ def take_in_external(
     validated = Ref.parse(store.manifest(published).recipe.inputs["validated"])
     own = store.load(ValidatedConceptDataset, validated).dataset_ref
     encoder = resolve_precision(study.encoder, stages.options.machine)
+    withdrawn = WithdrawalShelf(store.root).current().of(study.name)
     taken = []
     for external in study.external:
         run = stages.on(external.name).run
         try:
-            dataset = run(ingest_dataset, external.dataset, own)
+            dataset = run(ingest_dataset, external.dataset, own, withdrawn)
             vectors = run(embed_images, dataset, encoder)
         except StudyError as error:
             raise StudyError(f"the external dataset {external.name}: {error}") from error

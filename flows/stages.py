@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
+from curette.flows.healing import WAITS_S, is_tried_again
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.machine import Machine
 from curette.schemas.study import Study
@@ -187,9 +188,13 @@ class Stages:
         if only_remembered.get():
             ref, state = self._recall(stage, title, anew, *args, **kwargs), "cached"
         else:
-            ref, state = self._ask(stage, title, anew, *args, **kwargs)
-            if state == "cached" and not self.store.is_whole(ref):
-                ref, state = self._ask(stage, title, True, *args, **kwargs)
+            try:
+                ref, state = self._ask(stage, title, anew, *args, **kwargs)
+                if state == "cached" and not self.store.is_whole(ref):
+                    ref, state = self._ask(stage, title, True, *args, **kwargs)
+            except Exception as error:
+                error.add_note(f"the stage {title}")
+                raise
         record = StageRecord(
             name=stage.name,
             external=self.external,
@@ -268,6 +273,9 @@ class Stages:
             result_storage=answers,
             refresh_cache=anew,
             task_run_name=title if title != stage.name else None,
+            retries=len(WAITS_S),
+            retry_delay_seconds=list(WAITS_S),
+            retry_condition_fn=is_tried_again,
         )
         with explained(self.store.root, DISK_REMEDIES), cores_shared(self.options.machine):
             state = wanted(self._workplace, *args, **kwargs, return_state=True)

@@ -1,17 +1,12 @@
 """Why a study would be run, and from which stage on: what changed since its last answer."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from curette.flows.changes import changes
 from curette.flows.sequence import whole_study
 from curette.flows.stages import NotRemembered, RunOptions, only_remembered
-from curette.schemas.artifact import Manifest, Recipe, Ref
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
-from curette.tasks.stage import declared_stages
-
-_MOST_SHOWN = 60  # characters of a value
 
 
 @dataclass(frozen=True)
@@ -35,66 +30,8 @@ def why(study: Study, options: RunOptions) -> Reason | None:
     try:
         whole_study(study, options)
     except NotRemembered as missing:
-        changes = tuple(_changes(ArtifactStore(options.store.resolve()), missing))
-        return Reason(missing.title, changes)
+        store = ArtifactStore(options.store.resolve())
+        return Reason(missing.title, tuple(changes(store, missing.recipe, missing.asked)))
     finally:
         only_remembered.reset(token)
     return None
-
-
-def _changes(store: ArtifactStore, missing: NotRemembered) -> Iterator[str]:
-    if missing.asked:
-        yield "it is to be repeated (--refresh)"
-        return
-    now = missing.recipe
-    before = min(
-        _made_by(store, now.stage),
-        key=lambda made: len([*_differences(made.recipe, now)]),
-        default=None,
-    )
-    if before is None:
-        yield "this store has no answer of it yet"
-        return
-    found = [*_differences(before.recipe, now)]
-    yield from found
-    if not found:
-        yield (
-            "what it made is not whole or not there any more, or a file or folder that its "
-            "settings name is in another state"
-        )
-
-
-def _made_by(store: ArtifactStore, stage: str) -> list[Manifest]:
-    """Return the histories of all that a stage made, the last used first."""
-    places = (store.root / declared_stages()[stage].makes).glob("[!.]*/manifest.json")
-    newest = sorted(places, key=lambda file: file.parent.stat().st_mtime_ns, reverse=True)
-    made = [Manifest.model_validate_json(file.read_bytes()) for file in newest]
-    return [manifest for manifest in made if manifest.recipe.stage == stage]
-
-
-def _differences(before: Recipe, now: Recipe) -> Iterator[str]:
-    if before.code != now.code:
-        yield "its code, or code that it imports, is another"
-    old, new = dict(_flat(before.spec)), dict(_flat(now.spec))
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            yield f"{key}: {_shown(old, key)} -> {_shown(new, key)}"
-    for name in sorted(before.inputs.keys() | now.inputs.keys()):
-        if before.inputs.get(name) != now.inputs.get(name):
-            ref = now.inputs.get(name) or before.inputs[name]
-            yield f"{name}: another {Ref.parse(ref).kind}" if name in now.inputs else f"no {name}"
-
-
-def _flat(spec: dict[str, Any], place: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in spec.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{place}{key}.")
-        else:
-            yield f"{place}{key}", value
-
-
-def _shown(values: dict[str, object], key: str) -> str:
-    if key not in values:
-        return "(nothing)"
-    text = str(values[key])
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"

@@ -97,6 +97,7 @@ RejectionReason = Literal[
     "missing-id",
     "duplicate-id",
     "conflicting-labels",
+    "withdrawn",
 ]
 
 

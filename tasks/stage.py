@@ -149,16 +149,17 @@ class Stage:
         """Digest of the code that decides what the stage makes."""
         return code_digest(self.name)
 
-    def recipe(self, **set_apart: Ref[Any] | None) -> Recipe:
+    def recipe(self, **instead: object) -> Recipe:
         """Return what goes into the manifest of what the running stage makes: all its inputs.
 
         Args:
-            set_apart: what the run itself has saved, and the artifact rests on.
+            instead: what the run itself has saved, and the artifact rests on; or what stands in
+                the recipe in place of what the stage was called with.
 
         Raises:
             LookupError: the stage is not running.
         """
-        return self.recipe_of(_inputs.get() | set_apart)
+        return self.recipe_of(_inputs.get() | instead)
 
     def recipe_of(self, inputs: Mapping[str, Any]) -> Recipe:
         """Return the recipe of these inputs: the same that are in the key; absent ones are not.
@@ -476,7 +477,7 @@ def _state(path: Path) -> str:
 def _in_prefect() -> bool:
     from prefect.context import FlowRunContext, TaskRunContext
 
-    return (TaskRunContext.get() or FlowRunContext.get()) is not None
+    return TaskRunContext.get() is not None or FlowRunContext.get() is not None
 
 
 def leave_table(key: str, rows: list[dict[str, object]], description: str) -> None:
@@ -487,12 +488,12 @@ def leave_table(key: str, rows: list[dict[str, object]], description: str) -> No
         create_table_artifact(table=rows, key=key, description=description)
 
 
-def leave_markdown(key: str, text: str) -> None:
+def leave_markdown(key: str, text: str, description: str) -> None:
     """Leave a Markdown page in the Prefect UI; outside a Prefect run do nothing."""
     if _in_prefect():
         from prefect.artifacts import create_markdown_artifact
 
-        create_markdown_artifact(markdown=text, key=key)
+        create_markdown_artifact(markdown=text, key=key, description=description)
 
 
 watcher: ContextVar[Callable[[str, int, int], None] | None] = ContextVar("watcher", default=None)

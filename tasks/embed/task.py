@@ -64,4 +64,5 @@ def _leave_note(vectors: ImageEmbeddings) -> None:
         "image-embeddings",
         f"{len(vectors.keys)} images in the {made.dim} dimensions of {made.name} "
         f"(`{made.digest[:12]}`)",
+        "Images as vectors: how many, and by which encoder.",
     )

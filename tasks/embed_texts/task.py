@@ -89,4 +89,5 @@ def _leave_note(vectors: TextEmbeddings) -> None:
         "text-embeddings",
         f"{len(vectors.keys)} texts in the {made.dim} dimensions of {made.name} "
         f"(`{made.digest[:12]}`)",
+        "Texts as vectors: how many, and by which encoder.",
     )

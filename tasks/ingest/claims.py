@@ -175,7 +175,7 @@ def claimed_contents(
         spec: the classes, where they are named, and whether there is a split.
         of_study: class keys of the study, where this is another dataset.
     """
-    masks = _named_like_masks(listing.names)
+    masks = named_like_masks(listing.names)
     is_split = spec.split_column is not None or bool(claims["part"].notna().any())
     contents = listing.contents(claims["row"].to_numpy(dtype=np.int64))
     rows = zip(contents, *(claims[c] for c in ("row", "image_id", "label", "part")), strict=True)
@@ -201,7 +201,7 @@ def claimed_contents(
             yield content
 
 
-def _named_like_masks(names: Sequence[str]) -> dict[int, str]:
+def named_like_masks(names: Sequence[str]) -> dict[int, str]:
     """Return the rows that are named like another one and `_mask` or the like, and which one."""
     known = {name.casefold() for name in names}
     owners = ((row, mask_owner(name)) for row, name in enumerate(names))

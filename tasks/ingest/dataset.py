@@ -45,6 +45,7 @@ from curette.tasks.ingest.ranges import settle_ranges
 from curette.tasks.ingest.readers import Watch, list_images
 from curette.tasks.ingest.subjects import unnamed_subject
 from curette.tasks.ingest.verify import Verified, verify_images
+from curette.tasks.ingest.withdrawal import Withdrawal
 from curette.tasks.methods.encoder.pixels import Window
 from curette.tasks.methods.splits import connected_groups, deal_groups
 
@@ -90,6 +91,8 @@ class LabelledImages:
     """Nothing where the study names no column of them."""
     windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unnamed_subject: str = ""
+    withdrawn: int = 0
+    """Rows of the source that were left out, as if it had never had them."""
 
     def without_classes_in_ids(self, renamed: Collection[str] = ()) -> LabelledImages:
         """Return the images under ids that are no paths through a folder named like their class.
@@ -196,6 +199,7 @@ def read_dataset(
     workers: int,
     watch: Watch,
     own: ImageDataset | None = None,
+    withdrawal: Withdrawal | None = None,
 ) -> LabelledImages:
     """Read a source, decode every image once, and split what is left.
 
@@ -207,6 +211,7 @@ def read_dataset(
         watch: told how far it is.
         own: the study's own images, where the source is another dataset: its classes are theirs,
             no image is one of them, and all are test images.
+        withdrawal: what is left out, as if the source had never had it.
 
     Raises:
         StudyError: the source is not there or lacks a column, a class is missing, or a split
@@ -215,6 +220,10 @@ def read_dataset(
         TooManyRejected: too large a share of the rows are no images.
     """
     listing = list_images(spec, workshop, watch)
+    listed, stay = len(listing), dict[int, Split]()
+    if withdrawal:
+        listing, stay = withdrawal.leave_out(listing, spec, workers)
+        spec = withdrawal.spec(spec)
     claims = read_claims(listing, spec)
     notes = [*listing.notes, *told_of_blanks(listing), *told_of_odd_classes(claims, spec)]
     if own:
@@ -222,7 +231,10 @@ def read_dataset(
         notes += ["The data's own splits are not used."] * bool(claims["part"].notna().any())
         claims = claims.assign(part=None)
     if spec.limit is not None and spec.limit < len(listing):
-        claims = draw_claims(claims, spec.limit, spec.splits.seed)
+        if stay:  # drawn anew, other images would come and go
+            claims = claims[claims["row"].isin(list(stay))]
+        else:
+            claims = draw_claims(claims, spec.limit, spec.splits.seed)
         notes.append(f"{len(claims):,} of {len(listing):,} listed images were drawn.")
     with watch("checking images", len(claims)) as advance:
         verified = verify_images(
@@ -248,7 +260,10 @@ def read_dataset(
         classes = find_classes(images["label"].tolist(), listing, spec)
         order = {c.key: i for i, c in enumerate(classes)}
         label = np.array([order[key] for key in images["label"]], dtype=np.int64)
-        splits, how = choose_splits(images["part"].tolist(), group, label, classes, spec.splits)
+        kept = [stay.get(row) for row in images["row"]]
+        splits, how = choose_splits(
+            images["part"].tolist(), group, label, classes, spec.splits, kept
+        )
     images = images.assign(group=images["image_id"].to_numpy()[group], split=splits)
     unnamed = "" if listing.columns.subject else unnamed_subject(listing, images)
     beside = _beside_reports(listing)
@@ -274,6 +289,7 @@ def read_dataset(
         reports=reports,
         windows={str(d): (w.black, w.white) for d, w in found.windows.items()},
         unnamed_subject=unnamed,
+        withdrawn=listed - len(listing),
     )
 
 
@@ -318,6 +334,7 @@ def choose_splits(
     label: Int[np.ndarray, " image"],
     classes: tuple[ClassLabel, ...],
     spec: SplitSpec,
+    kept: Sequence[Split | None] = (),
 ) -> tuple[list[Split], list[str]]:
     """Return the split of every image, and notes on what the data did not say.
 
@@ -330,6 +347,8 @@ def choose_splits(
         label: each image's class, its place in `classes`.
         classes: at least two.
         spec: the shares of the splits, and the seed.
+        kept: where each image was before others were withdrawn, and stays with its group where the
+            data does not say otherwise; empty: nowhere. Groups without such an image are dealt.
 
     Raises:
         StudyError: the data gives no training images, a split would be empty, or a class absent
@@ -345,10 +364,14 @@ def choose_splits(
     split = np.array([part or "train" for part in given], dtype=object)
     to_cut = ["train", *(s for s in missing if s != "train")]
     if len(to_cut) > 1:
+        stays = {int(g): s for g, s in zip(group, kept, strict=True) if s} if kept else {}
         rows = np.flatnonzero(split == "train")
-        shares = np.array([getattr(spec, s) for s in to_cut])
-        part = deal_groups(group[rows], label[rows], shares / shares.sum(), spec.seed)
-        split[rows] = np.array(to_cut, dtype=object)[part]
+        split[rows] = [stays.get(int(g), "train") for g in group[rows]]
+        rows = rows[[int(g) not in stays for g in group[rows]]]
+        if len(rows):
+            shares = np.array([getattr(spec, s) for s in to_cut])
+            part = deal_groups(group[rows], label[rows], shares / shares.sum(), spec.seed)
+            split[rows] = np.array(to_cut, dtype=object)[part]
     notes = _check_splits(split, group, label, classes)
     if any(given) and missing:
         notes.append(f"The data gives no {' and no '.join(missing)} split: cut out of train.")

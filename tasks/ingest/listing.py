@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -142,6 +142,16 @@ class Listing:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def only(self, rows: Int[np.ndarray, " row"]) -> Listing:
+        """Return a listing of these rows alone, numbered anew."""
+        return replace(
+            self,
+            table=self.table.take(pa.array(rows)),
+            names=[self.names[row] for row in rows],
+            parts=self.parts and [self.parts[row] for row in rows],
+            contents=lambda wanted: self.contents(rows[wanted]),
+        )
 
 
 def require(kind: Literal["file", "folder"], path: Path) -> None:

@@ -65,4 +65,8 @@ def _leave_note(maps: HeatMaps) -> None:
     rows, columns = maps.lesion.shape[1:]
     made = f"{len(maps.concept_ids)} concepts on {len(maps.image_ids)} images of {rows} x {columns}"
     left_out = f"; {len(maps.left_out)} masks could not be used" if maps.left_out else ""
-    leave_markdown("heat-maps", maps.not_computable or f"{made} places{left_out}")
+    leave_markdown(
+        "heat-maps",
+        maps.not_computable or f"{made} places{left_out}",
+        "Where in test images with a lesion mask concepts are seen.",
+    )

@@ -30,6 +30,22 @@ _HEADERS = {
 }
 
 
+def with_headers(app: ASGIApp) -> ASGIApp:
+    """Return the same with the headers of every page, where its answer has not its own."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await app(scope, receive, send_with_headers)
+
+    return answer
+
+
 @dataclass(frozen=True)
 class Guard:
     """Refuses with 403 what does not come from whoever has the address."""
@@ -44,16 +60,9 @@ class Guard:
         if scope["type"] != "http":
             return
 
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
         why = self._why_not(Request(scope))
         app = PlainTextResponse(f"{why}\n", 403) if why else self.app
-        await app(scope, receive, send_guarded)
+        await with_headers(app)(scope, receive, send)
 
     def _why_not(self, request: Request) -> str:
         """Return why a request is refused; empty: it is not."""

@@ -34,12 +34,12 @@ _KEPT_THUMBNAILS = 4_096
 _SHOWN_AS_THEY_ARE = {"JPEG", "PNG", "GIF", "WEBP"}
 _COLOURS = {"L", "LA", "P", "RGB", "RGBA"}
 # A document of its own origin: its scripts, which its own policy names, can ask nothing of us.
-_REPORT_POLICY = (
+REPORT_POLICY = (
     "sandbox allow-scripts allow-popups; default-src 'none'; img-src data:; style-src "
     "'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_DOCS_POLICY = (
+DOCS_POLICY = (
     "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 )
 
@@ -173,13 +173,13 @@ class Site:
         if self.report is None:
             return self._not_here("report")
         html = self.report.html.replace("<header>", f"<header>{self.pages.bar()}", 1)
-        return HTMLResponse(html, headers={POLICY: _REPORT_POLICY})
+        return HTMLResponse(html, headers={POLICY: REPORT_POLICY})
 
     def data_docs(self, _: Request) -> Response:
         """Answer with the page of the checks, to which the report links."""
         if self.report is None:
             return self._not_here("report")
-        return HTMLResponse(self.report.data_docs, headers={POLICY: _DOCS_POLICY})
+        return HTMLResponse(self.report.data_docs, headers={POLICY: DOCS_POLICY})
 
     # --- deciding ---------------------------------------------------------------------------------
 

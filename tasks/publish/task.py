@@ -55,7 +55,9 @@ def publish_concept_dataset(
     )
     pseudonyms = Pseudonyms(at.store.root)
     published = assemble_concept_dataset(name, description, inputs, spec, pseudonyms.of)
-    leave_markdown("dataset-card", without_head(published.card))
+    leave_markdown(
+        "dataset-card", without_head(published.card), "The card of the published concept dataset."
+    )
     return at.store.save(published, STAGE.recipe())
 
 

@@ -41,6 +41,8 @@ class Material:
     probe: Heads
     evaluation: Evaluation | GuardedEvaluation
     lineage: tuple[Manifest, ...]
+    withdrawn: int = 0
+    """Images that were withdrawn from the study; which ones is kept nowhere."""
     """Of every artifact the report rests on, first made first."""
 
 

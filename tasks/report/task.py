@@ -17,7 +17,7 @@ from curette.schemas.settings.report import ReportSpec
 from curette.schemas.validation import ValidatedConceptDataset, ValidationReport
 from curette.storage.images import ImageShelf, image_reader
 from curette.tasks.report import STAGE
-from curette.tasks.stage import Workplace, leave_markdown
+from curette.tasks.stage import Workplace
 
 
 @STAGE.task
@@ -27,8 +27,9 @@ def write_report(
     probe: Ref[Heads],
     evaluation: Ref[Evaluation | GuardedEvaluation],
     spec: ReportSpec,
+    withdrawn: int | None = None,
 ) -> Ref[Report]:
-    """Write the page that a person reads."""
+    """Write the page that a person reads; it says how many images were withdrawn, never whose."""
     from curette.tasks.methods.page.pictures import PictureBook
     from curette.tasks.report.material import Material
     from curette.tasks.report.page import compose_page
@@ -51,16 +52,14 @@ def write_report(
         probe=at.store.load(Heads, probe),
         evaluation=at.store.load(measured, evaluation),
         lineage=tuple(at.store.lineage(evaluation)),
+        withdrawn=withdrawn or 0,
     )
     shelf = ImageShelf(at.store.root)
     pixels, masks = (_reader(images, shelf, column) for column in ("location", "mask_location"))
     book = PictureBook(pixels, spec.thumbnail_px, masks)
     page = compose_page(material, spec, book)
     report = Report(html=render_page(page), data_docs=validation.data_docs)
-    ref = at.store.save(report, STAGE.recipe())
-    path = at.store.path(ref) / "report.html"
-    leave_markdown("report", f"[Open the report]({path.as_uri()})\n\n`{path}`")
-    return ref
+    return at.store.save(report, STAGE.recipe())
 
 
 def _reader(images: ImageDataset, shelf: ImageShelf, column: str) -> Callable[[str], bytes]:

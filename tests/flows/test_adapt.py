@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curette.flows.adapt import Wanted, adapt, adapt_to_site, open_support
+from curette.flows.adapt import adapt
+from curette.flows.adaptation import Wanted, adapt_to_site, open_support
 from curette.flows.explain import explained_head, with_heads_alone
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions

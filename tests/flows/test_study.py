@@ -125,12 +125,15 @@ def test_what_is_all_there_is_found_without_prefect_and_what_is_not_is_left_to_i
     assert recall(refresh=("index",)) is None
 
 
-def test_a_run_with_nothing_to_do_imports_no_prefect(done: tuple[Path, RunResult]) -> None:
+def test_neither_a_run_with_nothing_to_do_nor_edits_nor_adapting_import_prefect(
+    done: tuple[Path, RunResult],
+) -> None:
     store, _ = done
     arguments = ["run", str(DEMO), "--store", str(store), "--json", "--set", *SMALL]
     code = (
         "import sys; from curette.flows.cli import main;"
-        f"assert main({arguments!r}) == 0; assert 'prefect' not in sys.modules"
+        f"assert main({arguments!r}) == 0; import curette.flows.adaptation, curette.flows.edits;"
+        "assert 'prefect' not in sys.modules"
     )
     environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
     environment["PREFECT_PROFILES_PATH"] = str(store / "none")

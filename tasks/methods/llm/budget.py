@@ -47,6 +47,10 @@ def _read_text(body: dict[str, Any]) -> str:
     return json.dumps(read, ensure_ascii=False)
 
 
+class BudgetReached(StudyError):
+    """A limit of the study lets no more be asked."""
+
+
 @dataclass
 class Budget:
     """The limits of one study, what is spent, and what requests under way may cost yet.
@@ -83,7 +87,7 @@ class Budget:
         """Set aside what requests may cost, as soon as it is certain that they fit.
 
         Raises:
-            StudyError: they could pass a limit of the study.
+            BudgetReached: they could pass a limit of the study.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._fits(worst_usd) or not self.under_way)
@@ -93,13 +97,13 @@ class Budget:
         """Set aside what requests may cost, if they fit now.
 
         Raises:
-            StudyError: they could pass a limit of the study.
+            BudgetReached: they could pass a limit of the study.
         """
         limit = self.llm.max_requests
         if limit is not None and requests and self.requests + requests > limit:
-            raise StudyError(self._no_more_requests(requests, limit))
+            raise BudgetReached(self._no_more_requests(requests, limit))
         if not self._fits(worst_usd):
-            raise StudyError(self._no_more_money(worst_usd))
+            raise BudgetReached(self._no_more_money(worst_usd))
         self.owe(requests, worst_usd)
 
     def owe(self, requests: int, worst_usd: float) -> None:

@@ -15,7 +15,9 @@ def compose(draft: Draft) -> dict[str, Any]:
     counts, duplicates = m.dataset.class_counts, m.index.duplicates
     return {
         "meaning": f"{counted(len(m.dataset), 'image')} of {len(m.dataset.classes)} classes; "
-        f"{counted(len(m.dataset.rejected), 'row')} rejected.",
+        f"{counted(len(m.dataset.rejected), 'row')} rejected."
+        + f" {counted(m.withdrawn, 'image')} withdrawn."
+        * bool(m.withdrawn),
         "note": f"{m.dataset.source} Encoded by {m.published.facts.encoder.name}. Labels of the "
         "test split were set apart when the images were taken in.",
         "notes": m.dataset.notes,
@@ -25,6 +27,9 @@ def compose(draft: Draft) -> dict[str, Any]:
             for c in m.dataset.classes
         ],
         "rejected": m.dataset.rejected,
+        "withdrawn": m.withdrawn
+        and f"{counted(m.withdrawn, 'image')} withdrawn with `curette forget`: nothing here was "
+        "made with them, and which they were is kept nowhere.",
         "index_note": m.index.facts.summary,
         "duplicates": duplicates,
         "clusters": [

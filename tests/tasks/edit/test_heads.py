@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curette.flows.edit import read_sheet, write_sheet
+from curette.flows.edits import read_sheet, write_sheet
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.edits import Edit, Edits

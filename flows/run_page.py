@@ -1,0 +1,208 @@
+"""What a run's own page says in the Prefect UI: first what came out, or why nothing did."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar, cast
+
+from curette.flows.runs import RunResult
+from curette.schemas.artifact import ConceptDatasetRejected, CuretteError, Ref, StudyError
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.store import ArtifactStore, StoreError
+from curette.tasks.methods.llm.budget import BudgetReached
+from curette.tasks.publish.markdown import escape
+
+T = TypeVar("T")
+PAGES_VARIABLE = "CURETTE_PAGES"
+"""Environment variable with the address at which `curette pages` serves the store."""
+_MOST_TOLD = 300  # characters of a state's message
+
+
+def on_its_page(root: Path, run: Callable[[], T]) -> T:
+    """Run a flow's own work; tell on the page of its run what came out, or why it failed.
+
+    A mistake that a person can mend becomes the state's message, without frames of a program that
+    are no help in mending it: the flow returns such a state, from which Prefect raises the error
+    for whoever called the flow. Anything else is raised as it is.
+
+    Args:
+        root: the store.
+        run: the work.
+
+    Raises:
+        Exception: what `run` raises, if it is no `CuretteError`.
+    """
+    from prefect.artifacts import create_markdown_artifact
+    from prefect.logging import get_run_logger
+    from prefect.states import Completed, Failed
+
+    log, pages = get_run_logger(), os.environ.get(PAGES_VARIABLE, "")
+    try:
+        result = run()
+    except Exception as error:
+        create_markdown_artifact(
+            key="why-it-failed",
+            markdown=why_it_failed(error, root.resolve(), pages),
+            description=_cut(_lines(error)[0]),
+        )
+        if not isinstance(error, CuretteError):
+            raise
+        log.error(str(error))
+        return cast(T, Failed(name=_state_of(error), message=_message_of(error), data=error))
+    if not isinstance(result, RunResult):
+        return result
+    told = headline(result)
+    create_markdown_artifact(
+        key="result",
+        markdown=page_of(result, root.resolve(), pages),
+        description=told,
+    )
+    log.info(told)
+    for name, place in _places(result, root.resolve()):
+        log.info(f"{name}: {_address(place, pages) or root.resolve() / place}")
+    return cast(T, Completed(message=told, data=result))
+
+
+def headline(result: RunResult) -> str:
+    """Return what a run found in one line."""
+    if result.metrics:
+        first = [h for h in ("concept bottleneck", "linear probe") if h in result.metrics]
+        others = [h for h in result.metrics if h not in first]
+        return "Balanced accuracy: " + "; ".join(
+            f"{head} {_number(result, head)}" for head in (first or others[:2])
+        )
+    ran = sum(s.state == "ran" for s in result.stages)
+    last = f", up to {result.stages[-1].title}" if result.stages else ""
+    return f"{len(result.stages)} stages{last}: {ran} ran, {len(result.stages) - ran} cached"
+
+
+def page_of(result: RunResult, root: Path, pages: str) -> str:
+    """Return the Markdown of a run that ended well: the result, links, the stages."""
+    lines = [f"# {escape(result.study)}", "", escape(headline(result)), ""]
+    places = list(_places(result, root))
+    for name, place in places:
+        address = _address(place, pages)
+        lines.append(f"- [{name}]({address})" if address else f"- {name}: `{root / place}`")
+    if places and not pages:
+        lines += ["", f"`curette pages --store {root}` serves these: set `curette_pages` to its "]
+        lines[-1] += "address, and they are links here."
+    if result.metrics:
+        lines += ["", "| head | balanced accuracy | |", "| --- | --- | --- |"]
+        for head in result.metrics:
+            number, _, interval = _number(result, head).partition(" ")
+            lines.append(f"| {escape(head)} | {number} | {escape(interval)} |")
+    lines += ["", "| stage | | seconds |", "| --- | --- | --- |"]
+    lines += [f"| {escape(s.title)} | {s.state} | {s.seconds:.1f} |" for s in result.stages]
+    return "\n".join(lines)
+
+
+def why_it_failed(error: Exception, root: Path, pages: str) -> str:
+    """Return the Markdown of a run that failed: what is wrong, where, and what to do."""
+    where = "; ".join(getattr(error, "__notes__", ()))
+    head, *more = [_linked(line, root, pages) for line in _lines(error)]
+    if not isinstance(error, CuretteError):
+        head = f"{escape(type(error).__name__)}: {head}"
+    return "\n\n".join(
+        [
+            f"# {_heading(error)}",
+            *([f"Where: {escape(where)}."] if where else []),
+            head,
+            *(["\n".join(f"- {line}" for line in more)] if more else []),
+            "## What to do",
+            _cure(error),
+        ]
+    )
+
+
+def _heading(error: Exception) -> str:
+    if isinstance(error, ConceptDatasetRejected):
+        return "The gate rejected the concept dataset"
+    if isinstance(error, BudgetReached):
+        return "The budget is reached"
+    if isinstance(error, StudyError):
+        return "The study, or what it points to, is wrong"
+    if isinstance(error, CuretteError):
+        return "The run cannot go on"
+    return "Something failed that curette did not foresee"
+
+
+def _cure(error: Exception) -> str:
+    kept = "What is finished is kept, so the next run goes on from there."
+    if isinstance(error, ConceptDatasetRejected):
+        return (
+            "Look at the findings: the page that is named above, and the table `checks` among this "
+            f"run's artifacts. Mend the data or the study, and run it again. {kept}"
+        )
+    if isinstance(error, BudgetReached):
+        return f"Raise the limit in the study, or ask for less, and run it again. {kept}"
+    if isinstance(error, StoreError):
+        return f"Do what the message says about the disk, and run the study again. {kept}"
+    if isinstance(error, CuretteError):
+        return f"Mend what the message names, and run it again. {kept}"
+    return (
+        "The log has the whole of it. Where a network or a disk was at fault the stage has been "
+        f"tried again already. Run it again once it may have passed. {kept} If it fails in the "
+        "same way, it is a fault of curette: report it with the log."
+    )
+
+
+def _state_of(error: CuretteError) -> str:
+    """Return the name of the state, which automations can listen to."""
+    if isinstance(error, ConceptDatasetRejected):
+        return "Rejected"
+    return "BudgetReached" if isinstance(error, BudgetReached) else "Failed"
+
+
+def _message_of(error: Exception) -> str:
+    """Return the first line, and where the others are."""
+    first, *more = _lines(error)
+    return f"{_cut(first)} (all of it: the artifact why-it-failed)" if more else _cut(first)
+
+
+def _lines(error: Exception) -> list[str]:
+    lines = (line.strip().removeprefix("- ") for line in str(error).splitlines())
+    return [line for line in lines if line] or [type(error).__name__]
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _MOST_TOLD else f"{line[: _MOST_TOLD - 1]}…"
+
+
+def _number(result: RunResult, head: str) -> str:
+    metric = result.metrics[head].get("balanced_accuracy")
+    if metric is None:
+        return "not measured"
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.3f}"
+    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
+
+
+def _places(result: RunResult, root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield what a person reads of a run, with its place below the store."""
+    if result.report:
+        report = Path(result.report).resolve().relative_to(root)
+        yield "The report, with cards and pictures", report
+        yield "Data Docs of the validation", report.with_name("data_docs.html")
+    elif checked := next((s for s in result.stages if s.name == "validate"), None):
+        validated = ArtifactStore(root).load(ValidatedConceptDataset, Ref.parse(checked.ref))
+        ref = validated.report_ref
+        yield "Data Docs of the validation", Path(ref.kind) / ref.digest / "data_docs.html"
+    if result.concept_dataset:
+        card = Path(result.concept_dataset).resolve().relative_to(root) / "README.md"
+        yield "Card of the concept dataset", card
+
+
+def _address(place: Path, pages: str) -> str:
+    return f"{pages.rstrip('/')}/{place.as_posix()}" if pages else ""
+
+
+def _linked(line: str, root: Path, pages: str) -> str:
+    """Return a line as Markdown, pages of the store that it names being links."""
+    parts = re.split(rf"({re.escape(str(root))}/[a-z-]+/[0-9a-f]{{20}}/[\w.-]+\.html)", line)
+    return "".join(
+        (f"[the page]({_address(Path(part).relative_to(root), pages)})" if pages else f"`{part}`")
+        if number % 2
+        else (" " * part.startswith(" ")) + escape(part) + (" " * part.endswith(" "))
+        for number, part in enumerate(parts)
+    )

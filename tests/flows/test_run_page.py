@@ -1,0 +1,117 @@
+"""What a run's page says: the result, or why there is none; and what is tried again."""
+
+import errno
+import logging
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect import flow
+from prefect.artifacts import Artifact
+
+from curette.flows.healing import heals
+from curette.flows.run_page import headline, on_its_page, page_of, why_it_failed
+from curette.flows.runs import MetricValue, RunResult
+from curette.flows.stages import StageRecord
+from curette.schemas.artifact import ConceptDatasetRejected, StudyError
+from curette.storage.store import StoreError
+from curette.tasks.methods.llm.budget import BudgetReached
+
+ROOT = Path("/srv/store")
+FINDINGS = f"validation-report/{'0a' * 10}/data_docs.html"
+REJECTED = ConceptDatasetRejected(
+    f"The concept dataset is rejected: 1 of 42 checks failed.\n- classes: *too few*.\n  Merge them."
+    f"\nEvery check with its findings: {ROOT}/{FINDINGS}"
+)
+
+
+def _chained(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (OSError(errno.EBUSY, "busy"), True),
+        (OSError(errno.ESTALE, "stale file handle"), True),
+        (ConnectionResetError(), True),
+        (httpx.ConnectError("refused"), True),
+        (_chained(StudyError("the hub dataset cannot be read"), TimeoutError()), True),
+        (StudyError("wrong"), False),
+        (ConceptDatasetRejected("rejected"), False),
+        (BudgetReached("spent"), False),
+        (StoreError("the disk is full"), False),
+        (_chained(StoreError("full"), OSError(errno.ENOSPC, "no space")), False),
+        (ValueError("a fault of ours"), False),
+        (FileNotFoundError(errno.ENOENT, "absent"), False),
+    ],
+)
+def test_only_the_network_and_a_busy_disk_are_tried_again(error: Exception, again: bool) -> None:
+    assert heals(error) is again
+
+
+def test_a_rejection_is_told_with_its_stage_its_findings_and_what_to_do() -> None:
+    error = ConceptDatasetRejected(str(REJECTED))
+    error.add_note("the stage validate")
+    told = why_it_failed(error, ROOT, "http://pages.test:4300/")
+    assert told.splitlines()[0] == "# The gate rejected the concept dataset"
+    assert "Where: the stage validate." in told
+    assert f"[the page](http://pages.test:4300/{FINDINGS})" in told
+    assert r"- classes: \*too few\*." in told  # what a message quotes is text
+    assert "## What to do" in told
+
+
+def test_without_a_server_of_pages_the_findings_are_a_path_and_no_link() -> None:
+    told = why_it_failed(REJECTED, ROOT, "")
+    assert f"`{ROOT}/{FINDINGS}`" in told
+    assert "](" not in told
+    assert "file://" not in told
+
+
+def test_a_page_that_is_not_the_stores_is_no_link() -> None:
+    told = why_it_failed(StudyError(f"see {ROOT}/../{FINDINGS}"), ROOT, "http://pages.test")
+    assert "](" not in told
+
+
+def test_the_result_comes_first_and_links_what_a_person_reads() -> None:
+    digest = "0b" * 10
+    result = RunResult(
+        study="demo",
+        stages=(StageRecord(name="report", state="cached", seconds=0.5, ref=f"report/{digest}"),),
+        metrics={
+            "linear probe": {"balanced_accuracy": MetricValue(value=0.854, low=0.797, high=0.902)},
+            "concept bottleneck": {"balanced_accuracy": MetricValue(value=0.85)},
+        },
+        report=f"{ROOT}/report/{digest}/report.html",
+    )
+    assert headline(result) == (
+        "Balanced accuracy: concept bottleneck 0.850; linear probe 0.854 [0.797, 0.902]"
+    )
+    page = page_of(result, ROOT, "http://pages.test")
+    assert page.splitlines()[2].startswith("Balanced accuracy: concept bottleneck")
+    assert f"(http://pages.test/report/{digest}/report.html)" in page
+    assert f"(http://pages.test/report/{digest}/data_docs.html)" in page
+    assert "](" not in page_of(result, ROOT, "")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_failed_run_has_our_message_as_its_state_and_no_frames(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @flow
+    def fails() -> str:
+        def run() -> str:
+            raise REJECTED
+
+        return on_its_page(ROOT, run)
+
+    with caplog.at_level(logging.ERROR):
+        state = fails(return_state=True)
+    assert (state.name, state.is_failed()) == ("Rejected", True)
+    assert (state.message or "").startswith(str(REJECTED).splitlines()[0])
+    assert not any(record.exc_info for record in caplog.records)
+    with pytest.raises(ConceptDatasetRejected, match="1 of 42 checks failed"):
+        fails()
+    left = Artifact.get("why-it-failed")
+    assert getattr(left, "description", "") == str(REJECTED).splitlines()[0]
