@@ -461,7 +461,7 @@ def drift(
 
     loaded = settings.load(study)
     path = new_file(out or Path(f"{loaded.name}-drift.html"), ".html")
-    from curette.flows.drift import Wanted, look_for_drift
+    from curette.flows.drifting import Wanted, look_for_drift
     from curette.tasks.drift.page import tell
 
     wanted = Wanted(folder, subjects, one_each)

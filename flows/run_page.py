@@ -81,9 +81,7 @@ def page_of(result: RunResult, root: Path, pages: str) -> str:
     """Return the Markdown of a run that ended well: the result, links, the stages."""
     lines = [f"# {escape(result.study)}", "", escape(headline(result)), ""]
     places = list(_places(result, root))
-    for name, place in places:
-        address = _address(place, pages)
-        lines.append(f"- [{name}]({address})" if address else f"- {name}: `{root / place}`")
+    lines += [f"- {page_link(name, place, root, pages)}" for name, place in places]
     if places and not pages:
         lines += ["", f"`curette pages --store {root}` serves these: set `curette_pages` to its "]
         lines[-1] += "address, and they are links here."
@@ -191,6 +189,19 @@ def _places(result: RunResult, root: Path) -> Iterator[tuple[str, Path]]:
     if result.concept_dataset:
         card = Path(result.concept_dataset).resolve().relative_to(root) / "README.md"
         yield "Card of the concept dataset", card
+
+
+def page_link(name: str, place: Path, root: Path, pages: str | None = None) -> str:
+    """Return Markdown that leads to a page of the store, or says where it lies.
+
+    Args:
+        name: of the link.
+        place: of the page, below the store.
+        root: the store.
+        pages: address at which the store's pages are served; None: as the environment says.
+    """
+    address = _address(place, os.environ.get(PAGES_VARIABLE, "") if pages is None else pages)
+    return f"[{name}]({address})" if address else f"{name}: `{root / place}`"
 
 
 def _address(place: Path, pages: str) -> str:
