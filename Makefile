@@ -36,7 +36,7 @@ check: setup ## lint, types, architecture
 	@$(MAKE) --no-print-directory -j 2 types lint
 
 types: setup
-	.venv/bin/mypy
+	.venv/bin/mypy --num-workers 2
 
 lint: setup
 	.venv/bin/ruff check

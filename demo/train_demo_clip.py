@@ -34,7 +34,7 @@ from curette.tasks.ingest.synthetic import (
     draw_unconfounded_case,
     generate_images,
 )
-from curette.tasks.methods.encoder.encoder import DEMO as FOLDER
+from curette.tasks.methods.encoder.open_clip_layout import DEMO as FOLDER
 
 if TYPE_CHECKING:
     import torch

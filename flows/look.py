@@ -33,7 +33,7 @@ from curette.schemas.probe import Heads
 from curette.schemas.report import Report
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
-from curette.schemas.settings.encoder import OpenClipEncoder
+from curette.schemas.settings.encoder import PrecomputedEncoder
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
@@ -248,7 +248,7 @@ def _text_encoder(study: Study, machine: Machine, identity: EncoderIdentity) -> 
     It is loaded when it is first asked.
     """
     spec = study.encoder
-    if not isinstance(spec, OpenClipEncoder):
+    if isinstance(spec, PrecomputedEncoder):
         return None
     one_at_a_time = threading.Lock()
 

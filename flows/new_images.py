@@ -15,7 +15,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
-from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder
+from curette.schemas.settings.encoder import EncoderSpec, PrecomputedEncoder
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.store import ArtifactStore
@@ -69,7 +69,7 @@ def same_encoder(
     Raises:
         StudyError: there is none, it changed since, or it cannot be loaded.
     """
-    if not isinstance(spec, OpenClipEncoder):
+    if isinstance(spec, PrecomputedEncoder):
         raise StudyError(
             f"{asked} cannot be encoded: the study's vectors are precomputed, so there is no "
             "encoder to make one of a new image with. Name the encoder they were made with."

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.artifact import JsonArtifact
 from curette.schemas.heads import HeadKind, Protocol
-from curette.schemas.shifts import ShiftPlan, UnusableShift
+from curette.schemas.shifts import ShiftPlan, UnusableDraw
 
 Way = Literal["selected", "labo", "random"]
 """How concepts are put in order: the study's own, LaBo's, by chance."""
@@ -61,7 +61,7 @@ class Draws(JsonArtifact, frozen=True):
     heads: tuple[HeadKind, ...] | None = Field(
         default=None, description="asked for; nothing: those that are with all images"
     )
-    unusable: tuple[UnusableShift, ...] = Field(
+    unusable: tuple[UnusableDraw, ...] = Field(
         default=(), description="draws that these images cannot give"
     )
 

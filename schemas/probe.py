@@ -14,7 +14,7 @@ from curette.schemas.candidates import Candidate
 from curette.schemas.draws import Drawn
 from curette.schemas.heads import CARDS, HeadKind, Inputs, Protocol
 from curette.schemas.images import TruthSource, is_column
-from curette.schemas.shifts import ShiftPlan, UnusableShift
+from curette.schemas.shifts import ShiftPlan, UnusableDraw
 
 
 class TrainingStep(BaseModel, frozen=True):
@@ -215,7 +215,7 @@ class Heads(Artifact):
     draws: tuple[Drawn, ...] = ()
     """Of the stack's first axis, or of `trained_on`; none: all images are the only one."""
     stack: HeadStack = NO_STACK
-    unusable: tuple[UnusableShift, ...] = ()
+    unusable: tuple[UnusableDraw, ...] = ()
     """Draws that the images could not give."""
 
     def __post_init__(self) -> None:
@@ -330,7 +330,7 @@ class _HeadsFile(BaseModel, frozen=True):
     protocol: Protocol = "all images"
     draws: tuple[Drawn, ...] = ()
     stacked: tuple[HeadKind, ...] = ()
-    unusable: tuple[UnusableShift, ...] = ()
+    unusable: tuple[UnusableDraw, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -355,4 +355,4 @@ class _HeadsFile(BaseModel, frozen=True):
 
 class _ShiftHeadsFile(BaseModel, frozen=True):
     plans: tuple[ShiftPlan, ...]
-    unusable: tuple[UnusableShift, ...]
+    unusable: tuple[UnusableDraw, ...]

@@ -99,8 +99,8 @@ class ShiftPlan(BaseModel, frozen=True):
         return np.array([self.values.index(value) for value in self.pairing], dtype=np.int64)
 
 
-class UnusableShift(BaseModel, frozen=True):
-    """A shift that these images cannot show, and why."""
+class UnusableDraw(BaseModel, frozen=True):
+    """A shift, a fold or a size that these images cannot show, and why."""
 
     title: str
     reason: str
@@ -175,7 +175,7 @@ class ShiftTables(BaseModel, frozen=True):
     """All shifts of a study; tasks/evaluate/questions/shifts.py."""
 
     results: tuple[ShiftResult, ...]
-    unusable: tuple[UnusableShift, ...]
+    unusable: tuple[UnusableDraw, ...]
     confidence: float
     resamples: int
     smallest: int = Field(description="independent groups that a worst group needs")

@@ -3,14 +3,45 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+
+def _folders_are_paths(value: object) -> object:
+    """Tell folders from names, so that a folder's content counts in the stage's key."""
+    local = isinstance(value, str) and value.startswith(("/", "./", "../"))
+    return Path(str(value)) if local else value
+
+
+_Model = Annotated[Path | str, BeforeValidator(_folders_are_paths)]
+_Precision = Annotated[
+    Literal["float32", "bfloat16", "auto"],
+    Field(
+        description="changes numbers, so what is used is part of the encoder's identity; auto: "
+        "bfloat16 on GPUs and CPUs that multiply it (CUDA's from Ampere on; AVX512-BF16, AMX), "
+        "else float32",
+    ),
+]
+_TextTemplate = Annotated[
+    str,
+    Field(
+        pattern=r"^[^{}]*\{concept\}[^{}]*$",
+        description="the sentence a concept is put into before it is encoded",
+    ),
+]
+_ClassTemplate = Annotated[
+    str,
+    Field(
+        pattern=r"^[^{}]*\{class\}[^{}]*$",
+        description="the sentence a class's name is put into for zero-shot answers",
+    ),
+]
 
 
 class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
     """A CLIP loaded through open_clip: the demo's, a hub's, or one in a local folder."""
 
     kind: Literal["open_clip"] = "open_clip"
-    model: Path | str = Field(
+    model: _Model = Field(
         default="demo",
         description="`demo` (embedded), an open_clip name such as ViT-B-32, `hf-hub:user/model`, "
         "or a local folder that starts with / or ./ and has open_clip_config.json and weights",
@@ -18,29 +49,9 @@ class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
     pretrained: str | None = Field(
         default=None, description="open_clip's tag of the weights, for names such as ViT-B-32"
     )
-    precision: Literal["float32", "bfloat16", "auto"] = Field(
-        default="float32",
-        description="changes numbers, so what is used is part of the encoder's identity; auto: "
-        "bfloat16 on GPUs and CPUs that multiply it (CUDA's from Ampere on; AVX512-BF16, AMX), "
-        "else float32",
-    )
-    text_template: str = Field(
-        default="{concept}",
-        pattern=r"^[^{}]*\{concept\}[^{}]*$",
-        description="the sentence a concept is put into before it is encoded",
-    )
-    class_template: str = Field(
-        default="{class}",
-        pattern=r"^[^{}]*\{class\}[^{}]*$",
-        description="the sentence a class's name is put into for zero-shot answers",
-    )
-
-    @field_validator("model", mode="before")
-    @classmethod
-    def _folders_are_paths(cls, value: object) -> object:
-        """Tell folders from names, so that a folder's content counts in the stage's key."""
-        local = isinstance(value, str) and value.startswith(("/", "./", "../"))
-        return Path(str(value)) if local else value
+    precision: _Precision = "float32"
+    text_template: _TextTemplate = "{concept}"
+    class_template: _ClassTemplate = "{class}"
 
     @model_validator(mode="after")
     def _weights_named_once(self) -> Self:
@@ -55,6 +66,23 @@ class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
+class TransformersEncoder(BaseModel, frozen=True, extra="forbid"):
+    """A CLIP or SigLIP in the layout of the package transformers, as most of the hub's are.
+
+    MONET, PLIP, PubMedCLIP and MedSigLIP are published so. Weights are read from safetensors alone.
+    Needs the extra `curette[transformers]`.
+    """
+
+    kind: Literal["transformers"]
+    model: _Model = Field(
+        description="a local folder that starts with / or ./ and has config.json, "
+        "preprocessor_config.json, a tokenizer and model.safetensors; or the hub's user/model"
+    )
+    precision: _Precision = "float32"
+    text_template: _TextTemplate = "{concept}"
+    class_template: _ClassTemplate = "{class}"
+
+
 class PrecomputedEncoder(BaseModel, frozen=True, extra="forbid"):
     """Ready-made vectors from an .npz file: ids to vectors, texts to vectors.
 
@@ -65,11 +93,7 @@ class PrecomputedEncoder(BaseModel, frozen=True, extra="forbid"):
     kind: Literal["precomputed"]
     path: Path = Field(description="the .npz file; relative paths start at the study file")
     name: str = Field(default="", description="which encoder made the vectors, for the report")
-    class_template: str = Field(
-        default="{class}",
-        pattern=r"^[^{}]*\{class\}[^{}]*$",
-        description="the sentence a class's name is put into for zero-shot answers",
-    )
+    class_template: _ClassTemplate = "{class}"
 
 
 def class_prompt(spec: "EncoderSpec", name: str) -> str:
@@ -77,4 +101,9 @@ def class_prompt(spec: "EncoderSpec", name: str) -> str:
     return spec.class_template.replace("{class}", name)
 
 
-EncoderSpec = Annotated[OpenClipEncoder | PrecomputedEncoder, Field(discriminator="kind")]
+LoadedEncoder = OpenClipEncoder | TransformersEncoder
+"""What runs here; `precomputed` vectors were made elsewhere."""
+
+EncoderSpec = Annotated[
+    OpenClipEncoder | TransformersEncoder | PrecomputedEncoder, Field(discriminator="kind")
+]

@@ -11,7 +11,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.draws import Draw, Draws
 from curette.schemas.settings.draw import FoldSpec
 from curette.schemas.settings.select import SelectSpec
-from curette.schemas.shifts import UnusableShift
+from curette.schemas.shifts import UnusableDraw
 from curette.tasks.methods.selection.choosing import choose_concepts, read_avoided
 from curette.tasks.methods.splits import deal_groups
 
@@ -28,13 +28,13 @@ def draw(published: ConceptDataset, select: SelectSpec, spec: FoldSpec) -> Draws
     folds = deal_groups(groups, labels, np.full(spec.count, 1 / spec.count), spec.seed)
     ids = published.images["image_id"].to_numpy()
     draws: list[Draw] = []
-    unusable: list[UnusableShift] = []
+    unusable: list[UnusableDraw] = []
     for fold in range(spec.count):
         title, train = f"fold {fold + 1} of {spec.count}", rows[folds != fold]
         counts = np.bincount(labels[folds != fold], minlength=len(published.class_keys))
         if len(train) == len(rows) or not counts.all():
             lost = "no image chooses" if len(train) == len(rows) else "a class has none to train on"
-            unusable.append(UnusableShift(title=title, reason=f"{lost}; there are too few groups"))
+            unusable.append(UnusableDraw(title=title, reason=f"{lost}; there are too few groups"))
             continue
         chosen = choose_concepts(
             published.pool,

@@ -18,7 +18,7 @@ from curette.schemas.draws import Draw, Draws
 from curette.schemas.images import METADATA
 from curette.schemas.settings.draw import ConfoundedShift, DomainShift, ShiftSpec
 from curette.schemas.settings.select import SelectSpec
-from curette.schemas.shifts import ShiftPart, ShiftPlan, UnusableShift
+from curette.schemas.shifts import ShiftPart, ShiftPlan, UnusableDraw
 from curette.tasks.methods.confounding import (
     describe_part,
     draw_confounded,
@@ -44,12 +44,12 @@ def draw(published: ConceptDataset, select: SelectSpec, shifts: Sequence[ShiftSp
         StudyError: a shift names a column, value or class that the dataset does not have.
     """
     draws: list[Draw] = []
-    unusable: list[UnusableShift] = []
+    unusable: list[UnusableDraw] = []
     for shift in shifts:
         try:
             draws.append(_restrict(published, select, shift))
         except _Unusable as reason:
-            unusable.append(UnusableShift(title=shift.title, reason=str(reason)))
+            unusable.append(UnusableDraw(title=shift.title, reason=str(reason)))
     return Draws(protocol="shifts", draws=tuple(draws), unusable=tuple(unusable))
 
 

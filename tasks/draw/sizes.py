@@ -8,7 +8,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.draws import Draw, Draws
 from curette.schemas.settings.draw import SizeSpec
 from curette.schemas.settings.select import SelectSpec
-from curette.schemas.shifts import UnusableShift
+from curette.schemas.shifts import UnusableDraw
 from curette.tasks.methods.selection.orders import order_concepts
 
 
@@ -37,7 +37,7 @@ def draw(published: ConceptDataset, _: SelectSpec, spec: SizeSpec) -> Draws:
             for size in sizes
         ),
         unusable=tuple(
-            UnusableShift(title=f"{size} concepts", reason=f"there are {most} to choose from")
+            UnusableDraw(title=f"{size} concepts", reason=f"there are {most} to choose from")
             for size in spec.concepts
             if size > most
         ),

@@ -19,7 +19,7 @@ from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
-from curette.schemas.settings.encoder import OpenClipEncoder
+from curette.schemas.settings.encoder import LoadedEncoder
 from curette.tasks.embed.embedding import encode_pictures, image_keys
 from curette.tasks.methods.encoder.encoder import identify_encoder, load_encoder
 from curette.tasks.methods.encoder.precision import resolve_precision
@@ -34,7 +34,7 @@ _PATIENCE_S = 10
 def embed_images_on_ray(
     dataset: ImageDataset,
     read: Read,
-    spec: OpenClipEncoder,
+    spec: LoadedEncoder,
     shelf: Shelf,
     machine: Machine,
     advance: Callable[[int], None],
@@ -102,7 +102,7 @@ class _ShardEncoder:
 
     def __init__(
         self,
-        spec: OpenClipEncoder,
+        spec: LoadedEncoder,
         machine: Machine,
         identity: EncoderIdentity,
         read: Read,
@@ -143,7 +143,7 @@ class _ShardEncoder:
 
 _OTHER_ENCODER = (
     "a worker of the Ray cluster loads another encoder than this machine under the same name: its "
-    "files or its version of open_clip differ. Install the same versions on all machines."
+    "files or its versions of libraries differ. Install the same versions on all machines."
 )
 
 
@@ -151,7 +151,7 @@ def _encode_shards(
     ray: Any,
     data: Any,
     read: Read,
-    spec: OpenClipEncoder,
+    spec: LoadedEncoder,
     identity: EncoderIdentity,
     pool: "_Pool",
 ) -> Iterator[tuple[int, Float32[np.ndarray, "image dim"]]]:

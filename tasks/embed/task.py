@@ -12,7 +12,7 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import (
     EncoderSpec,
-    OpenClipEncoder,
+    LoadedEncoder,
     PrecomputedEncoder,
 )
 from curette.storage.images import ImageFiles, ImageShelf
@@ -41,7 +41,7 @@ def embed_images(
 
 
 def _encode_images(
-    images: ImageDataset, spec: OpenClipEncoder, machine: Machine, store: ArtifactStore
+    images: ImageDataset, spec: LoadedEncoder, machine: Machine, store: ArtifactStore
 ) -> ImageEmbeddings:
     from curette.tasks.embed.embedding import embed_images
     from curette.tasks.methods.encoder.encoder import load_encoder

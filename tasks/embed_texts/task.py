@@ -7,7 +7,7 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import (
     EncoderSpec,
-    OpenClipEncoder,
+    LoadedEncoder,
     PrecomputedEncoder,
     class_prompt,
 )
@@ -64,7 +64,7 @@ def embed_texts(
 
 
 def _encode_texts(
-    texts: tuple[str, ...], spec: OpenClipEncoder, machine: Machine, store: ArtifactStore
+    texts: tuple[str, ...], spec: LoadedEncoder, machine: Machine, store: ArtifactStore
 ) -> TextEmbeddings:
     from curette.tasks.embed_texts.embedding import embed_texts, sentences
     from curette.tasks.methods.encoder.encoder import load_encoder

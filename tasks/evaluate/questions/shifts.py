@@ -38,7 +38,7 @@ from curette.schemas.shifts import (
     ShiftResult,
     ShiftTables,
     ShiftValue,
-    UnusableShift,
+    UnusableDraw,
     WorstGroup,
 )
 from curette.tasks.evaluate.answers import HeadAnswers, answers_of
@@ -95,7 +95,7 @@ def measure(exam: Exam) -> ShiftTables | None:
         try:
             results.append(measured())
         except (_Unusable, StudyError) as reason:
-            unusable.append(UnusableShift(title=title, reason=str(reason)))
+            unusable.append(UnusableDraw(title=title, reason=str(reason)))
     return ShiftTables(
         results=tuple(results),
         unusable=tuple(unusable),

@@ -7,6 +7,8 @@ the joint space, and nothing is trained (Zhou, Loy and Dai, Extract free dense l
 2022, section 3.2).
 """
 
+from typing import Any
+
 import timm
 import torch
 from jaxtyping import Float
@@ -14,6 +16,8 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch.nn.functional import normalize
+
+from curette.tasks.methods.encoder.hub_clip import HubTower
 
 _Batch = Float[torch.Tensor, "image channel height width"]
 _Places = Float[torch.Tensor, "image row column dim"]
@@ -28,6 +32,9 @@ def why_no_places(visual: torch.nn.Module) -> str:
         return "" if known else "its vision transformer pools by a layer of its own"
     if isinstance(visual, TimmModel):
         return _why_no_timm_places(visual.trunk)
+    if isinstance(visual, HubTower):
+        known = hasattr(visual.tower, "post_layernorm") and not hasattr(visual.tower, "head")
+        return "" if known else "its vision transformer pools by a layer of its own"
     return f"vectors of places are not known to be had from a {type(visual).__name__}"
 
 
@@ -48,6 +55,8 @@ def encode_places(visual: torch.nn.Module, batch: _Batch) -> _Places:
         places = _of_resnet(visual, batch)
     elif isinstance(visual, VisionTransformer):
         places = _of_transformer(visual, batch)
+    elif isinstance(visual, HubTower):
+        places = _of_hub(visual, batch)
     else:
         places = _of_timm(visual, batch)
     return normalize(places.float(), dim=-1)
@@ -71,6 +80,16 @@ def _of_transformer(visual: VisionTransformer, batch: _Batch) -> _Places:
     if visual.proj is not None:
         places = places @ visual.proj
     return places.reshape(len(places), *visual.grid_size, -1)
+
+
+def _of_hub(visual: HubTower, batch: _Batch) -> _Places:
+    tower: Any = visual.tower
+    last = tower.encoder.layers[-1]
+    tokens = _entering(last, visual, batch)
+    tokens = last(tokens, _itself_alone(tokens.shape[1], tokens)[None, None])
+    places: torch.Tensor = visual.projection(tower.post_layernorm(tokens[:, 1:]))
+    rows, columns = (side // tower.config.patch_size for side in batch.shape[-2:])
+    return places.reshape(len(places), rows, columns, -1)
 
 
 def _why_no_timm_places(trunk: torch.nn.Module) -> str:

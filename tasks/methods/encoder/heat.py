@@ -1,6 +1,6 @@
 """Where concepts are seen on an image: the cosine of each of its places with their texts."""
 
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ def why_no_heat(encoder: ClipEncoder) -> str:
     """Return why there are no heat maps of this encoder; empty where there are."""
     if len(set(_input_size(encoder))) > 1:
         return f"{encoder.identity.name} looks at images that are not square"
+    if _preprocessing(encoder)["resize_mode"] not in get_args(View):
+        return f"{encoder.identity.name} cuts off more of an image than makes it square"
     reason = why_no_places(cast(torch.nn.Module, encoder.model.visual))
     return reason and f"{encoder.identity.name} has no vectors of places: {reason}"
 

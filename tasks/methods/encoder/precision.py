@@ -5,10 +5,10 @@ from typing import Literal, TypeVar
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.machine import Machine
-from curette.schemas.settings.encoder import OpenClipEncoder, PrecomputedEncoder
+from curette.schemas.settings.encoder import EncoderSpec, LoadedEncoder, PrecomputedEncoder
 
 Device = Literal["cpu", "cuda"]
-Spec = TypeVar("Spec", OpenClipEncoder, PrecomputedEncoder, OpenClipEncoder | PrecomputedEncoder)
+Spec = TypeVar("Spec", LoadedEncoder, PrecomputedEncoder, EncoderSpec)
 
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """What Linux calls the instructions that multiply bfloat16; without them it is slower than fp32."""
@@ -26,7 +26,7 @@ def resolve_precision(spec: Spec, machine: Machine) -> Spec:
         StudyError: CUDA is asked for and there is none; or a Ray cluster encodes the images, and
             this machine cannot tell what that multiplies fast, or on what.
     """
-    if not isinstance(spec, OpenClipEncoder):
+    if isinstance(spec, PrecomputedEncoder):
         return spec
     if machine.ray_address is not None:
         _require_named(spec, machine)
@@ -36,7 +36,7 @@ def resolve_precision(spec: Spec, machine: Machine) -> Spec:
     return spec.model_copy(update={"precision": "bfloat16" if fast else "float32"})
 
 
-def _require_named(spec: OpenClipEncoder, machine: Machine) -> None:
+def _require_named(spec: LoadedEncoder, machine: Machine) -> None:
     if spec.precision == "auto":
         raise StudyError(
             f"the encoder's precision is `auto`, but the Ray cluster {machine.ray_address} encodes "

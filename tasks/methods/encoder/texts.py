@@ -11,6 +11,9 @@ from typing import Any
 import open_clip
 import torch
 from jaxtyping import Float, Int
+from open_clip.hf_model import HFTextEncoder
+
+from curette.tasks.methods.encoder.hub_clip import HubClip
 
 
 def text_lengths(
@@ -19,8 +22,12 @@ def text_lengths(
     """Return how many tokens of each text decide its vector: up to its end, or all.
 
     All of them count where attention looks ahead or another position than the end is read, and in
-    models that are not open_clip's own `CLIP` and may do either.
+    models that may do either. A BERT looks ahead, but at no padding.
     """
+    if isinstance(model, HubClip):
+        return model.text_lengths(tokens)
+    if isinstance(text := getattr(model, "text", None), HFTextEncoder):
+        return _unmasked_lengths(text, tokens)
     causal = type(model) is open_clip.CLIP and model.attn_mask is not None
     if causal and model.text_pool_type == "argmax":
         return tokens.argmax(dim=-1) + 1
@@ -31,18 +38,26 @@ def text_lengths(
     return torch.full(tokens.shape[:1], tokens.shape[1])
 
 
+def _unmasked_lengths(
+    tower: HFTextEncoder, tokens: Int[torch.Tensor, "text context"]
+) -> Int[torch.Tensor, " text"]:
+    """Return up to where a BERT of the hub is not masked; the rest has no weight in any layer."""
+    real = tokens.ne(tower.config.pad_token_id).int()
+    return tokens.shape[1] - real.flip(1).argmax(dim=1)
+
+
 def encode_without_padding(
     model: Any, tokens: Int[torch.Tensor, "text context"], length: int
 ) -> Float[torch.Tensor, "text dim"]:
     """Return the model's vectors of texts, computing only their first `length` positions.
 
     Args:
-        model: an open_clip model, on the tokens' device.
+        model: on the tokens' device.
         tokens: padded to the model's context.
         length: the greatest of these texts' `text_lengths`.
     """
-    if length == tokens.shape[1]:
-        return model.encode_text(tokens)
+    if length == tokens.shape[1] or type(model) is not open_clip.CLIP:
+        return model.encode_text(tokens[:, :length])
     # The model adds its table of positions and its mask whole, so it is lent shorter ones.
     shorter = {
         "model.positional_embedding": model.positional_embedding[:length],

@@ -18,7 +18,7 @@ from curette.tasks.ingest.synthetic import (
     SyntheticImage,
     generate_images,
 )
-from curette.tasks.methods.encoder.encoder import DEMO as FOLDER
+from curette.tasks.methods.encoder.open_clip_layout import DEMO as FOLDER
 from demo.train_demo_clip import (
     CONFIG,
     PREDICATES,

@@ -17,7 +17,7 @@ from curette.schemas.settings.draw import ConfoundedShift, DomainShift
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
-from curette.schemas.shifts import ShiftPlan, ShiftResult, ShiftTables, UnusableShift
+from curette.schemas.shifts import ShiftPlan, ShiftResult, ShiftTables, UnusableDraw
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw.shifts import draw
@@ -250,7 +250,7 @@ def test_too_few_images_are_said_to_be_too_few(
     nobody = _with_test_metadata(
         study[0], sex=np.full(len(images.ids), "male"), ruler=images.labels == 0
     )
-    spoken = UnusableShift(title="site", reason="before")
+    spoken = UnusableDraw(title="site", reason="before")
     found = measure_shifts(nobody, replace(heads, unusable=(spoken,)), images, _SPEC)
     assert found.results == ()
     assert found.unusable[0] == spoken

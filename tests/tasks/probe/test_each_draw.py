@@ -11,7 +11,7 @@ from curette.schemas.draws import Draw, Draws
 from curette.schemas.probe import Heads
 from curette.schemas.settings.draw import DomainShift
 from curette.schemas.settings.probe import ProbeSpec
-from curette.schemas.shifts import ShiftPlan, UnusableShift
+from curette.schemas.shifts import ShiftPlan, UnusableDraw
 from curette.tasks.probe.each_draw import restrict, train
 from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import KEYS, published_study, with_people
@@ -22,7 +22,7 @@ _SPEC = ProbeSpec(
     random_draws=3,
     nec=(1,),
 )
-_UNUSABLE = UnusableShift(title="age, trained on under 3", reason="no training image of a is left")
+_UNUSABLE = UnusableDraw(title="age, trained on under 3", reason="no training image of a is left")
 
 
 def _draws(published: ConceptDataset) -> Draws:

@@ -15,7 +15,7 @@ from curette.schemas.shifts import (
     ShiftResult,
     ShiftTables,
     ShiftValue,
-    UnusableShift,
+    UnusableDraw,
     WorstGroup,
 )
 from curette.tasks.report.sections.shifts import domain_chart, findings, shift_section
@@ -71,7 +71,7 @@ def _result(
 def _section(result: ShiftResult) -> dict[str, object]:
     tables = ShiftTables(
         results=(result,),
-        unusable=(UnusableShift(title="site", reason="none is left"),),
+        unusable=(UnusableDraw(title="site", reason="none is left"),),
         confidence=0.9,
         resamples=500,
         smallest=10,

@@ -19,12 +19,11 @@ from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.tasks.methods.encoder.encoder import (
-    DEMO,
     ClipEncoder,
-    _why_not_loaded,
     identify_encoder,
     load_encoder,
 )
+from curette.tasks.methods.encoder.open_clip_layout import DEMO, find_source, why_not_loaded
 from curette.tasks.methods.encoder.precision import choose_device
 
 CPU = Machine(device="cpu")
@@ -314,7 +313,7 @@ def test_a_package_is_missing_only_where_the_error_is_of_that_kind(
         config["model_cfg"]["text_cfg"] = {"hf_model_name": "bert-base-uncased"}
 
     folder = save_clip(changed_config=hugging_face_text)
-    assert said in _why_not_loaded(f"local-dir:{folder}", error)
+    assert said in why_not_loaded(find_source(OpenClipEncoder(model=folder)), error)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
