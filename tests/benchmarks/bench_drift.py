@@ -2,7 +2,7 @@
 
 Run `python -m tests.benchmarks.bench_drift STORE [VECTORS.npz]` with the store of a finished demo.
 New subjects are drawn by the demo's program and encoded once (minutes; kept in the second file, if
-named). A week is so many images of whole subjects, some 6 of each; 200 weeks are without drift, 60
+named). A week is so many images of whole subjects, some 6 of each; 200 weeks are without drift, 40
 of each drift. Its parts:
 
 - hair, ruler: three in four images show one, of usually one in four or seven;
@@ -34,7 +34,7 @@ from curette.tasks.methods.features import features_of
 from tests.benchmarks.measuring import print_rows
 
 SIZES, LEVEL = (50, 100, 200), 0.05
-WITHOUT, WITH = 200, 60
+WITHOUT, WITH = 200, 40
 KNOWN = ("label", "subject", "skin_tone", "hair", "ruler", "light")
 Images = Mapping[str, np.ndarray]
 Chance = Callable[[Images], np.ndarray]
