@@ -433,6 +433,21 @@ def compare(
 
 
 @COMMANDS.command
+def diff(*studies: str, settings: Settings = USUAL) -> None:
+    """Say what differs between two finished studies or runs: concepts and why, accuracy, settings.
+
+    Args:
+        studies: two study files, or evaluations as `curette runs` lists them; or one study file, of
+            which the last finished run is held against the one before.
+        settings: of every command.
+    """
+    from curette.flows.compare import difference
+
+    for line in difference(studies, settings.options(), settings.load, _run):
+        print(line)
+
+
+@COMMANDS.command
 def drift(
     study: Path,
     folder: Path | None = None,
@@ -523,7 +538,7 @@ def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
         json: print one JSON array, nothing else.
         settings: of every command.
     """
-    from curette.flows.compare import finished_runs
+    from curette.flows.finished import finished_runs
 
     rows = list(finished_runs(settings.store.resolve()))
     if json:
@@ -563,7 +578,7 @@ def clean(
         dry_run: remove nothing, only say what would be.
         settings: of every command; all but the store mean nothing here.
     """
-    from curette.flows.compare import study_of
+    from curette.flows.finished import study_of
     from curette.storage.retention import forget, forgettable
     from curette.storage.store import ArtifactStore
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from curette.flows.compare import last_finished
 from curette.flows.events import PAST_LIMIT, tell_automations
 from curette.flows.explain import RunStudy, with_heads_alone
+from curette.flows.finished import last_finished
 from curette.flows.new_images import encode_files, files_below, same_encoder
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Recipe, Ref, StudyError

@@ -15,7 +15,7 @@ import uvicorn
 from jaxtyping import Float32
 from starlette.types import ASGIApp
 
-from curette.flows.compare import study_of
+from curette.flows.finished import study_of
 from curette.flows.new_images import same_encoder
 from curette.flows.review import decided_so_far, keep_decisions
 from curette.flows.sequence import remembered

@@ -80,6 +80,7 @@ def headline(result: RunResult) -> str:
 def page_of(result: RunResult, root: Path, pages: str) -> str:
     """Return the Markdown of a run that ended well: the result, links, the stages."""
     lines = [f"# {escape(result.study)}", "", escape(headline(result)), ""]
+    lines += [escape(result.since), ""] if result.since else []
     places = list(_places(result, root))
     lines += [f"- {page_link(name, place, root, pages)}" for name, place in places]
     if places and not pages:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curette.flows.beforehand import check_columns
+from curette.flows.finished import last_finished
 from curette.flows.review import ask_reviewer, current_decisions, parted
 from curette.flows.runs import RunResult, finish, start
 from curette.flows.stages import NotRemembered, RunOptions, Stages, only_remembered
@@ -18,6 +19,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.edits import Edits
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings
+from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.external import ExternalImages
 from curette.schemas.heads import DRAWN
 from curette.schemas.images import ImageDataset
@@ -215,7 +217,20 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         external=take_in_external(study, published, stages),
     )
     gone = WithdrawalShelf(stages.store.root).current().counts.get(study.name)
-    return run(write_report, published, probe, evaluation, study.report, gone)
+    since = since_before(study, evaluation, stages)
+    return run(write_report, published, probe, evaluation, study.report, gone, since)
+
+
+def since_before(
+    study: Study, measured: Ref[Evaluation | GuardedEvaluation], stages: Stages
+) -> str | None:
+    """Return what differs from the study's run that was finished before; None where none was."""
+    evaluation = Ref[Evaluation](Evaluation.kind, measured.digest)
+    if evaluation != measured or not last_finished(stages.store, study.name, before=evaluation):
+        return None
+    from curette.flows.compare import since_last_run  # which draws figures, and takes long
+
+    return since_last_run(stages.store, study.name, evaluation)
 
 
 def train_on_draws(

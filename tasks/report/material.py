@@ -41,9 +41,11 @@ class Material:
     probe: Heads
     evaluation: Evaluation | GuardedEvaluation
     lineage: tuple[Manifest, ...]
+    """Of every artifact the report rests on, first made first."""
     withdrawn: int = 0
     """Images that were withdrawn from the study; which ones is kept nowhere."""
-    """Of every artifact the report rests on, first made first."""
+    since: str = ""
+    """What differs from the run that was finished before, in a sentence; empty for the first."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ def write_report(
     evaluation: Ref[Evaluation | GuardedEvaluation],
     spec: ReportSpec,
     withdrawn: int | None = None,
+    since: str | None = None,
 ) -> Ref[Report]:
     """Write the page that a person reads; it says how many images were withdrawn, never whose."""
     from curette.tasks.methods.page.pictures import PictureBook
@@ -53,6 +54,7 @@ def write_report(
         evaluation=at.store.load(measured, evaluation),
         lineage=tuple(at.store.lineage(evaluation)),
         withdrawn=withdrawn or 0,
+        since=since or "",
     )
     shelf = ImageShelf(at.store.root)
     pixels, masks = (_reader(images, shelf, column) for column in ("location", "mask_location"))

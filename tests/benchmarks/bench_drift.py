@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curette.flows.compare import last_finished
+from curette.flows.finished import last_finished
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import EXPLAINED

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from curette.flows.compare import last_finished
 from curette.flows.drifting import Wanted, look_for_drift
+from curette.flows.finished import last_finished
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.flows.study import study
