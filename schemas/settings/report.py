@@ -15,3 +15,15 @@ class ReportSpec(BaseModel, frozen=True, extra="forbid"):
     thumbnail_px: int = Field(
         default=96, ge=16, le=512, description="longer side of a small picture"
     )
+    wall: bool = Field(
+        default=True,
+        exclude_if=lambda wall: wall,
+        description="whether every image that may be shown is, small, with the decision about it",
+    )
+    in_one_file: int = Field(
+        default=2000,
+        ge=0,
+        exclude_if=lambda count: count == 2000,
+        description="images of the wall whose thumbnails the report holds itself, at about 2.5 kB "
+        "each; those of more lie in a folder beside it",
+    )

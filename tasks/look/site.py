@@ -172,7 +172,7 @@ class Site:
         """Answer with the report, our links above it."""
         if self.report is None:
             return self._not_here("report")
-        html = self.report.html.replace("<header>", f"<header>{self.pages.bar()}", 1)
+        html = self.report.in_one_file.replace("<header>", f"<header>{self.pages.bar()}", 1)
         return HTMLResponse(html, headers={POLICY: REPORT_POLICY})
 
     def data_docs(self, _: Request) -> Response:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from curette.schemas.report import Report
 from curette.tasks.look.guard import POLICY, with_headers
 from curette.tasks.look.site import DOCS_POLICY, REPORT_POLICY
 
@@ -54,7 +55,9 @@ class StoredPages:
             if place.is_file() and place.resolve() == self.root.resolve() / Path(*asked.groups()):
                 kind = "text/html" if place.suffix == ".html" else "text/plain"
                 return Response(
-                    place.read_bytes(),
+                    Report.read(place.parent).in_one_file
+                    if asked[3] == "report.html"
+                    else place.read_bytes(),
                     media_type=f"{kind}; charset=utf-8",
                     headers={POLICY: policy},
                 )

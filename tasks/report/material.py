@@ -19,11 +19,16 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.priors import Priors
 from curette.schemas.probe import Heads
+from curette.schemas.report import BESIDE
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.report import ReportSpec
 from curette.schemas.validation import ValidationReport
-from curette.tasks.methods.explanation import centred_weights
+from curette.tasks.methods.explanation import Explainer, centred_weights
 from curette.tasks.methods.page.pictures import PictureBook
+from curette.tasks.methods.page.sprites import Sprites, squares
+
+WALL_PX = 72
+"""Of the wall's thumbnails."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,31 @@ class Draft:
         return centred_weights(self.material.published, self.material.probe.head(EXPLAINED))
 
     @cached_property
+    def explainer(self) -> Explainer:
+        """What takes decisions of the explained head apart."""
+        return Explainer(self.material.published, self.material.probe.head(EXPLAINED))
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Image id -> class key, of the images that may be shown with it.
+
+        Of training and validation images, and of the test images that the evaluation tells of.
+        """
+        images = self.material.published.images
+        known = dict(zip(images["image_id"], images["label"], strict=True))
+        if self.evaluation:
+            known |= {p.image_id: p.label for p in self.evaluation.predictions}
+        return {str(i): str(key) for i, key in known.items() if key in self.class_names}
+
+    @cached_property
+    def sprites(self) -> Sprites:
+        """A thumbnail of every image that may be shown with its class; none if none is wanted."""
+        if not self.spec.wall:
+            return Sprites({}, WALL_PX)
+        found = squares(self.labels, self.book.read, WALL_PX, self.book.threads)
+        return Sprites(found, WALL_PX, BESIDE if len(found) > self.spec.in_one_file else "")
+
+    @cached_property
     def _image_names(self) -> dict[str, str]:
         images = self.material.dataset.images
         if "location" not in images:
@@ -89,22 +119,13 @@ class Draft:
         private = {i for i, tells in zip(ids, telling, strict=True) if tells}
         return {i: stem for i, stem in files.items() if often[stem] == 1 and i not in private}
 
-    @cached_property
-    def _labels(self) -> dict[str, str]:
-        """Image id -> its class's name; of test images as the evaluation tells."""
-        images = self.material.published.images
-        known = dict(zip(images["image_id"], images["label"], strict=True))
-        if self.evaluation:
-            known |= {p.image_id: p.label for p in self.evaluation.predictions}
-        return {i: self.class_names[key] for i, key in known.items() if key in self.class_names}
-
     def image_name(self, image_id: str) -> str:
         """Return its file's stem, else its id where others have that or it holds a patient's."""
         return self._image_names.get(image_id, image_id)
 
     def picture(self, image_id: str, reason: str) -> dict[str, Any]:
         """Return a thumbnail whose text says its class and why it is shown."""
-        label = self._labels.get(image_id, "")
+        label = self.class_names.get(self.labels.get(image_id, ""), "")
         return {
             "css": self.book.css(image_id),
             "alt": f"{label or 'image'}: {reason} ({self.image_name(image_id)})",

@@ -32,10 +32,11 @@ def compose_page(
             if (told := s.compose(draft)) is not None
         ],
     }
-    return page | {
-        "pictures": book.shown,
-        "beside": "",
-    }  # asked for only once all thumbnails are made
+    return page | {  # asked for only once all thumbnails are made
+        "pictures": [*book.shown, *draft.sprites.shown],
+        "beside": draft.sprites.beside,
+        "sheets": draft.sprites.sheets if draft.sprites.beside else {},
+    }
 
 
 def _notices(m: Material) -> list[str]:

@@ -32,6 +32,7 @@ def write_report(
 ) -> Ref[Report]:
     """Write the page that a person reads; it says how many images were withdrawn, never whose."""
     from curette.tasks.methods.page.pictures import PictureBook
+    from curette.tasks.methods.threads import decoding_threads
     from curette.tasks.report.material import Material
     from curette.tasks.report.page import compose_page
     from curette.tasks.report.render import render_page
@@ -58,9 +59,9 @@ def write_report(
     )
     shelf = ImageShelf(at.store.root)
     pixels, masks = (_reader(images, shelf, column) for column in ("location", "mask_location"))
-    book = PictureBook(pixels, spec.thumbnail_px, masks)
+    book = PictureBook(pixels, spec.thumbnail_px, masks, threads=decoding_threads(at.machine))
     page = compose_page(material, spec, book)
-    report = Report(html=render_page(page), data_docs=validation.data_docs)
+    report = Report(render_page(page), validation.data_docs, page["sheets"])
     return at.store.save(report, STAGE.recipe())
 
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from curette.tasks.methods.explanation import ImageExplanation
+from curette.tasks.methods.many_decisions import LISTED_AGAINST, LISTED_FOR
 from curette.tasks.methods.page.numbers import signed
-
-_FOR, _AGAINST = 5, 3  # concepts that have a bar
 
 
 def compose_decision(
@@ -28,8 +27,8 @@ def compose_decision(
         heat: pictures of where concepts are seen on it.
         nearest: pictures of the training images most like it.
     """
-    listed = [p for p in e.parts[:_FOR] if p.ahead > 0]
-    listed += [p for p in e.parts[len(listed) :][-_AGAINST:] if p.ahead < 0]
+    listed = [p for p in e.parts[:LISTED_FOR] if p.ahead > 0]
+    listed += [p for p in e.parts[len(listed) :][-LISTED_AGAINST:] if p.ahead < 0]
     largest = max((abs(p.ahead) for p in listed), default=0.0) or 1.0
     rest = e.rest + sum(p.ahead for p in e.parts) - sum(p.ahead for p in listed)
     return {

@@ -29,8 +29,12 @@ class PictureBook:
     size_px: int
     read_mask: Callable[[str], bytes] | None = None
     """Image id -> bytes of its lesion mask."""
+    threads: int = 1
+    """That decode where many pictures are asked for at once."""
     pictures: dict[str, Picture | None] = field(default_factory=dict)
     others: list[Picture] = field(default_factory=list)
+    drawn: dict[tuple[object, ...], str] = field(default_factory=dict)
+    """Heat maps that were made already."""
 
     def css(self, image_id: str) -> str:
         """Return the CSS class that shows an image; `""` where its pixels are not to be had."""
@@ -43,11 +47,14 @@ class PictureBook:
 
     def heat(self, image_id: str, heat: Sequence[Sequence[float]], view: View, size_px: int) -> str:
         """Return the CSS class that shows a heat map; `""` where pixels are not to be had."""
-        image = _opened(self.read, image_id)
-        if image is None:
-            return ""
-        mask = _opened(self.read_mask, image_id) if self.read_mask else None
-        return self.place(draw_heat(image, heat, view, mask, size_px))
+        key = (image_id, tuple(map(tuple, heat)), view, size_px)
+        if key not in self.drawn:
+            image = opened(self.read, image_id)
+            mask = opened(self.read_mask, image_id) if image and self.read_mask else None
+            self.drawn[key] = (
+                self.place(draw_heat(image, heat, view, mask, size_px)) if image else ""
+            )
+        return self.drawn[key]
 
     def place(self, picture: Image.Image) -> str:
         """Return the CSS class that shows a picture as it is."""
@@ -60,17 +67,27 @@ class PictureBook:
         return [*(p for p in self.pictures.values() if p), *self.others]
 
     def _thumbnail(self, image_id: str) -> str:
-        small = _opened(self.read, image_id)
+        small = opened(self.read, image_id)
         if small is None:
             return ""
         small.thumbnail((self.size_px, self.size_px))
         return _uri(small)
 
 
-def _opened(read: Callable[[str], bytes], image_id: str) -> Image.Image | None:
-    """Return an image; None where it is gone, since the report is about numbers too."""
+def opened(
+    read: Callable[[str], bytes], image_id: str, least_px: int | None = None
+) -> Image.Image | None:
+    """Return an image; None where it is gone, since the report is about numbers too.
+
+    Args:
+        read: returns an image's bytes.
+        image_id: of the image.
+        least_px: a JPEG may come as small as this; None: as large as it is.
+    """
     try:
         with Image.open(io.BytesIO(read(image_id))) as image:
+            if least_px:
+                image.draft("RGB", (least_px, least_px))
             return ImageOps.exif_transpose(image).convert("RGB")
     except (CuretteError, OSError, UnidentifiedImageError, ValueError):
         return None

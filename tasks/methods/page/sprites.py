@@ -2,13 +2,14 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from PIL import Image, ImageOps
 
-from curette.tasks.methods.page.pictures import Picture
+from curette.tasks.methods.page.pictures import Picture, opened
 
 _COLUMNS = 20
 _SHEET = _COLUMNS * _COLUMNS
@@ -81,3 +82,24 @@ class Sprites:
 def squared(picture: Image.Image, px: int) -> Image.Image:
     """Return the middle of a picture, `px` wide and high."""
     return ImageOps.fit(picture.convert("RGB"), (px, px))
+
+
+def squares(
+    image_ids: Iterable[str], read: Callable[[str], bytes], px: int, threads: int
+) -> dict[str, Image.Image]:
+    """Return a thumbnail of each image, without those whose pixels are not to be had.
+
+    Args:
+        image_ids: of the images.
+        read: from an image's id to its bytes.
+        px: of its sides.
+        threads: that decode.
+    """
+
+    def square(image_id: str) -> Image.Image | None:
+        image = opened(read, image_id, 2 * px)
+        return squared(image, px) if image else None
+
+    ids = list(image_ids)
+    with ThreadPoolExecutor(threads) as pool:
+        return {i: x for i, x in zip(ids, pool.map(square, ids), strict=True) if x}

@@ -3,12 +3,10 @@
 from typing import Any
 
 from curette.schemas.evaluation import Explanation
-from curette.schemas.heads import EXPLAINED
-from curette.tasks.methods.explanation import Explainer
 from curette.tasks.methods.page.decision import compose_decision
 from curette.tasks.report.material import Draft
+from curette.tasks.report.sections.images import HEAT_PX
 
-_HEAT_PX = 144
 _NEAREST = 3  # training images on a card
 
 
@@ -16,20 +14,19 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     """Return some decisions, each by what set it ahead of the class that came second."""
     if draft.evaluation is None or not draft.evaluation.explanations:
         return None
-    explainer = Explainer(draft.material.published, draft.material.probe.head(EXPLAINED))
     return {
         "note": "Test images, the surest right decisions and the surest wrong ones. Bars say what "
         "set the answer ahead of the class that came second: to the right what speaks for the "
         "answer, to the left what speaks for the other.",
-        "decisions": [_decision(draft, explainer, e) for e in draft.evaluation.explanations],
+        "decisions": [_decision(draft, e) for e in draft.evaluation.explanations],
     }
 
 
-def _decision(draft: Draft, explainer: Explainer, e: Explanation) -> dict[str, Any]:
+def _decision(draft: Draft, e: Explanation) -> dict[str, Any]:
     published, names = draft.material.published, draft.class_names
     row = published.images["image_id"].tolist().index(e.image_id)
     group = str(published.images["group"].iat[row])
-    explained = explainer.explain(published.vectors[row], group)
+    explained = draft.explainer.explain(published.vectors[row], group)
     right = e.label == e.predicted
     verdict = "rightly" if right else "wrongly"
     return compose_decision(
@@ -54,7 +51,7 @@ def _heat(draft: Draft, image_id: str) -> list[dict[str, Any]]:
     location = draft.evaluation.location
     return [
         {
-            "css": draft.book.heat(image_id, x.heat, location.view, _HEAT_PX),
+            "css": draft.book.heat(image_id, x.heat, location.view, HEAT_PX),
             "alt": f"where “{x.text}” is seen on {draft.image_name(image_id)}",
             "text": x.text,
         }

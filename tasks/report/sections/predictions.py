@@ -12,38 +12,29 @@ from curette.tasks.methods.page.charts import Line, Point, line_chart
 from curette.tasks.report.material import Draft
 
 _OPEN = (EXPLAINED, REFERENCE)
-_SHOWN = 96  # wrongly decided images
+_FILTERS = {EXPLAINED: "decided", REFERENCE: "box"}
+"""Head -> the filter of the wall of images that takes what it says."""
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
-    """Return confusion matrices, the images that the bottleneck gets wrong, and training curves."""
+    """Return confusion matrices, whose cells open the wall of images, and training curves."""
     evaluation = draft.evaluation
     if evaluation is None:
         return None
     heads = draft.material.probe.heads
     kinds = {h.facts.name: h.facts.kind for h in heads}
     names = list(draft.class_names.values())
-    confusions = [_confusion(c, names) for c in evaluation.curves]
+    opens = _FILTERS if draft.spec.wall else {}
+    confusions = [_confusion(c, names, opens.get(kinds[c.head], "")) for c in evaluation.curves]
     first = next(h.facts.name for h in heads if h.facts.kind == EXPLAINED)
     wrong = [p for p in evaluation.predictions if p.predicted[first] != p.label]
     return {
         "meaning": f"The {first} decides {len(wrong):,} of {evaluation.images:,} test images "
         f"wrongly{_most_frequent(confusions, first)}.",
         "class_names": names,
+        "opens": bool(opens),
         "shown": [c for c in confusions if kinds[c["head"]] in _OPEN],
         "more": [c for c in confusions if kinds[c["head"]] not in _OPEN],
-        "first": first,
-        "wrong_count": len(wrong),
-        "wrong": [
-            {
-                "picture": draft.picture(
-                    p.image_id, f"wrongly decided as {draft.class_names[p.predicted[first]]}"
-                ),
-                "label": draft.class_names[p.label],
-                "predicted": draft.class_names[p.predicted[first]],
-            }
-            for p in wrong[:_SHOWN]
-        ],
         "charts": list(_training_curves([h for h in heads if h.facts.kind in _OPEN])),
     }
 
@@ -61,7 +52,8 @@ def _most_frequent(confusions: Sequence[dict[str, Any]], head: str) -> str:
     return f"; most often {label} is taken for {taken} ({count:,})" if count else ""
 
 
-def _confusion(curves: HeadCurves, names: Sequence[str]) -> dict[str, Any]:
+def _confusion(curves: HeadCurves, names: Sequence[str], opens: str) -> dict[str, Any]:
+    """Return a matrix; `opens` is the filter that its cells set, empty: they open nothing."""
     return {
         "head": curves.head,
         "rows": [
@@ -69,6 +61,10 @@ def _confusion(curves: HeadCurves, names: Sequence[str]) -> dict[str, Any]:
                 "name": names[i],
                 "cells": [
                     {"count": n, "share": n / (sum(row) or 1), "diagonal": i == j}
+                    | {
+                        "opens": f"split=test&label={i}&{opens}={j}" if opens and n else "",
+                        "anchor": f"cell-{i}-{j}" if opens == "decided" else "images",
+                    }
                     for j, n in enumerate(row)
                 ],
             }

@@ -11,13 +11,13 @@ from curette.schemas.evaluation import SubgroupMetric, WorstSubgroup
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.evaluate.answers import HeadAnswers
 from curette.tasks.evaluate.questions.subgroups import (
-    find_subgroups,
     measure_subgroups,
     metrics_by_subgroup_of,
 )
 from curette.tasks.methods.metadata import Subgroups, read_column
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.methods.statistics.metrics import METRICS
+from curette.tasks.methods.subgroups import find_subgroups
 
 
 def _found(

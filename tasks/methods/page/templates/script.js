@@ -1,5 +1,6 @@
 "use strict";
-// Everything is on the page without this: it sorts and searches tables, and opens what is linked to.
+// Everything is on the page without this: it sorts and searches, opens what is linked to,
+// and takes images of the wall apart.
 (() => {
   const value = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
 
@@ -26,27 +27,203 @@
     });
   }
 
+  const fill = (parent, children) => {
+    const fragment = document.createDocumentFragment();
+    for (const child of children) fragment.append(child);
+    parent.append(fragment);
+  };
+
   for (const form of document.querySelectorAll("form[data-filter]")) {
     const items = [...document.querySelectorAll(form.dataset.filter)];
     const told = form.querySelector("output");
+    const order = form.querySelector("select[data-order]");
+    let texts;
+    const fits = (item, select) =>
+      "many" in select.dataset
+        ? (item.dataset[select.name] ?? "").split(" ").includes(select.value)
+        : item.dataset[select.name] === select.value;
     const apply = () => {
       const words = (form.elements.search?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
-      const wanted = [...form.querySelectorAll("select")].filter((s) => s.value);
-      let shown = 0;
-      for (const item of items) {
-        const text = item.textContent.toLowerCase();
-        const fits =
-          words.every((word) => text.includes(word)) &&
-          wanted.every((select) => item.dataset[select.name] === select.value);
-        item.hidden = !fits;
-        shown += fits;
+      if (words.length) {
+        texts ??= items.map((item) =>
+          `${item.textContent} ${item.firstElementChild?.getAttribute("aria-label") ?? ""}`.toLowerCase());
       }
+      const wanted = [...form.querySelectorAll("select[name]")].filter((s) => s.value);
+      let shown = 0;
+      items.forEach((item, place) => {
+        const kept =
+          words.every((word) => texts[place].includes(word)) && wanted.every((select) => fits(item, select));
+        if (item.hidden === kept) item.hidden = !kept;
+        shown += kept;
+      });
       told.textContent = `${shown} of ${items.length}`;
+      form.dispatchEvent(new Event("filtered"));
     };
+    order?.addEventListener("change", () => {
+      const sign = { up: 1, down: -1 }[order.value] ?? 0;
+      const by = (item) => sign * Number(item.dataset[order.dataset.order]);
+      fill(items[0].parentElement, sign ? [...items].sort((a, b) => by(a) - by(b)) : items);
+      form.dispatchEvent(new Event("filtered"));
+    });
     form.hidden = false;
     form.addEventListener("input", apply);
     form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("reset", (event) => {
+      event.preventDefault();
+      for (const field of form.elements) if (field !== order) field.value = "";
+      apply();
+    });
+    form.apply = apply;
     apply();
+  }
+
+  for (const link of document.querySelectorAll("a[data-opens]")) {
+    link.addEventListener("click", () => {
+      const form = document.getElementById(link.dataset.form);
+      const wanted = new URLSearchParams(link.dataset.opens);
+      for (const select of form.querySelectorAll("select[name]")) select.value = wanted.get(select.name) ?? "";
+      form.elements.search.value = "";
+      form.apply();
+    });
+  }
+
+  // The wall of images: one stop of the keyboard, arrows within it, a card for whichever is opened.
+  const wall = document.getElementById("wall");
+  if (wall) {
+    const known = JSON.parse(wall.dataset.known);
+    const figures = [...wall.children];
+    const places = new Map(figures.map((figure, place) => [figure, place]));
+    const dialog = document.getElementById("opened");
+    const card = dialog.querySelector("article");
+    const part = Object.fromEntries(
+      Object.entries({
+        title: "h3", tags: ".head p", tag: ".head p span", second: ".head .hint", caption: "caption",
+        rows: "tbody", row: "tbody tr", sum: ".reasons .hint", seen: ".seen", maps: ".heat-maps",
+        map: ".heat-maps figure", alike: ".alike", near: ".alike .pictures", neighbour: ".alike figure",
+        picture: ".head .picture",
+      }).map(([name, selector]) => [name, card.querySelector(selector)]),
+    );
+    let opened;
+
+    const visible = () => [...wall.children].filter((figure) => !figure.hidden);
+    const sprite = (place) => figures[place].firstElementChild;
+    const caption = (place) => known.classes[figures[place].dataset.label];
+    const copy = (model, change) => {
+      const made = model.cloneNode(true);
+      change(made);
+      return made;
+    };
+    const show = (picture, place, px) => {
+      const of = sprite(place);
+      const scale = px / known.px;
+      picture.className = of.className;
+      picture.setAttribute("aria-label", of.getAttribute("aria-label"));
+      picture.title = of.getAttribute("aria-label");
+      picture.style.width = picture.style.height = `${px}px`;
+      picture.style.backgroundSize = `${20 * px}px auto`;
+      picture.style.backgroundPosition = of.style.backgroundPosition
+        .split(" ").map((at) => `${scale * parseFloat(at)}px`).join(" ");
+    };
+
+    const open = (figure) => {
+      const place = places.get(figure);
+      const data = figure.dataset;
+      const [second, share, start, rest, lead, listed, near] = data.decision.split("|");
+      const [first, other] = [known.classes[data.decided], known.classes[second]];
+      const right = data.verdict === "right";
+      const parts = listed.split(",").filter(Boolean).map((one) => one.split(" "));
+      const largest = Math.max(...parts.map(([, ahead]) => Math.abs(ahead)), 1e-9);
+      const left = known.concepts.length - parts.length;
+      opened = figure;
+      card.className = `decision ${right ? "good" : "bad"}`;
+      show(part.picture, place, 144);
+      part.title.replaceChildren(`${first} `, copy(document.createElement("small"), (small) => {
+        small.textContent = `${Math.round(100 * data.sure)}%`;
+      }));
+      const tags = [right ? ["good", "right"] : ["bad", "wrong"], ["", `labelled ${caption(place)}`], ["", data.split]];
+      if ((data.doubt ?? "").includes("unlike")) tags.push(["warn", "unlike any training image"]);
+      part.tags.replaceChildren(...tags.flatMap(([level, text]) => [
+        copy(part.tag, (tag) => { tag.className = `tag ${level}`; tag.textContent = text; }), " ",
+      ]));
+      const name = sprite(place).getAttribute("aria-label").replace(/^.* image /, "");
+      part.second.textContent = `second: ${other} ${share} · ${name}`;
+      part.caption.textContent = `What sets ${first} ahead of ${other}`;
+      part.rows.replaceChildren(...parts.map(([concept, ahead, words]) => copy(part.row, (row) => {
+        const [head, axis, number] = row.children;
+        const bar = axis.firstElementChild;
+        const speaksFor = ahead >= 0;
+        head.replaceChildren(known.concepts[concept], copy(document.createElement("small"), (small) => {
+          small.textContent = known.standings[words];
+        }));
+        bar.className = `bar ${speaksFor ? "for" : "against"}`;
+        bar.style.cssText = `width:${(50 * Math.abs(ahead)) / largest}%;${speaksFor ? "left" : "right"}:50%`;
+        number.textContent = ahead;
+      })));
+      part.sum.textContent =
+        `average image ${start}${left > 0 ? `, ${left} other concepts ${rest}` : ""}: ahead of ${other} by ${lead}`;
+      const heat = known.heat[place] ?? [];
+      part.seen.hidden = !heat.length;
+      part.maps.replaceChildren(...heat.map(({ css, text }) => copy(part.map, (map) => {
+        map.firstElementChild.className = `picture heat ${css}`;
+        map.firstElementChild.setAttribute("aria-label", `where “${text}” is seen`);
+        map.lastElementChild.textContent = text;
+      })));
+      const neighbours = near.split(" ").filter(Boolean);
+      part.alike.hidden = !neighbours.length;
+      part.near.replaceChildren(...neighbours.map((one) => copy(part.neighbour, (neighbour) => {
+        show(neighbour.firstElementChild, one, 72);
+        neighbour.lastElementChild.textContent = caption(one);
+      })));
+      if (!dialog.open) dialog.showModal();
+    };
+
+    const reach = (figure) => {
+      wall.querySelector("[tabindex='0']")?.setAttribute("tabindex", "-1");
+      figure?.firstElementChild.setAttribute("tabindex", "0");
+      return figure;
+    };
+    const beside = (figure, key) => {
+      const all = visible();
+      const at = all.indexOf(figure);
+      const wide = all.findIndex((other) => other.offsetTop > all[0].offsetTop);
+      const row = wide < 0 ? all.length : wide;
+      const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: row, ArrowUp: -row, Home: -at, End: all.length - 1 - at }[key];
+      return step === undefined ? undefined : all[at + step] ?? figure;
+    };
+
+    for (const figure of figures) {
+      figure.firstElementChild.setAttribute("role", "button");
+    }
+    document.getElementById("filters").addEventListener("filtered", () => {
+      reach([...wall.children].find((figure) => !figure.hidden));
+    });
+    reach(figures.find((figure) => !figure.hidden));
+    wall.addEventListener("click", (event) => {
+      const figure = event.target.closest("figure");
+      if (figure) open(reach(figure));
+    });
+    wall.addEventListener("keydown", (event) => {
+      const figure = event.target.closest("figure");
+      if (!figure) return;
+      if (event.key === "Enter" || event.key === " ") open(figure);
+      else {
+        const next = beside(figure, event.key);
+        if (!next) return;
+        reach(next).firstElementChild.focus();
+      }
+      event.preventDefault();
+    });
+    dialog.addEventListener("click", (event) => {
+      const step = Number(event.target.dataset.step ?? NaN);
+      if (step === 0 || event.target === dialog) dialog.close();
+      else if (step) open(beside(opened, step > 0 ? "ArrowRight" : "ArrowLeft"));
+    });
+    dialog.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowRight" || event.key === "ArrowLeft") open(beside(opened, event.key));
+    });
+    dialog.addEventListener("close", () => {
+      if (opened && !opened.hidden) reach(opened).firstElementChild.focus();
+    });
   }
 
   const reveal = () => {
