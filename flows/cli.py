@@ -476,11 +476,12 @@ def drift(
 
     loaded = settings.load(study)
     path = new_file(out or Path(f"{loaded.name}-drift.html"), ".html")
-    from curette.flows.drifting import Wanted, look_for_drift
+    from curette.flows.drifting import Wanted, look_for_drift, tell_if_past_limit
     from curette.tasks.drift.page import tell
 
     wanted = Wanted(folder, subjects, one_each)
     found = look_for_drift(loaded, settings.options(), wanted, _run)
+    tell_if_past_limit(found, loaded, settings.store.resolve(), str(study))
     write_new(path, found.drift.html.encode())
     if json:
         print(found.drift.facts.model_dump_json())
@@ -488,6 +489,26 @@ def drift(
     for line in tell(found.drift.facts):
         print(line)
     print(f"kept as {found.ref}\npage: {path}")
+
+
+@COMMANDS.command
+def watch(*studies: Path, settings: Settings = USUAL) -> None:
+    """Say whether studies' datasets have anything new since they were looked at; run nothing.
+
+    Where a Prefect server is named, what is new is an event there, `curette.data.new`.
+
+    Args:
+        studies: study files.
+        settings: of every command.
+    """
+    if not studies:
+        raise StudyError("name the study files whose datasets are looked at")
+    from curette.flows.watching import watch_study
+    from curette.tasks.ingest.listing import printable
+
+    for study in studies:
+        news = watch_study(settings.load(study), settings.store.resolve(), str(study))
+        print(f"{study}: {printable(news.told)}")
 
 
 @COMMANDS.command

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from curette.flows.drifting import Wanted, look_for_drift
+from curette.flows.drifting import Wanted, look_for_drift, tell_if_past_limit
 from curette.flows.run_page import on_its_page, page_link
 from curette.flows.runs import StudyChoice, open_study, run_name
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
@@ -38,9 +38,12 @@ def drift(
         wanted = Wanted(
             Path(folder) if folder else None, Path(subjects) if subjects else None, one_each
         )
-        found = look_for_drift(open_study(study), options, wanted, whole_study)
+        chosen, root = open_study(study), options.store.resolve()
+        found = look_for_drift(chosen, options, wanted, whole_study)
+        named = study if isinstance(study, str) else chosen.name
+        tell_if_past_limit(found, chosen, root, named)
         facts, place = found.drift.facts, Path(str(found.ref)) / "drift.html"
-        lines = [*map(escape, tell(facts)), page_link("The page", place, options.store.resolve())]
+        lines = [*map(escape, tell(facts)), page_link("The page", place, root)]
         leave_markdown("drift", "\n\n".join(lines), sentence(facts))
         return str(found.ref)
 

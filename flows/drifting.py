@@ -51,7 +51,6 @@ class Drifted:
 
     ref: Ref[Drift]
     drift: Drift
-    past_limit: bool
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class _Found:
 
 
 def look_for_drift(study: Study, options: RunOptions, wanted: Wanted, run: RunStudy) -> Drifted:
-    """Hold new images against the study's, keep what was found, and tell of drift past the limit.
+    """Hold new images against the study's, and keep what was found.
 
     No label of the new images is read.
 
@@ -130,7 +129,7 @@ def look_for_drift(study: Study, options: RunOptions, wanted: Wanted, run: RunSt
             inputs={"published": facts.published, "probe": facts.probe},
         )
         ref = store.save(made, recipe)
-    return Drifted(ref, made, _tell_if_past_limit(study, facts, ref))
+    return Drifted(ref, made)
 
 
 def _check(wanted: Wanted) -> None:
@@ -189,7 +188,7 @@ def _new_of_dataset(
     groups = images["group"].astype(str)
     with_new = images["sha256"][groups.isin(groups[new]) & ~new]
     left_out = own["group"][own["sha256"].isin(with_new)].astype(str)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if len(left_out):
         notes = (
             f"{left_out.nunique()} patients or lesions that the study knew have new images; their "
@@ -266,16 +265,28 @@ def _encoded(
     return np.concatenate([none, encoder.encode_texts(tokens)])
 
 
-def _tell_if_past_limit(study: Study, facts: DriftFacts, ref: Ref[Drift]) -> bool:
-    limit = study.drift.limit
-    if limit is None or not facts.found or -facts.accuracy_change.value < limit:
-        return False
+def tell_if_past_limit(found: Drifted, study: Study, root: Path, named: str) -> None:
+    """Tell Prefect's automations of drift that the study's limit does not allow.
+
+    Args:
+        found: what was found.
+        study: the study.
+        root: the store.
+        named: how the study is named to whoever runs it, which the event says.
+    """
+    if not is_past_limit(study, found.drift.facts):
+        return
+    facts = found.drift.facts
     payload = {
-        "study": study.name,
-        "drift": str(ref),
+        **{"study": named, "store": str(root), "drift": str(found.ref)},
         "sentence": sentence(facts),
         "expected_accuracy": facts.accuracy_now.value,
         "lost": -facts.accuracy_change.value,
     }
     tell_automations(PAST_LIMIT, study.name, payload)
-    return True
+
+
+def is_past_limit(study: Study, facts: DriftFacts) -> bool:
+    """Return whether drift was found that may cost more accuracy than the study's limit."""
+    limit = study.drift.limit
+    return limit is not None and facts.found and -facts.accuracy_change.value >= limit

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from curette.flows.explain import RunStudy, explained_head
 from curette.flows.new_files import new_file, write_new
+from curette.flows.new_images import encode_files, files_below
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset

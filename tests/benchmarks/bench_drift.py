@@ -122,7 +122,7 @@ def drawn(kept: Path | None) -> Images:
         name: np.array(column) for name, column in zip(KNOWN, zip(*rows, strict=True), strict=True)
     }
     if kept:
-        np.savez(kept, **images)
+        np.savez(kept, **images)  # type: ignore[arg-type] # its stubs take a keyword for `allow_pickle`
     return images
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from curette.flows.drifting import Wanted, look_for_drift
+from curette.flows.drifting import Wanted, is_past_limit, look_for_drift
 from curette.flows.finished import last_finished
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
@@ -55,7 +55,8 @@ def test_another_light_is_found_kept_and_told_past_the_limit(
     facts = found.drift.facts
     assert facts.found
     assert (facts.images, facts.refused, facts.known) == (60, 1, 0)
-    assert found.past_limit == (facts.accuracy_change.value <= 0)
+    assert is_past_limit(chosen, facts) == (facts.accuracy_change.value <= 0)
+    assert not is_past_limit(load_study(DEMO, list(SMALL)), facts), "off unless it is set"
     assert store.load(Drift, found.ref) == found.drift
     finished_as = last_finished(store, "demo")
     assert finished_as is not None
