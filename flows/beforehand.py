@@ -1,7 +1,7 @@
 """What can be known before anything long begins is said then, and not hours later."""
 
-import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from curette.flows.stages import RunOptions
@@ -9,8 +9,9 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.images import METADATA, ImageDataset
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.study import Study
+from curette.storage.store import ArtifactCorrupt, ArtifactMissing, ArtifactStore
 from curette.tasks.methods.llm.client import find_key
-from curette.tasks.stage import stage_names
+from curette.tasks.stage import declared_stages, stage_names
 
 
 def check_study(study: Study, options: RunOptions) -> None:
@@ -79,11 +80,10 @@ def _was_made(stage: str, llm: LlmSpec, root: Path) -> bool:
 
     Then nothing may be left to be asked, for which no key is needed.
     """
-    for manifest in root.glob("*/*/manifest.json"):
-        try:
-            recipe = json.loads(manifest.read_bytes())["recipe"]
-            if recipe["stage"] == stage and recipe["spec"].get("llm") == llm.identity():
+    store = ArtifactStore(root)
+    for ref in store.latest(declared_stages()[stage].makes):
+        with suppress(ArtifactMissing, ArtifactCorrupt):
+            recipe = store.manifest(ref).recipe
+            if recipe.stage == stage and recipe.spec.get("llm") == llm.identity():
                 return True
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
     return False

@@ -40,9 +40,7 @@ def changes(store: ArtifactStore, now: Recipe, asked: bool) -> Iterator[str]:
 
 def _made_by(store: ArtifactStore, stage: str) -> list[Manifest]:
     """Return the histories of all that a stage made, the last used first."""
-    places = (store.root / declared_stages()[stage].makes).glob("[!.]*/manifest.json")
-    newest = sorted(places, key=lambda file: file.parent.stat().st_mtime_ns, reverse=True)
-    made = [Manifest.model_validate_json(file.read_bytes()) for file in newest]
+    made = map(store.manifest, store.latest(declared_stages()[stage].makes))
     return [manifest for manifest in made if manifest.recipe.stage == stage]
 
 

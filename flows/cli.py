@@ -17,6 +17,7 @@ from cyclopts.validators import Number
 
 from curette.schemas.artifact import ConceptDatasetRejected, CuretteError, StudyError
 from curette.schemas.machine import Machine
+from curette.storage.bucket import bucket_of, local_folder
 from curette.tasks.stage import named_run, named_stage
 
 if TYPE_CHECKING:  # --help and wrong studies need none of it
@@ -71,7 +72,7 @@ class Settings:
     """What every command takes that runs stages, so that all of them mean the same study."""
 
     store: Annotated[Path, Parameter(env_var="CURETTE_STORE")] = Path(".curette")
-    """folder for everything kept between runs"""
+    """folder for everything kept between runs, or s3://bucket/prefix (gs://, az://)"""
     overrides: Annotated[tuple[str, ...], Words, Parameter(name="--set")] = ()
     """change the study: dotted.key=value, the value in YAML"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -85,6 +86,11 @@ class Settings:
     ray: str | None = None
     """encode images on the Ray cluster at HOST:PORT; without an address one is started here"""
 
+    @property
+    def folder(self) -> Path:
+        """The store's folder on this machine."""
+        return local_folder(self.store)
+
     def load(self, study: Path) -> "Study":
         """Return the study as it was changed."""
         from curette.flows.study_file import load_study
@@ -96,7 +102,7 @@ class Settings:
         from curette.flows.stages import RunOptions
 
         return RunOptions(
-            store=self.store.resolve(),
+            store=self.folder,
             until=until,
             refresh=tuple(refresh),
             machine=Machine(
@@ -238,7 +244,7 @@ def estimate(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) 
 
     loaded = settings.load(study)
     take_in = cache(lambda: _taken_in(loaded, settings))
-    shelf = ResponseShelf(settings.store.resolve())
+    shelf = ResponseShelf(settings.folder)
     made = estimate(loaded, shelf, lambda: take_in().classes, lambda: _reports(take_in(), settings))
     if json:
         print(made.model_dump_json())
@@ -548,7 +554,7 @@ def pages(
     """
     from curette.flows.pages import serve_pages
 
-    serve_pages(settings.store.resolve(), host, port, partial(print, flush=True))
+    serve_pages(settings.folder, host, port, partial(print, flush=True))
 
 
 @COMMANDS.command
@@ -561,7 +567,7 @@ def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
     """
     from curette.flows.finished import finished_runs
 
-    rows = list(finished_runs(settings.store.resolve()))
+    rows = list(finished_runs(settings.folder))
     if json:
         from json import dumps
 
@@ -603,7 +609,7 @@ def clean(
     from curette.storage.retention import forget, forgettable
     from curette.storage.store import ArtifactStore
 
-    store = ArtifactStore(settings.store.resolve())
+    store = ArtifactStore(settings.folder)
     if not store.root.is_dir():
         raise StudyError(f"there is no store {store.root}; name it with --store")
     found = partial(forgettable, store, partial(study_of, store), keep, older_than)
@@ -612,6 +618,35 @@ def clean(
         print(f"{x.ref!s:<48} {x.size_bytes / 2**20:9.1f} MiB  {x.days:6.1f} days")
     of_all = f"{len(gone):,} artifacts, {sum(x.size_bytes for x in gone) / 2**20:,.1f} MiB"
     print(f"{of_all} {'would be removed' if dry_run else 'removed'}")
+
+
+@COMMANDS.command(name="forget")
+def forget_something(
+    study: Path,
+    /,
+    *,
+    subject: str | None = None,
+    image: str | None = None,
+    class_: Annotated[str | None, Parameter(name="--class")] = None,
+    settings: Settings = USUAL,
+) -> None:
+    """Leave out a patient's images, one image, or a class, and remove every trace from the store.
+
+    The study is made anew without them, the whole store is searched, and a certificate is written.
+    A purge that was stopped goes on when the same is asked again.
+
+    Args:
+        study: the study file.
+        subject: a patient's id, as the data has it.
+        image: sha256 of an image's bytes.
+        class_: a class key; the images stay in the store's other studies.
+        settings: of every command.
+    """
+    loaded = settings.load(study)
+    from curette.flows.forgetting import choose_wanted, forget_one
+
+    wanted = choose_wanted(subject, image, class_)
+    print(forget_one(loaded, settings.options(), wanted, _run, _prefect).told)
 
 
 @EDIT.command(name="export")
@@ -702,7 +737,8 @@ def _remembered(study: "Study", options: "RunOptions") -> "RunResult | None":
     from curette.flows.server import is_server_named
 
     last = (options.until or "report").partition(" (")[0]
-    if is_server_named() or not any((options.store / "answers").glob(f"{last}-*")):
+    here = bucket_of(options.store) or any((options.store / "answers").glob(f"{last}-*"))
+    if is_server_named() or not here:
         return None
     from curette.flows.sequence import remembered
 
@@ -760,7 +796,7 @@ def _reports(dataset: "ImageDataset", settings: Settings) -> "Sequence[str]":
 
     if dataset.reports is None:
         return ()
-    reports = ArtifactStore(settings.store.resolve()).load(Reports, dataset.reports)
+    reports = ArtifactStore(settings.folder).load(Reports, dataset.reports)
     return tuple(reports.texts.values())
 
 

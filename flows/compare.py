@@ -119,8 +119,7 @@ def finished_studies(
 def _whole(store: ArtifactStore, name: str) -> Ref[Evaluation]:
     """Return the evaluation whose digest begins as the name's does."""
     digest = name.partition("/")[2]
-    folder = store.root / Evaluation.kind
-    known = sorted(p.name for p in folder.glob("*") if not p.name.startswith("."))
+    known = sorted(ref.digest for ref in store.latest(Evaluation.kind))
     fits = [d for d in known if digest and d.startswith(digest)]
     if len(fits) != 1:
         raise StudyError(
@@ -144,3 +143,40 @@ def _finished(store: ArtifactStore, ref: Ref[Evaluation]) -> FinishedStudy:
 
 def _told_apart(study: FinishedStudy) -> str:
     return f"{study.name} ({study.lineage[-1].digest[:_TELLING]})"
+<<<<<<< HEAD
+=======
+
+
+def study_of(store: ArtifactStore, report: Ref[Report]) -> str:
+    """Return the name of the study that a report is of.
+
+    Raises:
+        ArtifactMissing: the dataset that it rests on is gone.
+    """
+    published = store.manifest(report).recipe.inputs["published"]
+    return store.load(ConceptDataset, Ref.parse(published)).facts.name
+
+
+def finished_runs(root: Path) -> Iterator[dict[str, str]]:
+    """Yield what the store has of finished studies, the latest first: a row of texts each.
+
+    Args:
+        root: the store's folder.
+    """
+    store = ArtifactStore(root)
+    made = map(store.manifest, store.latest(Evaluation.kind))
+    for manifest in sorted(made, key=lambda m: m.created_at, reverse=True):
+        ref: Ref[Evaluation] = Ref(Evaluation.kind, manifest.digest)
+        published = store.load(ConceptDataset, Ref.parse(manifest.recipe.inputs["published"]))
+        metrics = store.load(Evaluation, ref).metrics
+        own = next(
+            (m for m in metrics if m.head_kind == EXPLAINED and m.name == "balanced_accuracy"), None
+        )
+        yield {
+            "evaluation": f"{Evaluation.kind}/{manifest.digest[:10]}",
+            "finished": manifest.created_at[:16].replace("T", " "),
+            "study": published.facts.name,
+            "concepts": str(len(published.concepts)),
+            "balanced accuracy": f"{own.value:.3f} [{own.low:.3f}, {own.high:.3f}]" if own else "–",
+        }
+>>>>>>> main

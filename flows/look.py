@@ -227,9 +227,7 @@ class ReviewDesk:
 
 def _last_report(study: Study, store: ArtifactStore) -> Ref[Report] | None:
     """Return the report of the study's last finished run; None where there is none."""
-    folders = [p for p in (store.root / Report.kind).glob("[0-9a-f]*") if p.is_dir()]
-    for folder in sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True):
-        ref: Ref[Report] = Ref(Report.kind, folder.name)
+    for ref in store.latest(Report.kind):
         with suppress(ArtifactMissing):
             if study_of(store, ref) == study.name and store.is_whole(ref):
                 return ref

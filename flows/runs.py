@@ -1,8 +1,6 @@
 """What a run is given and what it answers."""
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,8 +92,7 @@ def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None =
     made, store = _made(stages.records), stages.store
     published = published or made.get(ConceptDataset.kind)
     for record in stages.records:
-        with suppress(OSError):  # a store may be read and not written
-            os.utime(store.path(Ref.parse(record.ref)))
+        store.mark_used(Ref.parse(record.ref))
     metrics: dict[str, dict[str, MetricValue]] = {}
     if Evaluation.kind in made:
         evaluation = store.load(Evaluation, made[Evaluation.kind])

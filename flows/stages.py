@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from curette.flows.healing import WAITS_S, is_tried_again
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.machine import Machine
 from curette.schemas.study import Study
+from curette.storage.bucket import bucket_of, local_folder, write_whole
 from curette.storage.retention import in_use
 from curette.storage.store import DISK_REMEDIES, ArtifactStore, explained
 from curette.tasks.methods.threads import cores_shared
@@ -51,8 +52,9 @@ StageName = Annotated[
 class RunOptions(BaseModel, frozen=True, extra="forbid"):
     """How a study is run; what it finds does not depend on it."""
 
-    store: Path = Field(
-        default=Path(".curette"), description="folder for everything that is kept between runs"
+    store: Annotated[Path, BeforeValidator(local_folder)] = Field(
+        default=Path(".curette"),
+        description="folder for everything that is kept between runs, or s3://bucket/prefix",
     )
     until: RunName | None = Field(default=None, description="end the run after this stage")
     before: RunName | None = Field(
@@ -252,7 +254,7 @@ class Stages:
         bound.apply_defaults()
         key = stage.stage.key(bound.arguments)
         with explained(self.store.root):
-            ref = None if anew else _answer(self.store.root / "answers" / key)
+            ref = None if anew else _answer(self._fetch_answer(key)[0])
             if ref is None or not self.store.is_whole(ref):
                 raise NotRemembered(title, stage.stage.recipe_of(bound.arguments), anew)
         return ref
@@ -268,6 +270,9 @@ class Stages:
         answers = self.store.root / "answers"
         with explained(self.store.root):
             answers.mkdir(parents=True, exist_ok=True)
+            bound = inspect.signature(stage.fn).bind(self._workplace, *args, **kwargs)
+            bound.apply_defaults()
+            record, known = self._fetch_answer(stage.stage.key(bound.arguments))
             _distrust(answers, stage.name)
         wanted = stage.of_prefect.with_options(
             result_storage=answers,
@@ -280,7 +285,21 @@ class Stages:
         with explained(self.store.root, DISK_REMEDIES), cores_shared(self.options.machine):
             state = wanted(self._workplace, *args, **kwargs, return_state=True)
             ref: Ref[A] = state.result()
-        return ref, "cached" if state.name == "Cached" else "ran"
+        cached = state.name == "Cached"
+        if (bucket := bucket_of(self.store.root)) and not (cached and known):
+            bucket.put(f"answers/{record.name}", record)
+        return ref, "cached" if cached else "ran"
+
+    def _fetch_answer(self, key: str) -> tuple[Path, bool]:
+        """Return the file of a stage's answer, and whether a bucket has it, which is copied then.
+
+        Prefect writes it here. A run that was killed before it was sent sends it the next time.
+        """
+        record, bucket = self.store.root / "answers" / key, bucket_of(self.store.root)
+        known = bucket.get(f"answers/{key}") if bucket else None
+        if known is not None:
+            write_whole(record, known)
+        return record, known is not None
 
 
 def _distrust(answers: Path, stage: str) -> None:

@@ -1,7 +1,6 @@
 """Which of a person's decisions, and of their edits, are a study's current ones."""
 
 import re
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from curette.schemas.artifact import JsonArtifact, Ref, write_json
-from curette.storage.store import ArtifactCorrupt, alone, explained
+from curette.schemas.artifact import JsonArtifact, Ref
+from curette.storage import files
+from curette.storage.store import ArtifactCorrupt, explained
 
 A = TypeVar("A", bound=JsonArtifact)
 
@@ -38,11 +38,14 @@ class DecisionShelf(Generic[A]):
             ArtifactCorrupt: the file is damaged. A person's work is not passed over in silence.
         """
         place = self._place(study)
+        return self._ref(place, files.read(self.root, place))
+
+    def _ref(self, place: Path, content: bytes | None) -> Ref[A] | None:
+        if content is None:
+            return None
         kind = self.of.kind
         try:
-            pointer = _Pointer.model_validate_json(place.read_bytes())
-        except FileNotFoundError:
-            return None
+            pointer = _Pointer.model_validate_json(content)
         except ValidationError:
             pointer = None
         if pointer is None or pointer.kind != kind:
@@ -53,22 +56,28 @@ class DecisionShelf(Generic[A]):
         return Ref(pointer.kind, pointer.digest)
 
     def change(self, study: str, change: Callable[[Ref[A] | None], Ref[A]]) -> Ref[A]:
-        """Replace what is a study's by what `change` makes of it; one process at a time.
+        """Replace what is a study's by what `change` makes of it; of two changes none is lost.
+
+        Args:
+            study: its name.
+            change: may be asked again, where another process was faster.
 
         Raises:
             ArtifactCorrupt: as in `get`.
             StoreError: the disk is full or read-only.
         """
         place = self._place(study)
-        with explained(self.root), alone(place.with_suffix(".lock")):
-            ref = change(self.get(study))
-            bench = place.with_name(f".{study}-{uuid.uuid4().hex}")
-            try:
-                write_json(bench, {"kind": ref.kind, "digest": ref.digest})
-                bench.replace(place)
-            finally:
-                bench.unlink(missing_ok=True)
-        return ref
+
+        made: list[Ref[A]] = []
+
+        def changed(content: bytes | None) -> bytes:
+            ref = change(self._ref(place, content))
+            made.append(ref)
+            return _Pointer(kind=ref.kind, digest=ref.digest).model_dump_json().encode()
+
+        with explained(self.root):
+            files.change(self.root, place, changed)
+        return made[-1]
 
     def _place(self, study: str) -> Path:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", study):

@@ -1,12 +1,12 @@
 """Image bytes that have no file of their own, kept by their content."""
 
 import hashlib
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from curette.schemas.images import ImageDataset
+from curette.storage import files
 from curette.storage.store import ArtifactCorrupt, explained
 
 SHELF = "shelf:"
@@ -24,13 +24,7 @@ class ImageShelf:
         place = self._place(sha256)
         if not (place.is_file() and place.read_bytes() == content):
             with explained(self.root):
-                place.parent.mkdir(parents=True, exist_ok=True)
-                bench = place.with_name(f".{sha256}-{uuid.uuid4().hex}")
-                try:
-                    bench.write_bytes(content)
-                    bench.replace(place)
-                finally:
-                    bench.unlink(missing_ok=True)
+                files.keep(self.root, place, content)
         return sha256
 
     def get(self, sha256: str) -> bytes:
@@ -40,7 +34,9 @@ class ImageShelf:
             FileNotFoundError: there is no such image.
             ArtifactCorrupt: its bytes changed after they were kept.
         """
-        return _unchanged(self._place(sha256), sha256)
+        place = self._place(sha256)
+        files.has(self.root, place)
+        return _unchanged(place, sha256)
 
     def _place(self, sha256: str) -> Path:
         return self.root / "images" / sha256[:2] / sha256
@@ -54,13 +50,13 @@ def image_reader(dataset: ImageDataset, shelf: ImageShelf) -> Callable[[str], by
         ValueError: the location leaves the dataset's folder, or is none of the dataset's.
         ArtifactCorrupt: the image changed after it was ingested.
     """
-    files = ImageFiles(Path(dataset.root).resolve(), shelf)
+    images = ImageFiles(Path(dataset.root).resolve(), shelf)
     digests = dict(zip(dataset.images["location"], dataset.images["sha256"], strict=True))
 
     def read(location: str) -> bytes:
         if location not in digests and not location.startswith(SHELF):
-            raise ValueError(f"{location} is no image of the dataset in {files.root}")
-        return files.read(location, digests.get(location, ""))
+            raise ValueError(f"{location} is no image of the dataset in {images.root}")
+        return images.read(location, digests.get(location, ""))
 
     return read
 

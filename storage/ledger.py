@@ -16,7 +16,9 @@ from pydantic import BaseModel, ValidationError
 from curette.schemas.artifact import Ref
 from curette.schemas.evaluation import HoldoutCharge, TestReading
 from curette.schemas.images import TestLabels
-from curette.storage.store import ArtifactCorrupt, ArtifactStore, alone, explained
+from curette.storage import files
+from curette.storage.bucket import bucket_of
+from curette.storage.store import ArtifactCorrupt, ArtifactStore, explained
 
 E = TypeVar("E", bound=BaseModel)
 T = TypeVar("T")
@@ -65,8 +67,9 @@ class TestLedger:
     The digest is of the labels' content: whoever splits the same images alike again, under
     whatever settings, adds to the same file. Beside it `<digest>.images` names the images by their
     content, so that readings of another split with some of the same images are found. Lines are
-    added by one write each, so studies that read at a time lose none; and before the labels are
-    loaded, so no reading goes unrecorded.
+    added by one write each, or in a bucket by one replacement that fails where another came first,
+    so studies that read at a time lose none; and before the labels are loaded, so no reading goes
+    unrecorded.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
@@ -91,8 +94,8 @@ class TestLedger:
             ""
         }
         with explained(self.root):
-            _name_images(place, contents)
-            _append(place, reading)
+            self._name_images(place, contents)
+            self._append(place, reading)
         readings = self.readings(reading.labels)
         own = [i for i, other in enumerate(readings) if other.question == reading.question]
         first = own[0] if reading.question else own[-1]
@@ -103,9 +106,11 @@ class TestLedger:
 
     def _elsewhere(self, place: Path, images: frozenset[str]) -> Iterator[TestReading]:
         """Yield the readings of other splits with some of these images, and the share they have."""
-        for other in sorted(place.parent.glob("*.images")):
-            shared = len(images.intersection(other.read_text(encoding="ascii").split()))
-            if shared and other.stem != place.stem:
+        for other in files.listed(self.root, place.parent):
+            if other.suffix != ".images" or other.stem == place.stem:
+                continue
+            named = (files.read(self.root, other) or b"").decode("ascii").split()
+            if shared := len(images.intersection(named)):
                 for reading in self.readings(other.stem):
                     yield reading.model_copy(update={"shared": shared / len(images)})
 
@@ -119,7 +124,9 @@ class TestLedger:
             ArtifactCorrupt: a whole line says nothing; a reading is not passed over in silence.
         """
         place = self._place(labels)
-        readings = [_read(place, line, TestReading) for line in _lines(place)]
+        readings = [
+            _read(place, line, TestReading) for line in _lines(files.read(self.root, place))
+        ]
         first = {
             reading.question or str(i): i for i, reading in reversed(list(enumerate(readings)))
         }
@@ -131,7 +138,7 @@ class TestLedger:
         question: str,
         answer: Callable[[int, tuple[HoldoutCharge, ...]], tuple[T, HoldoutCharge]],
     ) -> T:
-        """Let the reusable holdout answer, and write down what that cost; one process at a time.
+        """Let the reusable holdout answer, and write down what that cost; no charge is lost.
 
         Nothing is charged for a question that was asked before.
 
@@ -140,19 +147,57 @@ class TestLedger:
             question: digest of what is asked.
             answer: is given the seed of these labels' noise, which never leaves the store, and
                 what was charged before this question was asked first; returns the new charge too.
+                It is asked again where another process was faster.
 
         Raises:
             StoreError: the disk is full or read-only.
             ArtifactCorrupt: a line of the charges says nothing.
         """
         place = self._place(labels).with_suffix(".charges")
-        with explained(self.root), alone(place.with_suffix(".lock")):
-            earlier = tuple(_read(place, line, HoldoutCharge) for line in _lines(place))
+        told: list[T] = []
+
+        def charged(content: bytes | None) -> bytes:
+            earlier = tuple(_read(place, line, HoldoutCharge) for line in _lines(content))
             first = next((i for i, c in enumerate(earlier) if c.question == question), None)
-            told, charge = answer(_secret(place.with_suffix(".seed")), earlier[:first])
-            if first is None:
-                _append(place, charge)
-        return told
+            said, charge = answer(seed, earlier[:first])
+            told.append(said)
+            return (content or b"") + (_line(charge) if first is None else b"")
+
+        with explained(self.root):
+            seed = self._seed(place.with_suffix(".seed"))
+            files.change(self.root, place, charged)
+        return told[-1]
+
+    def _name_images(self, place: Path, images: frozenset[str]) -> None:
+        """Add what is not named yet: the same labels may be of images that were encoded anew."""
+
+        def with_these(content: bytes | None) -> bytes:
+            known = frozenset((content or b"").decode("ascii").split())
+            if content is not None and images <= known:
+                return content
+            return "\n".join(sorted(known | images)).encode("ascii")
+
+        files.change(self.root, place.with_suffix(".images"), with_these)
+
+    def _append(self, place: Path, entry: BaseModel) -> None:
+        line = _line(entry)
+        if bucket_of(self.root):  # where nothing can be added to: replaced by one line more
+            files.change(self.root, place, lambda content: (content or b"") + line)
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            # What a disk does that is full but for a few bytes.
+            if os.write(file, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def _seed(self, place: Path) -> int:
+        """Return the number in a file that the owner alone may read, drawn when first asked for."""
+        drawn = str(secrets.randbits(64)).encode("ascii")
+        return int(files.change(self.root, place, lambda seed: seed or drawn, mode=0o600))
 
     def _place(self, labels: str) -> Path:
         if not re.fullmatch(r"[0-9a-f]{8,64}", labels):
@@ -160,35 +205,14 @@ class TestLedger:
         return self.root / "test-looks" / f"{labels}.jsonl"
 
 
-def _name_images(place: Path, images: frozenset[str]) -> None:
-    """Add what is not named yet: the same labels may be of images that were encoded anew."""
-    names = place.with_suffix(".images")
-    with alone(place.with_suffix(".lock")):
-        known = frozenset(names.read_text(encoding="ascii").split() if names.is_file() else ())
-        if not images <= known:
-            bench = names.with_suffix(".new-images")
-            bench.write_text("\n".join(sorted(known | images)), encoding="ascii")
-            bench.replace(names)
+def _line(entry: BaseModel) -> bytes:
+    """Return an entry on a line of its own: the first end of line closes one that a crash tore."""
+    return f"\n{entry.model_dump_json()}\n".encode()
 
 
-def _append(place: Path, entry: BaseModel) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    line = f"\n{entry.model_dump_json()}\n".encode()
-    try:
-        # The first end of line closes a line that a crash tore.
-        if os.write(file, line) < len(line):  # what a disk does that is full but for a few bytes
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _lines(place: Path) -> list[str]:
+def _lines(content: bytes | None) -> list[str]:
     """Return the whole lines of a file: one that a crash tore is left out."""
-    if not place.is_file():
-        return []
-    lines = place.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = (content or b"").decode("utf-8", "replace").split("\n")
     return [line for line in lines if line.endswith("}")]
 
 
@@ -200,13 +224,3 @@ def _read(place: Path, line: str, entry: type[E]) -> E:
             f"{place} has a line that tells of no reading of test labels: {line[:80]}. Put the "
             "file back as it was; without it nobody knows how often these labels were read."
         ) from None
-
-
-def _secret(place: Path) -> int:
-    """Return the number in a file that the owner alone may read, drawn when first asked for."""
-    if not place.is_file():
-        bench = place.with_suffix(".new")
-        bench.touch(mode=0o600)
-        bench.write_text(str(secrets.randbits(64)), encoding="ascii")
-        bench.replace(place)
-    return int(place.read_text(encoding="ascii"))

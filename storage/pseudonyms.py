@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from curette.storage.store import alone, explained
+from curette.storage import files
+from curette.storage.store import explained
 
 _KEY_BYTES, _SHOWN = 32, 16
 
@@ -40,12 +40,6 @@ class Pseudonyms:
         place = self.root / "keys" / "pseudonyms"
         with explained(self.root):
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with alone(place.parent / ".lock"):
-                if not place.exists():
-                    bench = place.with_name(".new")
-                    bench.unlink(missing_ok=True)
-                    file = os.open(bench, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                    with os.fdopen(file, "wb") as opened:
-                        opened.write(secrets.token_bytes(_KEY_BYTES))
-                    bench.replace(place)
-            return place.read_bytes()
+            return files.change(
+                self.root, place, lambda key: key or secrets.token_bytes(_KEY_BYTES), mode=0o600
+            )

@@ -1,13 +1,13 @@
 """Answers of language models, kept by the hash of the request so that none is paid for twice."""
 
-import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from curette.schemas.artifact import write_json
 from curette.schemas.responses import LlmRequest, LlmResponse, StoredResponse, SubmittedBatch
+from curette.storage import files
 from curette.storage.store import explained
 
 
@@ -26,8 +26,10 @@ class ResponseShelf:
         A file that is damaged or answers another request counts as none: the question is asked
         again and the file replaced.
         """
+        place = self._place(request)
         try:
-            stored = StoredResponse.model_validate_json(self._place(request).read_bytes())
+            files.has(self.root, place)
+            stored = StoredResponse.model_validate_json(place.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
         return stored.response if stored.request == request else None
@@ -38,7 +40,9 @@ class ResponseShelf:
         Raises:
             StoreError: the disk is full or read-only.
         """
-        self._write(self._place(request), StoredResponse(request=request, response=response))
+        stored = StoredResponse(request=request, response=response)
+        with explained(self.root):
+            files.keep(self.root, self._place(request), stored.model_dump_json(indent=1).encode())
 
     def keep_batch(self, batch: SubmittedBatch) -> None:
         """Keep what is known of a submitted batch, in place of what was known before.
@@ -46,7 +50,9 @@ class ResponseShelf:
         Raises:
             StoreError: the disk is full or read-only.
         """
-        self._write(self._batch_place(batch), batch)
+        content = batch.model_dump_json(indent=1).encode()
+        with explained(self.root):
+            files.replace(self.root, self._batch_place(batch), content)
 
     def open_batches(self) -> list[SubmittedBatch]:
         """Return all batches that were submitted and not dropped, in a fixed order.
@@ -54,26 +60,15 @@ class ResponseShelf:
         A damaged file is passed over: the questions of its batch are asked again.
         """
         found = []
-        for file in sorted((self.root / "responses" / "batches").glob("[0-9a-f]*.json")):
-            try:
-                found.append(SubmittedBatch.model_validate_json(file.read_bytes()))
-            except (FileNotFoundError, ValidationError):
-                continue
+        for file in files.listed(self.root, self.root / "responses" / "batches"):
+            with suppress(ValidationError):
+                if file.suffix == ".json" and (content := files.read(self.root, file)):
+                    found.append(SubmittedBatch.model_validate_json(content))
         return found
 
     def drop_batch(self, batch: SubmittedBatch) -> None:
         """Forget a batch whose answers are kept."""
-        self._batch_place(batch).unlink(missing_ok=True)
-
-    def _write(self, place: Path, content: BaseModel) -> None:
-        with explained(self.root):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            bench = place.with_name(f".{place.stem}-{uuid.uuid4().hex}")
-            try:
-                write_json(bench, content.model_dump(mode="json"))
-                bench.replace(place)
-            finally:
-                bench.unlink(missing_ok=True)
+        files.drop(self.root, self._batch_place(batch))
 
     def _place(self, request: LlmRequest) -> Path:
         digest = request.sha256

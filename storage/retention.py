@@ -10,7 +10,7 @@ import fcntl
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from curette.schemas.artifact import CuretteError, Ref
 from curette.schemas.edits import Edits
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
+from curette.storage.bucket import bucket_of
 from curette.storage.store import (
     DISK_REMEDIES,
     ArtifactCorrupt,
@@ -62,7 +63,18 @@ def in_use(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _unused(root: Path) -> Iterator[None]:
+def unused(root: Path) -> Iterator[None]:
+    """Hold the store alone, so that nothing is made, found or read while something is removed.
+
+    Raises:
+        StoreInUse: a study is running on the store, or it cannot be told.
+    """
+    if bucket := bucket_of(root):
+        raise StoreInUse(
+            f"whether a study runs on the store {bucket.url} cannot be told from here: nothing was "
+            "removed. What is in this machine's copy of it may be deleted at any time: "
+            f"{root}."
+        )
     with explained(root), (root / _USED).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,16 +137,48 @@ def forget(store: ArtifactStore, chosen: Callable[[], Iterable[Forgettable]]) ->
     Raises:
         StoreInUse: a study is running on the store.
     """
-    with _unused(store.root):
+    with unused(store.root):
         gone = list(chosen())
-        digests = {x.ref.digest.encode() for x in gone}
-        for record in (store.root / "answers").glob("*-*"):
-            if digests & set(_DIGEST.findall(record.read_bytes())):
-                record.unlink(missing_ok=True)
-        with workshop(store.root, "forgotten") as bench:
-            for x in gone:
-                store.path(x.ref).rename(bench / x.ref.digest)
+        remove(store, [x.ref for x in gone])
     return gone
+
+
+def remove(store: ArtifactStore, gone: Sequence[Ref[Any]]) -> None:
+    """Remove artifacts, and the records of stages that lead to them; who calls holds the store."""
+    digests = {ref.digest.encode() for ref in gone}
+    for record in (store.root / "answers").glob("*-*"):
+        if digests & set(_DIGEST.findall(record.read_bytes())):
+            record.unlink(missing_ok=True)
+    with workshop(store.root, "forgotten") as bench:
+        for ref in gone:
+            with suppress(FileNotFoundError):  # removed by one that was killed
+                store.path(ref).rename(bench / ref.digest)
+
+
+def resting_on(root: Path, first: Collection[str]) -> list[Ref[Any]]:
+    """Return the artifacts of these digests and all that rest on them, directly or not.
+
+    An artifact rests on whatever its history names and on whatever its own files name by digest.
+    """
+    known = {folder.name: folder for folder in _artifacts(root)}
+    named_by: dict[str, set[str]] = defaultdict(set)
+    for digest, folder in known.items():
+        for named in _named(folder):
+            named_by[named].add(digest)
+    reached: set[str] = set()
+    ahead = [digest for digest in first if digest in known]
+    while ahead:
+        digest = ahead.pop()
+        if digest not in reached:
+            reached.add(digest)
+            ahead += named_by[digest]
+    return [Ref(known[digest].parent.name, digest) for digest in sorted(reached)]
+
+
+def _named(folder: Path) -> set[str]:
+    """Return the digests that an artifact's files name."""
+    files = folder.glob("*.json")
+    return {name.decode() for file in files for name in _DIGEST.findall(file.read_bytes())}
 
 
 def _artifacts(root: Path) -> Iterator[Path]:
@@ -161,9 +205,7 @@ def _reached(kept: set[str], known: dict[str, Path]) -> set[str]:
         if digest in reached:
             continue
         reached.add(digest)
-        for file in known[digest].glob("*.json"):
-            named = {name.decode() for name in _DIGEST.findall(file.read_bytes())}
-            ahead += [name for name in named if name in known]
+        ahead += [name for name in _named(known[digest]) if name in known]
     return reached
 
 

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import hashlib
+import os
 import platform
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -27,6 +28,8 @@ from curette.schemas.artifact import (
     Ref,
     write_json,
 )
+from curette.storage.bucket import bucket_of
+from curette.storage.files import alone
 
 A = TypeVar("A", bound=Artifact)
 MANIFEST = "manifest.json"
@@ -53,7 +56,8 @@ class ArtifactStore:
 
     The manifest is written last and the folder is renamed into place, so a folder that exists
     is complete. Saving equal content twice is a no-op, and two processes that save the same
-    artifact at a time both end well: the later rename finds it there.
+    artifact at a time both end well: the later rename finds it there. Where the folder mirrors a
+    bucket an artifact is complete there once its manifest is, which is written last too.
     """
 
     root: Path
@@ -101,12 +105,9 @@ class ArtifactStore:
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists():  # there, but not whole: put it aside rather than trust or delete it
             place.rename(self.root / ".workshop" / f"{_ASIDE}{ref.digest}-{uuid.uuid4().hex}")
-        try:
-            bench.rename(place)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            # Another process has just saved the same content: that is the same artifact.
+        if bucket := bucket_of(self.root):  # first, so that what lies here lies there
+            bucket.put_folder(str(ref), bench, last=MANIFEST)
+        _into_place(bench, place)
         return ref
 
     def load(self, cls: type[A], ref: Ref[A]) -> A:
@@ -143,6 +144,7 @@ class ArtifactStore:
             ArtifactCorrupt: the manifest cannot be read.
         """
         file = self.path(ref) / MANIFEST
+        self._fetch(ref)
         try:
             return Manifest.model_validate_json(file.read_bytes())
         except FileNotFoundError:
@@ -152,6 +154,35 @@ class ArtifactStore:
             ) from None
         except ValidationError as error:
             raise ArtifactCorrupt(f"{file} is not a manifest: {error}") from None
+
+    def latest(self, kind: str) -> list[Ref[Any]]:
+        """Return all artifacts of a kind, the last used first."""
+        if bucket := bucket_of(self.root):
+            at = {k: v for k, v in bucket.names(kind).items() if k.endswith(f"/{MANIFEST}")}
+            return [
+                Ref(kind, name.split("/")[1])
+                for name in sorted(at, key=at.__getitem__, reverse=True)
+            ]
+        places = list((self.root / kind).glob(f"[!.]*/{MANIFEST}"))
+        places.sort(key=lambda file: file.parent.stat().st_mtime_ns, reverse=True)
+        return [Ref(kind, file.parent.name) for file in places]
+
+    def mark_used(self, ref: Ref[A]) -> None:
+        """Let an artifact count as used now."""
+        with suppress(OSError):  # a store may be read and not written
+            os.utime(self.path(ref))
+        if bucket := bucket_of(self.root):
+            bucket.put(f"{ref}/{MANIFEST}", self.path(ref) / MANIFEST)
+
+    def _fetch(self, ref: Ref[A]) -> None:
+        """Have an artifact here that only the bucket has; its bytes are checked as it is loaded."""
+        place, bucket = self.path(ref), bucket_of(self.root)
+        if bucket is None or place.exists():
+            return
+        with explained(self.root), workshop(self.root, ref.kind) as bench:
+            if bucket.fetch_folder(str(ref), bench, last=MANIFEST):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                _into_place(bench, place)
 
     def lineage(self, last: Ref[A]) -> Iterator[Manifest]:
         """Yield the manifests of an artifact and of everything it rests on, first made first."""
@@ -211,15 +242,6 @@ def explained(root: Path, remedies: Mapping[int, str] = _REMEDIES) -> Iterator[N
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock, which ends with its process."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
 def workshop(root: Path, name: str) -> Iterator[Path]:
     """Yield an empty folder below the store for what is needed meanwhile, and remove it.
 
@@ -241,6 +263,15 @@ def workshop(root: Path, name: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         lock.close()
+
+
+def _into_place(bench: Path, place: Path) -> None:
+    try:
+        bench.rename(place)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        # Another process has just saved the same content: that is the same artifact.
 
 
 def _remove_left_behind(place: Path) -> None:

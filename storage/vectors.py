@@ -3,7 +3,7 @@
 import hashlib
 import io
 import logging
-import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
+from curette.storage import files
+from curette.storage.bucket import write_whole
 from curette.storage.store import explained
 
 logger = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class VectorShelf:
             raise ValueError("a key stands twice; ask for each vector once")
         found = np.zeros(len(keys), dtype=bool)
         vectors = np.zeros((len(keys), dim), dtype=np.float32)
-        for path in sorted(self._folder(encoder_digest).glob("*.npy")):
+        for path in self._shards(encoder_digest):
             if found.all():
                 break
             shard = _read(path)
@@ -86,22 +88,52 @@ class VectorShelf:
         row = np.dtype([("key", _KEY), ("vector", "<f4", (vectors.shape[1],))])
         shard = np.empty(len(keys), dtype=row)
         shard["key"], shard["vector"] = keys, vectors
-        file = io.BytesIO()
-        np.save(file, shard, allow_pickle=False)
-        content = file.getvalue()
-        folder = self._folder(encoder_digest)
+        name, content = _named(shard)
         with explained(self.root):
-            folder.mkdir(parents=True, exist_ok=True)
-            bench = folder / f".{uuid.uuid4().hex}"
-            try:
-                bench.write_bytes(content)
-                bench.replace(folder / f"{hashlib.sha256(content).hexdigest()}.npy")
-            finally:
-                bench.unlink(missing_ok=True)
+            files.keep(self.root, self._folder(encoder_digest) / name, content)
+
+    def _shards(self, encoder_digest: str) -> Iterator[Path]:
+        """Yield the shards that lie here, then those that only the bucket has."""
+        folder = self._folder(encoder_digest)
+        here = sorted(folder.glob("*.npy"))
+        yield from here
+        for place in files.elsewhere(self.root, folder):
+            if place.suffix == ".npy" and files.has(self.root, place):
+                yield place
 
     def _folder(self, encoder_digest: str) -> Path:
         folder = self.root / "vectors" / encoder_digest
         return folder / "texts" if self.of == "texts" else folder
+
+
+def without_keys(shard: Path, keys: frozenset[bytes]) -> int:
+    """Write a shard anew without some of its vectors; return how many these were.
+
+    The new one is there before the old one goes, so that a kill loses nothing.
+
+    Args:
+        shard: a file of a `VectorShelf`; one that is damaged is put aside.
+        keys: sha256 of what the vectors are of, 32 bytes each.
+    """
+    rows = _read(shard)
+    if rows is None:
+        return 0
+    gone = np.array([key.ljust(32, b"\0") in keys for key in rows["key"].tolist()], dtype=bool)
+    if not gone.any():
+        return 0
+    if not gone.all():
+        name, content = _named(rows[~gone])
+        write_whole(shard.parent / name, content)
+    shard.unlink(missing_ok=True)
+    return int(gone.sum())
+
+
+def _named(rows: Shaped[np.ndarray, " row"]) -> tuple[str, bytes]:
+    """Return the name of a shard that its bytes give it, and the bytes."""
+    file = io.BytesIO()
+    np.save(file, rows, allow_pickle=False)
+    content = file.getvalue()
+    return f"{hashlib.sha256(content).hexdigest()}.npy", content
 
 
 def _check(keys: Shaped[np.ndarray, " key"]) -> None:

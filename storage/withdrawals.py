@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from curette.schemas.images import SPLITS, Split
 from curette.schemas.withdrawals import WithdrawalList
+from curette.storage import files
 from curette.storage.store import ArtifactCorrupt, explained
 
 
@@ -27,10 +27,11 @@ class WithdrawalShelf:
             ArtifactCorrupt: the list is damaged. What was withdrawn must not come back unnoticed.
         """
         place = self._folder / "list.json"
-        try:
-            return WithdrawalList.model_validate_json(place.read_bytes())
-        except FileNotFoundError:
+        content = files.read(self.root, place)
+        if content is None:
             return WithdrawalList()
+        try:
+            return WithdrawalList.model_validate_json(content)
         except ValidationError:
             raise ArtifactCorrupt(
                 f"{place} does not say what was withdrawn. Put it back from a copy of the store: "
@@ -43,10 +44,13 @@ class WithdrawalShelf:
         Raises:
             StoreError: the disk is full or read-only.
         """
-        self._write("list.json", listed.model_dump_json(indent=1))
-        for file in self._folder.glob("splits-*.json"):
-            if file.stem.removeprefix("splits-") not in listed.splits.values():
-                file.unlink(missing_ok=True)
+        with explained(self.root):
+            content = listed.model_dump_json(indent=1).encode()
+            files.replace(self.root, self._folder / "list.json", content)
+        for file in files.listed(self.root, self._folder):
+            named = file.stem.startswith("splits-") and file.suffix == ".json"
+            if named and file.stem.removeprefix("splits-") not in listed.splits.values():
+                files.drop(self.root, file)
 
     def keep_splits(self, splits: Mapping[str, Split]) -> str:
         """Keep which split each image (its sha256) is in; return the digest by which to ask.
@@ -55,9 +59,10 @@ class WithdrawalShelf:
             StoreError: the disk is full or read-only.
         """
         parted = {s: sorted(i for i, split in splits.items() if split == s) for s in SPLITS}
-        text = json.dumps(parted)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        self._write(f"splits-{digest}.json", text)
+        content = json.dumps(parted).encode()
+        digest = hashlib.sha256(content).hexdigest()
+        with explained(self.root):
+            files.keep(self.root, self._folder / f"splits-{digest}.json", content)
         return digest
 
     def splits(self, digest: str) -> dict[str, Split]:
@@ -69,7 +74,7 @@ class WithdrawalShelf:
         if not digest:
             return {}
         place = self._folder / f"splits-{digest}.json"
-        content = place.read_bytes() if place.is_file() else b""
+        content = place.read_bytes() if files.has(self.root, place) else b""
         if hashlib.sha256(content).hexdigest() != digest:
             raise ArtifactCorrupt(
                 f"{place} is not what was written. It says which split each image was in when "
@@ -81,13 +86,3 @@ class WithdrawalShelf:
     @property
     def _folder(self) -> Path:
         return self.root / "withdrawn"
-
-    def _write(self, name: str, text: str) -> None:
-        with explained(self.root):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            bench = self._folder / f".{uuid.uuid4().hex}"
-            try:
-                bench.write_text(text, encoding="utf-8")
-                bench.replace(self._folder / name)
-            finally:
-                bench.unlink(missing_ok=True)

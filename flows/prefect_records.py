@@ -1,0 +1,50 @@
+"""What Prefect keeps of runs, searched for what was withdrawn and rid of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from curette.storage.scan import Search, holds
+
+_PAGE = 200
+
+
+def forget_records(search: Search) -> int:
+    """Delete the artifacts and runs that Prefect's server has and that hold a trace.
+
+    A run goes with its logs where its parameters, its name or a line of its log does.
+
+    Returns:
+        How many were deleted.
+    """
+    if search.traces.is_empty:
+        return 0
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        artifacts = {a.id for a in _all(client.read_artifacts) if _holds(a, search)}
+        runs = {r.id for r in _all(client.read_flow_runs) if _holds(r, search)}
+        runs |= _runs_of_logs(client.read_logs, search)
+        for artifact in artifacts:
+            client.delete_artifact(artifact)
+        for run in runs:
+            client.delete_flow_run(run)
+    return len(artifacts) + len(runs)
+
+
+def _runs_of_logs(read: Callable[..., Sequence[Any]], search: Search) -> set[UUID]:
+    return {log.flow_run_id for log in _all(read) if log.flow_run_id and _holds(log, search)}
+
+
+def _all(read: Callable[..., Sequence[Any]]) -> Iterator[Any]:
+    """Yield what a list of Prefect's holds, page by page."""
+    offset = 0
+    while page := read(limit=_PAGE, offset=offset):
+        yield from page
+        offset += len(page)
+
+
+def _holds(record: BaseModel, search: Search) -> bool:
+    return holds(record.model_dump_json().encode(), search)

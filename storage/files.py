@@ -1,0 +1,105 @@
+"""Single files of a store, in its folder or in the bucket that the folder mirrors."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from curette.storage.bucket import bucket_of, write_whole
+
+
+def keep(root: Path, place: Path, content: bytes) -> None:
+    """Write a file whose content follows from its name; it is there whole or not at all."""
+    if bucket := bucket_of(root):
+        bucket.put(_name(root, place), content)
+    write_whole(place, content)
+
+
+def has(root: Path, place: Path) -> bool:
+    """Return whether there is a file whose content follows from its name; it is read from `place`.
+
+    Where only the bucket has it, it is fetched.
+    """
+    if place.is_file():
+        return True
+    bucket = bucket_of(root)
+    return bucket is not None and bucket.fetch(_name(root, place), place)
+
+
+def read(root: Path, place: Path) -> bytes | None:
+    """Return what is now in a file that changes; None where there is none."""
+    if bucket := bucket_of(root):
+        return bucket.get(_name(root, place))
+    try:
+        return place.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def replace(root: Path, place: Path, content: bytes) -> None:
+    """Write a file that changes, whatever is there."""
+    if bucket := bucket_of(root):
+        bucket.put(_name(root, place), content)
+    else:
+        write_whole(place, content)
+
+
+def change(
+    root: Path, place: Path, change: Callable[[bytes | None], bytes], mode: int = 0o666
+) -> bytes:
+    """Replace a file's content by what `change` makes of it; of two who do so none is lost.
+
+    Args:
+        root: the store's folder.
+        place: the file.
+        change: is given what is there, None where nothing is; it may be asked again. Where it
+            returns what it was given, nothing is written.
+        mode: of a new file, in a folder.
+
+    Returns:
+        What is there now.
+    """
+    if bucket := bucket_of(root):
+        return bucket.change(_name(root, place), change)
+    with alone(place.with_suffix(".lock")):
+        old = read(root, place)
+        new = change(old)
+        if new != old:
+            write_whole(place, new, mode)
+            with place.open("rb") as file:
+                os.fsync(file)  # what was told is not forgotten when the power goes
+    return new
+
+
+def drop(root: Path, place: Path) -> None:
+    """Remove a file that changes, if there is one."""
+    if bucket := bucket_of(root):
+        bucket.drop(_name(root, place))
+    place.unlink(missing_ok=True)
+
+
+def listed(root: Path, folder: Path) -> list[Path]:
+    """Return the files of a folder, those of its own folders not; hidden ones are none."""
+    if bucket := bucket_of(root):
+        files = [root / name for name in bucket.names(_name(root, folder))]
+        return sorted(file for file in files if file.parent == folder)
+    return sorted(file for file in folder.glob("[!.]*") if file.is_file())
+
+
+def elsewhere(root: Path, folder: Path) -> list[Path]:
+    """Return where the files of a folder would lie that only the bucket has."""
+    return [f for f in listed(root, folder) if not f.is_file()] if bucket_of(root) else []
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process of this machine holds the lock, which ends with its process."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _name(root: Path, place: Path) -> str:
+    return place.relative_to(root).as_posix()
