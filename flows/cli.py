@@ -487,7 +487,7 @@ def drift(
 
     wanted = Wanted(folder, subjects, one_each)
     found = look_for_drift(loaded, settings.options(), wanted, _run)
-    tell_if_past_limit(found, loaded, settings.store.resolve(), str(study))
+    tell_if_past_limit(found, loaded, str(settings.store), str(study))
     write_new(path, found.drift.html.encode())
     if json:
         print(found.drift.facts.model_dump_json())
@@ -513,7 +513,7 @@ def watch(*studies: Path, settings: Settings = USUAL) -> None:
     from curette.tasks.ingest.listing import printable
 
     for study in studies:
-        news = watch_study(settings.load(study), settings.store.resolve(), str(study))
+        news = watch_study(settings.load(study), settings.folder, str(study), str(settings.store))
         print(f"{study}: {printable(news.told)}")
 
 

@@ -41,7 +41,7 @@ def drift(
         chosen, root = open_study(study), options.store.resolve()
         found = look_for_drift(chosen, options, wanted, whole_study)
         named = study if isinstance(study, str) else chosen.name
-        tell_if_past_limit(found, chosen, root, named)
+        tell_if_past_limit(found, chosen, str(options.store), named)
         facts, place = found.drift.facts, Path(str(found.ref)) / "drift.html"
         lines = [*map(escape, tell(facts)), page_link("The page", place, root)]
         leave_markdown("drift", "\n\n".join(lines), sentence(facts))

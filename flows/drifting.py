@@ -265,20 +265,20 @@ def _encoded(
     return np.concatenate([none, encoder.encode_texts(tokens)])
 
 
-def tell_if_past_limit(found: Drifted, study: Study, root: Path, named: str) -> None:
+def tell_if_past_limit(found: Drifted, study: Study, store: str, named: str) -> None:
     """Tell Prefect's automations of drift that the study's limit does not allow.
 
     Args:
         found: what was found.
         study: the study.
-        root: the store.
+        store: how the store is named, to whoever runs the study.
         named: how the study is named to whoever runs it, which the event says.
     """
     if not is_past_limit(study, found.drift.facts):
         return
     facts = found.drift.facts
     payload = {
-        **{"study": named, "store": str(root), "drift": str(found.ref)},
+        **{"study": named, "store": store, "drift": str(found.ref)},
         "sentence": sentence(facts),
         "expected_accuracy": facts.accuracy_now.value,
         "lost": -facts.accuracy_change.value,

@@ -43,12 +43,8 @@ def last_finished(
 
 def _latest_first(store: ArtifactStore) -> list[Manifest]:
     """Return the manifests of all evaluations."""
-    refs = [
-        Ref[Evaluation](Evaluation.kind, folder.name)
-        for folder in (store.root / Evaluation.kind).glob("[0-9a-f]*")
-        if (folder / "manifest.json").is_file()
-    ]
-    return sorted(map(store.manifest, refs), key=lambda m: m.created_at, reverse=True)
+    made = map(store.manifest, store.latest(Evaluation.kind))
+    return sorted(made, key=lambda m: m.created_at, reverse=True)
 
 
 def finished_runs(root: Path) -> Iterator[dict[str, str]]:

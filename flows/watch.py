@@ -23,9 +23,9 @@ def watch(studies: list[StudyFile], options: RunOptions = DEFAULT_OPTIONS) -> di
     """
 
     def run() -> dict[str, str]:
-        told = {}
+        told, root = {}, options.store.resolve()
         for named in studies:
-            news = watch_study(open_study(named), options.store.resolve(), named)
+            news = watch_study(open_study(named), root, named, str(options.store))
             told[named] = news.told
             get_run_logger().info(f"{named}: {news.told}")
         rows: list[dict[str, object]] = [{"study": k, "found": v} for k, v in told.items()]

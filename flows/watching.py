@@ -60,7 +60,7 @@ class News:
         return "; ".join(parts)
 
 
-def watch_study(study: Study, root: Path, named: str) -> News:
+def watch_study(study: Study, root: Path, named: str, store: str = "") -> News:
     """Look at a study's dataset, tell Prefect's automations of anything new, and remember it.
 
     It is remembered once it was told, so that what is killed between tells again.
@@ -69,11 +69,12 @@ def watch_study(study: Study, root: Path, named: str) -> News:
         study: the study.
         root: the store.
         named: how the study is named to whoever runs it, which the event says.
+        store: how the store is; empty: as its folder.
     """
     shelf = WatchShelf(root)
     seen, news = look_at(study, root, shelf.get(study.name))
     if news:
-        payload = {"study": named, "store": str(root), **asdict(news)}
+        payload = {"study": named, "store": store or str(root), **asdict(news)}
         tell_automations(NEW_DATA, study.name, payload)
     shelf.keep(study.name, seen)
     return news
