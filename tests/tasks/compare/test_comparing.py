@@ -175,7 +175,7 @@ def test_a_terminal_is_told_what_differs(studies: tuple[FinishedStudy, FinishedS
     assert any(line.endswith("let it through and did not choose it") for line in lines)
     assert not any("\x1b" in line for line in lines)
     since = since_then(first, other)
-    assert since.startswith("Since the last run: concepts: 4 dropped; balanced accuracy of the")
+    assert since.startswith("Since the last run: concepts: 4 dropped, 1 exchanged; balanced")
     assert since_then(first, first).startswith("Since the last run: the same concepts; balanced")
 
 
