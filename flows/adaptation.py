@@ -121,7 +121,8 @@ def _adapt(
     support_ids = find_support(wanted.support, wanted.site, images, published)
     ids = tuple(images.images["image_id"])
     vectors = store.load(ImageEmbeddings, Ref.parse(str(made["embed"]))).take(list(ids))
-    site = SiteImages(ids, tuple(images.images["group"].astype(str)), vectors)
+    groups = tuple(images.images["group"].astype(str))
+    site = SiteImages(ids, groups, published.seen(vectors))
     now = datetime.now(UTC)
     asked = Asked(
         study.name, wanted.site, wanted.head, wanted.editor, wanted.reason, f"{now:%Y-%m-%d}"

@@ -19,7 +19,7 @@ from curette.schemas.study import Study
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.edit import STAGE
-from curette.tasks.edit.heads import edit_probe, idle_edits
+from curette.tasks.edit.heads import check_edits, idle_edits
 from curette.tasks.edit.proposals import WORTH_A_LOOK, Proposal, propose_edits
 from curette.tasks.review.sheet import protect, restore
 
@@ -44,7 +44,7 @@ def keep_edits(
     wanted = Edits(study=study.name, edits=tuple(edits))
     published = store.load(ConceptDataset, made[ConceptDataset.kind])
     probe = store.load(Heads, made[Heads.kind])
-    edit_probe(published, probe, wanted)
+    check_edits(published, probe, wanted)
     idle = idle_edits(published, probe, wanted)
     before = current_edits(study, store)
     gone = len(set(store.load(Edits, before).edits) - set(edits)) if before else 0
@@ -86,8 +86,8 @@ def export_edits(
         raise StudyError(f"cannot write the sheet {sheet}: {error.strerror}") from None
     return (
         f"{sheet}: {len(head.facts.candidates)} concepts, {len(done)} edits so far. Fill in "
-        "operation (neutralise, forget, scale, cap, at least 0, at most 0), class or amount, "
-        "editor and reason, and apply it. Rows without an operation are no edits.\n"
+        "operation (neutralise, forget, scale, cap, at least 0, at most 0, forbid), class or "
+        "amount, editor and reason, and apply it. Rows without an operation are no edits.\n"
         f"{_worth_it(propose_edits(published, head))}"
     )
 

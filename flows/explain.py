@@ -27,10 +27,12 @@ from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactMissing, ArtifactStore
+from curette.tasks.explain.corrections import Corrections
 from curette.tasks.explain.page import (
     Explained,
     Heat,
     changed_since_training,
+    corrected_sentence,
     explain_subject,
     explanation_page,
 )
@@ -58,7 +60,12 @@ class Explanations:
 
 
 def explain(
-    study: Study, options: RunOptions, images: Sequence[str], run: RunStudy, adapted: str = ""
+    study: Study,
+    options: RunOptions,
+    images: Sequence[str],
+    run: RunStudy,
+    adapted: str = "",
+    correct: Sequence[str] = (),
 ) -> Explanations:
     """Take apart the decisions about images of the study's dataset, or about new ones.
 
@@ -72,9 +79,11 @@ def explain(
         images: each an image id of the dataset, or else a file.
         run: runs the study.
         adapted: as `explained_head` has it.
+        correct: what is to be taken for true of each image, each `CONCEPT=yes` or `CONCEPT=no`.
 
     Raises:
-        StudyError: there is no such image, it cannot be read, or the study has no encoder for it.
+        StudyError: there is no such image, it cannot be read, the study has no encoder for it, or a
+            correction cannot be understood.
     """
     store = ArtifactStore(options.store.resolve())
     trained = with_heads_alone(study)
@@ -83,6 +92,7 @@ def explain(
     images = [known.id_of(image) for image in images]
     _check_are_there(images, [*known.images["image_id"], *known.source_ids])
     published, head = explained_head(study, options, run, adapted)
+    corrections = Corrections.of(published, head, correct) if correct else None
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     dataset = store.load(ImageDataset, validated.dataset_ref)
     locations = dict(zip(dataset.images["image_id"], dataset.images["location"], strict=True))
@@ -102,7 +112,7 @@ def explain(
         return new_subject(study, options.machine, published, dataset, Path(image), nearest)
 
     explainer = Explainer(published, head)
-    explained = tuple(explain_subject(explainer, subject(image)) for image in images)
+    explained = tuple(explain_subject(explainer, subject(image), corrections) for image in images)
     book = PictureBook(lambda image_id: read(locations[image_id]), _THUMBNAIL_PX)
     heat = _heat(study, options.machine, published)
     page = explanation_page(published, explained, book, heat, head.facts.edits)
@@ -183,6 +193,10 @@ def tell(said: Explanations) -> Iterator[Text]:
         for part in x.decision.parts[:_TOLD]:
             told = more_or_less(part.score > part.mean, part.text)
             yield Text(f"  {part.ahead:+8.3f}  {told}")
+        if x.what_if:
+            yield Text(f"  {corrected_sentence(x.what_if)}", style="bold")
+            for m in x.what_if.others[:_TOLD]:
+                yield Text(f"  {m.before:7.0%} -> {m.after:.0%}  “{m.text}”")
 
 
 def _nearest(

@@ -107,7 +107,7 @@ def new_subject(
         )
     content = content_of(place, found, dataset.windows)
     pixels = read_rgb(content)
-    [vector] = encoder.encode_images(encoder.preprocess(pixels)[None])
+    [vector] = published.seen(encoder.encode_images(encoder.preprocess(pixels)[None]))
     sha256 = hashlib.sha256(content).hexdigest()
     alike = study.index.near_duplicate_cosine
     return subject_of_file(published, path.name, sha256, vector, pixels, nearest, alike)

@@ -203,7 +203,13 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     """Train heads on a concept dataset, measure them on its test split and tell a person."""
     run, optionally = stages.run, stages.run_unless_skipped
     trained = run(train_probe, published, study.probe)
-    probe = run(edit_heads, published, trained, current_edits(study, stages.store))
+    edits = current_edits(study, stages.store)
+    refitted = None
+    if edits and (forbidden := stages.store.load(Edits, edits).forbidden):
+        refitted = stages.titled("forbidden").run(
+            train_probe, published, study.probe, without=forbidden
+        )
+    probe = run(edit_heads, published, trained, edits, refitted)
     drawn = tuple(train_on_draws(study, published, trained, stages))
     encoder = resolve_precision(study.encoder, stages.options.machine)
     heat_maps = optionally(locate_concepts, published, encoder, study.locate)
@@ -211,7 +217,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         evaluate_probe,
         published,
         probe,
-        study.evaluate,
+        study.evaluation,
         drawn=drawn,
         heat_maps=heat_maps,
         external=take_in_external(study, published, stages),

@@ -20,6 +20,7 @@ from curette.schemas.artifact import Artifact, Ref, write_json
 from curette.schemas.candidates import Candidate
 from curette.schemas.concepts import Concept
 from curette.schemas.embeddings import EncoderIdentity
+from curette.schemas.erasure import Erasure
 from curette.schemas.images import SPLITS, ClassLabel, Split, TestLabels, Truth
 from curette.schemas.priors import Prior
 from curette.schemas.screened import Drop, LabelledConcept
@@ -53,6 +54,11 @@ class ConceptDatasetFacts(BaseModel, frozen=True):
         default=(),
         exclude_if=lambda rounds: not rounds,
         description="what each round of proposing added; empty where there was but one",
+    )
+    erasure: Erasure | None = Field(
+        default=None,
+        exclude_if=lambda erasure: erasure is None,
+        description="what vectors no longer tell; nothing where `publish.erase` is empty",
     )
     validated: str = Field(description="digest of what passed the gate: images, vectors, checks")
     test_labels: str = Field(description="digest of the test labels, read by the last evaluation")
@@ -147,6 +153,13 @@ class ConceptDataset(Artifact):
     def test_labels_ref(self) -> Ref[TestLabels]:
         """The held-out labels; loaded by the last evaluation and nothing else."""
         return Ref(TestLabels.kind, self.facts.test_labels)
+
+    def seen(self, vectors: Float32[np.ndarray, "image dim"]) -> Float32[np.ndarray, "image dim"]:
+        """Return an encoder's vectors of other images as heads of this dataset know such vectors.
+
+        They are as they were, but for what the published ones are not to tell.
+        """
+        return self.facts.erasure.apply(vectors) if self.facts.erasure else vectors
 
     def rows(self, split: Split) -> Int[np.ndarray, " row"]:
         """Return the row numbers of one split."""

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.artifact import JsonArtifact
 
-Operation = Literal["neutralise", "forget", "scale", "cap", "at least 0", "at most 0"]
+Operation = Literal["neutralise", "forget", "scale", "cap", "at least 0", "at most 0", "forbid"]
 OF_ONE_CLASS: frozenset[Operation] = frozenset({"forget", "at least 0", "at most 0"})
 WITH_AMOUNT: frozenset[Operation] = frozenset({"scale", "cap"})
 
@@ -19,8 +19,9 @@ class Edit(BaseModel, frozen=True, extra="forbid"):
     operation: Operation = Field(
         description="neutralise: it says nothing; forget: nothing about one class; scale: all that "
         "it says, times `amount`; cap: no class's weight beyond `amount`; at least 0, at most 0: "
-        "it may speak only for one class, or only against it. Weights are told minus their mean "
-        "over the classes, on which alone decisions depend"
+        "it may speak only for one class, or only against it; forbid: no head may look at it, "
+        "so that they are trained anew without it. Weights are told minus their mean over the "
+        "classes, on which alone decisions depend"
     )
     class_key: str = Field(default="", description="of `forget` and of the signs")
     amount: float | None = Field(default=None, ge=0, description="of `scale` and `cap`")
@@ -53,3 +54,9 @@ class Edits(JsonArtifact, frozen=True):
 
     study: str
     edits: tuple[Edit, ...]
+
+    @property
+    def forbidden(self) -> tuple[str, ...]:
+        """The concepts that no head may look at."""
+        ids = (edit.concept_id for edit in self.edits if edit.operation == "forbid")
+        return tuple(sorted(set(ids)))

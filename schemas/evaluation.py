@@ -52,6 +52,11 @@ class TestReading(BaseModel, frozen=True):
     shared: float = Field(
         default=1.0, description="share of the images asked about whose labels it read"
     )
+    finding: str = Field(
+        default="",
+        exclude_if=lambda finding: not finding,
+        description="which of several findings the labels tell; of another one they tell nothing",
+    )
 
 
 class HoldoutCharge(BaseModel, frozen=True):
@@ -379,7 +384,8 @@ class ConceptQuality(BaseModel, frozen=True):
     heads: tuple[HeadConcepts, ...] = ()
 
 
-InterventionOrder = Literal["most uncertain first", "most weighted first", "random"]
+InterventionOrder = Literal["most uncertain first", "most weighted first", "random", "propagated"]
+"""The last is the first, with what each correction tells of other concepts and of the class."""
 
 
 class InterventionCurve(BaseModel, frozen=True):
@@ -391,6 +397,43 @@ class InterventionCurve(BaseModel, frozen=True):
     accuracy: tuple[Estimate, ...]
 
 
+class Propagation(BaseModel, frozen=True):
+    """What it brings that corrections tell of other concepts, over 1, 2, .. looks at an image.
+
+    Positive is better. It stands beside corrections that count by themselves, and beside a model
+    in which concepts depend on each other by the class alone, so that what is left is owed to
+    dependence within classes.
+    """
+
+    head: str
+    head_kind: HeadKind
+    model: Literal["pairwise", "normal"] = Field(description="normal where concepts are many")
+    accuracy: Estimate | None = Field(description="of the head, more than with corrections alone")
+    accuracy_within: Estimate | None = Field(description="more than by the class alone")
+    concepts: Estimate | None = Field(
+        description="accuracy of concepts not looked at, more than as they are read; nothing where "
+        "there is but one"
+    )
+    log_loss: Estimate | None = Field(description="of the same, how much lower than as read")
+    log_loss_within: Estimate | None = Field(description="how much lower than by the class alone")
+
+
+class ConceptShare(BaseModel, frozen=True):
+    """How often images of a class show a concept, or those of them that show another one do."""
+
+    class_key: str
+    concept: str
+    given: str = Field(default="", description="the other concept; empty: all images of the class")
+    images: int = Field(description="test images of the class, that show the other one")
+    groups: int
+    observed: Estimate | None = Field(
+        description="half an image more with either answer; nothing below 10 groups"
+    )
+    predicted: float | None = Field(
+        description="mean of what the model of corrections expects of these images by their scores"
+    )
+
+
 class Interventions(BaseModel, frozen=True):
     """What correcting concepts that were read wrong would bring."""
 
@@ -400,6 +443,12 @@ class Interventions(BaseModel, frozen=True):
         default=0.0, description="share of known concepts of test images that scores get wrong"
     )
     curves: tuple[InterventionCurve, ...] = ()
+    propagated: tuple[Propagation, ...] = Field(
+        default=(), description="one a head; nothing where it was not measured yet"
+    )
+    shares: tuple[ConceptShare, ...] = Field(
+        default=(), description="of each class and concept, then the pairs that depend most"
+    )
 
 
 class HeadStrategy(BaseModel, frozen=True):
@@ -683,6 +732,19 @@ class _OfTestImages(JsonArtifact, frozen=True, populate_by_name=True):
     pretraining_covers_test: Answer
 
 
+class OrdinalMetric(BaseModel, frozen=True):
+    """How far off a head is where classes have an order; methods/statistics/ordinal.py."""
+
+    head: str
+    head_kind: HeadKind
+    kappa: Estimate | None = Field(description="quadratic weighted; nothing where not defined")
+    error: Estimate | None = Field(description="mean distance from the true class, in classes")
+    kappa_lead: Estimate | None = Field(
+        default=None, description="of the concept bottleneck: its own minus the linear probe's"
+    )
+    error_lead: Estimate | None = Field(default=None, description="the same of the error")
+
+
 class Evaluation(_OfTestImages, frozen=True):
     """Everything that was measured on the test images."""
 
@@ -693,6 +755,11 @@ class Evaluation(_OfTestImages, frozen=True):
     interval: IntervalMethod
     metrics: tuple[Metric, ...]
     differences: tuple[Difference, ...]
+    ordinal: tuple[OrdinalMetric, ...] = Field(
+        default=(),
+        exclude_if=lambda metrics: not metrics,
+        description="nothing where classes have no order",
+    )
     concept_budget: ConceptBudget | None = Field(
         default=None, description="nothing where there is no choice of concepts"
     )

@@ -1,5 +1,6 @@
 """A study: one dataset, one way of finding concepts for it, one way of measuring them."""
 
+import re
 from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -23,6 +24,13 @@ from curette.schemas.settings.review import ReviewSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.settings.select import SelectSpec
 from curette.schemas.settings.validate import ValidationSpec
+
+_LONGEST_NAME = 63
+
+
+def _in_a_name(key: str) -> str:
+    """Return a finding as it stands in the name of its study."""
+    return re.sub(r"[^a-z0-9]+", "-", key.casefold()).strip("-")
 
 
 class Study(BaseModel, frozen=True, extra="forbid"):
@@ -101,16 +109,24 @@ class Study(BaseModel, frozen=True, extra="forbid"):
 
         What the study names nowhere is not even taken in; of drawn images all is kept.
         """
-        if self.dataset.source.kind == "synthetic":
-            return self.dataset
+        dataset = self.dataset.model_copy(update={"ordered": False})  # which changes no image
+        if dataset.source.kind == "synthetic":
+            return dataset
         named = [
             *self.dataset.metadata,
             *(shift.column for shift in self.shifts),
             *(self.select.avoid or ()),
             *(self.evaluate.subgroup_columns or ()),
             *self.evaluate.subgroup_edges,
+            *self.publish.erase,
         ]
-        return self.dataset.model_copy(update={"metadata": tuple(dict.fromkeys(named))})
+        return dataset.model_copy(update={"metadata": tuple(dict.fromkeys(named))})
+
+    @property
+    def evaluation(self) -> EvaluateSpec:
+        """Return how heads are measured, by the order of the classes too where they have one."""
+        ordered = self.dataset.ordered or self.evaluate.ordered
+        return self.evaluate.model_copy(update={"ordered": ordered})
 
     @property
     def selection(self) -> SelectSpec:
@@ -125,6 +141,64 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         columns = tuple(dict.fromkeys(confounded))
         return self.select.model_copy(update={"avoid": columns})
 
+    @property
+    def by_finding(self) -> "dict[str, Study]":
+        """Return the study of each finding, where the dataset has several; else nothing.
+
+        They differ in their names and in what counts as the label, and in nothing else.
+        """
+        if self.dataset.finding is not None:
+            return {}
+        return {key: self._of_finding(key) for key in self.dataset.findings}
+
+    def _of_finding(self, key: str) -> "Study":
+        one = {"finding": key}
+        return self.model_copy(
+            update={
+                "name": f"{self.name}-{_in_a_name(key)}",
+                "dataset": self.dataset.model_copy(update=one),
+                "external": tuple(
+                    x.model_copy(update={"dataset": x.dataset.model_copy(update=one)})
+                    for x in self.external
+                ),
+            }
+        )
+
+    @model_validator(mode="after")
+    def _has_a_name_for_each_finding(self) -> Self:
+        names: dict[str, str] = {}
+        for key in self.dataset.findings if self.dataset.finding is None else ():
+            name = _in_a_name(key)
+            if not name or name in names:
+                other = f", as {names[name]!r} is" if name in names else ""
+                raise ValueError(
+                    f"dataset.findings: {key!r} becomes {name!r} in the name of its study{other}; "
+                    "each needs one of its own, of letters and digits"
+                )
+            if len(self.name) + 1 + len(name) > _LONGEST_NAME:
+                raise ValueError(
+                    f"dataset.findings: {self.name}-{name} is too long for a name; at most "
+                    f"{_LONGEST_NAME} characters are. Shorten `name`"
+                )
+            names[name] = key
+        return self
+
+    @model_validator(mode="after")
+    def _has_findings_everywhere(self) -> Self:
+        wanted = {*self.dataset.findings}
+        for x in self.external:
+            found = {*x.dataset.findings}
+            if lost := sorted(wanted - found):
+                raise ValueError(
+                    f"the external dataset {x.name} does not say how {', '.join(lost)} is told "
+                    "there; name the study's findings in its `findings` too"
+                )
+            if found and not wanted:
+                raise ValueError(
+                    f"the external dataset {x.name} has `findings`, and the study's own has none"
+                )
+        return self
+
     @model_validator(mode="after")
     def _encoder_knows_the_images(self) -> Self:
         if self.dataset.source.kind == "vectors" and self.encoder.kind != "precomputed":
@@ -137,6 +211,26 @@ class Study(BaseModel, frozen=True, extra="forbid"):
                     f"the external dataset {external.name} is of `vectors`, so encoder must be "
                     "`precomputed`, of one file with the vectors of both datasets"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _asks_no_text_of_an_encoder_of_images(self) -> Self:
+        if self.encoder.kind != "image_only":
+            return self
+        others = sorted({s.kind for s in self.propose.sources if s.kind != "columns"})
+        if others:
+            raise ValueError(
+                f"the encoder knows images alone, so concepts from {', '.join(others)} cannot be "
+                "compared with images. Let propose.sources be [{kind: columns}], whose concepts "
+                "are the true/false columns under `dataset.attributes`; or take one that reads "
+                "text, such as `open_clip` or `transformers`"
+            )
+        if not self.dataset.attributes and self.dataset.source.kind != "synthetic":
+            raise ValueError(
+                "the encoder knows images alone, and `dataset.attributes` names no true/false "
+                "column that a concept could be learned from. Name some; or take an encoder that "
+                "reads text, such as `open_clip` or `transformers`"
+            )
         return self
 
     @model_validator(mode="after")
@@ -168,6 +262,22 @@ class Study(BaseModel, frozen=True, extra="forbid"):
                 f"{', '.join(asking)}: a language model is asked, and the study names none; add "
                 "`llm: {model: ..., base_url: ...}`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _asks_nothing_of_what_it_erases(self) -> Self:
+        asked = {
+            "shifts": [shift.column for shift in self.shifts],
+            "select.avoid": self.selection.avoid or (),
+            "evaluate.subgroup_columns": self.evaluate.subgroup_columns or (),
+            "evaluate.subgroup_edges": self.evaluate.subgroup_edges,
+        }
+        for column in self.publish.erase:
+            if needing := [name for name, columns in asked.items() if column in columns]:
+                raise ValueError(
+                    f"publish.erase: {column} is erased and not published, and "
+                    f"{', '.join(needing)} needs it; take it off one of them"
+                )
         return self
 
     @model_validator(mode="after")

@@ -12,3 +12,9 @@ class PublishSpec(BaseModel, frozen=True, extra="forbid"):
     )
     citation: str = Field(default="", description="how to cite the images")
     notes: str = Field(default="", description="a paragraph for the card, in Markdown")
+    erase: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda columns: not columns,
+        description="columns of metadata, such as sex, that no linear probe is to find in "
+        "published vectors and scores; they are not published themselves. Heads do without too",
+    )

@@ -14,8 +14,16 @@ def edit_heads(
     published: Ref[ConceptDataset],
     probe: Ref[Heads],
     edits: Ref[Edits] | None,
+    refitted: Ref[Heads] | None = None,
 ) -> Ref[Heads]:
     """Edit every head that weighs an edited concept; without edits the probe stays as it is.
+
+    Args:
+        workplace: where to work.
+        published: what the heads were trained on.
+        probe: the trained heads.
+        edits: None: there are none.
+        refitted: the heads as they are trained without the concepts that edits forbid.
 
     Raises:
         StudyError: an edit names a concept that no head weighs, or a class that is not there.
@@ -26,7 +34,12 @@ def edit_heads(
         return probe
     store = workplace.store
     wanted = store.load(Edits, edits)
-    edited = edit_probe(store.load(ConceptDataset, published), store.load(Heads, probe), wanted)
+    edited = edit_probe(
+        store.load(ConceptDataset, published),
+        store.load(Heads, probe),
+        wanted,
+        store.load(Heads, refitted) if refitted else None,
+    )
     rows: list[dict[str, object]] = [
         {"edit": edit.told, "who": edit.editor, "when": edit.edited_on, "why": edit.reason}
         for edit in wanted.edits

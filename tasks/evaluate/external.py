@@ -66,7 +66,7 @@ def describe_external(
             f"{published.facts.name}: {', '.join(dataset.class_keys)}. Run the study again."
         )
     ids = tuple(dataset.images["image_id"])
-    of_images = vectors.take(list(ids))
+    of_images = published.seen(vectors.take(list(ids)))
     return OtherImages(
         shift=DatasetShift(
             name=given.name,

@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.tasks.explain.corrections import Corrections, WhatIf
 from curette.tasks.explain.subjects import Subject
 from curette.tasks.methods.explanation import (
     ConceptPart,
@@ -16,7 +17,7 @@ from curette.tasks.methods.explanation import (
     ImageExplanation,
     printable,
 )
-from curette.tasks.methods.page.decision import compose_decision, more_or_less, standing
+from curette.tasks.methods.page.decision import LEARNED, compose_decision, more_or_less, standing
 from curette.tasks.methods.page.numbers import plain, signed
 from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.methods.page.render import render
@@ -40,6 +41,8 @@ class Explained:
     decision: ImageExplanation
     unlike: bool
     """Whether nothing that the head was trained on is as like it as training images are."""
+    what_if: WhatIf | None = None
+    """The decision with corrections, where some were asked about."""
 
     @property
     def sentence(self) -> str:
@@ -59,11 +62,30 @@ class Explained:
         return f"{said}, mainly because it shows {' and '.join(named)} than usual."
 
 
-def explain_subject(explainer: Explainer, subject: Subject) -> Explained:
+def explain_subject(
+    explainer: Explainer, subject: Subject, corrections: Corrections | None = None
+) -> Explained:
     """Return the decision about an image, and whether the head has seen anything like it."""
     e = explainer.explain(subject.vector, subject.group)
     unlike = bool(e.nearest) and e.nearest[0].score < explainer.least_usual
-    return Explained(subject, e, unlike)
+    what_if = corrections.ask(subject.vector) if corrections else None
+    return Explained(subject, e, unlike, what_if)
+
+
+def corrected_sentence(what_if: WhatIf) -> str:
+    """Say what would be decided with the corrections, and what was before."""
+    said = " and ".join(
+        f"“{m.text}” is {'there' if m.after else 'not there'} (read at {m.before:.0%})"
+        for m in what_if.corrected
+    )
+    first = what_if.answers[0]
+    before = max(what_if.answers, key=lambda m: m.before)
+    if first is before:
+        return f"If {said}, it stays {first.text}: {first.after:.0%}, before {first.before:.0%}."
+    return (
+        f"If {said}, it is {first.text} ({first.after:.0%}, before {first.before:.0%}) and no "
+        f"longer {before.text} ({before.after:.0%}, before {before.before:.0%})."
+    )
 
 
 def unlike_notice(unlike: bool) -> str:
@@ -107,6 +129,8 @@ def notices(published: ConceptDataset, edits: Sequence[str]) -> list[str]:
     said = []
     if published.facts.encoder.demo:
         said.append("The encoder is the embedded demo's, which knows only drawn lesions.")
+    if not published.facts.encoder.reads_text:
+        said.append(LEARNED)
     if edits:
         said.append(changed_since_training(edits))
     return said
@@ -148,6 +172,7 @@ def _composed(number: int, x: Explained, book: PictureBook, heat: Heat | None) -
         "sentence": x.sentence,
         "about": x.subject.about,
         "unlike": unlike_notice(x.unlike),
+        "what_if": _what_if(x.what_if) if x.what_if else None,
         "decision": decision,
         "answers": [
             {
@@ -196,3 +221,14 @@ def _fitted(pixels: Image.Image) -> Image.Image:
     small = pixels.copy()
     small.thumbnail((_SUBJECT_PX, _SUBJECT_PX))
     return small
+
+
+def _what_if(w: WhatIf) -> dict[str, Any]:
+    return {
+        "sentence": corrected_sentence(w),
+        "rows": [
+            {"kind": kind, "text": m.text, "before": f"{m.before:.1%}", "after": f"{m.after:.1%}"}
+            for kind, moved in (("class", w.answers), ("statement", w.others))
+            for m in moved
+        ],
+    }

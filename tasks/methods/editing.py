@@ -60,8 +60,12 @@ def edit_column(
         strongest = np.abs(centred).max()
         capped = min(1.0, edit.amount / strongest) if strongest else 1.0
         return mean + centred * (edit.amount if edit.operation == "scale" else capped)
-    if edit.class_index is None:
-        raise ValueError(f"{edit.operation} needs a class")
+    if edit.class_index is None or edit.operation == "forbid":
+        raise ValueError(
+            "forbid takes a head trained anew"
+            if edit.operation == "forbid"
+            else f"{edit.operation} needs a class"
+        )
     held = centred[edit.class_index]
     wanted = {"forget": 0.0, "at least 0": max(held, 0.0), "at most 0": min(held, 0.0)}
     moved = held - wanted[edit.operation]

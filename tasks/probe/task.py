@@ -17,6 +17,7 @@ def train_probe(
     spec: ProbeSpec,
     draws: Ref[Draws] | None = None,
     trained: Ref[Heads] | None = None,
+    without: tuple[str, ...] | None = None,
 ) -> Ref[Heads]:
     """Train the heads that are asked for, and their baselines: on all images, or on every draw.
 
@@ -26,12 +27,19 @@ def train_probe(
         spec: which heads, and how they are trained.
         draws: what one protocol drew; None: all images are the only draw.
         trained: what all images trained by these settings, for protocols that take it over.
+        without: selected concepts that no head may look at, of all images; None: there are none.
+
+    Raises:
+        StudyError: no selected concept is left.
     """
+    from curette.tasks.probe.forbidding import train_without
     from curette.tasks.probe.protocols import train_on_draws
     from curette.tasks.probe.training import train_heads
 
     dataset = at.store.load(ConceptDataset, published)
-    if draws is None:
+    if without:
+        heads = train_without(dataset, spec, without)
+    elif draws is None:
         heads = train_heads(dataset, spec)
     else:
         known = at.store.load(Heads, trained) if trained else None

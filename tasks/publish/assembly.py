@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
+from curette.schemas.images import METADATA
 from curette.schemas.settings.publish import PublishSpec
 from curette.tasks.publish.dataset_card import write_card
+from curette.tasks.publish.erasure import erase_columns
 from curette.tasks.publish.inputs import PublishInputs
 
 
@@ -21,6 +23,7 @@ def assemble_concept_dataset(
     The score of an image and a concept is the cosine of their vectors. Where the pixels lie on
     this machine is not published, what makes them findable here (the digests) is. Subjects and
     lesions, which may be numbers of records, go out under pseudonyms; drawn ones are nobody's.
+    Columns of `spec.erase` are taken out of vectors, and so of scores, and are left out themselves.
 
     Args:
         name: of the study.
@@ -28,6 +31,9 @@ def assemble_concept_dataset(
         inputs: what was validated together.
         spec: what the card says.
         pseudonym: from what a thing is (`subject`) and its id to what it is called outside.
+
+    Raises:
+        StudyError: a column that is to be erased is not there, or has too many values.
     """
     dataset, concepts, kept = inputs.dataset, inputs.concepts, inputs.screened.kept
     pool = {c.concept_id for c in kept}
@@ -40,6 +46,9 @@ def assemble_concept_dataset(
             images[what] = ids.map({i: pseudonym(what, i) for i in ids.dropna().unique()})
     if annotations:
         images = images.join(annotations.columns(images["image_id"]))
+    erasure = erase_columns(spec.erase, dataset, inputs.images.vectors) if spec.erase else None
+    vectors = erasure.apply(inputs.images.vectors) if erasure else inputs.images.vectors
+    images = images.drop(columns=[f"{METADATA}{column}" for column in spec.erase])
     without_card = ConceptDataset(
         facts=ConceptDatasetFacts(
             name=name,
@@ -58,12 +67,13 @@ def assemble_concept_dataset(
             ),
             annotations=annotations.facts.published if annotations else None,
             rounds=inputs.rounds,
+            erasure=erasure,
             validated=inputs.validated_ref.digest,
             test_labels=dataset.test_labels.digest,
         ),
         images=images,
-        vectors=inputs.images.vectors,
-        scores=inputs.images.vectors @ inputs.texts.take(concepts.texts).T,
+        vectors=vectors,
+        scores=vectors @ inputs.texts.take(concepts.texts).T,
         concepts=concepts.concepts,
         pool=kept,
         pool_vectors=inputs.texts.take([c.text for c in kept]),

@@ -7,6 +7,7 @@ from curette.schemas.candidates import CandidateSet
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
+from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.priors import Priors
@@ -31,7 +32,9 @@ def write_report(
     since: str | None = None,
 ) -> Ref[Report]:
     """Write the page that a person reads; it says how many images were withdrawn, never whose."""
+    from curette.tasks.methods.explanation import Explainer
     from curette.tasks.methods.page.pictures import PictureBook
+    from curette.tasks.methods.plane import lay_out
     from curette.tasks.methods.threads import decoding_threads
     from curette.tasks.report.material import Material
     from curette.tasks.report.page import compose_page
@@ -41,6 +44,8 @@ def write_report(
     validated = at.store.load(ValidatedConceptDataset, dataset.validated_ref)
     images = at.store.load(ImageDataset, validated.dataset_ref)
     validation = at.store.load(ValidationReport, validated.report_ref)
+    heads = at.store.load(Heads, probe)
+    scores = Explainer(dataset, heads.head(EXPLAINED)).scores(dataset.vectors)
     measured = Evaluation if evaluation.kind == Evaluation.kind else GuardedEvaluation
     material = Material(
         dataset=images,
@@ -51,11 +56,15 @@ def write_report(
         index=at.store.load(ConceptIndex, validated.index_ref),
         validation=validation,
         published=dataset,
-        probe=at.store.load(Heads, probe),
+        probe=heads,
         evaluation=at.store.load(measured, evaluation),
         lineage=tuple(at.store.lineage(evaluation)),
         withdrawn=withdrawn or 0,
+<<<<<<< HEAD
         since=since or "",
+=======
+        places=lay_out(scores, dataset.rows("train")) if spec.wall else None,
+>>>>>>> main
     )
     shelf = ImageShelf(at.store.root)
     pixels, masks = (_reader(images, shelf, column) for column in ("location", "mask_location"))

@@ -15,15 +15,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
 
 from curette.flows.forget_plan import Wanted, plan_purge
 from curette.flows.forgetting import choose_wanted, forget_one, read_order
+from curette.flows.prefect_records import forget_records
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions, StageRecord
 from curette.schemas.artifact import CuretteError, Recipe, StudyError
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
-from curette.schemas.purge import Certificate, PurgePlan
+from curette.schemas.purge import Certificate, PurgePlan, Traces
 from curette.schemas.responses import LlmRequest, LlmResponse
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.study import Study
@@ -32,7 +36,7 @@ from curette.storage.images import ImageShelf
 from curette.storage.purge import plan_place, purge, write_plan
 from curette.storage.responses import ResponseShelf
 from curette.storage.retention import StoreInUse, in_use
-from curette.storage.scan import scan
+from curette.storage.scan import Search, scan
 from curette.storage.store import ArtifactStore
 from curette.storage.vectors import VectorShelf
 from curette.storage.withdrawals import WithdrawalShelf
@@ -179,6 +183,22 @@ def test_every_shelf_holds_her_before_and_none_after(
     assert (certificate.images, certificate.found) == (2, ())
     assert certificate.searched_for["passages of reports"] == 1, "hers, and not everybody's"
     assert not plan_place(store.root).exists()
+
+
+def test_what_prefect_recorded_of_her_goes_and_other_runs_stay(prefect_server: None) -> None:
+    @flow(name="seen")
+    def seen(who: str) -> None:
+        create_markdown_artifact(f"about {who}", key="seen")
+
+    seen(PERSON)
+    seen(OTHER)
+    search = Search(Traces(ids=(PERSON,)))
+    assert forget_records(search) == 2, "a run and its artifact"
+    assert forget_records(search) == 0
+    with get_client(sync_client=True) as client:
+        runs = [r.parameters for r in client.read_flow_runs()]
+    assert {"who": OTHER} in runs
+    assert {"who": PERSON} not in runs
 
 
 def test_what_others_have_stays_and_keeps_its_split(

@@ -1,5 +1,8 @@
 """What a study names anywhere is taken in."""
 
+import pytest
+from pydantic import ValidationError
+
 from curette.schemas.study import Study
 
 
@@ -30,3 +33,15 @@ def test_what_confounds_in_a_shift_is_avoided_unless_the_study_says_what_is() ->
     for said in ([], ["hair"]):
         study = Study.model_validate(given | {"select": {"avoid": said}})
         assert study.selection.avoid == tuple(said)
+
+
+def test_what_is_erased_may_not_be_needed() -> None:
+    given = {
+        "name": "s",
+        "dataset": {"source": {"kind": "table", "path": "images.csv", "image_column": "file"}},
+        "propose": {"sources": [{"kind": "recorded"}]},
+        "publish": {"erase": ["sex"]},
+    }
+    assert Study.model_validate(given).kept_dataset.metadata == ("sex",)
+    with pytest.raises(ValidationError, match=r"evaluate\.subgroup_columns needs it"):
+        Study.model_validate(given | {"evaluate": {"subgroup_columns": ["sex"]}})

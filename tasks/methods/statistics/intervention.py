@@ -31,10 +31,22 @@ class ConceptReading:
 
         Never NaN: a concept that training never, or always, showed is uncertain everywhere.
         """
+        with np.errstate(invalid="ignore"):
+            logit = self.evidence(scores) + self.log_odds
+        return np.nan_to_num(1 / (1 + np.exp(-logit.clip(-500, 500))), nan=0.5)
+
+    def evidence(self, scores: _Scores) -> _Scores:
+        """Return the log-odds of presence minus those in training, NaN where nothing is known."""
         with np.errstate(invalid="ignore", divide="ignore"):
             middle, step = (self.present + self.absent) / 2, self.present - self.absent
-            logit = (scores - middle) * step / self.variance + self.log_odds
-        return np.nan_to_num(1 / (1 + np.exp(-logit.clip(-500, 500))), nan=0.5)
+            return np.asarray((scores - middle) * step / self.variance)
+
+    @property
+    def score_per_log_odds(self) -> Float64[np.ndarray, " concept"]:
+        """By how much a score that is read with one more of log-odds is higher; else 0."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            each = self.variance / (self.present - self.absent)
+        return np.asarray(np.nan_to_num(each, nan=0.0, posinf=0.0, neginf=0.0))
 
     def wrong(self, scores: _Scores, present: _Present, known: _Present) -> _Present:
         """Return which concepts are read wrong, as far as their truth is known."""
@@ -89,19 +101,17 @@ def intervene(
     weights: Float64[np.ndarray, "class concept"],
     scores: _Scores,
     corrected: _Scores,
-    order: _Order,
-    labels: Int[np.ndarray, " image"],
-) -> Bool[np.ndarray, "image step"]:
-    """Return whether each image is decided right after 0, 1 .. all concepts were looked at.
+    order: Int[np.ndarray, "image look"],
+) -> Float64[np.ndarray, "image step class"]:
+    """Return the logits of each image after 0, 1, .. looks at its concepts, in this order.
 
     Each look adds weights[:, j] (corrected_j - scores_j) to the logits, whatever else they hold,
-    such as the residual of a hybrid head. `resampled_weights @ right / resampled_weights.sum(1)`
-    are curves of accuracy for a bootstrap.
+    such as the residual of a hybrid head.
     """
     change = corrected - scores
-    image = np.arange(len(labels))
-    right = [logits.argmax(1) == labels]
+    image = np.arange(len(logits))
+    steps = [logits]
     for concept in order.T:
         logits = logits + change[image, concept][:, None] * weights[:, concept].T
-        right.append(logits.argmax(1) == labels)
-    return np.stack(right, axis=1)
+        steps.append(logits)
+    return np.stack(steps, axis=1)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import SPLITS
 from curette.tasks.methods.page.numbers import counted
 from curette.tasks.report.material import Draft
@@ -20,7 +21,7 @@ def compose(draft: Draft) -> dict[str, Any]:
         * bool(m.withdrawn),
         "note": f"{m.dataset.source} Encoded by {m.published.facts.encoder.name}. Labels of the "
         "test split were set apart when the images were taken in.",
-        "notes": m.dataset.notes,
+        "notes": (*m.dataset.notes, *_erased(m.published)),
         "split_names": SPLITS,
         "rows": [
             {"name": c.name, "counts": [counts.get(c.key, {}).get(s, 0) for s in SPLITS]}
@@ -49,3 +50,9 @@ def compose(draft: Draft) -> dict[str, Any]:
             for c in duplicates.clusters[:_CLUSTERS]
         ],
     }
+
+
+def _erased(published: ConceptDataset) -> list[str]:
+    """Return what vectors no longer tell, a sentence a column."""
+    erasure = published.facts.erasure
+    return [column.told for column in erasure.columns] if erasure else []

@@ -1,9 +1,16 @@
 """What do heads gain where a person corrects the concepts that were read wrong?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from curette.schemas.evaluation import InterventionCurve, InterventionOrder, Interventions
+from curette.schemas.evaluation import (
+    Estimate,
+    InterventionCurve,
+    InterventionOrder,
+    Interventions,
+    Propagation,
+)
 from curette.tasks.methods.page.charts import Figure, Line, Point, line_chart
 from curette.tasks.report.material import Draft
 
@@ -11,6 +18,7 @@ _COLOURS: dict[InterventionOrder, str] = {
     "most uncertain first": "#0f766e",
     "most weighted first": "#b45309",
     "random": "#94a3a0",
+    "propagated": "#7c3aed",
 }
 
 
@@ -18,11 +26,13 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     """Return curves of accuracy over corrected concepts; None where no truth is known."""
     if draft.evaluation is None or not draft.evaluation.interventions.curves:
         return None
-    return interventions_section(draft.evaluation.interventions)
+    return interventions_section(draft.evaluation.interventions, draft.class_names)
 
 
-def interventions_section(made: Interventions) -> dict[str, Any]:
-    """Return what the template places, from curves of at least one head."""
+def interventions_section(
+    made: Interventions, class_names: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return what the template places, from curves of at least one head; classes by their names."""
     heads = list(dict.fromkeys(c.head for c in made.curves))
     by_head = {head: [c for c in made.curves if c.head == head] for head in heads}
     steps = _steps(made.curves[0])
@@ -37,6 +47,19 @@ def interventions_section(made: Interventions) -> dict[str, Any]:
         "corrected; all of them take accuracy "
         + ", ".join(_gain(head, curves) for head, curves in by_head.items())
         + ". The band is the interval of the first order; the others' are about as wide.",
+        "propagation": _told_of(made.propagated[0]) if made.propagated else "",
+        "propagated": made.propagated,
+        "shares": [
+            {
+                "class": class_names.get(s.class_key, s.class_key),
+                "concept": s.concept,
+                "given": s.given,
+                "images": f"{s.images:,}",
+                "observed": s.observed,
+                "predicted": "" if s.predicted is None else f"{s.predicted:.2f}",
+            }
+            for s in made.shares
+        ],
         "charts": [{"head": head, "figure": _chart(curves)} for head, curves in by_head.items()],
         "steps": steps,
         "rows": [
@@ -71,3 +94,44 @@ def _steps(curve: InterventionCurve) -> list[int]:
 def _gain(head: str, curves: Sequence[InterventionCurve]) -> str:
     first, last = curves[0].accuracy[0].value, curves[0].accuracy[-1].value
     return f"from {first:.3f} to {last:.3f} ({head})"
+
+
+def _told_of(made: Propagation) -> str:
+    """Say what propagating brought, and how much of that is owed to dependence within classes."""
+    model = (
+        "counted out over all combinations of the concepts"
+        if made.model == "pairwise"
+        else "by a normal distribution of their log-odds, since they are many"
+    )
+    said = (
+        "`Propagated` corrects in the first order, and each correction also tells of the other "
+        f"concepts and of the class, {model}, as training and validation images have them together."
+    )
+    if made.accuracy is not None:
+        said += f" {_verdict(made.accuracy, 'the accuracy of the ' + made.head)}."
+    if made.log_loss is not None:
+        said += f" {_verdict(made.log_loss, 'the log loss of concepts not looked at', less=True)}."
+    within = made.log_loss_within
+    if within is not None:
+        found = (
+            "Concepts depend on each other within classes here"
+            if within.low > 0
+            else "Nothing shows that concepts depend on each other within classes here"
+        )
+        said += f" {found}: the class alone leaves log loss {_between(within)} higher."
+    return said
+
+
+def _verdict(gain: Estimate, of_what: str, less: bool = False) -> str:
+    moved = "lowers" if less else "raises"
+    spoiled = "raises" if less else "lowers"
+    if gain.low > 0:
+        return f"This {moved} {of_what} by {_between(gain)}"
+    if gain.high < 0:
+        return f"This {spoiled} {of_what} (a gain of {_between(gain)})"
+    return f"Nothing shows that this {moved} {of_what} (a gain of {_between(gain)})"
+
+
+def _between(e: Estimate) -> str:
+    value, low, high = (round(x, 3) + 0.0 for x in (e.value, e.low, e.high))
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"

@@ -13,9 +13,11 @@ from curette.schemas.edits import Edit, Edits
 from curette.schemas.heads import EXPLAINED, UNEDITED, card_of
 from curette.schemas.probe import Heads
 from curette.schemas.settings.probe import ProbeSpec
-from curette.tasks.edit.heads import edit_probe, idle_edits
+from curette.tasks.edit.heads import check_edits, edit_probe, idle_edits
 from curette.tasks.edit.proposals import propose_edits
 from curette.tasks.methods.features import head_features
+from curette.tasks.probe.forbidding import train_without
+from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import KEYS, published_study, with_people
 
 
@@ -26,8 +28,6 @@ def published() -> ConceptDataset:
 
 @pytest.fixture(scope="module")
 def probe(published: ConceptDataset) -> Heads:
-    from curette.tasks.probe.training import train_heads
-
     return train_heads(published, ProbeSpec(epochs=60, random_draws=1, nec=(1,)))
 
 
@@ -97,6 +97,65 @@ def test_heads_that_others_are_held_against_stay(published: ConceptDataset, prob
     for head in probe.heads:
         if card_of(head.facts.kind).role != "concepts":
             assert after[head.facts.name] is head
+
+
+def test_a_forbidden_concept_is_looked_at_by_no_head_and_the_rest_is_trained_without_it(
+    published: ConceptDataset, probe: Heads
+) -> None:
+    forbidden = _edit(probe, "forbid")
+    spec = ProbeSpec(epochs=60, random_draws=1, nec=(1,))
+    refitted = train_without(published, spec, (forbidden.concept_id,))
+    edits = Edits(study="by-hand", edits=(forbidden,))
+    made = edit_probe(published, probe, edits, refitted)
+    place = [c.concept_id for c in published.concepts].index(forbidden.concept_id)
+    fewer = replace(
+        published,
+        concepts=published.concepts[:place] + published.concepts[place + 1 :],
+        scores=np.delete(published.scores, place, axis=1),
+    )
+    rows = published.rows("validation")
+    alone = {head.facts.name: head for head in train_heads(fewer, spec).heads}
+    told = 0
+    for head in made.heads:
+        if not head.facts.edits:
+            continue
+        told += 1
+        assert head.facts.edits == (f"forbid: {forbidden.text}",)
+        assert (head.weights[:, place] == 0).all()
+        assert len(head.facts.candidates) == len(published.concepts)
+        own = alone[head.facts.name]
+        np.testing.assert_allclose(
+            head.logits(head_features(published, head, rows)),
+            own.logits(head_features(fewer, own, rows)),
+            atol=1e-6,
+        )
+        np.testing.assert_allclose(np.delete(head.center, place), own.center)
+    assert told > 3
+    assert (made.head(UNEDITED).weights == probe.head(EXPLAINED).weights).all()
+    np.testing.assert_array_equal(
+        _edited(published, probe, _edit(probe)).head("linear_probe").weights,
+        made.head("linear_probe").weights,
+    )
+
+
+def test_a_head_that_cannot_be_trained_anew_says_nothing_by_a_forbidden_concept(
+    published: ConceptDataset, probe: Heads
+) -> None:
+    forbidden = _edit(probe, "forbid")
+    nothing = replace(probe, heads=())
+    made = edit_probe(published, probe, Edits(study="by-hand", edits=(forbidden,)), nothing)
+    expected = _edited(published, probe, _edit(probe)).head(EXPLAINED)
+    np.testing.assert_array_equal(made.head(EXPLAINED).weights, expected.weights)
+    assert made.head(EXPLAINED).facts.edits == (f"neutralise: {forbidden.text}",)
+
+
+def test_not_every_concept_can_be_forbidden(published: ConceptDataset, probe: Heads) -> None:
+    every = tuple(
+        _edit(probe, "forbid", concept_id=c.concept_id, text=c.text)
+        for c in probe.head(EXPLAINED).facts.candidates
+    )
+    with pytest.raises(StudyError, match="every concept is forbidden, so no head is left"):
+        check_edits(published, probe, Edits(study="by-hand", edits=every))
 
 
 def test_an_unknown_concept_or_class_is_refused_with_what_is_there(

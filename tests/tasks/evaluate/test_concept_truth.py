@@ -202,10 +202,10 @@ def test_curves_start_at_each_heads_accuracy_and_end_alike(study: Study) -> None
     assert (found[0], found[-1], sorted(found)) == (kinds[0], kinds[-1], sorted(kinds))
     for kind in kinds:
         curves = [c for c in made.curves if c.head_kind == kind]
-        assert len(curves) == 3
+        assert len(curves) == 4
         assert all(len(c.accuracy) == made.concepts + 1 for c in curves)
         assert len({c.accuracy[0].value for c in curves}) == 1
-        ends = [c.accuracy[-1].value for c in curves]
+        ends = [c.accuracy[-1].value for c in curves if c.order != "propagated"]
         np.testing.assert_allclose(ends, ends[0], rtol=1e-12)
 
 
@@ -227,5 +227,47 @@ def test_nothing_is_gained_where_truth_is_what_training_and_validation_let_one_r
     made = intervened(agreed)
     assert made.read_wrong == 0
     for curve in made.curves:
-        if curve.head_kind == "concept_bottleneck":
+        if curve.head_kind == "concept_bottleneck" and curve.order != "propagated":
             assert {p.value for p in curve.accuracy} == {curve.accuracy[0].value}
+
+
+def test_each_head_has_what_propagating_brings_beside_what_does_not(study: Study) -> None:
+    made = intervened(study)
+    heads = list(dict.fromkeys(c.head for c in made.curves))
+    assert [p.head for p in made.propagated] == heads
+    for gain in made.propagated:
+        own = {c.order: c.accuracy for c in made.curves if c.head == gain.head}
+        points = zip(own["propagated"][1:], own["most uncertain first"][1:], strict=True)
+        assert gain.model == "pairwise"
+        assert gain.accuracy is not None and gain.log_loss_within is not None
+        expected = np.mean([a.value - b.value for a, b in points])
+        np.testing.assert_allclose(gain.accuracy.value, expected, atol=1e-12)
+        assert gain.accuracy.low <= gain.accuracy.value <= gain.accuracy.high
+    # attributes are drawn given the class, one by one
+    within = made.propagated[0].log_loss_within
+    assert within is not None and within.low <= 0 <= within.high
+
+
+def test_shares_of_concepts_are_counts_and_few_groups_say_nothing(study: Study) -> None:
+    published, _, held_out = study
+    shares = intervened(study).shares
+    test = published.images.iloc[published.rows("test")]
+    truth = published.concept_truth("test")
+    labels = np.array([held_out.labels[i] for i in test["image_id"]])
+    by_text = {c.text: j for j, c in enumerate(published.concepts)}
+    assert len([s for s in shares if not s.given]) == 3 * len(KEYS)
+    for s in shares:
+        j = by_text[s.concept]
+        among = (labels == s.class_key) & truth.known[:, j]
+        if s.given:
+            given = by_text[s.given]
+            among &= truth.present[:, given] & truth.known[:, given]
+        groups = test["group"][among].nunique()
+        assert (s.images, s.groups) == (among.sum(), groups)
+        assert (s.observed is None) == (groups < 10)
+        if s.observed is not None:
+            expected = (truth.present[among, j].sum() + 0.5) / (among.sum() + 1)
+            np.testing.assert_allclose(s.observed.value, expected)
+            absent = ((~truth.present[among, j]).sum() + 0.5) / (among.sum() + 1)
+            np.testing.assert_allclose(s.observed.value + absent, 1)
+        assert s.predicted is not None and 0 <= s.predicted <= 1

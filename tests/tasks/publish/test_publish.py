@@ -10,7 +10,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from curette.schemas.annotations import Annotations
-from curette.schemas.artifact import Recipe, Ref
+from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.candidates import CandidateSet, LlmOrigin
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import SPLITS, Rejection
@@ -403,3 +403,48 @@ def test_drawn_patients_are_nobody(store: ArtifactStore) -> None:
     study = small_study()
     published = store.load(ConceptDataset, publish(study, store)).images
     assert published["subject"].tolist() == study.dataset.images["subject"].tolist()
+
+
+def with_sex(study: SmallStudy) -> SmallStudy:
+    """Return a study whose metadata has another column."""
+    images = study.dataset.images
+    sex = np.array(["f", "m"])[images["group"].str[3:].astype(int).to_numpy() // 2 % 2]
+    return replace(study, dataset=replace(study.dataset, images=images.assign(**{"meta.sex": sex})))
+
+
+def test_an_erased_column_is_in_no_vector_and_not_published(store: ArtifactStore) -> None:
+    study = with_sex(small_study())
+    ref = publish(study, store, SPEC.model_copy(update={"erase": ("sex",)}))
+    published = store.load(ConceptDataset, ref)
+    assert "meta.sex" not in published.images
+    assert published.facts.erasure is not None
+    (column,) = published.facts.erasure.columns
+    assert (column.before, column.after) == (None, None), "of too few groups to be measured"
+    assert column.told in published.card
+    seen = published.seen(study.images.vectors)
+    np.testing.assert_allclose(seen, published.vectors, atol=1e-6)
+    rows = published.rows("train")
+    sex = (study.dataset.images["meta.sex"].iloc[rows] == "f").to_numpy()
+    for told in (published.vectors[rows], published.scores[rows]):
+        gap = told[sex].mean(axis=0) - told[~sex].mean(axis=0)
+        np.testing.assert_allclose(gap, 0, atol=1e-5)
+
+
+def test_where_nothing_is_erased_recipes_and_files_say_nothing_of_it(store: ArtifactStore) -> None:
+    ref = publish(small_study(), store)
+    assert "erase" not in store.manifest(ref).recipe.spec
+    facts = (store.path(ref) / "facts.json").read_text()
+    assert "erasure" not in facts
+    published = store.load(ConceptDataset, ref)
+    assert published.seen(published.vectors) is published.vectors
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [("height", "no column of metadata; there are: age"), ("age", "between 2 and 20 can be")],
+)
+def test_a_column_that_cannot_be_erased_is_refused(
+    store: ArtifactStore, column: str, told: str
+) -> None:
+    with pytest.raises(StudyError, match=told):
+        publish(small_study(), store, SPEC.model_copy(update={"erase": (column,)}))

@@ -6,6 +6,7 @@ from curette.schemas.evaluation import (
     Estimate,
     InterventionCurve,
     Interventions,
+    Propagation,
 )
 from curette.tasks.report.sections.concept_truth import concept_truth_section
 from curette.tasks.report.sections.interventions import interventions_section
@@ -93,3 +94,31 @@ def test_interventions_tell_where_each_head_starts_and_ends() -> None:
         "them take accuracy from 0.550 to 0.900 (sparse). "
     ) in section["note"]
     assert section["steps"] == [0, 1, 2]
+
+
+def test_propagation_is_told_by_what_was_measured() -> None:
+    curve = InterventionCurve(
+        head="sparse", head_kind="sparse", order="propagated", accuracy=(UNSURE, SURE)
+    )
+    nothing = Estimate(value=0.001, low=-0.01, high=0.012)
+    gain = Propagation(
+        head="sparse",
+        head_kind="sparse",
+        model="pairwise",
+        accuracy=Estimate(value=0.05, low=0.02, high=0.08),
+        accuracy_within=nothing,
+        concepts=nothing,
+        log_loss=nothing,
+        log_loss_within=nothing,
+    )
+    made = Interventions(concepts=2, curves=(curve,), propagated=(gain,))
+    told = interventions_section(made)["propagation"]
+    assert "This raises the accuracy of the sparse by +0.050 [+0.020, +0.080]." in told
+    assert "Nothing shows that this lowers the log loss of concepts not looked at (a gain" in told
+    assert "Nothing shows that concepts depend on each other within classes here" in told
+    within = gain.model_copy(update={"log_loss_within": gain.accuracy})
+    shown = interventions_section(made.model_copy(update={"propagated": (within,)}))
+    assert (
+        "Concepts depend on each other within classes here: the class alone"
+        in (shown["propagation"])
+    )

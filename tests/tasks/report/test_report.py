@@ -76,7 +76,7 @@ def material() -> Material:
         published,
         probe,
         test,
-        EvaluateSpec(resamples=100, explained_images=4, pretraining=HOSTILE),
+        EvaluateSpec(resamples=100, explained_images=4, ordered=True, pretraining=HOSTILE),
         earlier_readings=(TestReading(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),),
         heat_maps=replace(
             heat_maps(published), left_out=(LeftOutImage(image_id=HOSTILE, reason=HOSTILE),)
@@ -699,3 +699,13 @@ def test_text_stands_out_from_what_it_stands_on(page: str) -> None:
             ("ink", "mistake"),
         ):
             assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+
+
+def test_where_classes_have_an_order_it_is_told_how_far_off_decisions_are(
+    composed: dict[str, Any], page: str
+) -> None:
+    told = _told(composed, "ordinal")
+    assert told["order"] == "class a, class b, class c"
+    assert {"concept bottleneck", "linear probe"} <= {row["head"] for row in told["rows"]}
+    assert told["meaning"].startswith("In steps of the order ")
+    assert "quadratic weighted kappa" in page
