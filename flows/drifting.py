@@ -196,7 +196,7 @@ def _new_of_dataset(
         )
     vectors = store.load(ImageEmbeddings, made[ImageEmbeddings.kind])
     batch = Batch(
-        vectors.take(images["image_id"][new].tolist()),
+        against.published.seen(vectors.take(images["image_id"][new].tolist())),
         groups[new].to_numpy(dtype=str),
         frozenset(left_out),
     )

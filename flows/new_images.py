@@ -150,7 +150,8 @@ def encode_files(
         look: is given each image as the encoder reads it, in any thread.
 
     Returns:
-        What is known of each file, those that are images, and the vectors of these.
+        What is known of each file, those that are images, and the vectors of these as heads of
+        the dataset know them.
 
     Raises:
         StudyError: the study has no encoder for them.
@@ -161,6 +162,7 @@ def encode_files(
     store = ArtifactStore(options.store.resolve())
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     windows = store.load(ImageDataset, validated.dataset_ref).windows
+    window = study.dataset.grey_range and Window(*study.dataset.grey_range)
     verified = verify_images(
         map(ImageFile, files),
         root=folder,
@@ -168,6 +170,7 @@ def encode_files(
         max_pixels=study.dataset.max_pixels,
         workers=decoding_threads(machine),
         advance=lambda _: None,
+        window=window,
     )
     found = {
         path.relative_to(folder).as_posix(): admitted(one, windows)
@@ -176,7 +179,7 @@ def encode_files(
     kept = {name: one for name, one in found.items() if isinstance(one, Verified)}
 
     def prepare(name: str) -> Float[torch.Tensor, "channel height width"]:
-        pixels = read_rgb(content_of(folder / name, kept[name], windows))
+        pixels = read_rgb(content_of(folder / name, kept[name], windows, window))
         look(name, pixels)
         return encoder.preprocess(pixels)
 
@@ -190,4 +193,4 @@ def encode_files(
         machine.batch_size or DEFAULT_BATCH[encoder.device],
         decoding_threads(machine),
     )
-    return found, kept, np.concatenate(list(batches))
+    return found, kept, published.seen(np.concatenate(list(batches)))

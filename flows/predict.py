@@ -67,18 +67,12 @@ def predict(
     files = files_below(folder)
     published, head = explained_head(study, options, run, adapted)
     thumbnails: dict[str, Image.Image] = {}
-<<<<<<< HEAD
 
     def look(name: str, pixels: Image.Image) -> None:
         thumbnails[name] = squared(pixels, _THUMBNAIL_PX)
 
     found, kept, vectors = encode_files(study, options, published, folder, files, look)
     told = {p.file: p for p in predict_images(Explainer(published, head), list(kept), vectors)}
-=======
-    vectors = _encode(folder, kept, windows, encoder, options.machine, thumbnails)
-    seen = published.seen(vectors)
-    told = {p.file: p for p in predict_images(Explainer(published, head), list(kept), seen)}
->>>>>>> main
     rows = tuple(
         Prediction(name, refused=f"{one.reason}: {printable(one.detail)}")
         if isinstance(one, Refusal)

@@ -49,13 +49,10 @@ class Material:
     """Of every artifact the report rests on, first made first."""
     withdrawn: int = 0
     """Images that were withdrawn from the study; which ones is kept nowhere."""
-<<<<<<< HEAD
     since: str = ""
     """What differs from the run that was finished before, in a sentence; empty for the first."""
-=======
     places: Float64[np.ndarray, "image 2"] | None = None
     """Where each image of the published dataset lies on the map, from 0 to 1; None: no map."""
->>>>>>> main
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,8 @@ def write_report(
         evaluation=at.store.load(measured, evaluation),
         lineage=tuple(at.store.lineage(evaluation)),
         withdrawn=withdrawn or 0,
-<<<<<<< HEAD
         since=since or "",
-=======
         places=lay_out(scores, dataset.rows("train")) if spec.wall else None,
->>>>>>> main
     )
     shelf = ImageShelf(at.store.root)
     pixels, masks = (_reader(images, shelf, column) for column in ("location", "mask_location"))
