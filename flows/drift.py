@@ -5,10 +5,11 @@ from pathlib import Path
 from prefect import flow
 
 from curette.flows.drifting import Wanted, look_for_drift, tell_if_past_limit
-from curette.flows.run_page import on_its_page, page_link
+from curette.flows.outcome import on_its_page, page_link
 from curette.flows.runs import StudyChoice, open_study, run_name
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 from curette.flows.study import study as whole_study
+from curette.flows.workplace import lend_key, settled
 from curette.tasks.drift.page import sentence, tell
 from curette.tasks.publish.markdown import escape
 from curette.tasks.stage import leave_markdown
@@ -38,13 +39,14 @@ def drift(
         wanted = Wanted(
             Path(folder) if folder else None, Path(subjects) if subjects else None, one_each
         )
-        chosen, root = open_study(study), options.store.resolve()
-        found = look_for_drift(chosen, options, wanted, whole_study)
+        chosen, given = open_study(study), settled(options)
+        lend_key(chosen.llm)
+        found = look_for_drift(chosen, given, wanted, whole_study)
         named = study if isinstance(study, str) else chosen.name
-        tell_if_past_limit(found, chosen, str(options.store), named)
-        facts, place = found.drift.facts, Path(str(found.ref)) / "drift.html"
-        lines = [*map(escape, tell(facts)), page_link("The page", place, root)]
+        tell_if_past_limit(found, chosen, str(given.store), named)
+        facts, place = found.drift.facts, given.store.resolve() / str(found.ref) / "drift.html"
+        lines = [*map(escape, tell(facts)), page_link("The page", place)]
         leave_markdown("drift", "\n\n".join(lines), sentence(facts))
         return str(found.ref)
 
-    return on_its_page(options.store, run)
+    return on_its_page(run)

@@ -3,10 +3,11 @@
 from prefect import flow
 from prefect.logging import get_run_logger
 
-from curette.flows.run_page import on_its_page
+from curette.flows.outcome import on_its_page
 from curette.flows.runs import StudyFile, open_study
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 from curette.flows.watching import watch_study
+from curette.flows.workplace import settled
 from curette.tasks.stage import leave_table
 
 
@@ -23,13 +24,13 @@ def watch(studies: list[StudyFile], options: RunOptions = DEFAULT_OPTIONS) -> di
     """
 
     def run() -> dict[str, str]:
-        told, root = {}, options.store.resolve()
+        told, given = {}, settled(options)
         for named in studies:
-            news = watch_study(open_study(named), root, named, str(options.store))
+            news = watch_study(open_study(named), given.store.resolve(), named)
             told[named] = news.told
             get_run_logger().info(f"{named}: {news.told}")
         rows: list[dict[str, object]] = [{"study": k, "found": v} for k, v in told.items()]
         leave_table("watched", rows, "What is new in the watched datasets")
         return told
 
-    return on_its_page(options.store, run)
+    return on_its_page(run)
