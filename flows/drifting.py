@@ -21,7 +21,7 @@ from curette.schemas.embeddings import ImageEmbeddings
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset
 from curette.schemas.probe import Head, Heads
-from curette.schemas.settings.encoder import PrecomputedEncoder
+from curette.schemas.settings.encoder import OpenClipEncoder, TransformersEncoder
 from curette.schemas.study import Study
 from curette.storage.retention import in_use
 from curette.storage.store import ArtifactStore
@@ -31,6 +31,7 @@ from curette.tasks.embed_texts.embedding import sentences
 from curette.tasks.stage import code_digest
 
 _FEWEST = 2  # groups
+_READS_TEXT = (OpenClipEncoder, TransformersEncoder)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def look_for_drift(study: Study, options: RunOptions, wanted: Wanted, run: RunSt
             f"at least {_FEWEST} are needed to tell a change from chance"
         )
     published, head = against.published, against.head
-    texts = () if isinstance(study.encoder, PrecomputedEncoder) else study.drift.statements
+    texts = study.drift.statements if isinstance(study.encoder, _READS_TEXT) else ()
     asked = statements_asked(published, head, texts, _encoded(study, options, published, texts))
     with in_use(store.root):
         differs = find_drift(published, head, asked, found.batch, study.drift.level)
@@ -256,7 +257,7 @@ def _encoded(
 ) -> Float32[np.ndarray, "statement dim"]:
     """Return the vectors of statements, as the study's concepts have theirs."""
     none = np.zeros((0, published.pool_vectors.shape[1]), np.float32)
-    if not texts or isinstance(study.encoder, PrecomputedEncoder):
+    if not texts or not isinstance(study.encoder, _READS_TEXT):
         return none
     encoder = same_encoder(
         study.encoder, options.machine, published.facts.encoder, "drift.statements"

@@ -162,8 +162,9 @@ def _reworded(
             for origin in concept.origins:
                 old = getattr(origin, "reworded_from", None)
                 if concept.text in texts and old in others:
-                    pair = (old, concept.text) if study is other else (concept.text, old)
-                    yield ConceptChange("reworded", *pair, why="a reviewer chose other words")
+                    before, after = (old, concept.text)[:: 1 if study is other else -1]
+                    why = "a reviewer chose other words"
+                    yield ConceptChange("reworded", before, after, why=why)
 
 
 def _fate(study: FinishedStudy, text: str) -> str:
