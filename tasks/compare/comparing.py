@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from curette.schemas.artifact import Manifest
+from curette.schemas.candidates import ReviewOrigin
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Estimate, Evaluation, Metric
 from curette.schemas.probe import Head
@@ -160,11 +161,12 @@ def _reworded(
     for study, texts, others in ((other, new, gone), (first, gone, new)):
         for concept in study.published.concepts:
             for origin in concept.origins:
-                old = getattr(origin, "reworded_from", None)
-                if concept.text in texts and old in others:
-                    before, after = (old, concept.text)[:: 1 if study is other else -1]
-                    why = "a reviewer chose other words"
-                    yield ConceptChange("reworded", before, after, why=why)
+                if isinstance(origin, ReviewOrigin) and concept.text in texts:
+                    words = origin.reworded_from, concept.text
+                    if words[0] in others:
+                        before, after = words if study is other else words[::-1]
+                        why = "a reviewer chose other words"
+                        yield ConceptChange("reworded", before, after, why=why)
 
 
 def _fate(study: FinishedStudy, text: str) -> str:
