@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.artifact import Manifest
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.concept_dataset import ConceptDataset
@@ -46,9 +47,11 @@ class Material:
     probe: Heads
     evaluation: Evaluation | GuardedEvaluation
     lineage: tuple[Manifest, ...]
+    """Of every artifact the report rests on, first made first."""
     withdrawn: int = 0
     """Images that were withdrawn from the study; which ones is kept nowhere."""
-    """Of every artifact the report rests on, first made first."""
+    adaptations: tuple[tuple[Adaptation, AdaptationResult], ...] = ()
+    """Of heads of this probe to other sites."""
 
 
 @dataclass(frozen=True)
