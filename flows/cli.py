@@ -4,8 +4,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -75,6 +75,8 @@ class Settings:
     """folder for everything kept between runs, or s3://bucket/prefix (gs://, az://)"""
     overrides: Annotated[tuple[str, ...], Words, Parameter(name="--set")] = ()
     """change the study: dotted.key=value, the value in YAML"""
+    finding: str | None = None
+    """which of `dataset.findings`, where there are several"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """of the encoder"""
     batch_size: Count = None
@@ -91,11 +93,18 @@ class Settings:
         """The store's folder on this machine."""
         return local_folder(self.store)
 
-    def load(self, study: Path) -> "Study":
-        """Return the study as it was changed."""
-        from curette.flows.study_file import load_study
+    def load(self, study: Path, *, several: bool = False) -> "Study":
+        """Return the study as it was changed; of several findings that of the one named.
 
-        return load_study(study, self.overrides)
+        Args:
+            study: the file.
+            several: where none is named, that of all of them will do.
+        """
+        from curette.flows.study_file import load_study, one_study
+
+        loaded = load_study(study, self.overrides)
+        whole = several and self.finding is None
+        return loaded if whole else one_study(loaded, self.finding)
 
     def options(self, until: str | None = None, refresh: Sequence[str] = ()) -> "RunOptions":
         """Return how it is run."""
@@ -178,7 +187,7 @@ def run(
     refresh: Annotated[tuple[str, ...], Words, Parameter(validator=_are_stages)] = (),
     settings: Settings = USUAL,
 ) -> None:
-    """Run a study, or what of it is not done yet.
+    """Run a study, or what of it is not done yet; of several findings the study of each in turn.
 
     Args:
         study: the study file.
@@ -188,12 +197,21 @@ def run(
         settings: of every command.
     """
     started = time.monotonic()
-    loaded, options = settings.load(study), settings.options(until, refresh)
+    loaded, options = settings.load(study, several=True), settings.options(until, refresh)
     from rich.console import Console
 
-    from curette.flows.display import print_summary
+    from curette.flows.display import print_findings, print_summary
 
     console = Console(stderr=json)
+    if loaded.by_finding:
+        from curette.flows.family import run_findings
+
+        family = run_findings(loaded, options, partial(_run_each, console=console))
+        if json:
+            print(family.model_dump_json())
+        else:
+            print_findings(console, family, started)
+        return
     result = _run(loaded, options, console)
     if json:
         print(result.model_dump_json())
@@ -687,20 +705,36 @@ def _run_until(stage: str, study: "Study", options: "RunOptions") -> "RunResult"
 
 def _run(study: "Study", options: "RunOptions", console: "Console | None" = None) -> "RunResult":
     """Run what is left to do of a study; what is done is listed on a console that is given."""
+    return _run_each({study.name: study}, options, console)[study.name]
+
+
+def _run_each(
+    studies: "Mapping[str, Study]", options: "RunOptions", console: "Console | None" = None
+) -> "dict[str, RunResult]":
+    """Run what is left to do of each study, with one server for all."""
     from rich.console import Console
 
     from curette.flows.display import live_display, show_stages
 
-    result = _remembered(study, options)
-    if result is None:
-        with _prefect():
-            from curette.flows.study import study as whole
+    results = {}
+    with ExitStack() as held:
+        served = False
+        for name, study in studies.items():
+            if console and len(studies) > 1:
+                console.print(f"\n{study.name}", highlight=False, markup=False)
+            result = _remembered(study, options)
+            if result is None:
+                if not served:
+                    held.enter_context(_prefect())
+                    served = True
+                from curette.flows.study import study as whole
 
-            with live_display(console or Console(stderr=True)):
-                return whole(study, options)
-    if console:
-        show_stages(console, result)
-    return result
+                with live_display(console or Console(stderr=True)):
+                    result = whole(study, options)
+            elif console:
+                show_stages(console, result)
+            results[name] = result
+    return results
 
 
 def _taken_in(study: "Study", settings: Settings) -> "ImageDataset":

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,7 +12,11 @@ from rich.text import Text
 
 from curette.flows.runs import RunResult
 from curette.flows.stages import StageRecord, Watcher, stage_watcher
+from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.tasks.stage import watcher
+
+if TYPE_CHECKING:  # most runs are of one label an image
+    from curette.flows.family import FamilyResult
 
 
 @contextmanager
@@ -111,3 +116,33 @@ def print_summary(console: Console, result: RunResult, started: float) -> None:
         console.print(f"concept dataset: {result.concept_dataset}", soft_wrap=True, markup=False)
     if result.report:
         console.print(f"report:          {result.report}", soft_wrap=True, markup=False)
+
+
+def print_findings(console: Console, result: "FamilyResult", started: float) -> None:
+    """Print what heads reached at every finding, and where the page about all of them is."""
+    runs = result.findings
+    titles = [card_of(kind).title for kind in (EXPLAINED, REFERENCE, "random_concepts")]
+    lines = []
+    for key, run in runs.items():
+        by_head = {
+            title: values["macro_auroc"]
+            for title in titles
+            for head, values in run.metrics.items()
+            if head.partition(" (mean of")[0] == title and "macro_auroc" in values
+        }
+        if by_head:
+            found = [by_head.get(title) for title in titles]
+            cells = [f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" if m else "–" for m in found]
+            lines.append((key, *cells))
+    stages = [record for run in runs.values() for record in run.stages]
+    ran = sum(record.state == "ran" for record in stages)
+    console.print(
+        f"\n{result.study}: {len(runs)} findings, {len(stages)} stages, {ran} ran, "
+        f"{len(stages) - ran} cached, {time.monotonic() - started:.0f} s in all",
+        highlight=False,
+    )
+    for name, *cells in [("AUROC", *titles), *lines] if lines else []:
+        line = f"  {name:<32}" + "".join(f"{cell:<22}" for cell in cells)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if result.page:
+        console.print(f"findings:        {result.page}", soft_wrap=True, markup=False)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from curette.flows.beforehand import check_study
 from curette.flows.stages import RunOptions, StageRecord, Stages
-from curette.flows.study_file import load_study
+from curette.flows.study_file import load_study, one_study
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
@@ -70,9 +70,11 @@ def start(study: Study, options: RunOptions) -> Stages:
     """Return the stages of a run that is about to begin.
 
     Raises:
-        StudyError: the run is to end with a stage that the study skips, so it never would; or
-            something is known already that a later stage would end with.
+        StudyError: the study has several findings, of which a run takes one; or the run is to end
+            with a stage that the study skips, so it never would; or something is known already
+            that a later stage would end with.
     """
+    one_study(study)
     if options.until and (why := why_skipped(options.until, study)):
         raise StudyError(
             f"the run is to end with the stage {options.until}, which {study.name} skips, since "

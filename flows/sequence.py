@@ -216,7 +216,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         evaluate_probe,
         published,
         probe,
-        study.evaluate,
+        study.evaluation,
         drawn=drawn,
         heat_maps=heat_maps,
         external=take_in_external(study, published, stages),

@@ -50,6 +50,31 @@ def load_study(file: Path, overrides: Sequence[str] = ()) -> Study:
     return _absolute(study, file.resolve().parent)
 
 
+def one_study(study: Study, finding: str | None = None) -> Study:
+    """Return the study itself, or that of one of its findings.
+
+    Args:
+        study: as it was written.
+        finding: key of one of `dataset.findings`; empty: it has none, or names one itself.
+
+    Raises:
+        StudyError: it has several findings and none is named, or it has no such finding.
+    """
+    each = study.by_finding
+    if finding is None or finding == study.dataset.finding:
+        if each:
+            raise StudyError(
+                f"{study.name} has {len(each)} findings, and each is a study of its own: name one "
+                f"with --finding ({', '.join(each)}). `curette run` without it runs them all."
+            )
+        return study
+    if finding not in each:
+        named = ", ".join(each) or study.dataset.finding
+        there = f"it has {named}" if named else "`dataset.findings` names none"
+        raise StudyError(f"{study.name} has no finding {finding}; {there}")
+    return each[finding]
+
+
 def _with_its_place(file: Path) -> Path:
     """Return the file; a bare name that is no file here means a study that comes with curette."""
     if len(file.parts) != 1 or file.suffix or file.is_file():

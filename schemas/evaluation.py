@@ -52,6 +52,11 @@ class TestReading(BaseModel, frozen=True):
     shared: float = Field(
         default=1.0, description="share of the images asked about whose labels it read"
     )
+    finding: str = Field(
+        default="",
+        exclude_if=lambda finding: not finding,
+        description="which of several findings the labels tell; of another one they tell nothing",
+    )
 
 
 class HoldoutCharge(BaseModel, frozen=True):
@@ -727,6 +732,19 @@ class _OfTestImages(JsonArtifact, frozen=True, populate_by_name=True):
     pretraining_covers_test: Answer
 
 
+class OrdinalMetric(BaseModel, frozen=True):
+    """How far off a head is where classes have an order; methods/statistics/ordinal.py."""
+
+    head: str
+    head_kind: HeadKind
+    kappa: Estimate | None = Field(description="quadratic weighted; nothing where not defined")
+    error: Estimate | None = Field(description="mean distance from the true class, in classes")
+    kappa_lead: Estimate | None = Field(
+        default=None, description="of the concept bottleneck: its own minus the linear probe's"
+    )
+    error_lead: Estimate | None = Field(default=None, description="the same of the error")
+
+
 class Evaluation(_OfTestImages, frozen=True):
     """Everything that was measured on the test images."""
 
@@ -737,6 +755,11 @@ class Evaluation(_OfTestImages, frozen=True):
     interval: IntervalMethod
     metrics: tuple[Metric, ...]
     differences: tuple[Difference, ...]
+    ordinal: tuple[OrdinalMetric, ...] = Field(
+        default=(),
+        exclude_if=lambda metrics: not metrics,
+        description="nothing where classes have no order",
+    )
     concept_budget: ConceptBudget | None = Field(
         default=None, description="nothing where there is no choice of concepts"
     )

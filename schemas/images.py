@@ -32,6 +32,12 @@ class ClassLabel(BaseModel, frozen=True):
     key: str = Field(description="the label as it stands in the data")
     name: str
     synonyms: tuple[str, ...] = ()
+    beside: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="names of other findings, where the class is the absence of one: lists of "
+        "their signs are lists of what is seen in its place",
+    )
 
     @property
     def plain_names(self) -> frozenset[str]:
@@ -91,6 +97,7 @@ RejectionReason = Literal[
     "outside-folder",
     "missing-label",
     "unknown-label",
+    "unclear-finding",
     "other-class",
     "study-image",
     "unknown-split",

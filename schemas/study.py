@@ -1,5 +1,6 @@
 """A study: one dataset, one way of finding concepts for it, one way of measuring them."""
 
+import re
 from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -22,6 +23,13 @@ from curette.schemas.settings.review import ReviewSpec
 from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.settings.select import SelectSpec
 from curette.schemas.settings.validate import ValidationSpec
+
+_LONGEST_NAME = 63
+
+
+def _in_a_name(key: str) -> str:
+    """Return a finding as it stands in the name of its study."""
+    return re.sub(r"[^a-z0-9]+", "-", key.casefold()).strip("-")
 
 
 class Study(BaseModel, frozen=True, extra="forbid"):
@@ -97,8 +105,9 @@ class Study(BaseModel, frozen=True, extra="forbid"):
 
         What the study names nowhere is not even taken in; of drawn images all is kept.
         """
-        if self.dataset.source.kind == "synthetic":
-            return self.dataset
+        dataset = self.dataset.model_copy(update={"ordered": False})  # which changes no image
+        if dataset.source.kind == "synthetic":
+            return dataset
         named = [
             *self.dataset.metadata,
             *(shift.column for shift in self.shifts),
@@ -107,7 +116,13 @@ class Study(BaseModel, frozen=True, extra="forbid"):
             *self.evaluate.subgroup_edges,
             *self.publish.erase,
         ]
-        return self.dataset.model_copy(update={"metadata": tuple(dict.fromkeys(named))})
+        return dataset.model_copy(update={"metadata": tuple(dict.fromkeys(named))})
+
+    @property
+    def evaluation(self) -> EvaluateSpec:
+        """Return how heads are measured, by the order of the classes too where they have one."""
+        ordered = self.dataset.ordered or self.evaluate.ordered
+        return self.evaluate.model_copy(update={"ordered": ordered})
 
     @property
     def selection(self) -> SelectSpec:
@@ -121,6 +136,64 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         confounded = (shift.column for shift in self.shifts if shift.kind == "confounded")
         columns = tuple(dict.fromkeys(confounded))
         return self.select.model_copy(update={"avoid": columns})
+
+    @property
+    def by_finding(self) -> "dict[str, Study]":
+        """Return the study of each finding, where the dataset has several; else nothing.
+
+        They differ in their names and in what counts as the label, and in nothing else.
+        """
+        if self.dataset.finding is not None:
+            return {}
+        return {key: self._of_finding(key) for key in self.dataset.findings}
+
+    def _of_finding(self, key: str) -> "Study":
+        one = {"finding": key}
+        return self.model_copy(
+            update={
+                "name": f"{self.name}-{_in_a_name(key)}",
+                "dataset": self.dataset.model_copy(update=one),
+                "external": tuple(
+                    x.model_copy(update={"dataset": x.dataset.model_copy(update=one)})
+                    for x in self.external
+                ),
+            }
+        )
+
+    @model_validator(mode="after")
+    def _has_a_name_for_each_finding(self) -> Self:
+        names: dict[str, str] = {}
+        for key in self.dataset.findings if self.dataset.finding is None else ():
+            name = _in_a_name(key)
+            if not name or name in names:
+                other = f", as {names[name]!r} is" if name in names else ""
+                raise ValueError(
+                    f"dataset.findings: {key!r} becomes {name!r} in the name of its study{other}; "
+                    "each needs one of its own, of letters and digits"
+                )
+            if len(self.name) + 1 + len(name) > _LONGEST_NAME:
+                raise ValueError(
+                    f"dataset.findings: {self.name}-{name} is too long for a name; at most "
+                    f"{_LONGEST_NAME} characters are. Shorten `name`"
+                )
+            names[name] = key
+        return self
+
+    @model_validator(mode="after")
+    def _has_findings_everywhere(self) -> Self:
+        wanted = {*self.dataset.findings}
+        for x in self.external:
+            found = {*x.dataset.findings}
+            if lost := sorted(wanted - found):
+                raise ValueError(
+                    f"the external dataset {x.name} does not say how {', '.join(lost)} is told "
+                    "there; name the study's findings in its `findings` too"
+                )
+            if found and not wanted:
+                raise ValueError(
+                    f"the external dataset {x.name} has `findings`, and the study's own has none"
+                )
+        return self
 
     @model_validator(mode="after")
     def _encoder_knows_the_images(self) -> Self:

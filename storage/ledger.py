@@ -57,6 +57,7 @@ def reading_of(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         asked=asked,
         question=question,
+        finding=store.manifest(test).recipe.spec.get("finding") or "",
     )
 
 
@@ -99,19 +100,26 @@ class TestLedger:
         readings = self.readings(reading.labels)
         own = [i for i, other in enumerate(readings) if other.question == reading.question]
         first = own[0] if reading.question else own[-1]
-        elsewhere = tuple(self._elsewhere(place, contents))
+        elsewhere = tuple(self._elsewhere(place, contents, reading.finding))
         if again:  # what came after the first time does not count
             elsewhere = tuple(other for other in elsewhere if other.at <= readings[first].at)
         return (*readings[:first], *elsewhere)
 
-    def _elsewhere(self, place: Path, images: frozenset[str]) -> Iterator[TestReading]:
-        """Yield the readings of other splits with some of these images, and the share they have."""
+    def _elsewhere(
+        self, place: Path, images: frozenset[str], finding: str
+    ) -> Iterator[TestReading]:
+        """Yield the readings of other splits with some of these images, and the share they have.
+
+        Those of another finding are passed over: whoever read them knows nothing of this one.
+        """
         for other in files.listed(self.root, place.parent):
             if other.suffix != ".images" or other.stem == place.stem:
                 continue
             named = (files.read(self.root, other) or b"").decode("ascii").split()
             if shared := len(images.intersection(named)):
                 for reading in self.readings(other.stem):
+                    if finding and reading.finding and finding != reading.finding:
+                        continue
                     yield reading.model_copy(update={"shared": shared / len(images)})
 
     def readings(self, labels: str) -> tuple[TestReading, ...]:

@@ -60,6 +60,11 @@ class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
         description="for studies that read the same test labels again and again: say little of "
         "them, and keep count; nothing: everything is measured, and each reading counted",
     )
+    ordered: bool = Field(
+        default=False,
+        exclude_if=lambda ordered: not ordered,
+        description="whether classes have an order; `dataset.ordered` says it for the study",
+    )
     pretraining: str = Field(
         default="", description="what the encoder was pretrained on, in the study's own words"
     )

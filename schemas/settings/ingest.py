@@ -123,6 +123,35 @@ class ClassSpec(BaseModel, frozen=True, extra="forbid"):
     )
 
 
+_ORDER = 3
+"""Classes from which on their order says something."""
+
+Unclear = Literal["left_out", "absent"]
+"""What becomes of an image where nobody says whether it shows a finding."""
+
+
+class FindingLabels(BaseModel, frozen=True, extra="forbid"):
+    """How the data says which of several findings an image shows."""
+
+    separator: str = Field(
+        default="",
+        description="what parts findings in the cells of `label_column`, such as `|`; empty: each "
+        "finding is a column of its own, with 1 and 0, yes and no, or true and false",
+    )
+    others: tuple[str, ...] = Field(
+        default=(),
+        description="with a separator: what cells name besides the findings, such as `No Finding`",
+    )
+    blank: Unclear = Field(
+        default="left_out",
+        description="an empty cell: the image is left out of this finding's study, or counts as "
+        "one without it",
+    )
+    uncertain: Unclear = Field(
+        default="left_out", description="the same of -1, which labellers of reports write"
+    )
+
+
 class SplitSpec(BaseModel, frozen=True, extra="forbid"):
     """How images are split where the data does not say.
 
@@ -151,11 +180,33 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         default_factory=dict,
         description="label in the data -> its name and synonyms; empty: every label, as it stands",
     )
+    ordered: bool = Field(
+        default=False,
+        exclude_if=lambda ordered: not ordered,
+        description="whether `classes` stand in their order, such as grades: then it is measured "
+        "too how far off decisions are",
+    )
     labels: dict[str, str] = Field(
         default_factory=dict,
         exclude_if=lambda labels: not labels,
         description="label in the data -> the class key it stands for; several may stand for one. "
         "A label that is not here is a class key as it is",
+    )
+    findings: dict[str, ClassSpec] = Field(
+        default_factory=dict,
+        exclude_if=lambda findings: not findings,
+        description="where an image may show several at once: finding in the data -> its name and "
+        "synonyms. Each is a study of its own, finding against no finding, on the same images",
+    )
+    finding_labels: FindingLabels = Field(
+        default_factory=FindingLabels,
+        exclude_if=lambda labels: labels == FindingLabels(),
+        description="how the data says which of the findings an image shows",
+    )
+    finding: str | None = Field(
+        default=None,
+        exclude_if=lambda finding: finding is None,
+        description="which of the findings the study is of; left out, a run takes each in turn",
     )
     id_column: str | None = Field(default=None, description="column with a unique image id")
     subject_column: str | None = Field(default=None, description="column with the patient")
@@ -225,7 +276,7 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
             for k, v in value.items()
         }
 
-    @field_validator("classes", mode="before")
+    @field_validator("classes", "findings", mode="before")
     @classmethod
     def _names_alone(cls, value: object) -> object:
         """Let `mel: melanoma` stand for `mel: {name: melanoma}`."""
@@ -242,6 +293,48 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
             return value
         _refuse_truths([*value, *value.values()])
         return {str(k): str(v) if isinstance(v, int) else v for k, v in value.items()}
+
+    @property
+    def finding_columns(self) -> tuple[str, ...]:
+        """Columns of findings, where each has one."""
+        return () if self.finding_labels.separator else tuple(self.findings)
+
+    @model_validator(mode="after")
+    def _findings_are_the_only_labels(self) -> Self:
+        labels, known = self.finding_labels, ", ".join(self.findings) or "none"
+        if self.finding is not None and self.finding not in self.findings:
+            raise ValueError(f"finding {self.finding!r} is none of `findings` ({known})")
+        if labels != FindingLabels() and not self.findings:
+            raise ValueError("finding_labels says how findings are told; name them in `findings`")
+        if not self.findings:
+            return self
+        if self.classes or self.labels:
+            raise ValueError(
+                "where there are `findings` each is a class against its absence; leave `classes` "
+                "and `labels` out, or `findings`"
+            )
+        if labels.others and not labels.separator:
+            raise ValueError(
+                "finding_labels.others is of cells that name several findings; name what parts "
+                "them in finding_labels.separator, or leave `others` out"
+            )
+        if twice := sorted({*labels.others} & {*self.findings}):
+            raise ValueError(f"{', '.join(twice)} is both a finding and one of `others`")
+        if taken := sorted({*self.finding_columns} & {*self.attributes, *self.metadata}):
+            raise ValueError(
+                f"{', '.join(taken)} is a finding and among `attributes` or `metadata` too, which "
+                "are published of test images; leave it out there"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _order_is_told(self) -> Self:
+        if self.ordered and len(self.classes) < _ORDER:
+            raise ValueError(
+                f"ordered: name the classes in their order under `classes`, at least {_ORDER}; of "
+                "two each mistake is as far off as any other"
+            )
+        return self
 
     @model_validator(mode="after")
     def _reports_are_nothing_else(self) -> Self:

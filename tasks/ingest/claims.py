@@ -12,6 +12,7 @@ from jaxtyping import Int
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import SPLITS, Rejection, RejectionReason
 from curette.schemas.settings.ingest import DatasetSpec
+from curette.tasks.ingest.findings import FINDING, in_words, rarest, read_states
 from curette.tasks.ingest.listing import (
     MISSING,
     Content,
@@ -97,19 +98,18 @@ def read_claims(listing: Listing, spec: DatasetSpec) -> pd.DataFrame:
         spec: `labels` says which label stands for which class key; others stand as they are.
 
     Returns:
-        The columns row, image_id, label, part, subject and lesion: row numbers, and text or
-        `None`. `part` is what the source calls the split.
+        The columns row, image_id, label, stratum, part, subject and lesion: row numbers, and text
+        or `None`. `part` is what the source calls the split, `stratum` what splits are stratified
+        by, which is the label; where there are several findings it is the rarest that is present,
+        the label tells all of them in words, and each has a column of its states.
 
     Raises:
         StudyError: labels or ids differ in form alone, or cells hold several labels at once.
     """
     columns, nothing = listing.columns, [None] * len(listing)
     parts = listing.parts if len(set(listing.parts or ()) - {None}) > 1 else None
-    renamed = {trimmed(label): key for label, key in spec.labels.items()}
-    labels = text(listing.table, columns.label, missing=())
-    check_single(labels, columns.label, {*spec.classes, *renamed})
-    labels = [label and renamed.get(label, label) for label in labels]
-    check_labels(labels, columns.label, spec.classes)
+    states = read_states(listing, spec) if spec.findings else {}
+    labels: Sequence[str | None] = in_words(states) if states else _labels(listing, spec)
 
     def column(name: str | None, default: Sequence[str | None]) -> Sequence[str | None]:
         return default if name is None else text(listing.table, name)
@@ -126,11 +126,28 @@ def read_claims(listing: Listing, spec: DatasetSpec) -> pd.DataFrame:
         "row": range(len(listing)),
         "image_id": ids["image_id"],
         "label": labels,
+        "stratum": rarest(states) if states else labels,
         "part": column(columns.split, parts or nothing),
         "subject": ids["subject"],
         "lesion": ids["lesion"],
+        **{f"{FINDING}{key}": column for key, column in states.items()},
     }
     return pd.DataFrame(claims, dtype=object)
+
+
+def _labels(listing: Listing, spec: DatasetSpec) -> list[str | None]:
+    """Return the class key of every row.
+
+    Raises:
+        StudyError: labels differ in form alone, or cells hold several at once.
+    """
+    column = listing.columns.label
+    renamed = {trimmed(label): key for label, key in spec.labels.items()}
+    labels = text(listing.table, column, missing=())
+    check_single(labels, column, {*spec.classes, *renamed})
+    keys = [label and renamed.get(label, label) for label in labels]
+    check_labels(keys, column, spec.classes)
+    return keys
 
 
 def told_of_blanks(listing: Listing) -> list[str]:
@@ -157,7 +174,7 @@ def told_of_odd_classes(claims: pd.DataFrame, spec: DatasetSpec) -> list[str]:
 def draw_claims(claims: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
     """Return about `limit` of the claims: whole groups, each class and split by its share."""
     claims = claims.sort_values(["image_id", "label"], kind="stable")
-    strata = codes(claims["label"].fillna("") + "\0" + claims["part"].fillna(""))
+    strata = codes(claims["stratum"].fillna("") + "\0" + claims["part"].fillna(""))
     group = connected_groups(codes(claims["subject"]), codes(claims["lesion"]))
     share = limit / len(claims)
     part = deal_groups(group, strata, np.array([share, 1 - share]), seed)

@@ -40,6 +40,7 @@ from curette.tasks.ingest.claims import (
     told_of_odd_classes,
 )
 from curette.tasks.ingest.external import check_common_classes, without_study_images
+from curette.tasks.ingest.findings import FINDING, classes_of, label_images
 from curette.tasks.ingest.listing import Listing, Refusal, quoted, split_name, text
 from curette.tasks.ingest.ranges import settle_ranges
 from curette.tasks.ingest.readers import Watch, list_images
@@ -148,6 +149,26 @@ class LabelledImages:
             reports=reports and Reports(texts={names[i]: t for i, t in reports.texts.items()}),
         )
 
+    def of_finding(self, spec: DatasetSpec) -> LabelledImages:
+        """Return the images as the study of one of several findings has them.
+
+        It comes last: ids, groups and splits are those of all images, whatever is left out of a
+        finding, so that all findings share them.
+
+        Raises:
+            StudyError: some finding cannot be trained or tested; see `label_images`.
+        """
+        images, unclear, notes = label_images(self.images, spec)
+        kept, reports = {*images["image_id"]}, self.reports
+        return replace(
+            self,
+            images=images,
+            rejected=(*self.rejected, *unclear),
+            notes=(*self.notes, *notes),
+            reports=reports
+            and Reports(texts={i: t for i, t in reports.texts.items() if i in kept}),
+        )
+
     def test_labels(self) -> TestLabels:
         """Return the labels that only the last evaluation may read."""
         held_out = self.images[self.images["split"] == "test"]
@@ -227,7 +248,8 @@ def read_dataset(
     claims = read_claims(listing, spec)
     notes = [*listing.notes, *told_of_blanks(listing), *told_of_odd_classes(claims, spec)]
     if own:
-        check_common_classes(claims["label"].tolist(), spec.labels, own.classes)
+        if not spec.findings:
+            check_common_classes(claims["label"].tolist(), spec.labels, own.classes)
         notes += ["The data's own splits are not used."] * bool(claims["part"].notna().any())
         claims = claims.assign(part=None)
     if spec.limit is not None and spec.limit < len(listing):
@@ -238,7 +260,9 @@ def read_dataset(
         notes.append(f"{len(claims):,} of {len(listing):,} listed images were drawn.")
     with watch("checking images", len(claims)) as advance:
         verified = verify_images(
-            claimed_contents(listing, claims, spec, own.class_keys if own else ()),
+            claimed_contents(
+                listing, claims, spec, own.class_keys if own and not spec.findings else ()
+            ),
             root=listing.root,
             keep=keep,
             max_pixels=spec.max_pixels,
@@ -253,16 +277,21 @@ def read_dataset(
     if own:
         images, rejected = without_study_images(images, rejected, own)
     group = connected_groups(*(codes(images[c]) for c in ("subject", "lesion", "sha256")))
+    classes: tuple[ClassLabel, ...]
+    must_train: tuple[ClassLabel, ...]
     if own:
         classes, how = own.classes, ["All images are test images."]
         splits: list[Split] = ["test"] * len(images)
     else:
-        classes = find_classes(images["label"].tolist(), listing, spec)
-        order = {c.key: i for i, c in enumerate(classes)}
-        label = np.array([order[key] for key in images["label"]], dtype=np.int64)
+        if spec.findings:
+            classes, stratum, must_train = classes_of(spec), codes(images["stratum"]), ()
+        else:
+            classes = must_train = find_classes(images["label"].tolist(), listing, spec)
+            order = {c.key: i for i, c in enumerate(classes)}
+            stratum = np.array([order[key] for key in images["label"]], dtype=np.int64)
         kept = [stay.get(row) for row in images["row"]]
         splits, how = choose_splits(
-            images["part"].tolist(), group, label, classes, spec.splits, kept
+            images["part"].tolist(), group, stratum, must_train, spec.splits, kept
         )
     images = images.assign(group=images["image_id"].to_numpy()[group], split=splits)
     unnamed = "" if listing.columns.subject else unnamed_subject(listing, images)
@@ -270,8 +299,9 @@ def read_dataset(
     described = _describe(listing, images["row"].to_numpy(dtype=np.int64), beside)
     reports = _reports(listing, images)
     is_file = ~images["location"].str.startswith("shelf:") & (images["location"] != "")
+    states = [name for name in images.columns if name.startswith(FINDING)]
     return LabelledImages(
-        images=pd.concat([images[[*_TEXT_COLUMNS]].astype("str"), described], axis=1),
+        images=pd.concat([images[[*_TEXT_COLUMNS, *states]].astype("str"), described], axis=1),
         classes=classes,
         rejected=tuple(rejected),
         root=str(listing.root.resolve()) if is_file.any() else "",
@@ -344,8 +374,8 @@ def choose_splits(
     Args:
         parts: what the data calls each image's split; `None` throughout where it does not say.
         group: images that must not be parted share a number.
-        label: each image's class, its place in `classes`.
-        classes: at least two.
+        label: each image's class, its place in `classes`, or what else splits are stratified by.
+        classes: those that training images must show.
         spec: the shares of the splits, and the seed.
         kept: where each image was before others were withdrawn, and stays with its group where the
             data does not say otherwise; empty: nowhere. Groups without such an image are dealt.

@@ -284,7 +284,7 @@ class _Table:
         return cls(file, table, named[0], notes)
 
     def is_labelled(self, spec: DatasetSpec) -> bool:
-        return spec.label_column in self.table.column_names
+        return {*Columns.named_by(spec).labels} <= {*self.table.column_names}
 
     def files(self, root: Path) -> tuple[list[str | None], tuple[str, ...]]:
         """Return the file of each row, relative to the folder, as it is found there."""

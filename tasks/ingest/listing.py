@@ -88,6 +88,8 @@ class Columns:
     attributes: Mapping[str, AttributePhrases] = field(default_factory=dict)
     metadata: tuple[str, ...] = ()
     """Columns that are kept as they are, though nothing here reads them."""
+    findings: tuple[str, ...] = ()
+    """Columns of findings, where these stand for one column of labels."""
 
     @classmethod
     def named_by(cls, spec: DatasetSpec) -> Columns:
@@ -101,13 +103,19 @@ class Columns:
             report=spec.report_column,
             attributes=spec.attributes,
             metadata=spec.metadata,
+            findings=spec.finding_columns,
         )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns that say what an image shows."""
+        return self.findings or (self.label,)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every column that has a meaning of its own and is therefore no metadata."""
-        single = (self.label, self.image_id, self.subject, self.lesion, self.split, self.report)
-        return (*(name for name in single if name is not None), *self.attributes)
+        single = (self.image_id, self.subject, self.lesion, self.split, self.report)
+        return (*self.labels, *(name for name in single if name is not None), *self.attributes)
 
 
 @dataclass(frozen=True)

@@ -142,8 +142,13 @@ def list_synthetic(
             lesion=spec.lesion_column or "lesion",
             split=spec.split_column,
             report=spec.report_column,
-            attributes=spec.attributes or synthetic.ATTRIBUTE_STATEMENTS,
+            attributes={
+                name: said
+                for name, said in (spec.attributes or synthetic.ATTRIBUTE_STATEMENTS).items()
+                if name not in spec.finding_columns
+            },
             metadata=spec.metadata or synthetic.METADATA,
+            findings=spec.finding_columns,
         ),
         contents=lambda rows: (content(int(row)) for row in rows),
         root=workshop,
@@ -487,7 +492,8 @@ def _numbers(numbers: np.ndarray, path: Path) -> Int[np.ndarray, " image"]:
             return flat.argmax(axis=1).astype(np.int64)
     raise StudyError(
         f"the labels in {path} are {numbers.dtype} of shape {numbers.shape}: one whole number an "
-        "image is needed, or one-hot rows. Images of several classes at once are not supported."
+        "image is needed, or one-hot rows. Images of several classes at once are read from a table "
+        "alone (`dataset.findings`)."
     )
 
 

@@ -120,10 +120,11 @@ def check_single(labels: Iterable[str | None], column: str, named: Collection[st
         shown = ", ".join(quoted(label) for label in several[:_SHOWN])
         rows = sum(counts[label] for label in several)
         raise StudyError(
-            f"{rows:,} cells of `{column}` hold several labels at once, such as {shown}: images of "
-            "several classes at once are not supported, and each combination would be a class of "
-            "its own. Keep the images with one label, or write one label for each; where such a "
-            "text is the name of one class, name it under `dataset.classes`."
+            f"{rows:,} cells of `{column}` hold several labels at once, such as {shown}: each "
+            "combination would be a class of its own. Where images show several findings, name "
+            "these under `dataset.findings`, and what parts them in "
+            "`dataset.finding_labels.separator`; where such a text is the name of one class, name "
+            "it under `dataset.classes`."
         )
 
 

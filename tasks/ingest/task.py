@@ -41,7 +41,8 @@ def ingest_dataset(
         with workshop(at.store.root, "datasets") as bench:
             labelled = read_dataset(spec, bench, keep, workers, progress, own, withdrawal)
         labelled = labelled.without_patients_in_ids(pseudonym)
-        labelled = labelled.without_classes_in_ids(spec.labels)
+        labelled = labelled.without_classes_in_ids({*spec.labels, *spec.findings})
+        labelled = labelled.of_finding(spec) if spec.findings else labelled
     except TooManyRejected as error:
         _leave_rejections(error.rejected)
         raise

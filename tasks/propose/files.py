@@ -70,7 +70,7 @@ def match_classes(
     """
     known: dict[str, dict[str, ClassLabel]] = {}
     for label in classes:
-        for name in label.plain_names:
+        for name in label.plain_names | {plain_name(other) for other in label.beside}:
             known.setdefault(name, {})[label.key] = label
     found = {name: list(known.get(plain_name(name), {}).values()) for name in names}
     if vague := [name for name, labels in found.items() if len(labels) > 1]:

@@ -52,6 +52,8 @@ class Material:
     """Images that were withdrawn from the study; which ones is kept nowhere."""
     adaptations: tuple[tuple[Adaptation, AdaptationResult], ...] = ()
     """Of heads of this probe to other sites."""
+    places: Float64[np.ndarray, "image 2"] | None = None
+    """Where each image of the published dataset lies on the map, from 0 to 1; None: no map."""
 
 
 @dataclass(frozen=True)

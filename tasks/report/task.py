@@ -8,6 +8,7 @@ from curette.schemas.candidates import CandidateSet
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
+from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.priors import Priors
@@ -42,7 +43,9 @@ def write_report(
         withdrawn: how many images; None: none.
         adaptations: of heads of this probe to other sites; None: there are none.
     """
+    from curette.tasks.methods.explanation import Explainer
     from curette.tasks.methods.page.pictures import PictureBook
+    from curette.tasks.methods.plane import lay_out
     from curette.tasks.methods.threads import decoding_threads
     from curette.tasks.report.material import Material
     from curette.tasks.report.page import compose_page
@@ -52,6 +55,8 @@ def write_report(
     validated = at.store.load(ValidatedConceptDataset, dataset.validated_ref)
     images = at.store.load(ImageDataset, validated.dataset_ref)
     validation = at.store.load(ValidationReport, validated.report_ref)
+    heads = at.store.load(Heads, probe)
+    scores = Explainer(dataset, heads.head(EXPLAINED)).scores(dataset.vectors)
     measured = Evaluation if evaluation.kind == Evaluation.kind else GuardedEvaluation
     material = Material(
         dataset=images,
@@ -62,7 +67,7 @@ def write_report(
         index=at.store.load(ConceptIndex, validated.index_ref),
         validation=validation,
         published=dataset,
-        probe=at.store.load(Heads, probe),
+        probe=heads,
         evaluation=at.store.load(measured, evaluation),
         lineage=tuple(at.store.lineage(evaluation)),
         withdrawn=withdrawn or 0,
@@ -70,6 +75,7 @@ def write_report(
             (at.store.load(Adaptation, Ref.parse(result.adaptation)), result)
             for result in (at.store.load(AdaptationResult, ref) for ref in adaptations or ())
         ),
+        places=lay_out(scores, dataset.rows("train")) if spec.wall else None,
     )
     shelf = ImageShelf(at.store.root)
     pixels, masks = (_reader(images, shelf, column) for column in ("location", "mask_location"))

@@ -20,6 +20,14 @@ from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.edits import Edits
 from curette.schemas.embeddings import StudyEmbeddings
 from curette.schemas.evaluation import Estimate
+from curette.schemas.findings import (
+    FindingPair,
+    FindingRow,
+    Findings,
+    FindingsFacts,
+    HeadValue,
+    SplitCount,
+)
 from curette.schemas.images import Reports
 from curette.schemas.llm import Usage
 from curette.schemas.probe import Heads
@@ -100,6 +108,7 @@ def main() -> None:
         ),
         guarded,
         Report(html="<html></html>", data_docs="<html></html>"),
+        _findings(),
     ]
     store = ArtifactStore(ROOT)
     there = {
@@ -110,6 +119,35 @@ def main() -> None:
     for artifact in artifacts:
         if (artifact.kind, artifact.layout) not in there:
             print(store.save(artifact, Recipe(stage="golden", code="")))
+
+
+def _findings() -> Findings:
+    number = HeadValue(
+        head="linear_probe", name="auroc", value=Estimate(value=0.5, low=0.4, high=0.6)
+    )
+    count = SplitCount(present=1, absent=2)
+    row = FindingRow(
+        key="edema",
+        name="edema",
+        counts={"train": count, "validation": count, "test": count},
+        left_out=1,
+        concepts=2,
+        evaluation=f"evaluation/{'0' * 20}",
+        report=f"report/{'1' * 20}",
+        values=(number,),
+    )
+    facts = FindingsFacts(
+        study="small",
+        rows=(row,),
+        means=(number,),
+        together=(FindingPair(first="edema", second="mass", both=1, first_of_known=2, known=3),),
+        images=3,
+        groups=3,
+        resamples=100,
+        confidence=0.95,
+        interval="percentile",
+    )
+    return Findings(facts, "<html></html>")
 
 
 def _adaptation() -> tuple[Adaptation, AdaptationResult]:

@@ -196,3 +196,18 @@ def test_readers_are_told_from_the_second_look_on() -> None:
     assert partly is not None
     assert "1 time before, first on 2026-01-05, by skin. As part of other test splits " in partly
     assert "98 % of these images have been read 1 time before, first on 2026-02-05" in partly
+
+
+def test_who_read_another_finding_of_the_same_images_knows_nothing_of_this_one(
+    tmp_path: Path,
+) -> None:
+    ledger = TestLedger(tmp_path)
+
+    def about(finding: str, labels: str) -> TestReading:
+        return _reading("chest", labels).model_copy(update={"finding": finding})
+
+    assert ledger.record(about("edema", LABELS), IMAGES) == ()
+    assert ledger.record(about("mass", OTHERS), IMAGES) == ()
+    assert len(ledger.record(about("", "c" * 64), IMAGES)) == 2
+    again = ledger.record(about("mass", "d" * 64), IMAGES)
+    assert {r.finding for r in again} == {"mass", ""}

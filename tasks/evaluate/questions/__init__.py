@@ -20,6 +20,7 @@ from curette.tasks.evaluate.questions import (
     interventions,
     location,
     metrics,
+    ordinal,
     predictions,
     rounds,
     shifts,
@@ -33,6 +34,7 @@ Question = Callable[[Exam], object]
 QUESTIONS: dict[str, Question] = {
     "metrics": metrics.measure,
     "differences": differences.measure,
+    "ordinal": ordinal.measure,
     "concept_budget": concept_budget.measure,
     "rounds": rounds.measure,
     "curves": curves.measure,

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, Int
 
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.heads import REFERENCE
@@ -15,7 +16,9 @@ from curette.tasks.methods.many_decisions import ManyDecisions, decide_many
 from curette.tasks.methods.metadata import Subgroups
 from curette.tasks.methods.page.decision import standing
 from curette.tasks.methods.page.numbers import counted, signed
+from curette.tasks.methods.plane import place_concepts
 from curette.tasks.methods.subgroups import find_subgroups
+from curette.tasks.report.map import draw_map, on_map
 from curette.tasks.report.material import WALL_PX, Draft
 
 _SPLITS = ("test", "validation", "train")
@@ -65,6 +68,8 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     box = _black_box(draft)
     standings: dict[str, int] = {}
     classes = list(names.values())
+    places = draft.material.places
+    points = None if places is None else on_map(places)
     figures, cells = [], set[str]()
     for k in order:
         image_id, split = ids[rows[k]], splits[rows[k]]
@@ -90,6 +95,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
                     "box": box.get(image_id, ""),
                     "sure": f"{many.probability[k]:.4f}",
                     "decision": _decision(many, k, place_of, standings),
+                    "at": " ".join(map(str, points[rows[k]])) if points is not None else "",
                 },
             }
         )
@@ -118,8 +124,34 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         ],
         "figures": figures,
         "known": json.dumps(known),
+        "map": None
+        if places is None or points is None
+        else _map(draft, places, points, rows, many, [labels[ids[row]] for row in rows], concepts),
         "card": _CARD,
     }
+
+
+def _map(
+    draft: Draft,
+    places: Float64[np.ndarray, "image 2"],
+    points: Int[np.ndarray, "image 2"],
+    rows: Int[np.ndarray, " shown"],
+    many: ManyDecisions,
+    labels: Sequence[int],
+    concepts: Sequence[str],
+) -> dict[str, Any]:
+    """Return the map of the images that are shown, and of the concepts."""
+    published = draft.material.published
+    scores = draft.explainer.scores(published.vectors)
+    wrong = (many.decided != labels) & (published.images["split"] == "test").to_numpy()[rows]
+    return draw_map(
+        points[rows],
+        labels,
+        wrong,
+        on_map(place_concepts(places, scores, published.rows("train"))),
+        concepts,
+        list(draft.class_names.values()),
+    )
 
 
 def _note(draft: Draft, count: int) -> str:

@@ -84,7 +84,7 @@ def material() -> Material:
         published,
         probe,
         test,
-        EvaluateSpec(resamples=100, explained_images=4, pretraining=HOSTILE),
+        EvaluateSpec(resamples=100, explained_images=4, ordered=True, pretraining=HOSTILE),
         earlier_readings=(TestReading(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),),
         heat_maps=replace(
             heat_maps(published), left_out=(LeftOutImage(image_id=HOSTILE, reason=HOSTILE),)
@@ -746,3 +746,13 @@ def test_adaptations_are_told_with_what_they_measured_and_beside_the_sites_numbe
     assert "1 support image" in said
     assert "support images among them" in said
     assert not adapted_sites(Draft(material, ReportSpec(), PictureBook(_png, 32)))
+
+
+def test_where_classes_have_an_order_it_is_told_how_far_off_decisions_are(
+    composed: dict[str, Any], page: str
+) -> None:
+    told = _told(composed, "ordinal")
+    assert told["order"] == "class a, class b, class c"
+    assert {"concept bottleneck", "linear probe"} <= {row["head"] for row in told["rows"]}
+    assert told["meaning"].startswith("In steps of the order ")
+    assert "quadratic weighted kappa" in page

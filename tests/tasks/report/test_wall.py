@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from curette.schemas.evaluation import Evaluation
@@ -12,6 +13,7 @@ from curette.schemas.heads import EXPLAINED
 from curette.schemas.report import BESIDE, Report
 from curette.schemas.settings.report import ReportSpec
 from curette.tasks.methods.page.pictures import PictureBook
+from curette.tasks.report.map import WIDE
 from curette.tasks.report.material import Draft, Material
 from curette.tasks.report.page import compose_page
 from curette.tasks.report.render import render_page
@@ -100,7 +102,8 @@ pytest_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromi
 @pytest.fixture(scope="module")
 def browser(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenPage]:
     folder = tmp_path_factory.mktemp("wall")
-    html = render_page(compose_page(material, ReportSpec(), PictureBook(_png, 32)))
+    mapped = replace(material, places=np.random.default_rng(0).random((180, 2)))
+    html = render_page(compose_page(mapped, ReportSpec(), PictureBook(_png, 32)))
     check_only_our_script_runs(html)
     (folder / "report.html").write_text(html, encoding="utf-8")
     with opened(folder / "report.html", folder / "profile") as page:
@@ -184,5 +187,46 @@ def test_an_image_opens_its_decision_by_mouse_and_by_keyboard(
     browser.press("Enter")
     assert browser.js("document.querySelector('#opened').open")
     assert browser.js("document.querySelectorAll('#opened script, #opened img').length") == 0
+    browser.press("Escape")
+    assert browser.errors == []
+
+
+@pytest_browser
+def test_a_region_of_the_map_is_one_more_filter(browser: OpenPage) -> None:
+    browser.js("document.querySelector('#filters [type=reset]').click()")
+    everything = _shown(browser)
+    browser.js("document.querySelector('#map').scrollIntoView({behavior: 'instant'})")
+    left, top, wide, high = browser.js(
+        "(() => { const r = document.querySelector('#map svg').getBoundingClientRect();"
+        " return [r.left, r.top, r.width, r.height]; })()"
+    )
+    for kind, x, y in (
+        ("mousePressed", 0.0, 0.0),
+        ("mouseMoved", 0.5, 0.5),
+        ("mouseReleased", 0.5, 0.5),
+    ):
+        browser.call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=left + 1 + x * wide,
+            y=top + 1 + y * high,
+            button="left",
+            buttons=int(kind != "mouseReleased"),
+            clickCount=1,
+        )
+    assert browser.js("document.querySelector('#region').getAttribute('visibility')") == "visible"
+    x0, y0, across, down = browser.js(
+        "['x', 'y', 'width', 'height'].map((n) => "
+        "Number(document.querySelector('#region').getAttribute(n)))"
+    )
+    assert across == pytest.approx(WIDE / 2, rel=0.1), "as far as it was dragged"
+    at = [[float(v) for v in x["at"].split()] for x in everything]
+    inside = [(x, y) for x, y in at if x0 <= x <= x0 + across and y0 <= y <= y0 + down]
+    assert 0 < len(_shown(browser)) == len(inside) < len(everything)
+    browser.js("document.querySelector('#map').focus()")
+    browser.press("Escape")
+    assert len(_shown(browser)) == len(everything)
+    browser.press("ArrowRight")
+    assert 0 < len(_shown(browser)) < len(everything), "by the keyboard alone"
     browser.press("Escape")
     assert browser.errors == []

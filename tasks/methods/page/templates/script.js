@@ -52,7 +52,9 @@
       let shown = 0;
       items.forEach((item, place) => {
         const kept =
-          words.every((word) => texts[place].includes(word)) && wanted.every((select) => fits(item, select));
+          words.every((word) => texts[place].includes(word)) &&
+          wanted.every((select) => fits(item, select)) &&
+          (!form.within || form.within(item));
         if (item.hidden === kept) item.hidden = !kept;
         shown += kept;
       });
@@ -71,6 +73,7 @@
     form.addEventListener("reset", (event) => {
       event.preventDefault();
       for (const field of form.elements) if (field !== order) field.value = "";
+      form.choose?.();
       apply();
     });
     form.apply = apply;
@@ -83,6 +86,7 @@
       const wanted = new URLSearchParams(link.dataset.opens);
       for (const select of form.querySelectorAll("select[name]")) select.value = wanted.get(select.name) ?? "";
       form.elements.search.value = "";
+      form.choose?.();
       form.apply();
     });
   }
@@ -104,6 +108,7 @@
       }).map(([name, selector]) => [name, card.querySelector(selector)]),
     );
     let opened;
+    let point;
 
     const visible = () => [...wall.children].filter((figure) => !figure.hidden);
     const sprite = (place) => figures[place].firstElementChild;
@@ -135,6 +140,7 @@
       const largest = Math.max(...parts.map(([, ahead]) => Math.abs(ahead)), 1e-9);
       const left = known.concepts.length - parts.length;
       opened = figure;
+      point?.(figure);
       card.className = `decision ${right ? "good" : "bad"}`;
       show(part.picture, place, 144);
       part.title.replaceChildren(`${first} `, copy(document.createElement("small"), (small) => {
@@ -193,6 +199,86 @@
 
     for (const figure of figures) {
       figure.firstElementChild.setAttribute("role", "button");
+    }
+
+    // The map: a region of it is one more filter of the wall.
+    const map = document.getElementById("map");
+    if (map) {
+      const form = document.getElementById("filters");
+      const drawing = map.querySelector("svg");
+      const [region, here] = [map.querySelector("#region"), map.querySelector("#here")];
+      const { width, height } = drawing.viewBox.baseVal;
+      const at = new Map(figures.map((figure) => [figure, figure.dataset.at.split(" ").map(Number)]));
+      const put = (shape, values) => {
+        for (const [name, value] of Object.entries(values)) shape.setAttribute(name, value);
+        shape.setAttribute("visibility", "visible");
+      };
+      let box;
+      form.choose = (chosen) => {
+        box = chosen;
+        here.setAttribute("visibility", "hidden");
+        if (!box) {
+          form.within = undefined;
+          region.setAttribute("visibility", "hidden");
+          return;
+        }
+        const [left, top, right, bottom] = box;
+        put(region, { x: left, y: top, width: right - left, height: bottom - top });
+        form.within = (figure) => {
+          const [x, y] = at.get(figure);
+          return x >= left && x <= right && y >= top && y <= bottom;
+        };
+      };
+      const choose = (chosen) => {
+        form.choose(chosen);
+        form.apply();
+      };
+      point = (figure) => {
+        const [cx, cy] = at.get(figure);
+        put(here, { cx, cy });
+      };
+      const place = (event) => {
+        const seen = drawing.getBoundingClientRect();
+        return [((event.clientX - seen.left) * width) / seen.width, ((event.clientY - seen.top) * height) / seen.height];
+      };
+      let from;
+      const spanned = (event) => {
+        const to = place(event);
+        const [x, y] = [0, 1].map((axis) => [from[axis], to[axis]].sort((a, b) => a - b));
+        return [x[0], y[0], x[1], y[1]];
+      };
+      drawing.addEventListener("pointerdown", (event) => {
+        from = place(event);
+        drawing.setPointerCapture(event.pointerId);
+      });
+      drawing.addEventListener("pointermove", (event) => {
+        if (!from) return;
+        const [left, top, right, bottom] = spanned(event);
+        put(region, { x: left, y: top, width: right - left, height: bottom - top });
+      });
+      drawing.addEventListener("pointerup", (event) => {
+        if (!from) return;
+        const [left, top, right, bottom] = spanned(event);
+        from = undefined;
+        const clicked = right - left < 8 && bottom - top < 8;
+        choose(clicked ? [left - 12, top - 12, right + 12, bottom + 12] : [left, top, right, bottom]);
+      });
+      drawing.addEventListener("pointercancel", () => {
+        from = undefined;
+        choose(box);
+      });
+      map.addEventListener("keydown", (event) => {
+        const move = { ArrowLeft: [-40, 0], ArrowRight: [40, 0], ArrowUp: [0, -40], ArrowDown: [0, 40] }[event.key];
+        const grow = { "+": 20, "-": -20 }[event.key];
+        if (event.key === "Escape") choose();
+        else if (move || grow) {
+          const [left, top, right, bottom] = box ?? [width / 2 - 80, height / 2 - 80, width / 2 + 80, height / 2 + 80];
+          const [x, y] = box && move ? move : [0, 0];
+          const wider = grow && right - left + 2 * grow > 20 ? grow : 0;
+          choose([left + x - wider, top + y - wider, right + x + wider, bottom + y + wider]);
+          event.preventDefault();
+        }
+      });
     }
     document.getElementById("filters").addEventListener("filtered", () => {
       reach([...wall.children].find((figure) => !figure.hidden));

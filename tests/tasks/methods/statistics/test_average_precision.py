@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from curette.tasks.methods.statistics.average_precision import normalised_average_precision
+from curette.tasks.methods.statistics.average_precision import (
+    average_precision,
+    normalised_average_precision,
+)
 
 
 def _draw(images: int, concepts: int, signal: float) -> tuple[np.ndarray, np.ndarray]:
@@ -25,6 +28,8 @@ def test_average_precision_at_its_own_prevalence_is_scikit_learns() -> None:
             )
             expected = average_precision_score(shown, scores[kept, j])
             assert value[0] == pytest.approx(expected)
+            plain = average_precision(scores[:, j], present[:, j], row[None])
+            assert plain[0] == pytest.approx(expected)
 
 
 def test_normalised_average_precision_worked_by_hand() -> None:
