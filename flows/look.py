@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -33,7 +34,7 @@ from curette.schemas.probe import Heads
 from curette.schemas.report import Report
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
-from curette.schemas.settings.encoder import PrecomputedEncoder
+from curette.schemas.settings.encoder import OpenClipEncoder, TransformersEncoder
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
@@ -202,20 +203,32 @@ class ReviewDesk:
             StudyError: another one excludes it, or what it takes the place of has changed.
         """
 
-        def unchanged(now: Decisions) -> None:
-            present = next((d for d in now.decisions if d.concept_id == decision.concept_id), None)
-            if present != instead_of:
-                raise StudyError("somebody decided about it meanwhile: look at that, and go on")
+        check = partial(_require_unchanged, decision.concept_id, instead_of)
+        keep_decisions(self.study, [decision], self.store, check)
 
-        keep_decisions(self.study, [decision], self.store, unchanged)
+    def withdraw(self, decision: Decision) -> None:
+        """Leave a decision out of the study's.
+
+        Raises:
+            StudyError: an exchange may rest on it, or it has changed.
+        """
+
+        def check(now: Decisions) -> None:
+            _require_unchanged(decision.concept_id, decision, now)
+            if exchange := _resting_on(decision, now):
+                raise StudyError(
+                    f"{exchange.reviewer} exchanged “{exchange.text}” for “{exchange.new_text}”, "
+                    "which this decision lets through: withdraw that one first"
+                )
+
+        keep_decisions(self.study, [], self.store, check, withdrawn=[decision.concept_id])
 
     def _why_no_exchange(self, decision: Decision) -> str:
         """Say beforehand what selection would refuse an exchange for."""
         wanted = concept_id(decision.new_text)
         let_through = {c.concept_id for c in self.screened.kept}
-        for d in self.decided().decisions:  # which the next run will let through
-            if d.verdict in ("keep", "reassign", "reword"):
-                let_through.add(concept_id(d.new_text) if d.verdict == "reword" else d.concept_id)
+        # And what the next run will let through.
+        let_through |= {_let_through_by(d) for d in self.decided().decisions}
         if decision.concept_id not in self.chosen.ids:
             return "exchange: it is not among the chosen ones, so nothing can take its place"
         if wanted not in let_through:
@@ -223,6 +236,24 @@ class ReviewDesk:
         if wanted in self.chosen.ids:
             return f"new text: “{decision.new_text}” is chosen already"
         return ""
+
+
+def _require_unchanged(about: str, present: Decision | None, now: Decisions) -> None:
+    if next((d for d in now.decisions if d.concept_id == about), None) != present:
+        raise StudyError("somebody decided about it meanwhile: look at that, and go on")
+
+
+def _let_through_by(decision: Decision) -> str:
+    """Return the id of the concept that a decision lets through; empty: none."""
+    if decision.verdict == "reword":
+        return concept_id(decision.new_text)
+    return decision.concept_id if decision.verdict in ("keep", "reassign") else ""
+
+
+def _resting_on(decision: Decision, now: Decisions) -> Decision | None:
+    """Return an exchange for what a decision lets through."""
+    let_through = _let_through_by(decision)
+    return next((d for d in now.exchanges if concept_id(d.new_text) == let_through), None)
 
 
 def _last_report(study: Study, store: ArtifactStore) -> Ref[Report] | None:
@@ -246,7 +277,7 @@ def _text_encoder(study: Study, machine: Machine, identity: EncoderIdentity) -> 
     It is loaded when it is first asked.
     """
     spec = study.encoder
-    if isinstance(spec, PrecomputedEncoder):
+    if not isinstance(spec, OpenClipEncoder | TransformersEncoder):
         return None
     one_at_a_time = threading.Lock()
 

@@ -1,7 +1,7 @@
 """A person's decisions: out to a sheet and back in, or asked for in the Prefect UI."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from curette.flows.runs import RunResult
@@ -79,14 +79,17 @@ def keep_decisions(
     made: Sequence[Decision],
     store: ArtifactStore,
     check: Callable[[Decisions], None] = lambda _: None,
+    withdrawn: Collection[str] = (),
 ) -> None:
-    """Add decisions to those that are the study's now, whoever made them.
+    """Add decisions to those that are the study's now, whoever made them, or leave some out.
 
     Args:
         study: whose they are.
         made: the decisions; a later one about the same concept takes the place of an earlier.
         store: where they are kept.
         check: is shown those that there are, while nobody else can add any, and may refuse.
+        withdrawn: ids of concepts about which nothing is decided any more; what was stays in the
+            store, as all earlier decisions do.
 
     Raises:
         StudyError: two of them exclude each other.
@@ -95,7 +98,8 @@ def keep_decisions(
     def add(now: Ref[Decisions] | None) -> Ref[Decisions]:
         earlier = _load(study, now, store)
         check(earlier)
-        return _save(merge_decisions(earlier, made), store)
+        left = tuple(d for d in earlier.decisions if d.concept_id not in withdrawn)
+        return _save(merge_decisions(earlier.model_copy(update={"decisions": left}), made), store)
 
     DecisionShelf(store.root, Decisions).change(study.name, add)
 

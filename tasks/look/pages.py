@@ -203,10 +203,33 @@ class Pages:
             "confirm",
             "is this meant?",
             statement=self._statement(statement, Decisions(study="", decisions=())),
+            action="decide",
+            button="Keep this decision",
             said=self._said(decision),
             earlier=self._said(earlier) if earlier else "",
             cells=dict(cells),
             counts=counts,
+        )
+
+    def withdrawal(self, statement: Statement, decision: Decision, cells: Mapping[str, str]) -> str:
+        """Return the page that asks whether a decision is meant to be withdrawn.
+
+        Args:
+            statement: what it is about.
+            decision: what would be left out.
+            cells: sent again with the answer.
+        """
+        return self._render(
+            "confirm",
+            "is this meant?",
+            statement=self._statement(statement, Decisions(study="", decisions=())),
+            action="withdraw",
+            button="Withdraw this decision",
+            said=f"This is withdrawn: {self._said(decision)}",
+            earlier="",
+            cells=dict(cells),
+            counts="From the next run of the study on it is as if nobody had decided about it; no "
+            "earlier decision comes back.",
         )
 
     def problem(self, what: str) -> str:

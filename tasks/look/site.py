@@ -64,6 +64,13 @@ class Desk(Protocol):
             StudyError: another decision excludes it, or what it takes the place of has changed.
         """
 
+    def withdraw(self, decision: Decision) -> None:
+        """Leave a decision out from now on.
+
+        Raises:
+            StudyError: another decision rests on it, or it has changed.
+        """
+
 
 @dataclass(frozen=True)
 class Site:
@@ -98,6 +105,7 @@ class Site:
         }
         routes = [Route(path, answer) for path, answer in get.items()]
         routes.append(Route("/decide", self.decide, methods=["POST"]))
+        routes.append(Route("/withdraw", self.withdraw, methods=["POST"]))
         app = Starlette(
             routes=[Mount(f"/{token}", routes=routes)],
             exception_handlers={CuretteError: self._told, FileNotFoundError: self._told},
@@ -185,6 +193,15 @@ class Site:
 
     async def decide(self, request: Request) -> Response:
         """Ask whether a decision is meant, and keep one that is."""
+        return await self._with_form(request, self._decide)
+
+    async def withdraw(self, request: Request) -> Response:
+        """Ask whether a decision is meant to be withdrawn, and leave it out if so."""
+        return await self._with_form(request, self._withdraw)
+
+    async def _with_form(
+        self, request: Request, answer: Callable[[Sequence[tuple[str, str]]], Response]
+    ) -> Response:
         if not request.headers.get("content-type", "").startswith(
             "application/x-www-form-urlencoded"
         ):
@@ -198,7 +215,7 @@ class Site:
             fields = parse_qsl(content.decode(), keep_blank_values=True, max_num_fields=200)
         except ValueError:  # no UTF-8, or too many
             return PlainTextResponse("That is no form of ours.\n", 400)
-        return await run_in_threadpool(self._decide, fields)
+        return await run_in_threadpool(answer, fields)
 
     def _decide(self, fields: Sequence[tuple[str, str]]) -> Response:
         cells = {name: value.strip() for name, value in fields}
@@ -212,9 +229,7 @@ class Site:
         decision, problems = self.desk.read(cells)
         if decision is None:
             return self._form(statement, cells, problems or ["Choose a verdict."], 422)
-        earlier = next(
-            (d for d in self.desk.decided().decisions if d.concept_id == decision.concept_id), None
-        )
+        earlier = self._decided_about(statement)
         print_of = _fingerprint(earlier)
         if cells.get("confirmed") != "yes" or cells.get("instead_of") != print_of:
             sent = {name: cells[name] for name in _SENT if cells.get(name)}
@@ -227,6 +242,30 @@ class Site:
         except StudyError as error:
             return self._form(statement, cells, [str(error)], 409)
         return RedirectResponse(f"statement?id={quote(decision.concept_id, safe='')}", 303)
+
+    def _withdraw(self, fields: Sequence[tuple[str, str]]) -> Response:
+        cells = dict(fields)
+        statement = self.view.statements.get(cells.get("concept_id", ""))
+        if statement is None:
+            return self._not_here("statement")
+        filled = {"reviewer": self._reviewer}
+        decision = self._decided_about(statement)
+        if decision is None:
+            said = "Nobody has decided about it, so there is nothing to withdraw."
+            return self._form(statement, filled, [said], 409)
+        print_of = _fingerprint(decision)
+        if cells.get("confirmed") != "yes" or cells.get("instead_of") != print_of:
+            sent = {"concept_id": statement.concept_id, "instead_of": print_of}
+            return HTMLResponse(self.pages.withdrawal(statement, decision, sent))
+        try:
+            self.desk.withdraw(decision)
+        except StudyError as error:
+            return self._form(statement, filled, [str(error)], 409)
+        return RedirectResponse(f"statement?id={quote(statement.concept_id, safe='')}", 303)
+
+    def _decided_about(self, statement: Statement) -> Decision | None:
+        decisions = self.desk.decided().decisions
+        return next((d for d in decisions if d.concept_id == statement.concept_id), None)
 
     def _form(
         self,

@@ -18,8 +18,10 @@ from curette.flows.study import study as run_study
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import StudyError
 from curette.schemas.report import Report
+from curette.schemas.review import Decisions
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.study import Study
+from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.look.site import Site
 from curette.tasks.look.view import StudyView
@@ -69,10 +71,12 @@ class Browser:
         assert status == 200, page
         return page
 
-    def post(self, fields: Mapping[str, str], **headers: str) -> tuple[int, str]:
+    def post(
+        self, fields: Mapping[str, str], to: str = "decide", **headers: str
+    ) -> tuple[int, str]:
         kind = {"content-type": "application/x-www-form-urlencoded"}
         sent = kind | {name.replace("_", "-"): value for name, value in headers.items()}
-        status, page, _ = self.ask("decide", method="POST", body=urlencode(fields), headers=sent)
+        status, page, _ = self.ask(to, method="POST", body=urlencode(fields), headers=sent)
         return status, page
 
     def decide(self, **fields: str) -> tuple[int, str]:
@@ -80,6 +84,11 @@ class Browser:
         status, page = self.post(fields)
         assert status == 200, page
         return self.post(hidden_fields(page))
+
+    def withdraw(self, concept_id: str) -> tuple[int, str]:
+        """Ask to withdraw what was decided, and confirm what the next page asks."""
+        status, page = self.post({"concept_id": concept_id}, "withdraw")
+        return self.post(hidden_fields(page), "withdraw") if status == 200 else (status, page)
 
 
 def hidden_fields(page: str) -> dict[str, str]:
@@ -390,6 +399,76 @@ def test_of_decisions_made_at_once_none_is_lost(browser: Browser) -> None:
         thread.join()
     assert outcomes == [303] * len(statements)
     assert len(decided_so_far(STUDY, browser.store).decisions) == len(statements)
+
+
+def test_a_decision_is_withdrawn_once_that_is_confirmed_and_stays_in_the_store(
+    browser: Browser,
+) -> None:
+    other = [*study_view().statements][1]
+    browser.decide(concept_id=other, verdict="keep", reviewer="Bob")
+    only_bobs = decided_so_far(STUDY, browser.store)
+    browser.decide(concept_id=FIRST.concept_id, verdict="keep", reviewer="Bob")
+    browser.decide(concept_id=FIRST.concept_id, verdict="drop", reviewer="Ada")
+    shelf = DecisionShelf(browser.store.root, Decisions)
+    before = shelf.get(STUDY.name)
+    assert 'action="withdraw"' in browser.page(f"statement?id={FIRST.concept_id}")
+    status, asked = browser.post({"concept_id": FIRST.concept_id}, "withdraw")
+    assert status == 200
+    assert f"This is withdrawn: Ada drops “{FIRST.candidate.text}”." in asked
+    assert shelf.get(STUDY.name) == before, "nothing happens before it is confirmed"
+    assert browser.post(hidden_fields(asked), "withdraw")[0] == 303
+    assert decided_so_far(STUDY, browser.store) == only_bobs, "no earlier decision comes back"
+    page = browser.page(f"statement?id={FIRST.concept_id}")
+    assert "Ada drops" not in page
+    assert 'action="withdraw"' not in page
+    assert before is not None
+    kept = {d.concept_id: d.reviewer for d in browser.store.load(Decisions, before).decisions}
+    assert kept == {other: "Bob", FIRST.concept_id: "Ada"}
+
+
+def test_without_a_decision_there_is_nothing_to_withdraw(browser: Browser) -> None:
+    status, page = browser.withdraw(FIRST.concept_id)
+    assert status == 409
+    assert "Nobody has decided about it, so there is nothing to withdraw." in page
+    assert browser.withdraw("0" * 12)[0] == 404
+    assert DecisionShelf(browser.store.root, Decisions).get(STUDY.name) is None
+
+
+def test_a_page_elsewhere_and_one_without_the_token_withdraw_nothing(browser: Browser) -> None:
+    browser.decide(concept_id=FIRST.concept_id, verdict="drop", reviewer="Ada")
+    asked = browser.post({"concept_id": FIRST.concept_id}, "withdraw")[1]
+    fields = hidden_fields(asked)
+    assert browser.post(fields, "withdraw", origin="http://evil.example")[0] == 403
+    assert browser.post(fields, "withdraw", sec_fetch_site="cross-site")[0] == 403
+    assert browser.post(fields, "withdraw", host="evil.example")[0] == 403
+    assert browser.ask("withdraw", token="wrong", method="POST", body=urlencode(fields))[0] == 403
+    assert browser.ask("withdraw", method="POST", body=urlencode(fields))[0] == 415
+    assert browser.ask(f"withdraw?{urlencode(fields)}")[0] == 405
+    assert len(decided_so_far(STUDY, browser.store).decisions) == 1
+
+
+def test_who_withdraws_what_was_decided_anew_meanwhile_is_asked_again(browser: Browser) -> None:
+    about = {"concept_id": FIRST.concept_id}
+    browser.decide(**about, verdict="drop", reviewer="Ada")
+    asked = browser.post(about, "withdraw")[1]
+    browser.decide(**about, verdict="keep", reviewer="Bob")
+    status, page = browser.post(hidden_fields(asked), "withdraw")
+    assert status == 200
+    assert "This is withdrawn: Bob keeps" in page
+    assert [d.reviewer for d in decided_so_far(STUDY, browser.store).decisions] == ["Bob"]
+
+
+def test_what_an_exchange_rests_on_is_withdrawn_after_it(browser: Browser) -> None:
+    chosen, *_, dropped = study_view().statements.values()
+    browser.decide(concept_id=dropped.concept_id, verdict="keep", reviewer="Ada")
+    exchange = {"verdict": "exchange", "new_text": dropped.candidate.text, "reviewer": "Bob"}
+    assert browser.decide(concept_id=chosen.concept_id, **exchange)[0] == 303
+    status, page = browser.withdraw(dropped.concept_id)
+    assert status == 409
+    assert "withdraw that one first" in page
+    assert browser.withdraw(chosen.concept_id)[0] == 303
+    assert browser.withdraw(dropped.concept_id)[0] == 303
+    assert decided_so_far(STUDY, browser.store).decisions == ()
 
 
 def test_where_the_review_is_off_it_is_said_that_nothing_counts_yet(tmp_path: Path) -> None:
