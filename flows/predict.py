@@ -25,10 +25,10 @@ from curette.tasks.explain.predictions import (
 )
 from curette.tasks.ingest.listing import Refusal
 from curette.tasks.methods.explanation import Explainer, printable
+from curette.tasks.methods.filled_tables import protect
 from curette.tasks.methods.page.decision import more_or_less
 from curette.tasks.methods.page.sprites import Sprites, squared
 from curette.tasks.methods.predictions import UNLIKE_SHARE
-from curette.tasks.review.sheet import protect
 
 IN_ONE_FILE = 2000
 """Images whose thumbnails the page holds itself; those of more lie in a folder beside it."""
