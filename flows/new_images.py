@@ -42,7 +42,11 @@ def admitted(found: Verified | Refusal, windows: Windows) -> Verified | Refusal:
 
 def content_of(path: Path, found: Verified, windows: Windows) -> bytes:
     """Return an admitted image's bytes, with 8 bits a channel where the study scales such ones."""
-    content = path.read_bytes()
+    return in_eight_bits(path.read_bytes(), found, windows)
+
+
+def in_eight_bits(content: bytes, found: Verified, windows: Windows) -> bytes:
+    """Return the same of bytes that have no file."""
     if found.deep and (window := windows.get(found.deep.values.depth)):
         return scaled_png(content, Window(*window))
     return content
