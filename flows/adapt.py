@@ -3,10 +3,11 @@
 from prefect import flow
 
 from curette.flows.adaptation import Wanted, adapt_to_site
-from curette.flows.run_page import on_its_page
+from curette.flows.outcome import on_its_page
 from curette.flows.runs import StudyChoice, open_study, run_name
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 from curette.flows.study import study as whole_study
+from curette.flows.workplace import lend_key, settled
 from curette.schemas.heads import EXPLAINED
 from curette.tasks.adapt.support import Listed, check_listed
 from curette.tasks.stage import leave_table
@@ -38,9 +39,11 @@ def adapt(
     def run() -> str:
         listed = check_listed([Listed(image, "") for image in support], "support")
         wanted = Wanted(to, listed, head, editor, reason)
-        made = adapt_to_site(open_study(study), options, wanted, whole_study)
+        whole = open_study(study)
+        lend_key(whole.llm)
+        made = adapt_to_site(whole, settled(options), wanted, whole_study)
         rows: list[dict[str, object]] = [t.model_dump() for t in made.adaptation.facts.tried]
         leave_table("adaptation", rows, made.told)
         return str(made.ref)
 
-    return on_its_page(options.store, run)
+    return on_its_page(run)

@@ -7,10 +7,12 @@ from pathlib import Path
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import METADATA, ImageDataset
+from curette.schemas.pushed import Pushed
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactCorrupt, ArtifactMissing, ArtifactStore
 from curette.tasks.methods.llm.client import find_key
+from curette.tasks.push.hub import token_for_the_hub
 from curette.tasks.stage import declared_stages, stage_names
 
 
@@ -18,8 +20,12 @@ def check_study(study: Study, options: RunOptions) -> None:
     """Look, before the first stage, for what a later one would end with.
 
     Raises:
-        StudyError: a language model will be asked, and there is no key for it.
+        StudyError: a language model will be asked, and there is no key for it; or the dataset is
+            to go to the hub, and there is no token.
     """
+    store = ArtifactStore(options.store)
+    if study.publish.push and "push" in _wanted(options) and not store.latest(Pushed.kind):
+        token_for_the_hub()
     if study.llm and must_ask(study, options):
         find_key(study.llm)
 

@@ -1,9 +1,10 @@
 """What is not as it was when a stage was run before: of its code, its settings and its inputs."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from curette.schemas.artifact import Manifest, Recipe, Ref
+from curette.schemas.artifact import CuretteError, Manifest, Recipe, Ref
 from curette.storage.store import ArtifactStore
 from curette.tasks.stage import declared_stages
 
@@ -21,21 +22,30 @@ def changes(store: ArtifactStore, now: Recipe, asked: bool) -> Iterator[str]:
     if asked:
         yield "it is to be repeated (--refresh)"
         return
-    before = min(
-        _made_by(store, now.stage),
-        key=lambda made: len([*_differences(made.recipe, now)]),
-        default=None,
-    )
+    known = [_as_given(store, manifest.recipe) for manifest in _made_by(store, now.stage)]
+    before = min(known, key=lambda recipe: len([*_differences(recipe, now)]), default=None)
     if before is None:
         yield "this store has no answer of it yet"
         return
-    found = [*_differences(before.recipe, now)]
+    found = [*_differences(before, now)]
     yield from found
     if not found:
         yield (
             "what it made is not whole or not there any more, or a file or folder that its "
             "settings name is in another state"
         )
+
+
+def _as_given(store: ArtifactStore, recipe: Recipe) -> Recipe:
+    """Return a recipe without what the stage itself saved and set apart, such as test labels."""
+
+    def is_own(ref: str) -> bool:
+        with suppress(CuretteError):  # it is not there any more
+            return store.manifest(Ref.parse(ref)).recipe.stage == recipe.stage
+        return False
+
+    given = {name: ref for name, ref in recipe.inputs.items() if not is_own(ref)}
+    return recipe.model_copy(update={"inputs": given})
 
 
 def _made_by(store: ArtifactStore, stage: str) -> list[Manifest]:

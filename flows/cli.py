@@ -500,6 +500,26 @@ def pages(
 
 
 @COMMANDS.command
+def notify(webhook: str, /) -> None:
+    """Have Prefect's server call a webhook when a run fails, is rejected, or waits for somebody.
+
+    Args:
+        webhook: its address, such as an incoming webhook of Slack or Teams.
+    """
+    from curette.flows.server import is_server_named
+
+    if not is_server_named():
+        raise StudyError(
+            "no Prefect server is named that could call: set PREFECT_API_URL to one that runs "
+            "(`make ui`)"
+        )
+    from curette.flows.notify import notify
+
+    for name in notify(webhook):
+        print(name)
+
+
+@COMMANDS.command
 def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
     """List the finished studies of the store, the latest first.
 

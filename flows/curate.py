@@ -2,10 +2,11 @@
 
 from prefect import flow
 
-from curette.flows.run_page import on_its_page
+from curette.flows.outcome import on_its_page
 from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
 from curette.flows.sequence import curate_concepts
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
+from curette.flows.workplace import lend_key, settled
 
 
 @flow(name="curate", flow_run_name=run_name)
@@ -20,9 +21,10 @@ def curate(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResu
 
     def run() -> RunResult:
         whole = open_study(study)
-        stages = start(whole, options)
+        lend_key(whole.llm)
+        stages = start(whole, settled(options))
         with stages.under_way():
             curate_concepts(whole, stages)
         return finish(whole, stages)
 
-    return on_its_page(options.store, run)
+    return on_its_page(run)

@@ -3,10 +3,11 @@
 from prefect import flow
 
 from curette.flows.edits import keep_edits
-from curette.flows.run_page import on_its_page
+from curette.flows.outcome import on_its_page
 from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
 from curette.flows.study import study as whole_study
+from curette.flows.workplace import lend_key, settled
 from curette.schemas.edits import Edit
 from curette.schemas.study import Study
 
@@ -26,8 +27,9 @@ def edit(study: StudyChoice, edits: list[Edit], options: RunOptions = DEFAULT_OP
         return whole_study(study, options.model_copy(update={"until": "probe"}))
 
     def run() -> RunResult:
-        whole = open_study(study)
-        keep_edits(whole, options, edits, run_until_probe)
-        return whole_study(whole, options)
+        whole, here = open_study(study), settled(options)
+        lend_key(whole.llm)
+        keep_edits(whole, here, edits, run_until_probe)
+        return whole_study(whole, here)
 
-    return on_its_page(options.store, run)
+    return on_its_page(run)

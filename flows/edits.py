@@ -16,6 +16,7 @@ from curette.schemas.edits import Edit, Edits
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.probe import Head, Heads
 from curette.schemas.study import Study
+from curette.storage.audit import audit
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.edit import STAGE
@@ -50,6 +51,8 @@ def keep_edits(
     gone = len(set(store.load(Edits, before).edits) - set(edits)) if before else 0
     ref = store.save(wanted, STAGE.recipe_of({}))
     DecisionShelf(store.root, Edits).change(study.name, lambda _: ref)
+    what = f"edited heads: {len(edits)} edits now, {gone} taken back"
+    audit(store.root, what, study.name, (e.editor for e in edits))
     taken_back = f"{gone} of the edits before are taken back. " * (gone > 0)
     if not edits:
         return f"no edits: the heads are as they were trained. {taken_back}Run the study to see it."

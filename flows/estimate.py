@@ -78,9 +78,11 @@ def estimate(
     ]
     classes = listed or list(find_classes())
     asked = [_with_rounds(f) for f in forecast_proposing(classes, study.propose, llm, answers)]
-    most = most_candidates(classes, study.propose, asked)
+    most = most_candidates(classes, study.propose, asked, len(study.dataset.attributes))
     in_rounds = [f.model_copy(update={"most": f.likely}) for f in asked]
-    likely = ceil(DISTINCT * most_candidates(classes, study.propose, in_rounds))
+    likely = ceil(
+        DISTINCT * most_candidates(classes, study.propose, in_rounds, len(study.dataset.attributes))
+    )
     reports = find_reports() if study.annotate else ()
 
     def later(candidates: int, kept: int) -> list[RequestForecast]:

@@ -37,7 +37,11 @@ from curette.schemas.probe import Heads
 from curette.schemas.report import Report
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
-from curette.schemas.settings.encoder import PrecomputedEncoder
+from curette.schemas.settings.encoder import (
+    OpenClipEncoder,
+    PrecomputedEncoder,
+    TransformersEncoder,
+)
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
@@ -47,7 +51,7 @@ from curette.tasks.ingest.listing import ImageBytes, Refusal
 from curette.tasks.ingest.verify import verify_image
 from curette.tasks.look.site import Encode, Site
 from curette.tasks.look.view import StudyView, Told
-from curette.tasks.methods.encoder.pixels import read_rgb
+from curette.tasks.methods.encoder.pixels import Window, read_rgb
 from curette.tasks.methods.explanation import printable
 from curette.tasks.review.sheet import read_decision
 
@@ -102,10 +106,14 @@ def open_site(study: Study, options: RunOptions) -> Site:
         encode=encode,
         why_no_search=""
         if encode
-        else "Search by text is left out: the study's vectors are ready-made, so there is no "
-        "encoder to make one of a new text with.",
+        else "Search by text is left out: the study has no encoder that "
+        "makes a vector of a new text.",
         new_images=NewImageDesk(
-            study.dataset.max_pixels, dataset.windows, frozenset(test["sha256"]), encode_image
+            study.dataset.max_pixels,
+            dataset.windows,
+            study.dataset.grey_range and Window(*study.dataset.grey_range),
+            frozenset(test["sha256"]),
+            encode_image,
         )
         if encode_image
         else None,
@@ -259,6 +267,8 @@ class NewImageDesk:
 
     max_pixels: int
     windows: Windows
+    window: Window | None
+    """The values that are black and white in a DICOM file, in place of its own."""
     test_digests: Collection[str]
     """sha256 of test images' bytes."""
     encode: EncodeImage
@@ -270,14 +280,14 @@ class NewImageDesk:
             StudyError: it is none that the study would take, or one of its test images.
         """
         image = ImageBytes(lambda: content)
-        found = verify_image(image, Path(), lambda _: "", self.max_pixels)
+        found = verify_image(image, Path(), lambda _: "", self.max_pixels, self.window)
         found = admitted(found, self.windows)
         if isinstance(found, Refusal):
             raise StudyError(
                 "This file is refused as an image of the study would be "
                 f"({found.reason}): {printable(found.detail)}."
             )
-        plain = in_eight_bits(content, found, self.windows)
+        plain = in_eight_bits(content, found, self.windows, self.window)
         if sha256(plain).hexdigest() in self.test_digests:
             raise StudyError(
                 "This is an image of the study's test split, and no score of those is shown here: "
@@ -325,7 +335,7 @@ def _reader(dataset: ImageDataset, store: ArtifactStore) -> Callable[[str], byte
 
 def _encoders(
     study: Study, machine: Machine, published: ConceptDataset
-) -> tuple[Encode, EncodeImage] | tuple[None, None]:
+) -> tuple[Encode | None, EncodeImage | None]:
     """Return what encodes a text, and an image, as the study's are; None where nothing does.
 
     The encoder is loaded when it is first asked.
@@ -349,4 +359,5 @@ def _encoders(
             vectors = encoder.encode_images(encoder.preprocess(pixels)[None])
             return cast(np.ndarray, published.seen(vectors)[0])
 
-    return encode, encode_image
+    has_texts = isinstance(spec, OpenClipEncoder | TransformersEncoder)
+    return encode if has_texts else None, encode_image

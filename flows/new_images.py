@@ -16,12 +16,15 @@ from curette.tasks.explain.subjects import Nearest, Subject, subject_of_file
 from curette.tasks.ingest.listing import ImageFile, Refusal
 from curette.tasks.ingest.ranges import scaled_png
 from curette.tasks.ingest.verify import Verified, verify_image
+from curette.tasks.methods.encoder.dicom import dicom_png, is_dicom
 from curette.tasks.methods.encoder.pixels import Window, read_rgb
 from curette.tasks.methods.explanation import printable
 
 if TYPE_CHECKING:
     from curette.tasks.methods.encoder.encoder import ClipEncoder
 
+_ADMITTED = 1 << 62
+"""Pixels of an image whose size was looked at before."""
 Windows = Mapping[str, tuple[float, float]]
 """Depth -> what is black and white in the study's images of more than 8 bits."""
 
@@ -40,15 +43,24 @@ def admitted(found: Verified | Refusal, windows: Windows) -> Verified | Refusal:
     )
 
 
-def content_of(path: Path, found: Verified, windows: Windows) -> bytes:
-    """Return an admitted image's bytes, with 8 bits a channel where the study scales such ones."""
-    return in_eight_bits(path.read_bytes(), found, windows)
+def content_of(
+    path: Path, found: Verified, windows: Windows, window: Window | None = None
+) -> bytes:
+    """Return an admitted image's bytes, with 8 bits a channel where the study scales such ones.
+
+    Of a DICOM file these are the picture's, in the study's `window` or its own.
+    """
+    return in_eight_bits(path.read_bytes(), found, windows, window)
 
 
-def in_eight_bits(content: bytes, found: Verified, windows: Windows) -> bytes:
+def in_eight_bits(
+    content: bytes, found: Verified, windows: Windows, window: Window | None = None
+) -> bytes:
     """Return the same of bytes that have no file."""
-    if found.deep and (window := windows.get(found.deep.values.depth)):
-        return scaled_png(content, Window(*window))
+    if is_dicom(content):
+        return dicom_png(content, _ADMITTED, window)
+    if found.deep and (of_depth := windows.get(found.deep.values.depth)):
+        return scaled_png(content, Window(*of_depth))
     return content
 
 
@@ -97,14 +109,16 @@ def new_subject(
     """
     encoder = same_encoder(study.encoder, machine, published.facts.encoder, printable(str(path)))
     place = path.resolve()
-    found = verify_image(ImageFile(place), place.parent, lambda _: "", study.dataset.max_pixels)
+    window = study.dataset.grey_range and Window(*study.dataset.grey_range)
+    most = study.dataset.max_pixels
+    found = verify_image(ImageFile(place), place.parent, lambda _: "", most, window)
     found = admitted(found, dataset.windows)
     if isinstance(found, Refusal):
         raise StudyError(
             f"{printable(str(path))} is refused as an image of the study would be "
             f"({found.reason}): {printable(found.detail)}"
         )
-    content = content_of(place, found, dataset.windows)
+    content = content_of(place, found, dataset.windows, window)
     pixels = read_rgb(content)
     [vector] = published.seen(encoder.encode_images(encoder.preprocess(pixels)[None]))
     sha256 = hashlib.sha256(content).hexdigest()

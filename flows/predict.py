@@ -34,7 +34,7 @@ from curette.tasks.ingest.listing import ImageFile, Refusal
 from curette.tasks.ingest.verify import Verified, verify_images
 from curette.tasks.methods.encoder.batching import encode_in_batches
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
-from curette.tasks.methods.encoder.pixels import read_rgb
+from curette.tasks.methods.encoder.pixels import Window, read_rgb
 from curette.tasks.methods.explanation import Explainer, printable
 from curette.tasks.methods.page.decision import more_or_less
 from curette.tasks.methods.page.sprites import Sprites, squared
@@ -84,6 +84,7 @@ def predict(
     store = ArtifactStore(options.store.resolve())
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     windows = store.load(ImageDataset, validated.dataset_ref).windows
+    window = study.dataset.grey_range and Window(*study.dataset.grey_range)
     verified = verify_images(
         map(ImageFile, files),
         root=folder,
@@ -91,6 +92,7 @@ def predict(
         max_pixels=study.dataset.max_pixels,
         workers=decoding_threads(options.machine),
         advance=lambda _: None,
+        window=window,
     )
     found = {
         path.relative_to(folder).as_posix(): admitted(one, windows)
@@ -98,7 +100,7 @@ def predict(
     }
     kept = {name: one for name, one in found.items() if isinstance(one, Verified)}
     thumbnails: dict[str, Image.Image] = {}
-    vectors = _encode(folder, kept, windows, encoder, options.machine, thumbnails)
+    vectors = _encode(folder, kept, windows, encoder, options.machine, thumbnails, window)
     seen = published.seen(vectors)
     told = {p.file: p for p in predict_images(Explainer(published, head), list(kept), seen)}
     rows = tuple(
@@ -220,11 +222,12 @@ def _encode(
     encoder: ClipEncoder,
     machine: Machine,
     thumbnails: dict[str, Image.Image],
+    window: Window | None,
 ) -> Float32[np.ndarray, "image dim"]:
     """Return the images' vectors; what they look like goes into `thumbnails`, decoded once."""
 
     def prepare(name: str) -> Float[torch.Tensor, "channel height width"]:
-        pixels = read_rgb(content_of(folder / name, kept[name], windows))
+        pixels = read_rgb(content_of(folder / name, kept[name], windows, window))
         thumbnails[name] = squared(pixels, _THUMBNAIL_PX)
         return encoder.preprocess(pixels)
 

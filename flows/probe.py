@@ -5,10 +5,11 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from curette.flows.run_page import on_its_page
+from curette.flows.outcome import on_its_page
 from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
 from curette.flows.sequence import measure_concepts
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
+from curette.flows.workplace import lend_key, settled
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 
@@ -39,9 +40,10 @@ def probe(
 
     def run() -> RunResult:
         whole = open_study(study)
-        stages = start(whole, options)
+        lend_key(whole.llm)
+        stages = start(whole, settled(options))
         with stages.under_way():
             measure_concepts(whole, published, stages)
         return finish(whole, stages, published)
 
-    return on_its_page(options.store, run)
+    return on_its_page(run)

@@ -12,6 +12,7 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.study import Study
+from curette.storage.audit import audit
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.review import STAGE
@@ -102,6 +103,8 @@ def keep_decisions(
         return _save(merge_decisions(earlier.model_copy(update={"decisions": left}), made), store)
 
     DecisionShelf(store.root, Decisions).change(study.name, add)
+    if made:
+        audit(store.root, f"decided: {len(made)}", study.name, (d.reviewer for d in made))
 
 
 def decided_so_far(study: Study, store: ArtifactStore) -> Decisions:

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from curette.flows.beforehand import check_study
-from curette.flows.stages import RunOptions, StageRecord, Stages
-from curette.flows.study_file import load_study, one_study
+from curette.flows.stages import RunOptions, StageRecord, Stages, only_remembered
+from curette.flows.study_file import load_study, one_study, settings_of
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.report import Report
 from curette.schemas.study import Study
-from curette.tasks.stage import is_round, why_skipped
+from curette.storage.studies import StudyShelf
+from curette.tasks.stage import is_round, stage_names, why_skipped
 
 StudyFile = Annotated[str, Field(title="a study file", pattern=r"\.ya?ml$|^[a-z0-9-]+$")]
 StudyChoice = StudyFile | Study
@@ -81,6 +82,9 @@ def start(study: Study, options: RunOptions) -> Stages:
             f"{why}. Name another stage, or change the study."
         )
     check_study(study, options)
+    whole = options.until in (None, stage_names()[-1]) and not options.before
+    if whole and not only_remembered.get():
+        StudyShelf(options.store.resolve()).keep(study.name, settings_of(study))
     return Stages(study, options)
 
 

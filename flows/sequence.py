@@ -47,6 +47,7 @@ from curette.tasks.probe.task import train_probe
 from curette.tasks.propose.again_task import propose_concepts_again
 from curette.tasks.propose.task import needs_images, propose_concepts
 from curette.tasks.publish.task import publish_concept_dataset
+from curette.tasks.push.task import push_concept_dataset
 from curette.tasks.report.task import write_report
 from curette.tasks.review.decisions import reworded_texts
 from curette.tasks.review.task import review_concepts
@@ -106,14 +107,16 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     annotations = stages.run_unless_skipped(
         annotate_reports, validated, study.annotate, modality, llm
     )
-    return run(
+    published = run(
         publish_concept_dataset,
         *(study.name, study.description),
         validated,
-        study.publish,
+        study.publish.card,
         annotations,
         rounds,
     )
+    stages.run_unless_skipped(push_concept_dataset, published, study.publish.push)
+    return published
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
+from curette.flows.changes import changes
 from curette.flows.healing import WAITS_S, is_tried_again
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.machine import Machine
@@ -47,6 +48,13 @@ StageName = Annotated[
     _names(list(dict.fromkeys([*declared_stages(), *stage_names()]))),
 ]
 """The same, or a stage with all of its runs: `draw`."""
+
+
+def stages_from(name: str | None) -> tuple[str, ...]:
+    """Return the names of a stage, or of one of its runs, and of all that follow; none of None."""
+    names = stage_names()
+    first = (i for i, n in enumerate(names) if name in (n, n.partition(" (")[0]))
+    return tuple(names[next(first) :]) if name else ()
 
 
 class RunOptions(BaseModel, frozen=True, extra="forbid"):
@@ -85,6 +93,11 @@ class StageRecord(BaseModel, frozen=True):
     state: Literal["ran", "cached"]
     seconds: float
     ref: str = Field(description="`kind/digest` of what it made")
+    why: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda why: not why,
+        description="what was not as it was when the stage was run before; empty: it was not run",
+    )
 
     @property
     def title(self) -> str:
@@ -186,10 +199,12 @@ class Stages:
             watcher.on_start(title)
         start = time.perf_counter()
         anew = not {name, stage.name}.isdisjoint(self.options.refresh)
+        why: tuple[str, ...] = ()
         state: Literal["ran", "cached"]
         if only_remembered.get():
             ref, state = self._recall(stage, title, anew, *args, **kwargs), "cached"
         else:
+            why = self._why(stage, anew, *args, **kwargs)
             try:
                 ref, state = self._ask(stage, title, anew, *args, **kwargs)
                 if state == "cached" and not self.store.is_whole(ref):
@@ -204,6 +219,7 @@ class Stages:
             state=state,
             seconds=round(time.perf_counter() - start, 3),
             ref=str(ref),
+            why=why if state == "ran" else (),
         )
         self.records.append(record)
         if watcher:
@@ -250,14 +266,30 @@ class Stages:
         **kwargs: P.kwargs,
     ) -> Ref[A]:
         """Return what Prefect would find, without Prefect."""
+        inputs = self._inputs(stage, *args, **kwargs)
+        with explained(self.store.root):
+            ref = None if anew else self._remembered(stage, inputs)
+            if ref is None:
+                raise NotRemembered(title, stage.stage.recipe_of(inputs), anew)
+        return ref
+
+    def _why(
+        self, stage: StageTask[P, A], anew: bool, *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[str, ...]:
+        """Return why a stage will be run; empty where its answer is there."""
+        inputs = self._inputs(stage, *args, **kwargs)
+        if not anew and self._remembered(stage, inputs):
+            return ()
+        return tuple(changes(self.store, stage.stage.recipe_of(inputs), anew))
+
+    def _inputs(self, stage: StageTask[P, A], *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
         bound = inspect.signature(stage.fn).bind(self._workplace, *args, **kwargs)
         bound.apply_defaults()
-        key = stage.stage.key(bound.arguments)
-        with explained(self.store.root):
-            ref = None if anew else _answer(self._fetch_answer(key)[0])
-            if ref is None or not self.store.is_whole(ref):
-                raise NotRemembered(title, stage.stage.recipe_of(bound.arguments), anew)
-        return ref
+        return bound.arguments
+
+    def _remembered(self, stage: StageTask[P, A], inputs: dict[str, Any]) -> Ref[Any] | None:
+        ref = _answer(self._fetch_answer(stage.stage.key(inputs))[0])
+        return ref if ref and self.store.is_whole(ref) else None
 
     def _ask(
         self,

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from curette.flows.run_page import on_its_page
+from curette.flows.outcome import on_its_page
 from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
 from curette.flows.sequence import whole_study
 from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
@@ -17,4 +17,4 @@ def study(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> RunResul
             in; `demo`, which comes with curette; or the study itself, filled in here.
         options: where things are kept, which stages are repeated, on what machine.
     """
-    return on_its_page(options.store, lambda: whole_study(open_study(study), options))
+    return on_its_page(lambda: whole_study(open_study(study), options))

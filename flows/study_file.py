@@ -1,6 +1,7 @@
 """Reading a study file: every problem at once, each with its place and what would be right."""
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -48,6 +49,35 @@ def load_study(file: Path, overrides: Sequence[str] = ()) -> Study:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise StudyError("\n".join([f"{count} in the study {file}:", *problems])) from None
     return _absolute(study, file.resolve().parent)
+
+
+def settings_of(model: BaseModel) -> dict[str, Any]:
+    """Return what a study file would have to say for this study, and no more.
+
+    What is as usual is left out: a whole number that stands for a usual fraction would be read as
+    20.0 where the study has 20, and the stage would not know its answer again.
+    """
+    settings: dict[str, Any] = {}
+    for name, value in model.model_dump(mode="json").items():
+        field = type(model).model_fields[name]
+        own = getattr(model, name)
+        if name != "kind" and not field.is_required():
+            usual = type(model).model_construct(
+                **{name: field.get_default(call_default_factory=True)}
+            )
+            as_usual = usual.model_dump(mode="json", include={name})
+            if json.dumps({name: value}) == json.dumps(as_usual):
+                continue
+        settings[name] = _settings(own, value)
+    return settings
+
+
+def _settings(own: object, dumped: Any) -> Any:
+    if isinstance(own, BaseModel):
+        return settings_of(own)
+    if isinstance(own, tuple):
+        return [_settings(o, d) for o, d in zip(own, dumped, strict=True)]
+    return dumped
 
 
 def one_study(study: Study, finding: str | None = None) -> Study:

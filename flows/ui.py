@@ -22,6 +22,7 @@ def main(port: int) -> int:
     command = [sys.executable, "-m", "prefect", "server", "start"]
     here = ["--host", "127.0.0.1", "--port", str(port)]
     ports = {"PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_SERVER_API_PORT": str(port)}
+    ports["PREFECT_UI_URL"] = f"http://127.0.0.1:{port}"  # links in notifications lead here
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the server is ended too
     server = subprocess.Popen([*command, *here], env=os.environ | ports)
     try:

@@ -21,6 +21,11 @@ class EncoderIdentity(BaseModel, frozen=True):
     )
     dim: int
     demo: bool = Field(description="true for the embedded encoder, which knows only the demo")
+    reads_text: bool = Field(
+        default=True,
+        exclude_if=lambda reads: reads,
+        description="else a concept's vector is learned from a column of the training images",
+    )
 
 
 @dataclass(frozen=True)

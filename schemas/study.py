@@ -210,6 +210,26 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         return self
 
     @model_validator(mode="after")
+    def _asks_no_text_of_an_encoder_of_images(self) -> Self:
+        if self.encoder.kind != "image_only":
+            return self
+        others = sorted({s.kind for s in self.propose.sources if s.kind != "columns"})
+        if others:
+            raise ValueError(
+                f"the encoder knows images alone, so concepts from {', '.join(others)} cannot be "
+                "compared with images. Let propose.sources be [{kind: columns}], whose concepts "
+                "are the true/false columns under `dataset.attributes`; or take one that reads "
+                "text, such as `open_clip` or `transformers`"
+            )
+        if not self.dataset.attributes and self.dataset.source.kind != "synthetic":
+            raise ValueError(
+                "the encoder knows images alone, and `dataset.attributes` names no true/false "
+                "column that a concept could be learned from. Name some; or take an encoder that "
+                "reads text, such as `open_clip` or `transformers`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_each_shift_once(self) -> Self:
         titles = [shift.title for shift in self.shifts]
         if twice := sorted({title for title in titles if titles.count(title) > 1}):

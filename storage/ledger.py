@@ -17,6 +17,7 @@ from curette.schemas.artifact import Ref
 from curette.schemas.evaluation import HoldoutCharge, TestReading
 from curette.schemas.images import TestLabels
 from curette.storage import files
+from curette.storage.audit import audit
 from curette.storage.bucket import bucket_of
 from curette.storage.store import ArtifactCorrupt, ArtifactStore, explained
 
@@ -97,6 +98,7 @@ class TestLedger:
         with explained(self.root):
             self._name_images(place, contents)
             self._append(place, reading)
+        audit(self.root, f"read test labels: {reading.asked}", reading.study)
         readings = self.readings(reading.labels)
         own = [i for i, other in enumerate(readings) if other.question == reading.question]
         first = own[0] if reading.question else own[-1]

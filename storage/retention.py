@@ -21,6 +21,7 @@ from curette.schemas.artifact import CuretteError, Ref
 from curette.schemas.edits import Edits
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
+from curette.storage.audit import audit
 from curette.storage.bucket import bucket_of
 from curette.storage.store import (
     DISK_REMEDIES,
@@ -28,6 +29,7 @@ from curette.storage.store import (
     ArtifactMissing,
     ArtifactStore,
     explained,
+    made_private,
     workshop,
 )
 
@@ -56,7 +58,7 @@ def in_use(root: Path) -> Iterator[None]:
     """Hold the store for a run, beside any other run; nothing is forgotten meanwhile."""
     with ExitStack() as held:
         with suppress(PermissionError), explained(root, DISK_REMEDIES):  # or it is read, no more
-            root.mkdir(parents=True, exist_ok=True)
+            made_private(root)
             lock = held.enter_context((root / _USED).open("a"))
             fcntl.flock(lock, fcntl.LOCK_SH)
         yield
@@ -140,6 +142,8 @@ def forget(store: ArtifactStore, chosen: Callable[[], Iterable[Forgettable]]) ->
     with unused(store.root):
         gone = list(chosen())
         remove(store, [x.ref for x in gone])
+    if gone:
+        audit(store.root, f"forgot artifacts: {len(gone)}", "the store")
     return gone
 
 

@@ -241,6 +241,15 @@ def explained(root: Path, remedies: Mapping[int, str] = _REMEDIES) -> Iterator[N
         ) from error
 
 
+def made_private(root: Path) -> None:
+    """Make the store's folder, unless it is there, so that its owner alone may look inside.
+
+    What is in it may tell of patients. Whoever shares a store says so by the rights of a folder
+    that was there before.
+    """
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 @contextmanager
 def workshop(root: Path, name: str) -> Iterator[Path]:
     """Yield an empty folder below the store for what is needed meanwhile, and remove it.
@@ -249,6 +258,7 @@ def workshop(root: Path, name: str) -> Iterator[Path]:
     """
     place = root / ".workshop"
     with explained(root):
+        made_private(root)
         # One process at a time, so that no folder is seen between its making and its lock.
         with alone(place / ".lock"):
             _remove_left_behind(place)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from curette.schemas.images import SPLITS, Split
 from curette.schemas.withdrawals import WithdrawalList
 from curette.storage import files
+from curette.storage.audit import audit
 from curette.storage.store import ArtifactCorrupt, explained
 
 
@@ -47,6 +48,7 @@ class WithdrawalShelf:
         with explained(self.root):
             content = listed.model_dump_json(indent=1).encode()
             files.replace(self.root, self._folder / "list.json", content)
+        audit(self.root, "changed what is withdrawn", "every study")
         for file in files.listed(self.root, self._folder):
             named = file.stem.startswith("splits-") and file.suffix == ".json"
             if named and file.stem.removeprefix("splits-") not in listed.splits.values():

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 from uuid import UUID
@@ -273,9 +274,11 @@ def why_skipped(title: str, study: Any) -> str:
         return "`evaluate.thresholdout` is set"
     if run.rounds > study.propose.rounds:
         return f"`propose.rounds` is {study.propose.rounds}"
-    part = getattr(study, run.only_if) if run.only_if else True
+    part = attrgetter(run.only_if)(study) if run.only_if else True
     if part is None:
-        usual = type(study).model_fields[run.only_if].get_default(call_default_factory=True)
+        first, _, inside = run.only_if.partition(".")
+        usual = type(study).model_fields[first].get_default(call_default_factory=True)
+        usual = attrgetter(inside)(usual) if inside else usual
         return f"`{run.only_if}` is {'not set' if usual is None else 'null'}"
     return "" if part else f"`{run.only_if}` is empty"
 

@@ -83,6 +83,21 @@ class TransformersEncoder(BaseModel, frozen=True, extra="forbid"):
     class_template: _ClassTemplate = "{class}"
 
 
+class ImageOnlyEncoder(BaseModel, frozen=True, extra="forbid"):
+    """A model that knows images and no texts: timm's, or a DINO in the layout of transformers.
+
+    Concepts are then what true/false columns of the data say (`dataset.attributes`, `propose` with
+    the source `columns`): each is a direction that is learned from the training images.
+    """
+
+    kind: Literal["image_only"]
+    model: _Model = Field(
+        description="a local folder that starts with / or ./ and has config.json and "
+        "model.safetensors, as timm or transformers publish them; or the hub's user/model"
+    )
+    precision: _Precision = "float32"
+
+
 class PrecomputedEncoder(BaseModel, frozen=True, extra="forbid"):
     """Ready-made vectors from an .npz file: ids to vectors, texts to vectors.
 
@@ -96,14 +111,17 @@ class PrecomputedEncoder(BaseModel, frozen=True, extra="forbid"):
     class_template: _ClassTemplate = "{class}"
 
 
-def class_prompt(spec: "EncoderSpec", name: str) -> str:
+def class_prompt(spec: "ReadingEncoder | PrecomputedEncoder", name: str) -> str:
     """Return the text that stands for a class where its name is compared with images."""
     return spec.class_template.replace("{class}", name)
 
 
-LoadedEncoder = OpenClipEncoder | TransformersEncoder
+ReadingEncoder = OpenClipEncoder | TransformersEncoder
+"""What embeds texts here."""
+LoadedEncoder = ReadingEncoder | ImageOnlyEncoder
 """What runs here; `precomputed` vectors were made elsewhere."""
 
 EncoderSpec = Annotated[
-    OpenClipEncoder | TransformersEncoder | PrecomputedEncoder, Field(discriminator="kind")
+    OpenClipEncoder | TransformersEncoder | ImageOnlyEncoder | PrecomputedEncoder,
+    Field(discriminator="kind"),
 ]

@@ -232,11 +232,18 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         description="other columns to keep and publish, such as age and sex; whatever is not named "
         "here, or elsewhere in the study, is left out. Never what identifies a patient",
     )
+    dicom_columns: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda keywords: not keywords,
+        description="keywords of DICOM headers that become columns of these names, such as "
+        "ViewPosition or PatientID: published as metadata, unless they are named as the subject's "
+        "column or the like; nothing else of a header is kept. Never what identifies a patient",
+    )
     grey_range: tuple[float, float] | None = Field(
         default=None,
         exclude_if=lambda window: window is None,
         description="values shown black and white in images of more than 8 bits, such as "
-        "[-160, 240] in CT; empty: found where that is possible",
+        "[-160, 240] in CT; empty: found where that is possible, and in DICOM files as these say",
     )
     splits: SplitSpec = Field(default_factory=SplitSpec, description="used where none are given")
     max_rejected: float = Field(

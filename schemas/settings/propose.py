@@ -110,8 +110,23 @@ class FileSource(BaseModel, frozen=True, extra="forbid"):
     )
 
 
+class ColumnsSource(BaseModel, frozen=True, extra="forbid"):
+    """What true/false columns of the data say: the first statement of each, for all classes.
+
+    Those of `dataset.attributes`. An encoder of images alone needs it, and nothing else.
+    """
+
+    kind: Literal["columns"]
+    asks: ClassVar[bool] = False
+
+
 ProposeSource = Annotated[
-    ClassPromptSource | ContrastSource | DocumentSource | RecordedSource | FileSource,
+    ClassPromptSource
+    | ContrastSource
+    | DocumentSource
+    | RecordedSource
+    | FileSource
+    | ColumnsSource,
     Field(discriminator="kind"),
 ]
 

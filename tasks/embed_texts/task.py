@@ -7,8 +7,9 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import (
     EncoderSpec,
-    LoadedEncoder,
+    ImageOnlyEncoder,
     PrecomputedEncoder,
+    ReadingEncoder,
     class_prompt,
 )
 from curette.storage.store import ArtifactStore
@@ -28,15 +29,22 @@ def embed_texts(
 ) -> Ref[StudyEmbeddings]:
     """Embed the candidates' texts, those that a reviewer reworded, and the classes' names.
 
-    Ready-made vectors may lack the names: then nothing is compared with them.
+    Ready-made vectors may lack the names: then nothing is compared with them. Where the encoder
+    reads no text, a candidate's vector is learned from the column that decides it, and classes
+    have none.
 
     Raises:
         StudyError: the encoder changed after the images were embedded.
     """
     proposed = [c.text for c in at.store.load(CandidateSet, candidates).candidates]
-    prompts = tuple(
-        class_prompt(spec, c.name) for c in at.store.load(ImageDataset, dataset).classes
-    )
+    about = at.store.load(ImageDataset, dataset)
+    if isinstance(spec, ImageOnlyEncoder):
+        from curette.tasks.embed_texts.directions import learn_directions
+
+        texts = tuple(dict.fromkeys([*proposed, *reworded]))
+        vectors = learn_directions(texts, about, at.store.load(ImageEmbeddings, images))
+        return _save(at, images, vectors, ())
+    prompts = tuple(class_prompt(spec, c.name) for c in about.classes)
     if isinstance(spec, PrecomputedEncoder):
         from curette.tasks.methods.encoder.precomputed import has_texts, look_up_texts
 
@@ -46,6 +54,15 @@ def embed_texts(
     else:
         texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
         vectors = _encode_texts(texts, spec, at.machine, at.store)
+    return _save(at, images, vectors, prompts)
+
+
+def _save(
+    at: Workplace,
+    images: Ref[ImageEmbeddings],
+    vectors: TextEmbeddings,
+    prompts: tuple[str, ...],
+) -> Ref[StudyEmbeddings]:
     encoder = at.store.load(ImageEmbeddings, images).encoder
     if vectors.encoder != encoder:
         raise StudyError(
@@ -64,7 +81,7 @@ def embed_texts(
 
 
 def _encode_texts(
-    texts: tuple[str, ...], spec: LoadedEncoder, machine: Machine, store: ArtifactStore
+    texts: tuple[str, ...], spec: ReadingEncoder, machine: Machine, store: ArtifactStore
 ) -> TextEmbeddings:
     from curette.tasks.embed_texts.embedding import embed_texts, sentences
     from curette.tasks.methods.encoder.encoder import load_encoder
@@ -85,9 +102,10 @@ def _encode_texts(
 
 def _leave_note(vectors: TextEmbeddings) -> None:
     made = vectors.encoder
+    what = "texts" if made.reads_text else "directions, learned from columns,"
     leave_markdown(
         "text-embeddings",
-        f"{len(vectors.keys)} texts in the {made.dim} dimensions of {made.name} "
+        f"{len(vectors.keys)} {what} in the {made.dim} dimensions of {made.name} "
         f"(`{made.digest[:12]}`)",
         "Texts as vectors: how many, and by which encoder.",
     )

@@ -17,7 +17,7 @@ from curette.tasks.methods.explanation import (
     ImageExplanation,
     printable,
 )
-from curette.tasks.methods.page.decision import compose_decision, more_or_less, standing
+from curette.tasks.methods.page.decision import LEARNED, compose_decision, more_or_less, standing
 from curette.tasks.methods.page.numbers import plain, signed
 from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.methods.page.render import render
@@ -129,6 +129,8 @@ def notices(published: ConceptDataset, edits: Sequence[str]) -> list[str]:
     said = []
     if published.facts.encoder.demo:
         said.append("The encoder is the embedded demo's, which knows only drawn lesions.")
+    if not published.facts.encoder.reads_text:
+        said.append(LEARNED)
     if edits:
         said.append(changed_since_training(edits))
     return said

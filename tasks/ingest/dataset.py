@@ -258,6 +258,7 @@ def read_dataset(
         else:
             claims = draw_claims(claims, spec.limit, spec.splits.seed)
         notes.append(f"{len(claims):,} of {len(listing):,} listed images were drawn.")
+    window = spec.grey_range and Window(*spec.grey_range)
     with watch("checking images", len(claims)) as advance:
         verified = verify_images(
             claimed_contents(
@@ -268,8 +269,8 @@ def read_dataset(
             max_pixels=spec.max_pixels,
             workers=workers,
             advance=advance,
+            window=window,
         )
-        window = spec.grey_range and Window(*spec.grey_range)
         found = settle_ranges(list(verified), window, keep, workers)
     images, rejected = sort_out(claims, listing.names, found.found)
     notes += [*found.notes, *_told_of_frames(found.found)]

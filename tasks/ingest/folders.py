@@ -29,10 +29,11 @@ from curette.tasks.ingest.listing import (
 )
 from curette.tasks.ingest.masks import made_of, mask_folders, masks_beside
 from curette.tasks.ingest.table_files import TABLE_ENDINGS, read_table
+from curette.tasks.methods.encoder.dicom import is_dicom
 
 _IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff"),
-    *(".webp", ".jp2", ".j2k", ".ppm", ".pgm"),
+    *(".webp", ".jp2", ".j2k", ".ppm", ".pgm", ".dcm", ".dicom"),
 )
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 _PAPERS = (
@@ -87,10 +88,10 @@ class _Folder:
         self.links_to = links_to and links_to.resolve()
         self.tables = [f for f in files if posixpath.basename(f).lower() in _TABLES]
         data = [f for f in files if not _is_paper(f)]
-        self.masks = masks_beside([f for f in data if _is_image(f)])
+        self.masks = masks_beside([f for f in data if _is_image(root, f)])
         masks = {mask for found in self.masks.values() for mask in found}
         self.data = [f for f in data if f not in masks]
-        self.images = [f for f in self.data if _is_image(f)]
+        self.images = [f for f in self.data if _is_image(root, f)]
         tops = {f.split("/", 1)[0] for f in self.images if "/" in f}
         splits = {top for top in tops if split_name(top)}
         has_splits = splits == tops or any(split_name(top) == "train" for top in splits)
@@ -215,7 +216,7 @@ def _no_image(root: Path, file: str, stems: Set[str]) -> str | None:
     """Return why a file is no image of the dataset, as its name and first bytes tell."""
     if (root / file).is_dir():
         return "it links to a folder outside, which is not followed"
-    if not _is_image(file):
+    if not _is_image(root, file):
         return _told(root / file) or "its ending is none of an image that can be read"
     image = made_of(file, stems)
     return image and f"it seems to be made of {quoted(image)} beside it"
@@ -421,8 +422,17 @@ def _told(path: Path) -> str | None:
         return None
 
 
-def _is_image(file: str) -> bool:
-    return file.lower().endswith(_IMAGE_SUFFIXES)
+def _is_image(root: Path, file: str) -> bool:
+    """Return whether a file is an image by its ending, or a DICOM file, which may have any."""
+    if file.lower().endswith(_IMAGE_SUFFIXES):
+        return True
+    try:
+        if not (root / file).is_file():  # a pipe would be waited for without end
+            return False
+        with (root / file).open("rb") as opened:
+            return is_dicom(opened.read(HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def _is_paper(file: str) -> bool:

@@ -9,7 +9,6 @@ from curette.tasks.ingest.listing import printable
 
 HEAD_BYTES = 4096
 _LONGEST_PATH = 1024
-_WINDOWED = "export it as PNG, in the window that it is read in"
 _EXPORT = "export the slices that show what matters as PNG, in the window they are read in"
 _HEIF = "convert it to JPEG or PNG, since it needs a decoder that is not part of this program"
 _FRAME = "export the frame that is meant as PNG"
@@ -22,7 +21,6 @@ _ARCHIVE = "it is an archive: unpack it"
 _ENDINGS: tuple[tuple[str, str], ...] = (
     *((ending, f"a NIfTI volume: {_EXPORT}") for ending in (".nii", ".nii.gz")),
     *((ending, f"a volume: {_EXPORT}") for ending in (".nrrd", ".mha", ".mhd", ".mgz", ".img.gz")),
-    *((ending, f"a DICOM file: {_WINDOWED}") for ending in (".dcm", ".dicom")),
     *((ending, f"a HEIC image: {_HEIF}") for ending in (".heic", ".heif")),
     *(
         (ending, "a slide of many sizes: export the part that shows what matters as PNG")
@@ -70,8 +68,8 @@ def _told_bytes(head: bytes) -> str | None:
     for start, what, remedy in _STARTS:
         if head.startswith(start):
             return f"it is {what}: {remedy}"
-    if head[128:132] == b"DICM" or head[:4] in (b"\x08\x00\x05\x00", b"\x08\x00\x08\x00"):
-        return f"it is a DICOM file: {_WINDOWED}"
+    if head[:4] in (b"\x08\x00\x05\x00", b"\x08\x00\x08\x00"):
+        return "it is a DICOM file without its first 132 bytes: write it anew, as with `dcmconv`"
     if _is_nifti(head) or _is_nifti(_unpacked(head)):
         return f"it is a NIfTI volume: {_EXPORT}"
     if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:

@@ -31,6 +31,7 @@ from curette.schemas.settings.ingest import (
     VectorSource,
 )
 from curette.tasks.ingest import synthetic
+from curette.tasks.ingest.dicom_columns import with_headers, without_headers
 from curette.tasks.ingest.folders import list_folder
 from curette.tasks.ingest.listing import (
     Columns,
@@ -65,6 +66,9 @@ def list_images(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
         OSError: the disk is full or read-only.
     """
     try:
+        if spec.dicom_columns:
+            bare = without_headers(spec)
+            return with_headers(_listed(bare, workshop, watch), spec, watch)
         return _listed(spec, workshop, watch)
     except CuretteError:
         raise

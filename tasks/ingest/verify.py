@@ -17,7 +17,8 @@ from PIL import Image, UnidentifiedImageError
 
 from curette.tasks.ingest.formats import HEAD_BYTES, told_format
 from curette.tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, VectorOnly, quoted
-from curette.tasks.methods.encoder.pixels import Values, open_picture, to_plain, values_of
+from curette.tasks.methods.encoder.dicom import DicomRefused, dicom_png, is_dicom
+from curette.tasks.methods.encoder.pixels import Values, Window, open_picture, to_plain, values_of
 
 _AHEAD = 64
 """Images in flight for every worker: enough to keep it busy, few enough for memory."""
@@ -66,6 +67,7 @@ def verify_images(
     max_pixels: int,
     workers: int,
     advance: Callable[[int], None],
+    window: Window | None = None,
 ) -> Iterator[Verified | Refusal]:
     """Yield for each image, in order, where it is and its digest, or why it is refused.
 
@@ -76,8 +78,11 @@ def verify_images(
         max_pixels: a larger image is refused before it is decoded.
         workers: threads that decode; Pillow lets go of the interpreter's lock meanwhile.
         advance: told how many more images are done.
+        window: the values that are black and white in DICOM files, in place of their own.
     """
-    verify = partial(verify_image, root=root.resolve(), keep=keep, max_pixels=max_pixels)
+    verify = partial(
+        verify_image, root=root.resolve(), keep=keep, max_pixels=max_pixels, window=window
+    )
     ahead = iter(contents)
     with ThreadPoolExecutor(max(workers, 1)) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of what is refused or harmless
@@ -87,15 +92,22 @@ def verify_images(
 
 
 def verify_image(
-    content: Content, root: Path, keep: Callable[[bytes], str], max_pixels: int
+    content: Content,
+    root: Path,
+    keep: Callable[[bytes], str],
+    max_pixels: int,
+    window: Window | None = None,
 ) -> Verified | Refusal:
     """Return where an image is and the digest of its bytes, or why it is refused.
+
+    Of a DICOM file only the picture is kept, as a PNG on the shelf: nothing later reads its header.
 
     Args:
         content: what is known of the image.
         root: folder that an image file must lie below, itself without links.
         keep: keeps bytes that have no file of their own; returns their sha256.
         max_pixels: a larger image is refused before it is decoded.
+        window: the values that are black and white in a DICOM file, in place of its own.
     """
     match content:
         case Refusal():
@@ -103,9 +115,9 @@ def verify_image(
         case VectorOnly():
             return Verified(content.sha256, "")
         case ImageFile():
-            return _verify_file(content, root, keep, max_pixels)
+            return _verify_file(content, root, keep, max_pixels, window)
         case ImageBytes():
-            return _verify_bytes(content, keep, max_pixels)
+            return _verify_bytes(content, keep, max_pixels, window)
 
 
 def too_many_pixels(width: int, height: int, max_pixels: int) -> Refusal:
@@ -117,28 +129,56 @@ def too_many_pixels(width: int, height: int, max_pixels: int) -> Refusal:
 
 
 def _verify_file(
-    image: ImageFile, root: Path, keep: Callable[[bytes], str], max_pixels: int
+    image: ImageFile,
+    root: Path,
+    keep: Callable[[bytes], str],
+    max_pixels: int,
+    window: Window | None,
 ) -> Verified | Refusal:
     place = _locate(image.path, image.allowed or (root,))
     if isinstance(place, Refusal):
         return place
     try:
         with place.open("rb") as file:
-            seen = look_at(file, max_pixels)
+            picture, seen = _look(file, max_pixels, window)
             if isinstance(seen, Refusal):
                 return seen
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return Refusal("unreadable-file", f"it cannot be read: {error.strerror}")
-    deep = seen.values and Deep(seen.values, place.read_bytes)
-    found = Verified(sha256, place.relative_to(root).as_posix(), "", deep, seen.frames)
+    if picture:
+        found = _on_shelf(picture, keep)
+    else:
+        deep = seen.values and Deep(seen.values, place.read_bytes)
+        found = Verified(sha256, place.relative_to(root).as_posix(), "", deep, seen.frames)
     if not image.masks:
         return found
     mask = _read_masks(image, root, max_pixels, seen.size)
     if isinstance(mask, Refusal) or mask is None:
         return mask or found
     return replace(found, mask_location=f"shelf:{keep(mask)}")
+
+
+def _look(
+    file: BytesIO | BufferedReader, max_pixels: int, window: Window | None
+) -> tuple[bytes, Look | Refusal]:
+    """Return what an open file shows; if it is a DICOM file, with its picture as a PNG."""
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    if not is_dicom(head):
+        return b"", look_at(file, max_pixels)
+    try:
+        picture = dicom_png(file.read(), max_pixels, window)
+    except DicomRefused as refused:
+        return b"", Refusal(refused.reason, str(refused))
+    return picture, look_at(BytesIO(picture), max_pixels)
+
+
+def _on_shelf(picture: bytes, keep: Callable[[bytes], str]) -> Verified:
+    keep(picture)
+    sha256 = hashlib.sha256(picture).hexdigest()
+    return Verified(sha256, f"shelf:{sha256}")
 
 
 def _read_masks(
@@ -193,15 +233,16 @@ def _locate(path: Path, allowed: tuple[Path, ...]) -> Path | Refusal:
 
 
 def _verify_bytes(
-    content: ImageBytes, keep: Callable[[bytes], str], max_pixels: int
+    content: ImageBytes, keep: Callable[[bytes], str], max_pixels: int, window: Window | None
 ) -> Verified | Refusal:
     try:
         image = content.load()
     except OSError as error:
         return Refusal("unreadable-file", f"it cannot be read: {error}")
-    seen = look_at(BytesIO(image), max_pixels)
+    picture, seen = _look(BytesIO(image), max_pixels, window)
     if isinstance(seen, Refusal):
         return seen
+    image = picture or image
     mask = f"shelf:{keep(content.load_mask())}" if content.load_mask else ""
     sha256 = hashlib.sha256(image).hexdigest()
     if seen.values is None:

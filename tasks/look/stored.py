@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from curette.schemas.report import Report
+from curette.schemas.report import BESIDE, Report
+from curette.storage import files
 from curette.tasks.look.guard import POLICY, with_headers
 from curette.tasks.look.site import DOCS_POLICY, REPORT_POLICY
 
@@ -51,7 +52,9 @@ class StoredPages:
         policy = _PAGES.get((asked[1], asked[3])) if asked else None
         if asked and policy:
             place = self.root / asked[1] / asked[2] / asked[3]
-            if place.is_file() and place.resolve() == self.root.resolve() / Path(*asked.groups()):
+            if self._is_there(place) and place.resolve() == self.root.resolve() / Path(
+                *asked.groups()
+            ):
                 kind = "text/html" if place.suffix == ".html" else "text/plain"
                 return Response(
                     Report.read(place.parent).in_one_file
@@ -65,3 +68,11 @@ class StoredPages:
             "the study again, and open the link of that run.\n",
             404,
         )
+
+    def _is_there(self, place: Path) -> bool:
+        """Return whether there is such a page; where only a bucket has it, it is fetched."""
+        beside = place.parent / BESIDE
+        if place.name == "report.html":
+            for other in (place.with_name("data_docs.html"), *files.elsewhere(self.root, beside)):
+                files.has(self.root, other)
+        return files.has(self.root, place)

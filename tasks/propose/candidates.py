@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -11,12 +11,14 @@ import numpy as np
 from jaxtyping import Float
 
 from curette.schemas.artifact import StudyError
+from curette.schemas.attributes import AttributePhrases
 from curette.schemas.candidates import AskFailure, Candidate, CandidateSet, normal_form
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import Usage
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import (
     ClassPromptSource,
+    ColumnsSource,
     ContrastSource,
     DocumentSource,
     FileSource,
@@ -28,6 +30,7 @@ from curette.tasks.methods.llm.asking import Answered, Answers, Question, ask, u
 from curette.tasks.methods.llm.embedding import embed_texts_remotely, embedding_usage
 from curette.tasks.methods.llm.quoting import one_line
 from curette.tasks.propose.class_prompts import ask_about_classes
+from curette.tasks.propose.columns import said_by_columns
 from curette.tasks.propose.contrasts import Pairs, ask_for_contrasts, given_pairs
 from curette.tasks.propose.corpus import read_corpus
 from curette.tasks.propose.documents import Embed, propose_from_documents
@@ -79,6 +82,7 @@ def propose(
     spec: ProposeSpec,
     interview: Interview | None,
     look_alikes: Callable[[int], Pairs],
+    attributes: Mapping[str, AttributePhrases] | None = None,
 ) -> CandidateSet:
     """Return what the sources propose for the classes, each text once with all its classes.
 
@@ -88,13 +92,16 @@ def propose(
         interview: the model; needed where `spec.asks`.
         look_alikes: from a number of neighbours to the pairs of classes whose images are most
             alike; called only where a source of contrasts gives no pairs.
+        attributes: true/false columns and the statements that they decide, for `columns`.
 
     Raises:
         StudyError: a source cannot be read or asked, its classes are not the dataset's, or a
             class ends with fewer than `spec.min_per_class` candidates.
     """
     # Every file is read before the first question, which may cost money, is asked.
-    prepared = [_prepare(s, classes, spec, interview, look_alikes) for s in spec.sources]
+    prepared = [
+        _prepare(s, classes, spec, interview, look_alikes, attributes or {}) for s in spec.sources
+    ]
     found = [find() for find in prepared]
     usable, malformed = sift((p for f in found for p in f.proposals), spec.max_length)
     recorded = sum((f.usage for f in found if f.recorded), Usage())
@@ -153,6 +160,7 @@ def _prepare(
     spec: ProposeSpec,
     interview: Interview | None,
     look_alikes: Callable[[int], Pairs],
+    attributes: Mapping[str, AttributePhrases],
 ) -> Callable[[], Found]:
     """Read what a source rests on; return what then asks, if it asks at all.
 
@@ -164,6 +172,8 @@ def _prepare(
             return partial(_itself, replay(classes, source))
         case FileSource():
             return partial(_itself, read_file(source, classes))
+        case ColumnsSource():
+            return partial(_itself, said_by_columns(attributes, classes))
     if interview is None:
         raise StudyError(
             f"propose.sources: `{source.kind}` asks a language model, and the study names none. "

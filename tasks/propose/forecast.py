@@ -8,6 +8,7 @@ from curette.schemas.llm import RequestForecast
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import (
     ClassPromptSource,
+    ColumnsSource,
     ContrastSource,
     DocumentSource,
     FileSource,
@@ -59,9 +60,15 @@ def forecast_proposing(
 
 
 def most_candidates(
-    classes: Sequence[ClassLabel], spec: ProposeSpec, forecasts: Sequence[RequestForecast]
+    classes: Sequence[ClassLabel],
+    spec: ProposeSpec,
+    forecasts: Sequence[RequestForecast],
+    columns: int,
 ) -> int:
-    """Return how many candidates there can be at most, were nothing said twice."""
+    """Return how many candidates there can be at most, were nothing said twice.
+
+    `columns` is how many true/false columns the study names.
+    """
     count = 0
     asked = iter(forecasts)
     for source in spec.sources:
@@ -74,6 +81,8 @@ def most_candidates(
                 count += len(replay(classes, source).proposals)
             case FileSource():
                 count += len(read_file(source, classes).proposals)
+            case ColumnsSource():
+                count += columns
     again = sum(forecast.most for forecast in asked)  # in later rounds
     return count + again * 2 * spec.contrasts.concepts_per_answer
 

@@ -42,7 +42,7 @@ def propose_concepts(
 
     with progress("collecting candidates", 0) as advance:
         interview = Interview(llm, ResponseShelf(at.store.root), advance) if llm else None
-        found = propose(about.classes, spec, interview, look_alikes)
+        found = propose(about.classes, spec, interview, look_alikes, about.attribute_phrases)
     leave_tables(found, about)
     return at.store.save(found, STAGE.recipe())
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.settings.report import ReportSpec
+from curette.tasks.methods.page.decision import LEARNED
 from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.report.finding import compose_finding
 from curette.tasks.report.glossary import TERMS
@@ -51,6 +52,8 @@ def _notices(m: Material) -> list[str]:
             f"Labels of {len(facts.annotations.used)} concepts were {facts.annotations.source}: "
             "they are a language model's reading, and no ground truth by themselves."
         )
+    if not facts.encoder.reads_text:
+        notices.append(LEARNED)
     if facts.encoder.demo and not facts.synthetic_images:
         notices.append(
             "The encoder is the embedded demo's, which knows only drawn lesions: these numbers "

@@ -155,6 +155,7 @@ def a_site(view: StudyView, store: ArtifactStore, study: Study = STUDY) -> Site:
         NewImageDesk(
             MAX_PIXELS,
             {},
+            None,
             {sha256(a_png(row)).hexdigest() for row in view.published.rows("test").tolist()},
             lambda pixels: PUBLISHED.vectors[cast(tuple[int, ...], pixels.getpixel((0, 0)))[0]],
         ),

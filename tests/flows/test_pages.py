@@ -11,6 +11,7 @@ import pytest
 from curette.flows.look import listening, quiet_server
 from curette.flows.pages import serve_pages
 from curette.schemas.artifact import StudyError
+from curette.schemas.report import BESIDE
 from curette.tasks.look.stored import StoredPages
 
 DIGEST = "0a" * 10
@@ -85,6 +86,17 @@ def test_pages_are_answered_with_a_policy_and_nothing_else_is(root: Path) -> Non
             assert "default-src 'none'" in headers["content-security-policy"]
         for method in ("POST", "PUT", "DELETE"):
             assert ask(port, f"/report/{DIGEST}/report.html", method)[0] == 405
+
+
+def test_thumbnails_beside_a_report_come_in_it(root: Path) -> None:
+    place = root / "report" / DIGEST
+    (place / BESIDE).mkdir()
+    (place / BESIDE / "0.jpg").write_bytes(b"jpeg")
+    (place / "report.html").write_text(f"url({BESIDE}/0.jpg)")
+    with served(root) as port:
+        page = ask(port, f"/report/{DIGEST}/report.html")[1]
+        assert page == "url(data:image/jpeg;base64,anBlZw==)"
+        assert ask(port, f"/report/{DIGEST}/{BESIDE}/0.jpg")[0] == 404
 
 
 def test_a_store_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -179,6 +179,10 @@ def test_a_model_name_stays_a_name(tmp_path: Path) -> None:
             "external=[{name: clinic, dataset: {source: {kind: vectors, path: v.npz}}}]",
             "the external dataset clinic is of `vectors`, so encoder must be `precomputed`",
         ),
+        (
+            "encoder={kind: image_only, model: ./net}",
+            "knows images alone, so concepts from recorded cannot be compared with images",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, override: str, message: str) -> None:

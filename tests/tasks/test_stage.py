@@ -210,6 +210,7 @@ OWNERS = {
     "encoder": ("embed", "embed_texts", "locate"),
     "external": (),  # the flow takes it apart
     "llm": ("propose", "screen", "priors", "annotate"),
+    "publish": ("publish", "push"),
 }
 """Whose settings a file holds, where it is not the stage of its name."""
 

@@ -155,6 +155,10 @@ def _layout(kind: str) -> Layout:
         from curette.tasks.methods.encoder import transformers_layout
 
         return transformers_layout
+    if kind == "image_only":
+        from curette.tasks.methods.encoder import image_only_layout
+
+        return image_only_layout
     from curette.tasks.methods.encoder import open_clip_layout
 
     return open_clip_layout
@@ -203,6 +207,7 @@ def _load(
         digest=digest,
         dim=parts.dim,
         demo=parts.demo,
+        reads_text=source.kind != "image_only",
     )
     rounding = _rounding(precision, device)
     return ClipEncoder(identity, parts.model, parts.preprocess, parts.tokenizer, device, rounding)

@@ -4,32 +4,34 @@ Weights are read from safetensors alone, code that a folder brings along is neve
 fetched from the hub is a folder like any other from then on.
 """
 
-import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from huggingface_hub import snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from PIL import Image
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.settings.encoder import TransformersEncoder
 from curette.tasks.methods.encoder.hub_clip import HubClip, Kind
 from curette.tasks.methods.encoder.parts import Parts, Source, check_tokenizer
+from curette.tasks.methods.encoder.safe_folder import (
+    check_safe,
+    fetched,
+    kept_weights,
+    read_config,
+    weights_in,
+)
 
 _KINDS: tuple[Kind, ...] = ("clip", "siglip")
-_FILES = ("model.safetensors", "model.safetensors.index.json")
-_FETCHED = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
 def find_source(spec: TransformersEncoder) -> Source:
     """Return the folder of the model, which is fetched where it is the hub's and not here yet."""
-    _require_package()
+    require_package()
     name = str(spec.model)
-    folder = spec.model if isinstance(spec.model, Path) else _fetched(name)
+    folder = spec.model if isinstance(spec.model, Path) else fetched(name)
     _check(folder, name)
     local = isinstance(spec.model, Path)
     return Source(spec.kind, folder.name if local else name, str(folder), None, folder)
@@ -37,43 +39,24 @@ def find_source(spec: TransformersEncoder) -> Source:
 
 def find_weights(spec: TransformersEncoder) -> Path | None:
     """Return where an encoder's weights lie here; None where they would have to be fetched."""
-    _require_package()
-    if isinstance(spec.model, Path):
-        _check(spec.model, str(spec.model))
-        return next(spec.model / file for file in _FILES if (spec.model / file).is_file())
-    kept = (try_to_load_from_cache(spec.model, file) for file in _FILES)
-    found = next((path for path in kept if isinstance(path, str)), None)
-    if found is None:
-        return None
-    _check(Path(found).parent, spec.model)
-    return Path(found)
+    require_package()
+    found = weights_in(spec.model) if isinstance(spec.model, Path) else kept_weights(spec.model)
+    if found is not None or isinstance(spec.model, Path):
+        _check(found.parent if found else Path(spec.model), str(spec.model))
+    return found
 
 
-def _require_package() -> None:
+def require_package() -> None:
+    """Refuse to go on without transformers.
+
+    Raises:
+        StudyError: it is not installed.
+    """
     if find_spec("transformers") is None:
         raise StudyError(
-            "an encoder of the kind `transformers` needs the package of that name. Install curette "
-            "with its extra: curette[transformers]."
+            "the encoder is in the layout of the package transformers, which is not installed. "
+            "Install curette with its extra: curette[transformers]."
         )
-
-
-def _fetched(name: str) -> Path:
-    try:
-        kept = Path(snapshot_download(name, allow_patterns=list(_FETCHED), local_files_only=True))
-        if any((kept / file).is_file() for file in _FILES):
-            return kept  # what was fetched once stays what it was
-    except (LocalEntryNotFoundError, HFValidationError):
-        pass
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(_FETCHED)))
-    except Exception as error:  # of the hub, of the network, of the disk
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        raise StudyError(
-            f"the model {name} cannot be had from the Hugging Face hub: {said} There may be no "
-            "network and no copy in the local cache, no such model, or one that needs a login. "
-            "Load it once where there is a network, or copy its folder here and name that: "
-            "encoder.model: ./folder"
-        ) from error
 
 
 def _check(folder: Path, name: str) -> None:
@@ -108,49 +91,6 @@ def _width(config: dict[str, Any], *names: str) -> int:
     return next((int(config[name]) for name in names if config.get(name) is not None), usual)
 
 
-def read_config(folder: Path, name: str) -> dict[str, Any]:
-    """Return a folder's config.json.
-
-    Raises:
-        StudyError: there is none, or it is none of a model.
-    """
-    if (folder / "open_clip_config.json").is_file() and not (folder / "config.json").is_file():
-        raise StudyError(
-            f"{name} is in open_clip's layout: write encoder: {{kind: open_clip, model: ...}}"
-        )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StudyError(
-            f"{name} is no folder of a model with a config.json: {error}. It needs config.json, "
-            "preprocessor_config.json, the tokenizer's files and model.safetensors, as "
-            "`save_pretrained` writes them."
-        ) from error
-    if not isinstance(config, dict):
-        raise StudyError(f"{folder / 'config.json'} holds no settings of a model")
-    return config
-
-
-def check_safe(folder: Path, name: str) -> None:
-    """Refuse weights that are no safetensors.
-
-    Raises:
-        StudyError: there are none, with the cure where there is a pickle.
-    """
-    if any((folder / file).is_file() for file in _FILES):
-        return
-    pickles = sorted(p.name for p in folder.glob("*.bin")) + sorted(
-        p.name for p in folder.glob("*.pth")
-    )
-    if pickles:
-        raise StudyError(
-            f"{name} has its weights in {pickles[0]}, a pickle, which could run code on this "
-            "machine and is not read. Convert it where you trust it, and put model.safetensors in "
-            "its place: docs/how-to/weights.md has the four lines."
-        )
-    raise StudyError(f"{name} has no weights: put model.safetensors beside its config.json.")
-
-
 def load_parts(source: Source) -> Parts:
     """Load a model by transformers, from its folder alone.
 
@@ -178,7 +118,7 @@ def load_parts(source: Source) -> Parts:
     return Parts(clip, preprocess_by(processor), tokenizer, dim, about)
 
 
-def load_model(kind: Any, folder: Path, name: str) -> Any:
+def load_model(kind: Any, folder: Path, name: str, **settings: Any) -> Any:
     """Return a model of a class of transformers, in float32, all of whose weights are there.
 
     Raises:
@@ -194,6 +134,7 @@ def load_model(kind: Any, folder: Path, name: str) -> Any:
         trust_remote_code=False,
         dtype=torch.float32,
         output_loading_info=True,
+        **settings,
     )
     missing = sorted(found["missing_keys"])
     if missing:

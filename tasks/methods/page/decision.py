@@ -7,6 +7,13 @@ from curette.tasks.methods.explanation import ImageExplanation
 from curette.tasks.methods.many_decisions import LISTED_AGAINST, LISTED_FOR
 from curette.tasks.methods.page.numbers import signed
 
+LEARNED = (
+    "The encoder knows images and no texts. A concept's score is the cosine with a direction that "
+    "was learned from a true/false column of all training images, so it flatters these, few-shot "
+    "heads know more than their shots, and a text's score is nowhere meant."
+)
+"""What is to be known of a study whose encoder reads no text."""
+
 
 def compose_decision(
     e: ImageExplanation,

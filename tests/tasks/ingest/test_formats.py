@@ -13,7 +13,7 @@ NIFTI = struct.pack("<i", 348) + bytes(340) + b"n+1\0" + bytes(100)
 @pytest.mark.parametrize(
     ("head", "told"),
     [
-        (bytes(128) + b"DICM" + bytes(20), "a DICOM file: export it as PNG"),
+        (b"\x08\x00\x05\x00" + bytes(20), "a DICOM file without its first 132 bytes"),
         (b"\x00\x00\x00\x18ftypheic", "a HEIC image: convert it"),
         (b"\x00\x00\x00\x18ftypavif", "an AVIF image: convert it"),
         (b"\x00\x00\x00\x18ftypisom", "a video: export the frame"),

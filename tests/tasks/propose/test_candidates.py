@@ -4,11 +4,13 @@ from pathlib import Path
 import pytest
 
 from curette.schemas.artifact import StudyError
+from curette.schemas.attributes import AttributePhrases
 from curette.schemas.candidates import CandidateSet, FileOrigin
 from curette.schemas.images import ClassLabel
 from curette.schemas.settings.propose import (
     ASPECTS,
     Aspect,
+    ColumnsSource,
     FileSource,
     ProposeSpec,
     RecordedSource,
@@ -29,6 +31,19 @@ def line(number: int) -> FileOrigin:
 
 def run(*sources: FileSource | RecordedSource, **settings: int) -> CandidateSet:
     return propose(CLASSES, ProposeSpec(sources=sources, **settings), None, lambda count: [])
+
+
+def test_columns_propose_their_first_statement_for_all_classes() -> None:
+    attributes = {
+        "veil": AttributePhrases(claimed_by=("a veil", "a blue veil"), denied_by=("no veil",)),
+        "hair": AttributePhrases(denied_by=("hairless",)),
+        "mute": AttributePhrases(),
+    }
+    spec = ProposeSpec(sources=(ColumnsSource(kind="columns"),))
+    found = propose(CLASSES, spec, None, lambda count: [], attributes)
+    assert [c.text for c in found.candidates] == ["a veil", "hairless"]
+    assert all(c.classes == ("nv", "mel") for c in found.candidates)
+    assert found.source == "2 true/false columns of the data"
 
 
 def from_record(folder: Path, answers: list[dict[str, str]], **settings: int) -> CandidateSet:

@@ -144,3 +144,39 @@ def save_biomed_clip(folder: Path) -> Path:
         json.dumps({"model_cfg": model, "preprocess_cfg": preprocessing})
     )
     return folder
+
+
+def save_timm(folder: Path, architecture: str = "test_efficientnet", **changed: Any) -> Path:
+    """Write a model as timm publishes it, classifier and all."""
+    import timm
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    torch.manual_seed(0)
+    model = timm.create_model(architecture, num_classes=5)
+    save_file(model.state_dict(), folder / "model.safetensors")
+    pretrained = {
+        "input_size": [3, 64, 64],
+        "interpolation": "bicubic",
+        "crop_pct": 1.0,
+        "mean": [0.4, 0.5, 0.6],
+        "std": [0.2, 0.2, 0.3],
+        "num_classes": 5,
+        "classifier": "classifier",
+    }
+    config = {"architecture": architecture, "pretrained_cfg": pretrained | changed}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def save_dino(folder: Path) -> Path:
+    """Write a DINOv2 in the layout of transformers."""
+    import transformers
+
+    sizes = {k: v for k, v in _VISION.items() if k != "intermediate_size"}
+    torch.manual_seed(0)
+    transformers.Dinov2Model(transformers.Dinov2Config(**sizes)).save_pretrained(folder)
+    transformers.BitImageProcessor(
+        size={"shortest_edge": 40}, crop_size={"height": 32, "width": 32}
+    ).save_pretrained(folder)
+    return folder

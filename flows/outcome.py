@@ -19,7 +19,7 @@ PAGES_VARIABLE = "CURETTE_PAGES"
 _MOST_TOLD = 300  # characters of a state's message
 
 
-def on_its_page(root: Path, run: Callable[[], T]) -> T:
+def on_its_page(run: Callable[[], T]) -> T:
     """Run a flow's own work; tell on the page of its run what came out, or why it failed.
 
     A mistake that a person can mend becomes the state's message, without frames of a program that
@@ -27,7 +27,6 @@ def on_its_page(root: Path, run: Callable[[], T]) -> T:
     for whoever called the flow. Anything else is raised as it is.
 
     Args:
-        root: the store.
         run: the work.
 
     Raises:
@@ -37,13 +36,13 @@ def on_its_page(root: Path, run: Callable[[], T]) -> T:
     from prefect.logging import get_run_logger
     from prefect.states import Completed, Failed
 
-    log, pages = get_run_logger(), os.environ.get(PAGES_VARIABLE, "")
+    log = get_run_logger()
     try:
         result = run()
     except Exception as error:
         create_markdown_artifact(
             key="why-it-failed",
-            markdown=why_it_failed(error, root.resolve(), pages),
+            markdown=why_it_failed(error, _pages()),
             description=_cut(_lines(error)[0]),
         )
         if not isinstance(error, CuretteError):
@@ -55,12 +54,12 @@ def on_its_page(root: Path, run: Callable[[], T]) -> T:
     told = headline(result)
     create_markdown_artifact(
         key="result",
-        markdown=page_of(result, root.resolve(), pages),
+        markdown=page_of(result, _pages()),
         description=told,
     )
     log.info(told)
-    for name, place in _places(result, root.resolve()):
-        log.info(f"{name}: {_address(place, pages) or root.resolve() / place}")
+    for name, place in _places(result):
+        log.info(f"{name}: {_address(place, _pages()) or place}")
     return cast(T, Completed(message=told, data=result))
 
 
@@ -74,33 +73,36 @@ def headline(result: RunResult) -> str:
         )
     ran = sum(s.state == "ran" for s in result.stages)
     last = f", up to {result.stages[-1].title}" if result.stages else ""
-    return f"{len(result.stages)} stages{last}: {ran} ran, {len(result.stages) - ran} cached"
+    count = f"{len(result.stages)} stage{'s' * (len(result.stages) != 1)}"
+    return f"{count}{last}: {ran} ran, {len(result.stages) - ran} cached"
 
 
-def page_of(result: RunResult, root: Path, pages: str) -> str:
+def page_of(result: RunResult, pages: str) -> str:
     """Return the Markdown of a run that ended well: the result, links, the stages."""
     lines = [f"# {escape(result.study)}", "", escape(headline(result)), ""]
-    places = list(_places(result, root))
+    places = list(_places(result))
     for name, place in places:
         address = _address(place, pages)
-        lines.append(f"- [{name}]({address})" if address else f"- {name}: `{root / place}`")
+        lines.append(f"- [{name}]({address})" if address else f"- {name}: `{place}`")
     if places and not pages:
-        lines += ["", f"`curette pages --store {root}` serves these: set `curette_pages` to its "]
-        lines[-1] += "address, and they are links here."
+        served = "`curette pages` serves these: set Prefect's variable `curette_pages` to its "
+        lines += ["", f"{served}address, and they are links here."]
     if result.metrics:
         lines += ["", "| head | balanced accuracy | |", "| --- | --- | --- |"]
         for head in result.metrics:
             number, _, interval = _number(result, head).partition(" ")
             lines.append(f"| {escape(head)} | {number} | {escape(interval)} |")
-    lines += ["", "| stage | | seconds |", "| --- | --- | --- |"]
-    lines += [f"| {escape(s.title)} | {s.state} | {s.seconds:.1f} |" for s in result.stages]
+    lines += ["", "| stage | | seconds | why it ran |", "| --- | --- | --- | --- |"]
+    for s in result.stages:
+        why = escape("; ".join(s.why))
+        lines.append(f"| {escape(s.title)} | {s.state} | {s.seconds:.1f} | {why} |")
     return "\n".join(lines)
 
 
-def why_it_failed(error: Exception, root: Path, pages: str) -> str:
+def why_it_failed(error: Exception, pages: str) -> str:
     """Return the Markdown of a run that failed: what is wrong, where, and what to do."""
     where = "; ".join(getattr(error, "__notes__", ()))
-    head, *more = [_linked(line, root, pages) for line in _lines(error)]
+    head, *more = [_linked(line, pages) for line in _lines(error)]
     if not isinstance(error, CuretteError):
         head = f"{escape(type(error).__name__)}: {head}"
     return "\n\n".join(
@@ -178,30 +180,34 @@ def _number(result: RunResult, head: str) -> str:
     return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
 
 
-def _places(result: RunResult, root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield what a person reads of a run, with its place below the store."""
+def _places(result: RunResult) -> Iterator[tuple[str, Path]]:
+    """Yield what a person reads of a run, with its place."""
+    card = result.concept_dataset and Path(result.concept_dataset)
     if result.report:
-        report = Path(result.report).resolve().relative_to(root)
-        yield "The report, with cards and pictures", report
-        yield "Data Docs of the validation", report.with_name("data_docs.html")
-    elif checked := next((s for s in result.stages if s.name == "validate"), None):
-        validated = ArtifactStore(root).load(ValidatedConceptDataset, Ref.parse(checked.ref))
-        ref = validated.report_ref
-        yield "Data Docs of the validation", Path(ref.kind) / ref.digest / "data_docs.html"
-    if result.concept_dataset:
-        card = Path(result.concept_dataset).resolve().relative_to(root) / "README.md"
-        yield "Card of the concept dataset", card
+        yield "The report, with cards and pictures", Path(result.report)
+        yield "Data Docs of the validation", Path(result.report).with_name("data_docs.html")
+    elif card and (checked := next((s for s in result.stages if s.name == "validate"), None)):
+        store = ArtifactStore(card.parents[1])
+        report = store.load(ValidatedConceptDataset, Ref.parse(checked.ref)).report_ref
+        yield "Data Docs of the validation", store.path(report) / "data_docs.html"
+    if card:
+        yield "Card of the concept dataset", card / "README.md"
+
+
+def _pages() -> str:
+    return os.environ.get(PAGES_VARIABLE, "")
 
 
 def _address(place: Path, pages: str) -> str:
-    return f"{pages.rstrip('/')}/{place.as_posix()}" if pages else ""
+    """Return where a page of a store is served: at its kind, its digest and its name."""
+    return "/".join([pages.rstrip("/"), *place.parts[-3:]]) if pages else ""
 
 
-def _linked(line: str, root: Path, pages: str) -> str:
-    """Return a line as Markdown, pages of the store that it names being links."""
-    parts = re.split(rf"({re.escape(str(root))}/[a-z-]+/[0-9a-f]{{20}}/[\w.-]+\.html)", line)
+def _linked(line: str, pages: str) -> str:
+    """Return a line as Markdown, pages of a store that it names being links."""
+    parts = re.split(r"(/[^\s]*/[a-z-]+/[0-9a-f]{20}/[\w.-]+\.html)", line)
     return "".join(
-        (f"[the page]({_address(Path(part).relative_to(root), pages)})" if pages else f"`{part}`")
+        (f"[the page]({_address(Path(part), pages)})" if pages else f"`{part}`")
         if number % 2
         else (" " * part.startswith(" ")) + escape(part) + (" " * part.endswith(" "))
         for number, part in enumerate(parts)

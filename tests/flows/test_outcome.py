@@ -10,7 +10,7 @@ from prefect import flow
 from prefect.artifacts import Artifact
 
 from curette.flows.healing import heals
-from curette.flows.run_page import headline, on_its_page, page_of, why_it_failed
+from curette.flows.outcome import headline, on_its_page, page_of, why_it_failed
 from curette.flows.runs import MetricValue, RunResult
 from curette.flows.stages import StageRecord
 from curette.schemas.artifact import ConceptDatasetRejected, StudyError
@@ -54,7 +54,7 @@ def test_only_the_network_and_a_busy_disk_are_tried_again(error: Exception, agai
 def test_a_rejection_is_told_with_its_stage_its_findings_and_what_to_do() -> None:
     error = ConceptDatasetRejected(str(REJECTED))
     error.add_note("the stage validate")
-    told = why_it_failed(error, ROOT, "http://pages.test:4300/")
+    told = why_it_failed(error, "http://pages.test:4300/")
     assert told.splitlines()[0] == "# The gate rejected the concept dataset"
     assert "Where: the stage validate." in told
     assert f"[the page](http://pages.test:4300/{FINDINGS})" in told
@@ -63,22 +63,21 @@ def test_a_rejection_is_told_with_its_stage_its_findings_and_what_to_do() -> Non
 
 
 def test_without_a_server_of_pages_the_findings_are_a_path_and_no_link() -> None:
-    told = why_it_failed(REJECTED, ROOT, "")
+    told = why_it_failed(REJECTED, "")
     assert f"`{ROOT}/{FINDINGS}`" in told
     assert "](" not in told
     assert "file://" not in told
-
-
-def test_a_page_that_is_not_the_stores_is_no_link() -> None:
-    told = why_it_failed(StudyError(f"see {ROOT}/../{FINDINGS}"), ROOT, "http://pages.test")
-    assert "](" not in told
 
 
 def test_the_result_comes_first_and_links_what_a_person_reads() -> None:
     digest = "0b" * 10
     result = RunResult(
         study="demo",
-        stages=(StageRecord(name="report", state="cached", seconds=0.5, ref=f"report/{digest}"),),
+        stages=(
+            StageRecord(
+                name="report", state="ran", seconds=0.5, ref=f"report/{digest}", why=("spec | 3",)
+            ),
+        ),
         metrics={
             "linear probe": {"balanced_accuracy": MetricValue(value=0.854, low=0.797, high=0.902)},
             "concept bottleneck": {"balanced_accuracy": MetricValue(value=0.85)},
@@ -88,11 +87,12 @@ def test_the_result_comes_first_and_links_what_a_person_reads() -> None:
     assert headline(result) == (
         "Balanced accuracy: concept bottleneck 0.850; linear probe 0.854 [0.797, 0.902]"
     )
-    page = page_of(result, ROOT, "http://pages.test")
+    page = page_of(result, "http://pages.test")
     assert page.splitlines()[2].startswith("Balanced accuracy: concept bottleneck")
     assert f"(http://pages.test/report/{digest}/report.html)" in page
     assert f"(http://pages.test/report/{digest}/data_docs.html)" in page
-    assert "](" not in page_of(result, ROOT, "")
+    assert r"| report | ran | 0.5 | spec \| 3 |" in page
+    assert "](" not in page_of(result, "")
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -104,7 +104,7 @@ def test_a_failed_run_has_our_message_as_its_state_and_no_frames(
         def run() -> str:
             raise REJECTED
 
-        return on_its_page(ROOT, run)
+        return on_its_page(run)
 
     with caplog.at_level(logging.ERROR):
         state = fails(return_state=True)

@@ -1,0 +1,77 @@
+"""What a worker's run finds in Prefect: its store, its machine, and the keys of servers.
+
+Each is set once, under Variables or Blocks in the UI, so that it stands in no parameter of a run;
+what a run says itself goes before it.
+"""
+
+import os
+from typing import Any
+
+from pydantic import ValidationError
+
+from curette.flows.outcome import PAGES_VARIABLE
+from curette.flows.stages import RunOptions
+from curette.schemas.artifact import StudyError
+from curette.schemas.machine import Machine
+from curette.schemas.settings.llm import LlmSpec
+from curette.storage.bucket import local_folder
+
+STORE, MACHINE, PAGES = "curette_store", "curette_machine", "curette_pages"
+"""Prefect's variables: a folder, JSON of a `Machine`, and the address of `curette pages`."""
+
+
+def settled(options: RunOptions, store: str = "", machine: Machine | None = None) -> RunOptions:
+    """Return options in which what nobody said is what Prefect's variables say.
+
+    Args:
+        options: what was said.
+        store: goes before, where it is said.
+        machine: as well.
+
+    Raises:
+        StudyError: a variable says what cannot be.
+    """
+    usual = RunOptions()
+    if pages := _variable(PAGES):
+        os.environ[PAGES_VARIABLE] = str(pages)
+    if not store and options.store == usual.store:
+        store = str(_variable(STORE) or "")
+    if machine is None and options.machine == usual.machine and (said := _variable(MACHINE)):
+        try:
+            machine = Machine.model_validate(said)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise StudyError(
+                f"Prefect's variable {MACHINE} is no machine: {'.'.join(map(str, first['loc']))}: "
+                f'{first["msg"]}. Write it as JSON, such as {{"device": "cuda", "threads": 8}}.'
+            ) from None
+    found: dict[str, Any] = {"store": local_folder(store)} if store else {}
+    return options.model_copy(update=found | ({"machine": machine} if machine else {}))
+
+
+def lend_key(llm: LlmSpec | None) -> None:
+    """Put the key of a language model's server, if a Secret block holds it, where it is looked for.
+
+    The block is called as the variable is, in lower case with dashes: `openai-api-key`. A key in
+    the worker's own environment goes before it.
+    """
+    if llm is None or os.environ.get(llm.api_key_variable):
+        return
+    from prefect.blocks.system import Secret
+
+    try:
+        secret: Any = Secret.load(block_of(llm))
+    except ValueError:  # there is none
+        return
+    os.environ[llm.api_key_variable] = str(secret.get())
+
+
+def block_of(llm: LlmSpec) -> str:
+    """Return the name of the block that would hold the key."""
+    return llm.api_key_variable.lower().replace("_", "-")
+
+
+def _variable(name: str) -> Any:
+    from prefect.variables import Variable
+
+    return Variable.get(name, default=None)
