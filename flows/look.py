@@ -336,13 +336,14 @@ def _reader(dataset: ImageDataset, store: ArtifactStore) -> Callable[[str], byte
 def _encoders(
     study: Study, machine: Machine, published: ConceptDataset
 ) -> tuple[Encode | None, EncodeImage | None]:
-    """Return what encodes a text, and an image, as the study's are; None where nothing does.
+    """Return what encodes a text, and an image, as the study's are; None: nothing does.
 
     The encoder is loaded when it is first asked.
     """
     spec, identity = study.encoder, published.facts.encoder
     if isinstance(spec, PrecomputedEncoder):
         return None, None
+    template = spec.text_template if isinstance(spec, OpenClipEncoder | TransformersEncoder) else ""
     one_at_a_time = threading.Lock()
 
     def encode(text: str) -> Float32[np.ndarray, " dim"]:
@@ -350,7 +351,7 @@ def _encoders(
 
         with one_at_a_time:
             encoder = same_encoder(spec, machine, identity, text)
-            tokens = encoder.tokenize(sentences([text], spec.text_template))
+            tokens = encoder.tokenize(sentences([text], template))
             return cast(np.ndarray, encoder.encode_texts(tokens)[0])
 
     def encode_image(pixels: Image.Image) -> Float32[np.ndarray, " dim"]:
@@ -359,5 +360,4 @@ def _encoders(
             vectors = encoder.encode_images(encoder.preprocess(pixels)[None])
             return cast(np.ndarray, published.seen(vectors)[0])
 
-    has_texts = isinstance(spec, OpenClipEncoder | TransformersEncoder)
-    return encode if has_texts else None, encode_image
+    return encode if template else None, encode_image
