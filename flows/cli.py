@@ -333,7 +333,7 @@ def explain(
     *images: str,
     out: Path | None = None,
     adapted: str = "",
-    correct: tuple[str, ...] = (),
+    correct: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
     settings: Settings = USUAL,
 ) -> None:
     """Say what is decided about images, and why; write a page that shows it.

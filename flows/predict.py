@@ -36,11 +36,11 @@ from curette.tasks.methods.encoder.batching import encode_in_batches
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
 from curette.tasks.methods.encoder.pixels import Window, read_rgb
 from curette.tasks.methods.explanation import Explainer, printable
+from curette.tasks.methods.filled_tables import protect
 from curette.tasks.methods.page.decision import more_or_less
 from curette.tasks.methods.page.sprites import Sprites, squared
 from curette.tasks.methods.predictions import UNLIKE_SHARE
 from curette.tasks.methods.threads import decoding_threads
-from curette.tasks.review.sheet import protect
 
 IN_ONE_FILE = 2000
 """Images whose thumbnails the page holds itself; those of more lie in a folder beside it."""
