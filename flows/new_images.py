@@ -57,7 +57,13 @@ def content_of(
 
     Of a DICOM file these are the picture's, in the study's `window` or its own.
     """
-    content = path.read_bytes()
+    return in_eight_bits(path.read_bytes(), found, windows, window)
+
+
+def in_eight_bits(
+    content: bytes, found: Verified, windows: Windows, window: Window | None = None
+) -> bytes:
+    """Return the same of bytes that have no file."""
     if is_dicom(content):
         return dicom_png(content, _ADMITTED, window)
     if found.deep and (of_depth := windows.get(found.deep.values.depth)):
