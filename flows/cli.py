@@ -333,7 +333,7 @@ def explain(
     *images: str,
     out: Path | None = None,
     adapted: str = "",
-    correct: tuple[str, ...] = (),
+    correct: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
     settings: Settings = USUAL,
 ) -> None:
     """Say what is decided about images, and why; write a page that shows it.
@@ -460,6 +460,85 @@ def compare(
 
 
 @COMMANDS.command
+def diff(*studies: str, settings: Settings = USUAL) -> None:
+    """Say what differs between two finished studies or runs: concepts and why, accuracy, settings.
+
+    Args:
+        studies: two study files, or evaluations as `curette runs` lists them; or one study file, of
+            which the last finished run is held against the one before.
+        settings: of every command.
+    """
+    from curette.flows.compare import difference
+
+    for line in difference(studies, settings.options(), settings.load, _run):
+        print(line)
+
+
+@COMMANDS.command
+def drift(
+    study: Path,
+    folder: Path | None = None,
+    /,
+    *,
+    subjects: Path | None = None,
+    one_each: Flag = False,
+    json: Flag = False,
+    out: Path | None = None,
+    settings: Settings = USUAL,
+) -> None:
+    """Say what new images show more or less of than those that the head learned from; write a page.
+
+    Args:
+        study: the study file.
+        folder: new images without labels; without it, the images of the study's own dataset that
+            its last finished run did not know.
+        subjects: which of the folder's images are of one patient: a table with the columns file and
+            subject, .csv.
+        one_each: each image of the folder is of another patient.
+        json: print one JSON object, nothing else.
+        out: the page to write, an .html.
+        settings: of every command.
+    """
+    from curette.flows.new_files import new_file, write_new
+
+    loaded = settings.load(study)
+    path = new_file(out or Path(f"{loaded.name}-drift.html"), ".html")
+    from curette.flows.drifting import Wanted, look_for_drift, tell_if_past_limit
+    from curette.tasks.drift.page import tell
+
+    wanted = Wanted(folder, subjects, one_each)
+    found = look_for_drift(loaded, settings.options(), wanted, _run)
+    tell_if_past_limit(found, loaded, str(settings.store), str(study))
+    write_new(path, found.drift.html.encode())
+    if json:
+        print(found.drift.facts.model_dump_json())
+        return
+    for line in tell(found.drift.facts):
+        print(line)
+    print(f"kept as {found.ref}\npage: {path}")
+
+
+@COMMANDS.command
+def watch(*studies: Path, settings: Settings = USUAL) -> None:
+    """Say whether studies' datasets have anything new since they were looked at; run nothing.
+
+    Where a Prefect server is named, what is new is an event there, `curette.data.new`.
+
+    Args:
+        studies: study files.
+        settings: of every command.
+    """
+    if not studies:
+        raise StudyError("name the study files whose datasets are looked at")
+    from curette.flows.watching import watch_study
+    from curette.tasks.ingest.listing import printable
+
+    for study in studies:
+        news = watch_study(settings.load(study), settings.folder, str(study), str(settings.store))
+        print(f"{study}: {printable(news.told)}")
+
+
+@COMMANDS.command
 def look(
     study: Path,
     /,
@@ -527,7 +606,7 @@ def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
         json: print one JSON array, nothing else.
         settings: of every command.
     """
-    from curette.flows.compare import finished_runs
+    from curette.flows.finished import finished_runs
 
     rows = list(finished_runs(settings.folder))
     if json:
@@ -567,7 +646,7 @@ def clean(
         dry_run: remove nothing, only say what would be.
         settings: of every command; all but the store mean nothing here.
     """
-    from curette.flows.compare import study_of
+    from curette.flows.finished import study_of
     from curette.storage.retention import forget, forgettable
     from curette.storage.store import ArtifactStore
 

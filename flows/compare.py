@@ -1,10 +1,11 @@
-"""What differs between finished studies, and the list of them: `compare` and `runs`."""
+"""What differs between finished studies: `compare` and `diff`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from curette.flows.finished import last_finished
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Ref, StudyError
@@ -12,11 +13,10 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.probe import Heads
-from curette.schemas.report import Report
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from curette.tasks.compare.comparing import FinishedStudy
-from curette.tasks.compare.page import comparison_page
+from curette.tasks.compare.page import comparison_page, since_then, tell_difference
 
 _TELLING = 6  # characters of a digest that tell studies of one name apart
 
@@ -41,6 +41,59 @@ def compare(
         StudyError: fewer than two are named, one is not there, or one was guarded by a reusable
             holdout, which tells too little of the test images.
     """
+    return comparison_page(finished_studies(named, options, load, run))
+
+
+def difference(
+    named: Sequence[str],
+    options: RunOptions,
+    load: Callable[[Path], Study],
+    run: Callable[[Study, RunOptions], RunResult],
+) -> list[str]:
+    """Return what differs between two studies, or two runs of one, in lines for a terminal.
+
+    Args:
+        named: two, as `compare` takes them; or one study file, of which the last finished run is
+            held against the one before.
+        options: as of `compare`.
+        load: reads a study file.
+        run: runs a study.
+
+    Raises:
+        StudyError: as of `compare`; or a study alone has not been finished twice.
+    """
+    if len(named) == 1:
+        store, name = ArtifactStore(options.store.resolve()), load(Path(named[0])).name
+        last = last_finished(store, name)
+        before = last and last_finished(store, name, before=last)
+        if not (last and before):
+            raise StudyError(
+                f"{name} was not finished twice in {store.root}, so no two runs of it can differ; "
+                "name two studies or evaluations. `curette runs` lists them."
+            )
+        named = (str(before), str(last))
+    if len(named) != 2:
+        raise StudyError("a difference is one of two studies; `curette compare` takes more")
+    return tell_difference(*finished_studies(named, options, load, run))
+
+
+def since_last_run(store: ArtifactStore, name: str, evaluation: Ref[Evaluation]) -> str:
+    """Return what differs from the study's run that was finished before; empty where none was."""
+    before = last_finished(store, name, before=evaluation)
+    return since_then(*(_finished(store, ref) for ref in (before, evaluation))) if before else ""
+
+
+def finished_studies(
+    named: Sequence[str],
+    options: RunOptions,
+    load: Callable[[Path], Study],
+    run: Callable[[Study, RunOptions], RunResult],
+) -> list[FinishedStudy]:
+    """Return studies that are to be held against each other; arguments are those of `compare`.
+
+    Raises:
+        StudyError: as of `compare`.
+    """
     if len(named) < 2:
         raise StudyError("a comparison needs at least two studies: curette compare A.yaml B.yaml")
     store = ArtifactStore(options.store.resolve())
@@ -60,9 +113,7 @@ def compare(
 
     studies = [found(name) for name in named]
     often = Counter(s.name for s in studies)
-    return comparison_page(
-        [s if often[s.name] == 1 else replace(s, name=_told_apart(s)) for s in studies]
-    )
+    return [s if often[s.name] == 1 else replace(s, name=_told_apart(s)) for s in studies]
 
 
 def _whole(store: ArtifactStore, name: str) -> Ref[Evaluation]:
@@ -92,37 +143,3 @@ def _finished(store: ArtifactStore, ref: Ref[Evaluation]) -> FinishedStudy:
 
 def _told_apart(study: FinishedStudy) -> str:
     return f"{study.name} ({study.lineage[-1].digest[:_TELLING]})"
-
-
-def study_of(store: ArtifactStore, report: Ref[Report]) -> str:
-    """Return the name of the study that a report is of.
-
-    Raises:
-        ArtifactMissing: the dataset that it rests on is gone.
-    """
-    published = store.manifest(report).recipe.inputs["published"]
-    return store.load(ConceptDataset, Ref.parse(published)).facts.name
-
-
-def finished_runs(root: Path) -> Iterator[dict[str, str]]:
-    """Yield what the store has of finished studies, the latest first: a row of texts each.
-
-    Args:
-        root: the store's folder.
-    """
-    store = ArtifactStore(root)
-    made = map(store.manifest, store.latest(Evaluation.kind))
-    for manifest in sorted(made, key=lambda m: m.created_at, reverse=True):
-        ref: Ref[Evaluation] = Ref(Evaluation.kind, manifest.digest)
-        published = store.load(ConceptDataset, Ref.parse(manifest.recipe.inputs["published"]))
-        metrics = store.load(Evaluation, ref).metrics
-        own = next(
-            (m for m in metrics if m.head_kind == EXPLAINED and m.name == "balanced_accuracy"), None
-        )
-        yield {
-            "evaluation": f"{Evaluation.kind}/{manifest.digest[:10]}",
-            "finished": manifest.created_at[:16].replace("T", " "),
-            "study": published.facts.name,
-            "concepts": str(len(published.concepts)),
-            "balanced accuracy": f"{own.value:.3f} [{own.low:.3f}, {own.high:.3f}]" if own else "–",
-        }

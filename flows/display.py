@@ -112,6 +112,8 @@ def print_summary(console: Console, result: RunResult, started: float) -> None:
                 highlight=False,
                 markup=False,
             )
+    if result.since:
+        console.print(result.since, soft_wrap=True, highlight=False, markup=False)
     if result.concept_dataset:
         console.print(f"concept dataset: {result.concept_dataset}", soft_wrap=True, markup=False)
     if result.report:

@@ -1,7 +1,5 @@
 """Editing a study's trained heads: a sheet out and in, all of it before anything counts."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +20,13 @@ from curette.storage.store import ArtifactStore
 from curette.tasks.edit import STAGE
 from curette.tasks.edit.heads import check_edits, idle_edits
 from curette.tasks.edit.proposals import WORTH_A_LOOK, Proposal, propose_edits
-from curette.tasks.review.sheet import protect, restore
+from curette.tasks.methods.filled_tables import (
+    Fault,
+    FilledTable,
+    faults_of,
+    protect,
+    write_table,
+)
 
 RunUntilProbe = Callable[[Study, RunOptions], RunResult]
 _FILLED_IN = ("operation", "class", "amount", "editor", "reason", "edited_on")
@@ -116,11 +120,9 @@ def _worth_it(proposals: Sequence[Proposal]) -> str:
 def write_sheet(published: ConceptDataset, head: Head, edits: Sequence[Edit]) -> bytes:
     """Return the sheet: a row an edit, and one a concept without any."""
     keys = published.class_keys
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-    writer.writerow(
-        ["concept_id", "text", *(f"weight for {k}" for k in keys), "tells_of", "share", *_FILLED_IN]
-    )
+    told_of = ("tells_of", "share")
+    columns = ("concept_id", "text", *(f"weight for {k}" for k in keys), *told_of, *_FILLED_IN)
+    written = []
     for proposal in propose_edits(published, head):
         concept = head.facts.candidates[proposal.place]
         own = [e for e in edits if e.concept_id == concept.concept_id]
@@ -133,14 +135,14 @@ def write_sheet(published: ConceptDataset, head: Head, edits: Sequence[Edit]) ->
                 else ("",) * len(_FILLED_IN)
             )
             numbers = [f"{w:+.3f}" for w in proposal.weights]
-            writer.writerow(
+            written.append(
                 [
                     *(protect(cell) for cell in (concept.concept_id, concept.text)),
                     *(*numbers, protect(proposal.column), f"{proposal.told:.3f}"),
                     *(protect(cell) for cell in filled),
                 ]
             )
-    return text.getvalue().encode("utf-8-sig")
+    return write_table(columns, written)
 
 
 def open_sheet(sheet: Path) -> tuple[Edit, ...]:
@@ -162,39 +164,26 @@ def read_sheet(content: bytes, file: str) -> tuple[Edit, ...]:
     Raises:
         StudyError: lists everything that is wrong, each with its row.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise StudyError(f"{file} is not UTF-8; save it as `CSV UTF-8`") from None
-    first = text.partition("\n")[0]
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
-    head, *filled = list(rows) or [[]]
-    if not head:
-        raise StudyError(
-            f"{file} is empty; to take all edits back, apply an exported sheet in which no "
-            "operation stands"
-        )
-    columns = [cell.strip().lower() for cell in head]
-    if missing := [c for c in ("concept_id", "text", *_FILLED_IN[:4]) if c not in columns]:
-        raise StudyError(f"{file} lacks the columns {', '.join(missing)}; export a sheet anew")
-    edits, problems = [], []
-    for number, cells in enumerate(filled, start=2):
-        row = dict(zip(columns, (restore(cell).strip() for cell in cells), strict=False))
+    table = FilledTable("sheet of edits", file, ("concept_id", "text", *_FILLED_IN[:4]))
+    if not content.strip():
+        told = "it is empty; to take all edits back, apply an exported sheet without any operation"
+        table.refuse([Fault(told)])
+    edits, faults = [], []
+    for number, row in table.rows(content):
         if not row.get("operation"):
+            filled = [column for column in ("class", "amount") if row.get(column)]
+            told = f"is empty, but {' and '.join(filled)} is filled in"
+            faults += [Fault(told, number, "operation")] * bool(filled)
             continue
         if not row.get("editor"):
-            problems.append(f"  row {number}, editor: say who edits")
+            faults.append(Fault("who edits? Fill it in", number, "editor"))
             continue
         try:
             edits.append(_edit(row))
         except ValidationError as error:
-            problems += [
-                f"  row {number}, {'.'.join(map(str, e['loc'])) or 'operation'}: "
-                f"{e['msg'].removeprefix('Value error, ')}"
-                for e in error.errors()
-            ]
-    if problems:
-        raise StudyError("\n".join([f"nothing of {file} was taken in:", *problems]))
+            found = faults_of(error, {"class_key": "class", "": "operation"})
+            faults += [Fault(told, number, column) for column, told in found]
+    table.refuse(faults)
     return tuple(edits)
 
 

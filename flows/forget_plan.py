@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from curette.flows.compare import study_of
+from curette.flows.finished import study_of
 from curette.schemas.artifact import CuretteError, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.edits import Edits

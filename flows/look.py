@@ -4,20 +4,23 @@ import secrets
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from hashlib import sha256
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import uvicorn
 from jaxtyping import Float32
+from PIL import Image
 from starlette.types import ASGIApp
 
-from curette.flows.compare import study_of
-from curette.flows.new_images import same_encoder
+from curette.flows.finished import study_of
+from curette.flows.new_images import Windows, admitted, in_eight_bits, same_encoder
 from curette.flows.review import decided_so_far, keep_decisions
 from curette.flows.sequence import remembered
 from curette.flows.stages import RunOptions
@@ -25,7 +28,7 @@ from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import concept_id
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import ConceptSet
-from curette.schemas.embeddings import EncoderIdentity, StudyEmbeddings, TextEmbeddings
+from curette.schemas.embeddings import StudyEmbeddings, TextEmbeddings
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset
@@ -34,15 +37,25 @@ from curette.schemas.probe import Heads
 from curette.schemas.report import Report
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
-from curette.schemas.settings.encoder import OpenClipEncoder, TransformersEncoder
+from curette.schemas.settings.encoder import (
+    OpenClipEncoder,
+    PrecomputedEncoder,
+    TransformersEncoder,
+)
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactMissing, ArtifactStore
 from curette.tasks.explain.page import notices as notices_of
+from curette.tasks.ingest.listing import ImageBytes, Refusal
+from curette.tasks.ingest.verify import verify_image
 from curette.tasks.look.site import Encode, Site
 from curette.tasks.look.view import StudyView, Told
+from curette.tasks.methods.encoder.pixels import Window, read_rgb
+from curette.tasks.methods.explanation import printable
 from curette.tasks.review.sheet import read_decision
+
+EncodeImage = Callable[[Image.Image], Float32[np.ndarray, " dim"]]
 
 _BEHIND = (
     "This is the last finished run: the study, what was decided, or curette changed since. Run the "
@@ -81,19 +94,29 @@ def open_site(study: Study, options: RunOptions) -> Site:
         predictions = store.load(Evaluation, evaluated).predictions
         told = {p.image_id: Told(p.label, p.predicted[head.facts.name]) for p in predictions}
     notices += notices_of(published, head.facts.edits)
-    encoder = published.facts.encoder
-    encode = _text_encoder(study, options.machine, encoder)
+    encode, encode_image = _encoders(study, options.machine, published)
+    dataset = store.load(ImageDataset, validated.dataset_ref)
+    test = published.images.iloc[published.rows("test")]
     return Site(
         view=StudyView(
             published, screened, chosen, store.load(TextEmbeddings, vectors.texts_ref), head, told
         ),
-        read=_reader(store.load(ImageDataset, validated.dataset_ref), store),
+        read=_reader(dataset, store),
         desk=ReviewDesk(study, store, published.class_keys, screened, chosen),
         encode=encode,
         why_no_search=""
         if encode
-        else "Search by text is left out: the study's vectors are ready-made, so there is no "
-        "encoder to make one of a new text with.",
+        else "Search by text is left out: the study has no encoder that "
+        "makes a vector of a new text.",
+        new_images=NewImageDesk(
+            study.dataset.max_pixels,
+            dataset.windows,
+            study.dataset.grey_range and Window(*study.dataset.grey_range),
+            frozenset(test["sha256"]),
+            encode_image,
+        )
+        if encode_image
+        else None,
         report=store.load(Report, report_ref),
         notices=tuple(notices),
         reviewer=study.review.reviewer,
@@ -238,6 +261,45 @@ class ReviewDesk:
         return ""
 
 
+@dataclass(frozen=True)
+class NewImageDesk:
+    """Reads images that somebody sends along as `predict` reads those of a folder."""
+
+    max_pixels: int
+    windows: Windows
+    window: Window | None
+    """The values that are black and white in a DICOM file, in place of its own."""
+    test_digests: Collection[str]
+    """sha256 of test images' bytes."""
+    encode: EncodeImage
+
+    def read(self, content: bytes) -> Image.Image:
+        """Return an image's pixels.
+
+        Raises:
+            StudyError: it is none that the study would take, or one of its test images.
+        """
+        image = ImageBytes(lambda: content)
+        found = verify_image(image, Path(), lambda _: "", self.max_pixels, self.window)
+        found = admitted(found, self.windows)
+        if isinstance(found, Refusal):
+            raise StudyError(
+                "This file is refused as an image of the study would be "
+                f"({found.reason}): {printable(found.detail)}."
+            )
+        plain = in_eight_bits(content, found, self.windows, self.window)
+        if sha256(plain).hexdigest() in self.test_digests:
+            raise StudyError(
+                "This is an image of the study's test split, and no score of those is shown here: "
+                "whoever chooses words by them has trained on them."
+            )
+        return read_rgb(plain)
+
+    def vector(self, pixels: Image.Image) -> Float32[np.ndarray, " dim"]:
+        """Return an image's unit vector, as heads of the study know it."""
+        return self.encode(pixels)
+
+
 def _require_unchanged(about: str, present: Decision | None, now: Decisions) -> None:
     if next((d for d in now.decisions if d.concept_id == about), None) != present:
         raise StudyError("somebody decided about it meanwhile: look at that, and go on")
@@ -271,14 +333,17 @@ def _reader(dataset: ImageDataset, store: ArtifactStore) -> Callable[[str], byte
     return lambda image_id: read(locations[image_id])
 
 
-def _text_encoder(study: Study, machine: Machine, identity: EncoderIdentity) -> Encode | None:
-    """Return what encodes a text as the study's are; None where there is no such encoder.
+def _encoders(
+    study: Study, machine: Machine, published: ConceptDataset
+) -> tuple[Encode | None, EncodeImage | None]:
+    """Return what encodes a text, and an image, as the study's are; None: nothing does.
 
-    It is loaded when it is first asked.
+    The encoder is loaded when it is first asked.
     """
-    spec = study.encoder
-    if not isinstance(spec, OpenClipEncoder | TransformersEncoder):
-        return None
+    spec, identity = study.encoder, published.facts.encoder
+    if isinstance(spec, PrecomputedEncoder):
+        return None, None
+    template = spec.text_template if isinstance(spec, OpenClipEncoder | TransformersEncoder) else ""
     one_at_a_time = threading.Lock()
 
     def encode(text: str) -> Float32[np.ndarray, " dim"]:
@@ -286,7 +351,13 @@ def _text_encoder(study: Study, machine: Machine, identity: EncoderIdentity) -> 
 
         with one_at_a_time:
             encoder = same_encoder(spec, machine, identity, text)
-            tokens = encoder.tokenize(sentences([text], spec.text_template))
+            tokens = encoder.tokenize(sentences([text], template))
             return cast(np.ndarray, encoder.encode_texts(tokens)[0])
 
-    return encode
+    def encode_image(pixels: Image.Image) -> Float32[np.ndarray, " dim"]:
+        with one_at_a_time:
+            encoder = same_encoder(spec, machine, identity, "an image")
+            vectors = encoder.encode_images(encoder.preprocess(pixels)[None])
+            return cast(np.ndarray, published.seen(vectors)[0])
+
+    return encode if template else None, encode_image

@@ -80,10 +80,9 @@ def headline(result: RunResult) -> str:
 def page_of(result: RunResult, pages: str) -> str:
     """Return the Markdown of a run that ended well: the result, links, the stages."""
     lines = [f"# {escape(result.study)}", "", escape(headline(result)), ""]
+    lines += [escape(result.since), ""] if result.since else []
     places = list(_places(result))
-    for name, place in places:
-        address = _address(place, pages)
-        lines.append(f"- [{name}]({address})" if address else f"- {name}: `{place}`")
+    lines += [f"- {page_link(name, place, pages)}" for name, place in places]
     if places and not pages:
         served = "`curette pages` serves these: set Prefect's variable `curette_pages` to its "
         lines += ["", f"{served}address, and they are links here."]
@@ -192,6 +191,18 @@ def _places(result: RunResult) -> Iterator[tuple[str, Path]]:
         yield "Data Docs of the validation", store.path(report) / "data_docs.html"
     if card:
         yield "Card of the concept dataset", card / "README.md"
+
+
+def page_link(name: str, place: Path, pages: str | None = None) -> str:
+    """Return Markdown that leads to a page of a store, or says where it lies.
+
+    Args:
+        name: of the link.
+        place: of the page.
+        pages: address at which the store's pages are served; None: as the environment says.
+    """
+    address = _address(place, _pages() if pages is None else pages)
+    return f"[{name}]({address})" if address else f"{name}: `{place}`"
 
 
 def _pages() -> str:

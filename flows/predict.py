@@ -6,23 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from jaxtyping import Float, Float32
 from PIL import Image
 from rich.text import Text
 
 from curette.flows.explain import RunStudy, explained_head
 from curette.flows.new_files import new_file, write_new
-from curette.flows.new_images import Windows, admitted, content_of, same_encoder
+from curette.flows.new_images import encode_files, files_below
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.images import ImageDataset
-from curette.schemas.machine import Machine
 from curette.schemas.study import Study
-from curette.schemas.validation import ValidatedConceptDataset
-from curette.storage.store import ArtifactStore
 from curette.tasks.explain.page import changed_since_training
 from curette.tasks.explain.predictions import (
     REASONS,
@@ -30,17 +23,12 @@ from curette.tasks.explain.predictions import (
     predict_images,
     predictions_page,
 )
-from curette.tasks.ingest.listing import ImageFile, Refusal
-from curette.tasks.ingest.verify import Verified, verify_images
-from curette.tasks.methods.encoder.batching import encode_in_batches
-from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
-from curette.tasks.methods.encoder.pixels import Window, read_rgb
+from curette.tasks.ingest.listing import Refusal
 from curette.tasks.methods.explanation import Explainer, printable
+from curette.tasks.methods.filled_tables import protect
 from curette.tasks.methods.page.decision import more_or_less
 from curette.tasks.methods.page.sprites import Sprites, squared
 from curette.tasks.methods.predictions import UNLIKE_SHARE
-from curette.tasks.methods.threads import decoding_threads
-from curette.tasks.review.sheet import protect
 
 IN_ONE_FILE = 2000
 """Images whose thumbnails the page holds itself; those of more lie in a folder beside it."""
@@ -76,33 +64,15 @@ def predict(
     Raises:
         StudyError: there is no such folder, it has no file, or the study has no encoder for it.
     """
-    files = _files(folder)
+    files = files_below(folder)
     published, head = explained_head(study, options, run, adapted)
-    encoder = same_encoder(
-        study.encoder, options.machine, published.facts.encoder, f"what {folder} holds"
-    )
-    store = ArtifactStore(options.store.resolve())
-    validated = store.load(ValidatedConceptDataset, published.validated_ref)
-    windows = store.load(ImageDataset, validated.dataset_ref).windows
-    window = study.dataset.grey_range and Window(*study.dataset.grey_range)
-    verified = verify_images(
-        map(ImageFile, files),
-        root=folder,
-        keep=lambda _: "",
-        max_pixels=study.dataset.max_pixels,
-        workers=decoding_threads(options.machine),
-        advance=lambda _: None,
-        window=window,
-    )
-    found = {
-        path.relative_to(folder).as_posix(): admitted(one, windows)
-        for path, one in zip(files, verified, strict=True)
-    }
-    kept = {name: one for name, one in found.items() if isinstance(one, Verified)}
     thumbnails: dict[str, Image.Image] = {}
-    vectors = _encode(folder, kept, windows, encoder, options.machine, thumbnails, window)
-    seen = published.seen(vectors)
-    told = {p.file: p for p in predict_images(Explainer(published, head), list(kept), seen)}
+
+    def look(name: str, pixels: Image.Image) -> None:
+        thumbnails[name] = squared(pixels, _THUMBNAIL_PX)
+
+    found, kept, vectors = encode_files(study, options, published, folder, files, look)
+    told = {p.file: p for p in predict_images(Explainer(published, head), list(kept), vectors)}
     rows = tuple(
         Prediction(name, refused=f"{one.reason}: {printable(one.detail)}")
         if isinstance(one, Refusal)
@@ -200,48 +170,6 @@ def _table(rows: Sequence[Prediction]) -> bytes:
             ]
         )
     return text.getvalue().encode("utf-8-sig")
-
-
-def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise StudyError(f"{folder} is no folder; give one that holds images")
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    )
-    if not files:
-        raise StudyError(f"{folder} holds no file; give a folder of images")
-    return files
-
-
-def _encode(
-    folder: Path,
-    kept: dict[str, Verified],
-    windows: Windows,
-    encoder: ClipEncoder,
-    machine: Machine,
-    thumbnails: dict[str, Image.Image],
-    window: Window | None,
-) -> Float32[np.ndarray, "image dim"]:
-    """Return the images' vectors; what they look like goes into `thumbnails`, decoded once."""
-
-    def prepare(name: str) -> Float[torch.Tensor, "channel height width"]:
-        pixels = read_rgb(content_of(folder / name, kept[name], windows, window))
-        thumbnails[name] = squared(pixels, _THUMBNAIL_PX)
-        return encoder.preprocess(pixels)
-
-    if not kept:
-        return np.zeros((0, encoder.identity.dim), np.float32)
-    batches = encode_in_batches(
-        kept,
-        prepare,
-        encoder.stack,
-        encoder.encode_images,
-        machine.batch_size or DEFAULT_BATCH[encoder.device],
-        decoding_threads(machine),
-    )
-    return np.concatenate(list(batches))
 
 
 def _beside(page: Path) -> Path:

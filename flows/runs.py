@@ -43,6 +43,11 @@ class RunResult(BaseModel, frozen=True):
         default_factory=dict, description="head -> metric -> number; empty before the evaluation"
     )
     report: str | None = Field(default=None, description="path of the HTML report")
+    since: str = Field(
+        default="",
+        exclude_if=lambda since: not since,
+        description="what differs from the study's run that was finished before, in a sentence",
+    )
     concept_dataset: str | None = Field(
         default=None, description="folder of the published concept dataset"
     )
@@ -105,8 +110,9 @@ def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None =
         for a in store.load(GuardedEvaluation, made[GuardedEvaluation.kind]).answers:
             if a.value is not None:
                 metrics[a.head] = {"balanced_accuracy": MetricValue(value=a.value)}
-    report = None
+    report, since = None, ""
     if Report.kind in made:
+        since = str(store.manifest(made[Report.kind]).recipe.spec.get("since", ""))
         report = str(store.path(made[Report.kind]) / "report.html")
     return RunResult(
         study=study.name,
@@ -114,6 +120,7 @@ def finish(study: Study, stages: Stages, published: Ref[ConceptDataset] | None =
         given={name: str(ref) for name, ref in stages.given.items()},
         metrics=metrics,
         report=report,
+        since=since,
         concept_dataset=str(store.path(published)) if published else None,
     )
 

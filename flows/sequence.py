@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curette.flows.beforehand import check_columns
+from curette.flows.finished import last_finished
 from curette.flows.review import ask_reviewer, current_decisions, parted
 from curette.flows.runs import RunResult, finish, start
 from curette.flows.stages import NotRemembered, RunOptions, Stages, only_remembered
+from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.appraisal import Appraisal
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
@@ -18,6 +20,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.edits import Edits
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings
+from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.external import ExternalImages
 from curette.schemas.heads import DRAWN
 from curette.schemas.images import ImageDataset
@@ -224,7 +227,21 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         external=take_in_external(study, published, stages),
     )
     gone = WithdrawalShelf(stages.store.root).current().counts.get(study.name)
-    return run(write_report, published, probe, evaluation, study.report, gone)
+    adapted = adaptations_of(probe, stages.store) or None
+    since = since_before(study, evaluation, stages)
+    return run(write_report, published, probe, evaluation, study.report, gone, adapted, since)
+
+
+def since_before(
+    study: Study, measured: Ref[Evaluation | GuardedEvaluation], stages: Stages
+) -> str | None:
+    """Return what differs from the study's run that was finished before; None where none was."""
+    evaluation = Ref[Evaluation](Evaluation.kind, measured.digest)
+    if evaluation != measured or not last_finished(stages.store, study.name, before=evaluation):
+        return None
+    from curette.flows.compare import since_last_run  # which draws figures, and takes long
+
+    return since_last_run(stages.store, study.name, evaluation)
 
 
 def train_on_draws(
@@ -242,6 +259,16 @@ def current_edits(study: Study, store: ArtifactStore) -> Ref[Edits] | None:
     """Return the edits of heads that count in a run of the study; None where there are none."""
     ref = DecisionShelf(store.root, Edits).get(study.name)
     return ref if ref and store.load(Edits, ref).edits else None
+
+
+def adaptations_of(probe: Ref[Heads], store: ArtifactStore) -> tuple[Ref[AdaptationResult], ...]:
+    """Return what was measured of heads of this probe that were adapted to other sites."""
+    found = []
+    for ref in filter(store.is_whole, store.latest(AdaptationResult.kind)):
+        adaptation: Ref[Adaptation] = Ref.parse(store.load(AdaptationResult, ref).adaptation)
+        if store.is_whole(adaptation) and store.load(Adaptation, adaptation).probe == probe:
+            found.append(ref)
+    return tuple(sorted(found, key=str))
 
 
 def take_in_external(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.settings.annotate import AnnotateSpec
 from curette.schemas.settings.draw import FewShotSpec, FoldSpec, ShiftSpec, SizeSpec
+from curette.schemas.settings.drift import DriftSpec
 from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.external import ExternalSpec
@@ -98,6 +99,9 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         default_factory=EvaluateSpec, description="how heads are measured"
     )
     report: ReportSpec = Field(default_factory=ReportSpec, description="what the report shows")
+    drift: DriftSpec = Field(
+        default_factory=DriftSpec, description="how new images are held against these"
+    )
 
     @property
     def kept_dataset(self) -> DatasetSpec:

@@ -1,16 +1,15 @@
 """Which images of a site a head is adapted by: a person's list, held against what is there."""
 
-import csv
 import difflib
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from curette.schemas.adaptation import MOST_IMAGES_A_CLASS, SupportImage
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import ImageDataset
+from curette.tasks.methods.filled_tables import Fault, FilledTable
 
 _ID, _LABEL = "image_id", "label"
 
@@ -22,6 +21,8 @@ class Listed:
     image_id: str
     label: str
     """As the person has it; empty: as the dataset has it."""
+    row: int | None = field(default=None, compare=False)
+    """Of the file, where it stands in one."""
 
 
 def read_support(content: bytes, file: str) -> tuple[Listed, ...]:
@@ -30,21 +31,22 @@ def read_support(content: bytes, file: str) -> tuple[Listed, ...]:
     Raises:
         StudyError: it is no such table, or names no image, or one twice.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise StudyError(f"{file} is not UTF-8; save it as `CSV UTF-8`") from None
-    first = text.partition("\n")[0]
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count)))
-    columns = [cell.strip().lower() for cell in rows[0]] if rows else []
-    if _ID not in columns:
-        raise StudyError(
-            f"{file} has no column {_ID}: its first line must name the columns, {_ID} and, if you "
-            f"like, {_LABEL}"
-        )
-    named = [dict(zip(columns, map(str.strip, cells), strict=False)) for cells in rows[1:]]
-    listed = tuple(Listed(row[_ID], row.get(_LABEL, "")) for row in named if row.get(_ID))
-    return check_listed(listed, file)
+    table = FilledTable("list of support images", file, (_ID,))
+    rows = table.rows(content)
+    stands: dict[str, int] = {}
+    faults = []
+    for number, row in rows:
+        image = row.get(_ID, "")
+        first = stands.setdefault(image, number)
+        if not image:
+            faults.append(Fault("is empty: name an image, or leave the row out", number, _ID))
+        elif first != number:
+            told = f"{image!r} stands in row {first} already; name each image once"
+            faults.append(Fault(told, number, _ID))
+    table.refuse(faults)
+    return check_listed(
+        [Listed(row[_ID], row.get(_LABEL, ""), number) for number, row in rows], file
+    )
 
 
 def check_listed(listed: Sequence[Listed], where: str) -> tuple[Listed, ...]:
@@ -74,24 +76,30 @@ def find_support(
     known = set(images.images["image_id"])
     own = dict(zip(published.images["image_id"], published.images["split"], strict=True))
     ids = tuple(images.id_of(row.image_id) for row in listed)
+    faults = []
     for row, image in zip(listed, ids, strict=True):
-        if image in known:
-            continue
-        if row.image_id in own:
-            raise StudyError(
-                f"{row.image_id!r} is one of the study's own {own[row.image_id]} images. Support "
-                f"images show what is different at {site}, so they must be of that dataset."
+        if image not in known:
+            faults.append(Fault(_stranger(row.image_id, site, own, images), row.row, _ID))
+        if row.label and row.label not in published.class_keys:
+            told = (
+                f"{row.label!r} is no class of the study; its class keys are "
+                f"{_quoted(published.class_keys)}"
             )
-        near = difflib.get_close_matches(row.image_id, [*known, *images.source_ids], n=3)
-        meant = f"; did you mean {_quoted(near)}?" if near else "."
-        raise StudyError(f"{site} has no image {row.image_id!r}{meant}")
-    strange = sorted({r.label for r in listed if r.label} - set(published.class_keys))
-    if strange:
-        raise StudyError(
-            f"the label {_quoted(strange)} is no class of the study; its class keys are "
-            f"{_quoted(published.class_keys)}"
-        )
+            faults.append(Fault(told, row.row, _LABEL))
+    FilledTable("list of support images", "", (_ID,)).refuse(faults)
     return ids
+
+
+def _stranger(image: str, site: str, own: Mapping[str, str], images: ImageDataset) -> str:
+    """Say what is wrong with an image that is not of the site."""
+    if image in own:
+        return (
+            f"{image!r} is one of the study's own {own[image]} images. Support images show what is "
+            f"different at {site}, so they must be of that dataset."
+        )
+    near = difflib.get_close_matches(image, [*images.images["image_id"], *images.source_ids], n=3)
+    meant = f"; did you mean {_quoted(near)}?" if near else "."
+    return f"{site} has no image {image!r}{meant}"
 
 
 def label_support(

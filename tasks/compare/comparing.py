@@ -1,7 +1,7 @@
 """What differs between finished studies: answers, concepts, settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from curette.schemas.artifact import Manifest
+from curette.schemas.candidates import ReviewOrigin
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Estimate, Evaluation, Metric
 from curette.schemas.probe import Head
@@ -102,18 +103,23 @@ def _answers(
 class ConceptChange:
     """What became of one concept from the first study to another."""
 
-    state: Literal["kept", "exchanged", "added", "dropped"]
+    state: Literal["kept", "reworded", "exchanged", "added", "dropped"]
     before: str
     """Its statement in the first study; empty where it is added."""
     after: str
     """Its statement in the other; empty where it is dropped."""
     alike: float | None = None
     """Of one that was exchanged: how far both scores correlate over training images."""
+    why: str = ""
+    """What the other study did with a statement that only one of them has."""
+    links: str = ""
+    """Classes that it was proposed for in only one of them, where both have it."""
 
 
 def concept_changes(first: FinishedStudy, other: FinishedStudy) -> list[ConceptChange]:
-    """Return what became of every concept: kept ones first, then exchanged, dropped, added.
+    """Return what became of every concept: kept ones first, then those in other words.
 
+    Exchanged, dropped and added ones follow, with what became of them in the other study.
     Two statements count as exchanged where each is the other's most like among what is left and
     their scores correlate by .7 at least over training images that both studies have.
     """
@@ -122,14 +128,66 @@ def concept_changes(first: FinishedStudy, other: FinishedStudy) -> list[ConceptC
     kept = [text for text in before if text in after]
     gone = [text for text in before if text not in after]
     new = [text for text in after if text not in before]
-    exchanged = list(_exchanged(first, other, gone, new))
-    paired = {x.before for x in exchanged} | {x.after for x in exchanged}
-    return [
-        *(ConceptChange("kept", text, text) for text in kept),
-        *exchanged,
-        *(ConceptChange("dropped", text, "") for text in gone if text not in paired),
-        *(ConceptChange("added", "", text) for text in new if text not in paired),
+    reworded = list(_reworded(first, other, gone, new))
+    rest = [{x.before for x in reworded}, {x.after for x in reworded}]
+    exchanged = _exchanged(
+        first, other, [t for t in gone if t not in rest[0]], [t for t in new if t not in rest[1]]
+    )
+    changed = [
+        *reworded,
+        *(replace(x, why=f"{_fate(other, x.before)}; {_fate(first, x.after)}") for x in exchanged),
     ]
+    paired = {x.before for x in changed} | {x.after for x in changed}
+    return [
+        *(ConceptChange("kept", text, text, links=_relinked(first, other, text)) for text in kept),
+        *changed,
+        *(
+            ConceptChange("dropped", text, "", why=_fate(other, text))
+            for text in gone
+            if text not in paired
+        ),
+        *(
+            ConceptChange("added", "", text, why=_fate(first, text))
+            for text in new
+            if text not in paired
+        ),
+    ]
+
+
+def _reworded(
+    first: FinishedStudy, other: FinishedStudy, gone: Sequence[str], new: Sequence[str]
+) -> Iterator[ConceptChange]:
+    """Yield concepts of which a reviewer chose other words."""
+    for study, texts, others in ((other, new, gone), (first, gone, new)):
+        for concept in study.published.concepts:
+            for origin in concept.origins:
+                if isinstance(origin, ReviewOrigin) and concept.text in texts:
+                    words = origin.reworded_from, concept.text
+                    if words[0] in others:
+                        before, after = words if study is other else words[::-1]
+                        why = "a reviewer chose other words"
+                        yield ConceptChange("reworded", before, after, why=why)
+
+
+def _fate(study: FinishedStudy, text: str) -> str:
+    """Return what a study did with a statement that it has not among its concepts."""
+    published = study.published
+    for drop in published.dropped:
+        if drop.candidate.text == text:
+            return f"{study.name} dropped it ({drop.gate}: {drop.reason})"
+    if text in {c.text for c in published.pool}:
+        return f"{study.name} let it through and did not choose it"
+    return f"{study.name} did not have it proposed"
+
+
+def _relinked(first: FinishedStudy, other: FinishedStudy, text: str) -> str:
+    """Return the classes that a concept was proposed for in one of two studies alone."""
+    here, there = (
+        next(set(c.classes) for c in study.published.concepts if c.text == text)
+        for study in (first, other)
+    )
+    told = [("no longer ", here - there), ("newly ", there - here)]
+    return "; ".join(f"{word}proposed for {', '.join(sorted(x))}" for word, x in told if x)
 
 
 def _exchanged(

@@ -1,5 +1,6 @@
 """What the page about several studies says."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from curette.tasks.compare.comparing import (
     same_test,
     setting_changes,
 )
+from curette.tasks.methods.explanation import printable
 from curette.tasks.methods.page.charts import Figure, Line, Point, line_chart
 from curette.tasks.methods.page.numbers import counted, plain, signed, with_interval
 from curette.tasks.methods.page.render import render
@@ -24,8 +26,11 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _MAIN = "balanced_accuracy"
 _COLOURS = ("#0f766e", "#b45309", "#1d4ed8", "#b3304f", "#7c3aed", "#4d5c59")
 _LONG = 300  # characters of a setting's value that are shown
+_SHORT = 60  # the same, in a terminal
+_MARKS = {"kept": "=", "reworded": "~", "exchanged": "~", "dropped": "-", "added": "+"}
 _STATES = {
     "kept": "in both",
+    "reworded": "in other words",
     "exchanged": "exchanged for one that scores alike",
     "dropped": "only in {first}",
     "added": "only in {other}",
@@ -90,6 +95,50 @@ def _sentence(first: FinishedStudy, other: FinishedStudy) -> str:
         else "shows no difference that could not be chance from"
     )
     return f"{other.name} {verdict} {first.name}: {said}, a difference of {_told(difference)}."
+
+
+def tell_difference(first: FinishedStudy, other: FinishedStudy) -> list[str]:
+    """Return what differs between two studies, a line each: the finding, concepts, settings."""
+    lines = [_sentence(first, other)]
+    for change in concept_changes(first, other):
+        before, after = (
+            f"{text} ({_speaks_for(study, text)})" if text else ""
+            for study, text in ((first, change.before), (other, change.after))
+        )
+        mark = _MARKS[change.state]
+        if change.state == "kept":
+            moved = before.partition(change.before)[2], after.partition(change.after)[2]
+            if change.links or moved[0] != moved[1]:
+                links = f"; {change.links}" if change.links else ""
+                lines.append(f"{mark} {change.before}{moved[0]} ->{moved[1]}{links}")
+            continue
+        lines.append(f"{mark} {' -> '.join(filter(None, [before, after]))}")
+        lines.append(f"    {_why(change)}")
+    lines += [
+        f"{x.stage}: {x.setting or 'run'}: {x.before[:_SHORT] or '–'} -> {x.after[:_SHORT] or '–'}"
+        for x in setting_changes(first, other)
+    ]
+    return [printable(line) if line[:1] != " " else f"    {printable(line)}" for line in lines]
+
+
+def since_then(first: FinishedStudy, other: FinishedStudy) -> str:
+    """Return in one sentence what differs from an earlier run of the same study."""
+    counts = Counter(change.state for change in concept_changes(first, other))
+    told = [f"{counts[s]} {s}" for s in ("added", "dropped", "exchanged", "reworded") if counts[s]]
+    concepts = f"concepts: {', '.join(told)}" if told else "the same concepts"
+    difference = paired_difference(first, other, first.head.facts.name)
+    measured = (
+        "other test images, so that accuracies are not to be compared"
+        if difference is None
+        else f"balanced accuracy of the {card_of(EXPLAINED).title} {_told(difference)} on the same "
+        "test images"
+    )
+    return f"Since the last run: {concepts}; {measured}."
+
+
+def _why(change: ConceptChange) -> str:
+    alike = "" if change.alike is None else f"scores correlate by {plain(change.alike, 2)}; "
+    return alike + change.why
 
 
 def _told(e: Estimate) -> str:
@@ -190,6 +239,7 @@ def _concept(first: FinishedStudy, other: FinishedStudy, change: ConceptChange) 
         "after": change.after,
         "weight_before": _speaks_for(first, change.before),
         "weight_after": _speaks_for(other, change.after),
+        "why": change.why or change.links,
     }
 
 

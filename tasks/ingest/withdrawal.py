@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from curette.schemas.images import Split
 from curette.schemas.settings.ingest import DatasetSpec, SyntheticSource
 from curette.schemas.withdrawals import Withdrawn
 from curette.tasks.ingest.claims import named_like_masks, read_claims
+from curette.tasks.ingest.formats import HEAD_BYTES
 from curette.tasks.ingest.listing import (
     Content,
     ImageBytes,
@@ -26,6 +28,8 @@ from curette.tasks.ingest.listing import (
     trimmed,
 )
 from curette.tasks.ingest.readers import Watch, list_images
+from curette.tasks.methods.encoder.dicom import dicom_png, is_dicom
+from curette.tasks.methods.encoder.pixels import Window
 
 _AHEAD = 64
 Pseudonym = Callable[[str, str], str]
@@ -61,7 +65,7 @@ class Withdrawal:
             spec: the dataset's settings, with every class.
             workers: threads that read.
         """
-        found = image_digests(listing, workers)
+        found = image_digests(listing, spec, workers)
         gone = {
             row
             for row, sha256 in enumerate(found)
@@ -120,7 +124,7 @@ def source_rows(
     claims = read_claims(listing, spec)
     wanted = claims["label"] == label if label else claims["image_id"].isin(list(ids))
     rows = claims["row"][wanted & claims["image_id"].notna()].to_numpy(dtype=np.int64)
-    digests = map(_sha256, listing.contents(rows))
+    digests = (_sha256(c, spec) for c in listing.contents(rows))
     return dict(zip(claims["image_id"].iloc[rows], digests, strict=True))
 
 
@@ -130,24 +134,37 @@ def _source(spec: DatasetSpec) -> str:
     return f"{spec.source.kind} {spec.source.path}"
 
 
-def image_digests(listing: Listing, workers: int) -> list[str]:
-    """Return the sha256 of every row's bytes; empty where there are none to read."""
+def image_digests(listing: Listing, spec: DatasetSpec, workers: int) -> list[str]:
+    """Return the sha256 of every row's bytes; empty where there are none to read.
+
+    Of a DICOM file it is that of its picture, by which a dataset knows it.
+    """
     found: list[str] = []
     ahead = listing.contents(np.arange(len(listing)))
+    digest = partial(_sha256, spec=spec)
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         while batch := list(islice(ahead, _AHEAD * max(workers, 1))):
-            found += pool.map(_sha256, batch)
+            found += pool.map(digest, batch)
     return found
 
 
-def _sha256(content: Content) -> str:
+def _sha256(content: Content, spec: DatasetSpec) -> str:
     with suppress(OSError, ValueError, RuntimeError):  # whoever checks images says what is wrong
         match content:
             case VectorOnly():
                 return content.sha256
             case ImageBytes():
-                return hashlib.sha256(content.load()).hexdigest()
+                return hashlib.sha256(_picture(content.load(), spec)).hexdigest()
             case ImageFile() if content.path.is_file():  # a pipe would be waited for without end
                 with content.path.open("rb") as file:
+                    if is_dicom(file.read(HEAD_BYTES)):
+                        picture = _picture(content.path.read_bytes(), spec)
+                        return hashlib.sha256(picture).hexdigest()
+                    file.seek(0)
                     return hashlib.file_digest(file, "sha256").hexdigest()
     return ""
+
+
+def _picture(content: bytes, spec: DatasetSpec) -> bytes:
+    window = spec.grey_range and Window(*spec.grey_range)
+    return dicom_png(content, spec.max_pixels, window) if is_dicom(content) else content

@@ -73,7 +73,7 @@ class Guard:
         if not hmac.compare_digest(token.encode(), self.token.encode()):
             return "Open the address that `curette look` printed: it holds a token."
         if request.method not in ("GET", "HEAD") and _from_elsewhere(request.headers, host):
-            return "Decisions are taken from this server's own pages alone."
+            return "Forms are taken from this server's own pages alone."
         return ""
 
 

@@ -14,7 +14,7 @@ from curette.schemas.review import Decision, Decisions
 from curette.tasks.look.view import Hit, Scored, ShownImage, Statement, StudyView
 from curette.tasks.methods.explanation import printable
 from curette.tasks.methods.page.charts import Figure, Row, interval_chart
-from curette.tasks.methods.page.decision import compose_decision
+from curette.tasks.methods.page.decision import compose_decision, standing
 from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.methods.page.render import render
 
@@ -40,6 +40,8 @@ class Pages:
     view: StudyView
     searches: bool
     """Whether there is an encoder for texts."""
+    sees: bool
+    """Whether there is one for images that are sent along."""
     notices: tuple[str, ...]
     reported: bool
     """Whether there is a report."""
@@ -129,6 +131,32 @@ class Pages:
             longest=LONGEST,
             scored=None if vector is None else self._scored(self.view.score(vector)),
             alike=[] if vector is None else self._alike(vector),
+        )
+
+    def search_image(
+        self, problem: str, vector: Float32[np.ndarray, " dim"] | None = None, picture: str = ""
+    ) -> str:
+        """Return what is like an image that was sent along.
+
+        Args:
+            problem: why there is nothing to show.
+            vector: of the image; None: only the form is shown.
+            picture: address that holds the image, made smaller.
+        """
+        return self._render(
+            "like",
+            "search by an image",
+            problem=problem,
+            picture=picture,
+            nearest=[] if vector is None else [self._hit(x) for x in self.view.like(vector)],
+            signs=[]
+            if vector is None
+            else [
+                {"id": x.statement.concept_id, "text": printable(x.statement.candidate.text)}
+                | {"state": _state(x.statement), "cosine": plain(x.score)}
+                | {"standing": standing(x.standing)}
+                for x in self.view.signs(vector)
+            ],
         )
 
     def statements(self, decisions: Decisions) -> str:
@@ -254,6 +282,7 @@ class Pages:
             "name": printable(self.view.published.facts.name),
             "notices": self.notices,
             "searches": self.searches,
+            "sees": self.sees,
             "reported": self.reported,
             "classes": [
                 {"key": c.key, "name": printable(c.name)} for c in self.view.published.facts.classes

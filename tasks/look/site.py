@@ -22,14 +22,19 @@ from curette.schemas.report import Report
 from curette.schemas.review import Decision, Decisions
 from curette.tasks.look.guard import POLICY, Guard
 from curette.tasks.look.pages import LONGEST, Pages
+from curette.tasks.look.upload import FORM, uploaded
 from curette.tasks.look.view import Statement, StudyView
 from curette.tasks.methods.encoder.pixels import open_picture, read_rgb
+from curette.tasks.methods.page.pictures import data_uri
 
 Encode = Callable[[str], Float32[np.ndarray, " dim"]]
 """From a text to its unit vector, by the encoder of the study's images; raises `StudyError`."""
 
 _LONGEST_FORM = 16_384  # bytes
+_MIB = 2**20
+_LARGEST_IMAGE_MIB = 32
 _THUMBNAIL_PX = 224
+_UPLOAD_PX = 448
 _KEPT_THUMBNAILS = 4_096
 _SHOWN_AS_THEY_ARE = {"JPEG", "PNG", "GIF", "WEBP"}
 _COLOURS = {"L", "LA", "P", "RGB", "RGBA"}
@@ -72,6 +77,25 @@ class Desk(Protocol):
         """
 
 
+@runtime_checkable
+class NewImages(Protocol):
+    """Reads and encodes images that are none of the study's."""
+
+    def read(self, content: bytes) -> Image.Image:
+        """Return an image's pixels.
+
+        Raises:
+            StudyError: it is none that the study would take, or one of its test images.
+        """
+
+    def vector(self, pixels: Image.Image) -> Float32[np.ndarray, " dim"]:
+        """Return its unit vector.
+
+        Raises:
+            StudyError: the encoder cannot be loaded, or changed since.
+        """
+
+
 @dataclass(frozen=True)
 class Site:
     """A study, served."""
@@ -83,6 +107,8 @@ class Site:
     encode: Encode | None
     """None where the study has no encoder for texts."""
     why_no_search: str = ""
+    new_images: NewImages | None = None
+    """None where nothing can encode an image."""
     report: Report | None = None
     notices: tuple[str, ...] = ()
     reviewer: str = ""
@@ -106,6 +132,7 @@ class Site:
         routes = [Route(path, answer) for path, answer in get.items()]
         routes.append(Route("/decide", self.decide, methods=["POST"]))
         routes.append(Route("/withdraw", self.withdraw, methods=["POST"]))
+        routes.append(Route("/search-image", self.search_image, methods=["POST"]))
         app = Starlette(
             routes=[Mount(f"/{token}", routes=routes)],
             exception_handlers={CuretteError: self._told, FileNotFoundError: self._told},
@@ -115,7 +142,13 @@ class Site:
     @property
     def pages(self) -> Pages:
         """What the pages say."""
-        return Pages(self.view, self.encode is not None, self.notices, self.report is not None)
+        return Pages(
+            self.view,
+            self.encode is not None,
+            self.new_images is not None,
+            self.notices,
+            self.report is not None,
+        )
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -163,6 +196,34 @@ class Site:
         except StudyError as error:
             return HTMLResponse(page(None, str(error)), 500)
 
+    async def search_image(self, request: Request) -> Response:
+        """Answer with what is like an image that is sent along; nothing of it is kept."""
+        kind = request.headers.get("content-type", "")
+        if not kind.startswith(FORM):
+            return PlainTextResponse("A form with a file is wanted.\n", 415)
+        body = await _body(request, _LARGEST_IMAGE_MIB * _MIB)
+        if body is None:
+            said = f"An image to search by has at most {_LARGEST_IMAGE_MIB} MiB."
+            return HTMLResponse(self.pages.search_image(said), 413)
+        return await run_in_threadpool(self._search_image, uploaded(kind, body, "image"))
+
+    def _search_image(self, content: bytes) -> Response:
+        page = self.pages.search_image
+        if self.new_images is None:
+            return HTMLResponse(self.pages.problem(self.why_no_search), 404)
+        if not content:
+            return HTMLResponse(page("Choose a file with an image in it."), 400)
+        try:
+            pixels = self.new_images.read(content)
+        except StudyError as error:
+            return HTMLResponse(page(str(error)), 422)
+        try:
+            vector = self.new_images.vector(pixels)
+        except StudyError as error:
+            return HTMLResponse(page(str(error)), 500)
+        pixels.thumbnail((_UPLOAD_PX, _UPLOAD_PX))
+        return HTMLResponse(page("", vector, data_uri(pixels)))
+
     def statements(self, _: Request) -> Response:
         """Answer with all statements."""
         return HTMLResponse(self.pages.statements(self.desk.decided()))
@@ -206,11 +267,9 @@ class Site:
             "application/x-www-form-urlencoded"
         ):
             return PlainTextResponse("A form is wanted.\n", 415)
-        content = bytearray()
-        async for part in request.stream():
-            content += part
-            if len(content) > _LONGEST_FORM:
-                return PlainTextResponse("That is too long for a decision.\n", 413)
+        content = await _body(request, _LONGEST_FORM)
+        if content is None:
+            return PlainTextResponse("That is too long for a decision.\n", 413)
         try:
             fields = parse_qsl(content.decode(), keep_blank_values=True, max_num_fields=200)
         except ValueError:  # no UTF-8, or too many
@@ -294,6 +353,21 @@ class Site:
 
 
 _SENT = ("concept_id", "verdict", "new_text", "new_classes", "reviewer", "comment")
+
+
+async def _body(request: Request, longest: int) -> bytes | None:
+    """Return what a request brings along; None where that is more than `longest` bytes.
+
+    It is heard out even then, since a browser shows no answer that comes before it has sent all.
+    """
+    content, length = bytearray(), 0
+    async for part in request.stream():
+        length += len(part)
+        if length <= longest:
+            content += part
+        else:
+            content.clear()
+    return bytes(content) if length <= longest else None
 
 
 def _fingerprint(decision: Decision | None) -> str:

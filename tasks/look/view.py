@@ -94,6 +94,16 @@ class Statement:
 
 
 @dataclass(frozen=True)
+class Sign:
+    """A statement that an image shows, with their cosine."""
+
+    statement: Statement
+    score: float
+    standing: float
+    """Share of training images that score lower."""
+
+
+@dataclass(frozen=True)
 class Wall:
     """One page of the images that a filter lets through."""
 
@@ -210,6 +220,17 @@ class StudyView:
             for i in order.tolist()
         )
 
+    def like(self, vector: Float32[np.ndarray, " dim"]) -> tuple[Hit, ...]:
+        """Return the training and validation images most like an image that is none of these."""
+        return self._most(self._open_rows, vector)
+
+    def _most(
+        self, rows: Int[np.ndarray, " image"], vector: Float32[np.ndarray, " dim"]
+    ) -> tuple[Hit, ...]:
+        scores = self.published.vectors[rows] @ vector
+        order = np.argsort(-scores, kind="stable")[:SHOWN]
+        return tuple(Hit(self.image(int(rows[i])), float(scores[i])) for i in order.tolist())
+
     def counts(self) -> dict[str, int]:
         """Return split -> images."""
         return {split: len(self.published.rows(split)) for split in SPLITS}
@@ -240,6 +261,37 @@ class StudyView:
             if members.any():
                 low, median, high = np.quantile(scores[members], [0.25, 0.5, 0.75]).tolist()
                 yield Spread(key, int(members.sum()), low, median, high)
+
+    def signs(self, vector: Float32[np.ndarray, " dim"]) -> tuple[Sign, ...]:
+        """Return the statements that an image shows most, beside what training images do.
+
+        Cosines of different texts do not compare, so they are in order of how many standard
+        deviations the image's lies above the mean of training images.
+
+        Args:
+            vector: of an image.
+        """
+        known, mean, deviation = self._usual
+        scores = self.published.pool_vectors @ vector
+        order = np.argsort(-(scores - mean) / deviation, kind="stable")
+        found = [(j, self.statements.get(self.published.pool[j].concept_id)) for j in order]
+        return tuple(
+            Sign(statement, float(scores[j]), float((known[:, j] < scores[j]).mean()))
+            for j, statement in found
+            if statement is not None
+        )[:SHOWN]
+
+    @cached_property
+    def _usual(
+        self,
+    ) -> tuple[
+        Float32[np.ndarray, "train candidate"],
+        Float32[np.ndarray, " candidate"],
+        Float32[np.ndarray, " candidate"],
+    ]:
+        """The training images' cosines with the pool, their means and standard deviations."""
+        known = self.published.vectors[self.published.rows("train")] @ self.published.pool_vectors.T
+        return known, known.mean(axis=0), np.maximum(known.std(axis=0), 1e-6)
 
     @cached_property
     def statements(self) -> dict[str, Statement]:

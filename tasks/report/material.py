@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.artifact import Manifest
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.concept_dataset import ConceptDataset
@@ -49,6 +50,10 @@ class Material:
     """Of every artifact the report rests on, first made first."""
     withdrawn: int = 0
     """Images that were withdrawn from the study; which ones is kept nowhere."""
+    adaptations: tuple[tuple[Adaptation, AdaptationResult], ...] = ()
+    """Of heads of this probe to other sites."""
+    since: str = ""
+    """What differs from the run that was finished before, in a sentence; empty for the first."""
     places: Float64[np.ndarray, "image 2"] | None = None
     """Where each image of the published dataset lies on the map, from 0 to 1; None: no map."""
 

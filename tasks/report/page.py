@@ -24,6 +24,7 @@ def compose_page(
         "description": facts.description,
         "notices": _notices(material),
         "finding": compose_finding(draft),
+        "since": material.since,
         "interval": evaluation.interval if isinstance(evaluation, Evaluation) else "",
         "terms": TERMS,
         "sections": [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.concept_dataset import ConceptDataset
@@ -29,8 +30,21 @@ def write_report(
     evaluation: Ref[Evaluation | GuardedEvaluation],
     spec: ReportSpec,
     withdrawn: int | None = None,
+    adaptations: tuple[Ref[AdaptationResult], ...] | None = None,
+    since: str | None = None,
 ) -> Ref[Report]:
-    """Write the page that a person reads; it says how many images were withdrawn, never whose."""
+    """Write the page that a person reads; it says how many images were withdrawn, never whose.
+
+    Args:
+        at: where to work.
+        published: images and concepts.
+        probe: the heads that were measured.
+        evaluation: what was measured of them.
+        spec: of the page.
+        withdrawn: how many images; None: none.
+        adaptations: of heads of this probe to other sites; None: there are none.
+        since: what differs from the run that was finished before; None: none was.
+    """
     from curette.tasks.methods.explanation import Explainer
     from curette.tasks.methods.page.pictures import PictureBook
     from curette.tasks.methods.plane import lay_out
@@ -59,6 +73,11 @@ def write_report(
         evaluation=at.store.load(measured, evaluation),
         lineage=tuple(at.store.lineage(evaluation)),
         withdrawn=withdrawn or 0,
+        adaptations=tuple(
+            (at.store.load(Adaptation, Ref.parse(result.adaptation)), result)
+            for result in (at.store.load(AdaptationResult, ref) for ref in adaptations or ())
+        ),
+        since=since or "",
         places=lay_out(scores, dataset.rows("train")) if spec.wall else None,
     )
     shelf = ImageShelf(at.store.root)

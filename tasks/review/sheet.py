@@ -1,18 +1,15 @@
 """Decisions as a sheet: a CSV file that a person fills in with any spreadsheet program."""
 
-import csv
-import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args
 
 from pydantic import ValidationError
 
-from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import concept_id
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.review import Decision, Decisions, Verdict
 from curette.schemas.screened import ScreenedSet
+from curette.tasks.methods.filled_tables import Fault, FilledTable, protect, write_table
 
 COLUMNS = (
     "concept_id",
@@ -46,18 +43,14 @@ def write_sheet(
 
     First those that were chosen, where any were, then those that gates were unsure of, the least
     sure first, then the kept, then the dropped. `unsure` says how sure the gate was, 0 to 1;
-    `could_stand_in` what a pick may be exchanged for, and what the set then loses more. UTF-8 with
-    a byte order mark, by which Excel knows it; what a spreadsheet would run or turn into a number
-    is made harmless by `protect`.
+    `could_stand_in` what a pick may be exchanged for, and what the set then loses more.
     """
     made = {d.concept_id: d for d in decisions.decisions}
     unsure = {u.concept_id: u for u in screened.unsure}
     drops = {d.candidate.concept_id: d for d in screened.dropped}
     concepts = {c.concept_id: c for c in (*screened.kept, *(d.candidate for d in screened.dropped))}
     picks = _told_of_picks(chosen) if chosen else {}
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
-    writer.writerow(COLUMNS)
+    rows = []
     first = (key for key in (*picks, *unsure) if key in concepts)
     for key in dict.fromkeys((*first, *concepts)):
         concept, drop, doubt, decision = (
@@ -82,8 +75,8 @@ def write_sheet(
             decision.reason if decision else "",
             decision.decided_on if decision else "",
         )
-        writer.writerow(protect(cell) for cell in cells)
-    return out.getvalue().encode("utf-8-sig")
+        rows.append([protect(cell) for cell in cells])
+    return write_table(COLUMNS, rows)
 
 
 def _told_of_picks(chosen: ConceptSet) -> dict[str, tuple[str, str]]:
@@ -107,27 +100,6 @@ def _join(classes: Sequence[str]) -> str:
     return f" {_BETWEEN_CLASSES} ".join(classes)
 
 
-_BEGINS = r"(^|[,;|\t\r\n])('*)"
-_HARMFUL = r"""(?=[\s"']*[=+\-@＝＋－＠]|[\t\r\n])"""
-_NUMBER = r"^('*)(?=\d[\deE.,:/ +-]*$)"
-
-
-def protect(cell: str) -> str:
-    """Return a cell that a spreadsheet shows as it is: an apostrophe before what it would run.
-
-    A formula begins with = + - or @ (OWASP, "CSV Injection"), at the start of a cell or after
-    anything that some spreadsheet takes for the end of one. A number gets one too, since Excel
-    writes the concept id 123456789012 back as 1.23457E+11. `restore` undoes it exactly.
-    """
-    return re.sub(_NUMBER, r"\1'", re.sub(_BEGINS + _HARMFUL, r"\1\2'", cell))
-
-
-def restore(cell: str) -> str:
-    """Return a cell as it was before `protect`; what a person wrote without its care is kept."""
-    number = _NUMBER.replace("('*)", "('*)'")
-    return re.sub(f"{_BEGINS}'{_HARMFUL}", r"\1\2", re.sub(number, r"\1", cell))
-
-
 # --- in -----------------------------------------------------------------------------------------
 
 
@@ -135,9 +107,6 @@ def read_sheet(
     content: bytes, file: str, class_keys: Sequence[str], reviewer: str
 ) -> tuple[Decision, ...]:
     """Return the decisions of a sheet that a person filled in; rows without a verdict are none.
-
-    Columns may stand in any order and be separated by commas, semicolons or tabs; blank rows do
-    not count.
 
     Args:
         content: the file's bytes.
@@ -148,19 +117,19 @@ def read_sheet(
     Raises:
         StudyError: lists everything that is wrong, each with its row and column.
     """
-    problems: list[str] = []
+    table = FilledTable("review sheet", file, _NEEDED, COLUMNS)
+    faults: list[Fault] = []
     decisions: list[Decision] = []
     rows: dict[str, int] = {}
-    for row, cells in _rows(content, file):
+    for row, cells in table.rows(content):
         decision, found = read_decision(cells, class_keys, reviewer)
         if decision is not None:
             first = rows.setdefault(decision.concept_id, row)
             if first != row:
                 found.append(("verdict", f"row {first} decides about the same concept"))
             decisions.append(decision)
-        problems += (f"  row {row}, column {column}: {what}" for column, what in found)
-    if problems:
-        raise _wrong(file, problems)
+        faults += (Fault(what, row, column) for column, what in found)
+    table.refuse(faults)
     return tuple(decisions)
 
 
@@ -184,47 +153,6 @@ def read_decision(
         return _decision(cells, reviewer), []
     except ValidationError as error:
         return None, [_problem(e["loc"], e["msg"]) for e in error.errors()]
-
-
-def _rows(content: bytes, file: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row that is not blank, column -> cell, with the number spreadsheets give it."""
-    try:
-        text = content.decode("utf-8-sig")
-        first = next((line for line in text.splitlines() if line.strip()), "")
-        rows = csv.reader(
-            io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True
-        )
-        filled = [
-            (number, [restore(cell).strip() for cell in cells])
-            for number, cells in enumerate(rows, start=1)
-            if any(cell.strip() for cell in cells)
-        ]
-    except UnicodeDecodeError:
-        raise _wrong(
-            file, ["  it is not UTF-8: choose `CSV UTF-8` where the spreadsheet program saves it"]
-        ) from None
-    except csv.Error as error:
-        raise _wrong(file, [f"  it is not CSV: {error}"]) from None
-    head_row, head = filled[0] if filled else (1, [])
-    columns = [name.lower() for name in head]
-    while columns and not columns[-1]:
-        columns.pop()
-    problems = [f"column {c} is missing" for c in _NEEDED if c not in columns]
-    problems += [f"column {c} stands twice" for c in COLUMNS if columns.count(c) > 1]
-    problems += [
-        f"there is no column {c!r}; there are {', '.join(COLUMNS)}"
-        for c in columns
-        if c not in COLUMNS
-    ]
-    problems += [
-        f"row {row} has more cells than the head has columns"
-        for row, cells in filled[1:]
-        if any(cells[len(columns) :])
-    ]
-    if problems:
-        raise _wrong(file, [f"  row {head_row}: {problem}" for problem in problems])
-    for row, cells in filled[1:]:
-        yield row, dict(zip(columns, cells, strict=False))
 
 
 def _problems(cells: Mapping[str, str], class_keys: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -275,10 +203,3 @@ def _problem(loc: tuple[int | str, ...], message: str) -> tuple[str, str]:
 def _split(cell: str) -> tuple[str, ...]:
     parts = (part.strip() for part in cell.split(_BETWEEN_CLASSES))
     return tuple(dict.fromkeys(part for part in parts if part))
-
-
-def _wrong(file: str, problems: Sequence[str]) -> StudyError:
-    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-    return StudyError(
-        "\n".join([f"{count} in the review sheet {file}; nothing was imported:", *problems])
-    )

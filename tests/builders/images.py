@@ -1,5 +1,7 @@
 """Image datasets of a few rows."""
 
+import struct
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,3 +57,13 @@ def secret_dataset(classes: Sequence[ClassLabel] = SECRET_CLASSES) -> ImageDatas
         source="secret source",
         synthetic=False,
     )
+
+
+def png_that_says(width: int, height: int) -> bytes:
+    """Return a PNG of a few bytes with a header and no pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", header), (b"IDAT", b""), (b"IEND", b""))
+    )
+    return b"\x89PNG\r\n\x1a\n" + chunks

@@ -9,6 +9,7 @@ from curette.flows.adapt import adapt
 from curette.flows.adaptation import Wanted, adapt_to_site, open_support
 from curette.flows.explain import explained_head, with_heads_alone
 from curette.flows.runs import RunResult
+from curette.flows.sequence import adaptations_of
 from curette.flows.stages import RunOptions
 from curette.flows.study import study
 from curette.flows.study_file import load_study
@@ -86,6 +87,9 @@ def test_a_head_is_adapted_kept_measured_and_written_down(
     assert store.load(Adaptation, made.ref).facts == made.adaptation.facts
     assert [p.name for p in (store.root / AdaptationResult.kind).iterdir()]
     assert made.result.left_out >= len(listed)
+    (found,) = adaptations_of(made.adaptation.probe, store)
+    assert store.load(AdaptationResult, found).adaptation == str(made.ref)
+    assert adaptations_of(Ref(Heads.kind, "0" * 20), store) == ()
     check_asks_nobody(made.html)
     assert "nothing           loss" in made.told
     digest = "".join(f.sha256 for f in store.manifest(lamp.test_labels).files.values())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from curette.flows.compare import finished_runs
+from curette.flows.finished import finished_runs
 from curette.flows.sequence import remembered
 from curette.flows.stages import RunOptions
 from curette.flows.study import study

@@ -6,12 +6,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote, urlencode
 
+import numpy as np
 import pytest
 
-from curette.flows.look import ReviewDesk, listening, open_site, server_of
+from curette.flows.look import NewImageDesk, ReviewDesk, listening, open_site, server_of
 from curette.flows.review import decided_so_far
 from curette.flows.stages import RunOptions
 from curette.flows.study import study as run_study
@@ -24,12 +27,15 @@ from curette.schemas.study import Study
 from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.look.site import Site
-from curette.tasks.look.view import StudyView
+from curette.tasks.look.view import SHOWN, StudyView
 from tests.builders.demo import DEMO, SMALL
 from tests.builders.finished import FinishedStudy
+from tests.builders.images import png_that_says
 from tests.builders.look import PUBLISHED, TEST, a_png, spoilt, study_view
 from tests.pages import HOSTILE, check_only_our_script_runs, tags_of
 
+HOSTILE_FILE = "../../<script>alert(1)</script>.png"
+MAX_PIXELS = 90_000
 TOKEN = "t0ken-that-nobody-guesses"
 STUDY = Study.model_validate(
     {
@@ -85,6 +91,24 @@ class Browser:
         assert status == 200, page
         return self.post(hidden_fields(page))
 
+    def send(
+        self,
+        content: bytes,
+        field: str = "image",
+        token: str = TOKEN,
+        headers: Mapping[str, str] = {},
+    ) -> tuple[int, str]:
+        """Search by an image, as the form of the page sends it."""
+        mark = "----WebKitFormBoundaryx7MA4YWxkTrZu0gW"
+        head = f'content-disposition: form-data; name="{field}"; filename="{HOSTILE_FILE}"'
+        body = f"--{mark}\r\n{head}\r\ncontent-type: image/png\r\n\r\n".encode()
+        body += content + f"\r\n--{mark}--\r\n".encode()
+        kind = {"content-type": f"multipart/form-data; boundary={mark}", **headers}
+        status, page, _ = self.ask(
+            "search-image", token=token, method="POST", body=body, headers=kind
+        )
+        return status, page
+
     def withdraw(self, concept_id: str) -> tuple[int, str]:
         """Ask to withdraw what was decided, and confirm what the next page asks."""
         status, page = self.post({"concept_id": concept_id}, "withdraw")
@@ -122,7 +146,21 @@ def a_site(view: StudyView, store: ArtifactStore, study: Study = STUDY) -> Site:
         return a_png(view.rows[image_id])
 
     report = Report(html="<!doctype html><header></header>our report", data_docs="checks")
-    return Site(view, read, desk, lambda text: PUBLISHED.pool_vectors[len(text) % 18], "", report)
+    return Site(
+        view,
+        read,
+        desk,
+        lambda text: PUBLISHED.pool_vectors[len(text) % 18],
+        "",
+        NewImageDesk(
+            MAX_PIXELS,
+            {},
+            None,
+            {sha256(a_png(row)).hexdigest() for row in view.published.rows("test").tolist()},
+            lambda pixels: PUBLISHED.vectors[cast(tuple[int, ...], pixels.getpixel((0, 0)))[0]],
+        ),
+        report,
+    )
 
 
 @pytest.fixture
@@ -245,6 +283,75 @@ def test_a_search_shows_images_scores_and_statements(browser: Browser) -> None:
     assert "thumbnail" not in empty
 
 
+def test_an_image_that_is_sent_finds_the_nearest_outside_the_test_split(browser: Browser) -> None:
+    row = int(PUBLISHED.rows("validation")[0])
+    kept = sorted(browser.store.root.rglob("*"))
+    status, page = browser.send(a_png(row))
+    assert status == 200
+    assert sorted(browser.store.root.rglob("*")) == kept, "nothing of it is written"
+    cosines = PUBLISHED.vectors @ PUBLISHED.vectors[row]
+    cosines[PUBLISHED.rows("test")] = -1
+    by_hand = PUBLISHED.images["image_id"].to_numpy()[np.argsort(-cosines)[:SHOWN]]
+    assert re.findall(r"thumbnail\?id=(img\d+)", page) == by_hand.tolist()
+    assert not {*by_hand} & TEST.labels.keys()
+    assert len(re.findall(r">sign \d of [abc]</a>", page)) == SHOWN
+    assert "data:image/jpeg;base64," in page
+    assert "alert(1)" not in page, "the name of the file is told nowhere"
+    check_only_our_script_runs(page)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "said"),
+    [
+        (b"", 400, "Choose a file with an image in it."),
+        (b"GIF89a, or so it says", 422, "broken-image"),
+        (b"<svg onload=alert(1)></svg>", 422, "broken-image"),
+        (a_png(1)[:-40], 422, "broken-image"),
+        (png_that_says(301, 300), 422, "it says it is 301 x 300 pixels; dataset.max_pixels is"),
+        (png_that_says(60_000, 60_000), 422, "too-many-pixels"),
+        (b"x" * (32 * 2**20), 413, "An image to search by has at most 32 MiB."),
+    ],
+    ids=["none", "no image", "markup", "cut", "large", "bomb", "many bytes"],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_what_is_no_image_to_search_by_gets_one_answer(
+    browser: Browser, content: bytes, status: int, said: str
+) -> None:
+    answered, page = browser.send(content)
+    assert answered == status
+    assert said in page
+    assert page.count('class="notices problems"') == 1
+    assert "thumbnail?id=" not in page
+    assert 'action="search-image"' in page, "another can be sent"
+    assert "<svg onload" not in page
+
+
+def test_a_test_image_that_is_sent_is_refused(browser: Browser) -> None:
+    status, page = browser.send(a_png(int(PUBLISHED.rows("test")[0])))
+    assert status == 422
+    assert "test split, and no score of those is shown here" in page
+    assert "thumbnail?id=" not in page
+
+
+def test_an_image_is_taken_from_a_page_of_ours_alone(browser: Browser) -> None:
+    content = a_png(int(PUBLISHED.rows("train")[0]))
+    for headers in (
+        {"origin": "http://evil.example"},
+        {"sec-fetch-site": "cross-site"},
+        {"host": "evil.example"},
+    ):
+        assert browser.send(content, headers=headers)[0] == 403
+    assert browser.send(content, token="wrong")[0] == 403
+    ours = {"origin": f"http://127.0.0.1:{browser.port}"}
+    assert browser.send(content, headers=ours)[0] == 200
+    assert browser.ask("search-image")[0] == 405
+    assert browser.ask("search-image", method="POST", body=content)[0] == 415
+    for mark in ("", "; boundary=", "; boundary=elsewhere", "; boundary=ü"):
+        kind = {"content-type": f"multipart/form-data{mark}"}
+        assert browser.ask("search-image", method="POST", body="--x\r\n", headers=kind)[0] == 400
+    assert browser.send(content, field="picture")[0] == 400
+
+
 def test_without_an_encoder_for_texts_search_is_left_out_and_that_is_said(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     whole = a_site(study_view(), store)
@@ -252,6 +359,9 @@ def test_without_an_encoder_for_texts_search_is_left_out_and_that_is_said(tmp_pa
     with served(site, store) as browser:
         home = browser.page("")
         assert "Vectors are ready-made." in home
+        assert "search-image" not in home
+        status, page = browser.send(a_png(1))
+        assert (status, "Vectors are ready-made." in page) == (404, True)
         assert 'action="search"' not in home
         assert browser.ask("search?text=sign")[0] == 404
         assert "Images that show it most" in browser.page(f"statement?id={FIRST.concept_id}")
@@ -515,6 +625,12 @@ def test_a_decision_counts_in_the_next_run_and_the_pages_say_until_then_that_the
         assert "This is the last finished run" in browser.page("")
         shown = str(site.view.published.images["image_id"][0])
         assert browser.ask(f"pixels?id={shown}")[0] == 200
+        images = site.view.published.images["image_id"]
+        own, held_out = (str(images[site.view.published.rows(s)[0]]) for s in ("train", "test"))
+        page = browser.send(site.read(own))[1]
+        assert re.findall(r"thumbnail\?id=([^\"]+)", page)[0] == own, "as the study encoded it"
+        assert "cosine 1.000" in page
+        assert browser.send(site.read(held_out))[0] == 422
         assert "Five kinds of skin lesion" in browser.page("report.html")
     made = run_study(reviewed, options.model_copy(update={"until": "review"})).made
     screened = store.load(ScreenedSet, made[ScreenedSet.kind])

@@ -17,6 +17,7 @@ from curette.schemas.adaptation import (
 )
 from curette.schemas.appraisal import Appraisal, ConfusedPair, Round
 from curette.schemas.artifact import Artifact, Recipe, Ref
+from curette.schemas.drift import Drift, DriftFacts
 from curette.schemas.edits import Edits
 from curette.schemas.embeddings import StudyEmbeddings
 from curette.schemas.evaluation import Estimate
@@ -84,6 +85,7 @@ def main() -> None:
         Decisions(study="small", decisions=()),
         Edits(study="small", edits=()),
         *_adaptation(),
+        _drift(),
         study.index,
         ValidationReport(checks=(check,), results={"images": {}}, data_docs="<html></html>"),
         ValidatedConceptDataset(
@@ -186,6 +188,23 @@ def _adaptation() -> tuple[Adaptation, AdaptationResult]:
             readings="",
         ),
     )
+
+
+def _drift() -> Drift:
+    number = {"value": 0.8, "low": 0.7, "high": 0.9}
+    statement = {"text": "ruler", "asked_of": "picture", "above": 0.6, "p_value": 0.01}
+    content = {
+        **{"study": "small", "batch": "week", "checked_on": "2026-11-30", "level": 0.05},
+        **{"published": f"concept-dataset/{'0' * 20}", "probe": f"{Heads.kind}/{'1' * 20}"},
+        **{"images": 3, "groups": 2, "known": 0, "refused": 0},
+        **{"reference_images": 9, "reference_groups": 4, "told": (0,)},
+        "tests": [{"name": "statements", "p_value": 0.01, "corrected": 0.03}],
+        "statements": [{**statement, "family_p_value": 0.02, "moved": 0.4, "by_mix": 0.1}],
+        "mix": [{"class_key": "a", "before": 0.5, "now": number}],
+        **{"unlike_before": 0.0, "unlike_now": 0.1},
+        **dict.fromkeys(("accuracy_before", "accuracy_now", "accuracy_change"), number),
+    }
+    return Drift(DriftFacts.model_validate(content), "<html></html>")
 
 
 def _appraisal(ids: tuple[str, ...]) -> Appraisal:

@@ -58,7 +58,7 @@ class PictureBook:
 
     def place(self, picture: Image.Image) -> str:
         """Return the CSS class that shows a picture as it is."""
-        self.others.append(Picture(f"p{len(self.others)}", _uri(picture)))
+        self.others.append(Picture(f"p{len(self.others)}", data_uri(picture)))
         return self.others[-1].css
 
     @property
@@ -71,7 +71,7 @@ class PictureBook:
         if small is None:
             return ""
         small.thumbnail((self.size_px, self.size_px))
-        return _uri(small)
+        return data_uri(small)
 
 
 def opened(
@@ -93,7 +93,8 @@ def opened(
         return None
 
 
-def _uri(picture: Image.Image) -> str:
+def data_uri(picture: Image.Image) -> str:
+    """Return a picture as a JPEG in an address."""
     content = io.BytesIO()
     picture.save(content, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from curette.tasks.report.material import Draft
 from curette.tasks.report.sections import (
+    adaptations,
     annotations,
     candidates,
     cards,
@@ -76,6 +77,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("differences", "Heads against their baselines", "numbers", differences.compose),
     Section("few_shots", "With few images a class", "numbers", few_shots.compose),
     Section("shifts", "When the images change", "numbers", shifts.compose),
+    Section("adaptations", "Heads adapted to other sites", "numbers", adaptations.compose),
     Section("folds", "When other images train", "numbers", folds.compose),
     Section("sizes", "Every head, by number of concepts", "numbers", sizes.compose),
     Section("subgroups", "For whom it holds", "numbers", subgroups.compose),

@@ -12,6 +12,7 @@ from curette.schemas.evaluation import (
     Propagation,
 )
 from curette.tasks.methods.page.charts import Figure, Line, Point, line_chart
+from curette.tasks.methods.page.numbers import signed
 from curette.tasks.report.material import Draft
 
 _COLOURS: dict[InterventionOrder, str] = {
@@ -133,5 +134,4 @@ def _verdict(gain: Estimate, of_what: str, less: bool = False) -> str:
 
 
 def _between(e: Estimate) -> str:
-    value, low, high = (round(x, 3) + 0.0 for x in (e.value, e.low, e.high))
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{signed(e.value)} [{signed(e.low)}, {signed(e.high)}]"

@@ -20,6 +20,7 @@ from curette.schemas.shifts import (
 from curette.tasks.methods.page.charts import Figure, Row, interval_chart
 from curette.tasks.methods.page.numbers import plain, signed
 from curette.tasks.report.material import Draft
+from curette.tasks.report.sections.adaptations import adapted_sites
 
 _LISTED_CONCEPTS = 10
 _MAIN = "balanced_accuracy"
@@ -60,6 +61,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     tables = draft.evaluation.shifts
     return {
         "meaning": " ".join(findings(tables)) or "No shift could be measured.",
+        "adapted": adapted_sites(draft),
         **shift_section(tables, draft.material.published.facts.classes),
     }
 

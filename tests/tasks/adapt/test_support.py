@@ -51,11 +51,14 @@ def test_a_table_is_read_with_or_without_labels_and_by_any_separator() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "s.csv has no column image_id"),
-        (b"id\nx\n", "s.csv has no column image_id"),
+        (b"", "list of support images s.csv; nothing was imported:\n  row 1: column image_id is"),
+        (
+            b"id\nx\n",
+            "list of support images s.csv; nothing was imported:\n  row 1: column image_id is",
+        ),
         (b"image_id\n\n", "s.csv names no image; 1 to 8 of each class"),
-        (b"image_id\nx\nx\n", "s.csv names 'x' more than once"),
-        (b"image_id\n\xff\n", "s.csv is not UTF-8"),
+        (b"image_id\nx\nx\n", "row 3, column image_id: 'x' stands in row 2 already"),
+        (b"image_id\n\xff\n", "s.csv; nothing was imported:\n  it is not UTF-8"),
     ],
 )
 def test_what_is_no_list_is_refused(content: bytes, said: str) -> None:

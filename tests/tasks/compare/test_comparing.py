@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from curette.schemas.artifact import Manifest, Recipe
+from curette.schemas.candidates import ReviewOrigin
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import TestLabels
+from curette.schemas.screened import Drop
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.compare.comparing import (
@@ -19,7 +21,7 @@ from curette.tasks.compare.comparing import (
     same_test,
     setting_changes,
 )
-from curette.tasks.compare.page import comparison_page
+from curette.tasks.compare.page import comparison_page, since_then, tell_difference
 from curette.tasks.evaluate.evaluation import evaluate_heads
 from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import published_study
@@ -128,6 +130,53 @@ def test_concepts_are_kept_exchanged_dropped_or_added() -> None:
     rows = published.rows("train")
     expected = np.corrcoef(first.published.scores[rows, 1], other.published.scores[rows, 1])[0, 1]
     assert changes[1].alike == pytest.approx(expected, abs=1e-6)
+    assert [c.why for c in changes[2:]] == [
+        "2 let it through and did not choose it",
+        "1 let it through and did not choose it",
+    ]
+
+
+def test_what_became_of_a_statement_has_its_reason() -> None:
+    published, test = published_study()
+    first = finished(with_concepts(published, ["sign 0 of a", "sign 1 of b"]), test, "1")
+    second = with_concepts(published, ["sign 0 of a", "sign 4 of c"])
+    gone = published.pool[[c.text for c in published.pool].index("sign 1 of b")]
+    review = ReviewOrigin(reviewer="R", reworded_from="sign 1 of b")
+    changed = (
+        second.concepts[0].model_copy(update={"classes": ("c",)}),
+        second.concepts[1].model_copy(update={"origins": (review,)}),
+    )
+    dropped = Drop(candidate=gone, gate="visual", reason="nobody can see it")
+    rows = [i for i, c in enumerate(second.pool) if c != gone]
+    without = replace(
+        second,
+        pool=tuple(second.pool[i] for i in rows),
+        pool_vectors=second.pool_vectors[rows],
+        priors=tuple(p for p in second.priors if p.concept_id != gone.concept_id),
+    )
+    for concepts, drops, published, told in (
+        (changed, (), second, ("reworded", "a reviewer chose other words")),
+        (changed[:1], (dropped,), second, ("dropped", "2 dropped it (visual: nobody")),
+        (changed[:1], (), without, ("dropped", "2 did not have it proposed")),
+    ):
+        scores = second.scores[:, : len(concepts)]
+        now = replace(published, concepts=concepts, dropped=drops, scores=scores)
+        kept, change = concept_changes(first, replace(first, name="2", published=now))
+        assert kept.links == "no longer proposed for a; newly proposed for c"
+        assert change.state == told[0]
+        assert change.why.startswith(told[1])
+
+
+def test_a_terminal_is_told_what_differs(studies: tuple[FinishedStudy, FinishedStudy]) -> None:
+    first, other = studies
+    lines = tell_difference(first, replace(other, name="few\x1b[31m"))
+    assert "decides less well than all" in lines[0]
+    assert any(line.startswith("- sign") and "(for " in line for line in lines)
+    assert any(line.endswith("let it through and did not choose it") for line in lines)
+    assert not any("\x1b" in line for line in lines)
+    since = since_then(first, other)
+    assert since.startswith("Since the last run: concepts: 4 dropped, 1 exchanged; balanced")
+    assert since_then(first, first).startswith("Since the last run: the same concepts; balanced")
 
 
 def manifest(stage: str, code: str, **spec: object) -> Manifest:

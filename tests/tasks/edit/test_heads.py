@@ -216,11 +216,14 @@ def test_a_sheet_gives_back_the_edits_it_was_written_with(
 def test_a_sheet_that_is_wrong_says_in_which_rows(published: ConceptDataset, probe: Heads) -> None:
     good = write_sheet(published, probe.head(EXPLAINED), (_edit(probe, "scale", amount=0.5),))
     wrong = good.decode("utf-8-sig").replace('"scale"', '"erase"').encode()
-    with pytest.raises(StudyError, match=r"nothing of edits.csv was taken in:\n  row \d+"):
+    with pytest.raises(
+        StudyError,
+        match=r"edits\.csv; nothing was imported:\n  row \d+, column operation: 'erase': ",
+    ):
         read_sheet(wrong, "edits.csv")
-    with pytest.raises(StudyError, match=r"row \d+, editor: say who edits"):
+    with pytest.raises(StudyError, match=r"row \d+, column editor: who edits"):
         read_sheet(good.replace(b'"Dr. A"', b'""'), "edits.csv")
-    with pytest.raises(StudyError, match=r"edits\.csv is empty"):
+    with pytest.raises(StudyError, match="it is empty; to take all edits back"):
         read_sheet(b"", "edits.csv")
-    with pytest.raises(StudyError, match="lacks the columns"):
+    with pytest.raises(StudyError, match="column operation is missing"):
         read_sheet(b"concept_id,text\n", "edits.csv")

@@ -9,12 +9,14 @@ from PIL import Image
 
 from curette.flows.new_images import content_of
 from curette.schemas.artifact import StudyError
+from curette.schemas.settings.ingest import DatasetSpec
 from curette.storage.images import ImageShelf
 from curette.tasks.ingest.listing import ImageFile
 from curette.tasks.ingest.verify import Verified, verify_image
+from curette.tasks.ingest.withdrawal import source_rows
 from curette.tasks.methods.encoder.pixels import Window
 from tests.builders.dicom import RAMP, dicom
-from tests.tasks.ingest.conftest import Read, reasons
+from tests.tasks.ingest.conftest import Read, reasons, unwatched
 
 
 def write_folder(root: Path) -> Path:
@@ -54,6 +56,14 @@ def test_a_file_of_frames_is_refused_with_its_reason(read: Read, tmp_path: Path)
     (folder / "sick" / "film.dcm").write_bytes(dicom(NumberOfFrames=3))
     found = read(source={"kind": "folder", "path": folder}, max_rejected=0.1)
     assert reasons(found) == {"sick/film": "several-pages"}
+
+
+def test_who_withdraws_a_file_knows_it_as_the_dataset_does(read: Read, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "images")
+    found = read(source={"kind": "folder", "path": folder}).images
+    digests = dict(zip(found["image_id"], found["sha256"], strict=True))
+    spec = DatasetSpec(source={"kind": "folder", "path": folder})
+    assert source_rows(spec, tmp_path, unwatched, set(digests)) == digests
 
 
 @pytest.mark.parametrize(

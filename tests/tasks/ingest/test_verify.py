@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import struct
-import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from PIL import Image, ImageFile
 from curette.tasks.ingest.listing import Content, ImageBytes, Refusal, VectorOnly
 from curette.tasks.ingest.listing import ImageFile as File
 from curette.tasks.ingest.verify import Look, Verified, look_at, verify_image, verify_images
+from tests.builders.images import png_that_says
 from tests.tasks.ingest.conftest import Draw
 
 MAX_PIXELS = 100_000_000
@@ -38,16 +37,6 @@ def reason(found: Verified | Refusal) -> str:
     assert isinstance(found, Refusal), found
     assert found.detail
     return found.reason
-
-
-def png_that_says(width: int, height: int) -> bytes:
-    """Return a PNG of a few bytes with a header and no pixels."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in ((b"IHDR", header), (b"IDAT", b""), (b"IEND", b""))
-    )
-    return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def jpeg() -> bytes:

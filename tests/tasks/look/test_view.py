@@ -52,6 +52,22 @@ def test_an_image_finds_the_nearest_training_images_but_not_itself() -> None:
     )
 
 
+def test_an_image_shows_most_what_lies_most_deviations_above_training_images() -> None:
+    vector = PUBLISHED.vectors[int(PUBLISHED.rows("validation")[0])]
+    train = PUBLISHED.vectors[PUBLISHED.rows("train")]
+    by_hand = []
+    for candidate, text in zip(PUBLISHED.pool, PUBLISHED.pool_vectors, strict=True):
+        usual = [float(np.dot(v, text)) for v in train]
+        own = float(np.dot(vector, text))
+        z = (own - np.mean(usual)) / np.std(usual)
+        by_hand.append((-z, candidate.text, own, np.mean([u < own for u in usual])))
+    by_hand = sorted(by_hand)[:SHOWN]
+    found = VIEW.signs(vector)
+    assert [x.statement.candidate.text for x in found] == [text for _, text, *_ in by_hand]
+    assert [x.score for x in found] == pytest.approx([own for *_, own, _ in by_hand], abs=1e-6)
+    assert [x.standing for x in found] == pytest.approx([share for *_, share in by_hand])
+
+
 def test_nothing_is_told_of_test_images_that_the_evaluation_has_not_told() -> None:
     assert VIEW.wall(split="test").total == len(PUBLISHED.rows("test"))
     assert {(x.label, x.decided) for x in VIEW.wall(split="test").images} == {(None, None)}

@@ -13,12 +13,19 @@ from jinja2 import DictLoader
 from markupsafe import escape
 from PIL import Image
 
-from curette.schemas.artifact import Manifest, Recipe
+from curette.schemas.adaptation import (
+    Adaptation,
+    AdaptationFacts,
+    AdaptationResult,
+    SupportImage,
+)
+from curette.schemas.artifact import Manifest, Recipe, Ref
 from curette.schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
 from curette.schemas.concepts import ClassSelection, ConceptSet, Pick
 from curette.schemas.edits import Edit, Edits
 from curette.schemas.evaluation import (
     ConceptQuality,
+    Estimate,
     Evaluation,
     GuardedAnswer,
     GuardedEvaluation,
@@ -46,6 +53,7 @@ from curette.tasks.report.material import Draft, Material
 from curette.tasks.report.page import compose_page
 from curette.tasks.report.render import render_page
 from curette.tasks.report.sections import SECTIONS, Section
+from curette.tasks.report.sections.adaptations import adapted_sites
 from tests.builders.annotations import annotations
 from tests.builders.images import image_dataset
 from tests.builders.published_study import KEYS, heat_maps, published_study
@@ -699,6 +707,45 @@ def test_text_stands_out_from_what_it_stands_on(page: str) -> None:
             ("ink", "mistake"),
         ):
             assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+
+
+def test_adaptations_are_told_with_what_they_measured_and_beside_the_sites_numbers(
+    material: Material,
+) -> None:
+    facts = AdaptationFacts(
+        study="x",
+        site=HOSTILE,
+        head=EXPLAINED,
+        rung="shrunk offset",
+        p_value=0.01,
+        offset={},
+        tried=(),
+        support=(SupportImage(image_id="a", group="a", class_key=KEYS[0]),),
+    )
+    head = material.probe.head(EXPLAINED)
+    adaptation = Adaptation(facts, Ref("heads", "0" * 20), head.weights, head.bias)
+    result = AdaptationResult(
+        adaptation="adaptation/" + "a" * 20,
+        images=10,
+        groups=9,
+        left_out=2,
+        classes=KEYS,
+        before=Estimate(value=0.5, low=0.4, high=0.6),
+        after=Estimate(value=0.6, low=0.5, high=0.7),
+        gain=Estimate(value=0.1, low=0.0, high=0.2),
+        confidence=0.95,
+        readings=HOSTILE,
+    )
+    adapted = replace(material, adaptations=((adaptation, result),))
+    page = compose_page(adapted, ReportSpec(), PictureBook(_png, 32))
+    (row,) = _told(page, "adaptations")["rows"]
+    assert row["images"] == "10 (9 groups), 2 left out"
+    assert (row["before"], row["after"]) == ("0.500", "0.600")
+    check_hostile_text_stays_text(render_page(page))
+    said = adapted_sites(Draft(adapted, ReportSpec(), PictureBook(_png, 32)))
+    assert "1 support image" in said
+    assert "support images among them" in said
+    assert not adapted_sites(Draft(material, ReportSpec(), PictureBook(_png, 32)))
 
 
 def test_where_classes_have_an_order_it_is_told_how_far_off_decisions_are(

@@ -12,7 +12,8 @@ from curette.schemas.candidates import concept_id
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.review import Decision
 from curette.schemas.screened import ScreenedSet
-from curette.tasks.review.sheet import COLUMNS, protect, read_sheet, restore, write_sheet
+from curette.tasks.methods.filled_tables import protect, restore
+from curette.tasks.review.sheet import COLUMNS, read_sheet, write_sheet
 from tests.builders.screened import KEYS, SCREENED, candidate, decision, decisions
 
 DECIDED = (

@@ -1,0 +1,70 @@
+"""The finished studies of a store: `curette runs`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from curette.schemas.artifact import Manifest, Ref
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.evaluation import Evaluation
+from curette.schemas.heads import EXPLAINED
+from curette.schemas.report import Report
+from curette.storage.store import ArtifactStore
+
+
+def study_of(store: ArtifactStore, report: Ref[Report]) -> str:
+    """Return the name of the study that a report is of.
+
+    Raises:
+        ArtifactMissing: the dataset that it rests on is gone.
+    """
+    published = store.manifest(report).recipe.inputs["published"]
+    return store.load(ConceptDataset, Ref.parse(published)).facts.name
+
+
+def last_finished(
+    store: ArtifactStore, name: str, before: Ref[Evaluation] | None = None
+) -> Ref[Evaluation] | None:
+    """Return the evaluation of a study that was made last; None where there is none.
+
+    Args:
+        store: the store.
+        name: the study's.
+        before: made before this one.
+    """
+    until = store.manifest(before).created_at if before else None
+    for manifest in _latest_first(store):
+        if until is not None and manifest.created_at >= until:
+            continue
+        published = Ref[ConceptDataset].parse(manifest.recipe.inputs["published"])
+        if store.load(ConceptDataset, published).facts.name == name:
+            return Ref(Evaluation.kind, manifest.digest)
+    return None
+
+
+def _latest_first(store: ArtifactStore) -> list[Manifest]:
+    """Return the manifests of all evaluations."""
+    made = map(store.manifest, store.latest(Evaluation.kind))
+    return sorted(made, key=lambda m: m.created_at, reverse=True)
+
+
+def finished_runs(root: Path) -> Iterator[dict[str, str]]:
+    """Yield what the store has of finished studies, the latest first: a row of texts each.
+
+    Args:
+        root: the store's folder.
+    """
+    store = ArtifactStore(root)
+    for manifest in _latest_first(store):
+        ref: Ref[Evaluation] = Ref(Evaluation.kind, manifest.digest)
+        published = store.load(ConceptDataset, Ref.parse(manifest.recipe.inputs["published"]))
+        metrics = store.load(Evaluation, ref).metrics
+        own = next(
+            (m for m in metrics if m.head_kind == EXPLAINED and m.name == "balanced_accuracy"), None
+        )
+        yield {
+            "evaluation": f"{Evaluation.kind}/{manifest.digest[:10]}",
+            "finished": manifest.created_at[:16].replace("T", " "),
+            "study": published.facts.name,
+            "concepts": str(len(published.concepts)),
+            "balanced accuracy": f"{own.value:.3f} [{own.low:.3f}, {own.high:.3f}]" if own else "–",
+        }

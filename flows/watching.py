@@ -1,0 +1,215 @@
+"""Looking whether a study's dataset has anything new, by content and not only by time."""
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curette.flows.events import NEW_DATA, tell_automations
+from curette.flows.finished import last_finished
+from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.settings.ingest import DatasetSpec, HubSource
+from curette.schemas.study import Study
+from curette.storage.store import ArtifactStore
+from curette.storage.watched import Seen, SeenRow, WatchShelf
+from curette.tasks.ingest.listing import ImageBytes, ImageFile, Listing, VectorOnly, text
+from curette.tasks.ingest.readers import list_images
+
+_MOST_VALUES = 12
+"""Values of a column that are counted one by one; one of more says who, and not where."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What became of a dataset since it was looked at last."""
+
+    images: int = 0
+    """New ones: no earlier image has their bytes."""
+    classes: Mapping[str, int] | None = None
+    """Class key -> new images."""
+    columns: Mapping[str, Mapping[str, int]] | None = None
+    """Column of metadata that the study keeps, such as the site -> value -> new images."""
+    changed: int = 0
+    """Images whose bytes, or what the table says of them, are others under the same name."""
+    gone: int = 0
+    revision: str = ""
+    """Of a dataset of the hub, where it is another one."""
+
+    def __bool__(self) -> bool:
+        return bool(self.images or self.changed or self.gone)
+
+    @property
+    def told(self) -> str:
+        """Return it in a line."""
+        if not self:
+            return "nothing new"
+        parts = [f"{self.images:,} new images"] if self.images else []
+        for name, counts in {"": self.classes or {}, **(self.columns or {})}.items():
+            if listed := ", ".join(f"{n:,} {value}" for value, n in counts.items()):
+                parts.append(f"{name}: {listed}" if name else listed)
+        parts += [f"{self.changed:,} changed"] if self.changed else []
+        parts += [f"{self.gone:,} gone"] if self.gone else []
+        return "; ".join(parts)
+
+
+def watch_study(study: Study, root: Path, named: str, store: str = "") -> News:
+    """Look at a study's dataset, tell Prefect's automations of anything new, and remember it.
+
+    It is remembered once it was told, so that what is killed between tells again.
+
+    Args:
+        study: the study.
+        root: the store.
+        named: how the study is named to whoever runs it, which the event says.
+        store: how the store is; empty: as its folder.
+    """
+    shelf = WatchShelf(root)
+    seen, news = look_at(study, root, shelf.get(study.name))
+    if news:
+        payload = {"study": named, "store": store or str(root), **asdict(news)}
+        tell_automations(NEW_DATA, study.name, payload)
+    shelf.keep(study.name, seen)
+    return news
+
+
+def look_at(study: Study, root: Path, before: Seen | None) -> tuple[Seen, News]:
+    """Return what a study's dataset is like, and what is new in it.
+
+    Names, sizes and times are asked for first, or the hub's revision; nothing else where these are
+    the same. Files are read where size or time changed. Where nothing was looked at before, what
+    the last finished run has is not new.
+
+    Args:
+        study: the study.
+        root: the store.
+        before: what it was like.
+
+    Raises:
+        StudyError: the dataset is not there, or cannot be read.
+    """
+    spec = study.kept_dataset
+    outside = _outside(spec)
+    if before is not None and before.outside == outside:
+        return before, News()
+    with tempfile.TemporaryDirectory(prefix="curette-watch-") as workshop:
+        listing = list_images(spec, Path(workshop), _unwatched)
+        rows = dict(_rows(listing, before.rows if before else {}))
+        news = _news(spec, listing, rows, before, _known(study, root) if before is None else set())
+    revision = outside if isinstance(spec.source, HubSource) and news else ""
+    return Seen(outside, rows), News(**{**vars(news), "revision": revision})
+
+
+def _outside(spec: DatasetSpec) -> str:
+    """Return what is cheap to know of a source, and differs where its content does."""
+    source = spec.source
+    if isinstance(source, HubSource) and not isinstance(source.path, Path):
+        from huggingface_hub import HfApi
+
+        try:
+            return str(HfApi().dataset_info(source.path, revision=source.revision).sha)
+        except Exception as error:  # whatever the hub's client raises
+            raise StudyError(
+                f"the hub says nothing of the dataset {source.path}: {error}. Look whether it is "
+                "reached from here, and whether a token is needed (HF_TOKEN)."
+            ) from None
+    digest = hashlib.sha256(spec.model_dump_json().encode())
+    for place in (getattr(source, name, None) for name in ("path", "image_folder")):
+        if isinstance(place, Path):
+            for name, size, time in _files(place):
+                digest.update(f"{name} {size} {time}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _files(place: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield name, size and time of a file, or of every file below a folder that is not hidden."""
+    if not place.exists():
+        raise StudyError(f"there is no {place} to watch")
+    files = [place] if place.is_file() else sorted(place.rglob("*"))
+    for file in files:
+        name = file.name if file == place else file.relative_to(place).as_posix()
+        if not any(part.startswith(".") for part in name.split("/")) and file.is_file():
+            state = file.stat()
+            yield name, state.st_size, state.st_mtime_ns
+
+
+def _rows(listing: Listing, before: Mapping[str, SeenRow]) -> Iterator[tuple[str, SeenRow]]:
+    """Yield every row; a file is read where it is not as it was."""
+    said = listing.table.to_pylist() if listing.table.num_columns else [{}] * len(listing)
+    contents = listing.contents(np.arange(len(listing)))
+    for name, row, content in zip(listing.names, said, contents, strict=True):
+        table = hashlib.sha256(repr(sorted(map(str, row.items()))).encode()).hexdigest()
+        if isinstance(content, ImageFile) and content.path.is_file():
+            state, known = content.path.stat(), before.get(name)
+            same = known and (known.size, known.mtime_ns) == (state.st_size, state.st_mtime_ns)
+            digest = known.content if known and same else _sha256(content.path)
+            yield name, SeenRow(state.st_size, state.st_mtime_ns, digest, table)
+        elif isinstance(content, ImageBytes):
+            data = content.load()
+            yield name, SeenRow(len(data), 0, hashlib.sha256(data).hexdigest(), table)
+        elif isinstance(content, VectorOnly):
+            yield name, SeenRow(0, 0, content.sha256, table)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _news(
+    spec: DatasetSpec,
+    listing: Listing,
+    rows: Mapping[str, SeenRow],
+    before: Seen | None,
+    known: set[str],
+) -> News:
+    earlier = before.rows if before else {}
+    said = {(row.content, row.row) for row in earlier.values()}
+    contents = {row.content for row in earlier.values()} | known
+    added = {n for n, row in rows.items() if row.content not in contents and n not in earlier}
+    changed = [
+        name
+        for name, row in rows.items()
+        if name not in added and row.content not in known and (row.content, row.row) not in said
+    ]
+    here = {row.content for row in rows.values()}
+    gone = [name for name, row in earlier.items() if name not in rows and row.content not in here]
+    places = [i for i, name in enumerate(listing.names) if name in added]
+    table = listing.table.take(pa.array(places, pa.int64()))
+    labels = text(table, listing.columns.label) if places else []
+    return News(
+        images=len(added),
+        classes=_counts([label and spec.labels.get(label, label) for label in labels]),
+        columns={
+            name: counts
+            for name in listing.columns.metadata
+            if places and len(counts := _counts(text(table, name))) <= _MOST_VALUES
+        },
+        changed=len(changed),
+        gone=len(gone),
+    )
+
+
+def _counts(values: list[str | None]) -> dict[str, int]:
+    return dict(Counter(value or "not stated" for value in values).most_common())
+
+
+def _known(study: Study, root: Path) -> set[str]:
+    """Return digests of the images that the study's last finished run has."""
+    store = ArtifactStore(root)
+    if (finished := last_finished(store, study.name)) is None:
+        return set()
+    published = Ref[ConceptDataset].parse(store.manifest(finished).recipe.inputs["published"])
+    return set(store.load(ConceptDataset, published).images["sha256"])
+
+
+@contextmanager
+def _unwatched(_description: str, _total: int) -> Iterator[Any]:
+    yield lambda _count: None
