@@ -11,27 +11,9 @@ from curette.schemas.folds import FoldTable
 from curette.schemas.heads import HeadKind
 from curette.schemas.heat_maps import LeftOutImage, View
 from curette.schemas.images import TruthSource, is_column
-from curette.schemas.settings.evaluate import Answer, IntervalMethod, ThresholdoutSpec
+from curette.schemas.metrics import HeadMetricName, IntervalMethod, MetricName
+from curette.schemas.settings.evaluate import Answer, ThresholdoutSpec
 from curette.schemas.shifts import ShiftTables
-
-MetricName = Literal[
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "macro_auroc",
-    "expected_calibration_error",
-    "log_loss",
-]
-"""What is measured of every head, and within every subgroup."""
-
-ConfidenceMetricName = Literal[
-    "debiased_calibration_error",
-    "area_under_risk_coverage",
-    "excess_area_under_risk_coverage",
-]
-"""What is measured of every head's confidence: `methods.statistics.calibration`, `selective`."""
-
-HeadMetricName = MetricName | ConfidenceMetricName
 
 
 class TestReading(BaseModel, frozen=True):

@@ -10,7 +10,7 @@ from curette.schemas.artifact import Artifact, write_json
 from curette.schemas.evaluation import Estimate
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import Split
-from curette.schemas.settings.evaluate import IntervalMethod
+from curette.schemas.metrics import IntervalMethod
 
 FindingMetric = Literal["auroc", "average_precision", "balanced_accuracy"]
 

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-IntervalMethod = Literal["percentile", "bca"]
+from curette.schemas.metrics import IntervalMethod
 
 Answer = Literal["yes", "no", "unknown"]
 

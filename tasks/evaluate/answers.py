@@ -7,10 +7,9 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Float64
 
-from curette.schemas.evaluation import ConfidenceMetricName, HeadMetricName
 from curette.schemas.heads import HeadKind
+from curette.schemas.metrics import ConfidenceMetricName, HeadMetricName, IntervalMethod
 from curette.schemas.probe import Heads
-from curette.schemas.settings.evaluate import IntervalMethod
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Replicates, Statistic
 from curette.tasks.methods.statistics.calibration import (

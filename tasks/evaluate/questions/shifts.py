@@ -24,9 +24,9 @@ from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import MetricName
 from curette.schemas.heads import EXPLAINED, REFERENCE
 from curette.schemas.images import METADATA
+from curette.schemas.metrics import MetricName
 from curette.schemas.probe import Heads
 from curette.schemas.settings.draw import ConfoundedShift, ShiftSpec
 from curette.schemas.settings.evaluate import EvaluateSpec

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float64, Int, Shaped
 from threadpoolctl import threadpool_limits
 
-from curette.schemas.settings.evaluate import IntervalMethod
+from curette.schemas.metrics import IntervalMethod
 from curette.tasks.methods.threads import usual_threads
 
 Statistic = Callable[

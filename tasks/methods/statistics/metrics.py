@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 from scipy.sparse import csr_array
 
-from curette.schemas.evaluation import MetricName
+from curette.schemas.metrics import MetricName
 from curette.tasks.methods.statistics.cumulative import sums_from_0, sums_in_cells
 
 METRICS: tuple[MetricName, ...] = get_args(MetricName)

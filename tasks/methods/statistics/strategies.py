@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
 
-from curette.schemas.settings.evaluate import IntervalMethod
+from curette.schemas.metrics import IntervalMethod
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval
 
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import Difference, HeadMetricName
+from curette.schemas.evaluation import Difference
+from curette.schemas.metrics import HeadMetricName
 from curette.tasks.methods.page.numbers import p_value, signed
 from curette.tasks.report.material import Draft
 

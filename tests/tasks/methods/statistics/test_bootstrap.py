@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from curette.schemas.settings.evaluate import IntervalMethod
+from curette.schemas.metrics import IntervalMethod
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval, Statistic
 from curette.tasks.methods.statistics.metrics import METRICS, metrics_of
 

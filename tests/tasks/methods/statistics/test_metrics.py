@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from curette.schemas.evaluation import MetricName
+from curette.schemas.metrics import MetricName
 from curette.tasks.methods.statistics.metrics import (
     METRICS,
     accuracy,
