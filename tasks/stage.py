@@ -398,11 +398,27 @@ def _shelf(package: Path) -> Path:
     return Path(compiled).with_suffix(".json")
 
 
+_PARSING = threading.Lock()
+
+
+def _parsed(source: bytes) -> ast.Module:
+    """Parse a module, one thread at a time.
+
+    Python 3.11 counts how deep it is for all threads together, and takes another's parsing for a
+    fault of its own (python/cpython#106905); the second try counts anew.
+    """
+    with _PARSING:
+        try:
+            return ast.parse(source)
+        except SystemError:
+            return ast.parse(source)
+
+
 def _imported(source: bytes) -> tuple[str, ...]:
     """Return what may be modules of schemas and tasks: of `from a import b`, a and a.b."""
     return tuple(
         name
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(_parsed(source))
         if isinstance(node, ast.ImportFrom) and node.module != "curette.tasks.stage"
         if str(node.module).startswith(("curette.schemas", "curette.tasks"))
         for name in (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
@@ -411,7 +427,7 @@ def _imported(source: bytes) -> tuple[str, ...]:
 
 def _tree(source: bytes) -> str:
     """Return a module's syntax tree without its docstrings."""
-    tree = ast.parse(source)
+    tree = _parsed(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
