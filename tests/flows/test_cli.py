@@ -88,7 +88,7 @@ def test_a_killed_run_goes_on_and_two_runs_on_one_store_both_end_well(
         assert [state[s] for s in ("ingest", "propose", "embed")] == ["cached"] * 3
         assert Path(result["report"]).is_file()
         fields = {"name", "external", "state", "seconds", "ref"}
-        assert all(set(s) == fields for s in result["stages"])
+        assert all(set(s) - {"why"} == fields for s in result["stages"])
     assert "ran" in {state["report"] for state in states}
     first, second = ([s["ref"] for s in result["stages"]] for result in results)
     assert first == second

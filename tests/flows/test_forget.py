@@ -338,11 +338,12 @@ def copied(store: ArtifactStore, root: Path) -> ArtifactStore:
 
 
 def files_of(root: Path) -> dict[str, str]:
-    """Return what every file of a store holds, but for locks."""
+    """Return what every file of a store holds, but for locks and who did what, and when."""
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.suffix != ".lock" and path.name not in (".lock", "lock")
+        if path.is_file() and path.suffix != ".lock"
+        if path.name not in (".lock", "lock", "audit.jsonl")
         if "created_at" not in path.read_text(errors="replace")
     }
 

@@ -32,6 +32,7 @@ from curette.schemas.findings import (
 from curette.schemas.images import Reports
 from curette.schemas.llm import Usage
 from curette.schemas.probe import Heads
+from curette.schemas.pushed import Pushed
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
 from curette.schemas.settings.draw import DomainShift, FewShotSpec
@@ -111,6 +112,7 @@ def main() -> None:
         guarded,
         Report(html="<html></html>", data_docs="<html></html>"),
         _findings(),
+        Pushed(repo="a/b", private=True, commit="0" * 40, url="https://127.0.0.1/datasets/a/b"),
     ]
     store = ArtifactStore(ROOT)
     there = {

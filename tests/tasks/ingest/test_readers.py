@@ -89,7 +89,7 @@ def test_no_file_of_a_folder_is_left_out_in_silence(tmp_path: Path, read: Read, 
     assert reasons(found) == {
         "a/deep/c": "missing-label",
         "a/empty": "empty-file",
-        "a/scan": "unlisted-file",
+        "a/scan": "broken-image",
         "a/unnamed": "unlisted-file",
         "b/passwd": "outside-folder",
         "elsewhere": "unlisted-file",
