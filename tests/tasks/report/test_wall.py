@@ -195,7 +195,12 @@ def test_an_image_opens_its_decision_by_mouse_and_by_keyboard(
 def test_a_region_of_the_map_is_one_more_filter(browser: OpenPage) -> None:
     browser.js("document.querySelector('#filters [type=reset]').click()")
     everything = _shown(browser)
-    browser.js("document.querySelector('#map').scrollIntoView({behavior: 'instant'})")
+    # What comes into view is laid out with the next frame, and moves what stands around it.
+    browser.js(
+        "new Promise((done) => { let frames = 20; const settle = () => {"
+        " document.querySelector('#map svg').scrollIntoView({behavior: 'instant'});"
+        " if (frames--) requestAnimationFrame(settle); else done(); }; settle(); })"
+    )
     left, top, wide, high = browser.js(
         "(() => { const r = document.querySelector('#map svg').getBoundingClientRect();"
         " return [r.left, r.top, r.width, r.height]; })()"
