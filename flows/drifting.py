@@ -1,6 +1,5 @@
 """Holding new images against those that a study's head learned from."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from curette.storage.store import ArtifactStore
 from curette.tasks.drift.comparing import Batch, find_drift, statements_asked
 from curette.tasks.drift.page import drift_page, sentence
 from curette.tasks.embed_texts.embedding import sentences
+from curette.tasks.methods.filled_tables import Fault, FilledTable
 from curette.tasks.stage import code_digest
 
 _FEWEST = 2  # groups
@@ -237,19 +237,17 @@ def _read_subjects(table: Path) -> Mapping[str, str]:
     """Return file -> subject.
 
     Raises:
-        StudyError: it cannot be read, or has no such columns.
+        StudyError: it cannot be read, has no such columns, or names no subject of a file.
     """
     try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StudyError(f"cannot read the table {table}: {error}") from None
-    if not rows or not {"file", "subject"} <= set(rows[0]):
-        there = ", ".join(rows[0]) if rows else "no rows"
-        raise StudyError(f"{table} needs the columns file and subject; it has {there}")
-    if empty := next((row["file"] for row in rows if not (row["subject"] or "").strip()), None):
-        raise StudyError(f"{table} names no subject of {empty}")
-    return {row["file"]: row["subject"].strip() for row in rows}
+        content = table.read_bytes()
+    except OSError as error:
+        raise StudyError(f"cannot read the table {table}: {error.strerror}") from None
+    filled = FilledTable("table of subjects", str(table), ("file", "subject"))
+    rows = filled.rows(content)
+    told = "is empty: say whose image it is"
+    filled.refuse([Fault(told, n, "subject") for n, row in rows if not row.get("subject")])
+    return {row.get("file", ""): row["subject"] for _, row in rows}
 
 
 def _encoded(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from curette.flows.drifting import Wanted, is_past_limit, look_for_drift
+from curette.flows.drifting import Wanted, _read_subjects, is_past_limit, look_for_drift
 from curette.flows.finished import last_finished
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
@@ -71,3 +71,15 @@ def test_another_light_is_found_kept_and_told_past_the_limit(
     table.write_text("file,subject\nother.png,a\n")
     with pytest.raises(StudyError, match="names no subject of"):
         look_for_drift(chosen, options, Wanted(week, table), study)
+
+
+def test_a_table_of_subjects_is_read_like_any_that_a_person_fills_in(tmp_path: Path) -> None:
+    table = tmp_path / "subjects.csv"
+    table.write_bytes("\ufefffile;subject\na.png;p1\nb.png;p2\n".encode())
+    assert _read_subjects(table) == {"a.png": "p1", "b.png": "p2"}
+    table.write_text("file,subject\na.png,\nb.png,p2\nc.png, \n")
+    with pytest.raises(StudyError, match=r"2 problems(?s:.*)row 2, column subject(?s:.*)row 4"):
+        _read_subjects(table)
+    table.write_text("file,patient\na.png,p1\n")
+    with pytest.raises(StudyError, match="column subject is missing"):
+        _read_subjects(table)
