@@ -7,7 +7,6 @@ from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
 from curette.schemas.images import METADATA
 from curette.schemas.settings.publish import PublishSpec
 from curette.tasks.publish.dataset_card import write_card
-from curette.tasks.publish.erasure import erase_columns
 from curette.tasks.publish.inputs import PublishInputs
 
 
@@ -46,7 +45,11 @@ def assemble_concept_dataset(
             images[what] = ids.map({i: pseudonym(what, i) for i in ids.dropna().unique()})
     if annotations:
         images = images.join(annotations.columns(images["image_id"]))
-    erasure = erase_columns(spec.erase, dataset, inputs.images.vectors) if spec.erase else None
+    erasure = None
+    if spec.erase:
+        from curette.tasks.publish.erasure import erase_columns  # imports torch
+
+        erasure = erase_columns(spec.erase, dataset, inputs.images.vectors)
     vectors = erasure.apply(inputs.images.vectors) if erasure else inputs.images.vectors
     images = images.drop(columns=[f"{METADATA}{column}" for column in spec.erase])
     without_card = ConceptDataset(

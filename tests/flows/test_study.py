@@ -132,7 +132,8 @@ def test_neither_a_run_with_nothing_to_do_nor_edits_nor_adapting_import_prefect(
     arguments = ["run", str(DEMO), "--store", str(store), "--json", "--set", *SMALL]
     code = (
         "import sys; from curette.flows.cli import main;"
-        f"assert main({arguments!r}) == 0; import curette.flows.adaptation, curette.flows.edits;"
+        f"assert main({arguments!r}) == 0; assert 'torch' not in sys.modules;"
+        "import curette.flows.adaptation, curette.flows.edits;"
         "assert 'prefect' not in sys.modules"
     )
     environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
