@@ -323,8 +323,14 @@ def code_digest(stage: str) -> str:
 
 
 def _counts(path: Path) -> bool:
-    """Return whether a file that is no Python can change an answer: all but what explains."""
-    return path.suffix not in {".py", ".pyc"} and path.name != "README.md"
+    """Return whether a file that is no Python can change an answer.
+
+    What explains cannot, nor what Python and editors leave: another process may be writing a
+    compiled module (`x.cpython-311.pyc.1397…`) under a name that is gone when it is read.
+    """
+    inside = path.relative_to(_PACKAGE).parts
+    left_there = "__pycache__" in inside or any(part.startswith(".") for part in inside)
+    return not left_there and path.suffix != ".py" and path.name != "README.md"
 
 
 def _with_imports(modules: list[Path]) -> list[Path]:

@@ -168,12 +168,15 @@ def test_a_change_that_matters_reruns_the_stage(project: Path, file: str, text: 
         ),
         ("schemas/stranger.py", "Z = 2\n"),
         ("tasks/select/README.md", "How it works.\n"),
+        ("tasks/select/__pycache__/helper.cpython-311.pyc.139744713970992", "half written"),
+        ("tasks/select/.prompt.md.swp", "An editor's"),
     ],
 )
 def test_a_change_that_does_not_matter_keeps_the_answer(
     project: Path, file: str, text: str
 ) -> None:
     before = _digest()
+    (project / file).parent.mkdir(exist_ok=True)
     (project / file).write_text(text)
     assert _digest() == before
 
