@@ -1,7 +1,7 @@
 """Forgetting a patient, an image or a class: left out from now on, purged, made anew, certified."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from curette.flows.explain import RunStudy
 from curette.flows.forget_plan import Wanted, is_forgotten, made_last, plan_purge, receipt_of
+from curette.flows.outcome import Told
 from curette.flows.prefect_records import forget_records
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import CuretteError, StudyError
@@ -31,6 +32,17 @@ class Forgotten:
 
     told: str
     page: Path | None = None
+
+
+def tell_all(done: Sequence[Forgotten]) -> Told[str]:
+    """Return what the page of a run says that forgot several: every certificate."""
+    pages = [one.page for one in done if one.page]
+    headline = " ".join(one.told.partition("\n")[0] for one in done)
+    text = [page.read_text(encoding="utf-8").strip() for page in pages]
+    places = "\n".join(map(str, pages)) or "nothing was left to be forgotten"
+    return Told(
+        headline, "\n\n".join([*text, *(["Kept at:"] if pages else []), places]), places, "forget"
+    )
 
 
 def read_order(file: Path) -> list[Wanted]:
