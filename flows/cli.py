@@ -560,6 +560,29 @@ def look(
 
 
 @COMMANDS.command
+def export(
+    study: Path,
+    folder: Path,
+    /,
+    *,
+    kind: Annotated[Literal["dataset"], Parameter(name="--as")] = "dataset",
+    settings: Settings = USUAL,
+) -> None:
+    """Write a finished study in a format that other programs read.
+
+    Args:
+        study: the study file.
+        folder: to be written; it must not be there, or be empty.
+        kind: the dataset as it was published, with its heads as one safetensors file.
+        settings: of every command.
+    """
+    loaded = settings.load(study)
+    from curette.flows.exporting import export
+
+    print(export(loaded, settings.options(), kind, folder))
+
+
+@COMMANDS.command
 def pages(
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 4300,
