@@ -1,5 +1,6 @@
 """A finished study in formats that other programs read: `curette export`."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import Literal
 
 from curette.flows.finished import last_report
 from curette.flows.stages import RunOptions
-from curette.schemas.artifact import Manifest, Ref, StudyError
+from curette.schemas.artifact import Manifest, PayloadFile, Ref, StudyError, write_json
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import StudyEmbeddings
 from curette.schemas.evaluation import Evaluation
@@ -18,6 +19,7 @@ from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.store import ArtifactStore
 from curette.tasks.export.probe import PROBE, probe_section, write_probe
+from curette.tasks.methods.croissant import CROISSANT, Told, croissant, schemas_of
 
 Kind = Literal["dataset"]
 """What is written, by its name on the command line."""
@@ -107,7 +109,16 @@ def _dataset(finished: Finished, folder: Path) -> str:
     write_probe(folder / PROBE, published, finished.heads, finished.text_template)
     section = probe_section(published, finished.heads, finished.measured)
     (folder / CARD).write_text(published.card.rstrip("\n") + "\n" + section, encoding="utf-8")
+    files = finished.manifest.files | {name: _file(folder / name) for name in (CARD, PROBE)}
+    told = Told.of(finished.manifest)
+    described = croissant(published.facts, files, schemas_of(folder, files), told)
+    write_json(folder / CROISSANT, described)
     return "the dataset with its probe"
+
+
+def _file(path: Path) -> PayloadFile:
+    content = path.read_bytes()
+    return PayloadFile(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
 
 
 _WRITERS: dict[Kind, Callable[[Finished, Path], str]] = {"dataset": _dataset}

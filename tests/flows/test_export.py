@@ -1,6 +1,8 @@
 """`curette export`: what is written can be used as the card says, is whole, and tells no more."""
 
+import json
 import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,9 @@ def test_the_lines_in_the_card_decide_as_the_evaluation_did(
     expected = {p.image_id: p.predicted["concept bottleneck"] for p in predictions}
     assert dict(zip(made["test"]["image_id"], made["decided"], strict=True)) == expected
     assert len(set(expected.values())) > 1
+    described = json.loads((folder / "croissant.json").read_bytes())
+    for file in described["distribution"]:
+        assert file["sha256"] == sha256((folder / file["@id"]).read_bytes()).hexdigest()
     assert ConceptDataset.read(folder).images["label"].isna().sum() == len(expected)
 
 
