@@ -277,7 +277,7 @@ def forecast_judging(count_at_most: int, spec: ScreenSpec, llm: LlmSpec) -> Requ
         fewest=0,
         most=judge.votes * math.ceil(known / size),
         prompt_tokens_each=float(count_tokens(_prompt(sample), llm.model)),
-        completion_tokens_each=float(min(guess, llm.max_tokens or guess)),
+        completion_tokens_each=llm.expected_tokens(guess),
         note="depends on how many candidates reach the judge",
     )
 
