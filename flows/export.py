@@ -14,13 +14,22 @@ from curette.tasks.publish.markdown import escape
 
 
 @flow(name="export", flow_run_name=run_name)
-def export(folder: str, study: Asked = "demo", kind: Kind = "dataset", store: str = "") -> str:
+def export(
+    folder: str,
+    study: Asked = "demo",
+    kind: Kind = "dataset",
+    copy_images: bool = False,
+    store: str = "",
+) -> str:
     """Write a finished study's last run into a folder; return what is there, in a line.
 
     Args:
         folder: on the worker's machine; it must not be there, or be empty.
         study: which study.
-        kind: dataset: as it was published, with its heads as one safetensors file.
+        kind: dataset: as it was published, with its heads as one safetensors file; the others: its
+            images with what is known and decided of them, for that program.
+        copy_images: copy the images' pixels, without the metadata of their files, where they would
+            be links to these.
         store: the folder for everything that is kept between runs; empty: as the variable
             `curette_store` says, or `.curette` where the worker runs.
     """
@@ -28,7 +37,7 @@ def export(folder: str, study: Asked = "demo", kind: Kind = "dataset", store: st
     def run() -> Told[str]:
         options = settled(RunOptions(), store)
         chosen = open_asked(study, options.store.resolve())
-        told = export_study(chosen, options, kind, Path(folder))
+        told = export_study(chosen, options, kind, Path(folder), copy_images)
         return Told(told, escape(told), told, "export")
 
     return on_its_page(run)
