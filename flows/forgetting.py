@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from curette.flows.explain import RunStudy
@@ -16,7 +17,15 @@ from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.images import ImageDataset
 from curette.schemas.purge import Certificate, PurgePlan, What
 from curette.schemas.study import Study
-from curette.storage.purge import plan_place, purge, read_plan, write_certificate, write_plan
+from curette.storage.purge import (
+    end_plan,
+    plan_place,
+    purge,
+    read_plan,
+    tally_place,
+    write_certificate,
+    write_plan,
+)
 from curette.storage.retention import unused
 from curette.storage.scan import Search, scan
 from curette.storage.store import ArtifactStore
@@ -130,9 +139,9 @@ def _carry_out(
 ) -> Forgotten:
     """Purge, make the study anew, search the store, certify; every step can be repeated."""
     with unused(store.root):
-        removed = purge(store, plan)
+        tally = purge(store, plan)
     with prefect():
-        removed["records of Prefect"] = forget_records(Search(plan.traces))
+        forget_records(Search(plan.traces), partial(tally.note, "records of Prefect"))
     failed: CuretteError | None = None
     if study.name == plan.study:
         until = None if plan.before else "ingest"
@@ -140,8 +149,9 @@ def _carry_out(
             run(study, options.model_copy(update={"until": until, "before": None}))
         except CuretteError as error:
             failed = error
+    kept_aside = (plan_place(store.root), tally_place(store.root))
     with unused(store.root):
-        searched = scan(store.root, plan.traces, lambda path: path == plan_place(store.root))
+        searched = scan(store.root, plan.traces, lambda path: path in kept_aside)
         certificate = Certificate(
             number=plan.number,
             study=plan.study,
@@ -149,7 +159,7 @@ def _carry_out(
             receipt=plan.receipt,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             images=len(plan.images),
-            removed={shelf: count for shelf, count in removed.items() if count},
+            removed=tally.counts,
             resumed=resumed,
             before=plan.before,
             after=made_last(plan.study, store),
@@ -167,7 +177,7 @@ def _carry_out(
         )
         page = write_certificate(store.root, certificate, certificate_page(certificate))
         if not searched.found:
-            plan_place(store.root).unlink(missing_ok=True)
+            end_plan(store.root)
     if searched.found:
         places = ", ".join(sorted({f.place for f in searched.found})[:_LISTED])
         raise CuretteError(

@@ -144,7 +144,7 @@ def notify_by_mail(mail: Mail) -> list[str]:
 
 def _make(prefix: str, does: str, action: Action) -> list[str]:
     """Make an automation for every occasion, in place of those of the same name."""
-    runs = {
+    runs: dict[str, object] = {
         "match": {"prefect.resource.id": "prefect.flow-run.*"},
         "match_related": {"prefect.resource.role": "flow", "prefect.resource.name": [*FLOWS]},
     }
@@ -152,7 +152,7 @@ def _make(prefix: str, does: str, action: Action) -> list[str]:
         (told, {f"prefect.flow-run.{state}" for state in states}, runs, _OF_RUN)
         for told, states in OCCASIONS.items()
     ]
-    studies = {"match": {"prefect.resource.id": "curette.study.*"}}
+    studies: dict[str, object] = {"match": {"prefect.resource.id": "curette.study.*"}}
     made = [
         AutomationCore(
             name=f"{prefix}: {told}",

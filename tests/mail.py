@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import cast
 
 
 @dataclass
@@ -49,7 +48,7 @@ def mail_server(password: str = "") -> Iterator[MailServer]:
                         self._say("354 end with a dot")
                         lines = list(iter(self.rfile.readline, b".\r\n"))
                         mail = message_from_bytes(b"".join(lines), policy=policy.default)
-                        kept.taken.append((to, cast(EmailMessage, mail)))
+                        kept.taken.append((to, mail))
                         to = []
                         self._say("250 taken")
                     case "QUIT":

@@ -97,7 +97,7 @@ def test_a_head_is_adapted_kept_measured_and_written_down(
     assert f"{len(listed)} support images, to adapt a head by" in ledger
     assert ledger.index("support images") < ledger.index("before and after it was adapted")
     again = adapt(
-        "lamp", [x.image_id for x in listed], chosen, editor="Dr. A", store=str(copy.store)
+        "lamp", tuple(x.image_id for x in listed), chosen, editor="Dr. A", store=str(copy.store)
     )
     assert again == str(made.ref), "the same question has the same answer"
 
