@@ -560,6 +560,35 @@ def look(
 
 
 @COMMANDS.command
+def export(
+    study: Path,
+    folder: Path,
+    /,
+    *,
+    kind: Annotated[
+        Literal["dataset", "fiftyone", "label-studio"], Parameter(name="--as")
+    ] = "dataset",
+    copy_images: Flag = False,
+    settings: Settings = USUAL,
+) -> None:
+    """Write a finished study in a format that other programs read.
+
+    Args:
+        study: the study file.
+        folder: to be written; it must not be there, or be empty.
+        kind: the dataset as it was published, with its heads as one safetensors file; or its images
+            with what is known and decided of them, for FiftyOne or for Label Studio.
+        copy_images: copy the images' pixels, without the metadata of their files, where they would
+            be links to these.
+        settings: of every command.
+    """
+    loaded = settings.load(study)
+    from curette.flows.exporting import export
+
+    print(export(loaded, settings.options(), kind, folder, copy_images))
+
+
+@COMMANDS.command
 def pages(
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 4300,

@@ -1,14 +1,15 @@
 """The finished studies of a store: `curette runs`."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from curette.schemas.artifact import Manifest, Ref
+from curette.schemas.artifact import Manifest, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.report import Report
-from curette.storage.store import ArtifactStore
+from curette.storage.store import ArtifactMissing, ArtifactStore
 
 
 def study_of(store: ArtifactStore, report: Ref[Report]) -> str:
@@ -19,6 +20,22 @@ def study_of(store: ArtifactStore, report: Ref[Report]) -> str:
     """
     published = store.manifest(report).recipe.inputs["published"]
     return store.load(ConceptDataset, Ref.parse(published)).facts.name
+
+
+def last_report(name: str, store: ArtifactStore) -> Ref[Report]:
+    """Return the report of a study's last finished run.
+
+    Raises:
+        StudyError: it was never run to its end in this store.
+    """
+    for ref in store.latest(Report.kind):
+        with suppress(ArtifactMissing):
+            if study_of(store, ref) == name and store.is_whole(ref):
+                return ref
+    raise StudyError(
+        f"{name} was never run to its end in {store.root}: `curette run` it first, or name its "
+        "store with --store."
+    )
 
 
 def last_finished(

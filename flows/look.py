@@ -19,7 +19,7 @@ from jaxtyping import Float32
 from PIL import Image
 from starlette.types import ASGIApp
 
-from curette.flows.finished import study_of
+from curette.flows.finished import last_report
 from curette.flows.new_images import Windows, admitted, in_eight_bits, same_encoder
 from curette.flows.review import decided_so_far, keep_decisions
 from curette.flows.sequence import remembered
@@ -45,7 +45,7 @@ from curette.schemas.settings.encoder import (
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageShelf, image_reader
-from curette.storage.store import ArtifactMissing, ArtifactStore
+from curette.storage.store import ArtifactStore
 from curette.tasks.explain.page import notices as notices_of
 from curette.tasks.ingest.listing import ImageBytes, Refusal
 from curette.tasks.ingest.verify import verify_image
@@ -73,12 +73,7 @@ def open_site(study: Study, options: RunOptions) -> Site:
         StudyError: it was never run to its end in this store.
     """
     store = ArtifactStore(options.store.resolve())
-    report_ref, notices = _last_report(study, store), [_BEHIND]
-    if report_ref is None:
-        raise StudyError(
-            f"{study.name} was never run to its end in {store.root}: `curette run` it first, or "
-            "name its store with --store."
-        )
+    report_ref, notices = last_report(study.name, store), [_BEHIND]
     if (result := remembered(study, options)) and Report.kind in result.made:
         report_ref, notices = result.made[Report.kind], []
     inputs = store.manifest(report_ref).recipe.inputs
@@ -316,15 +311,6 @@ def _resting_on(decision: Decision, now: Decisions) -> Decision | None:
     """Return an exchange for what a decision lets through."""
     let_through = _let_through_by(decision)
     return next((d for d in now.exchanges if concept_id(d.new_text) == let_through), None)
-
-
-def _last_report(study: Study, store: ArtifactStore) -> Ref[Report] | None:
-    """Return the report of the study's last finished run; None where there is none."""
-    for ref in store.latest(Report.kind):
-        with suppress(ArtifactMissing):
-            if study_of(store, ref) == study.name and store.is_whole(ref):
-                return ref
-    return None
 
 
 def _reader(dataset: ImageDataset, store: ArtifactStore) -> Callable[[str], bytes]:

@@ -11,6 +11,11 @@ _ENDPOINT: Final = re.compile(r"/(?:chat/completions|completions|embeddings|resp
 """What follows the base of an address; whoever copies a whole address has it too."""
 
 
+def _is_unset(value: object) -> bool:
+    """Leave a setting that says nothing out of what is kept: earlier artifacts never had it."""
+    return value is None
+
+
 class LlmPrices(BaseModel, frozen=True, extra="forbid"):
     """What a million tokens cost at the model's server, in US dollars."""
 
@@ -45,6 +50,19 @@ class LlmSpec(BaseModel, frozen=True, extra="forbid"):
     max_tokens: int | None = Field(
         default=2000, gt=0, description="limit of one answer; empty: not sent"
     )
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="how much a model thinks that lets one say so; empty: not sent. Left out where "
+        "the server does not know it; a value that the model does not take is an error",
+    )
+    thinking_tokens: int | None = Field(
+        default=None,
+        gt=0,
+        exclude_if=_is_unset,
+        description="room for thoughts in the limit of one answer, on top of `max_tokens`; "
+        "estimates and `max_cost_usd` count them as used",
+    )
     timeout_s: float = Field(
         default=120, gt=0, description="without a word of an answer; it may take twice that in all"
     )
@@ -75,6 +93,18 @@ class LlmSpec(BaseModel, frozen=True, extra="forbid"):
     def server(self) -> str:
         """Where everything that is asked is sent."""
         return self.base_url or OPENAI_URL
+
+    @property
+    def token_limit(self) -> int | None:
+        """The most tokens of one answer, thoughts included; None: no limit is sent."""
+        return None if self.max_tokens is None else self.max_tokens + (self.thinking_tokens or 0)
+
+    def expected_tokens(self, answer: int) -> float:
+        """Return what is to be paid for of an answer so long: cut off at its limit, and thoughts.
+
+        Thoughts are counted as if they used all the room that they have.
+        """
+        return float(min(answer, self.max_tokens or answer) + (self.thinking_tokens or 0))
 
     def identity(self) -> dict[str, Any]:
         """Return what can change an answer or what it is said to have cost.
@@ -107,6 +137,10 @@ class LlmSpec(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _priced(self) -> Self:
+        if self.thinking_tokens is not None and self.max_tokens is None:
+            raise ValueError(
+                "thinking_tokens are added to `max_tokens`, which is empty: name both, or neither"
+            )
         if self.max_cost_usd is not None and (self.prices is None or self.max_tokens is None):
             raise ValueError(
                 "max_cost_usd needs `prices`, and `max_tokens` so that an answer has a largest cost"

@@ -24,6 +24,11 @@ class PublishSpec(BaseModel, frozen=True, extra="forbid"):
         default="other", description="licence identifier of the hub, such as cc-by-nc-4.0"
     )
     citation: str = Field(default="", description="how to cite the images")
+    organisation: str = Field(
+        default="",
+        exclude_if=lambda name: not name,
+        description="who answers for the dataset, such as a clinic: the creator in its metadata",
+    )
     notes: str = Field(default="", description="a paragraph for the card, in Markdown")
     erase: tuple[str, ...] = Field(
         default=(),

@@ -242,7 +242,7 @@ def forecast_annotating(
         most=sum(len(sent) + min(len(sent), drawn + 2 * FEWEST_OF_EACH * len(g)) for g in groups),
         stored=None,
         prompt_tokens_each=sum(counted) / len(counted) if counted else 0.0,
-        completion_tokens_each=float(count_tokens(answer, llm.model)),
+        completion_tokens_each=llm.expected_tokens(count_tokens(answer, llm.model)),
         note=f"{len(sent):,} different reports, some asked about twice; depends on how many "
         "concepts are selected, and on how many reports must be asked about again to have enough "
         "that mention each",

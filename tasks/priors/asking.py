@@ -219,7 +219,7 @@ def forecast_priors(
         most=count_requests(count_at_most, spec),
         stored=None,
         prompt_tokens_each=_mean_tokens(prompts, llm),
-        completion_tokens_each=float(count_tokens(answer, llm.model)),
+        completion_tokens_each=llm.expected_tokens(count_tokens(answer, llm.model)),
         note="depends on how many candidates the screen keeps",
     )
 

@@ -185,7 +185,7 @@ def forecast_documents(
         most=most if words else most_a_class * len(classes),
         stored=stored if words else 0,
         prompt_tokens_each=mean(count_tokens(q.prompt, llm.model) for q in asked) if asked else 0,
-        completion_tokens_each=min(completion_tokens, llm.max_tokens or completion_tokens),
+        completion_tokens_each=llm.expected_tokens(completion_tokens),
         note=f"{library.said(source)}; accepted concepts are further queries"
         + ("" if words else "; what is stored shows only once there are vectors"),
     )

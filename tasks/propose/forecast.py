@@ -113,7 +113,7 @@ def _forecast_round(
         prompt_tokens_each=mean(
             count_tokens(prompt.text, llm.model) for topic in topics for prompt in topic.prompts
         ),
-        completion_tokens_each=min(tokens, llm.max_tokens or tokens),
+        completion_tokens_each=llm.expected_tokens(tokens),
         note="at most as many pairs of classes as `contrasts`, those that are still confused; none "
         "after a round that adds less than a standard error",
     )
@@ -140,7 +140,7 @@ def _forecast(
         most=a_round * sampling.max_rounds,
         stored=stored,
         prompt_tokens_each=mean(count_tokens(p.text, llm.model) for p in prompts),
-        completion_tokens_each=min(completion_tokens, llm.max_tokens or completion_tokens),
+        completion_tokens_each=llm.expected_tokens(completion_tokens),
         note=f"until less than {sampling.min_new_share:.0%} of a round is new",
     )
 

@@ -64,6 +64,7 @@ def write_card(dataset: ConceptDataset, inputs: PublishInputs, spec: PublishSpec
         report=inputs.report,
         lineage=[(str(ref).split("/", 1)) for ref in _lineage(inputs)],
         licence=spec.licence,
+        organisation=spec.organisation,
         citation=indented(spec.citation),
         notes=Markdown(spec.notes.strip()),
     )

@@ -1,7 +1,8 @@
-"""Files of a folder, committed to a repository of the Hugging Face hub."""
+"""Files, committed to a repository of the Hugging Face hub."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 
 from curette.schemas.artifact import StudyError
@@ -12,12 +13,18 @@ _OURS = ("*.parquet", "data/*.parquet")
 """Tables that an earlier push may have left and this one may not have."""
 
 
-def push_folder(folder: Path, files: Sequence[str], spec: PushSpec, told: str) -> Pushed:
+def page_of(spec: PushSpec) -> str:
+    """Return the address of a repository's page."""
+    from huggingface_hub import HfApi
+
+    return f"{HfApi(endpoint=_endpoint()).endpoint}/datasets/{spec.repo}"
+
+
+def push_files(files: Mapping[str, Path], spec: PushSpec, told: str) -> Pushed:
     """Commit these files; whatever else people keep in the repository stays, but for old tables.
 
     Args:
-        folder: where they are.
-        files: their names in it, and in the repository.
+        files: name in the repository -> where it is.
         spec: which repository.
         told: what they are, for the commit's message.
 
@@ -25,11 +32,10 @@ def push_folder(folder: Path, files: Sequence[str], spec: PushSpec, told: str) -
         StudyError: there is no token, the hub refuses it, or the repository is public where a
             private one is wanted.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    # Read now: the library itself reads it as it is imported.
-    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token_for_the_hub())
+    api = HfApi(endpoint=_endpoint(), token=token_for_the_hub())
     try:
         api.create_repo(spec.repo, repo_type="dataset", private=spec.private, exist_ok=True)
         if spec.private and not api.dataset_info(spec.repo).private:
@@ -37,12 +43,15 @@ def push_folder(folder: Path, files: Sequence[str], spec: PushSpec, told: str) -
                 f"publish.push: {spec.repo} is there already and is public, so nothing was sent. "
                 "Make it private on the hub, name another, or say publish.push.private: false."
             )
-        done = api.upload_folder(
-            repo_id=spec.repo,
+        there = api.list_repo_files(spec.repo, repo_type="dataset")
+        old = [x for x in there if x not in files and any(fnmatch(x, ours) for ours in _OURS)]
+        done = api.create_commit(
+            spec.repo,
+            [
+                *(CommitOperationAdd(name, path) for name, path in files.items()),
+                *(CommitOperationDelete(name) for name in old),
+            ],
             repo_type="dataset",
-            folder_path=folder,
-            allow_patterns=list(files),
-            delete_patterns=list(_OURS),
             commit_message=f"curette: {told}",
         )
     except HfHubHTTPError as error:
@@ -57,8 +66,13 @@ def push_folder(folder: Path, files: Sequence[str], spec: PushSpec, told: str) -
         repo=spec.repo,
         private=spec.private,
         commit=done.oid,
-        url=f"{api.endpoint}/datasets/{spec.repo}",
+        url=page_of(spec),
     )
+
+
+def _endpoint() -> str | None:
+    """Return the hub's address, read now: the library itself reads it as it is imported."""
+    return os.environ.get("HF_ENDPOINT")
 
 
 def token_for_the_hub() -> str:

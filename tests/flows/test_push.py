@@ -1,5 +1,6 @@
 """A study that is to go to the hub goes there once, and is otherwise the study that it was."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ def test_a_published_dataset_goes_to_the_hub_once(
         card = (Path(result.concept_dataset or "") / "README.md").read_bytes()
         assert hub.files["clinic/moles"]["README.md"] == card
         assert not any("manifest" in name for name in hub.files["clinic/moles"])
+        described = json.loads(hub.files["clinic/moles"]["croissant.json"])
+        assert described["url"] == f"{hub.endpoint}/datasets/clinic/moles"
+        named = {file["@id"] for file in described["distribution"]}
+        assert named | {"croissant.json"} == hub.files["clinic/moles"].keys()
         asked = len(hub.sent)
         assert remembered(PUSHED, options)
         assert len(hub.sent) == asked

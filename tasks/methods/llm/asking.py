@@ -82,10 +82,12 @@ def request_of(question: Question[Any], llm: LlmSpec) -> LlmRequest:
     }
     if llm.temperature is not None:
         body["temperature"] = llm.temperature
-    if llm.max_tokens is not None:
+    if llm.reasoning_effort is not None:
+        body["reasoning_effort"] = llm.reasoning_effort
+    if llm.token_limit is not None:
         # OpenAI's newer models refuse the name that all other servers know.
         limit = "max_completion_tokens" if llm.server == OPENAI_URL else "max_tokens"
-        body[limit] = llm.max_tokens
+        body[limit] = llm.token_limit
     return LlmRequest(base_url=llm.server, body=body, sample=question.sample, draw=llm.draw)
 
 

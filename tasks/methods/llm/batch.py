@@ -39,6 +39,7 @@ from curette.tasks.methods.llm.completion import (
     response_of,
 )
 from curette.tasks.methods.llm.live import Asked, Keep
+from curette.tasks.methods.llm.manners import EFFORT
 from curette.tasks.methods.llm.reading import AnswerForm, Unusable, read_answer
 
 B = TypeVar("B", bound=BaseModel)
@@ -287,6 +288,8 @@ class _Desk:
         """Keep the batch's usable answers and last attempts; return a batch of the rest, if any."""
         mine = self._mine(batch)
         rung = LADDER.index(batch.format)
+        if self._refuse_effort(batch, lines):
+            return self.write(mine, batch.format, batch.earlier)
         if rung + 1 < len(LADDER) and refuse_the_format(lines.values()):
             return self.write(mine, LADDER[rung + 1], batch.earlier)
         again: dict[str, LlmResponse] = {}
@@ -298,6 +301,14 @@ class _Desk:
             else:
                 again[sha256] = response
         return self.write(list(again), batch.format, again) if again else None
+
+    def _refuse_effort(self, batch: SubmittedBatch, lines: Mapping[str, Line]) -> bool:
+        """Whether every line says that the model knows no effort; later ones are sent without."""
+        return refuse_the_format(lines.values()) and any(
+            self.client.manners.leave_out_effort(self._body(batch, sha256), lines[sha256].said)
+            for sha256 in self._mine(batch)
+            if sha256 in lines
+        )
 
     def _response(self, batch: SubmittedBatch, sha256: str, line: Line | None) -> LlmResponse:
         earlier = batch.earlier.get(sha256)
@@ -322,6 +333,8 @@ class _Desk:
         body = request.body
         if (earlier := batch.earlier.get(sha256)) is not None:
             body = repair(body, earlier, _problem(earlier, form) or "", form)
+        if self.client.manners.effort_refused:
+            body = {key: value for key, value in body.items() if key != EFFORT}
         return in_format(body, batch.format)
 
     def _mine(self, batch: SubmittedBatch) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from curette.tasks.methods.llm.completion import ABOUT_THE_FORMAT, Completion
-from curette.tasks.methods.llm.faults import Fault
+from curette.tasks.methods.llm.faults import Fault, fault_of
 
 LARGEST_BATCH: Final = 50_000
 """Questions; OpenAI takes no more in one batch."""
@@ -100,6 +100,14 @@ class Line(BaseModel):
             return Completion.of(self.response.body)
         except (Fault, ValueError):
             return None
+
+    @property
+    def said(self) -> str:
+        """An error in the server's own words; empty where there is none."""
+        if self.response is None or self.response.status_code == 200:
+            return ""
+        fault = fault_of(self.response.status_code, json.dumps(self.response.body))
+        return f"{fault.code} {fault.message}"
 
     @property
     def why(self) -> str:

@@ -302,6 +302,8 @@ class Client:
             return "The account has nothing left, which no waiting cures. "
         if re.search(r"\btemperature\b", fault.message) and self.llm.temperature is not None:
             return "Leave llm.temperature out of the study: some models take no other than theirs. "
+        if re.search(r"\breasoning_effort\b", fault.message) and self.llm.reasoning_effort:
+            return "Set llm.reasoning_effort to a value that this model takes, or leave it out. "
         return ""
 
     def _timed_out(self, under_way: int) -> "_Trouble":

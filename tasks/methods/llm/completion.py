@@ -74,6 +74,7 @@ class Completion:
             raise ValueError("no chat completion")
         usage = _dict(body.get("usage"))
         details = _dict(usage.get("completion_tokens_details"))
+        thought = _count(details.get("reasoning_tokens")) or 0
         thoughts = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
         return cls(
             text=text,
@@ -82,8 +83,8 @@ class Completion:
             refusal=_word(message.get("refusal")),
             model=_word(body.get("model")),
             read=_count(usage.get("prompt_tokens")),
-            written=_count(usage.get("completion_tokens")),
-            thought=_count(details.get("reasoning_tokens")) or 0,
+            written=_written(usage, thought),
+            thought=thought,
         )
 
     @classmethod
@@ -182,6 +183,20 @@ def _word(value: Any) -> str:
 
 def _count(value: Any) -> int | None:
     return int(value) if isinstance(value, int | float) and 0 <= value < 1e12 else None
+
+
+def _written(usage: dict[str, Any], thought: int) -> int | None:
+    """Return the tokens of an answer with its thoughts, which some servers count beside it.
+
+    Those of xAI do: what they call the total is the question, the answer and the thoughts. Where a
+    server gives no total, more thoughts than answer tell the same.
+    """
+    written = _count(usage.get("completion_tokens"))
+    if written is None:
+        return None
+    read, total = _count(usage.get("prompt_tokens")), _count(usage.get("total_tokens"))
+    beside = total == (read or 0) + written + thought if total else thought > written
+    return written + thought if beside else written
 
 
 def in_format(body: dict[str, Any], format: AnswerFormat) -> dict[str, Any]:  # noqa: A002

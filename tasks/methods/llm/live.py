@@ -23,7 +23,7 @@ from curette.tasks.methods.llm.reading import AnswerForm, Unusable, read_answer
 
 _ABOUT_THE_QUESTION = frozenset({400, 413, 422})
 """What a server that has answered others says of one question: too long, or filtered."""
-_TEMPERATURE = re.compile(r"\btemperature\b")
+_NOT_THE_FORMAT = re.compile(r"\b(?:temperature|reasoning_effort)\b")
 
 Asked = tuple[LlmRequest, AnswerForm[Any]]
 Keep = Callable[[LlmRequest, LlmResponse], Awaitable[None]]
@@ -105,10 +105,12 @@ class _Server:
         thoughts = response.thought_tokens
         told = f", and says that {thoughts:,} tokens were thoughts" if thoughts else ""
         llm = self.client.llm
+        room = f" and llm.thinking_tokens {llm.thinking_tokens:,}" if llm.thinking_tokens else ""
         raise StudyError(
             f"{llm.model} at {llm.server} has used up its limit of tokens before it answered: "
-            f"llm.max_tokens is {llm.max_tokens:,}, and with {response.token_limit:,} nothing came "
-            f"either{told}. Raise llm.max_tokens, have it think less, or take another model."
+            f"llm.max_tokens is {llm.max_tokens:,}{room}, and with {response.token_limit:,} "
+            f"nothing came either{told}. Give it more room for thoughts (llm.thinking_tokens, or "
+            "llm.max_tokens), have it think less (llm.reasoning_effort), or take another model."
         )
 
     def _refused(
@@ -143,7 +145,9 @@ class _Server:
                 named = error.status in _ABOUT_THE_QUESTION
                 if named and self.manners.swap_limit(sent, error.said):
                     continue
-                if error.status not in about_format or _TEMPERATURE.search(error.said):
+                if named and self.manners.leave_out_effort(sent, error.said):
+                    continue
+                if error.status not in about_format or _NOT_THE_FORMAT.search(error.said):
                     raise
                 self.manners.rung = rung + 1
             else:

@@ -8,6 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 from curette.tasks.methods.llm.budget import LIMIT_NAMES
 from curette.tasks.methods.llm.completion import LADDER, in_format, with_larger_limit
 
+EFFORT: Final = "reasoning_effort"
+_A_VALUE: Final = re.compile(r"\b(?:unsupported|invalid)[ _]values?\b|\bmust be one of\b", re.I)
+"""What OpenAI and its like say of a value, as against a parameter."""
 _VERSION: Final = re.compile(r"/v\d\w*(?:/|$)|/deployments/")
 
 
@@ -23,6 +26,8 @@ class Manners:
     """How far down the ladder of response formats it has made us go."""
     limit_swapped: bool = False
     """Whether it takes the limit of tokens under its other name."""
+    effort_refused: bool = False
+    """Whether it does not know the setting of how much it thinks, which is then left out."""
     thinks: bool = False
     """Whether an answer needed the larger limit of tokens."""
     proven: bool = False
@@ -54,6 +59,17 @@ class Manners:
         self.limit_swapped = True
         return True
 
+    def leave_out_effort(self, body: dict[str, Any], said: str) -> bool:
+        """Return whether a server says that it knows no `reasoning_effort`; then send it no more.
+
+        One that knows it, but not its value, is not obeyed: with the model's own effort the same
+        questions would cost another price than the study asked for.
+        """
+        if EFFORT not in body or not re.search(rf"\b{EFFORT}\b", said) or _A_VALUE.search(said):
+            return False
+        self.effort_refused = True
+        return True
+
     def body(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a request's body as this server takes it."""
         sent = in_format(body, LADDER[self.rung])
@@ -61,6 +77,8 @@ class Manners:
             first, second = LIMIT_NAMES
             other = {first: second, second: first}
             sent = {other.get(key, key): value for key, value in sent.items()}
+        if self.effort_refused:
+            sent = {key: value for key, value in sent.items() if key != EFFORT}
         return sent
 
     def first_body(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def _meaning(own: DictionaryFacts, chosen: int) -> str:
     )
     return (
         f"{counted(own.size, 'direction')} found among training images without words; "
-        f"{own.proved} could be named and {chosen} were selected. The best five of them tell the "
+        f"{own.proved} could be named, and the selection took {chosen}. The best five tell the "
         f"classes of validation images apart by {five} (balanced accuracy), {verdict} "
         f"({plain(own.random_five)})."
     )

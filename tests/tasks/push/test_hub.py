@@ -7,11 +7,12 @@ import pytest
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.settings.publish import PublishSpec, PushSpec
-from curette.tasks.push.hub import push_folder, token_for_the_hub
+from curette.tasks.push.hub import push_files, token_for_the_hub
 from tests.hub import Hub, hub_server
 
 TOKEN = "hf_do_not_show_this_1234"
 SPEC = PushSpec(repo="clinic/moles")
+Files = dict[str, Path]
 FILES = ["README.md", "concepts.parquet", "data/train.parquet"]
 
 
@@ -25,48 +26,46 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name in [*FILES, "manifest.json"]:
+def files(tmp_path: Path) -> Files:
+    for name in FILES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"this is {name}")
-    return tmp_path
+    return {name: tmp_path / name for name in FILES}
 
 
-def test_exactly_the_datasets_files_are_sent_into_a_private_repository(
-    hub: Hub, folder: Path
-) -> None:
-    pushed = push_folder(folder, FILES, SPEC, "concept-dataset/0123")
-    assert hub.files == {SPEC.repo: {name: (folder / name).read_bytes() for name in FILES}}
+def test_exactly_these_files_are_sent_into_a_private_repository(hub: Hub, files: Files) -> None:
+    pushed = push_files(files, SPEC, "concept-dataset/0123")
+    assert hub.files == {SPEC.repo: {name: path.read_bytes() for name, path in files.items()}}
     assert hub.private == {SPEC.repo: True}
     assert hub.commits == ["curette: concept-dataset/0123"]
     assert pushed.commit == f"{1:040x}"
     assert pushed.url == f"{hub.endpoint}/datasets/clinic/moles"
 
 
-def test_old_tables_go_and_what_others_keep_there_stays(hub: Hub, folder: Path) -> None:
+def test_old_tables_go_and_what_others_keep_there_stays(hub: Hub, files: Files) -> None:
     hub.private[SPEC.repo] = True
     hub.files[SPEC.repo] = {"dropped.parquet": b"old", "LICENSE": b"theirs", "pages/a.html": b"x"}
-    push_folder(folder, FILES, SPEC, "new")
+    push_files(files, SPEC, "new")
     assert set(hub.files[SPEC.repo]) == {*FILES, "LICENSE", "pages/a.html"}
 
 
-def test_nothing_is_sent_into_a_public_repository_unasked(hub: Hub, folder: Path) -> None:
+def test_nothing_is_sent_into_a_public_repository_unasked(hub: Hub, files: Files) -> None:
     hub.private[SPEC.repo], hub.files[SPEC.repo] = False, {}
     with pytest.raises(StudyError, match="is there already and is public, so nothing was sent"):
-        push_folder(folder, FILES, SPEC, "new")
+        push_files(files, SPEC, "new")
     assert not hub.files[SPEC.repo]
     assert not any("commit" in sent or "preupload" in sent for sent in hub.sent)
     public = SPEC.model_copy(update={"private": False})
-    push_folder(folder, FILES, public, "new")
+    push_files(files, public, "new")
     assert set(hub.files[SPEC.repo]) == {*FILES}
 
 
 def test_a_token_that_may_not_write_is_one_clear_error(
-    hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_another")
     with pytest.raises(StudyError, match=r"refuses to write clinic/moles \(HTTP 401\)") as told:
-        push_folder(folder, FILES, SPEC, "new")
+        push_files(files, SPEC, "new")
     assert "hf_another" not in str(told.value)
 
 

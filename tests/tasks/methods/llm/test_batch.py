@@ -125,6 +125,18 @@ def test_lines_that_refuse_the_schema_are_asked_in_json_mode(tmp_path: Path) -> 
 # --- restarts -------------------------------------------------------------------------------
 
 
+def test_lines_that_know_no_effort_are_asked_without_it(tmp_path: Path) -> None:
+    said = '{"error": {"message": "Unsupported parameter: \'reasoning_effort\'."}}'
+
+    def behave(body: dict[str, Any]) -> Reply:
+        return Status(400, said) if "reasoning_effort" in body else GOOD
+
+    with asking(behave, tmp_path, delivery="batch", reasoning_effort="low") as asker:
+        answered = asker.ask("one", "two")
+    assert [a.answer for a in answered] == [CONCEPTS] * 2
+    assert asker.server.formats() == ["json_schema"] * 4
+
+
 def leave_early(asker: Asker, *prompts: str, stuck: str = "batch-0") -> None:
     """Ask, and end the run before the answers of a batch are there."""
     asker.server.plan = BatchPlan(looks=0, stuck=stuck)

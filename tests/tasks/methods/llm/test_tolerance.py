@@ -285,7 +285,8 @@ def test_a_model_that_only_thinks_ends_the_run_with_the_first_question(tmp_path:
     assert str(raised.value) == (
         f"tiny at {asker.server.base_url} has used up its limit of tokens before it answered: "
         "llm.max_tokens is 2,000, and with 8,000 nothing came either, and says that 8,000 tokens "
-        "were thoughts. Raise llm.max_tokens, have it think less, or take another model."
+        "were thoughts. Give it more room for thoughts (llm.thinking_tokens, or llm.max_tokens), "
+        "have it think less (llm.reasoning_effort), or take another model."
     )
 
 
@@ -429,3 +430,73 @@ def test_headers_of_any_size_do_not_hold_us_up(tmp_path: Path) -> None:
         pytest.raises(StudyError, match="does not answer"),
     ):
         asker.ask("one")
+
+
+# --- how much a model thinks --------------------------------------------------------------------
+
+
+def test_effort_and_room_for_thoughts_are_sent_where_a_study_names_them(tmp_path: Path) -> None:
+    settings = {"reasoning_effort": "low", "thinking_tokens": 6000}
+    with asking(thinking(3000), tmp_path, **settings) as asker:
+        asker.ask("one", "two", "three")
+    sent = [(b["reasoning_effort"], b["max_tokens"]) for b in asker.server.bodies]
+    assert sent == [("low", 8000)] * 3
+
+
+def test_a_server_that_knows_no_effort_is_asked_without_it_from_then_on(tmp_path: Path) -> None:
+    said = "Unrecognized request argument supplied: reasoning_effort"
+    refused = Status(400, json.dumps({"error": {"message": said}}))
+
+    def behave(asked: dict[str, Any]) -> Answer | Status:
+        return refused if "reasoning_effort" in asked else GOOD
+
+    with asking(behave, tmp_path, reasoning_effort="low") as asker:
+        answered = asker.ask("one", "two") + asker.ask("three")
+    assert [a.answer for a in answered] == [CONCEPTS] * 3
+    assert ["reasoning_effort" in b for b in asker.server.bodies] == [True, False, False, False]
+    assert asker.server.formats() == ["json_schema"] * 4
+
+
+def test_an_effort_that_a_model_does_not_take_is_told_and_never_left_out(tmp_path: Path) -> None:
+    said = "Unsupported value: 'reasoning_effort' does not support 'minimal' with this model."
+    refused = Status(400, json.dumps({"error": {"message": said, "code": "unsupported_value"}}))
+    with (
+        asking(lambda _: refused, tmp_path, reasoning_effort="minimal") as asker,
+        pytest.raises(StudyError, match=r"Set llm\.reasoning_effort to a value that this model"),
+    ):
+        asker.ask("one")
+    assert len(asker.server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("usage", "written"),
+    [
+        ({"completion_tokens": 110, "total_tokens": 120}, 110),  # thoughts among them, as OpenAI
+        ({"completion_tokens": 10, "total_tokens": 120}, 110),  # thoughts beside them, as xAI
+        ({"completion_tokens": 10}, 110),
+        ({"completion_tokens": 100}, 100),
+    ],
+)
+def test_thoughts_are_paid_for_however_a_server_counts_them(
+    tmp_path: Path, usage: dict[str, int], written: int
+) -> None:
+    counted = {
+        "prompt_tokens": 10,
+        "completion_tokens_details": {"reasoning_tokens": 100},
+        **usage,
+    }
+    said = body({"content": TEXT}, usage=counted)
+    with asking(lambda _: Status(200, json.dumps(said)), tmp_path) as asker:
+        [answered] = asker.ask("one")
+    assert answered.response.completion_tokens == written
+
+
+def test_room_for_thoughts_counts_in_estimates_and_needs_a_limit_to_be_added_to() -> None:
+    llm = LlmSpec(model="m", max_tokens=500, thinking_tokens=4000)
+    assert [llm.expected_tokens(n) for n in (60, 900)] == [4060, 4500]
+    with pytest.raises(ValueError, match="thinking_tokens are added to `max_tokens`"):
+        LlmSpec(model="m", max_tokens=None, thinking_tokens=4000)
+
+
+def test_a_study_that_says_nothing_of_thinking_is_kept_as_before() -> None:
+    assert not {"reasoning_effort", "thinking_tokens"} & LlmSpec(model="m").identity().keys()
