@@ -565,7 +565,10 @@ def export(
     folder: Path,
     /,
     *,
-    kind: Annotated[Literal["dataset"], Parameter(name="--as")] = "dataset",
+    kind: Annotated[
+        Literal["dataset", "fiftyone", "label-studio"], Parameter(name="--as")
+    ] = "dataset",
+    copy_images: Flag = False,
     settings: Settings = USUAL,
 ) -> None:
     """Write a finished study in a format that other programs read.
@@ -573,13 +576,16 @@ def export(
     Args:
         study: the study file.
         folder: to be written; it must not be there, or be empty.
-        kind: the dataset as it was published, with its heads as one safetensors file.
+        kind: the dataset as it was published, with its heads as one safetensors file; or its images
+            with what is known and decided of them, for FiftyOne or for Label Studio.
+        copy_images: copy the images' pixels, without the metadata of their files, where they would
+            be links to these.
         settings: of every command.
     """
     loaded = settings.load(study)
     from curette.flows.exporting import export
 
-    print(export(loaded, settings.options(), kind, folder))
+    print(export(loaded, settings.options(), kind, folder, copy_images))
 
 
 @COMMANDS.command

@@ -19,6 +19,7 @@ def export(
     study: StudyChoice,
     folder: str,
     kind: Kind = "dataset",
+    copy_images: bool = False,
     options: RunOptions = DEFAULT_OPTIONS,
 ) -> str:
     """Write a finished study's last run into a folder; return what is there, in a line.
@@ -27,12 +28,15 @@ def export(
         study: a study file on the worker's machine, relative to the folder that the worker runs
             in; `demo`, which comes with curette; or the study itself, filled in here.
         folder: on the worker's machine; it must not be there, or be empty.
-        kind: dataset: as it was published, with its heads as one safetensors file.
+        kind: dataset: as it was published, with its heads as one safetensors file; the others: its
+            images with what is known and decided of them, for that program.
+        copy_images: copy the images' pixels, without the metadata of their files, where they would
+            be links to these.
         options: where things are kept.
     """
 
     def run() -> str:
-        told = export_study(open_study(study), settled(options), kind, Path(folder))
+        told = export_study(open_study(study), settled(options), kind, Path(folder), copy_images)
         leave_markdown("export", escape(told), "What was written.")
         return told
 

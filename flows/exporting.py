@@ -1,12 +1,17 @@
 """A finished study in formats that other programs read: `curette export`."""
 
 import hashlib
+import itertools
+import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from PIL import Image
 
 from curette.flows.finished import last_report
 from curette.flows.stages import RunOptions
@@ -14,14 +19,22 @@ from curette.schemas.artifact import Manifest, PayloadFile, Ref, StudyError, wri
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import StudyEmbeddings
 from curette.schemas.evaluation import Evaluation
+from curette.schemas.heads import EXPLAINED
+from curette.schemas.images import ImageDataset
+from curette.schemas.machine import Machine
 from curette.schemas.probe import Heads
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.store import ArtifactStore
+from curette.tasks.export import fiftyone, label_studio
 from curette.tasks.export.probe import PROBE, probe_section, write_probe
+from curette.tasks.export.shown import Shown, bare_png, shown_images
 from curette.tasks.methods.croissant import CROISSANT, Told, croissant, schemas_of
+from curette.tasks.methods.explanation import printable
+from curette.tasks.methods.threads import decoding_threads
 
-Kind = Literal["dataset"]
+Kind = Literal["dataset", "fiftyone", "label-studio"]
 """What is written, by its name on the command line."""
 CARD = "README.md"
 
@@ -34,11 +47,13 @@ class Finished:
     ref: Ref[ConceptDataset]
     published: ConceptDataset
     heads: Heads
+
+    probe: Ref[Heads]
     evaluation: Evaluation | None
     """None where a reusable holdout guards it: nothing is told of single test images then."""
-
     finished: str
     """When, UTC."""
+    machine: Machine
 
     @property
     def manifest(self) -> Manifest:
@@ -63,7 +78,9 @@ class Finished:
         }
 
 
-def export(study: Study, options: RunOptions, kind: Kind, folder: Path) -> str:
+def export(
+    study: Study, options: RunOptions, kind: Kind, folder: Path, copy_images: bool = False
+) -> str:
     """Write a finished study's last run into a folder; say in a line what is there.
 
     Nothing that the evaluation did not tell of test images is in it, and no report.
@@ -73,14 +90,26 @@ def export(study: Study, options: RunOptions, kind: Kind, folder: Path) -> str:
         options: where things are kept.
         kind: what is written.
         folder: that is not there, or is empty; it is there whole or not at all.
+        copy_images: copy the pixels of images into it, and nothing else of their files, where they
+            would be links. The dataset has none.
 
     Raises:
-        StudyError: the study was never run to its end, or there is something in the folder.
+        StudyError: the study was never run to its end, there is something in the folder, or the
+            images are gone.
     """
+    if copy_images and kind == "dataset":
+        raise StudyError("the dataset has no images to copy: leave --copy-images out")
     with _new_folder(folder) as bench:
         finished = _finished(study, options)
-        told = _WRITERS[kind](finished, bench)
-        size = sum(file.stat().st_size for file in bench.rglob("*") if file.is_file())
+        match kind:
+            case "dataset":
+                told = _dataset(finished, bench)
+            case "fiftyone":
+                told = _fiftyone(finished, bench, copy_images)
+            case "label-studio":
+                told = _label_studio(finished, bench, folder.absolute().name, copy_images)
+        written = [file for file in bench.rglob("*") if file.is_file() and not file.is_symlink()]
+        size = sum(file.stat().st_size for file in written)
     return f"{told}, of the run of {finished.finished}: {folder} ({size / 1e6:.1f} MB)"
 
 
@@ -89,14 +118,17 @@ def _finished(study: Study, options: RunOptions) -> Finished:
     report = store.manifest(last_report(study.name, store))
     inputs = report.recipe.inputs
     ref: Ref[ConceptDataset] = Ref.parse(inputs["published"])
+    probe: Ref[Heads] = Ref.parse(inputs["probe"])
     evaluated = Ref.parse(inputs["evaluation"])
     return Finished(
         store,
         ref,
         store.load(ConceptDataset, ref),
-        store.load(Heads, Ref.parse(inputs["probe"])),
+        store.load(Heads, probe),
+        probe,
         store.load(Evaluation, evaluated) if evaluated.kind == Evaluation.kind else None,
         report.created_at[:16].replace("T", " "),
+        options.machine,
     )
 
 
@@ -116,12 +148,67 @@ def _dataset(finished: Finished, folder: Path) -> str:
     return "the dataset with its probe"
 
 
+def _fiftyone(finished: Finished, folder: Path, copy_images: bool) -> str:
+    images = _shown(finished, folder / fiftyone.PICTURES, copy_images)
+    fiftyone.write_fiftyone(folder, finished.published, images)
+    return f"{len(images):,} images for FiftyOne"
+
+
+def _label_studio(finished: Finished, folder: Path, called: str, copy_images: bool) -> str:
+    images = _shown(finished, folder / label_studio.PICTURES, copy_images)
+    version = f"{EXPLAINED} of {finished.probe}"
+    label_studio.write_label_studio(folder, called, finished.published, images, version)
+    return f"{len(images):,} tasks for Label Studio"
+
+
+def _shown(finished: Finished, pictures: Path, copy_images: bool) -> list[Shown]:
+    """Lay the pictures into a folder; return what is told of them."""
+    predictions = finished.evaluation.predictions if finished.evaluation else ()
+    told = {p.image_id: p.label for p in predictions}
+    pictures.mkdir()
+    files = _lay_pictures(finished, pictures, copy_images)
+    head = finished.heads.head(EXPLAINED)
+    return shown_images(finished.published, head, told, [f"{pictures.name}/{f}" for f in files])
+
+
+def _lay_pictures(finished: Finished, folder: Path, copy_images: bool) -> list[str]:
+    """Return the name of each image's picture in the folder: its number.
+
+    A name of ours tells nothing of where the image came from, as its own may. Neither does a copy:
+    it has the pixels as the encoder sees them and no metadata. A link leads to the file, as it is.
+    """
+    store = finished.store
+    validated = store.load(ValidatedConceptDataset, finished.published.validated_ref)
+    dataset = store.load(ImageDataset, validated.dataset_ref)
+    locations = dict(zip(dataset.images["image_id"], dataset.images["location"], strict=True))
+    digests = dict(zip(dataset.images["image_id"], dataset.images["sha256"], strict=True))
+    images = ImageFiles(Path(dataset.root).resolve(), ImageShelf(store.root))
+
+    def lay(number: int, image_id: str) -> str:
+        location = locations[image_id]
+        try:
+            if copy_images:
+                name = f"{number:06d}.png"
+                (folder / name).write_bytes(bare_png(images.read(location, digests[image_id])))
+            else:
+                path = images.path(location)
+                with Image.open(path) as picture:
+                    name = f"{number:06d}.{str(picture.format).lower()}"
+                (folder / name).symlink_to(os.path.relpath(path, folder))
+        except FileNotFoundError as error:
+            raise StudyError(
+                f"the picture of image {printable(image_id)} is not there any more "
+                f"({printable(str(error))}): put it back, or export the dataset, which has none"
+            ) from None
+        return name
+
+    with ThreadPoolExecutor(decoding_threads(finished.machine)) as pool:
+        return list(pool.map(lay, itertools.count(), finished.published.images["image_id"]))
+
+
 def _file(path: Path) -> PayloadFile:
     content = path.read_bytes()
     return PayloadFile(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-
-
-_WRITERS: dict[Kind, Callable[[Finished, Path], str]] = {"dataset": _dataset}
 
 
 @contextmanager

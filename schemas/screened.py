@@ -93,6 +93,27 @@ class PlantedStatement(Votes, frozen=True):
     visible: bool
 
 
+class Believed(BaseModel, frozen=True):
+    """A probability as it is believed to be, and within which bounds with 95 %."""
+
+    mean: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
+class Visibility(BaseModel, frozen=True):
+    """What the judge's verdicts are worth, its errors on control statements taken into account.
+
+    See `tasks/methods/statistics/judged.py` for the priors.
+    """
+
+    verdicts: Proportion = Field(description="statements called visible, of those with a verdict")
+    share: Believed = Field(description="of visible statements, of those with a verdict")
+    rogan_gladen: float = Field(description="the same without priors: one number, no interval")
+    called_visible: Believed = Field(description="probability of being visible where called so")
+    called_not_visible: Believed = Field(description="the same where called not visible")
+
+
 class JudgeReport(BaseModel, frozen=True):
     """What the judge said, and how far it can be believed."""
 
@@ -107,11 +128,22 @@ class JudgeReport(BaseModel, frozen=True):
     kappa: float | None = Field(
         description="Fleiss' agreement of the votes on the concepts; empty where it is undefined"
     )
+    visibility: Visibility | None = Field(
+        default=None, description="what its verdicts are worth; empty where they tell nothing"
+    )
+    why_no_visibility: str = Field(default="", description="why its verdicts tell nothing")
     judged: tuple[JudgedConcept, ...]
     planted: tuple[PlantedStatement, ...]
     problems: tuple[str, ...] = Field(
         default=(), description="why answers could not be used, one a request"
     )
+
+    def likely(self, verdict: JudgedConcept) -> Believed | None:
+        """Return how likely a statement is visible after its verdict; None where nobody knows."""
+        if self.visibility is None or verdict.judge == "unjudged":
+            return None
+        by = self.visibility
+        return by.called_visible if verdict.judge == "visible" else by.called_not_visible
 
 
 class LabelledConcept(BaseModel, frozen=True):

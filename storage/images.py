@@ -34,9 +34,13 @@ class ImageShelf:
             FileNotFoundError: there is no such image.
             ArtifactCorrupt: its bytes changed after they were kept.
         """
+        return _unchanged(self.path(sha256), sha256)
+
+    def path(self, sha256: str) -> Path:
+        """Return where an image lies, if there is one."""
         place = self._place(sha256)
         files.has(self.root, place)
-        return _unchanged(place, sha256)
+        return place
 
     def _place(self, sha256: str) -> Path:
         return self.root / "images" / sha256[:2] / sha256
@@ -71,14 +75,19 @@ class ImageFiles:
 
     def read(self, location: str, sha256: str) -> bytes:
         """Return an image's bytes; raises what the function of `image_reader` does."""
+        shelved = location.startswith(SHELF)
+        return _unchanged(self.path(location), location.removeprefix(SHELF) if shelved else sha256)
+
+    def path(self, location: str) -> Path:
+        """Return where an image lies, if it is still there; raises what `read` does."""
         if location.startswith(SHELF):
-            return self.shelf.get(location.removeprefix(SHELF))
+            return self.shelf.path(location.removeprefix(SHELF))
         if not location:
             raise FileNotFoundError("only this image's vector is known, not its pixels")
         path = (self.root / location).resolve()
         if not path.is_relative_to(self.root):
             raise ValueError(f"{location} is no image of the dataset in {self.root}")
-        return _unchanged(path, sha256)
+        return path
 
 
 def _unchanged(path: Path, sha256: str) -> bytes:

@@ -167,6 +167,9 @@ def _leave_judge(judge: JudgeReport, ref: Ref[ScreenedSet]) -> None:
                 "yes": v.yes,
                 "no": v.no,
                 "asked": v.asked,
+                "visible with probability": "not known"
+                if (by := judge.likely(v)) is None
+                else f"{by.mean:.2f} [{by.low:.2f}, {by.high:.2f}]",
             }
             for v in judge.judged[:_SHOWN]
         ],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from curette.flows.exporting import _new_folder, export
 from curette.flows.stages import RunOptions
@@ -46,6 +47,40 @@ def test_the_lines_in_the_card_decide_as_the_evaluation_did(
     for file in described["distribution"]:
         assert file["sha256"] == sha256((folder / file["@id"]).read_bytes()).hexdigest()
     assert ConceptDataset.read(folder).images["label"].isna().sum() == len(expected)
+
+
+@pytest.mark.slow
+def test_images_go_to_others_as_links_or_as_bare_pixels(
+    finished: FinishedStudy, tmp_path: Path
+) -> None:
+    options = RunOptions(store=finished.store)
+    linked, copied = tmp_path / "linked", tmp_path / "copied"
+    export(STUDY, options, "fiftyone", linked)
+    export(STUDY, options, "label-studio", copied, copy_images=True)
+    samples = json.loads((linked / "samples.json").read_bytes())["samples"]
+    tasks = json.loads((copied / "tasks.json").read_bytes())
+    store = ArtifactStore(finished.store)
+    told = store.load(Evaluation, finished.result.made[Evaluation.kind]).predictions
+    published = store.load(ConceptDataset, finished.result.made[ConceptDataset.kind])
+    names = {c.key: c.name for c in published.facts.classes}
+    labels = {p.image_id: names[p.label] for p in told}
+    for sample, task in zip(samples, tasks, strict=True):
+        link = linked / sample["filepath"]
+        assert link.is_symlink()
+        assert not link.readlink().is_absolute()
+        copy = copied / task["data"]["image"].partition("copied/")[2]
+        assert not copy.is_symlink()
+        with Image.open(link) as theirs, Image.open(copy) as ours:
+            assert theirs.convert("RGB").tobytes() == ours.tobytes()
+        if sample["tags"] == ["test"]:
+            assert sample["ground_truth"]["label"] == labels[sample["image_id"]]
+            assert task["data"]["label"] == labels[task["data"]["image_id"]]
+    assert len(labels) == sum(sample["tags"] == ["test"] for sample in samples)
+
+
+def test_the_dataset_has_no_images_to_copy(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="leave --copy-images out"):
+        export(STUDY, RunOptions(store=tmp_path), "dataset", tmp_path / "exported", True)
 
 
 def test_a_study_that_was_not_finished_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:

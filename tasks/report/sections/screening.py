@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from curette.schemas.review import ReviewFacts
-from curette.schemas.screened import JudgeReport
+from curette.schemas.screened import JudgeReport, Visibility
 from curette.tasks.report.material import Draft
 
 
@@ -101,6 +101,8 @@ def _judge(judge: JudgeReport) -> dict[str, Any]:
                 ("not visible, not called visible", judge.specificity, judge.min_specificity),
             )
         ],
+        "worth": _worth(judge, judge.visibility) if judge.visibility else [],
+        "why_no_worth": judge.why_no_visibility,
         "total": len(judge.judged),
         "differ": [
             {
@@ -108,9 +110,26 @@ def _judge(judge: JudgeReport) -> dict[str, Any]:
                 "judge": j.judge.replace("_", " "),
                 "yes": j.yes,
                 "no": j.no,
+                "likely": judge.likely(j),
                 "rules": j.rules.replace("_", " "),
             }
             for j in judge.judged
             if j.judge != j.rules
         ],
     }
+
+
+def _worth(judge: JudgeReport, found: Visibility) -> list[dict[str, Any]]:
+    """Return what each verdict is worth, and what all together say of the pool."""
+    said = Counter(j.judge for j in judge.judged)
+    rows = [
+        ("called visible", said["visible"], found.called_visible),
+        ("called not visible", said["not_visible"], found.called_not_visible),
+        (
+            f"all with a verdict; {found.verdicts.share:.2f} were called visible, corrected "
+            f"without priors {found.rogan_gladen:.2f}",
+            found.verdicts.of,
+            found.share,
+        ),
+    ]
+    return [{"name": n, "count": count, "visible": visible} for n, count, visible in rows]

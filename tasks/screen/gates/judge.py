@@ -10,7 +10,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -22,10 +22,12 @@ from pydantic import Field, model_validator
 from curette.schemas.candidates import Candidate
 from curette.schemas.llm import RequestForecast, Usage
 from curette.schemas.screened import (
+    Believed,
     JudgedConcept,
     JudgeReport,
     PlantedStatement,
     Proportion,
+    Visibility,
 )
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.screen import ScreenSpec
@@ -34,6 +36,7 @@ from curette.tasks.methods.llm.asking import AnswerForm, Question
 from curette.tasks.methods.llm.each import Each, each_form
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.methods.llm.tokens import count_tokens
+from curette.tasks.methods.statistics.judged import rogan_gladen, weigh_verdicts
 from curette.tasks.screen.gate import (
     Asking,
     Candidates,
@@ -243,6 +246,7 @@ def report_on(
         and sensitivity.share >= spec.min_sensitivity
         and specificity.share >= spec.min_specificity
     )
+    visibility, why_none = worth_of(judged, sensitivity, specificity)
     complete = [(v.yes, v.no) for v in judged if v.yes + v.no == spec.votes]
     name = f"the judge {model}" if model else "the judge, which gave no usable answer,"
     return JudgeReport(
@@ -256,10 +260,48 @@ def report_on(
         verdict=f"{name} is {'' if believed else 'not '}believed: {found}"
         + ("" if believed else "; its votes drop nothing"),
         kappa=fleiss_kappa(np.array(complete, dtype=np.int64).reshape(-1, 2)),
+        visibility=visibility,
+        why_no_visibility=why_none,
         judged=tuple(judged),
         planted=tuple(planted),
         problems=tuple(problems),
     )
+
+
+def worth_of(
+    judged: Sequence[JudgedConcept], sensitivity: Proportion, specificity: Proportion
+) -> tuple[Visibility | None, str]:
+    """Return how likely a statement is visible after each verdict, or why none says anything.
+
+    Only statements with a verdict count. How wrong the judge is, is known from control statements
+    alone: where they are easier than the others, it is worse than is said here.
+    """
+    said = Counter(v.judge for v in judged)
+    positive, pool = said["visible"], said["visible"] + said["not_visible"]
+    if not (pool and sensitivity.of and specificity.of):
+        return None, "too few statements have a verdict"
+    apparent = wilson(positive, pool)
+    corrected = rogan_gladen(apparent.share, sensitivity.share, specificity.share)
+    if corrected is None:
+        return None, (
+            "its verdicts tell nothing: it calls visible control statements visible no more often "
+            f"than the others (sensitivity and specificity are {sensitivity.share:.2f} and "
+            f"{specificity.share:.2f}, together no more than 1)"
+        )
+    right = ((sensitivity.count, sensitivity.of), (specificity.count, specificity.of))
+    found = weigh_verdicts(positive, pool, *right)
+    if found is None:
+        return None, (
+            "its verdicts on the statements do not go with those on the control statements, so "
+            "that these do not tell how wrong it is"
+        )
+    return Visibility(
+        verdicts=apparent,
+        share=Believed(**asdict(found.share)),
+        rogan_gladen=corrected,
+        called_visible=Believed(**asdict(found.if_positive)),
+        called_not_visible=Believed(**asdict(found.if_negative)),
+    ), ""
 
 
 def forecast_judging(count_at_most: int, spec: ScreenSpec, llm: LlmSpec) -> RequestForecast | None:

@@ -207,3 +207,29 @@ def test_without_a_judge_nothing_is_forecast() -> None:
     forecast = forecast_judging(0, spec, LlmSpec(model="tiny-1"))
     assert forecast is not None
     assert forecast.most == 0
+
+
+# --- what its verdicts are worth ----------------------------------------------------------------
+
+
+def test_what_a_good_judge_calls_visible_is_likely_so_and_what_it_does_not_is_not() -> None:
+    report = report_of(of_opinion(knows(*CONCEPTS[:6])))
+    worth = report.visibility
+    assert worth is not None
+    assert (worth.verdicts.count, worth.verdicts.of) == (24, 30)
+    assert worth.rogan_gladen == pytest.approx(0.8)
+    assert worth.share.low < 0.8 < worth.share.high
+    likely = {v.text: report.likely(v) for v in report.judged}
+    visible, not_visible = likely[CONCEPTS[-1]], likely[CONCEPTS[0]]
+    assert visible == worth.called_visible
+    assert visible.low > 0.9
+    assert not_visible == worth.called_not_visible
+    assert not_visible.mean < 0.25
+    assert not_visible.high > 0.5  # ten visible control statements leave that much open
+
+
+def test_a_judge_that_calls_everything_visible_is_said_to_tell_nothing() -> None:
+    report = report_of(of_opinion(lambda _: True))
+    assert report.visibility is None
+    assert report.why_no_visibility.startswith("its verdicts tell nothing")
+    assert report.likely(report.judged[0]) is None
