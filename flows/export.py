@@ -19,6 +19,7 @@ def export(
     study: Asked = "demo",
     kind: Kind = "dataset",
     copy_images: bool = False,
+    push: bool = False,
     store: str = "",
 ) -> str:
     """Write a finished study's last run into a folder; return what is there, in a line.
@@ -30,6 +31,7 @@ def export(
             images with what is known and decided of them, for that program.
         copy_images: copy the images' pixels, without the metadata of their files, where they would
             be links to these.
+        push: lay the dataset with its heads into `publish.push.repo` of the hub too.
         store: the folder for everything that is kept between runs; empty: as the variable
             `curette_store` says, or `.curette` where the worker runs.
     """
@@ -37,7 +39,7 @@ def export(
     def run() -> Told[str]:
         options = settled(RunOptions(), store)
         chosen = open_asked(study, options.store.resolve())
-        told = export_study(chosen, options, kind, Path(folder), copy_images)
+        told = export_study(chosen, options, kind, Path(folder), copy_images=copy_images, push=push)
         return Told(told, escape(told), told, "export")
 
     return on_its_page(run)

@@ -25,12 +25,22 @@ from curette.storage.retention import remove
 from curette.storage.scan import Search, holds
 from curette.storage.store import ArtifactCorrupt, ArtifactStore, explained, workshop
 from curette.storage.vectors import without_keys
+from curette.storage.watched import Seen, WatchShelf
 from curette.storage.withdrawals import WithdrawalShelf
 
 FOLDER = "withdrawn"
 _PLAN = "purge.json"
 _GONE = "[withdrawn]"
-_WRITTEN = ("images", "vectors", "responses", "test-looks", "decisions-of", "edits-of", FOLDER)
+_WRITTEN = (
+    "images",
+    "vectors",
+    "responses",
+    "test-looks",
+    "decisions-of",
+    "edits-of",
+    "watched",
+    FOLDER,
+)
 _PERSONS: tuple[type[Decisions] | type[Edits], ...] = (Decisions, Edits)
 
 
@@ -167,6 +177,7 @@ def purge(store: ArtifactStore, plan: PurgePlan) -> Tally:
         _forget_vectors(root, frozenset(plan.images), tally)
         _forget_responses(root, search, tally)
         _forget_ledger(root, frozenset(plan.images), tally)
+        _forget_watched(root, search, tally)
         _forget_leftovers(root, tally)
     return tally
 
@@ -254,6 +265,20 @@ def _forget_ledger(root: Path, images: frozenset[str], tally: Tally) -> None:
             bench = names.with_suffix(".new-images")
             bench.write_text("\n".join(kept), encoding="ascii")
             bench.replace(names)
+
+
+def _forget_watched(root: Path, search: Search, tally: Tally) -> None:
+    """Take the rows of the images out of what watched datasets were like."""
+    shelf = WatchShelf(root)
+    for study in shelf.studies:
+        seen = shelf.get(study)
+        if seen is None:
+            continue
+        gone = {n for n, row in seen.rows.items() if holds(f"{n} {row.content}".encode(), search)}
+        if gone:
+            tally.note("rows of watched datasets", (f"{study}/{name}" for name in gone))
+            kept = {name: row for name, row in seen.rows.items() if name not in gone}
+            shelf.keep(study, Seen(seen.outside, kept))
 
 
 def _forget_leftovers(root: Path, tally: Tally) -> None:

@@ -120,15 +120,44 @@ class ColumnsSource(BaseModel, frozen=True, extra="forbid"):
     asks: ClassVar[bool] = False
 
 
-ProposeSource = Annotated[
+DictionaryMethod = Literal["kmeans"]
+"""How a dictionary is learned; each is a file in `tasks/methods/dictionaries`."""
+
+
+class DiscoveredSource(BaseModel, frozen=True, extra="forbid"):
+    """Directions that training images have in common, found without words and named afterwards.
+
+    A name is taken from what the other sources say; where none fits, the concept is `unnamed`
+    with its pictures, and a person may name it in the review.
+    """
+
+    kind: Literal["discovered"]
+    asks: ClassVar[bool] = False
+    method: DictionaryMethod = Field(
+        default="kmeans", description="k-means is measured beside every other"
+    )
+    size: int | None = Field(
+        default=None,
+        ge=2,
+        le=4096,
+        description="directions; empty: a 25th of the training images, at most four times the "
+        "encoder's dimensions",
+    )
+    seeds: int = Field(
+        default=3, ge=1, le=20, description="fits that are compared; the first is used"
+    )
+
+
+WordedSource = (
     ClassPromptSource
     | ContrastSource
     | DocumentSource
     | RecordedSource
     | FileSource
-    | ColumnsSource,
-    Field(discriminator="kind"),
-]
+    | ColumnsSource
+)
+"""What proposes statements."""
+ProposeSource = Annotated[WordedSource | DiscoveredSource, Field(discriminator="kind")]
 
 
 class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
@@ -161,7 +190,17 @@ class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
     def _from_somewhere(self) -> Self:
         if not self.sources:
             raise ValueError("`sources` is empty: candidates must come from somewhere")
+        if sum(isinstance(source, DiscoveredSource) for source in self.sources) > 1:
+            raise ValueError(
+                "`discovered` stands among the sources twice; take one, beside which k-means is "
+                "measured anyway, and another study for another method"
+            )
         return self
+
+    @property
+    def discovers(self) -> bool:
+        """Whether concepts are looked for among image vectors."""
+        return any(isinstance(source, DiscoveredSource) for source in self.sources)
 
     @property
     def asks(self) -> bool:

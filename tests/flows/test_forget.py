@@ -25,6 +25,7 @@ from curette.flows.forgetting import choose_wanted, forget_one, read_order
 from curette.flows.prefect_records import forget_records
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions, StageRecord
+from curette.flows.watching import look_at
 from curette.schemas.artifact import CuretteError, Recipe, StudyError
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
@@ -40,6 +41,7 @@ from curette.storage.retention import StoreInUse, in_use
 from curette.storage.scan import Search, scan
 from curette.storage.store import ArtifactStore
 from curette.storage.vectors import VectorShelf
+from curette.storage.watched import WatchShelf
 from curette.storage.withdrawals import WithdrawalShelf
 from curette.tasks.ingest.task import ingest_dataset
 from curette.tasks.stage import Workplace
@@ -124,6 +126,7 @@ def store(chosen: Study, folder: Path, tmp_path: Path) -> ArtifactStore:
     ResponseShelf(store.root).put(question(f"Report: {BOILERPLATE}"), answer("kept"))
     ImageShelf(store.root).put((folder / "picture-006.png").read_bytes())
     ImageShelf(store.root).put((folder / "picture-008.png").read_bytes())
+    WatchShelf(store.root).keep("skin", look_at(chosen, store.root, None)[0])
     looks = store.root / "test-looks"
     looks.mkdir()
     (looks / f"{'a' * 64}.images").write_text("\n".join(images["sha256"]))
@@ -173,7 +176,7 @@ def test_every_shelf_holds_her_before_and_none_after(
     before = {f.place.partition("/")[0] for f in scan(store.root, plan.traces).found}
     assert before >= {
         *("decisions", "image-dataset", "test-looks", ".workshop"),
-        *("reports", "responses", "vectors", "images"),
+        *("reports", "responses", "vectors", "images", "watched"),
     }
     said = forget_one(chosen, RunOptions(store=store.root), WANTED, take_in, nullcontext)
     assert said.page is not None
@@ -229,6 +232,20 @@ def test_what_others_have_stays_and_keeps_its_split(
     (other,) = (p.name for p in (store.root / "images").glob("*/*"))
     assert other in {*left["sha256"]}
     assert WithdrawalShelf(store.root).current().counts == {"skin": 2}
+
+
+def test_what_was_forgotten_is_neither_new_nor_remembered_where_its_dataset_is_watched(
+    chosen: Study, store: ArtifactStore, folder: Path
+) -> None:
+    plan = planned(chosen, store)
+    purge(store, plan)
+    tally_place(store.root).unlink()
+    (folder / "picture-000.png").touch()  # so that it is looked at again
+    seen, news = look_at(chosen, store.root, WatchShelf(store.root).get("skin"))
+    assert not news
+    WatchShelf(store.root).keep("skin", seen)
+    assert len(seen.rows) == 2 * PEOPLE - 2
+    assert not scan(store.root, plan.traces).found
 
 
 def test_forgetting_twice_is_forgetting_once(
