@@ -1,4 +1,4 @@
-"""A finished study in formats that other programs read: `curette export`."""
+"""A finished study for other programs, and what people answer there: `export` and `answers`."""
 
 import hashlib
 import itertools
@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Literal
 
+import yaml
 from PIL import Image
 
 from curette.flows.finished import last_report
+from curette.flows.new_files import new_file, write_new
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Manifest, PayloadFile, Ref, StudyError, write_json
 from curette.schemas.concept_dataset import ConceptDataset
@@ -28,11 +31,13 @@ from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.export import fiftyone, label_studio
+from curette.tasks.export.answers import read_answers
 from curette.tasks.export.probe import PROBE, probe_section, write_probe
 from curette.tasks.export.shown import Shown, bare_png, shown_images
 from curette.tasks.methods.croissant import CROISSANT, Told, croissant, schemas_of
 from curette.tasks.methods.explanation import printable
 from curette.tasks.methods.threads import decoding_threads
+from curette.tasks.push.hub import page_of, push_files
 
 Kind = Literal["dataset", "fiftyone", "label-studio"]
 """What is written, by its name on the command line."""
@@ -61,6 +66,12 @@ class Finished:
         return self.store.manifest(self.ref)
 
     @property
+    def dataset(self) -> ImageDataset:
+        """The images that it was published from."""
+        validated = self.store.load(ValidatedConceptDataset, self.published.validated_ref)
+        return self.store.load(ImageDataset, validated.dataset_ref)
+
+    @property
     def text_template(self) -> str:
         """The sentence that each concept was put into; empty where the encoder reads no text."""
         validated = self.store.load(ValidatedConceptDataset, self.published.validated_ref)
@@ -79,7 +90,13 @@ class Finished:
 
 
 def export(
-    study: Study, options: RunOptions, kind: Kind, folder: Path, copy_images: bool = False
+    study: Study,
+    options: RunOptions,
+    kind: Kind,
+    folder: Path,
+    *,
+    copy_images: bool = False,
+    push: bool = False,
 ) -> str:
     """Write a finished study's last run into a folder; say in a line what is there.
 
@@ -92,25 +109,68 @@ def export(
         folder: that is not there, or is empty; it is there whole or not at all.
         copy_images: copy the pixels of images into it, and nothing else of their files, where they
             would be links. The dataset has none.
+        push: lay the dataset, and nothing else, into the study's repository of the hub too.
 
     Raises:
-        StudyError: the study was never run to its end, there is something in the folder, or the
-            images are gone.
+        StudyError: the study was never run to its end, there is something in the folder, the images
+            are gone, or the hub refuses.
     """
     if copy_images and kind == "dataset":
         raise StudyError("the dataset has no images to copy: leave --copy-images out")
+    if push and kind != "dataset":
+        raise StudyError("--push is for the dataset: images go to no hub")
+    if push and study.publish.push is None:
+        raise StudyError("--push needs a repository of the hub: name it in publish.push.repo")
+    hub = study.publish.push if push else None
     with _new_folder(folder) as bench:
         finished = _finished(study, options)
         match kind:
             case "dataset":
-                told = _dataset(finished, bench)
+                told = _dataset(finished, bench, page_of(hub) if hub else "")
             case "fiftyone":
                 told = _fiftyone(finished, bench, copy_images)
             case "label-studio":
                 told = _label_studio(finished, bench, folder.absolute().name, copy_images)
         written = [file for file in bench.rglob("*") if file.is_file() and not file.is_symlink()]
         size = sum(file.stat().st_size for file in written)
-    return f"{told}, of the run of {finished.finished}: {folder} ({size / 1e6:.1f} MB)"
+        pushed = ""
+        if hub:
+            files = {file.relative_to(bench).as_posix(): file for file in written}
+            pushed = f", and {push_files(files, hub, f'{finished.ref} with its probe').url}"
+    return f"{told}, of the run of {finished.finished}: {folder} ({size / 1e6:.1f} MB){pushed}"
+
+
+def take_answers(study: Study, options: RunOptions, answers: Path, out: Path) -> str:
+    """Write what people answered in Label Studio into a table; say what is there.
+
+    Args:
+        study: whose last finished run was exported.
+        options: where things are kept.
+        answers: Label Studio's export, in its format JSON.
+        out: the table to write, a .csv.
+
+    Raises:
+        StudyError: the study was never run to its end, the answers are none or are about other
+            images, classes or concepts, or the table cannot be written.
+    """
+    path, finished = new_file(out, ".csv"), _finished(study, options)
+    try:
+        content = answers.read_bytes()
+    except OSError as error:
+        raise StudyError(f"cannot read {answers}: {error.strerror}") from None
+    dataset = finished.dataset
+    names = dict(zip(dataset.images["image_id"], dataset.source_ids, strict=True))
+    id_column = study.dataset.id_column or "image_id"
+    made = read_answers(content, finished.published, names, id_column)
+    write_new(path, made.table)
+    attributes = yaml.safe_dump(
+        {"attributes": dict(made.attributes)}, sort_keys=False, default_flow_style=None, width=1000
+    )
+    differing = f"; {made.differing:,} cells are empty, since people differ" * bool(made.differing)
+    return (
+        f"answers: {out}: {made.images:,} images{differing}\n"
+        "Once its columns are in your data, under dataset:\n" + indent(attributes, "  ")
+    )
 
 
 def _finished(study: Study, options: RunOptions) -> Finished:
@@ -132,7 +192,7 @@ def _finished(study: Study, options: RunOptions) -> Finished:
     )
 
 
-def _dataset(finished: Finished, folder: Path) -> str:
+def _dataset(finished: Finished, folder: Path, url: str) -> str:
     """Write the dataset as it was published, with its heads; the card says how to use them."""
     published = finished.published
     for name in finished.manifest.files:
@@ -142,7 +202,7 @@ def _dataset(finished: Finished, folder: Path) -> str:
     section = probe_section(published, finished.heads, finished.measured)
     (folder / CARD).write_text(published.card.rstrip("\n") + "\n" + section, encoding="utf-8")
     files = finished.manifest.files | {name: _file(folder / name) for name in (CARD, PROBE)}
-    told = Told.of(finished.manifest)
+    told = Told.of(finished.manifest, url)
     described = croissant(published.facts, files, schemas_of(folder, files), told)
     write_json(folder / CROISSANT, described)
     return "the dataset with its probe"
@@ -178,8 +238,7 @@ def _lay_pictures(finished: Finished, folder: Path, copy_images: bool) -> list[s
     it has the pixels as the encoder sees them and no metadata. A link leads to the file, as it is.
     """
     store = finished.store
-    validated = store.load(ValidatedConceptDataset, finished.published.validated_ref)
-    dataset = store.load(ImageDataset, validated.dataset_ref)
+    dataset = finished.dataset
     locations = dict(zip(dataset.images["image_id"], dataset.images["location"], strict=True))
     digests = dict(zip(dataset.images["image_id"], dataset.images["sha256"], strict=True))
     images = ImageFiles(Path(dataset.root).resolve(), ImageShelf(store.root))
