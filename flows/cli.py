@@ -569,6 +569,7 @@ def export(
         Literal["dataset", "fiftyone", "label-studio"], Parameter(name="--as")
     ] = "dataset",
     copy_images: Flag = False,
+    push: Flag = False,
     settings: Settings = USUAL,
 ) -> None:
     """Write a finished study in a format that other programs read.
@@ -580,12 +581,14 @@ def export(
             with what is known and decided of them, for FiftyOne or for Label Studio.
         copy_images: copy the images' pixels, without the metadata of their files, where they would
             be links to these.
+        push: lay the dataset with its heads into `publish.push.repo` of the hub too.
         settings: of every command.
     """
     loaded = settings.load(study)
     from curette.flows.exporting import export
 
-    print(export(loaded, settings.options(), kind, folder, copy_images))
+    options = settings.options()
+    print(export(loaded, options, kind, folder, copy_images=copy_images, push=push))
 
 
 @COMMANDS.command

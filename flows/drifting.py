@@ -26,7 +26,7 @@ from curette.storage.retention import in_use
 from curette.storage.store import ArtifactStore
 from curette.tasks.drift.comparing import Batch, find_drift, statements_asked
 from curette.tasks.drift.page import drift_page, sentence
-from curette.tasks.embed_texts.embedding import sentences
+from curette.tasks.methods.encoder.text_vectors import sentences
 from curette.tasks.methods.filled_tables import Fault, FilledTable
 from curette.tasks.stage import code_digest
 

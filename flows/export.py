@@ -20,6 +20,7 @@ def export(
     folder: str,
     kind: Kind = "dataset",
     copy_images: bool = False,
+    push: bool = False,
     options: RunOptions = DEFAULT_OPTIONS,
 ) -> str:
     """Write a finished study's last run into a folder; return what is there, in a line.
@@ -32,11 +33,16 @@ def export(
             images with what is known and decided of them, for that program.
         copy_images: copy the images' pixels, without the metadata of their files, where they would
             be links to these.
+        push: lay the dataset with its heads into `publish.push.repo` of the hub too.
         options: where things are kept.
     """
 
     def run() -> str:
-        told = export_study(open_study(study), settled(options), kind, Path(folder), copy_images)
+        told = export_study(
+            *(open_study(study), settled(options), kind, Path(folder)),
+            copy_images=copy_images,
+            push=push,
+        )
         leave_markdown("export", escape(told), "What was written.")
         return told
 

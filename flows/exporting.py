@@ -33,6 +33,7 @@ from curette.tasks.export.shown import Shown, bare_png, shown_images
 from curette.tasks.methods.croissant import CROISSANT, Told, croissant, schemas_of
 from curette.tasks.methods.explanation import printable
 from curette.tasks.methods.threads import decoding_threads
+from curette.tasks.push.hub import page_of, push_files
 
 Kind = Literal["dataset", "fiftyone", "label-studio"]
 """What is written, by its name on the command line."""
@@ -79,7 +80,13 @@ class Finished:
 
 
 def export(
-    study: Study, options: RunOptions, kind: Kind, folder: Path, copy_images: bool = False
+    study: Study,
+    options: RunOptions,
+    kind: Kind,
+    folder: Path,
+    *,
+    copy_images: bool = False,
+    push: bool = False,
 ) -> str:
     """Write a finished study's last run into a folder; say in a line what is there.
 
@@ -92,25 +99,35 @@ def export(
         folder: that is not there, or is empty; it is there whole or not at all.
         copy_images: copy the pixels of images into it, and nothing else of their files, where they
             would be links. The dataset has none.
+        push: lay the dataset, and nothing else, into the study's repository of the hub too.
 
     Raises:
-        StudyError: the study was never run to its end, there is something in the folder, or the
-            images are gone.
+        StudyError: the study was never run to its end, there is something in the folder, the images
+            are gone, or the hub refuses.
     """
     if copy_images and kind == "dataset":
         raise StudyError("the dataset has no images to copy: leave --copy-images out")
+    if push and kind != "dataset":
+        raise StudyError("--push is for the dataset: images go to no hub")
+    if push and study.publish.push is None:
+        raise StudyError("--push needs a repository of the hub: name it in publish.push.repo")
+    hub = study.publish.push if push else None
     with _new_folder(folder) as bench:
         finished = _finished(study, options)
         match kind:
             case "dataset":
-                told = _dataset(finished, bench)
+                told = _dataset(finished, bench, page_of(hub) if hub else "")
             case "fiftyone":
                 told = _fiftyone(finished, bench, copy_images)
             case "label-studio":
                 told = _label_studio(finished, bench, folder.absolute().name, copy_images)
         written = [file for file in bench.rglob("*") if file.is_file() and not file.is_symlink()]
         size = sum(file.stat().st_size for file in written)
-    return f"{told}, of the run of {finished.finished}: {folder} ({size / 1e6:.1f} MB)"
+        pushed = ""
+        if hub:
+            files = {file.relative_to(bench).as_posix(): file for file in written}
+            pushed = f", and {push_files(files, hub, f'{finished.ref} with its probe').url}"
+    return f"{told}, of the run of {finished.finished}: {folder} ({size / 1e6:.1f} MB){pushed}"
 
 
 def _finished(study: Study, options: RunOptions) -> Finished:
@@ -132,7 +149,7 @@ def _finished(study: Study, options: RunOptions) -> Finished:
     )
 
 
-def _dataset(finished: Finished, folder: Path) -> str:
+def _dataset(finished: Finished, folder: Path, url: str) -> str:
     """Write the dataset as it was published, with its heads; the card says how to use them."""
     published = finished.published
     for name in finished.manifest.files:
@@ -142,7 +159,7 @@ def _dataset(finished: Finished, folder: Path) -> str:
     section = probe_section(published, finished.heads, finished.measured)
     (folder / CARD).write_text(published.card.rstrip("\n") + "\n" + section, encoding="utf-8")
     files = finished.manifest.files | {name: _file(folder / name) for name in (CARD, PROBE)}
-    told = Told.of(finished.manifest)
+    told = Told.of(finished.manifest, url)
     described = croissant(published.facts, files, schemas_of(folder, files), told)
     write_json(folder / CROISSANT, described)
     return "the dataset with its probe"

@@ -333,7 +333,7 @@ def _encoders(
     one_at_a_time = threading.Lock()
 
     def encode(text: str) -> Float32[np.ndarray, " dim"]:
-        from curette.tasks.embed_texts.embedding import sentences
+        from curette.tasks.methods.encoder.text_vectors import sentences
 
         with one_at_a_time:
             encoder = same_encoder(spec, machine, identity, text)

@@ -52,7 +52,7 @@ from curette.tasks.propose.task import needs_images, propose_concepts
 from curette.tasks.publish.task import publish_concept_dataset
 from curette.tasks.push.task import push_concept_dataset
 from curette.tasks.report.task import write_report
-from curette.tasks.review.decisions import reworded_texts
+from curette.tasks.review.decisions import renamed_directions, reworded_texts
 from curette.tasks.review.task import review_concepts
 from curette.tasks.screen.task import screen_concepts
 from curette.tasks.select.task import select_concepts
@@ -94,7 +94,8 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     images = run(embed_images, dataset, encoder)
     seen = images if needs_images(study.propose) else None
     spec = study.propose.first_round
-    candidates = run(propose_concepts, dataset, seen, spec, llm if spec.asks else None)
+    reader = encoder if spec.discovers else None
+    candidates = run(propose_concepts, dataset, seen, spec, llm if spec.asks else None, reader)
     taken_in = TakenIn(dataset, images, encoder)
     made = choose(study, taken_in, candidates, current_decisions(study, store), stages)
     made, rounds, last = propose_in_rounds(study, taken_in, made, stages)
@@ -158,8 +159,12 @@ def choose(
 ) -> Chosen:
     """Screen candidates, let a person decide about them where one is to, and select."""
     run, store, dataset = stages.run, stages.store, taken_in.dataset
-    reworded = reworded_texts(store.load(Decisions, decided))
-    embeddings = run(embed_texts, dataset, taken_in.images, candidates, reworded, taken_in.encoder)
+    decisions = store.load(Decisions, decided)
+    reworded = reworded_texts(decisions)
+    renamed = renamed_directions(decisions, store.load(CandidateSet, candidates))
+    embeddings = run(
+        embed_texts, dataset, taken_in.images, candidates, reworded, taken_in.encoder, renamed
+    )
     judge = study.llm if study.screen.asks else None
     screened = run(screen_concepts, dataset, candidates, embeddings, study.screen, judge)
     decided = ask_reviewer(study, dataset, screened, decided, store)

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, computed_field, model_validator
 
-from curette.schemas.artifact import JsonArtifact
+from curette.schemas.artifact import Artifact, JsonArtifact, Ref
+from curette.schemas.embeddings import TextEmbeddings
 from curette.schemas.llm import Usage
 
 
@@ -62,8 +63,30 @@ class ReviewOrigin(BaseModel, frozen=True):
     reworded_from: str = Field(description="the old words")
 
 
+class DiscoveredOrigin(BaseModel, frozen=True):
+    """A direction that was found among the vectors of training images, and what names it."""
+
+    kind: Literal["discovered"] = "discovered"
+    method: str
+    number: int = Field(ge=1, description="among those found, the most frequent first")
+    name: str = Field(default="", description="the statement that names it; empty: unnamed")
+    best: str = Field(default="", description="the statement next to it, named by it or not")
+    cosine: float | None = Field(default=None, description="with that statement, both centred")
+    margin: float | None = Field(default=None, description="ahead of the next other statement")
+    p_value: float | None = Field(
+        default=None, description="share of random combinations of directions as near to any"
+    )
+    proof: float | None = Field(
+        default=None,
+        description="AUROC on validation images, of the statement's score, for its top tenth "
+        "against its lower half",
+    )
+    images: tuple[str, ...] = Field(description="ids of the training images that show it most")
+
+
 Origin = Annotated[
-    LlmOrigin | DocumentOrigin | FileOrigin | ReviewOrigin, Field(discriminator="kind")
+    LlmOrigin | DocumentOrigin | FileOrigin | ReviewOrigin | DiscoveredOrigin,
+    Field(discriminator="kind"),
 ]
 
 
@@ -98,6 +121,11 @@ class Candidate(BaseModel, frozen=True):
     def round(self) -> int:
         """The round of proposing that it came in."""
         return min(o.round if isinstance(o, LlmOrigin) else 1 for o in self.origins)
+
+    @property
+    def found(self) -> DiscoveredOrigin | None:
+        """How it was found among image vectors; None where words proposed it."""
+        return next((o for o in self.origins if isinstance(o, DiscoveredOrigin)), None)
 
 
 class AskFailure(BaseModel, frozen=True):
@@ -152,6 +180,40 @@ class AskedAgain(BaseModel, frozen=True):
     usage: Usage = Field(description="of this round alone")
 
 
+class DictionaryFacts(BaseModel, frozen=True):
+    """What directions found among training images are worth; measured on validation images."""
+
+    method: str
+    beside: bool = Field(
+        default=False, description="measured beside the study's own; none is a candidate"
+    )
+    size: int = Field(description="directions that were asked for and are not empty")
+    explained: float = Field(description="R2 of validation vectors, a mean of each dimension")
+    active: float = Field(description="directions in use a validation image (L0)")
+    dead: float = Field(description="share that no training image uses")
+    stable_seeds: float | None = Field(
+        description="mean cosine of matched directions between seeds; empty with one seed"
+    )
+    stable_halves: float = Field(description="the same between halves of the training groups")
+    floor: float | None = Field(
+        description="cosine that a name must beat: what 1 in 20 random combinations reach"
+    )
+    named: int = Field(description="that a statement is near enough to, and nearer than others")
+    proved: int = Field(description="of these, names that validation images bear out")
+    proved_by_chance: float | None = Field(
+        description="share that would be borne out were names dealt at random"
+    )
+    finds: float | None = Field(
+        description="AUROC within classes of the best direction, median over true attributes"
+    )
+    statements_find: float | None = Field(description="the same of the statements proposed")
+    with_five: float = Field(description="balanced accuracy of a small head on five directions")
+    low: float = Field(description="lower end of its 95 % interval over groups")
+    high: float = Field(description="upper end")
+    random_five: float = Field(description="the same of five of as many random directions")
+    statements_five: float | None = Field(description="the same of five of the statements")
+
+
 class CandidateSet(JsonArtifact, frozen=True):
     """All candidates, each once, in the order in which they were first proposed."""
 
@@ -168,6 +230,16 @@ class CandidateSet(JsonArtifact, frozen=True):
         exclude_if=lambda again: again is None,
         description="what the last round asked; nothing in the first",
     )
+    directions: str = Field(
+        default="",
+        exclude_if=lambda digest: not digest,
+        description="digest of the vectors of concepts found among images; empty: there are none",
+    )
+    dictionaries: tuple[DictionaryFacts, ...] = Field(
+        default=(),
+        exclude_if=lambda facts: not facts,
+        description="what these are worth, the study's own first",
+    )
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -175,3 +247,12 @@ class CandidateSet(JsonArtifact, frozen=True):
         if len(set(ids)) != len(ids):
             raise ValueError("two candidates have the same normal form; merge their classes")
         return self
+
+    def parts(self) -> tuple[Ref[Artifact], ...]:
+        """Return the vectors of what was found among images, where anything was."""
+        return (self.directions_ref,) if self.directions_ref else ()
+
+    @property
+    def directions_ref(self) -> Ref[TextEmbeddings] | None:
+        """The vectors of concepts found among images, by their texts."""
+        return Ref(TextEmbeddings.kind, self.directions) if self.directions else None

@@ -217,19 +217,23 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     def _asks_no_text_of_an_encoder_of_images(self) -> Self:
         if self.encoder.kind != "image_only":
             return self
-        others = sorted({s.kind for s in self.propose.sources if s.kind != "columns"})
+        others = sorted({s.kind for s in self.propose.sources} - {"columns", "discovered"})
         if others:
             raise ValueError(
                 f"the encoder knows images alone, so concepts from {', '.join(others)} cannot be "
                 "compared with images. Let propose.sources be [{kind: columns}], whose concepts "
-                "are the true/false columns under `dataset.attributes`; or take one that reads "
+                "are the true/false columns under `dataset.attributes`, or [{kind: discovered}], "
+                "whose concepts are found among the images; or take one that reads "
                 "text, such as `open_clip` or `transformers`"
             )
-        if not self.dataset.attributes and self.dataset.source.kind != "synthetic":
+        wants_columns = any(s.kind == "columns" for s in self.propose.sources)
+        drawn = self.dataset.source.kind == "synthetic"
+        if wants_columns and not self.dataset.attributes and not drawn:
             raise ValueError(
                 "the encoder knows images alone, and `dataset.attributes` names no true/false "
-                "column that a concept could be learned from. Name some; or take an encoder that "
-                "reads text, such as `open_clip` or `transformers`"
+                "column that a concept could be learned from. Name some; or let propose.sources be "
+                "[{kind: discovered}]; or take an encoder that reads text, such as `open_clip` or "
+                "`transformers`"
             )
         return self
 

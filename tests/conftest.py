@@ -2,12 +2,14 @@
 
 import curette.flows  # noqa: F401, I001 - first: it switches telemetry off before Prefect is imported
 
+import os
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401 - the hook finds it by name
+from tests.prefect_server import PrefectServer, shared_server
 
 TASKS = Path(__file__).parents[1] / "tasks"
 # A checked call costs microseconds: where there is no array, types are checked beforehand.
@@ -34,6 +36,19 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("real data is not here: ../shared/data is absent")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder of all processes of the tests."""
+    ours = tmp_path_factory.getbasetemp()
+    return ours if worker_id == "master" else ours.parent
+
+
+@pytest.fixture(scope="session")
+def any_prefect_server(shared_folder: Path, worker_id: str) -> PrefectServer:
+    """A server for whoever names it; `prefect_server` names it to the flows of a test."""
+    return shared_server(shared_folder, os.getpid() if worker_id == "master" else os.getppid())
 
 
 @pytest.fixture

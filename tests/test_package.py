@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders.demo import CORE
+from tests.prefect_server import PrefectServer
 
 PROJECT = Path(__file__).parents[1]
 ROOTS = ("flows", "schemas", "storage", "tasks")
@@ -105,14 +106,15 @@ def _package_named_tasks(folder: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_installed_beside_a_package_named_tasks_both_work_and_either_can_go(
-    environment: Path, tmp_path: Path
+    environment: Path, tmp_path: Path, any_prefect_server: PrefectServer
 ) -> None:
     python = environment / "bin" / "python"
     _install(environment, _package_named_tasks(tmp_path / "another"))
     empty = tmp_path / "empty"
     empty.mkdir()
     command = (environment / "bin" / "curette", "run", "demo", "--json", "--set", *CORE)
-    result = json.loads(_run(*command, folder=empty, PREFECT_HOME=str(tmp_path / "prefect")))
+    home = any_prefect_server.home(tmp_path / "prefect")
+    result = json.loads(_run(*command, folder=empty, PREFECT_HOME=str(home)))
     assert Path(result["report"]).is_relative_to(empty / ".curette")
     assert (Path(result["concept_dataset"]) / "README.md").is_file()
     assert [p.name for p in empty.iterdir()] == [".curette"]

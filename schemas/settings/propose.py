@@ -120,15 +120,67 @@ class ColumnsSource(BaseModel, frozen=True, extra="forbid"):
     asks: ClassVar[bool] = False
 
 
-ProposeSource = Annotated[
+DictionaryMethod = Literal["kmeans", "topk_sae", "ra_sae", "nmf", "ica"]
+"""How a dictionary is learned; each is a file in `tasks/methods/dictionaries`."""
+
+
+class DiscoveredSource(BaseModel, frozen=True, extra="forbid"):
+    """Directions that training images have in common, found without words and named afterwards.
+
+    A name is taken from what the other sources say; where none fits, the concept is `unnamed`
+    with its pictures, and a person may name it in the review.
+    """
+
+    kind: Literal["discovered"]
+    asks: ClassVar[bool] = False
+    method: DictionaryMethod = Field(
+        default="kmeans", description="k-means is measured beside every other"
+    )
+    size: int | None = Field(
+        default=None,
+        ge=2,
+        le=4096,
+        description="directions; empty: a 25th of the training images, at most four times the "
+        "encoder's dimensions",
+    )
+    sparsity: int | None = Field(
+        default=None,
+        ge=1,
+        description="of `topk_sae` and `ra_sae`: directions in use an image; empty: 6",
+    )
+    seeds: int = Field(
+        default=3, ge=1, le=20, description="fits that are compared; the first is used"
+    )
+
+    @model_validator(mode="after")
+    def _can_be_sparse(self) -> Self:
+        if self.sparsity is not None and self.method not in ("topk_sae", "ra_sae"):
+            raise ValueError(
+                f"`sparsity` is of topk_sae and ra_sae; {self.method} has none. Leave it out"
+            )
+        if self.sparsity and self.size and self.sparsity > self.size:
+            raise ValueError(
+                f"`sparsity` is {self.sparsity} and `size` {self.size}: an image cannot use more "
+                "directions than there are. Lower `sparsity`, or raise `size`"
+            )
+        return self
+
+    @property
+    def active(self) -> int:
+        """How many directions an image uses at most, where that is set."""
+        return self.sparsity or 6
+
+
+WordedSource = (
     ClassPromptSource
     | ContrastSource
     | DocumentSource
     | RecordedSource
     | FileSource
-    | ColumnsSource,
-    Field(discriminator="kind"),
-]
+    | ColumnsSource
+)
+"""What proposes statements."""
+ProposeSource = Annotated[WordedSource | DiscoveredSource, Field(discriminator="kind")]
 
 
 class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
@@ -161,7 +213,17 @@ class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
     def _from_somewhere(self) -> Self:
         if not self.sources:
             raise ValueError("`sources` is empty: candidates must come from somewhere")
+        if sum(isinstance(source, DiscoveredSource) for source in self.sources) > 1:
+            raise ValueError(
+                "`discovered` stands among the sources twice; take one, beside which k-means is "
+                "measured anyway, and another study for another method"
+            )
         return self
+
+    @property
+    def discovers(self) -> bool:
+        """Whether concepts are looked for among image vectors."""
+        return any(isinstance(source, DiscoveredSource) for source in self.sources)
 
     @property
     def asks(self) -> bool:

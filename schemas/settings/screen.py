@@ -20,6 +20,8 @@ class GateSettings(BaseModel, frozen=True, extra="forbid"):
     """Whether the training images are looked at."""
     merges: ClassVar[bool] = False
     """Whether a candidate that it keeps may stand for others that it drops."""
+    about_names: ClassVar[bool] = False
+    """Whether it judges names of what was found among images, too; it takes one at a time."""
 
     kind: str
 

@@ -1,5 +1,8 @@
 """The stage `embed_texts`: one unit vector a text, none made twice."""
 
+import numpy as np
+from jaxtyping import Float32
+
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
@@ -26,8 +29,12 @@ def embed_texts(
     candidates: Ref[CandidateSet],
     reworded: tuple[str, ...],
     spec: EncoderSpec,
+    renamed: tuple[tuple[str, str], ...] | None = None,
 ) -> Ref[StudyEmbeddings]:
     """Embed the candidates' texts, those that a reviewer reworded, and the classes' names.
+
+    What was found among images has its vector already, under whatever words: `renamed` are a
+    reviewer's, each with those that stood there.
 
     Ready-made vectors may lack the names: then nothing is compared with them. Where the encoder
     reads no text, a candidate's vector is learned from the column that decides it, and classes
@@ -36,14 +43,18 @@ def embed_texts(
     Raises:
         StudyError: the encoder changed after the images were embedded.
     """
-    proposed = [c.text for c in at.store.load(CandidateSet, candidates).candidates]
+    came = at.store.load(CandidateSet, candidates)
+    found = _found(at, came, renamed or ())
+    proposed = [c.text for c in came.candidates if c.text not in found]
+    reworded = tuple(text for text in reworded if text not in found)
     about = at.store.load(ImageDataset, dataset)
     if isinstance(spec, ImageOnlyEncoder):
         from curette.tasks.embed_texts.directions import learn_directions
 
         texts = tuple(dict.fromkeys([*proposed, *reworded]))
-        vectors = learn_directions(texts, about, at.store.load(ImageEmbeddings, images))
-        return _save(at, images, vectors, ())
+        given = at.store.load(ImageEmbeddings, images)
+        learned = learn_directions(texts, about, given) if texts else None
+        return _save(at, images, learned, found, ())
     prompts = tuple(class_prompt(spec, c.name) for c in about.classes)
     if isinstance(spec, PrecomputedEncoder):
         from curette.tasks.methods.encoder.precomputed import has_texts, look_up_texts
@@ -54,16 +65,32 @@ def embed_texts(
     else:
         texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
         vectors = _encode_texts(texts, spec, at.machine, at.store)
-    return _save(at, images, vectors, prompts)
+    return _save(at, images, vectors, found, prompts)
+
+
+def _found(
+    at: Workplace, candidates: CandidateSet, renamed: tuple[tuple[str, str], ...]
+) -> dict[str, Float32[np.ndarray, " dim"]]:
+    """Return text -> vector of what was found among images, a reviewer's words included."""
+    if candidates.directions_ref is None:
+        return {}
+    made = at.store.load(TextEmbeddings, candidates.directions_ref)
+    found = dict(zip(made.keys, np.asarray(made.vectors), strict=True))
+    return found | {new: found[old] for new, old in renamed}
 
 
 def _save(
     at: Workplace,
     images: Ref[ImageEmbeddings],
-    vectors: TextEmbeddings,
+    texts: TextEmbeddings | None,
+    found: dict[str, Float32[np.ndarray, " dim"]],
     prompts: tuple[str, ...],
 ) -> Ref[StudyEmbeddings]:
     encoder = at.store.load(ImageEmbeddings, images).encoder
+    vectors = texts or TextEmbeddings((), np.zeros((0, encoder.dim), dtype=np.float32), encoder)
+    if found:
+        both = np.concatenate([vectors.vectors, np.stack(list(found.values()))])
+        vectors = TextEmbeddings((*vectors.keys, *found), both, vectors.encoder)
     if vectors.encoder != encoder:
         raise StudyError(
             f"the encoder {encoder.name} changed after the images were embedded with it. Run the "
@@ -83,8 +110,8 @@ def _save(
 def _encode_texts(
     texts: tuple[str, ...], spec: ReadingEncoder, machine: Machine, store: ArtifactStore
 ) -> TextEmbeddings:
-    from curette.tasks.embed_texts.embedding import embed_texts, sentences
     from curette.tasks.methods.encoder.encoder import load_encoder
+    from curette.tasks.methods.encoder.text_vectors import embed_texts, sentences
 
     encoder = load_encoder(spec, machine)
     shelf = VectorShelf(store.root, of="texts")

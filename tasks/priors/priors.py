@@ -100,8 +100,9 @@ def ask_priors(
     Raises:
         StudyError: the server refuses or fails, the budget is spent, or not one answer was usable.
     """
-    poll = hold_poll(concepts, classes, spec, modality, llm, answers, spent, advance)
-    if concepts and not poll.votes:
+    worded = [c for c in concepts if not c.found]  # of the others there are pictures alone
+    poll = hold_poll(worded, classes, spec, modality, llm, answers, spent, advance)
+    if worded and not poll.votes:
         raise StudyError(
             f"{llm.model} gave no usable answer about any concept and class. The first problem: "
             f"{poll.failures[0]}. Where answers are cut off raise llm.max_tokens; where they have "

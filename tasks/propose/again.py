@@ -71,6 +71,8 @@ def propose_again(
             about=tuple((classes[a].key, classes[b].key) for a, b in pairs),
             usage=asked,
         ),
+        directions=earlier.directions,
+        dictionaries=earlier.dictionaries,
     )
 
 

@@ -20,11 +20,12 @@ from curette.schemas.settings.propose import (
     ClassPromptSource,
     ColumnsSource,
     ContrastSource,
+    DiscoveredSource,
     DocumentSource,
     FileSource,
-    ProposeSource,
     ProposeSpec,
     RecordedSource,
+    WordedSource,
 )
 from curette.tasks.methods.llm.asking import Answered, Answers, Question, ask, usage_of
 from curette.tasks.methods.llm.embedding import embed_texts_remotely, embedding_usage
@@ -83,6 +84,7 @@ def propose(
     interview: Interview | None,
     look_alikes: Callable[[int], Pairs],
     attributes: Mapping[str, AttributePhrases] | None = None,
+    discover: Callable[[DiscoveredSource, Sequence[str]], Found] | None = None,
 ) -> CandidateSet:
     """Return what the sources propose for the classes, each text once with all its classes.
 
@@ -93,17 +95,26 @@ def propose(
         look_alikes: from a number of neighbours to the pairs of classes whose images are most
             alike; called only where a source of contrasts gives no pairs.
         attributes: true/false columns and the statements that they decide, for `columns`.
+        discover: looks for concepts among images, and for their names among these statements;
+            called last, and only where a source is `discovered`.
 
     Raises:
         StudyError: a source cannot be read or asked, its classes are not the dataset's, or a
             class ends with fewer than `spec.min_per_class` candidates.
     """
     # Every file is read before the first question, which may cost money, is asked.
+    worded = [s for s in spec.sources if not isinstance(s, DiscoveredSource)]
     prepared = [
-        _prepare(s, classes, spec, interview, look_alikes, attributes or {}) for s in spec.sources
+        _prepare(s, classes, spec, interview, look_alikes, attributes or {}) for s in worded
     ]
     found = [find() for find in prepared]
     usable, malformed = sift((p for f in found for p in f.proposals), spec.max_length)
+    for source in spec.sources:
+        if isinstance(source, DiscoveredSource):
+            if discover is None:
+                raise ValueError("a source is to be discovered and nothing discovers")
+            found.append(discover(source, [c.text for c in merge(usable, classes)]))
+            usable += found[-1].proposals
     recorded = sum((f.usage for f in found if f.recorded), Usage())
     candidates = CandidateSet(
         candidates=merge(usable, classes),
@@ -155,7 +166,7 @@ def clean(text: str) -> str:
 
 
 def _prepare(
-    source: ProposeSource,
+    source: WordedSource,
     classes: Sequence[ClassLabel],
     spec: ProposeSpec,
     interview: Interview | None,

@@ -10,6 +10,7 @@ from curette.schemas.settings.propose import (
     ClassPromptSource,
     ColumnsSource,
     ContrastSource,
+    DiscoveredSource,
     DocumentSource,
     FileSource,
     ProposeSpec,
@@ -83,6 +84,8 @@ def most_candidates(
                 count += len(read_file(source, classes).proposals)
             case ColumnsSource():
                 count += columns
+            case DiscoveredSource():
+                count += source.size or 0  # else it goes by the number of images
     again = sum(forecast.most for forecast in asked)  # in later rounds
     return count + again * 2 * spec.contrasts.concepts_per_answer
 

@@ -1,21 +1,31 @@
 """The stage `propose`: candidate concepts from a language model, documents, records and files."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
-from curette.schemas.embeddings import ImageEmbeddings
+from curette.schemas.embeddings import ImageEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
+from curette.schemas.settings.encoder import EncoderSpec, ImageOnlyEncoder, PrecomputedEncoder
 from curette.schemas.settings.llm import LlmSpec
-from curette.schemas.settings.propose import ContrastSource, ProposeSpec
+from curette.schemas.settings.propose import ContrastSource, DiscoveredSource, ProposeSpec
 from curette.storage.responses import ResponseShelf
+from curette.storage.vectors import VectorShelf
 from curette.tasks.propose import STAGE
 from curette.tasks.propose.candidates import Interview, propose, texts_by_class
 from curette.tasks.propose.contrasts import Pairs
+from curette.tasks.propose.proposals import Found
 from curette.tasks.stage import Workplace, leave_table, progress
+
+if TYPE_CHECKING:  # torch and scikit-learn come only where something is discovered
+    from curette.tasks.propose.discovered import Discovered, Vocabulary
 
 
 def needs_images(spec: ProposeSpec) -> bool:
-    """Return whether pairs of classes are to be found from image vectors."""
-    return any(isinstance(s, ContrastSource) and not s.pairs for s in spec.sources)
+    """Return whether pairs of classes, or concepts, are to be found from image vectors."""
+    pairs = any(isinstance(s, ContrastSource) and not s.pairs for s in spec.sources)
+    return pairs or spec.discovers
 
 
 @STAGE.task
@@ -25,10 +35,17 @@ def propose_concepts(
     images: Ref[ImageEmbeddings] | None,
     spec: ProposeSpec,
     llm: LlmSpec | None,
+    encoder: EncoderSpec | None = None,
 ) -> Ref[CandidateSet]:
     """Collect candidate concepts for every class; nothing that was answered is asked again.
 
-    `images` are needed where `needs_images(spec)`.
+    Args:
+        at: where to work.
+        dataset: the images; names of its classes go into prompts.
+        images: their vectors, needed where `needs_images(spec)`.
+        spec: the sources.
+        llm: the language model, where one is asked.
+        encoder: what gives statements vectors, needed where `spec.discovers`.
     """
     about = at.store.load(ImageDataset, dataset)
 
@@ -40,11 +57,55 @@ def propose_concepts(
         vectors = at.store.load(ImageEmbeddings, images).vectors[about.rows("train")]
         return nearest_classes(vectors, about.labels("train"), len(about.classes), neighbours)
 
+    discovered: list[Discovered] = []
+
+    def look_among_images(source: DiscoveredSource, statements: Sequence[str]) -> Found:
+        from curette.tasks.propose.discovered import discover, see
+
+        if images is None or encoder is None:
+            raise ValueError("concepts are to be found among images, and no vectors were given")
+        seen = see(about, at.store.load(ImageEmbeddings, images))
+        discovered.append(discover(source, seen, _vocabulary(tuple(statements), encoder, at)))
+        return discovered[-1].found
+
     with progress("collecting candidates", 0) as advance:
         interview = Interview(llm, ResponseShelf(at.store.root), advance) if llm else None
-        found = propose(about.classes, spec, interview, look_alikes, about.attribute_phrases)
+        phrases = about.attribute_phrases
+        found = propose(about.classes, spec, interview, look_alikes, phrases, look_among_images)
+    recipe = STAGE.recipe()
+    if discovered and images:
+        identity = at.store.load(ImageEmbeddings, images).encoder
+        texts = tuple(p.text for p in discovered[0].found.proposals)
+        directions = TextEmbeddings(texts, discovered[0].vectors, identity)
+        found = found.model_copy(
+            update={
+                "directions": at.store.save(directions, recipe).digest,
+                "dictionaries": discovered[0].facts,
+            }
+        )
     leave_tables(found, about)
-    return at.store.save(found, STAGE.recipe())
+    return at.store.save(found, recipe)
+
+
+def _vocabulary(texts: tuple[str, ...], spec: EncoderSpec, at: Workplace) -> "Vocabulary | None":
+    """Return statements with their vectors; None where there are less than two, or no vectors."""
+    from curette.tasks.propose.discovered import Vocabulary
+
+    if len(texts) < 2 or isinstance(spec, ImageOnlyEncoder):
+        return None
+    if isinstance(spec, PrecomputedEncoder):
+        from curette.tasks.methods.encoder.precomputed import has_texts, look_up_texts
+
+        if not has_texts(spec, texts):
+            return None
+        return Vocabulary(texts, look_up_texts(spec, texts).vectors)
+    from curette.tasks.methods.encoder.encoder import load_encoder
+    from curette.tasks.methods.encoder.text_vectors import embed_texts
+
+    encoder, shelf = load_encoder(spec, at.machine), VectorShelf(at.store.root, of="texts")
+    with progress("embedding names", len(texts)) as advance:
+        made = embed_texts(texts, spec.text_template, encoder, shelf, at.machine, advance)
+    return Vocabulary(texts, made.vectors)
 
 
 def leave_tables(found: CandidateSet, dataset: ImageDataset) -> None:

@@ -9,8 +9,8 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.pushed import Pushed
 from curette.schemas.settings.publish import PushSpec
 
-_OURS = ("*.parquet", "data/*.parquet")
-"""Tables that an earlier push may have left and this one may not have."""
+_OURS = ("*.parquet", "data/*.parquet", "probe.safetensors")
+"""Tables that an earlier push may have left and this one may not have, and heads of other ones."""
 
 
 def page_of(spec: PushSpec) -> str:
@@ -21,7 +21,8 @@ def page_of(spec: PushSpec) -> str:
 
 
 def push_files(files: Mapping[str, Path], spec: PushSpec, told: str) -> Pushed:
-    """Commit these files; whatever else people keep in the repository stays, but for old tables.
+    """Commit these files; whatever else people keep in the repository stays, but for old
+    tables and heads.
 
     Args:
         files: name in the repository -> where it is.

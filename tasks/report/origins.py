@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from curette.schemas.candidates import (
+    DiscoveredOrigin,
     DocumentOrigin,
     FileOrigin,
     LlmOrigin,
@@ -34,6 +35,8 @@ def _place(origin: Origin) -> str:
             return f"{origin.file}:{origin.line}"
         case ReviewOrigin():
             return f"reworded by {origin.reviewer}"
+        case DiscoveredOrigin():
+            return f"found among images by {origin.method}, number {origin.number}"
 
 
 def quote_of(origins: Sequence[Origin]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from curette.schemas.artifact import Ref, StudyError
-from curette.schemas.candidates import Candidate, ReviewOrigin, concept_id
+from curette.schemas.candidates import Candidate, CandidateSet, ReviewOrigin, concept_id
 from curette.schemas.images import ClassLabel
 from curette.schemas.review import AppliedDecision, Decision, Decisions, ReviewFacts
 from curette.schemas.screened import Drop, Family, ScreenedSet, Unsure
@@ -32,6 +32,26 @@ def merge_decisions(earlier: Decisions, later: Sequence[Decision]) -> Decisions:
 def reworded_texts(decisions: Decisions) -> tuple[str, ...]:
     """Return the texts that reviewers wrote, which need vectors like those proposed."""
     return tuple(d.new_text for d in decisions.decisions if d.verdict == "reword")
+
+
+def renamed_directions(
+    decisions: Decisions, candidates: CandidateSet
+) -> tuple[tuple[str, str], ...] | None:
+    """Return what reviewers call what was found among images, each with what stood there.
+
+    A name that is a statement of its own already is left out: the two become one, by its words.
+    None where there is none.
+    """
+    found = {c.concept_id: c.text for c in candidates.candidates if c.found}
+    said = {c.concept_id for c in candidates.candidates}
+    renamed = tuple(
+        (d.new_text, found[d.concept_id])
+        for d in decisions.decisions
+        if d.verdict == "reword"
+        and d.concept_id in found
+        and concept_id(d.new_text) not in said - {d.concept_id}
+    )
+    return renamed or None
 
 
 def undecided(screened: ScreenedSet, decisions: Decisions) -> tuple[Unsure, ...]:

@@ -23,6 +23,9 @@ FEWEST_ABSORBED = 5
 def screen(candidates: CandidateSet, circumstances: Circumstances, spec: ScreenSpec) -> ScreenedSet:
     """Send the candidates through the gates of the spec, in its order.
 
+    What was found among images has no words but, where it was named, a statement's: of these alone
+    the gates `about_names` are asked, and the others pass.
+
     Every candidate is afterwards either kept or dropped, for one reason. A kept one may have
     gained the classes and origins of its duplicates; a dropped one is as it came. Where a later
     gate drops one that stood for others, those come back and pass that gate themselves, merged
@@ -31,9 +34,9 @@ def screen(candidates: CandidateSet, circumstances: Circumstances, spec: ScreenS
     `near_duplicate`, whose quantiles are those of the pool they are given.
     """
     came = {c.concept_id: c for c in candidates.candidates}
-    known = replace(circumstances, proposed=candidates.candidates)
     rank = {key: place for place, key in enumerate(came)}
-    left = candidates.candidates
+    left = tuple(c for c in candidates.candidates if not c.found)
+    known = replace(circumstances, proposed=left)
     gates = [cast(Gate, settings) for settings in spec.gates]
     place, merging = 0, next((i for i, gate in enumerate(gates) if gate.merges), len(gates))
     outcomes: dict[int, Outcome] = {}
@@ -51,8 +54,10 @@ def screen(candidates: CandidateSet, circumstances: Circumstances, spec: ScreenS
         place += 1
     ran = [outcomes[place] for place in sorted(outcomes)]
     families = _families(left, dropped)
+    found, unfit = _judge_names([c for c in candidates.candidates if c.found], gates, known)
+    dropped += unfit
     return ScreenedSet(
-        kept=left,
+        kept=(*left, *found),
         dropped=tuple(
             d.model_copy(update={"candidate": came[d.candidate.concept_id]}) for d in dropped
         ),
@@ -67,6 +72,21 @@ def screen(candidates: CandidateSet, circumstances: Circumstances, spec: ScreenS
         usage=sum((o.usage for o in ran), Usage()),
         labelled=label_concepts(candidates.candidates, circumstances.attributes),
     )
+
+
+def _judge_names(
+    found: Sequence[Candidate], gates: Sequence[Gate], known: Circumstances
+) -> tuple[Candidates, list[Drop]]:
+    """Return what was found among images and is named well or not at all, and what is not."""
+    unnamed = tuple(c for c in found if c.found and not c.found.name)
+    named = tuple(c for c in found if c not in unnamed)
+    dropped: list[Drop] = []
+    for gate in gates:
+        if gate.about_names and named:
+            outcome = gate.decide(named, known)
+            dropped += outcome.dropped
+            named = outcome.kept
+    return tuple(c for c in found if c in {*unnamed, *named}), dropped
 
 
 def require_every_class(

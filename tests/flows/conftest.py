@@ -1,25 +1,27 @@
-"""A Prefect server for the tests that run whole flows, started once, and a finished study."""
+"""The Prefect server of the tests as flows see it, and a finished study."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from prefect.settings import (
+    PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOGGING_LEVEL,
     temporary_settings,
 )
-from prefect.testing.utilities import prefect_test_harness
 
 from tests.builders.finished import FinishedStudy, finish_study
+from tests.prefect_server import PrefectServer
 from tests.shapes import unchecked
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
+def prefect_server(any_prefect_server: PrefectServer) -> Iterator[None]:
     # The heartbeat thread sleeps a second at a time and is waited for at the end of every flow.
     quiet = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_LEVEL: "CRITICAL"}
-    with prefect_test_harness(server_startup_timeout=180), temporary_settings(updates=quiet):
+    with temporary_settings({PREFECT_API_URL: any_prefect_server.api} | quiet):
         yield
 
 
@@ -30,16 +32,12 @@ def whole_studies_unchecked() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def finished(
-    prefect_server: None, tmp_path_factory: pytest.TempPathFactory, worker_id: str
-) -> FinishedStudy:
+def finished(prefect_server: None, shared_folder: Path) -> FinishedStudy:
     """The demo in small, run to its end; tests look at its store and do not change it."""
-    ours = tmp_path_factory.getbasetemp()
-    shared = ours if worker_id == "master" else ours.parent
-    record = shared / "finished.json"
-    with FileLock(shared / "finished.lock"):
+    record = shared_folder / "finished.json"
+    with FileLock(shared_folder / "finished.lock"):
         if not record.exists():
             with unchecked():
-                made = finish_study(shared / "finished")
+                made = finish_study(shared_folder / "finished")
             record.write_text(made.model_dump_json())
     return FinishedStudy.model_validate_json(record.read_text())

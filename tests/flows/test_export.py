@@ -18,6 +18,7 @@ from curette.schemas.evaluation import Evaluation
 from curette.storage.store import ArtifactStore
 from tests.builders.demo import DEMO, SMALL
 from tests.builders.finished import FinishedStudy
+from tests.hub import hub_server
 
 STUDY = load_study(DEMO, list(SMALL))
 
@@ -47,6 +48,38 @@ def test_the_lines_in_the_card_decide_as_the_evaluation_did(
     for file in described["distribution"]:
         assert file["sha256"] == sha256((folder / file["@id"]).read_bytes()).hexdigest()
     assert ConceptDataset.read(folder).images["label"].isna().sum() == len(expected)
+
+
+@pytest.mark.slow
+def test_the_dataset_goes_to_the_hub_with_its_probe_only_when_that_is_asked_for(
+    finished: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_clinic")
+    pushed = load_study(DEMO, [*SMALL, "publish.push.repo=clinic/moles"])
+    options, folder = RunOptions(store=finished.store), tmp_path / "exported"
+    with hub_server("hf_of_the_clinic") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        export(pushed, options, "dataset", tmp_path / "kept here")
+        assert not hub.sent
+        told = export(pushed, options, "dataset", folder, push=True)
+        page = f"{hub.endpoint}/datasets/clinic/moles"
+        assert told.endswith(page)
+        there = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
+        assert hub.files["clinic/moles"] == there
+        assert json.loads(there["croissant.json"])["url"] == page
+        monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
+        with pytest.raises(StudyError, match="refuses to write"):
+            export(pushed, options, "dataset", tmp_path / "refused", push=True)
+    assert not (tmp_path / "refused").exists()
+
+
+def test_only_a_dataset_with_a_repository_is_pushed(tmp_path: Path) -> None:
+    options, folder = RunOptions(store=tmp_path), tmp_path / "exported"
+    with pytest.raises(StudyError, match=r"name it in publish\.push\.repo"):
+        export(STUDY, options, "dataset", folder, push=True)
+    with pytest.raises(StudyError, match="images go to no hub"):
+        export(STUDY, options, "fiftyone", folder, push=True)
 
 
 @pytest.mark.slow
@@ -80,7 +113,9 @@ def test_images_go_to_others_as_links_or_as_bare_pixels(
 
 def test_the_dataset_has_no_images_to_copy(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="leave --copy-images out"):
-        export(STUDY, RunOptions(store=tmp_path), "dataset", tmp_path / "exported", True)
+        export(
+            STUDY, RunOptions(store=tmp_path), "dataset", tmp_path / "exported", copy_images=True
+        )
 
 
 def test_a_study_that_was_not_finished_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:

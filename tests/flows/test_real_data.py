@@ -26,7 +26,7 @@ def test_ham10000_runs_on_some_of_its_images(shared_data: Path, tmp_path: Path) 
         f"propose.sources.0.path={shared_data}/ham10000/labo/class2concepts.json",
         "dataset.limit=600",
         "validation.min_images_per_class=3",
-        "evaluate.resamples=200",
+        "evaluate.resamples=100",
         "few_shots={shots: [1], seeds: 1, heads: [prior]}",
         "probe={epochs: 50, random_draws: 1, nec: [5], heads: [sparse]}",
     ]

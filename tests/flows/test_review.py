@@ -2,7 +2,6 @@
 
 import contextvars
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -33,6 +32,7 @@ from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from tests.builders.images import image_dataset
 from tests.builders.screened import CLASSES, SCREENED, decision
+from tests.prefect_server import PrefectServer, free_port, wait_until_up
 
 PROJECT = Path(__file__).parents[2]
 RECIPE = Recipe(stage="by hand", code="0")
@@ -181,12 +181,11 @@ def test_decisions_do_not_count_where_the_review_is_off(bench: Bench, tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def server_with_ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def server_with_ui(
+    tmp_path_factory: pytest.TempPathFactory, any_prefect_server: PrefectServer
+) -> Iterator[None]:
     """A server as `make ui` starts it, with a home of its own."""
-    home = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    home, port = any_prefect_server.home(tmp_path_factory.mktemp("prefect")), free_port()
     own = {"PREFECT_HOME": str(home), "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui")}
     server = subprocess.Popen(
         [sys.executable, "-m", "curette.flows.server", str(port), str(os.getpid())],
@@ -194,27 +193,19 @@ def server_with_ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         env=os.environ | own,
     )
     try:
-        with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
-            wait_until(is_up, server)
+        with temporary_settings({PREFECT_API_URL: wait_until_up(server, port)}):
             yield
     finally:
         server.terminate()
         server.wait()
 
 
-def is_up() -> bool:
-    with get_client(sync_client=True) as client:
-        return client.api_healthcheck() is None
-
-
-def wait_until(what: Callable[[], bool], server: "subprocess.Popen[bytes] | None" = None) -> None:
+def wait_until(what: Callable[[], bool]) -> None:
     for _ in range(900):
-        if server and server.poll() is not None:
-            break
         if what():
             return
         time.sleep(0.2)
-    raise AssertionError("the server did not come up, or the run did not pause")
+    raise AssertionError("the run did not pause")
 
 
 class Answerer(threading.Thread):

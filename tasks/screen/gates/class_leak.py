@@ -27,7 +27,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 from curette.schemas.candidates import Candidate
 from curette.schemas.images import ClassLabel
@@ -101,6 +101,8 @@ _PREFIX, _INFIX = 5, 7  # letters of a stem that is also sought inside longer wo
 
 class ClassLeak(Gate, frozen=True):
     """The settings of the gate: it has none."""
+
+    about_names: ClassVar[bool] = True
 
     kind: Literal["class_leak"] = "class_leak"
 

@@ -17,7 +17,7 @@ about an image than of speaking about one.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 from curette.schemas.candidates import Candidate
 from curette.tasks.screen.gate import (
@@ -37,6 +37,8 @@ from curette.tasks.screen.words import words
 
 class Visual(Gate, frozen=True):
     """The settings of the gate: it has none."""
+
+    about_names: ClassVar[bool] = True
 
     kind: Literal["visual"] = "visual"
 

@@ -20,9 +20,9 @@ from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import embed_images, image_keys
-from curette.tasks.embed_texts.embedding import embed_texts
 from curette.tasks.methods.encoder.encoder import ClipEncoder, load_encoder
 from curette.tasks.methods.encoder.recall import Shelf
+from curette.tasks.methods.encoder.text_vectors import embed_texts
 from tests.builders.embedding import dataset_of
 
 

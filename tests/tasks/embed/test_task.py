@@ -77,6 +77,32 @@ def test_ready_made_vectors_give_the_same_artifacts(
     assert study.class_prompts == (), "the file has no vectors of them"
 
 
+def test_what_was_found_among_images_keeps_its_vector_under_any_words(
+    store: ArtifactStore, pngs: list[bytes], tmp_path: Path
+) -> None:
+    file = tmp_path / "vectors.npz"
+    np.savez(
+        file,
+        image_ids=np.array(["a", "b", "c"]),
+        image_embeddings=np.eye(3, 4),
+        text_prompts=np.array(TEXTS),
+        text_embeddings=np.eye(2, 4),
+    )
+    spec = PrecomputedEncoder(kind="precomputed", path=file)
+    about = kept(store, dataset_of({"b": pngs[0], "a": pngs[1], "c": pngs[2]}, tmp_path / "images"))
+    at = Workplace(store, Machine(device="cpu", threads=1))
+    images = embed_images.fn(at, about, spec)
+    encoder = store.load(ImageEmbeddings, images).encoder
+    direction = np.array([[0, 0, 0, 1]], dtype=np.float32)
+    directions = kept(store, TextEmbeddings(("unnamed 1",), direction, encoder))
+    found = candidates_of(*TEXTS, "unnamed 1").model_copy(update={"directions": directions.digest})
+    named = (("stripes", "unnamed 1"),)
+    ref = embed_texts.fn(at, about, images, kept(store, found), ("stripes",), spec, named)
+    texts = store.load(TextEmbeddings, store.load(StudyEmbeddings, ref).texts_ref)
+    assert texts.keys == (*TEXTS, "unnamed 1", "stripes")
+    assert np.array_equal(texts.vectors[2:], np.repeat(direction, 2, axis=0))
+
+
 def test_the_key_changes_with_what_changes_a_vector_and_not_with_the_machine(
     store: ArtifactStore, save_clip: Any
 ) -> None:

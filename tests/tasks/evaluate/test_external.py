@@ -191,7 +191,7 @@ def test_the_interval_of_the_gap_is_that_of_two_samples_drawn_apart(
         rows = [np.flatnonzero(of == g) for g in np.unique(of)]
         drawn = [
             np.concatenate([rows[g] for g in generator.integers(len(rows), size=len(rows))])
-            for _ in range(3000)
+            for _ in range(1000)
         ]
         values.append([balanced_accuracy_score(labels[d], said[d].argmax(1)) for d in drawn])
     low, high = np.quantile(np.subtract(values[0], values[1]), [0.025, 0.975])

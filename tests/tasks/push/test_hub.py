@@ -42,9 +42,10 @@ def test_exactly_these_files_are_sent_into_a_private_repository(hub: Hub, files:
     assert pushed.url == f"{hub.endpoint}/datasets/clinic/moles"
 
 
-def test_old_tables_go_and_what_others_keep_there_stays(hub: Hub, files: Files) -> None:
+def test_old_tables_and_heads_go_and_what_others_keep_there_stays(hub: Hub, files: Files) -> None:
     hub.private[SPEC.repo] = True
-    hub.files[SPEC.repo] = {"dropped.parquet": b"old", "LICENSE": b"theirs", "pages/a.html": b"x"}
+    old = {"dropped.parquet": b"old", "probe.safetensors": b"of other tables"}
+    hub.files[SPEC.repo] = {**old, "LICENSE": b"theirs", "pages/a.html": b"x"}
     push_files(files, SPEC, "new")
     assert set(hub.files[SPEC.repo]) == {*FILES, "LICENSE", "pages/a.html"}
 

@@ -6,12 +6,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from curette.schemas.artifact import Ref, StudyError
-from curette.schemas.candidates import FileOrigin, ReviewOrigin, concept_id
+from curette.schemas.candidates import (
+    Candidate,
+    CandidateSet,
+    DiscoveredOrigin,
+    FileOrigin,
+    ReviewOrigin,
+    concept_id,
+)
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import ScreenedSet
 from curette.tasks.review.decisions import (
     apply_decisions,
     merge_decisions,
+    renamed_directions,
     require_every_class,
     reworded_texts,
 )
@@ -275,3 +283,15 @@ def test_exchanges_are_about_what_is_selected_and_leave_the_statements_alone() -
 def test_a_concept_is_decided_about_once() -> None:
     with pytest.raises(ValidationError, match="twice"):
         Decisions(study="s", decisions=(decision("a", "keep"), decision("A", "drop")))
+
+
+def test_a_name_that_a_reviewer_gives_keeps_the_direction_it_was_given_to() -> None:
+    found = DiscoveredOrigin(method="kmeans", number=3, images=("a",))
+    unnamed = Candidate(text="unnamed 3", classes=KEYS, origins=(found,))
+    plain = Candidate(text="red dots", classes=KEYS, origins=(FileOrigin(file="by hand", line=1),))
+    candidates = CandidateSet(candidates=(unnamed, plain), source="by hand")
+    named = decisions(decision("unnamed 3", "reword", new_text="milky veil"))
+    assert renamed_directions(named, candidates) == (("milky veil", "unnamed 3"),)
+    taken = decisions(decision("unnamed 3", "reword", new_text="red dots"))
+    assert renamed_directions(taken, candidates) is None  # the statement's own vector stands
+    assert renamed_directions(decisions(), candidates) is None

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curette.schemas.artifact import Ref, StudyError
-from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin, concept_id
+from curette.schemas.candidates import (
+    Candidate,
+    CandidateSet,
+    DiscoveredOrigin,
+    FileOrigin,
+    concept_id,
+)
 from curette.schemas.embeddings import EncoderIdentity, TextEmbeddings
 from curette.schemas.images import ClassLabel
 from curette.schemas.screened import ScreenedSet
@@ -357,3 +363,19 @@ def test_a_class_without_candidates_is_named_with_the_gates_that_emptied_it() ->
     assert "Every reason is kept in screened/abc; ask for more candidates" in message
     assert "nevus" not in message
     assert "vascular" not in message  # nobody proposed anything for it: not the screen's doing
+
+
+def test_what_was_found_among_images_passes_unless_its_name_gives_a_class_away() -> None:
+    def found(number: int, name: str) -> Candidate:
+        origin = DiscoveredOrigin(method="kmeans", number=number, name=name, images=("a",))
+        text = f"{name} (found {number})" if name else f"unnamed {number}"
+        return Candidate(text=text, classes=("mel", "nv", "vasc"), origins=(origin,))
+
+    given = candidates(mel_nv_vasc="red dots | melanoma cells")
+    those = (found(1, "red dots"), found(2, "a mole"), found(3, ""))
+    given = given.model_copy(update={"candidates": (*given.candidates, *those)})
+    known = Circumstances(CLASSES, vectors([c.text for c in given.candidates]), NO_IMAGES)
+    screened = screen(given, known, BY_COSINE)
+    assert [c.text for c in screened.kept] == ["red dots", "red dots (found 1)", "unnamed 3"]
+    reasons = {d.candidate.text: d.gate for d in screened.dropped}
+    assert reasons["a mole (found 2)"] == "class_leak"

@@ -9,8 +9,8 @@ import torch
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.vectors import VectorShelf
-from curette.tasks.embed_texts.embedding import embed_texts
 from curette.tasks.methods.encoder.encoder import ClipEncoder, load_encoder
+from curette.tasks.methods.encoder.text_vectors import embed_texts
 from curette.tasks.methods.encoder.texts import encode_without_padding
 
 TEXTS = ("a", "blue-white veil", "an atypical pigment network at the border", "network " * 20, "b")

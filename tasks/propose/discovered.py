@@ -1,0 +1,335 @@
+"""Concepts that training images have in common, found without words; then names for them.
+
+Discover-then-name (Rao et al., ECCV 2024) on small data. A dictionary is learned from the vectors
+of training images; labels are not looked at. A direction is scored like a statement, by the product
+with an image's vector, so that selection, heads and baselines need know nothing new. Names come
+from what the other sources say; validation images bear them out or do not. K-means is measured
+beside every other method, so that no claim is made without it.
+
+Names are looked for here and not behind `screen`, because a concept's words must be known before
+the gates read them: what was found goes on like any other candidate, and no stage is run twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64, Int, Shaped
+
+from curette.schemas.artifact import StudyError
+from curette.schemas.candidates import DictionaryFacts, DiscoveredOrigin
+from curette.schemas.embeddings import ImageEmbeddings
+from curette.schemas.images import ImageDataset
+from curette.schemas.settings.propose import DiscoveredSource
+from curette.schemas.settings.select import SelectSpec
+from curette.tasks.methods.dictionaries import METHODS
+from curette.tasks.methods.dictionaries.dictionary import Dictionary, unit
+from curette.tasks.methods.dictionaries.learning import Learned, learn
+from curette.tasks.methods.dictionaries.naming import (
+    PROOF,
+    Names,
+    chance_of_proof,
+    nearest_statements,
+    proofs,
+)
+from curette.tasks.methods.dictionaries.worth import active, alive, explained, matched_cosine
+from curette.tasks.methods.selection.choosing import Known, choose_in_order
+from curette.tasks.methods.selection.judging import fit_discriminant
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
+from curette.tasks.methods.statistics.metrics import balanced_accuracies, stratified_auroc
+from curette.tasks.methods.threads import one_thread_of_torch
+from curette.tasks.propose.proposals import Found, Proposal
+
+_FEW = 5  # concepts of the head by which dictionaries are compared
+_PICTURES = 9
+_IMAGES_AN_ATOM, _ATOMS_A_DIMENSION = 25, 4
+_RANDOM, _RESAMPLES = 5, 1000
+
+_Vectors = Float[np.ndarray, "image dim"]
+_Directions = Float[np.ndarray, "direction dim"]
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images of one split."""
+
+    ids: tuple[str, ...]
+    vectors: _Vectors
+    labels: Int[np.ndarray, " image"]
+    groups: Shaped[np.ndarray, " image"]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What discovery may look at; test images are not among it."""
+
+    train: Images
+    validation: Images
+    present: Bool[np.ndarray, "validation attribute"]
+    known: Bool[np.ndarray, "validation attribute"]
+    """Truth about validation images, by which directions are measured and nothing is chosen."""
+    class_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Discovered:
+    """What was found among images."""
+
+    found: Found
+    vectors: Float[np.ndarray, "direction dim"]
+    """Unit rows, one a proposal."""
+    facts: tuple[DictionaryFacts, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Statements that may be names."""
+
+    texts: tuple[str, ...]
+    vectors: Float[np.ndarray, "statement dim"]
+
+
+def see(dataset: ImageDataset, images: ImageEmbeddings) -> Seen:
+    """Return training and validation images; no vector of another is read."""
+    table = dataset.images
+    validation = dataset.rows("validation")
+    truths = [dataset.attribute(name) for name in dataset.attributes]
+    nothing = np.zeros((len(validation), 0), dtype=bool)
+
+    def of(split: str) -> Images:
+        rows = dataset.rows(split)  # type: ignore[arg-type]
+        return Images(
+            tuple(table["image_id"].iloc[rows].astype(str)),
+            np.asarray(images.vectors[rows]),
+            dataset.labels(split),  # type: ignore[arg-type]
+            table["group"].astype(str).to_numpy()[rows],
+        )
+
+    return Seen(
+        of("train"),
+        of("validation"),
+        np.stack([t.present[validation] for t in truths], axis=1) if truths else nothing,
+        np.stack([t.known[validation] for t in truths], axis=1) if truths else nothing,
+        dataset.class_keys,
+    )
+
+
+def discover(source: DiscoveredSource, seen: Seen, vocabulary: Vocabulary | None) -> Discovered:
+    """Return what training images have in common, named where a name is borne out.
+
+    Args:
+        source: how it is looked for.
+        seen: training images to learn from, validation images to measure by.
+        vocabulary: what may be a name; None where the encoder reads no text, or nothing was said.
+
+    Raises:
+        StudyError: there are too few training images for so many directions, or no validation
+            image.
+    """
+    size = _size(source, seen)
+    own = _measure(source, size, seen, vocabulary)
+    facts = [own.facts]
+    if source.method != "kmeans":
+        beside = _measure(_beside(source), size, seen, vocabulary).facts
+        facts.append(beside.model_copy(update={"beside": True}))
+    proposals = _tell(source, own, seen, vocabulary)
+    return Discovered(
+        Found(
+            proposals=proposals,
+            said=f"{len(proposals)} directions found among {len(seen.train.ids):,} training images "
+            f"by {source.method}, {own.facts.proved} of them named",
+        ),
+        own.dictionary.readers.astype(np.float32),
+        tuple(facts),
+    )
+
+
+def _size(source: DiscoveredSource, seen: Seen) -> int:
+    count, dim = seen.train.vectors.shape
+    if not len(seen.validation.ids):
+        raise StudyError(
+            "propose.sources: `discovered` proves names on validation images, and there are none. "
+            "Give dataset.splits a share of validation."
+        )
+    most = count // 2
+    size = source.size or min(_ATOMS_A_DIMENSION * dim, count // _IMAGES_AN_ATOM)
+    if source.method == "ica":
+        if source.size and source.size > dim:
+            raise StudyError(
+                f"propose.sources: `ica` is to find {size:,} directions in the {dim:,} dimensions "
+                f"of the encoder; it finds at most {dim:,}. Lower its size, or take another method."
+            )
+        size = min(size, dim)
+    if not 2 <= size <= most:
+        raise StudyError(
+            f"propose.sources: `discovered` is to find {size:,} directions among {count:,} "
+            f"training images; from 2 to {most:,} can be found there, half as many as images. "
+            + ("Lower its size" if source.size else "Take more images")
+            + ", or leave the source out."
+        )
+    return size
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    facts: DictionaryFacts
+    dictionary: Dictionary
+    """The atoms that any training image uses."""
+    names: Names | None
+    proof: Float64[np.ndarray, " atom"]
+    """Of the nearest statement of each."""
+
+    @property
+    def named(self) -> Bool[np.ndarray, " atom"]:
+        """Tell whose nearest statement is its name."""
+        if self.names is None:
+            return np.zeros(len(self.dictionary.atoms), dtype=bool)
+        return self.names.fit & (self.proof >= PROOF)
+
+
+def _beside(source: DiscoveredSource) -> DiscoveredSource:
+    return source.model_copy(update={"method": "kmeans", "sparsity": None})
+
+
+def _measure(
+    source: DiscoveredSource, size: int, seen: Seen, vocabulary: Vocabulary | None
+) -> _Measured:
+    """Learn a dictionary, look for names, and measure what it is worth."""
+    train, held = seen.train, seen.validation
+
+    def fit(vectors: _Vectors, seed: int = 0) -> Learned:
+        return learn(METHODS[source.method], vectors, size, source.active, seed)
+
+    first = fit(train.vectors)
+    fits = [fit(train.vectors, seed).dictionary for seed in range(1, source.seeds)]
+    halves = [fit(part).dictionary for part in _halves(train)]
+    centred = first.centred(held.vectors)
+    living = alive(first.dictionary, first.centred(train.vectors))
+    atoms = first.dictionary.take(np.flatnonzero(living).tolist())
+    shown = held.vectors.astype(np.float64) @ atoms.readers.T
+    names, areas = None, np.zeros((len(atoms.atoms), len(atoms.atoms)))
+    if vocabulary:
+        names = nearest_statements(atoms.atoms, vocabulary.vectors)
+        areas = proofs(shown, _scores(held, vocabulary.vectors[names.statement]))
+    right = _right(atoms.readers, seen)
+    accuracy = (
+        ClusterBootstrap.of(held.groups, _RESAMPLES, seed=0)
+        .replicate(lambda weights: balanced_accuracies(right, held.labels, weights), "percentile")
+        .intervals("percentile", 0.95)[0]
+    )
+    fitting = names.fit if names else np.zeros(len(areas), dtype=bool)
+    facts = DictionaryFacts(
+        method=source.method,
+        size=len(atoms.atoms),
+        explained=explained(first.dictionary, centred),
+        active=active(first.dictionary, centred),
+        dead=float(1 - living.mean()),
+        stable_seeds=_mean_match([first.dictionary, *fits]),
+        stable_halves=_mean_match(halves),
+        floor=names.floor if names else None,
+        named=int(fitting.sum()),
+        proved=int((fitting & (np.diag(areas) >= PROOF)).sum()),
+        proved_by_chance=chance_of_proof(areas) if names else None,
+        finds=_finds(shown, seen),
+        statements_find=_finds(_scores(held, vocabulary.vectors), seen) if vocabulary else None,
+        with_five=accuracy.value,
+        low=accuracy.low,
+        high=accuracy.high,
+        random_five=_of_random(len(atoms.atoms), seen),
+        statements_five=_balanced(_right(vocabulary.vectors, seen), held) if vocabulary else None,
+    )
+    return _Measured(facts, atoms, names, np.diag(areas))
+
+
+def _scores(images: Images, directions: _Directions) -> Float64[np.ndarray, "image direction"]:
+    return images.vectors.astype(np.float64) @ directions.astype(np.float64).T
+
+
+def _halves(images: Images) -> list[_Vectors]:
+    """Return the vectors of two halves of the images; a group is in one of them."""
+    groups, group = np.unique(images.groups, return_inverse=True)
+    first = np.random.default_rng(0).permutation(len(groups)) < len(groups) / 2
+    return [images.vectors[first[group]], images.vectors[~first[group]]]
+
+
+def _mean_match(fits: Sequence[Dictionary]) -> float | None:
+    pairs = [
+        matched_cosine(one.atoms, other.atoms)
+        for number, one in enumerate(fits)
+        for other in fits[number + 1 :]
+    ]
+    return float(np.mean(pairs)) if pairs else None
+
+
+def _finds(scores: Float64[np.ndarray, "image direction"], seen: Seen) -> float | None:
+    """Return the AUROC within classes of the best direction, the median over attributes."""
+    labels, best = seen.validation.labels, []
+    for present, known in zip(seen.present.T, seen.known.T, strict=True):
+        rows = np.flatnonzero(known)
+        strata = [np.flatnonzero(labels[rows] == k) for k in np.unique(labels[rows])]
+        once = np.ones((len(rows), 1))
+        areas = [
+            stratified_auroc(np.ascontiguousarray(score), present[rows], strata, once)[0]
+            for score in scores[rows].T
+            if strata
+        ]
+        if np.isfinite(areas).any():
+            best.append(float(np.nanmax(areas)))
+    return median(best) if best else None
+
+
+def _right(directions: _Directions, seen: Seen) -> Bool[np.ndarray, "1 image"]:
+    """Tell which validation images a small head decides rightly by the five best directions."""
+    train, held, classes = seen.train, seen.validation, len(seen.class_keys)
+    links = np.ones((len(directions), classes), dtype=bool)
+    known = Known(train.vectors, train.labels)
+    chosen = choose_in_order(directions, links, known, SelectSpec(), _FEW)(_FEW)
+    with one_thread_of_torch():
+        learned, asked = (_scores(images, directions[chosen]) for images in (train, held))
+        head = fit_discriminant(learned, train.labels, asked, held.labels, classes)
+        answers = head.logits(torch.from_numpy(asked)).numpy()
+    return (answers.argmax(axis=1) == held.labels)[None]
+
+
+def _balanced(right: Bool[np.ndarray, "1 image"], images: Images) -> float:
+    return float(balanced_accuracies(right, images.labels, np.ones((1, len(images.labels))))[0, 0])
+
+
+def _of_random(count: int, seen: Seen) -> float:
+    """Return what the best five of as many random directions reach, a mean over draws."""
+    dim = seen.train.vectors.shape[1]
+    drawn = [np.random.default_rng(n).normal(size=(count, dim)) for n in range(_RANDOM)]
+    return float(np.mean([_balanced(_right(unit(d), seen), seen.validation) for d in drawn]))
+
+
+def _tell(
+    source: DiscoveredSource, own: _Measured, seen: Seen, vocabulary: Vocabulary | None
+) -> tuple[Proposal, ...]:
+    """Return one proposal an atom, for all classes, with its pictures."""
+    scores = _scores(seen.train, own.dictionary.readers)
+    by_id = np.argsort(np.array(seen.train.ids), kind="stable")
+    told = []
+    for place, named in enumerate(own.named.tolist()):
+        highest = by_id[np.argsort(-scores[by_id, place], kind="stable")[:_PICTURES]]
+        nearest: dict[str, str | float] = {}
+        if own.names and vocabulary:
+            best = vocabulary.texts[own.names.statement[place]]
+            nearest = {
+                "name": best if named else "",
+                "best": best,
+                "cosine": float(own.names.cosine[place]),
+                "margin": float(own.names.margin[place]),
+                "p_value": float(own.names.p_value[place]),
+                "proof": float(own.proof[place]),
+            }
+        origin = DiscoveredOrigin(
+            method=source.method,
+            number=place + 1,
+            images=tuple(seen.train.ids[i] for i in highest),
+            **nearest,
+        )
+        text = f"{origin.name} (found {place + 1})" if origin.name else f"unnamed {place + 1}"
+        told.append(Proposal(text, seen.class_keys, origin))
+    return tuple(told)

@@ -1,0 +1,108 @@
+"""One Prefect server for all processes of the tests, and homes whose tables are made already.
+
+To start a server takes 15 s of a core, and making its tables is most of it.
+"""
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import BaseModel
+
+PROJECT = Path(__file__).parents[1]
+_PATIENCE_S = 180
+
+
+class PrefectServer(BaseModel):
+    """A server that runs until the tests end."""
+
+    api: str
+    tables: Path
+    """A database whose tables are made and hold nothing."""
+
+    def home(self, folder: Path) -> Path:
+        """Make a folder the home of another server, which then has no tables to make."""
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.tables, folder / "prefect.db")
+        return folder
+
+
+def shared_server(shared: Path, tests: int) -> PrefectServer:
+    """Return the server of all processes of the tests; the first that asks starts it.
+
+    Args:
+        shared: a folder of these processes.
+        tests: the process that outlives the others; the server ends with it.
+    """
+    record = shared / "prefect-server.json"
+    with FileLock(shared / "prefect-server.lock"):
+        if not record.exists():
+            home, tables = shared / "prefect-home", shared / "prefect-tables.db"
+            port = free_port()
+            server = subprocess.Popen(
+                [sys.executable, "-m", "tests.prefect_server", str(port), str(tests)],
+                cwd=PROJECT,
+                env=os.environ | {"PREFECT_HOME": str(home), "PREFECT_SERVER_UI_ENABLED": "0"},
+            )
+            api = wait_until_up(server, port)
+            with (
+                closing(sqlite3.connect(home / "prefect.db")) as live,
+                closing(sqlite3.connect(tables)) as copy,
+            ):
+                live.backup(copy)
+            record.write_text(PrefectServer(api=api, tables=tables).model_dump_json())
+    return PrefectServer.model_validate_json(record.read_text())
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_until_up(server: "subprocess.Popen[bytes]", port: int) -> str:
+    """Return the address of a server's API once it answers."""
+    api = f"http://127.0.0.1:{port}/api"
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + _PATIENCE_S
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            with directly.open(f"{api}/health", timeout=5):
+                return api
+        except OSError:
+            time.sleep(0.1)
+    server.terminate()
+    raise AssertionError(f"no Prefect server came up at {api}")
+
+
+def _serve(port: int, tests: int) -> None:
+    """Serve until a process is gone that need not be the parent: the first to ask may end first."""
+    import curette.flows  # noqa: F401, I001 - first: it switches telemetry off before Prefect is imported
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error")
+    )
+
+    def watch() -> None:
+        while Path(f"/proc/{tests}").exists():
+            time.sleep(0.5)
+        server.should_exit = True
+
+    threading.Thread(target=watch, daemon=True).start()
+    server.run()
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), int(sys.argv[2]))
