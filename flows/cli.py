@@ -592,6 +592,29 @@ def export(
 
 
 @COMMANDS.command
+def answers(
+    study: Path,
+    answers: Path,
+    /,
+    *,
+    out: Path = Path("answers.csv"),
+    settings: Settings = USUAL,
+) -> None:
+    """Write what people answered in Label Studio into a table, for the study's own data.
+
+    Args:
+        study: the study file, whose images `curette export --as label-studio` wrote.
+        answers: Label Studio's export in its format JSON.
+        out: the table to write, a .csv.
+        settings: of every command.
+    """
+    loaded = settings.load(study)
+    from curette.flows.exporting import take_answers
+
+    print(take_answers(loaded, settings.options(), answers, out))
+
+
+@COMMANDS.command
 def pages(
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 4300,
