@@ -18,6 +18,7 @@ from curette.flows.estimate import estimate
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.images import SPLITS, ImageDataset
+from curette.schemas.settings.annotate import AnnotateSpec
 from curette.schemas.settings.encoder import PrecomputedEncoder
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.study import Study
@@ -51,7 +52,7 @@ def check(
     options: RunOptions,
     load: Callable[[], Study],
     take_in: Callable[[Study], ImageDataset],
-    read_reports: Callable[[ImageDataset], Sequence[str]],
+    find_read: Callable[[ImageDataset, AnnotateSpec], Sequence[str]],
 ) -> Iterator[Finding]:
     """Yield what is found, each as soon as it is known.
 
@@ -59,7 +60,7 @@ def check(
         options: where things would be kept, on what machine.
         load: reads the study file.
         take_in: takes the images in, or finds them taken in.
-        read_reports: texts of the images' reports.
+        find_read: the reports, or names of images, that a model is to read.
     """
     try:
         study = load()
@@ -78,7 +79,7 @@ def check(
         return
     yield from _images(study, dataset)
     if study.llm and asking_stages(study, options):
-        yield _requests(study, study.llm, options, dataset, read_reports)
+        yield _requests(study, study.llm, options, dataset, find_read)
 
 
 def print_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
@@ -244,14 +245,14 @@ def _requests(
     llm: LlmSpec,
     options: RunOptions,
     dataset: ImageDataset,
-    read_reports: Callable[[ImageDataset], Sequence[str]],
+    find_read: Callable[[ImageDataset, AnnotateSpec], Sequence[str]],
 ) -> Finding:
     try:
         made = estimate(
             study,
             ResponseShelf(options.store),
             lambda: dataset.classes,
-            lambda: read_reports(dataset),
+            lambda spec: find_read(dataset, spec),
         )
     except (CuretteError, OSError) as error:
         return Finding("requests", "error", str(error))

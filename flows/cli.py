@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # --help and wrong studies need none of it
     from curette.flows.runs import RunResult
     from curette.flows.stages import RunOptions
     from curette.schemas.images import ImageDataset
+    from curette.schemas.settings.annotate import AnnotateSpec
     from curette.schemas.study import Study
 
 DONE, FAILED, WRONG, REJECTED = 0, 1, 2, 3
@@ -263,7 +264,12 @@ def estimate(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) 
     loaded = settings.load(study)
     take_in = cache(lambda: _taken_in(loaded, settings))
     shelf = ResponseShelf(settings.folder)
-    made = estimate(loaded, shelf, lambda: take_in().classes, lambda: _reports(take_in(), settings))
+    made = estimate(
+        loaded,
+        shelf,
+        lambda: take_in().classes,
+        lambda spec: _read_by_a_model(take_in(), settings, spec),
+    )
     if json:
         print(made.model_dump_json())
     else:
@@ -319,7 +325,7 @@ def check(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) -> 
         settings.options(),
         lambda: settings.load(study),
         lambda loaded: _taken_in(loaded, settings),
-        lambda dataset: _reports(dataset, settings),
+        lambda dataset, spec: _read_by_a_model(dataset, settings, spec),
     )
     stopping = print_findings(findings, as_json=json)
     if stopping:
@@ -934,11 +940,16 @@ def _taken_in(study: "Study", settings: Settings) -> "ImageDataset":
     return ArtifactStore(options.store).load(ImageDataset, result.made[ImageDataset.kind])
 
 
-def _reports(dataset: "ImageDataset", settings: Settings) -> "Sequence[str]":
-    """Return the texts of the images' reports."""
+def _read_by_a_model(
+    dataset: "ImageDataset", settings: Settings, spec: "AnnotateSpec"
+) -> "Sequence[str]":
+    """Return the texts of the images' reports, or the sha256 of the images that are looked at."""
     from curette.schemas.images import Reports
     from curette.storage.store import ArtifactStore
+    from curette.tasks.annotate.annotations import images_asked_about
 
+    if spec.reads == "images":
+        return images_asked_about(dataset, spec)
     if dataset.reports is None:
         return ()
     reports = ArtifactStore(settings.folder).load(Reports, dataset.reports)

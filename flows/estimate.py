@@ -11,6 +11,7 @@ from rich.table import Table
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import RequestForecast
+from curette.schemas.settings.annotate import AnnotateSpec
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.study import Study
 from curette.storage.responses import ResponseShelf
@@ -56,7 +57,7 @@ def estimate(
     study: Study,
     answers: ResponseShelf,
     find_classes: Callable[[], Sequence[ClassLabel]],
-    find_reports: Callable[[], Sequence[str]] = tuple,
+    find_read: Callable[[AnnotateSpec], Sequence[str]] = lambda _: (),
 ) -> Estimate:
     """Return what the study will ask, without asking anything.
 
@@ -64,7 +65,8 @@ def estimate(
         study: the study.
         answers: what was answered already.
         find_classes: takes the images in; called only where the study does not list its classes.
-        find_reports: takes the images in; called only where the study has reports annotated.
+        find_read: takes the images in; the reports, or names of images, that a model is to read.
+            Called only where the study has any annotated.
 
     Raises:
         StudyError: the study asks no language model, or its files cannot be read.
@@ -83,7 +85,7 @@ def estimate(
     likely = ceil(
         DISTINCT * most_candidates(classes, study.propose, in_rounds, len(study.dataset.attributes))
     )
-    reports = find_reports() if study.annotate else ()
+    reports = find_read(study.annotate) if study.annotate else ()
 
     def later(candidates: int, kept: int) -> list[RequestForecast]:
         selected = min(kept, study.select.at_most(len(classes)))

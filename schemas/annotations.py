@@ -14,7 +14,13 @@ from curette.schemas.llm import Usage
 from curette.schemas.screened import LabelledConcept
 
 ReportAnswer = Literal["present", "absent", "not mentioned"]
+"""Of an image, `not mentioned` stands for "cannot tell"."""
 ANSWERS: tuple[ReportAnswer, ...] = get_args(ReportAnswer)
+
+
+def _is_unset(value: object) -> bool:
+    """Leave out what annotations of reports never had."""
+    return value is None
 
 
 class ColumnAgreement(BaseModel, frozen=True):
@@ -25,6 +31,12 @@ class ColumnAgreement(BaseModel, frozen=True):
     images: int = Field(description="of which the column and the first answers say something")
     accuracy: float | None = Field(description="share that agree; empty where there are none")
     kappa: float | None = Field(description="Cohen's; empty where undefined")
+    class_kappa: float | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="Cohen's kappa with the column of whoever calls a concept present on all "
+        "images of the classes it was proposed for and on no other, on the same images",
+    )
 
 
 class AnnotatedConcept(BaseModel, frozen=True):
@@ -53,6 +65,12 @@ class AnnotatedConcept(BaseModel, frozen=True):
         description="probability that one who guesses between present and absent agrees as well: "
         "Fisher's exact test of the decided, one-sided"
     )
+    class_kappa: float | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="Cohen's kappa of the first answers with `the image is of a class that the "
+        "concept was proposed for`; near 1 the labels are the classes again",
+    )
     column: ColumnAgreement | None = Field(
         default=None, description="where a column of the data decides it, and so comes first"
     )
@@ -77,6 +95,19 @@ class AnnotationFacts(BaseModel, frozen=True):
         exclude_if=lambda server: not server,
         description="where the reports were sent; not in what is published",
     )
+    reads: Literal["reports", "images"] = Field(
+        default="reports",
+        exclude_if=lambda reads: reads == "reports",
+        description="what was read; of images a report below is an image's file",
+    )
+    side: int | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="pixels of the longer side of the images as they were sent, at most",
+    )
+    test_images: bool = Field(
+        default=False, exclude_if=lambda sent: not sent, description="whether test images were sent"
+    )
     not_mentioned: Literal["unknown", "absent"]
     min_kappa: float
     images: int = Field(description="with a report that was read")
@@ -97,7 +128,7 @@ class AnnotationFacts(BaseModel, frozen=True):
     @property
     def source(self) -> str:
         """Who says so, in words."""
-        return f"annotated by {self.model} from reports"
+        return f"annotated by {self.model} from {self.reads}"
 
     @property
     def published(self) -> Self:
@@ -143,7 +174,10 @@ class Annotations(Artifact):
         """Return the concepts that the annotations decide."""
         return tuple(
             LabelledConcept(
-                concept_id=c.concept_id, attribute=c.concept_id, denied=False, source="reports"
+                concept_id=c.concept_id,
+                attribute=c.concept_id,
+                denied=False,
+                source=self.facts.reads,
             )
             for c in self.facts.used
         )

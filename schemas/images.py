@@ -138,7 +138,7 @@ class Reports(JsonArtifact, frozen=True, hide_input_in_errors=True):
     )
 
 
-TruthSource = Literal["column", "reports"]
+TruthSource = Literal["column", "reports", "images"]
 """Who says whether a concept is there: a column of the data, or a language model's reading of
 reports, which is no ground truth by itself."""
 

@@ -155,13 +155,14 @@ class LabelledConcept(BaseModel, frozen=True):
     source: TruthSource = Field(
         default="column",
         exclude_if=is_column,
-        description="`reports`: the attribute is an annotation, named by the concept's id",
+        description="`reports`, `images`: the attribute is an annotation, named by the concept's "
+        "id",
     )
 
     @property
     def column(self) -> str:
         """The column of the published images that decides it."""
-        return f"{ANNOTATION if self.source == 'reports' else ATTRIBUTE}{self.attribute}"
+        return f"{ATTRIBUTE if is_column(self.source) else ANNOTATION}{self.attribute}"
 
 
 class ScreenedSet(JsonArtifact, frozen=True):

@@ -1,8 +1,8 @@
-"""A language model reads in the images' reports which concepts are there.
+"""A model reads in the images' reports, or sees in the images, which concepts are there.
 
-In:    `ValidatedConceptDataset`, and `Reports`, which nothing else loads.
+In:    `ValidatedConceptDataset`; `Reports`, which nothing else loads, or the images.
 Out:   `Annotations`.
-First: `annotations.py`; `asking.py` asks.
+First: `annotations.py`; `asking.py` asks; `looking.py` has the control pictures.
 """
 
 from curette.tasks.stage import Run, Stage

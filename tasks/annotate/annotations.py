@@ -1,4 +1,4 @@
-"""From reports to annotations of images: who is asked, what comes of it, and what it is worth."""
+"""From reports or images to annotations: who is asked, what comes of it, what it is worth."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from curette.schemas.annotations import (
     ANSWERS,
@@ -35,9 +35,16 @@ from curette.tasks.annotate.asking import (
     write_inquiries,
     write_second_inquiries,
 )
+from curette.tasks.annotate.looking import (
+    card_statements,
+    cards,
+    check_sight,
+    seen_in_nothing,
+)
 from curette.tasks.methods.llm.agreement import cohen_kappa
 from curette.tasks.methods.llm.asking import Answers
 from curette.tasks.methods.llm.quoting import one_line
+from curette.tasks.methods.llm.shown import Pictures
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """What is asked and how often -> told how many requests are answered."""
@@ -51,7 +58,7 @@ class ReadingPlan:
 
     dataset: ImageDataset
     reports: Mapping[str, str]
-    """Image id -> its report as it is sent, for the images whose report is read."""
+    """Image id -> its report as it is sent, or the sha256 of its file, where that is read."""
     cut: int
     checkable: tuple[str, ...]
     """Reports of training and validation images, in their drawn order."""
@@ -99,10 +106,50 @@ class ReadingPlan:
             ),
         )
 
+    @classmethod
+    def of_images(
+        cls, dataset: ImageDataset, concepts: Sequence[Concept], spec: AnnotateSpec, modality: str
+    ) -> "ReadingPlan":
+        """Plan the first questions about images; test images are sent where the study says so."""
+        table = dataset.images.sort_values("image_id")
+        read = images_asked_about(dataset, spec)
+        asked = table[table["sha256"].isin(read) & (spec.test_images | (table["split"] != "test"))]
+        open_to_all = set(table["sha256"][table["split"] != "test"])
+        texts = [c.text for c in concepts]
+        return cls(
+            dataset=dataset,
+            reports=dict(zip(asked["image_id"], asked["sha256"], strict=True)),
+            cut=0,
+            checkable=tuple(sha256 for sha256 in read if sha256 in open_to_all),
+            concepts=tuple(concepts),
+            modality=modality,
+            inquiries=tuple(
+                inquiry
+                for sha256 in read
+                for inquiry in write_inquiries(sha256, texts, "first", spec, modality)
+            ),
+        )
+
+    def show_cards(self, spec: AnnotateSpec) -> tuple[Inquiry, ...]:
+        """Return what is asked about pictures whose answers are known."""
+        texts = card_statements([c.text for c in self.concepts])
+        return tuple(
+            inquiry
+            for card in cards()
+            for inquiry in write_inquiries(card.sha256, texts, "first", spec, self.modality)
+        )
+
     def check(self, first: Said, spec: AnnotateSpec) -> tuple[Inquiry, ...]:
         """Return what is asked again, which depends on the first answers."""
         texts = [c.text for c in self.concepts]
         return write_second_inquiries(first, self.checkable, texts, spec, self.modality)
+
+
+def images_asked_about(dataset: ImageDataset, spec: AnnotateSpec) -> list[str]:
+    """Return the sha256 of each image that a model is asked about, in their drawn order."""
+    table = dataset.images
+    asked = table["sha256"][spec.test_images | (table["split"] != "test")]
+    return in_drawn_order(asked.tolist())[: spec.max_reports]
 
 
 def annotate(
@@ -113,8 +160,9 @@ def annotate(
     answers: Answers,
     spent: Usage,
     watch: Watch,
+    pictures: Pictures | None = None,
 ) -> Annotations:
-    """Return what a language model reads in the reports, and which of it can be relied upon.
+    """Return what a model reads in reports or images, and which of it can be relied upon.
 
     Args:
         plan: what is asked at first.
@@ -124,19 +172,28 @@ def annotate(
         answers: where its answers are kept.
         spent: what the study has spent on it so far.
         watch: shows how far it is.
+        pictures: the images' pixels, where images are read.
 
     Raises:
-        StudyError: the study does not allow reports to be sent to this server; the server refuses
-            or fails; or the study's budget is spent.
+        StudyError: the study does not allow them to be sent to this server; the server refuses
+            or fails, or does not see; or the study's budget is spent.
     """
     if why := spec.why_not_sent(llm):
         raise StudyError(f"annotate: {why}.")
-    with watch("reading reports", len(plan.inquiries)) as advance:
-        first = read_reports(plan.inquiries, spec, llm, answers, spent, advance)
+
+    def read(inquiries: Sequence[Inquiry], words: str, used: Usage) -> Outcome:
+        with watch(words, len(inquiries)) as advance:
+            return read_reports(inquiries, spec, llm, answers, used, advance, pictures)
+
+    shown = None
+    if pictures is not None:
+        shown = read(plan.show_cards(spec), "looking at control pictures", spent)
+        check_sight(shown.said, len(plan.concepts), shown.model)
+        spent += shown.usage
+    first = read(plan.inquiries, f"reading {spec.reads}", spent)
     again = plan.check(first.said, spec)
-    with watch("reading reports again", len(again)) as advance:
-        second = read_reports(again, spec, llm, answers, spent + first.usage, advance)
-    return join_annotations(plan, first, second, labelled, spec, llm.server)
+    second = read(again, f"reading {spec.reads} again", spent + first.usage)
+    return join_annotations(plan, first, second, labelled, spec, llm.server, shown)
 
 
 def join_annotations(
@@ -146,6 +203,7 @@ def join_annotations(
     labelled: Sequence[LabelledConcept],
     spec: AnnotateSpec,
     server: str,
+    shown: Outcome | None = None,
 ) -> Annotations:
     """Give every image what was read in its report, and judge every concept by what is known.
 
@@ -162,6 +220,9 @@ def join_annotations(
     facts = AnnotationFacts(
         model=first.model,
         server=server,
+        reads=spec.reads,
+        side=spec.image_side if spec.reads == "images" else None,
+        test_images=spec.test_images,
         not_mentioned=spec.not_mentioned,
         min_kappa=spec.min_kappa,
         images=len(table),
@@ -175,17 +236,25 @@ def join_annotations(
         concepts=tuple(
             _unjudged(plan, place, table, said, again, spec) for place in range(len(plan.concepts))
         ),
-        usage=first.usage + second.usage,
+        usage=first.usage + second.usage + (shown.usage if shown else Usage()),
     )
     as_read = Annotations(facts, _of_images(plan, said))
     open_to_all = (plan.dataset.images["split"] != "test").to_numpy()
+    imagined = seen_in_nothing(shown.said, len(plan.concepts)) if shown else frozenset[int]()
     judged = []
-    for concept in facts.concepts:
+    for place, concept in enumerate(facts.concepts):
         read = plan.dataset.images["image_id"].map(as_read.truth(concept.concept_id))
         read = read.astype("boolean").where(open_to_all)
-        column = _against_column(read, plan.dataset, by_column.get(concept.concept_id))
+        by_class = plan.dataset.images["label"].isin(plan.concepts[place].classes).to_numpy()
+        label = by_column.get(concept.concept_id)
+        column = _against_column(read, plan.dataset, label, by_class if shown else None)
         why = _why_unused(concept, column, int(read.notna().sum()), spec)
-        judged.append(concept.model_copy(update={"column": column, "why_unused": why}))
+        if column is None and place in imagined:
+            why = "it was called present on an empty picture"
+        found: dict[str, Any] = {"column": column, "why_unused": why}
+        if shown:
+            found["class_kappa"] = _kappa(read, by_class)
+        judged.append(concept.model_copy(update=found))
     return Annotations(facts.model_copy(update={"concepts": tuple(judged)}), table)
 
 
@@ -284,10 +353,24 @@ def _code(answer: ReportAnswer, spec: AnnotateSpec) -> int:
     return ANSWERS.index("absent" if silent else answer)
 
 
+def _kappa(read: "pd.Series[Any]", other: Bool[np.ndarray, " image"]) -> float | None:
+    """Return Cohen's kappa of what was read and something else, where anything was read."""
+    seen = read.notna().to_numpy()
+    told = read.fillna(False).to_numpy(dtype=bool)[seen]
+    return cohen_kappa(told.astype(np.int64), other[seen].astype(np.int64))
+
+
 def _against_column(
-    read: "pd.Series[Any]", dataset: ImageDataset, by: LabelledConcept | None
+    read: "pd.Series[Any]",
+    dataset: ImageDataset,
+    by: LabelledConcept | None,
+    by_class: Bool[np.ndarray, " image"] | None,
 ) -> ColumnAgreement | None:
-    """Hold what was read of each image against the column that decides its concept."""
+    """Hold what was read of each image against the column that decides its concept.
+
+    Beside it stands whoever goes by the class alone, which is what a concept's labels come to where
+    a model is asked only about images of its class, as in VLG-CBM (Srivastava et al., 2024).
+    """
     if by is None:
         return None
     truth = dataset.attribute(by.attribute)
@@ -300,11 +383,17 @@ def _against_column(
         images=int(seen.sum()),
         accuracy=float((told == there).mean()) if len(told) else None,
         kappa=cohen_kappa(told, there),
+        class_kappa=None
+        if by_class is None
+        else cohen_kappa(by_class[seen].astype(np.int64), there),
     )
 
 
 def _why_unused(
-    concept: AnnotatedConcept, column: ColumnAgreement | None, known: int, spec: AnnotateSpec
+    concept: AnnotatedConcept,
+    column: ColumnAgreement | None,
+    known: int,
+    spec: AnnotateSpec,
 ) -> str:
     """Say why the annotations of a concept are not used; empty where they are.
 
@@ -314,20 +403,22 @@ def _why_unused(
         known: images outside the test split of which the first answers decide it.
         spec: what is asked of it.
     """
+    one = spec.reads[:-1]
     if column is not None:
         return f"the column {column.attribute} decides it"
     if not known:
-        return "no report of a training or validation image says whether it is there"
+        of = "training or validation image"
+        return f"no {f'report of a {of}' if one == 'report' else of} says whether it is there"
     if concept.agreement is None:
-        return "no report was answered twice, so nothing says how far the answers can be trusted"
+        return f"no {one} was answered twice, so nothing says how far the answers can be trusted"
     if concept.kappa is not None and concept.kappa < spec.min_kappa:
         return (
-            f"asked twice about {concept.checked} reports, the model agrees with itself on "
+            f"asked twice about {concept.checked} {spec.reads}, the model agrees with itself on "
             f"{concept.agreement:.0%} (kappa {concept.kappa:.2f}, less than {spec.min_kappa:g})"
         )
     if concept.kappa is None or concept.luck > MAX_LUCK:
         return (
-            f"of {concept.checked} reports asked about twice, both answers decide it for "
+            f"of {concept.checked} {spec.reads} asked about twice, both answers decide it for "
             f"{concept.decided}: too few, or too much alike, to tell the model from one that "
             f"guesses (which agrees as well with a probability of {concept.luck:.2g}, and "
             f"{MAX_LUCK:g} is allowed)"

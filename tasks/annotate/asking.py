@@ -1,9 +1,12 @@
-"""Ask a language model what one report says of some concepts, and take nothing but that.
+"""Ask a model what one report says, or one image shows, of some concepts, and take only that.
 
 One question holds one report and some statements, and its answer is one of three words for each.
 Among the statements stands one that no report makes: whoever says that it is there, or denied, has
 not gone by the report, be it that a report told the model what to answer, or that the model takes
-silence for a denial. Nothing of such an answer is used.
+silence for a denial. Nothing of such an answer is used. The same statement is in no image, so that
+there only who calls it present has not gone by the image.
+
+An image stands in for a report by the sha256 of its file.
 """
 
 import hashlib
@@ -25,6 +28,7 @@ from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
 from curette.tasks.methods.llm.each import Each, each_form
 from curette.tasks.methods.llm.quoting import quotable
+from curette.tasks.methods.llm.shown import Pictures, picture_name, picture_tokens
 from curette.tasks.methods.llm.tokens import count_tokens
 
 _PROMPTS: Final = Path(__file__).parent / "prompts"
@@ -39,7 +43,10 @@ A concept of every fiftieth report is decided by one or two of fifty that are dr
 """
 _COUNTED_REPORTS: Final = 50  # whose tokens an estimate counts
 
+_UNTOLD: Final = "cannot tell"  # of an image; kept as what a report does not mention
+
 Turn = Literal["first", "second"]
+Reads = Literal["reports", "images"]
 Said = Mapping[str, Mapping[int, ReportAnswer]]
 """Report -> place of a concept -> answer."""
 
@@ -49,7 +56,7 @@ class Inquiry:
     """One request: a report and some concepts, in the order of its list."""
 
     report: str
-    """As it is sent: bounded, on one line."""
+    """As it is sent: bounded, on one line; of an image, the sha256 of its file."""
     turn: Turn
     listed: tuple[int | None, ...]
     """Places of the concepts; None where the planted statement stands."""
@@ -106,7 +113,7 @@ def write_inquiries(
         listed.insert(dealer.randrange(len(listed) + 1), None)
         planted = dealer.choice(planted_statements())
         statements = [planted if place is None else texts[place] for place in listed]
-        prompt = _prompt(report, statements, turn, modality)
+        prompt = _prompt(report, statements, turn, spec, modality)
         found.append(Inquiry(report, turn, tuple(listed), prompt))
     return found
 
@@ -164,6 +171,7 @@ def read_reports(
     answers: Answers,
     spent: Usage,
     advance: Callable[[int], None],
+    pictures: Pictures | None = None,
 ) -> Outcome:
     """Ask everything that is not answered yet.
 
@@ -171,8 +179,17 @@ def read_reports(
         StudyError: the server refuses or fails, or the study's budget is spent. What the server
             says is not in it, since that may repeat a report.
     """
-    questions = [Question(i.prompt, answers_form(len(i.listed))) for i in inquiries]
-    answered = ask(questions, llm, answers, spent, advance, secrecy="confidential")
+    questions = [
+        Question(
+            i.prompt,
+            answers_form(len(i.listed), spec.reads),
+            picture=picture_name(i.report, spec.image_side) if spec.reads == "images" else "",
+        )
+        for i in inquiries
+    ]
+    answered = ask(
+        questions, llm, answers, spent, advance, secrecy="confidential", pictures=pictures
+    )
     models = Counter(a.response.model or llm.model for a in answered)
     return Outcome(
         inquiries=tuple(inquiries),
@@ -182,27 +199,36 @@ def read_reports(
     )
 
 
-def answers_form(count: int) -> AnswerForm[Each]:
+def answers_form(count: int, reads: Reads = "reports") -> AnswerForm[Each]:
     """Return the form of answers about so many statements."""
+    if reads == "images":
+        return each_form("image_answers", count, (*ANSWERS[:2], _UNTOLD))
     return each_form("report_answers", count, ANSWERS)
 
 
 def read_answers(
-    answers: Each, listed: Sequence[int | None], not_mentioned: Literal["unknown", "absent"]
+    answers: Each,
+    listed: Sequence[int | None],
+    not_mentioned: Literal["unknown", "absent"],
+    reads: Reads = "reports",
 ) -> Reading:
     """Return what an answer says of each concept, or why nothing of it can be used.
 
-    Where a report's silence is taken for absence, the planted statement may be called absent.
+    Where a report's silence is taken for absence, the planted statement may be called absent; of an
+    image it is.
     """
     said: dict[int | None, ReportAnswer] = {}
     for number, word in answers.words.items():
-        said[listed[number - 1]] = word  # type: ignore[assignment] # the form knows no other words
+        told = "not mentioned" if word == _UNTOLD else word
+        said[listed[number - 1]] = told  # type: ignore[assignment] # the form knows no other words
     planted = said.pop(None)
-    if planted == "present" or (planted == "absent" and not_mentioned == "unknown"):
+    denied = planted == "absent" and not_mentioned == "unknown" and reads == "reports"
+    if planted == "present" or denied:
+        does = "report makes" if reads == "reports" else "image shows"
         return Reading(
             {},
-            f"a control statement that no report makes was called {planted}, so the answer does "
-            "not go by the report",
+            f"a control statement that no {does} was called {planted}, so the answer does "
+            f"not go by the {reads[:-1]}",
         )
     return Reading({place: answer for place, answer in said.items() if place is not None})
 
@@ -224,8 +250,10 @@ def forecast_annotating(
     reports: Sequence[str], concepts_at_most: int, spec: AnnotateSpec, modality: str, llm: LlmSpec
 ) -> RequestForecast:
     """Return what reading reports will cost for as many concepts as can be selected."""
-    sent = in_drawn_order([as_sent(text, spec.longest_report) for text in reports])
-    sent = sent[: spec.max_reports]
+    looks = spec.reads == "images"
+    sent = in_drawn_order(
+        reports if looks else [as_sent(text, spec.longest_report) for text in reports]
+    )[: spec.max_reports]
     size = min(spec.statements_per_question, concepts_at_most)
     usual = ["irregular dark streaks at the outer edge"] * size
     counted = [
@@ -234,18 +262,19 @@ def forecast_annotating(
         for inquiry in write_inquiries(report, usual, "first", spec, modality)
     ]
     answer = json.dumps({str(n): "not mentioned" for n in range(1, size + 2)})
+    shown = picture_tokens(spec.image_side) if looks else 0
     groups = _groups(concepts_at_most, spec)
     drawn = count_drawn(len(sent), spec)
     return RequestForecast(
-        name="reports",
+        name=spec.reads,
         fewest=len(sent),
         most=sum(len(sent) + min(len(sent), drawn + 2 * FEWEST_OF_EACH * len(g)) for g in groups),
         stored=None,
-        prompt_tokens_each=sum(counted) / len(counted) if counted else 0.0,
+        prompt_tokens_each=shown + sum(counted) / len(counted) if counted else 0.0,
         completion_tokens_each=llm.expected_tokens(count_tokens(answer, llm.model)),
-        note=f"{len(sent):,} different reports, some asked about twice; depends on how many "
-        "concepts are selected, and on how many reports must be asked about again to have enough "
-        "that mention each",
+        note=f"{len(sent):,} different {spec.reads}, some asked about twice; depends on how many "
+        f"concepts are selected, and on how many {spec.reads} must be asked about again to have "
+        "enough that decide each",
     )
 
 
@@ -258,9 +287,12 @@ def planted_statements() -> tuple[str, ...]:
 # --- prompts and answers ------------------------------------------------------------------------
 
 
-def _prompt(report: str, statements: Sequence[str], turn: Turn, modality: str) -> str:
-    first, second = _read("wordings").splitlines()
-    return Template(_read("question")).substitute(
+def _prompt(
+    report: str, statements: Sequence[str], turn: Turn, spec: AnnotateSpec, modality: str
+) -> str:
+    of = "" if spec.reads == "reports" else "_image"
+    first, second = _read(f"wordings{of}").splitlines()
+    return Template(_read(f"question{of}")).substitute(
         modality=quotable(modality),
         report=report,
         statements="\n".join(
@@ -268,7 +300,7 @@ def _prompt(report: str, statements: Sequence[str], turn: Turn, modality: str) -
             for number, text in enumerate(statements, start=1)
         ),
         question=first if turn == "first" else second,
-        example=answers_form(len(statements)).example,
+        example=answers_form(len(statements), spec.reads).example,
     )
 
 
@@ -280,7 +312,7 @@ def _read(name: str) -> str:
 def _reading(answered: Answered[Each], inquiry: Inquiry, spec: AnnotateSpec) -> Reading:
     if answered.answer is None:
         return Reading({}, answered.problem)
-    return read_answers(answered.answer, inquiry.listed, spec.not_mentioned)
+    return read_answers(answered.answer, inquiry.listed, spec.not_mentioned, spec.reads)
 
 
 def _sha256(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The stage `annotate`: what a language model reads in the images' reports. Nothing else does."""
+"""The stage `annotate`: what a model reads in the images' reports, or sees in the images."""
 
 from curette.schemas.annotations import AnnotatedConcept, AnnotationFacts, Annotations
 from curette.schemas.artifact import Ref, StudyError
@@ -10,9 +10,12 @@ from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.annotate import AnnotateSpec
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.images import ImageShelf, image_reader
 from curette.storage.responses import ResponseShelf
 from curette.tasks.annotate import STAGE
 from curette.tasks.annotate.annotations import ReadingPlan, annotate
+from curette.tasks.annotate.looking import with_cards
+from curette.tasks.methods.llm.shown import Pictures
 from curette.tasks.stage import Workplace, leave_table, progress
 
 
@@ -24,29 +27,49 @@ def annotate_reports(
     modality: str,
     llm: LlmSpec,
 ) -> Ref[Annotations]:
-    """Find out what every report says of every selected concept; nothing is asked twice.
+    """Find out what every report or image says of every concept; nothing is asked twice.
 
     What the study has asked before counts towards the model's limits.
 
     Raises:
-        StudyError: the study does not allow reports to be sent there, or has none.
+        StudyError: the study does not allow reports or images to be sent there, or has none.
     """
     if why := spec.why_not_sent(llm):
         raise StudyError(f"annotate: {why}.")
     passed = at.store.load(ValidatedConceptDataset, validated)
     dataset = at.store.load(ImageDataset, passed.dataset_ref)
-    if dataset.reports is None:
-        raise StudyError("annotate: the images have no reports; name `dataset.report_column`.")
     screened = at.store.load(ScreenedSet, passed.screened_ref)
     spent = at.store.load(CandidateSet, passed.candidates_ref).usage + screened.usage
     spent += at.store.load(Priors, passed.priors_ref).usage
     concepts = at.store.load(ConceptSet, passed.concepts_ref).concepts
-    reports = at.store.load(Reports, dataset.reports)
-    plan = ReadingPlan.of(dataset, reports, concepts, spec, modality)
     shelf = ResponseShelf(at.store.root)
-    made = annotate(plan, screened.labelled, spec, llm, shelf, spent, progress)
+    pictures = None
+    if spec.reads == "images":
+        plan = ReadingPlan.of_images(dataset, concepts, spec, modality)
+        pictures = _pictures(dataset, ImageShelf(at.store.root))
+    elif dataset.reports is None:
+        raise StudyError("annotate: the images have no reports; name `dataset.report_column`.")
+    else:
+        reports = at.store.load(Reports, dataset.reports)
+        plan = ReadingPlan.of(dataset, reports, concepts, spec, modality)
+    made = annotate(plan, screened.labelled, spec, llm, shelf, spent, progress, pictures)
     leave_table("annotations", [_row(c) for c in made.facts.concepts], _summary(made.facts))
     return at.store.save(made, STAGE.recipe())
+
+
+def _pictures(dataset: ImageDataset, shelf: ImageShelf) -> Pictures:
+    """Return where pixels come from.
+
+    Raises:
+        StudyError: only vectors of the images are known.
+    """
+    place = dict(zip(dataset.images["sha256"], dataset.images["location"], strict=True))
+    if not all(place.values()):
+        raise StudyError(
+            "annotate: of some images only their vectors are known, so nobody can look at them; "
+            "name `dataset.source.image_folder`, or leave annotate.images_may_be_sent_to out."
+        )
+    return with_cards(image_reader(dataset, shelf), place)
 
 
 def _row(concept: AnnotatedConcept) -> dict[str, object]:
@@ -73,7 +96,7 @@ def _told(value: float | None) -> str:
 def _summary(facts: AnnotationFacts) -> str:
     return (
         f"Concepts {facts.source}: a model's reading, which is no ground truth by itself. "
-        f"{facts.reports:,} different reports of {facts.images:,} images; "
+        f"{facts.reports:,} different {facts.reads} of {facts.images:,} images; "
         f"{len(facts.used)} of {len(facts.concepts)} concepts are used. "
         f"{len(facts.failures):,} of {facts.questions:,} questions brought no whole answer."
     )

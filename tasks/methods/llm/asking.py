@@ -22,6 +22,7 @@ from curette.tasks.methods.llm.live import ask_live
 from curette.tasks.methods.llm.manners import manners_of
 from curette.tasks.methods.llm.patience import PATIENCE, Patience
 from curette.tasks.methods.llm.reading import AnswerForm, Unusable, read_answer, response_format
+from curette.tasks.methods.llm.shown import Pictures, content_of
 
 __all__ = [
     "AnswerForm",
@@ -45,6 +46,8 @@ class Question(Generic[A]):
     form: AnswerForm[A]
     sample: int = 0
     """The same question may be asked several times."""
+    picture: str = ""
+    """The `picture_name` of what is shown with it; empty where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def request_of(question: Question[Any], llm: LlmSpec) -> LlmRequest:
     """
     body: dict[str, Any] = {
         "model": llm.model,
-        "messages": [{"role": "user", "content": question.prompt}],
+        "messages": [{"role": "user", "content": content_of(question.prompt, question.picture)}],
         "response_format": response_format(question.form),
     }
     if llm.temperature is not None:
@@ -99,6 +102,7 @@ def ask(
     advance: Callable[[int], None],
     patience: Patience = PATIENCE,
     secrecy: Secrecy = "ordinary",
+    pictures: Pictures | None = None,
 ) -> list[Answered[A]]:
     """Return what came of each question; ask only those that have no answer yet.
 
@@ -115,6 +119,7 @@ def ask(
         advance: told how many questions have come to an end; called in a thread of its own.
         patience: how long is waited for servers.
         secrecy: of what is asked; see `methods.llm.client.Secrecy`.
+        pictures: where questions show any; such questions are asked live alone.
 
     Raises:
         StudyError: there is no key; the server refuses, fails or is not there; or the next
@@ -144,7 +149,7 @@ def ask(
     async def ask_missing() -> None:
         budget = Budget.after(spent + _usage(found, llm), llm)
         manners = manners_of(answers, llm.server, llm.model)
-        async with connect(llm, budget, patience, manners, secrecy) as client:
+        async with connect(llm, budget, patience, manners, secrecy, pictures) as client:
             if llm.delivery == "batch":
                 await ask_in_batches(missing, places.keys(), client, answers, keep)
             else:

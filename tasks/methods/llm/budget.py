@@ -9,6 +9,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.llm import Usage
 from curette.schemas.responses import Delivery
 from curette.schemas.settings.llm import LlmPrices, LlmSpec
+from curette.tasks.methods.llm.shown import most_picture_tokens
 from curette.tasks.methods.llm.tokens import count_tokens, most_tokens
 
 KEPT = "Answers that came are kept: run the study again to ask only the rest."
@@ -34,12 +35,12 @@ def cost_usd(
 
 def prompt_tokens(body: dict[str, Any]) -> int:
     """Return how many tokens the model reads: messages or texts, and the schema of the answer."""
-    return count_tokens(_read_text(body), body["model"])
+    return count_tokens(_read_text(body), body["model"]) + most_picture_tokens(body)
 
 
 def most_prompt_tokens(body: dict[str, Any]) -> int:
     """Return a number of tokens that the model reads at most."""
-    return most_tokens(_read_text(body), body["model"])
+    return most_tokens(_read_text(body), body["model"]) + most_picture_tokens(body)
 
 
 def _read_text(body: dict[str, Any]) -> str:

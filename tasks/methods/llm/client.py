@@ -23,6 +23,7 @@ from curette.tasks.methods.llm.manners import Manners
 from curette.tasks.methods.llm.pace import Pace
 from curette.tasks.methods.llm.patience import Patience, asked_wait_s, exhausted_s, in_words
 from curette.tasks.methods.llm.quoting import one_line
+from curette.tasks.methods.llm.shown import Pictures
 
 if TYPE_CHECKING:  # importing openai takes a second, which stored and recorded answers can spare
     from openai import AsyncOpenAI
@@ -80,6 +81,7 @@ async def connect(
     patience: Patience,
     manners: Manners,
     secrecy: Secrecy = "ordinary",
+    pictures: Pictures | None = None,
 ) -> AsyncIterator["Client"]:
     """Open a client for this event loop.
 
@@ -117,7 +119,7 @@ async def connect(
         at_a_time = manners.at_a_time or llm.concurrency
         pace = Pace(llm.concurrency, llm.timeout_s, min(at_a_time, llm.concurrency))
         try:
-            yield Client(openai, llm, key, budget, patience, manners, pace, secrecy)
+            yield Client(openai, llm, key, budget, patience, manners, pace, secrecy, pictures)
         finally:
             manners.at_a_time = pace.at_a_time if manners.proven else None
 
@@ -134,6 +136,8 @@ class Client:
     manners: Manners
     pace: Pace
     secrecy: Secrecy
+    pictures: Pictures | None = None
+    """Where the pixels come from that requests only name."""
     error: StudyError | None = None
     """Why nothing more is sent."""
     _free_at: float = 0.0
@@ -355,7 +359,7 @@ class Client:
 
     def _no_proxy(self) -> str:
         """Return why a server may be out of reach that others reach."""
-        return " Reports go through no proxy." if self.secrecy == "confidential" else ""
+        return " Reports and images go through no proxy." if self.secrecy == "confidential" else ""
 
     def _without_key(self, text: str) -> str:
         # Shorter ones are placeholders of local servers and may be ordinary words.

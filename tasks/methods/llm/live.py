@@ -20,6 +20,7 @@ from curette.tasks.methods.llm.completion import (
 )
 from curette.tasks.methods.llm.manners import Manners
 from curette.tasks.methods.llm.reading import AnswerForm, Unusable, read_answer
+from curette.tasks.methods.llm.shown import with_pixels
 
 _ABOUT_THE_QUESTION = frozenset({400, 413, 422})
 """What a server that has answered others says of one question: too long, or filtered."""
@@ -158,7 +159,7 @@ class _Server:
         llm = self.client.llm
         return Call(
             post=lambda openai: openai.chat.completions.with_raw_response.create(
-                **sent,
+                **with_pixels(sent, self.client.pictures),
                 stream=False,  # some servers stream unless they are told not to
             ),
             read=Completion.read_from,

@@ -92,7 +92,9 @@ SECTIONS: tuple[Section, ...] = (
     Section("concept_truth", "Do scores find their concepts?", "numbers", concept_truth.compose),
     Section("interventions", "What correcting concepts brings", "numbers", interventions.compose),
     Section("location", "Whether concepts are seen in the lesion", "numbers", location.compose),
-    Section("annotations", "What a model read in reports", "numbers", annotations.compose),
+    Section(
+        "annotations", "What a model read in reports or images", "numbers", annotations.compose
+    ),
     Section("concepts", "All concepts, kept and dropped", "numbers", concepts.compose),
     Section("choice", "How many, which others, how stable", "numbers", choice.compose),
     Section("classes", "Concepts of each class", "numbers", classes.compose),

@@ -1,4 +1,4 @@
-"""What did a language model read in reports, and how far can that be trusted?"""
+"""What did a model read in reports or see in images, and how far can that be trusted?"""
 
 from collections import Counter
 from typing import Any
@@ -8,7 +8,7 @@ from curette.tasks.methods.page.numbers import plain
 from curette.tasks.report.material import Draft
 
 _NOTE = (
-    "Images by what the model says of their reports. It agrees with itself where a report was "
+    "Images by what the model says of {them}. It agrees with itself where {one} was "
     "asked about twice, in other words and with the list turned round; these are a "
     "drawn share and, for concepts that few of them decide, more whose first answer does; decided "
     "twice are those of which both answers say present or absent. Kappa is Cohen's, the lower of "
@@ -16,6 +16,16 @@ _NOTE = (
     "decides a concept, the column is used, and the model's first answers are held against it on "
     "images outside the test split."
 )
+
+_BY_CLASS = (
+    " Whoever goes by the class calls a concept present on all images of the classes that it was "
+    "proposed for and on no other: labels that agree with that, and with the column no better, are "
+    "the classes again."
+)
+_NAMED = {
+    "reports": {"them": "their reports", "one": "a report", "source": "what somebody wrote"},
+    "images": {"them": "them", "one": "an image", "source": "pictures"},
+}
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
@@ -25,10 +35,13 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         return None
     reasons = Counter(failure.reason for failure in facts.failures)
     return {
-        "meaning": f"A model read {facts.reports:,} reports; its labels of {len(facts.used)} of "
-        f"{len(facts.concepts)} concepts agree with themselves well enough to be used.",
+        "meaning": f"A model read {facts.reports:,} {facts.reads}; its labels of "
+        f"{len(facts.used)} of {len(facts.concepts)} concepts agree with themselves well enough to "
+        "be used.",
         "overview": _overview(facts),
-        "note": _NOTE,
+        "note": _NOTE.format(**_NAMED[facts.reads]) + (_BY_CLASS if facts.side else ""),
+        "untold": "cannot tell" if facts.reads == "images" else "not mentioned",
+        "by_class": facts.reads == "images",
         "used": len(facts.used),
         "concepts": [_concept(c) for c in facts.concepts],
         "failed": f"{len(facts.failures):,} of {facts.questions:,}",
@@ -37,15 +50,12 @@ def compose(draft: Draft) -> dict[str, Any] | None:
 
 
 def _overview(facts: AnnotationFacts) -> list[str]:
-    silence = "absent, as the study wants it" if facts.not_mentioned == "absent" else "unknown"
     lines = [
-        f"The labels below were {facts.source}. They are a model's reading of what somebody "
-        "wrote, and no ground truth by themselves.",
-        f"{facts.reports:,} different reports of {facts.images:,} images were read; "
-        f"images without one that was: {facts.images_without:,}. What a report does not mention "
-        f"counts as {silence}.",
-        f"{facts.checked_reports:,} reports were asked about twice, not each about all concepts. "
-        f"A concept is used where both answers agree with a kappa of {facts.min_kappa:g} at least, "
+        f"The labels below were {facts.source}. They are a model's reading of "
+        f"{_NAMED[facts.reads]['source']}, and no ground truth by themselves.",
+        _what_was_read(facts),
+        f"{facts.checked_reports:,} {facts.reads} were asked about twice, not each about all "
+        f"concepts. A concept is used where both answers agree with a kappa of {facts.min_kappa:g} at least, "
         "and on enough reports for that to be more than chance. "
         f"Answers that their second contradicts, and that do not count: {facts.contradicted:,}.",
     ]
@@ -62,6 +72,22 @@ def _overview(facts: AnnotationFacts) -> list[str]:
     return lines
 
 
+def _what_was_read(facts: AnnotationFacts) -> str:
+    if facts.reads == "images":
+        test = "Test images were sent too" if facts.test_images else "No test image was sent"
+        return (
+            f"{facts.reports:,} different images were sent, of {facts.side} pixels at most and "
+            f"without what their files say besides; not asked about: {facts.images_without:,}. "
+            f"{test}. What the model cannot tell counts as unknown."
+        )
+    silence = "absent, as the study wants it" if facts.not_mentioned == "absent" else "unknown"
+    return (
+        f"{facts.reports:,} different reports of {facts.images:,} images were read; "
+        f"images without one that was: {facts.images_without:,}. What a report does not mention "
+        f"counts as {silence}."
+    )
+
+
 def _concept(concept: AnnotatedConcept) -> dict[str, Any]:
     by = concept.column
     return {
@@ -76,5 +102,7 @@ def _concept(concept: AnnotatedConcept) -> dict[str, Any]:
         "kappa": plain(concept.kappa, 2),
         "accuracy": plain(by.accuracy if by else None, 2),
         "column_kappa": plain(by.kappa if by else None, 2),
+        "class_column_kappa": plain(by.class_kappa if by else None, 2),
+        "class_kappa": plain(concept.class_kappa, 2),
         "why_unused": concept.why_unused,
     }

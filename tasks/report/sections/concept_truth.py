@@ -10,6 +10,7 @@ from curette.schemas.evaluation import (
     ConceptQuality,
     HeadConcepts,
 )
+from curette.schemas.images import is_column
 from curette.schemas.probe import GroundedConcept
 from curette.tasks.methods.page.numbers import plain
 from curette.tasks.report.material import Draft
@@ -104,9 +105,9 @@ def _overview(
     annotations: AnnotationFacts | None,
 ) -> list[str]:
     truth = "what was drawn" if synthetic else "the data's own columns"
-    read = sum(f.labels_from == "reports" for f in text)
+    read = sum(not is_column(f.labels_from) for f in text)
     by_model = (
-        f", and a language model's reading of reports ({annotations.source}) {read} more"
+        f", and a model's reading of {annotations.reads} ({annotations.source}) {read} more"
         if annotations and read
         else ""
     )
@@ -161,8 +162,8 @@ def _concept(text: ConceptFinding, grounded: ConceptFinding | None) -> dict[str,
 
 
 def _decided_by(finding: ConceptFinding) -> str:
-    if finding.labels_from == "reports":
-        return "annotated from reports"
+    if not is_column(finding.labels_from):
+        return f"annotated from {finding.labels_from}"
     return f"{'not ' if finding.denied else ''}{finding.attribute.replace('_', ' ')}"
 
 
@@ -197,7 +198,7 @@ def _head(head: HeadConcepts, columns: Sequence[str]) -> dict[str, Any]:
 def _function(grounded: GroundedConcept) -> dict[str, Any]:
     return {
         "text": grounded.text,
-        "annotated": grounded.labels_from == "reports",
+        "annotated": "" if is_column(grounded.labels_from) else grounded.labels_from,
         "present": f"{grounded.present:,}",
         "absent": f"{grounded.absent:,}",
         "auroc": plain(grounded.auroc),

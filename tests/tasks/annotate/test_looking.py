@@ -1,0 +1,261 @@
+"""A model that looks at images: what it is sent, what it is not, and what its answers are worth."""
+
+import base64
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from curette.schemas.annotations import Annotations
+from curette.schemas.artifact import Recipe, Ref, StudyError
+from curette.schemas.images import ImageDataset
+from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.validation import ValidatedConceptDataset
+from curette.storage.images import SHELF, ImageShelf
+from curette.storage.store import ArtifactStore
+from curette.tasks.annotate.asking import planted_statements
+from curette.tasks.annotate.looking import DRAWN
+from curette.tasks.annotate.task import annotate_reports
+from curette.tasks.methods.llm.shown import as_data_url, picture_tokens
+from curette.tasks.stage import Workplace
+from tests.builders.small_study import CLASSES, SELECTED, small_study
+from tests.servers import Answer, Behaviour, ChatServer, chat_server
+
+TEXTS = list(SELECTED)
+SECRET = "Quillfeather"
+IMAGES, TEST, SMALL = 60, 12, 64
+Eye = Callable[[int, str], str]
+"""Number of an image and a statement -> what is said of it."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path)
+
+
+def picture(number: int) -> bytes:
+    """Return an image whose colour is its number, with words beside the pixels."""
+    words = PngImagePlugin.PngInfo()
+    words.add_text("Patient", SECRET)
+    content = io.BytesIO()
+    Image.new("RGB", (300, 200), (number, 77, 99)).save(content, "PNG", pnginfo=words)
+    return content.getvalue()
+
+
+def validated(store: ArtifactStore) -> tuple[Ref[ValidatedConceptDataset], ImageDataset]:
+    """Save the small study with images on the shelf."""
+    study = small_study()
+    shelf = ImageShelf(store.root)
+    kept = [shelf.put(picture(number)) for number in range(IMAGES)]
+    table = study.dataset.images.assign(sha256=kept, location=[f"{SHELF}{s}" for s in kept])
+    study.dataset = replace(study.dataset, images=table)
+    names = ("dataset", "candidates", "screened", "concepts", "priors", "embeddings", "index")
+    digests = {n: r.digest for n, r in zip(names, study.save(store), strict=True)}
+    ref = store.save(
+        ValidatedConceptDataset(**digests, report="0" * 20), Recipe(stage="validate", code="")
+    )
+    return ref, study.dataset
+
+
+def annotate(
+    store: ArtifactStore,
+    server: ChatServer,
+    ref: Ref[ValidatedConceptDataset],
+    spec: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Annotations:
+    about = AnnotateSpec.model_validate(
+        {"images_may_be_sent_to": server.base_url, "image_side": SMALL} | (spec or {})
+    )
+    llm = LlmSpec(model="sees", base_url=server.base_url, max_retries=0, **settings)
+    return store.load(
+        Annotations, annotate_reports.fn(Workplace(store), ref, about, "photograph", llm)
+    )
+
+
+def shown(body: dict[str, Any]) -> tuple[Image.Image, list[str]]:
+    """Return what a request shows and asks."""
+    words, image = body["messages"][0]["content"]
+    kind, _, data = image["image_url"]["url"].partition(",")
+    assert kind == "data:image/png;base64"
+    (listed,) = re.findall(r"<statements>\n(.*)\n</statements>", words["text"], re.DOTALL)
+    opened = Image.open(io.BytesIO(base64.b64decode(data)))
+    opened.load()
+    return opened, re.findall(r"^\d+\. (.+)$", listed, re.MULTILINE)
+
+
+def number_of(image: Image.Image) -> int | None:
+    """Return which image of the study it is; None of one that was drawn."""
+    red, green, blue = image.getpixel((image.width // 2, image.height // 2))  # type: ignore[misc]
+    return red if (green, blue) == (77, 99) else None
+
+
+def seeing(eye: Eye, of_cards: str = "absent") -> Behaviour:
+    """Return a server that sees: the cards as they are, images of the study as its eye has it."""
+
+    def behave(body: dict[str, Any]) -> Answer:
+        image, statements = shown(body)
+        middle = image.getpixel((image.width // 2, image.height // 2))
+        drawn = {(255, 0, 0): DRAWN[0], (0, 0, 255): DRAWN[1]}
+        number = number_of(image)
+
+        def say(text: str) -> str:
+            if text in planted_statements():
+                return "absent"
+            if number is None:
+                known = drawn.get(middle) if isinstance(middle, tuple) else None
+                return ("present" if text == known else "absent") if text in DRAWN else of_cards
+            return eye(number, text)
+
+        return Answer(json.dumps({str(n): say(t) for n, t in enumerate(statements, start=1)}))
+
+    return behave
+
+
+def stripes(number: int, text: str) -> str:
+    return ("present", "absent", "absent", "cannot tell")[(number // 2 + TEXTS.index(text)) % 4]
+
+
+def test_what_a_model_sees_is_what_the_images_show_and_nothing_else_goes_along(
+    store: ArtifactStore,
+) -> None:
+    ref, dataset = validated(store)
+    with chat_server(seeing(stripes)) as server:
+        made = annotate(store, server, ref)
+        asked = len(server.bodies)
+        assert annotate(store, server, ref).facts == made.facts
+        assert len(server.bodies) == asked, "nothing is asked twice"
+    table = made.answers.set_index("image_id")
+    number = {i: n for n, i in enumerate(dataset.images["image_id"])}
+    for concept in made.facts.concepts:
+        expected = [stripes(number[i], concept.text) for i in table.index]
+        said = table[concept.concept_id].replace("not mentioned", "cannot tell").tolist()
+        assert said == expected
+    assert {c.text for c in made.facts.used} == set(TEXTS)
+    assert {x.source for x in made.labelled} == {"images"}
+    assert (made.facts.reads, made.facts.side, made.facts.test_images) == ("images", SMALL, False)
+    sent = re.sub(r"base64,[^\"]+", "", json.dumps(server.bodies))
+    for word in (SECRET, *(c.key for c in CLASSES), *(c.name for c in CLASSES), *number):
+        assert word not in sent
+    for body in server.bodies:
+        image, _ = shown(body)
+        assert max(image.size) <= SMALL
+        assert image.info == {}
+    kept = [f.read_text() for f in store.root.glob("responses/??/*.json")]
+    assert len(kept) == asked
+    assert not [text for text in kept if "base64" in text]
+    one = dataset.images["sha256"][0]
+    assert sum(one in text for text in kept) == 2, "whoever withdraws an image finds what was asked"
+
+
+@pytest.mark.parametrize("test_images", [False, True])
+def test_test_images_are_sent_where_the_study_says_so_alone(
+    store: ArtifactStore, test_images: bool
+) -> None:
+    ref, dataset = validated(store)
+    with chat_server(seeing(stripes)) as server:
+        made = annotate(store, server, ref, {"test_images": test_images})
+    seen = {number_of(shown(body)[0]) for body in server.bodies} - {None}
+    held_out = set((dataset.images["split"] == "test").to_numpy().nonzero()[0].tolist())
+    assert len(held_out) == TEST
+    assert seen == set(range(IMAGES)) - (set() if test_images else held_out)
+    assert made.facts.test_images == test_images
+    assert made.facts.images == IMAGES - (0 if test_images else TEST)
+
+
+@pytest.mark.parametrize("consent", ["http://127.0.0.1:1/v1", "https://api.openai.com/v1"])
+def test_without_a_consent_that_names_the_address_nothing_is_sent(
+    store: ArtifactStore, consent: str
+) -> None:
+    ref, _ = validated(store)
+    with chat_server(seeing(stripes)) as server:
+        with pytest.raises(StudyError, match=r"images_may_be_sent_to is .* Nothing was sent"):
+            annotate(store, server, ref, {"images_may_be_sent_to": consent})
+        with pytest.raises(StudyError, match="delivery is `batch`"):
+            annotate(store, server, ref, delivery="batch")
+    assert server.bodies == []
+
+
+def test_reports_and_images_are_not_read_in_one_study() -> None:
+    both = {"images_may_be_sent_to": "http://a/v1", "reports_may_be_sent_to": "http://a/v1"}
+    with pytest.raises(ValueError, match="exclude each other"):
+        AnnotateSpec.model_validate(both)
+    with pytest.raises(ValueError, match="cannot tell what an image"):
+        AnnotateSpec(images_may_be_sent_to="http://a/v1", not_mentioned="absent")
+
+
+@pytest.mark.parametrize("word", ["absent", "present", "cannot tell"])
+def test_a_model_that_does_not_see_is_sent_no_image_of_the_study(
+    store: ArtifactStore, word: str
+) -> None:
+    def blind(body: dict[str, Any]) -> Answer:
+        _, statements = shown(body)
+        said = ["absent" if s in planted_statements() else word for s in statements]
+        return Answer(json.dumps({str(n): w for n, w in enumerate(said, start=1)}))
+
+    ref, _ = validated(store)
+    told = pytest.raises(StudyError, match=r"shown a red disc, tiny-1 says .*does not see what")
+    with chat_server(blind) as server, told:
+        annotate(store, server, ref)
+    assert {number_of(shown(body)[0]) for body in server.bodies} == {None}
+
+
+def test_what_is_seen_in_an_empty_picture_is_not_used(store: ArtifactStore) -> None:
+    ref, _ = validated(store)
+    with chat_server(seeing(stripes, of_cards="present")) as server:
+        made = annotate(store, server, ref, {"max_reports": 4})
+    assert {c.why_unused for c in made.facts.concepts} == {
+        "it was called present on an empty picture"
+    }
+
+
+def test_whoever_goes_by_the_class_is_told_so(store: ArtifactStore) -> None:
+    """Labels that are the classes again agree with them wholly; those of stripes do not."""
+    ref, dataset = validated(store)
+    labels = dataset.images["label"].tolist()
+
+    def by_class(number: int, text: str) -> str:
+        return "present" if labels[number] == SELECTED[text] else "absent"
+
+    with chat_server(seeing(by_class)) as server:
+        made = annotate(store, server, ref)
+    assert [c.class_kappa for c in made.facts.concepts] == [pytest.approx(1.0)] * len(TEXTS)
+    with chat_server(seeing(stripes)) as server:
+        made = annotate(store, server, ref)
+    assert all(abs(c.class_kappa or 0) < 0.6 for c in made.facts.concepts)
+
+
+def test_a_run_that_ends_on_the_way_goes_on_and_pictures_count_towards_its_limit(
+    store: ArtifactStore,
+) -> None:
+    ref, _ = validated(store)
+    with chat_server(seeing(stripes)) as server:
+        with pytest.raises(StudyError, match="max_requests"):
+            annotate(store, server, ref, max_requests=20)
+        assert len(server.bodies) == 20
+        made = annotate(store, server, ref, max_requests=500)
+        assert len(server.bodies) == made.facts.questions + 3
+        prices = {"prompt_usd": 1e6 / picture_tokens(SMALL), "completion_usd": 0.0}
+        with pytest.raises(StudyError, match="max_cost_usd"):
+            annotate(store, server, ref, prices=prices, max_cost_usd=0.9, draw=1)
+
+
+def test_a_picture_holds_pixels_alone_and_keeps_its_shape() -> None:
+    image = Image.new("RGB", (400, 100), (5, 6, 7))
+    image.info["exif"] = b"Exif\x00\x00secret"
+    data = base64.b64decode(as_data_url(image, 100).partition(",")[2])
+    opened = Image.open(io.BytesIO(data))
+    assert opened.size == (100, 25)
+    assert opened.info == {}
+    assert b"secret" not in data
+    assert Image.open(io.BytesIO(base64.b64decode(as_data_url(image, 900).split(",")[1]))).size == (
+        400,
+        100,
+    )
