@@ -34,7 +34,7 @@ def see_places(
     """
     if reason := why_no_heat(encoder):
         raise StudyError(
-            f"propose.sources: `discovered` is to look at places, and {reason}. Let it look `on: "
+            f"propose.sources: `discovered` is to look at places, and {reason}. Let it look `among: "
             "images`, or take an encoder that has them."
         )
     rows, columns = grid_of(encoder)
