@@ -21,12 +21,13 @@ def measure(exam: Exam) -> ProbeSets:
     Test images are looked at without their labels: what a direction adds on each. Strengths stay
     as they were chosen on all training images.
     """
-    grounded = [h for h in exam.probe.heads if h.facts.kind == "grounded"]
-    if not grounded or grounded[0].directions is None:
+    grounded = (h for h in exam.probe.heads if h.facts.kind == "grounded")
+    head = next(grounded, None)
+    if head is None or head.directions is None:
         return ProbeSets(
             not_computable="no concept has a direction of its own that labelled images taught"
         )
-    head, published = grounded[0], exam.published
+    published = exam.published
     order = {c.concept_id: place for place, c in enumerate(published.concepts)}
     taught = [order[g.concept_id] for g in exam.probe.grounding]
     own = {c.concept_id: place for place, c in enumerate(head.facts.candidates)}

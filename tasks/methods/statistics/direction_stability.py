@@ -3,10 +3,10 @@
 A concept's direction (a concept activation vector, Kim et al., ICML 2018) is learned again from
 each of two halves of the training images that share no group, many times. The cosine of two such
 directions is what an independent set of half the size would give again; labels that were dealt to
-the images anew give the cosine of directions that found nothing. Nicolson et al., Explaining
-explainability: recommendations for effective use of concept activation vectors, 2024, measure CAVs
-of different probe sets in the same way. A half has fewer images than all, so that what is learned
-from all depends on them somewhat less than these cosines say.
+the images anew give the cosine of directions that found nothing. That what an explanation says
+depends on the images that its concepts were learned from is shown by Ramaswamy et al., Overlooked
+factors in concept-based explanations, CVPR 2023. A half has fewer images than all, so that what is
+learned from all depends on them somewhat less than these cosines say.
 """
 
 from collections.abc import Iterator, Sequence

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from curette.schemas.heads import HeadKind
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam
@@ -11,7 +12,7 @@ from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import published_study
 
 
-def _exam(*heads: str) -> Exam:
+def _exam(*heads: HeadKind) -> Exam:
     published, test = published_study()
     probe = train_heads(published, ProbeSpec(epochs=5, random_draws=1, heads=heads))
     return Exam(published, probe, join_test_labels(published, test), EvaluateSpec(resamples=100))
