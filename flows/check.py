@@ -20,16 +20,12 @@ from curette.flows.estimate import estimate
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.images import SPLITS, ImageDataset
-<<<<<<< HEAD
 from curette.schemas.settings.annotate import AnnotateSpec
-from curette.schemas.settings.encoder import PrecomputedEncoder
-=======
 from curette.schemas.settings.encoder import (
     OpenClipEncoder,
     PrecomputedEncoder,
     TransformersEncoder,
 )
->>>>>>> main
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.study import Study
 from curette.storage.bucket import bucket_address

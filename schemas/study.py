@@ -297,10 +297,11 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     def _allows_what_it_sends(self) -> Self:
         if self.annotate is None:
             return self
-        if self.dataset.report_column is None:
+        if self.annotate.reads == "reports" and self.dataset.report_column is None:
             raise ValueError(
                 "annotate: there are no reports to read; name the column that holds them in "
-                "`dataset.report_column`, or leave `annotate` out"
+                "`dataset.report_column`, let images be read (`annotate.images_may_be_sent_to`), "
+                "or leave `annotate` out"
             )
         if self.llm and (why := self.annotate.why_not_sent(self.llm)):
             raise ValueError(f"annotate: {why}")

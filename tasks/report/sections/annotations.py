@@ -55,8 +55,8 @@ def _overview(facts: AnnotationFacts) -> list[str]:
         f"{_NAMED[facts.reads]['source']}, and no ground truth by themselves.",
         _what_was_read(facts),
         f"{facts.checked_reports:,} {facts.reads} were asked about twice, not each about all "
-        f"concepts. A concept is used where both answers agree with a kappa of {facts.min_kappa:g} at least, "
-        "and on enough reports for that to be more than chance. "
+        f"concepts. A concept is used where both answers agree with a kappa of {facts.min_kappa:g} "
+        "at least, and on enough reports for that to be more than chance. "
         f"Answers that their second contradicts, and that do not count: {facts.contradicted:,}.",
     ]
     if facts.cut:
