@@ -1,49 +1,54 @@
 """The flow that adapts a trained head to another site by a few of its images."""
 
-from prefect import flow
+from typing import Annotated
 
-from curette.flows.adaptation import Wanted, adapt_to_site
-from curette.flows.outcome import on_its_page
-from curette.flows.runs import StudyChoice, open_study, run_name
-from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
+from prefect import flow
+from pydantic import WithJsonSchema
+
+from curette.flows.adaptation import Wanted, adapt_to_site, tell_adapted
+from curette.flows.asked import Asked, run_name
+from curette.flows.outcome import Told, on_its_page
 from curette.flows.study import study as whole_study
-from curette.flows.workplace import lend_key, settled
-from curette.schemas.heads import EXPLAINED
+from curette.flows.workplace import OtherMachine, opened
+from curette.schemas.heads import CARDS, EXPLAINED
 from curette.tasks.adapt.support import Listed, check_listed
-from curette.tasks.stage import leave_table
+
+_HEADS = [kind for kind, card in CARDS.items() if card.role in ("concepts", "probe")]
+HeadKind = Annotated[str, WithJsonSchema({"type": "string", "enum": _HEADS})]
 
 
 @flow(name="adapt", flow_run_name=run_name)
 def adapt(
-    study: StudyChoice,
     to: str,
-    support: list[str],
-    head: str = EXPLAINED,
+    support: tuple[str, ...],
+    study: Asked = "demo",
+    head: HeadKind = EXPLAINED,
     editor: str = "",
     reason: str = "",
-    options: RunOptions = DEFAULT_OPTIONS,
+    changes: tuple[str, ...] = (),
+    machine: OtherMachine = None,
+    store: str = "",
 ) -> str:
     """Adapt a trained head to another site by a few of its images; return the artifact's address.
 
     Args:
-        study: a study file on the worker's machine, relative to the folder that the worker runs
-            in; `demo`, which comes with curette; or the study itself, filled in here.
         to: name of one of the study's external datasets.
         support: ids of 1 to 8 of its images a class.
+        study: which study; what is not done of it yet, up to its heads, is done first.
         head: kind of the head.
         editor: who wants it.
         reason: why.
-        options: where things are kept, which stages are repeated, on what machine.
+        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
+            `select.size=12`.
+        machine: device, batch size and threads; else as the variable `curette_machine` says.
+        store: the folder for everything that is kept between runs; empty: as the variable
+            `curette_store` says, or `.curette` where the worker runs.
     """
 
-    def run() -> str:
+    def run() -> Told[str]:
         listed = check_listed([Listed(image, "") for image in support], "support")
         wanted = Wanted(to, listed, head, editor, reason)
-        whole = open_study(study)
-        lend_key(whole.llm)
-        made = adapt_to_site(whole, settled(options), wanted, whole_study)
-        rows: list[dict[str, object]] = [t.model_dump() for t in made.adaptation.facts.tried]
-        leave_table("adaptation", rows, made.told)
-        return str(made.ref)
+        made = adapt_to_site(*opened(study, changes, store, machine), wanted, whole_study)
+        return tell_adapted(made)
 
     return on_its_page(run)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from curette.flows.explain import RunStudy, with_heads_alone
+from curette.flows.outcome import Told
 from curette.flows.stages import RunOptions
 from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.artifact import Recipe, Ref, StudyError
@@ -22,13 +23,15 @@ from curette.storage.ledger import TestLedger, digest_of_question, reading_of
 from curette.storage.retention import in_use
 from curette.storage.store import ArtifactStore
 from curette.tasks.adapt.heads import Asked, SiteImages, adapt_head, head_of, measure_adaptation
-from curette.tasks.adapt.page import adaptation_page, tell
+from curette.tasks.adapt.page import adaptation_page, finding, measured, tell
 from curette.tasks.adapt.support import (
     Listed,
     find_support,
     label_support,
     read_support,
 )
+from curette.tasks.methods.page.numbers import plain, signed
+from curette.tasks.publish.markdown import escape
 from curette.tasks.stage import code_digest
 
 
@@ -56,6 +59,21 @@ class Adapted:
     def told(self) -> str:
         """What a terminal shows of it."""
         return f"{tell(self.adaptation, self.result)}\nkept as {self.ref}; the probe is untouched"
+
+
+def tell_adapted(made: Adapted) -> Told[str]:
+    """Return what the page of the run says: what was chosen, what it is worth, what was tried."""
+    facts = made.adaptation.facts
+    headline = f"{finding(made.adaptation)} {measured(made.result)}"
+    rows = [
+        f"| {escape(t.rung)}{' (taken)' if t.taken else ''} | {plain(t.loss)} | "
+        f"{'' if t.gain is None else f'{signed(t.gain)} ± {plain(t.standard_error)}'} |"
+        for t in facts.tried
+    ]
+    table = "\n".join(["| correction | log loss | gain |", "| --- | --- | --- |", *rows])
+    notes = (*facts.notes, made.result.readings, f"Kept as {made.ref}; the probe is untouched.")
+    page = "\n\n".join([escape(headline), table, *map(escape, filter(None, notes))])
+    return Told(headline, page, str(made.ref), "adaptation")
 
 
 def open_support(file: Path) -> tuple[Listed, ...]:

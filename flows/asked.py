@@ -90,6 +90,13 @@ class NewImages(BaseModel, frozen=True, extra="forbid", title="new images"):
 Asked = StudyName | NewImages | Annotated[Study, AsTabs()]
 
 
+def run_name() -> str:
+    """Return the name of the current flow run: the flow and the study."""
+    from prefect.runtime import flow_run
+
+    return f"{flow_run.flow_name} {name_of(flow_run.parameters['study'])}"
+
+
 def name_of(asked: object) -> str:
     """Return what a run of it is called."""
     if isinstance(asked, str):

@@ -592,6 +592,29 @@ def export(
 
 
 @COMMANDS.command
+def answers(
+    study: Path,
+    answers: Path,
+    /,
+    *,
+    out: Path = Path("answers.csv"),
+    settings: Settings = USUAL,
+) -> None:
+    """Write what people answered in Label Studio into a table, for the study's own data.
+
+    Args:
+        study: the study file, whose images `curette export --as label-studio` wrote.
+        answers: Label Studio's export in its format JSON.
+        out: the table to write, a .csv.
+        settings: of every command.
+    """
+    loaded = settings.load(study)
+    from curette.flows.exporting import take_answers
+
+    print(take_answers(loaded, settings.options(), answers, out))
+
+
+@COMMANDS.command
 def pages(
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 4300,
@@ -611,23 +634,56 @@ def pages(
 
 
 @COMMANDS.command
-def notify(webhook: str, /) -> None:
-    """Have Prefect's server call a webhook when a run fails, is rejected, or waits for somebody.
+def notify(
+    webhook: str = "",
+    /,
+    *,
+    mail: tuple[str, ...] = (),
+    smtp: str = "",
+    sender: str = "",
+    user: str = "",
+    security: Literal["starttls", "tls", "none"] = "starttls",
+) -> None:
+    """Have Prefect's server tell somebody when a run fails, is rejected, or waits for them.
+
+    The password of `--user` is asked for, or read from CURETTE_MAIL_PASSWORD, and is kept in a
+    block of the server's.
 
     Args:
         webhook: its address, such as an incoming webhook of Slack or Teams.
+        mail: who is to get mail.
+        smtp: the server that sends it, HOST or HOST:PORT.
+        sender: from whom it is.
+        user: who logs in to the server; empty: nobody has to.
+        security: how the connection is kept secret.
     """
     from curette.flows.server import is_server_named
 
     if not is_server_named():
         raise StudyError(
-            "no Prefect server is named that could call: set PREFECT_API_URL to one that runs "
+            "no Prefect server is named that could tell: set PREFECT_API_URL to one that runs "
             "(`make ui`)"
         )
-    from curette.flows.notify import notify
+    if bool(webhook) == bool(mail):
+        raise StudyError("name a webhook, or --mail with --smtp and --sender")
+    from curette.flows.notify import mail_of, notify_by_mail, notify_by_webhook
 
-    for name in notify(webhook):
+    made = (
+        notify_by_mail(mail_of(mail, smtp, sender, user, _mail_password(user), security))
+        if mail
+        else notify_by_webhook(webhook)
+    )
+    for name in made:
         print(name)
+
+
+def _mail_password(user: str) -> str:
+    """Return a password that stands neither on the command line nor in a history of commands."""
+    if not user:
+        return ""
+    from getpass import getpass
+
+    return os.environ.get("CURETTE_MAIL_PASSWORD") or getpass(f"password of {user}: ")
 
 
 @COMMANDS.command

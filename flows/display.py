@@ -12,7 +12,6 @@ from rich.text import Text
 
 from curette.flows.runs import RunResult
 from curette.flows.stages import StageRecord, Watcher, stage_watcher
-from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.tasks.stage import watcher
 
 if TYPE_CHECKING:  # most runs are of one label an image
@@ -123,19 +122,13 @@ def print_summary(console: Console, result: RunResult, started: float) -> None:
 def print_findings(console: Console, result: "FamilyResult", started: float) -> None:
     """Print what heads reached at every finding, and where the page about all of them is."""
     runs = result.findings
-    titles = [card_of(kind).title for kind in (EXPLAINED, REFERENCE, "random_concepts")]
-    lines = []
-    for key, run in runs.items():
-        by_head = {
-            title: values["macro_auroc"]
-            for title in titles
-            for head, values in run.metrics.items()
-            if head.partition(" (mean of")[0] == title and "macro_auroc" in values
-        }
-        if by_head:
-            found = [by_head.get(title) for title in titles]
-            cells = [f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]" if m else "–" for m in found]
-            lines.append((key, *cells))
+    from curette.flows.family import auroc_by_finding
+
+    aurocs = auroc_by_finding(result)
+    titles = [title for by_head in aurocs.values() for title in by_head][:3]
+    lines = [
+        (key, *(m.told if m else "–" for m in by_head.values())) for key, by_head in aurocs.items()
+    ]
     stages = [record for run in runs.values() for record in run.stages]
     ran = sum(record.state == "ran" for record in stages)
     console.print(

@@ -32,6 +32,12 @@ RunUntilProbe = Callable[[Study, RunOptions], RunResult]
 _FILLED_IN = ("operation", "class", "amount", "editor", "reason", "edited_on")
 
 
+def edits_so_far(study: Study, store: ArtifactStore) -> tuple[Edit, ...]:
+    """Return the edits of a study's heads that count now."""
+    current = current_edits(study, store)
+    return store.load(Edits, current).edits if current else ()
+
+
 def keep_edits(
     study: Study, options: RunOptions, edits: Sequence[Edit], run_until_probe: RunUntilProbe
 ) -> str:
@@ -51,8 +57,7 @@ def keep_edits(
     probe = store.load(Heads, made[Heads.kind])
     check_edits(published, probe, wanted)
     idle = idle_edits(published, probe, wanted)
-    before = current_edits(study, store)
-    gone = len(set(store.load(Edits, before).edits) - set(edits)) if before else 0
+    gone = len(set(edits_so_far(study, store)) - set(edits))
     ref = store.save(wanted, STAGE.recipe_of({}))
     DecisionShelf(store.root, Edits).change(study.name, lambda _: ref)
     what = f"edited heads: {len(edits)} edits now, {gone} taken back"
@@ -79,8 +84,7 @@ def export_edits(
     store = ArtifactStore(options.store.resolve())
     published = store.load(ConceptDataset, made[ConceptDataset.kind])
     head = store.load(Heads, made[Heads.kind]).head(EXPLAINED)
-    current = current_edits(study, store)
-    done = store.load(Edits, current).edits if current else ()
+    done = edits_so_far(study, store)
     content = write_sheet(published, head, done)
     try:
         with sheet.open("xb") as file:

@@ -1,4 +1,4 @@
-"""A finished study in formats that other programs read: `curette export`."""
+"""A finished study for other programs, and what people answer there: `export` and `answers`."""
 
 import hashlib
 import itertools
@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Literal
 
+import yaml
 from PIL import Image
 
 from curette.flows.finished import last_report
+from curette.flows.new_files import new_file, write_new
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Manifest, PayloadFile, Ref, StudyError, write_json
 from curette.schemas.concept_dataset import ConceptDataset
@@ -28,6 +31,7 @@ from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.export import fiftyone, label_studio
+from curette.tasks.export.answers import read_answers
 from curette.tasks.export.probe import PROBE, probe_section, write_probe
 from curette.tasks.export.shown import Shown, bare_png, shown_images
 from curette.tasks.methods.croissant import CROISSANT, Told, croissant, schemas_of
@@ -60,6 +64,12 @@ class Finished:
     def manifest(self) -> Manifest:
         """Of the published dataset."""
         return self.store.manifest(self.ref)
+
+    @property
+    def dataset(self) -> ImageDataset:
+        """The images that it was published from."""
+        validated = self.store.load(ValidatedConceptDataset, self.published.validated_ref)
+        return self.store.load(ImageDataset, validated.dataset_ref)
 
     @property
     def text_template(self) -> str:
@@ -130,6 +140,39 @@ def export(
     return f"{told}, of the run of {finished.finished}: {folder} ({size / 1e6:.1f} MB){pushed}"
 
 
+def take_answers(study: Study, options: RunOptions, answers: Path, out: Path) -> str:
+    """Write what people answered in Label Studio into a table; say what is there.
+
+    Args:
+        study: whose last finished run was exported.
+        options: where things are kept.
+        answers: Label Studio's export, in its format JSON.
+        out: the table to write, a .csv.
+
+    Raises:
+        StudyError: the study was never run to its end, the answers are none or are about other
+            images, classes or concepts, or the table cannot be written.
+    """
+    path, finished = new_file(out, ".csv"), _finished(study, options)
+    try:
+        content = answers.read_bytes()
+    except OSError as error:
+        raise StudyError(f"cannot read {answers}: {error.strerror}") from None
+    dataset = finished.dataset
+    names = dict(zip(dataset.images["image_id"], dataset.source_ids, strict=True))
+    id_column = study.dataset.id_column or "image_id"
+    made = read_answers(content, finished.published, names, id_column)
+    write_new(path, made.table)
+    attributes = yaml.safe_dump(
+        {"attributes": dict(made.attributes)}, sort_keys=False, default_flow_style=None, width=1000
+    )
+    differing = f"; {made.differing:,} cells are empty, since people differ" * bool(made.differing)
+    return (
+        f"answers: {out}: {made.images:,} images{differing}\n"
+        "Once its columns are in your data, under dataset:\n" + indent(attributes, "  ")
+    )
+
+
 def _finished(study: Study, options: RunOptions) -> Finished:
     store = ArtifactStore(options.store.resolve())
     report = store.manifest(last_report(study.name, store))
@@ -195,8 +238,7 @@ def _lay_pictures(finished: Finished, folder: Path, copy_images: bool) -> list[s
     it has the pixels as the encoder sees them and no metadata. A link leads to the file, as it is.
     """
     store = finished.store
-    validated = store.load(ValidatedConceptDataset, finished.published.validated_ref)
-    dataset = store.load(ImageDataset, validated.dataset_ref)
+    dataset = finished.dataset
     locations = dict(zip(dataset.images["image_id"], dataset.images["location"], strict=True))
     digests = dict(zip(dataset.images["image_id"], dataset.images["sha256"], strict=True))
     images = ImageFiles(Path(dataset.root).resolve(), ImageShelf(store.root))

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from curette.flows.runs import RunResult
+from curette.flows.outcome import Told, page_link
+from curette.flows.runs import MetricValue, RunResult
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, describe_readings
 from curette.schemas.findings import Findings
+from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.probe import Heads
 from curette.schemas.report import Report
@@ -20,6 +23,7 @@ from curette.storage.retention import in_use
 from curette.storage.store import ArtifactStore
 from curette.tasks.findings.measuring import StudiedFinding, measure_findings
 from curette.tasks.findings.page import findings_page
+from curette.tasks.publish.markdown import escape
 from curette.tasks.stage import code_digest
 
 
@@ -29,6 +33,43 @@ class FamilyResult(BaseModel, frozen=True):
     study: str
     findings: dict[str, RunResult] = Field(description="key of the finding -> what its run did")
     page: str | None = Field(default=None, description="path of the page about all of them")
+
+
+def auroc_by_finding(result: FamilyResult) -> dict[str, dict[str, MetricValue | None]]:
+    """Return key of the finding -> title of a head -> its AUROC, of the heads that are compared."""
+    titles = [card_of(kind).title for kind in (EXPLAINED, REFERENCE, "random_concepts")]
+    told = {}
+    for key, run in result.findings.items():
+        by_head = {
+            head.partition(" (mean of")[0]: values["macro_auroc"]
+            for head, values in run.metrics.items()
+            if "macro_auroc" in values
+        }
+        found = {title: by_head.get(title) for title in titles}
+        if any(found.values()):
+            told[key] = found
+    return told
+
+
+def tell_family(result: FamilyResult) -> Told[FamilyResult]:
+    """Return what the page of the run says: every finding in a row, and where the pages are."""
+    aurocs = auroc_by_finding(result)
+    own = card_of(EXPLAINED).title
+    first = [f"{key} {m.told}" for key, by_head in aurocs.items() if (m := by_head[own])]
+    ran = f"{len(result.findings)} findings were studied"
+    headline = f"AUROC of the {own}: {'; '.join(first)}" if first else ran
+    lines = [f"# {escape(result.study)}", "", escape(headline), ""]
+    if result.page:
+        lines += [f"- {page_link('The page about all findings', Path(result.page))}", ""]
+    titles = next(iter(aurocs.values()), {})
+    lines += [f"| {' | '.join(['finding', *(f'AUROC, {t}' for t in titles), 'report'])} |"]
+    lines += [f"|{' --- |' * (len(titles) + 2)}"]
+    for key, run in result.findings.items():
+        found = aurocs.get(key, dict.fromkeys(titles))
+        cells = [m.told if m else "–" for m in found.values()]
+        report = page_link("report", Path(run.report)) if run.report else "–"
+        lines.append(f"| {' | '.join([escape(key), *map(escape, cells), report])} |")
+    return Told(headline, "\n".join(lines), result)
 
 
 def run_findings(

@@ -4,24 +4,50 @@ from collections.abc import Mapping
 
 from prefect import flow
 
-from curette.flows.family import FamilyResult, run_findings
-from curette.flows.runs import RunResult, StudyChoice, open_study, run_name
-from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
+from curette.flows.asked import Asked, run_name
+from curette.flows.family import FamilyResult, run_findings, tell_family
+from curette.flows.outcome import Told, on_its_page
+from curette.flows.runs import RunResult
+from curette.flows.stages import RunOptions, StageName
 from curette.flows.study import study as whole_study
+from curette.flows.workplace import OtherMachine, opened
+from curette.schemas.artifact import CuretteError
 from curette.schemas.study import Study
 
 
 @flow(name="findings", flow_run_name=run_name)
-def findings(study: StudyChoice, options: RunOptions = DEFAULT_OPTIONS) -> FamilyResult:
+def findings(
+    study: Asked = "findings",
+    refresh: tuple[StageName, ...] = (),
+    changes: tuple[str, ...] = (),
+    machine: OtherMachine = None,
+    store: str = "",
+) -> FamilyResult:
     """Run the study of every finding of `dataset.findings`, and write the page about them all.
 
     Args:
-        study: a study file on the worker's machine, relative to the folder that the worker runs
-            in; or the study itself, filled in here.
-        options: where things are kept, which stages are repeated, on what machine.
+        study: which study, of several findings; what is done of it already is not done again.
+        refresh: do these stages anew, and what follows only as far as it is given something new.
+        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
+            `select.size=12`.
+        machine: device, batch size and threads; else as the variable `curette_machine` says.
+        store: the folder for everything that is kept between runs; empty: as the variable
+            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run_each(studies: Mapping[str, Study], options: RunOptions) -> dict[str, RunResult]:
-        return {key: whole_study(one, options) for key, one in studies.items()}
+        results = {}
+        for key, one in studies.items():
+            try:
+                results[key] = whole_study(one, options)
+            except CuretteError as error:
+                error.add_note(f"the finding {key}")
+                raise
+        return results
 
-    return run_findings(open_study(study), options, run_each)
+    def run() -> Told[FamilyResult]:
+        given = RunOptions(refresh=refresh)
+        opened_study = opened(study, changes, store, machine, given)
+        return tell_family(run_findings(*opened_study, run_each))
+
+    return on_its_page(run)

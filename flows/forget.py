@@ -4,32 +4,44 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 
-from curette.flows.forgetting import forget_one, read_order
-from curette.flows.runs import StudyChoice, open_study, run_name
-from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
+from curette.flows.asked import Asked, run_name
+from curette.flows.forgetting import forget_one, read_order, tell_all
+from curette.flows.outcome import Told, on_its_page
 from curette.flows.study import study as whole_study
+from curette.flows.workplace import OtherMachine, opened
 
 
 @flow(name="forget", flow_run_name=run_name)
-def forget(study: StudyChoice, order: Path, options: RunOptions = DEFAULT_OPTIONS) -> str:
+def forget(
+    order: Path,
+    study: Asked = "demo",
+    changes: tuple[str, ...] = (),
+    machine: OtherMachine = None,
+    store: str = "",
+) -> str:
     """Forget patients, images or a class of a study; return the pages of the certificates.
 
     Whom is read from a file and not given here: Prefect would keep it.
 
     Args:
-        study: a study file on the worker's machine, relative to the folder that the worker runs
-            in; `demo`, which comes with curette; or the study itself, filled in here.
         order: a text file on the worker's machine; each line is `subject ID`, `image SHA256` or
             `class KEY`. Delete it afterwards.
-        options: where things are kept, on what machine.
+        study: where they are known under these ids; purged is the whole store.
+        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
+            `select.size=12`.
+        machine: device, batch size and threads; else as the variable `curette_machine` says.
+        store: the folder for everything that is kept between runs; empty: as the variable
+            `curette_store` says, or `.curette` where the worker runs.
     """
-    made = [
-        forget_one(open_study(study), options, wanted, whole_study, nullcontext)
-        for wanted in read_order(order)
-    ]
-    pages = [one.page for one in made if one.page]
-    for page in pages:
-        create_markdown_artifact(page.read_text(encoding="utf-8"), key="forget")
-    return "\n".join(map(str, pages)) or "nothing was left to be forgotten"
+
+    def run() -> Told[str]:
+        whole, options = opened(study, changes, store, machine)
+        return tell_all(
+            [
+                forget_one(whole, options, wanted, whole_study, nullcontext)
+                for wanted in read_order(order)
+            ]
+        )
+
+    return on_its_page(run)

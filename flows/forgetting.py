@@ -1,21 +1,31 @@
 """Forgetting a patient, an image or a class: left out from now on, purged, made anew, certified."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from curette.flows.explain import RunStudy
 from curette.flows.forget_plan import Wanted, is_forgotten, made_last, plan_purge, receipt_of
+from curette.flows.outcome import Told
 from curette.flows.prefect_records import forget_records
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.images import ImageDataset
 from curette.schemas.purge import Certificate, PurgePlan, What
 from curette.schemas.study import Study
-from curette.storage.purge import plan_place, purge, read_plan, write_certificate, write_plan
+from curette.storage.purge import (
+    end_plan,
+    plan_place,
+    purge,
+    read_plan,
+    tally_place,
+    write_certificate,
+    write_plan,
+)
 from curette.storage.retention import unused
 from curette.storage.scan import Search, scan
 from curette.storage.store import ArtifactStore
@@ -31,6 +41,17 @@ class Forgotten:
 
     told: str
     page: Path | None = None
+
+
+def tell_all(done: Sequence[Forgotten]) -> Told[str]:
+    """Return what the page of a run says that forgot several: every certificate."""
+    pages = [one.page for one in done if one.page]
+    headline = " ".join(one.told.partition("\n")[0] for one in done)
+    text = [page.read_text(encoding="utf-8").strip() for page in pages]
+    places = "\n".join(map(str, pages)) or "nothing was left to be forgotten"
+    return Told(
+        headline, "\n\n".join([*text, *(["Kept at:"] if pages else []), places]), places, "forget"
+    )
 
 
 def read_order(file: Path) -> list[Wanted]:
@@ -118,9 +139,9 @@ def _carry_out(
 ) -> Forgotten:
     """Purge, make the study anew, search the store, certify; every step can be repeated."""
     with unused(store.root):
-        removed = purge(store, plan)
+        tally = purge(store, plan)
     with prefect():
-        removed["records of Prefect"] = forget_records(Search(plan.traces))
+        forget_records(Search(plan.traces), partial(tally.note, "records of Prefect"))
     failed: CuretteError | None = None
     if study.name == plan.study:
         until = None if plan.before else "ingest"
@@ -128,8 +149,9 @@ def _carry_out(
             run(study, options.model_copy(update={"until": until, "before": None}))
         except CuretteError as error:
             failed = error
+    kept_aside = (plan_place(store.root), tally_place(store.root))
     with unused(store.root):
-        searched = scan(store.root, plan.traces, lambda path: path == plan_place(store.root))
+        searched = scan(store.root, plan.traces, lambda path: path in kept_aside)
         certificate = Certificate(
             number=plan.number,
             study=plan.study,
@@ -137,7 +159,7 @@ def _carry_out(
             receipt=plan.receipt,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             images=len(plan.images),
-            removed={shelf: count for shelf, count in removed.items() if count},
+            removed=tally.counts,
             resumed=resumed,
             before=plan.before,
             after=made_last(plan.study, store),
@@ -155,7 +177,7 @@ def _carry_out(
         )
         page = write_certificate(store.root, certificate, certificate_page(certificate))
         if not searched.found:
-            plan_place(store.root).unlink(missing_ok=True)
+            end_plan(store.root)
     if searched.found:
         places = ", ".join(sorted({f.place for f in searched.found})[:_LISTED])
         raise CuretteError(

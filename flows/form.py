@@ -5,22 +5,13 @@ from typing import Annotated
 from prefect import flow
 from pydantic import AfterValidator, WithJsonSchema
 
-from curette.flows.asked import Asked, name_of, open_asked
-from curette.flows.outcome import on_its_page
+from curette.flows.asked import Asked, run_name
+from curette.flows.outcome import on_its_page, tell
 from curette.flows.runs import RunResult
 from curette.flows.sequence import whole_study
 from curette.flows.stages import RunName, RunOptions, StageName, stages_from
-from curette.flows.workplace import lend_key, settled
-from curette.schemas.machine import Machine
+from curette.flows.workplace import OtherMachine, opened
 from curette.tasks.stage import named_stage, stage_names
-
-
-def run_name() -> str:
-    """Return the name of the current flow run: the flow and the study."""
-    from prefect.runtime import flow_run
-
-    return f"{flow_run.flow_name} {name_of(flow_run.parameters['study'])}"
-
 
 _AS_NEEDED = "only what is not done yet"
 
@@ -34,7 +25,6 @@ FromStage = Annotated[
     AfterValidator(_or_as_needed),
     WithJsonSchema({"type": "string", "enum": [_AS_NEEDED, *stage_names()]}),
 ]
-AsTheWorker = Annotated[None, WithJsonSchema({"type": "null", "title": "as the worker's variable"})]
 
 
 @flow(name="study", flow_run_name=run_name)
@@ -44,7 +34,7 @@ def study(
     refresh: tuple[StageName, ...] = (),
     until: RunName = "report",
     changes: tuple[str, ...] = (),
-    machine: AsTheWorker | Machine = None,
+    machine: OtherMachine = None,
     store: str = "",
 ) -> RunResult:
     """Curate concepts for one dataset and measure how well they explain its labels.
@@ -64,9 +54,6 @@ def study(
 
     def run() -> RunResult:
         given = RunOptions(until=until, refresh=(*refresh, *from_there))
-        options = settled(given, store, machine)
-        whole = open_asked(study, options.store.resolve(), changes)
-        lend_key(whole.llm)
-        return whole_study(whole, options)
+        return whole_study(*opened(study, changes, store, machine, given))
 
-    return on_its_page(run)
+    return on_its_page(lambda: tell(run()))

@@ -3,8 +3,9 @@
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from curette.flows.runs import RunResult
 from curette.schemas.artifact import ConceptDatasetRejected, CuretteError, Ref, StudyError
@@ -19,7 +20,23 @@ PAGES_VARIABLE = "CURETTE_PAGES"
 _MOST_TOLD = 300  # characters of a state's message
 
 
-def on_its_page(run: Callable[[], T]) -> T:
+@dataclass(frozen=True)
+class Told(Generic[T]):
+    """What a flow's own work came to, and how its page tells it."""
+
+    headline: str
+    """In one line; the state's message."""
+    page: str
+    """Markdown."""
+    result: T
+    """What the flow returns."""
+    key: str = "result"
+    """Of the artifact."""
+    lines: tuple[str, ...] = ()
+    """What else stands in the log."""
+
+
+def on_its_page(run: Callable[[], Told[T]]) -> T:
     """Run a flow's own work; tell on the page of its run what came out, or why it failed.
 
     A mistake that a person can mend becomes the state's message, without frames of a program that
@@ -38,7 +55,7 @@ def on_its_page(run: Callable[[], T]) -> T:
 
     log = get_run_logger()
     try:
-        result = run()
+        told = run()
     except Exception as error:
         create_markdown_artifact(
             key="why-it-failed",
@@ -49,18 +66,17 @@ def on_its_page(run: Callable[[], T]) -> T:
             raise
         log.error(str(error))
         return cast(T, Failed(name=_state_of(error), message=_message_of(error), data=error))
-    if not isinstance(result, RunResult):
-        return result
-    told = headline(result)
-    create_markdown_artifact(
-        key="result",
-        markdown=page_of(result, _pages()),
-        description=told,
-    )
-    log.info(told)
-    for name, place in _places(result):
-        log.info(f"{name}: {_address(place, _pages()) or place}")
-    return cast(T, Completed(message=told, data=result))
+    create_markdown_artifact(key=told.key, markdown=told.page, description=_cut(told.headline))
+    for line in (told.headline, *told.lines):
+        log.info(line)
+    return cast(T, Completed(message=_cut(told.headline), data=told.result))
+
+
+def tell(result: RunResult) -> Told[RunResult]:
+    """Return what the page of a study's run says."""
+    pages = _pages()
+    places = [f"{name}: {_address(place, pages) or place}" for name, place in _places(result)]
+    return Told(headline(result), page_of(result, pages), result, lines=tuple(places))
 
 
 def headline(result: RunResult) -> str:
@@ -172,11 +188,7 @@ def _cut(line: str) -> str:
 
 def _number(result: RunResult, head: str) -> str:
     metric = result.metrics[head].get("balanced_accuracy")
-    if metric is None:
-        return "not measured"
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.3f}"
-    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
+    return metric.told if metric else "not measured"
 
 
 def _places(result: RunResult) -> Iterator[tuple[str, Path]]:

@@ -1,6 +1,6 @@
 """What Prefect keeps of runs, searched for what was withdrawn and rid of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,27 +11,28 @@ from curette.storage.scan import Search, holds
 _PAGE = 200
 
 
-def forget_records(search: Search) -> int:
+def forget_records(search: Search, about_to: Callable[[Iterable[UUID]], None]) -> None:
     """Delete the artifacts and runs that Prefect's server has and that hold a trace.
 
     A run goes with its logs where its parameters, its name or a line of its log does.
 
-    Returns:
-        How many were deleted.
+    Args:
+        search: for what.
+        about_to: is told what will be deleted.
     """
     if search.traces.is_empty:
-        return 0
+        return
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
         artifacts = {a.id for a in _all(client.read_artifacts) if _holds(a, search)}
         runs = {r.id for r in _all(client.read_flow_runs) if _holds(r, search)}
         runs |= _runs_of_logs(client.read_logs, search)
+        about_to([*artifacts, *runs])
         for artifact in artifacts:
             client.delete_artifact(artifact)
         for run in runs:
             client.delete_flow_run(run)
-    return len(artifacts) + len(runs)
 
 
 def _runs_of_logs(read: Callable[..., Sequence[Any]], search: Search) -> set[UUID]:

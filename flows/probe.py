@@ -5,11 +5,12 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from curette.flows.outcome import on_its_page
-from curette.flows.runs import RunResult, StudyChoice, finish, open_study, run_name, start
+from curette.flows.asked import Asked, run_name
+from curette.flows.outcome import on_its_page, tell
+from curette.flows.runs import RunResult, finish, start
 from curette.flows.sequence import measure_concepts
-from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
-from curette.flows.workplace import lend_key, settled
+from curette.flows.stages import RunName, RunOptions, StageName
+from curette.flows.workplace import OtherMachine, opened
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 
@@ -23,27 +24,36 @@ def probe(
             description="digest of a published concept dataset in the store",
         ),
     ],
-    study: StudyChoice,
-    options: RunOptions = DEFAULT_OPTIONS,
+    study: Asked = "demo",
+    refresh: tuple[StageName, ...] = (),
+    until: RunName = "report",
+    changes: tuple[str, ...] = (),
+    machine: OtherMachine = None,
+    store: str = "",
 ) -> RunResult:
     """Train and measure heads on a concept dataset that was published earlier.
 
     Args:
         concept_dataset: digest of a published concept dataset in the store.
-        study: a study file on the worker's machine, relative to the folder that the worker runs
-            in; `demo`, which comes with curette; or the study itself, filled in here.
-        options: where things are kept, which stages are repeated, on what machine.
+        study: the study that it was published in, or one of the same classes.
+        refresh: do these stages anew, and what follows only as far as it is given something new.
+        until: end after this stage.
+        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
+            `select.size=12`.
+        machine: device, batch size and threads; else as the variable `curette_machine` says.
+        store: the folder for everything that is kept between runs; empty: as the variable
+            `curette_store` says, or `.curette` where the worker runs.
     """
     published: Ref[ConceptDataset] = Ref(
         ConceptDataset.kind, concept_dataset.removeprefix("concept-dataset/")
     )
 
     def run() -> RunResult:
-        whole = open_study(study)
-        lend_key(whole.llm)
-        stages = start(whole, settled(options))
+        given = RunOptions(until=until, refresh=refresh)
+        whole, options = opened(study, changes, store, machine, given)
+        stages = start(whole, options)
         with stages.under_way():
             measure_concepts(whole, published, stages)
         return finish(whole, stages, published)
 
-    return on_its_page(run)
+    return on_its_page(lambda: tell(run()))

@@ -11,11 +11,11 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import TypeAdapter, ValidationError
 
 from curette.flows.asked import Asked, open_asked
-from curette.flows.outcome import on_its_page
+from curette.flows.outcome import on_its_page, tell
 from curette.flows.runs import RunResult
 from curette.flows.sequence import whole_study
 from curette.flows.stages import RunOptions, StageName, stages_from
-from curette.flows.workplace import lend_key, settled
+from curette.flows.workplace import OtherMachine, lend_key, settled
 from curette.schemas.artifact import StudyError
 from curette.schemas.study import Study
 
@@ -36,6 +36,7 @@ def rerun(
     run: str = "demo",
     stage: StageName = "report",
     and_all_after: bool = False,
+    machine: OtherMachine = None,
     store: str = "",
 ) -> RunResult:
     """Run a stage of an earlier run again; the page of the run says what was recomputed and why.
@@ -46,18 +47,19 @@ def rerun(
         stage: the stage to do again.
         and_all_after: do all that follow again too, whatever they are given; else only those that
             are given something new.
+        machine: device, batch size and threads; else as the variable `curette_machine` says.
         store: the folder for everything that is kept between runs; empty: as the variable
             `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run_again() -> RunResult:
         given = RunOptions(refresh=stages_from(stage) if and_all_after else (stage,))
-        options = settled(given, store)
+        options = settled(given, store, machine)
         study = study_of(run, options.store.resolve())
         lend_key(study.llm)
         return whole_study(study, options)
 
-    return on_its_page(run_again)
+    return on_its_page(lambda: tell(run_again()))
 
 
 def study_of(run: str, root: Path) -> Study:

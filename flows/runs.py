@@ -1,14 +1,13 @@
 """What a run is given and what it answers."""
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
 
 from curette.flows.beforehand import check_study
 from curette.flows.stages import RunOptions, StageRecord, Stages, only_remembered
-from curette.flows.study_file import load_study, one_study, settings_of
+from curette.flows.study_file import one_study, settings_of
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
@@ -17,9 +16,6 @@ from curette.schemas.study import Study
 from curette.storage.studies import StudyShelf
 from curette.tasks.stage import is_round, stage_names, why_skipped
 
-StudyFile = Annotated[str, Field(title="a study file", pattern=r"\.ya?ml$|^[a-z0-9-]+$")]
-StudyChoice = StudyFile | Study
-
 
 class MetricValue(BaseModel, frozen=True):
     """One number with its interval, where it may have one."""
@@ -27,6 +23,13 @@ class MetricValue(BaseModel, frozen=True):
     value: float
     low: float | None = None
     high: float | None = None
+
+    @property
+    def told(self) -> str:
+        """Return it with its interval, if it has one."""
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 class RunResult(BaseModel, frozen=True):
@@ -56,20 +59,6 @@ class RunResult(BaseModel, frozen=True):
     def made(self) -> dict[str, Ref[Any]]:
         """Return kind -> the last of that kind that the run made or found of the study's own."""
         return _made(self.stages)
-
-
-def run_name() -> str:
-    """Return the name of the current flow run: the flow and the study."""
-    from prefect.runtime import flow_run
-
-    choice = flow_run.parameters["study"]
-    name = choice.name if isinstance(choice, Study) else Path(choice).stem
-    return f"{flow_run.flow_name} {name}"
-
-
-def open_study(choice: str | Study) -> Study:
-    """Return the study itself, whichever way it was given."""
-    return choice if isinstance(choice, Study) else load_study(Path(choice))
 
 
 def start(study: Study, options: RunOptions) -> Stages:

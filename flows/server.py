@@ -23,7 +23,7 @@ from curette.schemas.artifact import CuretteError
 
 _PATIENCE_S = 180
 _NAMED_PATIENCE_S = 5
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ServerSilent(CuretteError):
@@ -40,7 +40,7 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
     Raises:
         ServerSilent: a server is configured, and nothing answers there.
     """
-    keep_from_proxies(_LOOPBACK)
+    keep_from_proxies(LOOPBACK)
     if named := os.environ.get("PREFECT_API_URL"):
         _look_for(named, "the environment variable PREFECT_API_URL")
         yield lambda: None

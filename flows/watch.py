@@ -3,34 +3,37 @@
 from prefect import flow
 from prefect.logging import get_run_logger
 
-from curette.flows.outcome import on_its_page
-from curette.flows.runs import StudyFile, open_study
-from curette.flows.stages import DEFAULT_OPTIONS, RunOptions
+from curette.flows.asked import StudyName, open_asked
+from curette.flows.outcome import Told, on_its_page
+from curette.flows.stages import RunOptions
 from curette.flows.watching import watch_study
 from curette.flows.workplace import settled
-from curette.tasks.stage import leave_table
+from curette.tasks.publish.markdown import escape
 
 
 @flow(name="watch")
-def watch(studies: list[StudyFile], options: RunOptions = DEFAULT_OPTIONS) -> dict[str, str]:
+def watch(studies: tuple[StudyName, ...], store: str = "") -> dict[str, str]:
     """Look whether datasets have anything new; nothing is taken in, and nothing is run.
 
     Each that has is an event `curette.data.new`, upon which `prefect.yaml` has the study run.
 
     Args:
-        studies: study files on the worker's machine, relative to the folder that the worker runs
-            in.
-        options: where things are kept.
+        studies: whose datasets are looked at: study files on the worker's machine, or names of
+            studies that were run in the store.
+        store: the folder for everything that is kept between runs; empty: as the variable
+            `curette_store` says, or `.curette` where the worker runs.
     """
 
-    def run() -> dict[str, str]:
-        told, given = {}, settled(options)
+    def run() -> Told[dict[str, str]]:
+        told = {}
+        root = settled(RunOptions(), store).store.resolve()
         for named in studies:
-            news = watch_study(open_study(named), given.store.resolve(), named)
+            news = watch_study(open_asked(named, root), root, named)
             told[named] = news.told
             get_run_logger().info(f"{named}: {news.told}")
-        rows: list[dict[str, object]] = [{"study": k, "found": v} for k, v in told.items()]
-        leave_table("watched", rows, "What is new in the watched datasets")
-        return told
+        rows = [f"| {escape(named)} | {escape(news)} |" for named, news in told.items()]
+        page = "\n".join(["| study | found |", "| --- | --- |", *rows])
+        headline = "; ".join(f"{named}: {news}" for named, news in told.items())
+        return Told(headline, page, told, "watched")
 
     return on_its_page(run)

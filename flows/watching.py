@@ -18,10 +18,13 @@ from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.settings.ingest import DatasetSpec, HubSource
 from curette.schemas.study import Study
+from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.store import ArtifactStore
 from curette.storage.watched import Seen, SeenRow, WatchShelf
+from curette.storage.withdrawals import WithdrawalShelf
 from curette.tasks.ingest.listing import ImageBytes, ImageFile, Listing, VectorOnly, text
 from curette.tasks.ingest.readers import list_images
+from curette.tasks.ingest.withdrawal import Withdrawal
 
 _MOST_VALUES = 12
 """Values of a column that are counted one by one; one of more says who, and not where."""
@@ -100,11 +103,20 @@ def look_at(study: Study, root: Path, before: Seen | None) -> tuple[Seen, News]:
     if before is not None and before.outside == outside:
         return before, News()
     with tempfile.TemporaryDirectory(prefix="curette-watch-") as workshop:
-        listing = list_images(spec, Path(workshop), _unwatched)
+        listing = _unwithdrawn(list_images(spec, Path(workshop), _unwatched), study, root)
         rows = dict(_rows(listing, before.rows if before else {}))
         news = _news(spec, listing, rows, before, _known(study, root) if before is None else set())
     revision = outside if isinstance(spec.source, HubSource) and news else ""
     return Seen(outside, rows), News(**{**vars(news), "revision": revision})
+
+
+def _unwithdrawn(listing: Listing, study: Study, root: Path) -> Listing:
+    """Return a listing without what was to be forgotten, of which nothing is kept here either."""
+    withdrawn = WithdrawalShelf(root).current().of(study.name)
+    if withdrawn is None:
+        return listing
+    withdrawal = Withdrawal(withdrawn, Pseudonyms(root).of, {})
+    return withdrawal.leave_out(listing, study.kept_dataset, workers=2)[0]
 
 
 def _outside(spec: DatasetSpec) -> str:

@@ -5,19 +5,50 @@ what a run says itself goes before it.
 """
 
 import os
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, WithJsonSchema
 
+from curette.flows.asked import NewImages, open_asked
 from curette.flows.outcome import PAGES_VARIABLE
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.machine import Machine
 from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.study import Study
 from curette.storage.bucket import local_folder
 
 STORE, MACHINE, PAGES = "curette_store", "curette_machine", "curette_pages"
 """Prefect's variables: a folder, JSON of a `Machine`, and the address of `curette pages`."""
+
+AsTheWorker = Annotated[None, WithJsonSchema({"type": "null", "title": "as the worker's variable"})]
+OtherMachine = AsTheWorker | Machine
+USUAL = RunOptions()
+
+
+def opened(
+    study: str | NewImages | Study,
+    changes: tuple[str, ...],
+    store: str,
+    machine: Machine | None,
+    given: RunOptions = USUAL,
+) -> tuple[Study, RunOptions]:
+    """Return the study that a person asked for, and how it is run; lend it its server's key.
+
+    Args:
+        study: what was filled in.
+        changes: `dotted.key=value`, the value in YAML.
+        store: where it is kept; empty: as the variable says.
+        machine: on what it is run; None: as the variable says.
+        given: everything else.
+
+    Raises:
+        StudyError: there is no such study, or something in it or in a variable is wrong.
+    """
+    options = settled(given, store, machine)
+    whole = open_asked(study, options.store.resolve(), changes)
+    lend_key(whole.llm)
+    return whole, options
 
 
 def settled(options: RunOptions, store: str = "", machine: Machine | None = None) -> RunOptions:
@@ -31,12 +62,11 @@ def settled(options: RunOptions, store: str = "", machine: Machine | None = None
     Raises:
         StudyError: a variable says what cannot be.
     """
-    usual = RunOptions()
     if pages := _variable(PAGES):
         os.environ[PAGES_VARIABLE] = str(pages)
-    if not store and options.store == usual.store:
+    if not store and options.store == USUAL.store:
         store = str(_variable(STORE) or "")
-    if machine is None and options.machine == usual.machine and (said := _variable(MACHINE)):
+    if machine is None and options.machine == USUAL.machine and (said := _variable(MACHINE)):
         try:
             machine = Machine.model_validate(said)
         except ValidationError as error:

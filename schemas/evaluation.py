@@ -282,6 +282,33 @@ class Estimate(BaseModel, frozen=True):
     high: float
 
 
+class PredictedErrors(BaseModel, frozen=True):
+    """Whether a second model, that predicts a head's mistakes, orders images better than the head.
+
+    Orders are compared by the area under the risk-coverage curve, lower is better.
+    """
+
+    head: str
+    by_confidence: Estimate = Field(description="images answered by highest probability")
+    by_prediction: Estimate = Field(description="by the predicted probability of being right")
+    difference: Estimate = Field(
+        description="by prediction minus by confidence, on the same resamples: below 0 is better"
+    )
+    in_any_order: Estimate = Field(description="the share of wrong answers: the order of chance")
+    weights: dict[str, float] = Field(
+        description="sign of doubt -> weight, standardised; above 0: more goes with mistakes"
+    )
+    learned_from: int = Field(description="validation images")
+    mistakes: int = Field(description="wrong decisions among them")
+
+
+class ErrorPrediction(BaseModel, frozen=True):
+    """Signs of doubt beside confidence, learned on validation images."""
+
+    heads: tuple[PredictedErrors, ...] = ()
+    not_computable: dict[str, str] = Field(default_factory=dict, description="head -> why not")
+
+
 class ConceptFinding(BaseModel, frozen=True):
     """Whether a score finds its concept on the test images where its truth is known."""
 
@@ -792,6 +819,7 @@ class Evaluation(_OfTestImages, frozen=True):
         description="nothing where there was but one, or a later screen dropped its concepts",
     )
     curves: tuple[HeadCurves, ...]
+    error_prediction: ErrorPrediction = Field(default=ErrorPrediction())
     subgroups: SubgroupTables
     few_shots: FewShotCurves | None = Field(
         default=None, description="nothing where few shots were not measured"

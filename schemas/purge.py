@@ -62,7 +62,7 @@ class Certificate(BaseModel, frozen=True):
     receipt: str = Field(description="HMAC-SHA256 of the id under the code that was told once")
     at: str = Field(description="UTC, ISO 8601")
     images: int = Field(description="images that are left out from now on")
-    removed: dict[str, int] = Field(description="shelf -> how many things were removed from it")
+    removed: dict[str, int] = Field(description="shelf -> how many were removed, by all tries")
     resumed: bool = Field(default=False, description="an earlier try was killed")
     before: dict[str, str] = Field(description="stage -> `kind/digest` of what the study last made")
     after: dict[str, str] = Field(description="the same of what it made without the images")

@@ -4,11 +4,13 @@ Each step can be repeated and finds nothing the second time, so a purge that was
 again from its plan. Who purges holds the store alone.
 """
 
+import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,22 @@ from curette.storage.retention import remove
 from curette.storage.scan import Search, holds
 from curette.storage.store import ArtifactCorrupt, ArtifactStore, explained, workshop
 from curette.storage.vectors import without_keys
+from curette.storage.watched import Seen, WatchShelf
 from curette.storage.withdrawals import WithdrawalShelf
 
 FOLDER = "withdrawn"
 _PLAN = "purge.json"
 _GONE = "[withdrawn]"
-_WRITTEN = ("images", "vectors", "responses", "test-looks", "decisions-of", "edits-of", FOLDER)
+_WRITTEN = (
+    "images",
+    "vectors",
+    "responses",
+    "test-looks",
+    "decisions-of",
+    "edits-of",
+    "watched",
+    FOLDER,
+)
 _PERSONS: tuple[type[Decisions] | type[Edits], ...] = (Decisions, Edits)
 
 
@@ -96,53 +108,98 @@ def _page(place: Path) -> Path:
     return place.with_suffix(".md")
 
 
-def purge(store: ArtifactStore, plan: PurgePlan) -> dict[str, int]:
+@dataclass(frozen=True)
+class Tally:
+    """What a purge removes, written down before it goes, so that every try's counts and none twice.
+
+    It names what is removed, lies beside the plan and goes with it.
+    """
+
+    root: Path
+
+    def note(self, shelf: str, names: Iterable[object]) -> None:
+        """Write down what is about to be removed from a shelf, each under a name of its own."""
+        lines = [f"{json.dumps([shelf, str(name)])}\n" for name in names]
+        if lines:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            with os.fdopen(os.open(tally_place(self.root), flags, 0o600), "w") as file:
+                file.write("".join(lines))
+                file.flush()
+                os.fsync(file)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return shelf -> how many things were removed from it, over all tries."""
+        try:
+            lines = tally_place(self.root).read_text().splitlines()
+        except FileNotFoundError:
+            return {}
+        noted = {(shelf, name) for line in lines for shelf, name in _noted(line)}
+        return dict(Counter(shelf for shelf, _ in sorted(noted)))
+
+
+def _noted(line: str) -> list[tuple[str, str]]:
+    """Return what a line says; nothing where a kill cut it off, before what it says was removed."""
+    with suppress(ValueError):
+        shelf, name = json.loads(line)
+        return [(shelf, name)]
+    return []
+
+
+def tally_place(root: Path) -> Path:
+    """Return where it is written down what a purge has removed, until it has ended."""
+    return plan_place(root).with_suffix(".removed")
+
+
+def end_plan(root: Path) -> None:
+    """Remove what is known of a purge that has ended; the plan, which names who, goes last."""
+    tally_place(root).unlink(missing_ok=True)
+    plan_place(root).unlink(missing_ok=True)
+
+
+def purge(store: ArtifactStore, plan: PurgePlan) -> Tally:
     """Put the list of what was withdrawn in force, and remove all that the plan names.
 
     Returns:
-        Shelf -> how many things were removed from it, by this try.
+        How many things were removed, by this try and by those before.
 
     Raises:
         StoreError: the disk is read-only.
     """
-    root, search = store.root, Search(plan.traces)
+    root, search, tally = store.root, Search(plan.traces), Tally(store.root)
     with explained(root):
         WithdrawalShelf(root).replace(plan.listed)
-        removed = Counter[str]()
-        removed["decisions and edits"] = _without_names(store, search)
+        _without_names(store, search, tally)
         gone = [Ref.parse(text) for text in plan.artifacts]
-        there = [ref for ref in gone if store.path(ref).exists()]
+        tally.note("artifacts", (ref for ref in gone if store.path(ref).exists()))
         remove(store, gone)
-        removed["artifacts"] = len(there)
-        removed["images"] = _unlink(_image_files(root, [*plan.images, *plan.masks]))
-        removed["vectors"] = _forget_vectors(root, frozenset(plan.images))
-        removed["answers of language models"] = _forget_responses(root, search)
-        removed["names in the ledger"] = _forget_ledger(root, frozenset(plan.images))
-        removed["damaged or unfinished files"] = _forget_leftovers(root)
-    return dict(removed)
+        _unlink(_image_files(root, [*plan.images, *plan.masks]), "images", tally)
+        _forget_vectors(root, frozenset(plan.images), tally)
+        _forget_responses(root, search, tally)
+        _forget_ledger(root, frozenset(plan.images), tally)
+        _forget_watched(root, search, tally)
+        _forget_leftovers(root, tally)
+    return tally
 
 
-def _unlink(files: Iterator[Path]) -> int:
-    count = 0
-    for file in files:
-        with suppress(FileNotFoundError):
-            file.unlink()
-            count += 1
-    return count
+def _unlink(files: Iterable[Path], shelf: str, tally: Tally) -> None:
+    there = [file for file in files if file.exists()]
+    tally.note(shelf, (file.relative_to(tally.root) for file in there))
+    for file in there:
+        file.unlink(missing_ok=True)
 
 
 def _image_files(root: Path, digests: Collection[str]) -> Iterator[Path]:
     return (root / "images" / digest[:2] / digest for digest in digests)
 
 
-def _without_names(store: ArtifactStore, search: Search) -> int:
+def _without_names(store: ArtifactStore, search: Search, tally: Tally) -> None:
     """Take ids and passages out of what persons wrote in decisions and edits.
 
     What is a study's now stays in force with the words replaced; earlier ones are removed.
     """
     if search.traces.is_empty:
-        return 0
-    count = 0
+        return
     for of in _PERSONS:
         shelf = DecisionShelf(store.root, of)
         for pointer in sorted((store.root / f"{of.kind}-of").glob("*.json")):
@@ -155,9 +212,8 @@ def _without_names(store: ArtifactStore, search: Search) -> int:
             for place in (store.root / of.kind).glob(f"*/{of.kind}.json")
             if holds(place.read_bytes(), search)
         ]
+        tally.note("decisions and edits", naming)
         remove(store, naming)
-        count += len(naming)
-    return count
 
 
 def _cleared(
@@ -172,16 +228,21 @@ def _cleared(
     return store.save(of.model_validate_json(text), store.manifest(ref).recipe)
 
 
-def _forget_vectors(root: Path, images: frozenset[str]) -> int:
+def _forget_vectors(root: Path, images: frozenset[str], tally: Tally) -> None:
     """Write every shard that has a vector of the images anew, without it."""
     keys = frozenset(bytes.fromhex(image) for image in images)
-    return sum(without_keys(shard, keys) for shard in sorted((root / "vectors").glob("*/*.npy")))
+    for shard in sorted((root / "vectors").glob("*/*.npy")):
+
+        def about_to(gone: list[str], encoder: str = shard.parent.name) -> None:
+            tally.note("vectors", (f"{encoder}/{key}" for key in gone))
+
+        without_keys(shard, keys, about_to)
 
 
-def _forget_responses(root: Path, search: Search) -> int:
+def _forget_responses(root: Path, search: Search, tally: Tally) -> None:
     """Remove the answers to questions that held a trace, and batches that ask such questions."""
     if search.traces.is_empty:
-        return 0
+        return
     folder = root / "responses"
     gone = [p for p in folder.glob("[0-9a-f][0-9a-f]/*.json") if holds(p.read_bytes(), search)]
     asked = {path.stem.encode() for path in gone}
@@ -190,28 +251,42 @@ def _forget_responses(root: Path, search: Search) -> int:
         for path in folder.glob("batches/*.json")
         if holds(content := path.read_bytes(), search) or any(a in content for a in asked)
     ]
-    return _unlink(iter([*batches, *gone]))
+    _unlink([*batches, *gone], "answers of language models", tally)
 
 
-def _forget_ledger(root: Path, images: frozenset[str]) -> int:
+def _forget_ledger(root: Path, images: frozenset[str], tally: Tally) -> None:
     """Take the images out of the lists of whose labels were read; the readings stay."""
-    count = 0
     for names in sorted((root / "test-looks").glob("*.images")):
         listed = names.read_text(encoding="ascii").split()
         kept = [image for image in listed if image not in images]
         if len(kept) < len(listed):
+            gone = set(listed) - set(kept)
+            tally.note("names in the ledger", (f"{names.stem}/{image}" for image in gone))
             bench = names.with_suffix(".new-images")
             bench.write_text("\n".join(kept), encoding="ascii")
             bench.replace(names)
-            count += len(listed) - len(kept)
-    return count
 
 
-def _forget_leftovers(root: Path) -> int:
+def _forget_watched(root: Path, search: Search, tally: Tally) -> None:
+    """Take the rows of the images out of what watched datasets were like."""
+    shelf = WatchShelf(root)
+    for study in shelf.studies:
+        seen = shelf.get(study)
+        if seen is None:
+            continue
+        gone = {n for n, row in seen.rows.items() if holds(f"{n} {row.content}".encode(), search)}
+        if gone:
+            tally.note("rows of watched datasets", (f"{study}/{name}" for name in gone))
+            kept = {name: row for name, row in seen.rows.items() if name not in gone}
+            shelf.keep(study, Seen(seen.outside, kept))
+
+
+def _forget_leftovers(root: Path, tally: Tally) -> None:
     """Remove what was put aside as damaged, and what killed writers have left half done."""
     with workshop(root, "purge"):  # sweeps what killed processes left there
         pass
     aside = [folder for folder in (root / ".workshop").iterdir() if folder.is_dir()]
+    tally.note("damaged or unfinished files", (folder.relative_to(root) for folder in aside))
     for folder in aside:
         shutil.rmtree(folder, ignore_errors=True)
     half = [
@@ -221,4 +296,4 @@ def _forget_leftovers(root: Path) -> int:
         for path in (root / shelf).rglob(pattern)
         if path.is_file()
     ]
-    return len(aside) + _unlink(iter(half))
+    _unlink(half, "damaged or unfinished files", tally)

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,26 +106,29 @@ class VectorShelf:
         return folder / "texts" if self.of == "texts" else folder
 
 
-def without_keys(shard: Path, keys: frozenset[bytes]) -> int:
-    """Write a shard anew without some of its vectors; return how many these were.
+def without_keys(
+    shard: Path, keys: frozenset[bytes], about_to: Callable[[list[str]], None] = lambda _: None
+) -> None:
+    """Write a shard anew without some of its vectors.
 
     The new one is there before the old one goes, so that a kill loses nothing.
 
     Args:
         shard: a file of a `VectorShelf`; one that is damaged is put aside.
         keys: sha256 of what the vectors are of, 32 bytes each.
+        about_to: is told, in hexadecimal, of which of these vectors will be gone.
     """
     rows = _read(shard)
     if rows is None:
-        return 0
+        return
     gone = np.array([key.ljust(32, b"\0") in keys for key in rows["key"].tolist()], dtype=bool)
     if not gone.any():
-        return 0
+        return
+    about_to([key.ljust(32, b"\0").hex() for key in rows["key"][gone].tolist()])
     if not gone.all():
         name, content = _named(rows[~gone])
         write_whole(shard.parent / name, content)
     shard.unlink(missing_ok=True)
-    return int(gone.sum())
 
 
 def _named(rows: Shaped[np.ndarray, " row"]) -> tuple[str, bytes]:

@@ -70,9 +70,14 @@ class WatchShelf:
         place = self._place(study)
         with explained(self.root):
             place.parent.mkdir(parents=True, exist_ok=True)
-            draft = place.with_suffix(f".{uuid.uuid4().hex}")
+            draft = place.with_name(f".{study}-{uuid.uuid4().hex}")
             pq.write_table(table, draft)
             draft.replace(place)
+
+    @property
+    def studies(self) -> list[str]:
+        """The studies of whose datasets anything was kept."""
+        return sorted(place.stem for place in (self.root / "watched").glob("[!.]*.parquet"))
 
     def _place(self, study: str) -> Path:
         return self.root / "watched" / f"{study}.parquet"

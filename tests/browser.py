@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import pytest
+
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 _KEYS = {"Enter": (13, "\r"), "ArrowRight": (39, ""), "ArrowDown": (40, ""), "Escape": (27, "")}
 
 
@@ -26,6 +29,7 @@ class OpenPage:
     errors: list[str] = field(default_factory=list)
     """What the page's script could not do, or was not let do."""
     _asked: int = 0
+    _loaded: int = 0
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
         """Return the browser's answer."""
@@ -52,6 +56,18 @@ class OpenPage:
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
+    def follow(self, expression: str) -> None:
+        """Do what leads to another page, and wait until that is there."""
+        before = self._loaded
+        self.js(expression)
+        while self._loaded == before:
+            self._read()
+
+    def choose_file(self, selector: str, file: Path) -> None:
+        """Put a file into a field of a form."""
+        found = self.call("Runtime.evaluate", expression=f"document.querySelector({selector!r})")
+        self.call("DOM.setFileInputFiles", files=[str(file)], objectId=found["result"]["objectId"])
+
     def press(self, key: str) -> None:
         """Press a key and let it go."""
         code, text = _KEYS[key]
@@ -70,15 +86,16 @@ class OpenPage:
             assert part, "the browser is gone"
             content += part
         told: dict[str, Any] = json.loads(content)
+        self._loaded += told.get("method") == "Page.loadEventFired"
         return told
 
 
 @contextmanager
-def opened(page: Path, profile: Path) -> Iterator[OpenPage]:
-    """Open a file in a browser of its own.
+def opened(address: str, profile: Path) -> Iterator[OpenPage]:
+    """Open a page in a browser of its own.
 
     Args:
-        page: an HTML file.
+        address: of a file or a server on this machine.
         profile: an empty folder.
     """
     assert CHROMIUM
@@ -103,7 +120,7 @@ def opened(page: Path, profile: Path) -> Iterator[OpenPage]:
             ]
             for part in ("Page", "Runtime", "Log"):
                 browser.call(f"{part}.enable")
-            browser.call("Page.navigate", url=page.as_uri())
+            browser.call("Page.navigate", url=address)
             browser.js(
                 "new Promise((done) => document.readyState === 'complete' ? done() : "
                 "addEventListener('load', () => done()))"

@@ -120,7 +120,7 @@ class ColumnsSource(BaseModel, frozen=True, extra="forbid"):
     asks: ClassVar[bool] = False
 
 
-DictionaryMethod = Literal["kmeans"]
+DictionaryMethod = Literal["kmeans", "topk_sae", "ra_sae", "nmf", "ica"]
 """How a dictionary is learned; each is a file in `tasks/methods/dictionaries`."""
 
 
@@ -143,9 +143,32 @@ class DiscoveredSource(BaseModel, frozen=True, extra="forbid"):
         description="directions; empty: a 25th of the training images, at most four times the "
         "encoder's dimensions",
     )
+    sparsity: int | None = Field(
+        default=None,
+        ge=1,
+        description="of `topk_sae` and `ra_sae`: directions in use an image; empty: 6",
+    )
     seeds: int = Field(
         default=3, ge=1, le=20, description="fits that are compared; the first is used"
     )
+
+    @model_validator(mode="after")
+    def _can_be_sparse(self) -> Self:
+        if self.sparsity is not None and self.method not in ("topk_sae", "ra_sae"):
+            raise ValueError(
+                f"`sparsity` is of topk_sae and ra_sae; {self.method} has none. Leave it out"
+            )
+        if self.sparsity and self.size and self.sparsity > self.size:
+            raise ValueError(
+                f"`sparsity` is {self.sparsity} and `size` {self.size}: an image cannot use more "
+                "directions than there are. Lower `sparsity`, or raise `size`"
+            )
+        return self
+
+    @property
+    def active(self) -> int:
+        """How many directions an image uses at most, where that is set."""
+        return self.sparsity or 6
 
 
 WordedSource = (

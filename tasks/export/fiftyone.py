@@ -6,7 +6,7 @@ its extended JSON. Their fields are those of FiftyOne 1.9; newer versions bring 
 they load them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from curette.schemas.artifact import write_json
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.tasks.export.shown import Shown, known_table
+from curette.tasks.export.shown import Shown, concept_fields, known_table
 
 PICTURES = "data"
 _VERSION = "1.9.0"
@@ -35,7 +35,7 @@ def write_fiftyone(folder: Path, published: ConceptDataset, images: Sequence[Sho
     """
     names = {c.key: c.name for c in published.facts.classes}
     known = {column: _name(column) for column in known_table(published).column_names}
-    scores = _score_fields(published)
+    scores = concept_fields(published, "score_")
     schema = known_table(published).schema
     fields = [
         *_OWN_FIELDS,
@@ -97,19 +97,6 @@ def write_fiftyone(folder: Path, published: ConceptDataset, images: Sequence[Sho
 def _name(column: str) -> str:
     """Return a column's name as a field's, which no dot may part."""
     return column.replace(".", "_")
-
-
-def _score_fields(published: ConceptDataset) -> list[str]:
-    """Return a field's name for each concept, by its text."""
-    texts = ["score_" + "_".join(_words(c.text)) for c in published.concepts]
-    return [
-        text if texts.count(text) == 1 else f"{text}_{concept.concept_id}"
-        for text, concept in zip(texts, published.concepts, strict=True)
-    ]
-
-
-def _words(text: str) -> Iterable[str]:
-    return "".join(c if c.isalnum() else " " for c in text).lower().split()
 
 
 def _digest(image: Shown, of: str) -> str:

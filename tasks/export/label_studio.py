@@ -17,7 +17,9 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.tasks.export.shown import Shown
 
 PICTURES = "images"
-_CLASS, _CONCEPTS, _IMAGE = "class", "concepts", "image"
+CLASS, CONCEPTS, _IMAGE = "class", "concepts", "image"
+NONE_OF_THEM = "none of these"
+"""Tells who saw no concept from who did not look for any."""
 
 
 def write_label_studio(
@@ -35,13 +37,13 @@ def write_label_studio(
         images: what is shown of it.
         version: of the head, which predictions carry.
     """
-    names = _class_names(published)
+    names = class_names(published)
     tasks = [_task(image, called, names, version) for image in images]
     write_json(folder / "tasks.json", tasks)
     (folder / "label_config.xml").write_text(_config(published, names), encoding="utf-8")
 
 
-def _class_names(published: ConceptDataset) -> dict[str, str]:
+def class_names(published: ConceptDataset) -> dict[str, str]:
     """Return class key -> what it is called, which no other class is."""
     names = {c.key: c.name for c in published.facts.classes}
     alike = len(set(names.values())) < len(names)
@@ -50,8 +52,8 @@ def _class_names(published: ConceptDataset) -> dict[str, str]:
 
 def _task(image: Shown, called: str, names: dict[str, str], version: str) -> dict[str, Any]:
     decided = {
-        "id": _CLASS,
-        "from_name": _CLASS,
+        "id": CLASS,
+        "from_name": CLASS,
         "to_name": _IMAGE,
         "type": "choices",
         "value": {"choices": [names[image.decided]]},
@@ -79,12 +81,12 @@ def _config(published: ConceptDataset, names: dict[str, str]) -> str:
     return f"""<View>
   <Image name="{_IMAGE}" value="${_IMAGE}" zoom="true"/>
   <Header value="Class"/>
-  <Choices name="{_CLASS}" toName="{_IMAGE}" choice="single" required="true">
+  <Choices name="{CLASS}" toName="{_IMAGE}" choice="single" required="true">
 {choices(list(names.values()))}
   </Choices>
   <Header value="What can be seen"/>
-  <Choices name="{_CONCEPTS}" toName="{_IMAGE}" choice="multiple">
-{choices([c.text for c in published.concepts])}
+  <Choices name="{CONCEPTS}" toName="{_IMAGE}" choice="multiple">
+{choices([*(c.text for c in published.concepts), NONE_OF_THEM])}
   </Choices>
 </View>
 """

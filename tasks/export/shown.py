@@ -1,6 +1,7 @@
 """What is told of a study's images elsewhere: what is known of each, and what is decided."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,16 @@ def known_table(published: ConceptDataset) -> pa.Table:
     named = [c for c in _OF_IMAGES if c in published.images]
     table = pa.Table.from_pandas(published.images[[*named, *told]], preserve_index=False)
     return table.cast(pa.schema([field.with_type(_plain(field.type)) for field in table.schema]))
+
+
+def concept_fields(published: ConceptDataset, prefix: str) -> list[str]:
+    """Return a name for a column about each concept: a prefix and the words of its text."""
+    words = [re.findall(r"[^\W_]+", c.text.lower()) for c in published.concepts]
+    names = [prefix + "_".join(each) for each in words]
+    return [
+        name if names.count(name) == 1 else f"{name}_{concept.concept_id}"
+        for name, concept in zip(names, published.concepts, strict=True)
+    ]
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -11,7 +11,7 @@ def certificate_page(c: Certificate) -> str:
     ]
     found = [f"- `{f.place}`: {f.trace}" for f in c.found]
     named = {"subject": "one patient", "image": "one image", "class": "one class"}[c.what]
-    again = " An earlier try was killed; these are what the last one found." * c.resumed
+    again = " An earlier try was killed; what it had removed is counted too." * c.resumed
     lines = [
         f"# Certificate {c.number}",
         "",

@@ -20,6 +20,7 @@ _PAGES = {
     ("validation-report", "data_docs.html"): DOCS_POLICY,
     ("concept-dataset", "README.md"): DOCS_POLICY,
     ("drift", "drift.html"): REPORT_POLICY,
+    ("findings", "findings.html"): REPORT_POLICY,
 }
 """Kind and file of what is a page, with what it may do."""
 _ADDRESS = re.compile(r"/([a-z-]+)/([0-9a-f]{20})/([A-Za-z_]+\.(?:html|md))")

@@ -26,7 +26,7 @@ from curette.schemas.settings.propose import DiscoveredSource
 from curette.schemas.settings.select import SelectSpec
 from curette.tasks.methods.dictionaries import METHODS
 from curette.tasks.methods.dictionaries.dictionary import Dictionary, unit
-from curette.tasks.methods.dictionaries.learning import learn
+from curette.tasks.methods.dictionaries.learning import Learned, learn
 from curette.tasks.methods.dictionaries.naming import (
     PROOF,
     Names,
@@ -129,10 +129,10 @@ def discover(source: DiscoveredSource, seen: Seen, vocabulary: Vocabulary | None
             image.
     """
     size = _size(source, seen)
-    own = _measure(source.method, source.seeds, size, seen, vocabulary)
+    own = _measure(source, size, seen, vocabulary)
     facts = [own.facts]
     if source.method != "kmeans":
-        beside = _measure("kmeans", source.seeds, size, seen, vocabulary).facts
+        beside = _measure(_beside(source), size, seen, vocabulary).facts
         facts.append(beside.model_copy(update={"beside": True}))
     proposals = _tell(source, own, seen, vocabulary)
     return Discovered(
@@ -155,6 +155,13 @@ def _size(source: DiscoveredSource, seen: Seen) -> int:
         )
     most = count // 2
     size = source.size or min(_ATOMS_A_DIMENSION * dim, count // _IMAGES_AN_ATOM)
+    if source.method == "ica":
+        if source.size and source.size > dim:
+            raise StudyError(
+                f"propose.sources: `ica` is to find {size:,} directions in the {dim:,} dimensions "
+                f"of the encoder; it finds at most {dim:,}. Lower its size, or take another method."
+            )
+        size = min(size, dim)
     if not 2 <= size <= most:
         raise StudyError(
             f"propose.sources: `discovered` is to find {size:,} directions among {count:,} "
@@ -182,14 +189,22 @@ class _Measured:
         return self.names.fit & (self.proof >= PROOF)
 
 
+def _beside(source: DiscoveredSource) -> DiscoveredSource:
+    return source.model_copy(update={"method": "kmeans", "sparsity": None})
+
+
 def _measure(
-    method: str, seeds: int, size: int, seen: Seen, vocabulary: Vocabulary | None
+    source: DiscoveredSource, size: int, seen: Seen, vocabulary: Vocabulary | None
 ) -> _Measured:
     """Learn a dictionary, look for names, and measure what it is worth."""
-    fit, train, held = METHODS[method], seen.train, seen.validation
-    fits = [learn(fit, train.vectors, size, seed).dictionary for seed in range(1, seeds)]
-    first = learn(fit, train.vectors, size, seed=0)
-    halves = [learn(fit, part, size, seed=0).dictionary for part in _halves(train)]
+    train, held = seen.train, seen.validation
+
+    def fit(vectors: _Vectors, seed: int = 0) -> Learned:
+        return learn(METHODS[source.method], vectors, size, source.active, seed)
+
+    first = fit(train.vectors)
+    fits = [fit(train.vectors, seed).dictionary for seed in range(1, source.seeds)]
+    halves = [fit(part).dictionary for part in _halves(train)]
     centred = first.centred(held.vectors)
     living = alive(first.dictionary, first.centred(train.vectors))
     atoms = first.dictionary.take(np.flatnonzero(living).tolist())
@@ -206,7 +221,7 @@ def _measure(
     )
     fitting = names.fit if names else np.zeros(len(areas), dtype=bool)
     facts = DictionaryFacts(
-        method=method,
+        method=source.method,
         size=len(atoms.atoms),
         explained=explained(first.dictionary, centred),
         active=active(first.dictionary, centred),

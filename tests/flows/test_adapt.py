@@ -96,7 +96,9 @@ def test_a_head_is_adapted_kept_measured_and_written_down(
     ledger = (store.root / "test-looks" / f"{digest}.jsonl").read_text()
     assert f"{len(listed)} support images, to adapt a head by" in ledger
     assert ledger.index("support images") < ledger.index("before and after it was adapted")
-    again = adapt(chosen, "lamp", [x.image_id for x in listed], editor="Dr. A", options=options)
+    again = adapt(
+        "lamp", tuple(x.image_id for x in listed), chosen, editor="Dr. A", store=str(copy.store)
+    )
     assert again == str(made.ref), "the same question has the same answer"
 
     _, trained = explained_head(chosen, options, study)

@@ -85,7 +85,7 @@ def test_findings_share_splits_and_vectors_and_stand_on_one_page(
     options = RunOptions(store=tmp_path / "store")
     vectors = options.store / "vectors"
 
-    made = findings(study, options)
+    made = findings(study, store=str(options.store))
 
     store = ArtifactStore(options.store)
     datasets = {

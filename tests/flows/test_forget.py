@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from curette.flows.forgetting import choose_wanted, forget_one, read_order
 from curette.flows.prefect_records import forget_records
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions, StageRecord
+from curette.flows.watching import look_at
 from curette.schemas.artifact import CuretteError, Recipe, StudyError
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
@@ -33,12 +35,13 @@ from curette.schemas.review import Decision, Decisions
 from curette.schemas.study import Study
 from curette.storage.decisions import DecisionShelf
 from curette.storage.images import ImageShelf
-from curette.storage.purge import plan_place, purge, write_plan
+from curette.storage.purge import plan_place, purge, tally_place, write_plan
 from curette.storage.responses import ResponseShelf
 from curette.storage.retention import StoreInUse, in_use
 from curette.storage.scan import Search, scan
 from curette.storage.store import ArtifactStore
 from curette.storage.vectors import VectorShelf
+from curette.storage.watched import WatchShelf
 from curette.storage.withdrawals import WithdrawalShelf
 from curette.tasks.ingest.task import ingest_dataset
 from curette.tasks.stage import Workplace
@@ -123,6 +126,7 @@ def store(chosen: Study, folder: Path, tmp_path: Path) -> ArtifactStore:
     ResponseShelf(store.root).put(question(f"Report: {BOILERPLATE}"), answer("kept"))
     ImageShelf(store.root).put((folder / "picture-006.png").read_bytes())
     ImageShelf(store.root).put((folder / "picture-008.png").read_bytes())
+    WatchShelf(store.root).keep("skin", look_at(chosen, store.root, None)[0])
     looks = store.root / "test-looks"
     looks.mkdir()
     (looks / f"{'a' * 64}.images").write_text("\n".join(images["sha256"]))
@@ -172,7 +176,7 @@ def test_every_shelf_holds_her_before_and_none_after(
     before = {f.place.partition("/")[0] for f in scan(store.root, plan.traces).found}
     assert before >= {
         *("decisions", "image-dataset", "test-looks", ".workshop"),
-        *("reports", "responses", "vectors", "images"),
+        *("reports", "responses", "vectors", "images", "watched"),
     }
     said = forget_one(chosen, RunOptions(store=store.root), WANTED, take_in, nullcontext)
     assert said.page is not None
@@ -193,8 +197,11 @@ def test_what_prefect_recorded_of_her_goes_and_other_runs_stay(prefect_server: N
     seen(PERSON)
     seen(OTHER)
     search = Search(Traces(ids=(PERSON,)))
-    assert forget_records(search) == 2, "a run and its artifact"
-    assert forget_records(search) == 0
+    deleted: list[UUID] = []
+    forget_records(search, deleted.extend)
+    assert len(deleted) == 2, "a run and its artifact"
+    forget_records(search, deleted.extend)
+    assert len(deleted) == 2
     with get_client(sync_client=True) as client:
         runs = [r.parameters for r in client.read_flow_runs()]
     assert {"who": OTHER} in runs
@@ -227,6 +234,20 @@ def test_what_others_have_stays_and_keeps_its_split(
     assert WithdrawalShelf(store.root).current().counts == {"skin": 2}
 
 
+def test_what_was_forgotten_is_neither_new_nor_remembered_where_its_dataset_is_watched(
+    chosen: Study, store: ArtifactStore, folder: Path
+) -> None:
+    plan = planned(chosen, store)
+    purge(store, plan)
+    tally_place(store.root).unlink()
+    (folder / "picture-000.png").touch()  # so that it is looked at again
+    seen, news = look_at(chosen, store.root, WatchShelf(store.root).get("skin"))
+    assert not news
+    WatchShelf(store.root).keep("skin", seen)
+    assert len(seen.rows) == 2 * PEOPLE - 2
+    assert not scan(store.root, plan.traces).found
+
+
 def test_forgetting_twice_is_forgetting_once(
     chosen: Study, store: ArtifactStore, prefect_server: None
 ) -> None:
@@ -244,7 +265,8 @@ def test_a_purge_that_is_killed_anywhere_ends_as_one_that_is_not(
     plan = planned(chosen, store)
     write_plan(store.root, plan)
     whole = copied(store, tmp_path / "whole")
-    purge(whole, plan)
+    removed = purge(whole, plan).counts
+    tally_place(whole.root).unlink()
     expected = files_of(whole.root)
     counted = copied(store, tmp_path / "counted")
     changes = count_changes(lambda: purge(counted, plan))
@@ -252,20 +274,30 @@ def test_a_purge_that_is_killed_anywhere_ends_as_one_that_is_not(
     for number, stop in enumerate(range(1, changes, max(changes // 12, 1))):
         torn = copied(store, tmp_path / f"torn-{number}")
         assert killed_at(stop, lambda torn=torn: purge(torn, plan))  # type: ignore[misc]
-        purge(torn, plan)
+        counted_anew = purge(torn, plan).counts
+        shelves = removed.keys() - {"damaged or unfinished files"}
+        assert {shelf: counted_anew[shelf] for shelf in shelves} == {
+            shelf: removed[shelf] for shelf in shelves
+        }, "what is removed is counted once, whichever try removed it"
+        tally_place(torn.root).unlink()
         assert files_of(torn.root) == expected
 
 
 def test_what_a_kill_left_to_do_is_done_first(
     chosen: Study, store: ArtifactStore, prefect_server: None
 ) -> None:
-    write_plan(store.root, planned(chosen, store))
+    plan = planned(chosen, store)
+    write_plan(store.root, plan)
+    before = purge(store, plan).counts  # and killed before it was certified
     said = forget_one(
         chosen, RunOptions(store=store.root), Wanted("subject", OTHER), take_in, nullcontext
     )
     assert "2 images are forgotten" in said.told
     pages = (store.root / "withdrawn" / "certificates").glob("*.json")
-    assert sorted(json.loads(p.read_text())["resumed"] for p in pages) == [False, True]
+    first, second = sorted((json.loads(p.read_text()) for p in pages), key=lambda c: c["resumed"])
+    assert (first["resumed"], second["resumed"]) == (False, True)
+    assert before.items() <= second["removed"].items()
+    assert not tally_place(store.root).exists()
     assert WithdrawalShelf(store.root).current().counts == {"skin": 4}
 
 

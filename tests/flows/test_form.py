@@ -1,18 +1,21 @@
 """What a person fills in: tabs and words in the form, and the study that comes of it."""
 
+import importlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from prefect.blocks.system import Secret
 from prefect.variables import Variable
 
 from curette.flows.asked import NewImages, as_tabs, open_asked
 from curette.flows.form import FromStage, study
-from curette.flows.rerun import rerun, study_of
+from curette.flows.rerun import study_of
 from curette.flows.stages import RunOptions, stages_from
 from curette.flows.study_file import STUDIES, load_study, settings_of
 from curette.flows.workplace import lend_key, settled
@@ -22,12 +25,22 @@ from curette.storage.studies import StudyShelf
 from curette.tasks.stage import stage_names
 from tests.builders.demo import DEMO, SMALL
 
+PROJECT = Path(__file__).parents[2]
+DEPLOYMENTS = yaml.safe_load((PROJECT / "prefect.yaml").read_text())["deployments"]
 
-def test_the_form_has_tabs_for_alternatives_and_words_for_every_field() -> None:
-    for flow in (study, rerun):
-        schema = flow.parameters.model_dump()
-        assert "oneOf" not in json.dumps(schema)
-        assert all(field.get("description") for field in schema["properties"].values())
+
+@pytest.mark.parametrize("deployed", DEPLOYMENTS, ids=lambda deployed: deployed["name"])
+def test_every_deployments_form_has_tabs_and_words_for_every_field(deployed: Any) -> None:
+    file, _, name = deployed["entrypoint"].partition(":")
+    module = importlib.import_module(f"curette.flows.{Path(file).stem}")
+    schema = getattr(module, name).parameters.model_dump()
+    assert "oneOf" not in json.dumps(schema)
+    assert all(field.get("description") for field in schema["properties"].values())
+    assert set(deployed["parameters"]) <= set(schema["properties"])
+    assert [*schema["properties"]][-1] == "store", "what is seldom changed comes last"
+
+
+def test_the_form_of_a_study_has_a_tab_a_way_to_name_it() -> None:
     tabs = study.parameters.properties["study"]["anyOf"]
     assert len(tabs) == 3
     titles = {d["title"] for d in study.parameters.definitions.values()}

@@ -28,6 +28,7 @@ from curette.storage.decisions import DecisionShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.look.site import Site
 from curette.tasks.look.view import SHOWN, StudyView
+from tests.browser import needs_browser, opened
 from tests.builders.demo import DEMO, SMALL
 from tests.builders.finished import FinishedStudy
 from tests.builders.images import png_that_says
@@ -587,6 +588,58 @@ def test_where_the_review_is_off_it_is_said_that_nothing_counts_yet(tmp_path: Pa
     with served(a_site(study_view(), store, off), store) as browser:
         fields = {"concept_id": FIRST.concept_id, "verdict": "drop", "reviewer": "Ada"}
         assert "review: {mode: file}" in browser.post(fields)[1]
+
+
+# --- in a browser -------------------------------------------------------------------------------
+
+
+@needs_browser
+def test_a_person_filters_decides_withdraws_and_searches_by_an_image(
+    browser: Browser, tmp_path: Path
+) -> None:
+    def rows() -> list[str]:
+        seen = "[...document.querySelectorAll('#rows > tr')].filter((r) => !r.hidden)"
+        texts: list[str] = page.js(f"{seen}.map((r) => r.querySelector('a').textContent)")
+        return texts
+
+    def click(selector: str) -> None:
+        page.follow(f"document.querySelector('{selector}').click()")
+
+    def notice() -> str:
+        return str(page.js("document.querySelector('.notices')?.textContent ?? ''"))
+
+    dropped = study_view().screened.dropped
+    address = f"http://127.0.0.1:{browser.port}/{TOKEN}/"
+    with opened(address, tmp_path / "profile") as page:
+        click("nav a[href=statements]")
+        assert len(rows()) == len(study_view().statements)
+        page.js(
+            "(() => { const s = document.querySelector('[name=kind]'); s.value = 'dropped'; "
+            "s.dispatchEvent(new Event('input', {bubbles: true})); })()"
+        )
+        assert rows() == [d.candidate.text for d in dropped]
+        click("#rows > tr:not([hidden]) a")
+        page.js("document.querySelector('[name=verdict][value=keep]').click()")
+        page.js("document.querySelector('[name=reviewer]').value = 'Ada'")
+        click(".decide button")
+        assert decided_so_far(STUDY, browser.store).decisions == (), "before it is confirmed"
+        click("#confirm button")
+        (made,) = decided_so_far(STUDY, browser.store).decisions
+        kept = (dropped[0].candidate.text, "keep", "Ada")
+        assert (made.text, made.verdict, made.reviewer) == kept
+        assert "Ada keeps" in notice()
+        click("#withdraw button")
+        click("#confirm button")
+        assert decided_so_far(STUDY, browser.store).decisions == ()
+        click("nav a[href=search]")
+        row = int(PUBLISHED.rows("train")[0])
+        (tmp_path / "mine.png").write_bytes(a_png(row))
+        page.choose_file("input[type=file]", tmp_path / "mine.png")
+        click("form[enctype] button")
+        nearest = page.js("document.querySelector('img[src^=thumbnail]').getAttribute('src')")
+        assert quote(str(PUBLISHED.images["image_id"][row])) in nearest
+        ours = [e for e in page.errors if '"source": "network"' not in e]
+        assert ours == [], "but for thumbnails: images made by hand have no pixels"
 
 
 # --- the command --------------------------------------------------------------------------------

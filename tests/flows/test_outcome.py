@@ -9,8 +9,17 @@ import pytest
 from prefect import flow
 from prefect.artifacts import Artifact
 
+from curette.flows.family import FamilyResult, tell_family
+from curette.flows.forgetting import Forgotten, tell_all
 from curette.flows.healing import heals
-from curette.flows.outcome import headline, on_its_page, page_of, why_it_failed
+from curette.flows.outcome import (
+    PAGES_VARIABLE,
+    Told,
+    headline,
+    on_its_page,
+    page_of,
+    why_it_failed,
+)
 from curette.flows.runs import MetricValue, RunResult
 from curette.flows.stages import StageRecord
 from curette.schemas.artifact import ConceptDatasetRejected, StudyError
@@ -101,7 +110,7 @@ def test_a_failed_run_has_our_message_as_its_state_and_no_frames(
 ) -> None:
     @flow
     def fails() -> str:
-        def run() -> str:
+        def run() -> Told[str]:
             raise REJECTED
 
         return on_its_page(run)
@@ -115,3 +124,44 @@ def test_a_failed_run_has_our_message_as_its_state_and_no_frames(
         fails()
     left = Artifact.get("why-it-failed")
     assert getattr(left, "description", "") == str(REJECTED).splitlines()[0]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_what_a_flow_came_to_is_its_states_message_and_leads_its_page() -> None:
+    @flow
+    def forgets() -> str:
+        return on_its_page(lambda: Told("1 image is forgotten.", "# Certificate", "ref", "forget"))
+
+    state = forgets(return_state=True)
+    assert (state.message, state.is_completed()) == ("1 image is forgotten.", True)
+    assert forgets() == "ref"
+    left = Artifact.get("forget")
+    assert getattr(left, "description", "") == "1 image is forgotten."
+
+
+def test_findings_stand_in_rows_of_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PAGES_VARIABLE, "http://pages.test")
+    auroc = {"concept bottleneck": {"macro_auroc": MetricValue(value=0.9, low=0.8, high=0.95)}}
+    digest = "0b" * 10
+    runs = {
+        "blue|veil": RunResult(
+            study="a", stages=(), metrics=auroc, report=f"{ROOT}/report/{digest}/report.html"
+        ),
+        "hair": RunResult(study="b", stages=()),
+    }
+    page = f"{ROOT}/findings/{digest}/findings.html"
+    told = tell_family(FamilyResult(study="chest", findings=runs, page=page))
+    assert told.headline == "AUROC of the concept bottleneck: blue|veil 0.900 [0.800, 0.950]"
+    assert f"(http://pages.test/findings/{digest}/findings.html)" in told.page
+    rows = told.page.splitlines()[-2:]
+    assert rows[0].startswith(r"| blue\|veil | 0.900 \[0.800, 0.950\] | – | – | [report](http")
+    assert rows[1] == "| hair | – | – | – | – |"
+
+
+def test_every_certificate_of_a_run_stands_on_its_page(tmp_path: Path) -> None:
+    page = tmp_path / "7.md"
+    page.write_text("# Certificate 7\n\n3 images")
+    told = tell_all([Forgotten("3 images are forgotten.\ncode: 1", page), Forgotten("nothing")])
+    assert told.headline == "3 images are forgotten. nothing"
+    assert told.page.startswith("# Certificate 7")
+    assert "code: 1" not in told.page, "Prefect would keep it"

@@ -233,7 +233,7 @@ def test_a_run_never_ends_with_a_stage_of_another_dataset(done: tuple[Path, RunR
     store, first = done
     published = next(s.ref for s in first.stages if s.name == "publish")
     chosen = load_study(DEMO, list(SMALL))
-    probed = probe(published, chosen, RunOptions(store=store, until="embed"))
+    probed = probe(published, chosen, until="embed", store=str(store))
     assert probed.stages[-1].name == "report"
     assert "image-dataset" not in probed.made
 
@@ -359,12 +359,11 @@ def test_curate_and_probe_make_what_the_study_makes(
     done: tuple[Path, RunResult], store: Path
 ) -> None:
     path, whole = done
-    options = RunOptions(store=path)
     chosen = load_study(DEMO, list(SMALL))
-    curated = curate(chosen, options)
+    curated = curate(chosen, store=str(path))
     assert [s.name for s in curated.stages] == STAGES[: STAGES.index("publish") + 1]
     published = next(s.ref for s in curated.stages if s.name == "publish")
-    probed = probe(published, chosen, options)
+    probed = probe(published, chosen, store=str(path))
     assert probed.metrics == whole.metrics
     assert probed.concept_dataset == whole.concept_dataset
 

@@ -29,8 +29,8 @@ class Dictionary:
         )
 
 
-Fit = Callable[[_Vectors, int, int], Dictionary]
-"""From centred vectors, a number of atoms and a seed."""
+Fit = Callable[[_Vectors, int, int, int], Dictionary]
+"""From centred vectors, a number of atoms, how many may be in use a vector, and a seed."""
 
 
 def unit(rows: Float64[np.ndarray, "row dim"]) -> Float64[np.ndarray, "row dim"]:

@@ -13,12 +13,15 @@ from curette.tasks.methods.dictionaries.dictionary import Dictionary, unit
 _STARTS = 4
 
 
-def fit(vectors: Float64[np.ndarray, "image dim"], size: int, seed: int) -> Dictionary:
+def fit(
+    vectors: Float64[np.ndarray, "image dim"], size: int, _active: int, seed: int
+) -> Dictionary:
     """Return the directions of cluster centres; a cluster without images is left out.
 
     Args:
         vectors: centred.
         size: clusters.
+        _active: is of no account here: one cluster is in use a vector.
         seed: equal ones give equal clusters.
     """
     from sklearn.cluster import KMeans  # takes a second to import

@@ -27,7 +27,9 @@ class Learned:
         return (vectors.astype(np.float64) - self.mean) / self.scale
 
 
-def learn(fit: Fit, vectors: Float[np.ndarray, "image dim"], size: int, seed: int) -> Learned:
+def learn(
+    fit: Fit, vectors: Float[np.ndarray, "image dim"], size: int, active: int, seed: int
+) -> Learned:
     """Return what `fit` makes of the vectors, the atoms that most of them use first.
 
     The vectors are sorted first, so that their order is nothing that an answer depends on, and one
@@ -47,7 +49,7 @@ def learn(fit: Fit, vectors: Float[np.ndarray, "image dim"], size: int, seed: in
         raise ValueError("the vectors do not differ")
     centred /= scale
     with threadpool_limits(1), one_thread_of_torch():
-        found = fit(centred, size, seed)
+        found = fit(centred, size, active, seed)
         used = (found.encode(centred) != 0).mean(axis=0)
     order = np.argsort(-used, kind="stable")
     return Learned(found.take(order.tolist()), mean, scale)

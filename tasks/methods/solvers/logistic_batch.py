@@ -54,6 +54,7 @@ def solve_logistic_batch(
     class_count: int,
     l2_values: Sequence[float],
     *,
+    counted: Bool[Tensor, "draw image"] | None = None,
     offsets: Float[Tensor, "draw value image class"] | None = None,
     class_weight: ClassWeight = "none",
     tolerance: float = 1e-6,
@@ -67,6 +68,7 @@ def solve_logistic_batch(
     Args:
         features: of the images of each draw; used as given.
         labels: theirs, in `0 .. class_count - 1`; every class occurs in every draw.
+        counted: which images are in a draw, where draws differ in their number; none means all.
         class_count: K, at least 2.
         l2_values: positive, in any order; values may repeat where offsets differ.
         offsets: logits that are there already; none means zero.
@@ -77,9 +79,11 @@ def solve_logistic_batch(
         ValueError: a strength is not positive, a feature is not finite, or a draw lacks a class.
         NotConverged: a problem was not solved to the tolerance.
     """
-    _check(features, labels, class_count, l2_values)
+    if counted is None:
+        counted = torch.ones_like(labels, dtype=torch.bool)
+    _check(features, labels, counted, class_count, l2_values)
     features = features.double()
-    one_hot = torch.nn.functional.one_hot(labels, class_count).double()
+    one_hot = torch.nn.functional.one_hot(labels, class_count).double() * counted[..., None]
     by_class = one_hot if class_weight == "none" else one_hot / one_hot.sum(1, keepdim=True)
     shares = by_class.sum(2) / by_class.sum((1, 2))[:, None]
     mean = (shares[:, None, :] @ features)[:, 0]
@@ -158,6 +162,7 @@ def solve_binary_batch(
 def _check(
     features: Float[Tensor, "draw image dim"],
     labels: Int[Tensor, "draw image"],
+    counted: Bool[Tensor, "draw image"],
     class_count: int,
     l2_values: Sequence[float],
 ) -> None:
@@ -167,7 +172,7 @@ def _check(
             f"labels must lie in 0 .. {class_count - 1} and there must be at least 2 classes; "
             "usually the class list is that of another dataset. Take both from the same one."
         )
-    present = torch.nn.functional.one_hot(labels, class_count).any(1)
+    present = (torch.nn.functional.one_hot(labels, class_count) * counted[..., None]).any(1)
     if not present.all():
         draw, label = (~present).nonzero()[0].tolist()
         raise ValueError(

@@ -214,11 +214,11 @@ def fit_pairwise(
     scale, l2 = min(lost, key=lost.__getitem__)
     slope, effect, coupling = [], [], np.zeros((evidence.shape[1],) * 2)
     for j, question in enumerate(tried[scale]):
-        weights, bias = question.solve(np.ones(len(question.present), dtype=bool), [l2])
-        slope.append(1 + weights[0, 0])
-        effect.append(weights[0, 1 : 1 + class_count] + bias[0])
+        weights, bias = (x[0, 0] for x in question.solve(question.fold[None] >= 0, [l2]))
+        slope.append(1 + weights[0])
+        effect.append(weights[1 : 1 + class_count] + bias)
         if scale:
-            coupling[j] = np.insert(scale * weights[0, 1 + class_count :], j, 0.0)
+            coupling[j] = np.insert(scale * weights[1 + class_count :], j, 0.0)
     return PairwiseConcepts(np.array(slope), np.array(effect).T, (coupling + coupling.T) / 2, l2)
 
 
@@ -232,33 +232,34 @@ class _Question:
     fold: Int[np.ndarray, " known"]
 
     def solve(
-        self, rows: Bool[np.ndarray, " known"], strengths: Sequence[float]
-    ) -> tuple[Float64[np.ndarray, "value feature"], Float64[np.ndarray, " value"]]:
-        """Return weights and bias; the bias alone where some of the rows all answer the same."""
-        present = self.present[rows]
-        if present.all() or not present.any():
-            alike = _log_odds(present[:, None], np.ones((len(present), 1), dtype=bool))
-            return np.zeros((len(strengths), self.features.shape[1])), alike.repeat(len(strengths))
-        offsets = np.stack([np.zeros(len(present)), self.offset[rows]], axis=1)
-        solved = solve_logistic_batch(
-            torch.from_numpy(self.features[rows])[None],
-            torch.from_numpy(present.astype(np.int64))[None],
-            2,
-            strengths,
-            offsets=torch.from_numpy(offsets).expand(1, len(strengths), -1, -1),
-        )
-        weights, bias = solved.weights[0].numpy(), solved.bias[0].numpy()
-        return weights[:, 1] - weights[:, 0], bias[:, 1] - bias[:, 0]
+        self, rows: Bool[np.ndarray, "part known"], strengths: Sequence[float]
+    ) -> tuple[Float64[np.ndarray, "part value feature"], Float64[np.ndarray, "part value"]]:
+        """Return weights and bias by some of the rows; the bias alone where all answer the same."""
+        weights = np.zeros((len(rows), len(strengths), self.features.shape[1]))
+        each = np.broadcast_to(self.present[:, None], rows.T.shape)
+        bias = _log_odds(each, rows.T)[:, None].repeat(len(strengths), axis=1)
+        mixed = (rows & self.present).any(1) & (rows & ~self.present).any(1)
+        if parts := int(mixed.sum()):
+            offsets = np.stack([np.zeros_like(self.offset), self.offset], axis=1)
+            solved = solve_logistic_batch(
+                torch.from_numpy(self.features).expand(parts, -1, -1),
+                torch.from_numpy(self.present.astype(np.int64)).expand(parts, -1),
+                2,
+                strengths,
+                counted=torch.from_numpy(rows[mixed]),
+                offsets=torch.from_numpy(offsets).expand(parts, len(strengths), -1, -1),
+            )
+            weights[mixed] = (solved.weights[:, :, 1] - solved.weights[:, :, 0]).numpy()
+            bias[mixed] = (solved.bias[..., 1] - solved.bias[..., 0]).numpy()
+        return weights, bias
 
     def losses(self, strengths: Sequence[float]) -> Float64[np.ndarray, " value"]:
         """Return the log loss of each strength, summed over images held out of the fit."""
-        lost = np.zeros(len(strengths))
-        for fold in np.unique(self.fold):
-            held = self.fold == fold
-            weights, bias = self.solve(~held, strengths)
-            logits = self.features[held] @ weights.T + bias + self.offset[held, None]
-            lost += np.logaddexp(0, np.where(self.present[held, None], -logits, logits)).sum(0)
-        return lost
+        held = self.fold == np.unique(self.fold)[:, None]
+        weights, bias = self.solve(~held, strengths)
+        logits = np.einsum("pvf,kf->pvk", weights, self.features) + bias[..., None] + self.offset
+        lost = np.logaddexp(0, np.where(self.present, -logits, logits))
+        return np.asarray((lost * held[:, None]).sum((0, 2)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 from scipy.sparse import csr_array
 
 from curette.tasks.methods.statistics.cumulative import sums_from_0
@@ -44,7 +44,15 @@ def area_under_risk_coverage_of(
     Raises (the function):
         ValueError: a weight is no whole number, so there is no count of images.
     """
-    runs = _runs(labels, probabilities)
+    check_predictions(labels, probabilities)
+    return area_by_order_of(probabilities.max(1), probabilities.argmax(1) != labels)
+
+
+def area_by_order_of(
+    confidence: Float64[np.ndarray, " image"], is_wrong: Bool[np.ndarray, " image"]
+) -> Callable[[_Weights], Float64[np.ndarray, "resample 2"]]:
+    """Return the same where images are answered in another order: from the highest value down."""
+    runs = _runs(confidence, is_wrong)
 
     def measure(weights: _Weights) -> Float64[np.ndarray, "resample 2"]:
         columns = np.ascontiguousarray(weights.T)
@@ -89,11 +97,8 @@ class _Runs:
     """Which of `hit` are ties of right and wrong answers."""
 
 
-def _runs(labels: _Labels, probabilities: _Probabilities) -> _Runs:
-    check_predictions(labels, probabilities)
-    confidence = probabilities.max(1)
+def _runs(confidence: Float64[np.ndarray, " image"], is_wrong: Bool[np.ndarray, " image"]) -> _Runs:
     order = np.argsort(-confidence, kind="stable")
-    is_wrong = probabilities.argmax(1) != labels
     tie = np.cumsum(np.diff(confidence[order], prepend=np.inf) != 0) - 1
     share = np.bincount(tie, is_wrong[order]) / np.bincount(tie)
     mixed = (share > 0) & (share < 1)
@@ -103,8 +108,8 @@ def _runs(labels: _Labels, probabilities: _Probabilities) -> _Runs:
     first = np.flatnonzero(np.diff(run, prepend=-1))
     of_run = share[tie[first]]
     hit = np.flatnonzero(of_run > 0)
-    shape = len(first), len(labels)
-    everyone = csr_array((np.ones(len(labels)), (run, order)), shape=shape)
+    shape = len(first), len(order)
+    everyone = csr_array((np.ones(len(order)), (run, order)), shape=shape)
     wrong = csr_array((is_wrong[order].astype(np.float64), (run, order)), shape=shape)
     return _Runs(everyone, wrong[hit], hit, np.flatnonzero(of_run[hit] < 1))
 

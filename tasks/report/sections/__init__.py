@@ -24,6 +24,7 @@ from curette.tasks.report.sections import (
     disagreement,
     discovered,
     edits,
+    error_prediction,
     explanations,
     few_shots,
     folds,
@@ -87,6 +88,9 @@ SECTIONS: tuple[Section, ...] = (
     Section("predictions", "Which images are decided wrongly", "numbers", predictions.compose),
     Section("disagreement", "Where the two heads disagree", "numbers", disagreement.compose),
     Section("curves", "How far confidence can be relied on", "numbers", curves.compose),
+    Section(
+        "error_prediction", "Whether doubt is better told", "numbers", error_prediction.compose
+    ),
     Section("concept_truth", "Do scores find their concepts?", "numbers", concept_truth.compose),
     Section("interventions", "What correcting concepts brings", "numbers", interventions.compose),
     Section("location", "Whether concepts are seen in the lesion", "numbers", location.compose),

@@ -8,7 +8,13 @@ from curette.tasks.report.material import Draft
 
 _SHOWN = 40
 _PICTURES = 4
-_METHODS = {"kmeans": "k-means"}
+_METHODS = {
+    "kmeans": "k-means",
+    "topk_sae": "sparse autoencoder",
+    "ra_sae": "sparse autoencoder, archetypal",
+    "nmf": "NMF",
+    "ica": "ICA",
+}
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from PIL import Image
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import ClassLabel
 from curette.tasks.export.fiftyone import write_fiftyone
-from curette.tasks.export.label_studio import write_label_studio
+from curette.tasks.export.label_studio import NONE_OF_THEM, write_label_studio
 from curette.tasks.export.shown import Shown, bare_png, shown_images
 from tests.builders.look import zero_shot_head
 from tests.builders.published_study import KEYS, published_study, with_people
@@ -125,7 +125,7 @@ def test_tasks_fit_the_interface_that_lies_beside_them(tmp_path: Path) -> None:
     tasks = json.loads((tmp_path / "tasks.json").read_bytes())
     config = ET.fromstring((tmp_path / "label_config.xml").read_bytes())
     controls = {c.get("name"): [x.get("value") for x in c] for c in config.iter("Choices")}
-    assert controls["concepts"] == [c.text for c in PUBLISHED.concepts]
+    assert controls["concepts"] == [*(c.text for c in PUBLISHED.concepts), NONE_OF_THEM]
     for task, image in zip(tasks, shown(told=True), strict=True):
         (prediction,) = task["predictions"]
         (result,) = prediction["result"]  # no concept is chosen beforehand

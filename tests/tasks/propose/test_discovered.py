@@ -133,3 +133,17 @@ def test_more_directions_than_half_the_images_are_refused(size: int | None) -> N
 def test_two_sources_that_discover_are_refused() -> None:
     with pytest.raises(ValueError, match="stands among the sources twice"):
         ProposeSpec(sources=(SOURCE, SOURCE))
+
+
+def test_other_methods_have_k_means_beside_them() -> None:
+    facts = discover(DiscoveredSource(kind="discovered", size=6, method="ica"), seen(), None).facts
+    assert [(f.method, f.beside) for f in facts] == [("ica", False), ("kmeans", True)]
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="kmeans has none"):
+        DiscoveredSource(kind="discovered", sparsity=3)
+    with pytest.raises(ValueError, match="cannot use more directions than there are"):
+        DiscoveredSource(kind="discovered", method="topk_sae", sparsity=9, size=8)
+    with pytest.raises(StudyError, match="at most 96"):
+        discover(DiscoveredSource(kind="discovered", method="ica", size=100), seen(), None)

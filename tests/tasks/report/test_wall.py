@@ -18,7 +18,7 @@ from curette.tasks.report.material import Draft, Material
 from curette.tasks.report.page import compose_page
 from curette.tasks.report.render import render_page
 from curette.tasks.report.sections import images
-from tests.browser import CHROMIUM, OpenPage, opened
+from tests.browser import OpenPage, needs_browser, opened
 from tests.pages import HOSTILE, check_asks_nobody, check_only_our_script_runs
 from tests.tasks.report.test_report import _png, guarded, material
 
@@ -96,8 +96,6 @@ def test_more_images_than_one_file_takes_lie_beside_it(material: Material, tmp_p
 
 # --- in a browser -------------------------------------------------------------------------------
 
-pytest_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-
 
 @pytest.fixture(scope="module")
 def browser(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenPage]:
@@ -106,7 +104,7 @@ def browser(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Ite
     html = render_page(compose_page(mapped, ReportSpec(), PictureBook(_png, 32)))
     check_only_our_script_runs(html)
     (folder / "report.html").write_text(html, encoding="utf-8")
-    with opened(folder / "report.html", folder / "profile") as page:
+    with opened((folder / "report.html").as_uri(), folder / "profile") as page:
         yield page
 
 
@@ -129,7 +127,7 @@ def _choose(browser: OpenPage, **chosen: str) -> None:
         )
 
 
-@pytest_browser
+@needs_browser
 def test_filters_leave_what_fits_all_of_them(browser: OpenPage, told: dict[str, Any]) -> None:
     everything = [x["data"] for x in told["figures"]]
     assert len(_shown(browser)) == sum(x["split"] == "test" for x in everything), "at first"
@@ -146,7 +144,7 @@ def test_filters_leave_what_fits_all_of_them(browser: OpenPage, told: dict[str, 
     assert browser.errors == []
 
 
-@pytest_browser
+@needs_browser
 def test_a_cell_of_the_confusion_matrix_opens_its_images(browser: OpenPage) -> None:
     cells = "[...document.querySelectorAll('a[data-opens*=decided]')]"
     count = browser.js(f"{cells}.length")
@@ -161,7 +159,7 @@ def test_a_cell_of_the_confusion_matrix_opens_its_images(browser: OpenPage) -> N
     assert browser.errors == []
 
 
-@pytest_browser
+@needs_browser
 def test_an_image_opens_its_decision_by_mouse_and_by_keyboard(
     browser: OpenPage, material: Material
 ) -> None:
@@ -191,7 +189,7 @@ def test_an_image_opens_its_decision_by_mouse_and_by_keyboard(
     assert browser.errors == []
 
 
-@pytest_browser
+@needs_browser
 def test_a_region_of_the_map_is_one_more_filter(browser: OpenPage) -> None:
     browser.js("document.querySelector('#filters [type=reset]').click()")
     everything = _shown(browser)

@@ -54,6 +54,32 @@ def test_a_batch_has_the_objectives_of_the_single_paths(
             assert objective == pytest.approx(float(batch.objective[draw, value]), rel=1e-9)
 
 
+@pytest.mark.parametrize("class_weight", ["none", "balanced"])
+def test_images_that_do_not_count_are_as_if_absent(class_weight: ClassWeight) -> None:
+    features, labels = _draw(2, 40, 6, 3)
+    counted = torch.arange(40) % torch.tensor([[3], [4]]) > 0
+    features[~counted] *= 1e3
+    offsets = torch.randn(2, 2, 40, 3, generator=torch.Generator().manual_seed(2)).double()
+    solved = solve_logistic_batch(
+        *(features, labels, 3, (1.0, 1e-3)),
+        counted=counted,
+        offsets=offsets,
+        class_weight=class_weight,
+        tolerance=1e-12,
+    )
+    for draw, kept in enumerate(counted):
+        alone = solve_logistic_batch(
+            *(features[[draw]][:, kept], labels[[draw]][:, kept], 3, (1.0, 1e-3)),
+            offsets=offsets[[draw]][:, :, kept],
+            class_weight=class_weight,
+            tolerance=1e-12,
+        )
+        torch.testing.assert_close(solved.weights[draw], alone.weights[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(solved.bias[draw], alone.bias[0], atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="draw 0 has no image of class 2"):
+        solve_logistic_batch(features, labels, 3, (1.0,), counted=labels != 2)
+
+
 def test_offsets_pull_the_weights_towards_those_that_made_them() -> None:
     features, labels = _draw(1, 40, 6, 3)
     believed = torch.randn(3, 6, generator=torch.Generator().manual_seed(1)).double()

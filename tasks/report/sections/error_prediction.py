@@ -1,0 +1,58 @@
+"""Do other signs of doubt find a head's mistakes better than its confidence?"""
+
+from typing import Any
+
+from curette.schemas.evaluation import Estimate, PredictedErrors
+from curette.tasks.methods.page.numbers import signed
+from curette.tasks.report.material import Draft
+
+
+def compose(draft: Draft) -> dict[str, Any] | None:
+    """Return a row a head, and why there is none of others; nothing where it was not measured."""
+    told = draft.evaluation.error_prediction if draft.evaluation else None
+    if told is None or not (told.heads or told.not_computable):
+        return None
+    return {
+        "meaning": _meaning(told.heads),
+        "rows": [
+            {
+                "head": h.head,
+                "by_confidence": h.by_confidence,
+                "by_prediction": h.by_prediction,
+                "difference": _told(h.difference),
+                "in_any_order": h.in_any_order,
+                "verdict": _verdict(h.difference),
+                "learned_from": f"{h.mistakes:,} of {h.learned_from:,}",
+            }
+            for h in told.heads
+        ],
+        "signs": [
+            {"name": name, "weights": [signed(h.weights[name]) for h in told.heads]}
+            for name in (told.heads[0].weights if told.heads else ())
+        ],
+        "refused": told.not_computable,
+    }
+
+
+def _meaning(heads: tuple[PredictedErrors, ...]) -> str:
+    if not heads:
+        return "Too few mistakes on validation images to learn what else tells of them."
+    first = heads[0]
+    said = {
+        "better": "Signs beside confidence find mistakes of the {} better",
+        "worse": "Signs beside confidence find mistakes of the {} worse than its confidence alone",
+        "no difference found": "Nothing beside its confidence is found to tell of mistakes of the "
+        "{}",
+    }[_verdict(first.difference)]
+    return f"{said.format(first.head)}: AURC {_told(first.difference)}."
+
+
+def _verdict(difference: Estimate) -> str:
+    """Return what may be claimed: a difference only where its interval leaves 0 out."""
+    if difference.high < 0:
+        return "better"
+    return "worse" if difference.low > 0 else "no difference found"
+
+
+def _told(e: Estimate) -> str:
+    return f"{signed(e.value)} [{signed(e.low)}, {signed(e.high)}]"
