@@ -71,7 +71,7 @@ class NewImages(BaseModel, frozen=True, extra="forbid", title="new images"):
     name: str = Field(pattern=_NAME, description="of the new study: lower-case letters, digits, -")
     images: Path = Field(
         description="on the worker's machine: a folder with a folder a class or with a table of "
-        "metadata, or a table with a row an image"
+        "metadata, or a table with a row an image; or user/dataset of the Hugging Face hub"
     )
     label_column: str = Field(
         default="", description="the column with the class; empty: it is found by looking"
@@ -140,7 +140,7 @@ def _study_of(new: NewImages, root: Path) -> Study:
     with TemporaryDirectory() as folder:
         beside = Path(folder)
         draft = draft_study(
-            new.images.absolute(),
+            new.images,
             beside,
             new.name,
             new.label_column or None,

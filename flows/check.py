@@ -6,6 +6,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
@@ -18,9 +20,14 @@ from curette.flows.estimate import estimate
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.images import SPLITS, ImageDataset
-from curette.schemas.settings.encoder import PrecomputedEncoder
+from curette.schemas.settings.encoder import (
+    OpenClipEncoder,
+    PrecomputedEncoder,
+    TransformersEncoder,
+)
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.study import Study
+from curette.storage.bucket import bucket_address
 from curette.storage.responses import ResponseShelf
 from curette.tasks.ingest.listing import printable, quoted
 from curette.tasks.methods.llm.client import find_key, is_loopback
@@ -32,6 +39,8 @@ _MOST_BYTES: Final = 1 << 20
 _ROOM: Final = 1 << 30
 """Bytes that a study of some ten thousand images may fill, vectors of places included."""
 _LEAST_ROOM: Final = 1 << 26
+_LOOKED_AT: Final = 1000
+"""Files of a dataset whose endings are looked at."""
 _FEW: Final = 10
 """Images of a class, under which an interval tells next to nothing."""
 _COLOURS: Final = {"ok": "green", "warning": "yellow", "error": "red"}
@@ -67,6 +76,7 @@ def check(
         yield Finding("study", "error", str(error))
         return
     yield Finding("study", "ok", f"{study.name} can be read, and every setting in it is known")
+    yield _packages(study, options)
     yield _room(options.store)
     yield _files(study)
     yield _encoder(study, options)
@@ -101,6 +111,68 @@ def _one_line(finding: Finding) -> str:
 
 
 # --- this machine ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Package:
+    """What is imported only where a study asks for it."""
+
+    name: str
+    why: str
+    install: str
+
+
+def _packages(study: Study, options: RunOptions) -> Finding:
+    """Look for the packages that this study imports and that an installation may lack."""
+    return lacking(list(_needed(study, options)))
+
+
+def lacking(needed: Sequence[Package]) -> Finding:
+    """Return what is to be said of the packages that something needs."""
+    absent = [package for package in needed if find_spec(package.name) is None]
+    if absent:
+        said = "; ".join(f"{p.name} is not installed, which {p.why} needs" for p in absent)
+        cure = f"pip install {' '.join(sorted({repr(p.install) for p in absent}))}"
+        return Finding("packages", "error", said, f"Install it: {cure}.")
+    shown = ", ".join(f"{p.name} ({p.why})" for p in needed)
+    said = f"all that only some studies need are there: {shown}" if shown else "no extra is needed"
+    return Finding("packages", "ok", said)
+
+
+def _needed(study: Study, options: RunOptions) -> Iterator[Package]:
+    encoder = study.encoder
+    transformers = "curette[transformers]"
+    if isinstance(encoder, TransformersEncoder):
+        yield Package("transformers", "encoder.kind: transformers", transformers)
+    elif isinstance(encoder, OpenClipEncoder) and _reads_text_by_transformers(encoder):
+        yield Package("transformers", f"the text tower of {encoder.model}", transformers)
+    if options.machine.engine == "ray":
+        yield Package("ray", "machine.engine: ray", "curette[ray]")
+    if (url := bucket_address(options.store)) is not None:
+        yield Package("obstore", f"the store {url}", "curette[s3]")
+    if any(path.suffix.lower() in (".dcm", ".dicom") for path in _images_of(study)):
+        yield Package("pydicom", "images in DICOM files", "pydicom>=3,<4")
+
+
+def _reads_text_by_transformers(encoder: OpenClipEncoder) -> bool:
+    """Return whether weights that lie here say so; those that are still to be fetched cannot."""
+    from curette.tasks.methods.encoder.encoder import find_weights
+
+    try:
+        weights = find_weights(encoder)
+        config = (weights.parent if weights else Path()) / "open_clip_config.json"
+        text = json.loads(config.read_text())["model_cfg"]["text_cfg"]
+        return bool(text.get("hf_model_name") or text.get("hf_tokenizer_name"))
+    except (CuretteError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _images_of(study: Study) -> Iterator[Path]:
+    """Yield some files of a study's dataset: a mixed folder has a DICOM file among the first."""
+    source = study.kept_dataset.source
+    for place in (getattr(source, "image_folder", None), getattr(source, "path", None)):
+        if isinstance(place, Path) and place.is_dir():
+            yield from islice((p for p in place.rglob("*") if p.is_file()), _LOOKED_AT)
 
 
 def _room(store: Path) -> Finding:

@@ -283,7 +283,8 @@ def init(
     """Write a study file for new images, with what was found by looking and what is doubtful.
 
     Args:
-        source: a folder of images, one folder a class or with a metadata table; or a table.
+        source: a folder of images, one folder a class or with a metadata table; a table; or a
+            dataset of the Hugging Face hub, user/dataset, or a folder in its layout.
         out: the study file to write, a .yaml.
         name: of the study; if you say nothing, that of the folder or table.
         label: the column with the class, where looking does not find it.

@@ -17,7 +17,7 @@ import pyarrow as pa
 import yaml
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.settings.ingest import DatasetSpec, FolderSource, TableSource
+from curette.schemas.settings.ingest import DatasetSpec, FolderSource, HubSource, TableSource
 from curette.schemas.settings.validate import ValidationSpec
 from curette.tasks.ingest.claims import read_claims
 from curette.tasks.ingest.image_column import find_files
@@ -32,7 +32,7 @@ from curette.tasks.ingest.listing import (
 )
 from curette.tasks.ingest.readers import list_images
 from curette.tasks.ingest.subjects import is_called_subject, likely_subject
-from curette.tasks.ingest.table_files import TABLE_ENDINGS, read_table
+from curette.tasks.ingest.table_files import TABLE_ENDINGS, load, load_saved, read_table
 from curette.tasks.validate.privacy import privacy_findings
 
 _LABELS: Final = (
@@ -41,6 +41,7 @@ _LABELS: Final = (
 )
 _LESIONS: Final = frozenset({"lesion", "nodule", "tumor", "tumour", "polyp"})
 _ENDINGS: Final = ("", ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _LOOKED_AT: Final = 50
 """Values of a column that are tried as names of files."""
 _FOUND: Final = 0.9
@@ -67,23 +68,28 @@ def draft_study(
     label: str | None = None,
     image_folder: Path | None = None,
 ) -> Draft:
-    """Return a study of a folder or a table of images, as far as looking tells.
+    """Return a study of a folder, a table or a hub dataset of images, as far as looking tells.
 
     Args:
-        source: the folder, or the table.
+        source: the folder, the table, or the name of a dataset of the hub, such as user/dataset,
+            where there is no such folder.
         beside: the folder of the study file, at which its paths start.
         name: the study's; None: after the source.
         label: the column with the class; None: found by its name and values.
         image_folder: where a table's images lie; None: at the table, or below its folder.
 
     Raises:
-        StudyError: there is no such folder or table, or no label or image column is found.
+        StudyError: there is no such folder, table or dataset, or no label or image column is
+            found.
     """
     if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", name):
         raise StudyError(f"--name {name}: use lower-case letters, digits and dashes")
     with TemporaryDirectory() as folder:
         workshop = Path(folder)
-        if source.is_dir():
+        hub = _as_hub(source)
+        if hub:
+            spec, typed = _hub_spec(hub, label, workshop)
+        elif source.is_dir():
             spec, typed = _folder_spec(source.absolute(), label, workshop)
         elif source.suffix.lower() in TABLE_ENDINGS:
             require("file", source)
@@ -91,7 +97,7 @@ def draft_study(
         else:
             raise StudyError(
                 f"{source} is neither a folder nor a table that is read "
-                f"({', '.join(TABLE_ENDINGS)})."
+                f"({', '.join(TABLE_ENDINGS)}), nor the name of a dataset of the hub."
             )
         listing = list_images(spec, workshop, _unwatched)
         looked = _Looked(source.absolute(), listing, spec, typed)
@@ -138,6 +144,46 @@ def _table_spec(
     )
     spec = DatasetSpec(source=source, label_column=found or "label")
     return spec.model_copy(update=_columns(texts, (column, found or ""))), table
+
+
+def _as_hub(source: Path) -> HubSource | None:
+    """Return what is in the hub's layout, there or in a folder here; None of anything else."""
+    if source.is_dir():
+        saved = any((source / name).is_file() for name in ("dataset_dict.json", "state.json"))
+        tables = (f for pattern in ("*.parquet", "*/*.parquet") for f in source.glob(pattern))
+        if saved or any(file.stem != "metadata" for file in tables):
+            return HubSource(kind="hub", path=source.absolute())
+    named = not source.exists() and source.suffix.lower() not in TABLE_ENDINGS
+    if named and _HUB_NAME.fullmatch(source.as_posix()):
+        return HubSource(kind="hub", path=source.as_posix())
+    return None
+
+
+def _hub_spec(
+    source: HubSource, label: str | None, workshop: Path
+) -> tuple[DatasetSpec, pa.Table | None]:
+    if isinstance(source.path, Path):
+        root, about = source.path, f"the dataset {source.path}"
+    else:
+        root, about = Path(), f"the dataset {source.path} of the hub"
+    if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():
+        tables = load_saved(about, root)
+    else:
+        tables = load(
+            str(source.path),
+            about,
+            workshop,
+            ""
+            if root.name
+            else "There is no folder of that name here, so it was asked for at the "
+            "hub, which needs the network the first time, and HF_TOKEN where it is private.",
+        )
+    table = pa.concat_tables(tables.values(), promote_options="permissive")
+    column, _, _ = _image_column(table, root, deeper=False)
+    found = _label_column(table, (column,), label, optional=False)
+    source = source.model_copy(update={"image_column": column})
+    spec = DatasetSpec(source=source, label_column=found or "label")
+    return spec.model_copy(update=_columns(table, (column, found or ""))), table
 
 
 def _image_column(table: pa.Table, root: Path, *, deeper: bool) -> tuple[str, Path, str]:
@@ -294,7 +340,7 @@ class _Looked:
             f"{len(self.listing):,} images of {len(self.counts)} classes in {self.listing.source}",
             *(f"{role}: the column {quoted(c)}" for role, c in columns.items() if c),
         ]
-        if isinstance(self.spec.source, TableSource):
+        if isinstance(self.spec.source, TableSource | HubSource):
             found.append(f"images: the column {quoted(self.spec.source.image_column)}")
         lines = [
             "# Written by `curette init`, from what looking at the images tells. Look through it,",
@@ -348,6 +394,11 @@ class _Looked:
     def _source(self, beside: Path) -> str:
         source = self.spec.source
         settings: dict[str, str] = {"kind": source.kind, "path": _relative(self.path, beside)}
+        if isinstance(source, HubSource):
+            there = settings["path"]
+            here = there if there.startswith("../") else f"./{there}"
+            settings["path"] = here if isinstance(source.path, Path) else source.path
+            settings["image_column"] = source.image_column
         if isinstance(source, TableSource):
             settings["image_column"] = source.image_column
             if source.image_folder and source.image_folder != source.path.parent:
@@ -432,9 +483,9 @@ def _equal_images(listing: Listing) -> list[list[int]]:
             continue  # ingest says what is wrong with it
     same: Mapping[bytes, list[int]] = defaultdict(list)
     for found in sizes.values():
-        for row, load in found if len(found) > 1 else ():
+        for row, read in found if len(found) > 1 else ():
             try:
-                same[hashlib.sha256(load()).digest()].append(row)
+                same[hashlib.sha256(read()).digest()].append(row)
             except (OSError, ValueError):
                 continue
     return [rows for rows in same.values() if len(rows) > 1]

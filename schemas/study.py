@@ -240,6 +240,15 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         return self
 
     @model_validator(mode="after")
+    def _sees_the_places_that_it_looks_at(self) -> Self:
+        if self.propose.looks_at_places and self.encoder.kind == "precomputed":
+            raise ValueError(
+                "propose.sources: `discovered` is to look at places, and precomputed vectors are "
+                "of whole images. Let it look `on: images`, or name the encoder itself"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_each_shift_once(self) -> Self:
         titles = [shift.title for shift in self.shifts]
         if twice := sorted({title for title in titles if titles.count(title) > 1}):

@@ -66,11 +66,16 @@ def local_folder(store: str | Path) -> Path:
 
 def bucket_of(root: Path) -> "Bucket | None":
     """Return the bucket that a store's folder mirrors; None where it is a folder of its own."""
+    url = bucket_address(root)
+    return None if url is None else Bucket(url, _opened(url, _endpoint()))
+
+
+def bucket_address(root: Path) -> str | None:
+    """Return the address of the bucket that a store's folder mirrors, without asking it."""
     try:
-        url = (root / _MARK).read_text(encoding="ascii")
+        return (root / _MARK).read_text(encoding="ascii")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return Bucket(url, _opened(url, _endpoint()))
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,11 @@ class DiscoveredSource(BaseModel, frozen=True, extra="forbid"):
     method: DictionaryMethod = Field(
         default="kmeans", description="k-means is measured beside every other"
     )
+    on: Literal["images", "places"] = Field(
+        default="images",
+        description="whose vectors have directions in common: whole images or their places, such "
+        "as the patches of a vision transformer",
+    )
     size: int | None = Field(
         default=None,
         ge=2,
@@ -219,6 +224,12 @@ class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
                 "measured anyway, and another study for another method"
             )
         return self
+
+    @property
+    def looks_at_places(self) -> bool:
+        """Whether concepts are looked for among vectors of places."""
+        found = [s for s in self.sources if isinstance(s, DiscoveredSource)]
+        return any(source.on == "places" for source in found)
 
     @property
     def discovers(self) -> bool:

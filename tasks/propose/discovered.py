@@ -52,6 +52,15 @@ _Directions = Float[np.ndarray, "direction dim"]
 
 
 @dataclass(frozen=True, eq=False)
+class Parts:
+    """Vectors of parts of images."""
+
+    vectors: _Vectors
+    of_image: Int[np.ndarray, " part"]
+    """Number of the image, in its split."""
+
+
+@dataclass(frozen=True, eq=False)
 class Images:
     """Images of one split."""
 
@@ -59,6 +68,13 @@ class Images:
     vectors: _Vectors
     labels: Int[np.ndarray, " image"]
     groups: Shaped[np.ndarray, " image"]
+    places: Parts | None = None
+    """Where concepts are looked for among places."""
+
+    @property
+    def parts(self) -> Parts:
+        """What a dictionary is made of: places, or the images themselves."""
+        return self.places or Parts(self.vectors, np.arange(len(self.ids)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +151,14 @@ def discover(source: DiscoveredSource, seen: Seen, vocabulary: Vocabulary | None
         beside = _measure(_beside(source), size, seen, vocabulary).facts
         facts.append(beside.model_copy(update={"beside": True}))
     proposals = _tell(source, own, seen, vocabulary)
+    looked_at = f"{len(seen.train.ids):,} training images"
+    if source.on == "places":
+        looked_at = f"{len(seen.train.parts.vectors):,} places of training images"
     return Discovered(
         Found(
             proposals=proposals,
-            said=f"{len(proposals)} directions found among {len(seen.train.ids):,} training images "
-            f"by {source.method}, {own.facts.proved} of them named",
+            said=f"{len(proposals)} directions found among {looked_at} by {source.method}, "
+            f"{own.facts.proved} of them named",
         ),
         own.dictionary.readers.astype(np.float32),
         tuple(facts),
@@ -202,11 +221,11 @@ def _measure(
     def fit(vectors: _Vectors, seed: int = 0) -> Learned:
         return learn(METHODS[source.method], vectors, size, source.active, seed)
 
-    first = fit(train.vectors)
-    fits = [fit(train.vectors, seed).dictionary for seed in range(1, source.seeds)]
-    halves = [fit(part).dictionary for part in _halves(train)]
-    centred = first.centred(held.vectors)
-    living = alive(first.dictionary, first.centred(train.vectors))
+    first = fit(train.parts.vectors)
+    fits = [fit(train.parts.vectors, seed).dictionary for seed in range(1, source.seeds)]
+    halves = [fit(half).dictionary for half in _halves(train)]
+    centred = first.centred(held.parts.vectors)
+    living = alive(first.dictionary, first.centred(train.parts.vectors))
     atoms = first.dictionary.take(np.flatnonzero(living).tolist())
     shown = held.vectors.astype(np.float64) @ atoms.readers.T
     names, areas = None, np.zeros((len(atoms.atoms), len(atoms.atoms)))
@@ -222,6 +241,7 @@ def _measure(
     fitting = names.fit if names else np.zeros(len(areas), dtype=bool)
     facts = DictionaryFacts(
         method=source.method,
+        on=source.on,
         size=len(atoms.atoms),
         explained=explained(first.dictionary, centred),
         active=active(first.dictionary, centred),
@@ -248,10 +268,11 @@ def _scores(images: Images, directions: _Directions) -> Float64[np.ndarray, "ima
 
 
 def _halves(images: Images) -> list[_Vectors]:
-    """Return the vectors of two halves of the images; a group is in one of them."""
+    """Return what two halves of the images are made of; a group is in one of them."""
     groups, group = np.unique(images.groups, return_inverse=True)
     first = np.random.default_rng(0).permutation(len(groups)) < len(groups) / 2
-    return [images.vectors[first[group]], images.vectors[~first[group]]]
+    in_first = first[group][images.parts.of_image]
+    return [images.parts.vectors[in_first], images.parts.vectors[~in_first]]
 
 
 def _mean_match(fits: Sequence[Dictionary]) -> float | None:

@@ -1,7 +1,9 @@
 """The stage `propose`: candidate concepts from a language model, documents, records and files."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
@@ -10,6 +12,7 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.settings.encoder import EncoderSpec, ImageOnlyEncoder, PrecomputedEncoder
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import ContrastSource, DiscoveredSource, ProposeSpec
+from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.responses import ResponseShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.propose import STAGE
@@ -19,7 +22,7 @@ from curette.tasks.propose.proposals import Found
 from curette.tasks.stage import Workplace, leave_table, progress
 
 if TYPE_CHECKING:  # torch and scikit-learn come only where something is discovered
-    from curette.tasks.propose.discovered import Discovered, Vocabulary
+    from curette.tasks.propose.discovered import Discovered, Images, Seen, Vocabulary
 
 
 def needs_images(spec: ProposeSpec) -> bool:
@@ -65,6 +68,8 @@ def propose_concepts(
         if images is None or encoder is None:
             raise ValueError("concepts are to be found among images, and no vectors were given")
         seen = see(about, at.store.load(ImageEmbeddings, images))
+        if source.on == "places":
+            seen = _with_places(seen, about, encoder, at)
         discovered.append(discover(source, seen, _vocabulary(tuple(statements), encoder, at)))
         return discovered[-1].found
 
@@ -85,6 +90,26 @@ def propose_concepts(
         )
     leave_tables(found, about)
     return at.store.save(found, recipe)
+
+
+def _with_places(seen: "Seen", dataset: ImageDataset, spec: EncoderSpec, at: Workplace) -> "Seen":
+    """Add the vectors of places of training and validation images."""
+    from curette.tasks.methods.encoder.encoder import load_encoder
+    from curette.tasks.propose.places import see_places
+
+    if isinstance(spec, PrecomputedEncoder):
+        raise ValueError("a study of precomputed vectors cannot look at places")
+    encoder = load_encoder(spec, at.machine)
+    files = ImageFiles(Path(dataset.root).resolve(), ImageShelf(at.store.root.resolve()))
+
+    def of(split: Literal["train", "validation"], images: "Images") -> "Images":
+        with progress(f"looking at places of {split} images", len(images.ids)) as advance:
+            places = see_places(dataset, split, files.read, encoder, at.machine, advance)
+        return replace(images, places=places)
+
+    return replace(
+        seen, train=of("train", seen.train), validation=of("validation", seen.validation)
+    )
 
 
 def _vocabulary(texts: tuple[str, ...], spec: EncoderSpec, at: Workplace) -> "Vocabulary | None":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from curette.flows.check import Finding, check, print_findings
+from curette.flows.check import Finding, Package, check, lacking, print_findings
 from curette.flows.cli import main
 from curette.flows.stages import RunOptions
 from curette.flows.study_file import load_study
@@ -215,3 +215,20 @@ def test_images_that_cannot_be_taken_in_are_an_error(tmp_path: Path) -> None:
 
     found = [*check(RunOptions(store=tmp_path), lambda: load_study(file), absent, lambda _: ())]
     assert found[-1] == Finding("images", "error", "there is no folder images")
+
+
+def test_a_package_that_only_this_study_needs_is_named_before_it_is_run(
+    checked: Checked, tmp_path: Path
+) -> None:
+    assert checked()["packages"] == Finding("packages", "ok", "no extra is needed")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "slice.dcm").touch()
+    found = checked(more="encoder: {kind: transformers, model: some/model}")["packages"]
+    assert found.state == "ok"
+    assert (
+        "transformers (encoder.kind: transformers), pydicom (images in DICOM files)" in found.said
+    )
+    absent = lacking([Package("no_such_package", "a study", "curette[none]")])
+    assert absent.state == "error"
+    assert absent.said == "no_such_package is not installed, which a study needs"
+    assert absent.cure == "Install it: pip install 'curette[none]'."

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from curette.flows.cli import main
 from curette.flows.init import draft_study
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import StudyError
-from curette.schemas.settings.ingest import TableSource
+from curette.schemas.settings.ingest import HubSource, TableSource
 from curette.schemas.study import Study
 
 
@@ -186,3 +187,40 @@ def test_a_written_study_is_taken_in(
     local = ["--set", "llm.base_url=http://127.0.0.1:9/v1", "screen.gates=[form]"]
     sources = "propose.sources=[{kind: recorded}]"
     assert main(["check", str(out), "--store", str(store), *local, sources]) == 0
+
+
+def test_a_dataset_in_the_hubs_layout_becomes_a_study_with_its_columns(tmp_path: Path) -> None:
+    folder = tmp_path / "skin"
+    (folder / "data").mkdir(parents=True)
+    rows = []
+    for row in range(40):
+        _image(tmp_path / "one.png", row)
+        picture = (tmp_path / "one.png").read_bytes()
+        rows.append({"image": {"bytes": picture, "path": f"{row}.png"}, "label": row % 2})
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["naevus", "melanoma"])}
+    )
+    whole = datasets.Dataset.from_list(
+        [row | {"patient_id": f"P{n // 2:04}"} for n, row in enumerate(rows)],
+        features=datasets.Features({**features, "patient_id": datasets.Value("string")}),
+    )
+    whole.to_parquet(str(folder / "data" / "train-00000-of-00001.parquet"))
+    draft = draft_study(folder, tmp_path)
+    study = _loaded(draft.text, tmp_path)
+    source = study.dataset.source
+    assert isinstance(source, HubSource)
+    assert (source.path, source.image_column) == (folder, "image")
+    assert study.dataset.subject_column == "patient_id"
+    assert {*study.dataset.classes} == {"naevus", "melanoma"}
+    assert "40 images of 2 classes" in draft.found[0]
+
+
+def test_what_is_neither_here_nor_at_the_hub_is_told_with_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(StudyError, match="no folder of that name here, so it was asked for"):
+        draft_study(Path("user/skin-lesions"), tmp_path)
+    with pytest.raises(StudyError, match=r"neither a folder nor a table .* nor the name"):
+        draft_study(Path("no/such/folder"), tmp_path)

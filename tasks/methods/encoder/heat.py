@@ -22,6 +22,13 @@ def heat_of_batch(
     return torch.einsum("irsd,cd->icrs", places, texts).cpu().numpy()
 
 
+def places_of_batch(
+    encoder: ClipEncoder, batch: Float[torch.Tensor, "image channel height width"]
+) -> Float32[np.ndarray, "image place dim"]:
+    """Return the unit vectors of the places of images that are ready for the encoder."""
+    return _places(encoder, batch).flatten(1, 2).cpu().numpy()
+
+
 def why_no_heat(encoder: ClipEncoder) -> str:
     """Return why there are no heat maps of this encoder; empty where there are."""
     if len(set(_input_size(encoder))) > 1:

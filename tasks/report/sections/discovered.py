@@ -65,7 +65,13 @@ def _meaning(own: DictionaryFacts, chosen: int) -> str:
 
 def _row(f: DictionaryFacts) -> dict[str, Any]:
     return {
-        "method": _METHODS.get(f.method, f.method) + (", beside" if f.beside else ""),
+        "method": ", ".join(
+            (
+                _METHODS.get(f.method, f.method),
+                *["on places"] * (f.on == "places"),
+                *["beside"] * f.beside,
+            )
+        ),
         "size": f.size,
         "cells": [
             plain(f.explained, 2),

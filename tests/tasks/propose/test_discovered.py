@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,16 +10,23 @@ import pytest
 from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import DiscoveredOrigin
 from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
+from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.schemas.settings.propose import DiscoveredSource, ProposeSpec
+from curette.schemas.study import Study
+from curette.storage.images import ImageFiles, ImageShelf
 from curette.tasks.methods.dictionaries.dictionary import unit
+from curette.tasks.methods.encoder.encoder import load_encoder
 from curette.tasks.propose.discovered import (
     Discovered,
     Images,
+    Parts,
     Seen,
     Vocabulary,
     discover,
     see,
 )
+from curette.tasks.propose.places import see_places
 from tests.builders.embedding import dataset_of
 
 DIM, SIGNS = 96, 6
@@ -135,6 +143,26 @@ def test_two_sources_that_discover_are_refused() -> None:
         ProposeSpec(sources=(SOURCE, SOURCE))
 
 
+def test_signs_that_only_places_have_alone_are_found_among_places() -> None:
+    def with_places(images: Images, seed: int) -> Images:
+        signs = np.random.default_rng(seed).integers(SIGNS, size=(len(images.ids), 4))
+        places = SHOWN[signs] + 0.03 * np.random.default_rng(seed + 1).normal(
+            size=(*signs.shape, DIM)
+        )
+        parts = Parts(unit(places.reshape(-1, DIM)), np.repeat(np.arange(len(images.ids)), 4))
+        return replace(images, vectors=unit(places.sum(axis=1)).astype(np.float32), places=parts)
+
+    given = seen()
+    mixed = replace(
+        given, train=with_places(given.train, 3), validation=with_places(given.validation, 5)
+    )
+    source = SOURCE.model_copy(update={"on": "places"})
+    found = discover(source, mixed, VOCABULARY)
+    assert {o.best for o in origins(found)} == set(NOUNS[:SIGNS])
+    assert found.facts[0].explained > 0.8
+    assert "960 places of training images" in found.found.said
+
+
 def test_other_methods_have_k_means_beside_them() -> None:
     facts = discover(DiscoveredSource(kind="discovered", size=6, method="ica"), seen(), None).facts
     assert [(f.method, f.beside) for f in facts] == [("ica", False), ("kmeans", True)]
@@ -147,3 +175,36 @@ def test_settings_that_cannot_be_are_refused() -> None:
         DiscoveredSource(kind="discovered", method="topk_sae", sparsity=9, size=8)
     with pytest.raises(StudyError, match="at most 96"):
         discover(DiscoveredSource(kind="discovered", method="ica", size=100), seen(), None)
+
+
+def test_places_are_of_the_images_of_their_split_in_whatever_order_these_stand(
+    save_clip: Any, pngs: list[bytes], tmp_path: Path
+) -> None:
+    encoder = load_encoder(OpenClipEncoder(model=save_clip()), Machine(device="cpu", threads=1))
+    contents = dict(zip("abcd", pngs[:4], strict=True))
+
+    def places(order: str) -> Parts:
+        dataset = dataset_of({key: contents[key] for key in order}, tmp_path / order)
+        table = dataset.images.assign(split=["test" if key == "c" else "train" for key in order])
+        table.loc[table["split"] == "test", "label"] = None
+        files = ImageFiles(Path(dataset.root), ImageShelf(tmp_path / "store"))
+        machine = Machine(device="cpu", batch_size=1, threads=1)
+        read, known = files.read, replace(dataset, images=table)
+        return see_places(known, "train", read, encoder, machine, lambda _: None)
+
+    one, other = places("abcd"), places("dcba")
+    np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-6)
+    assert len(one.vectors) % 3 == 0
+    assert sorted(set(one.of_image.tolist())) == [0, 1, 2]
+    np.testing.assert_array_equal(one.of_image, 2 - other.of_image)
+
+
+def test_a_study_of_precomputed_vectors_looks_at_no_places() -> None:
+    given = {
+        "name": "s",
+        "dataset": {"source": {"kind": "vectors", "path": "v.npz"}},
+        "encoder": {"kind": "precomputed", "path": "v.npz"},
+        "propose": {"sources": [{"kind": "discovered", "on": "places"}]},
+    }
+    with pytest.raises(ValueError, match="precomputed vectors are of whole images"):
+        Study.model_validate(given)
