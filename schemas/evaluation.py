@@ -309,6 +309,36 @@ class ErrorPrediction(BaseModel, frozen=True):
     not_computable: dict[str, str] = Field(default_factory=dict, description="head -> why not")
 
 
+class ProbeSetConcept(BaseModel, frozen=True):
+    """How far a concept's learned direction depends on which labelled images taught it.
+
+    Each is the mean over splits of the training images' groups in halves, with the range that
+    holds 95 % of the splits.
+    """
+
+    concept_id: str
+    text: str
+    cosine: Estimate = Field(description="of the directions that the two halves teach")
+    by_chance: Estimate = Field(description="the same with the concept's labels dealt anew")
+    contributions: Estimate = Field(
+        description="share of test images on which a half's direction speaks for the other side "
+        "than the one that the grounded bottleneck uses"
+    )
+    sensitivity: Estimate = Field(
+        description="share of classes whose logit in the linear probe moves the other way along it"
+    )
+
+
+class ProbeSets(BaseModel, frozen=True):
+    """The same of all concepts that have a direction of their own."""
+
+    splits: int = 0
+    images: int = Field(default=0, description="of the training split")
+    groups: int = 0
+    concepts: tuple[ProbeSetConcept, ...] = ()
+    not_computable: str = ""
+
+
 class ConceptFinding(BaseModel, frozen=True):
     """Whether a score finds its concept on the test images where its truth is known."""
 
@@ -840,6 +870,7 @@ class Evaluation(_OfTestImages, frozen=True):
         description="against ground truth about what is visible",
         validation_alias=AliasChoices("concept_truth", "concepts"),  # as it was written once
     )
+    probe_sets: ProbeSets = Field(default=ProbeSets(not_computable="it was not measured yet"))
     interventions: Interventions = Field(
         default=Interventions(concepts=0, not_computable="it was not measured yet")
     )

@@ -36,6 +36,7 @@ from curette.tasks.report.sections import (
     ordinal,
     predictions,
     priors,
+    probe_sets,
     rounds,
     screening,
     shifts,
@@ -92,6 +93,7 @@ SECTIONS: tuple[Section, ...] = (
         "error_prediction", "Whether doubt is better told", "numbers", error_prediction.compose
     ),
     Section("concept_truth", "Do scores find their concepts?", "numbers", concept_truth.compose),
+    Section("probe_sets", "Whether other images teach it too", "numbers", probe_sets.compose),
     Section("interventions", "What correcting concepts brings", "numbers", interventions.compose),
     Section("location", "Whether concepts are seen in the lesion", "numbers", location.compose),
     Section("annotations", "What a model read in reports", "numbers", annotations.compose),
