@@ -66,7 +66,7 @@ def tell_adapted(made: Adapted) -> Told[str]:
     facts = made.adaptation.facts
     headline = f"{finding(made.adaptation)} {measured(made.result)}"
     rows = [
-        f"| {escape(t.rung)}{' (taken)' if t.taken else ''} | {plain(t.loss)} | "
+        f"| {escape(t.rung)}{' (taken)' if t.rung == facts.rung else ''} | {plain(t.loss)} | "
         f"{'' if t.gain is None else f'{signed(t.gain)} ± {plain(t.standard_error)}'} |"
         for t in facts.tried
     ]

@@ -181,8 +181,8 @@ def _carry_out(
     if searched.found:
         places = ", ".join(sorted({f.place for f in searched.found})[:_LISTED])
         raise CuretteError(
-            f"{len(searched.found):,} traces are left in the store, in files that no shelf of it "
-            f"has: {places}. Delete these files and forget the same again; until then "
+            f"Traces are left ({len(searched.found):,} in all) in files of the store that no shelf "
+            f"of it has: {places}. Delete these files and forget the same again; until then "
             f"{plan_place(store.root)} says who is to be forgotten. What was done: {page}"
         )
     if failed:

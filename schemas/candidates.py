@@ -184,7 +184,7 @@ class DictionaryFacts(BaseModel, frozen=True):
     """What directions found among training images are worth; measured on validation images."""
 
     method: str
-    on: Literal["images", "places"] = Field(
+    among: Literal["images", "places"] = Field(
         default="images", description="whose vectors they were learned from, and explain"
     )
     beside: bool = Field(

@@ -244,7 +244,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         if self.propose.looks_at_places and self.encoder.kind == "precomputed":
             raise ValueError(
                 "propose.sources: `discovered` is to look at places, and precomputed vectors are "
-                "of whole images. Let it look `on: images`, or name the encoder itself"
+                "of whole images. Let it look `among: images`, or name the encoder itself"
             )
         return self
 

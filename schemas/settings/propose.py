@@ -136,7 +136,7 @@ class DiscoveredSource(BaseModel, frozen=True, extra="forbid"):
     method: DictionaryMethod = Field(
         default="kmeans", description="k-means is measured beside every other"
     )
-    on: Literal["images", "places"] = Field(
+    among: Literal["images", "places"] = Field(
         default="images",
         description="whose vectors have directions in common: whole images or their places, such "
         "as the patches of a vision transformer",
@@ -229,7 +229,7 @@ class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
     def looks_at_places(self) -> bool:
         """Whether concepts are looked for among vectors of places."""
         found = [s for s in self.sources if isinstance(s, DiscoveredSource)]
-        return any(source.on == "places" for source in found)
+        return any(source.among == "places" for source in found)
 
     @property
     def discovers(self) -> bool:

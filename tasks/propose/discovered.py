@@ -152,7 +152,7 @@ def discover(source: DiscoveredSource, seen: Seen, vocabulary: Vocabulary | None
         facts.append(beside.model_copy(update={"beside": True}))
     proposals = _tell(source, own, seen, vocabulary)
     looked_at = f"{len(seen.train.ids):,} training images"
-    if source.on == "places":
+    if source.among == "places":
         looked_at = f"{len(seen.train.parts.vectors):,} places of training images"
     return Discovered(
         Found(
@@ -241,7 +241,7 @@ def _measure(
     fitting = names.fit if names else np.zeros(len(areas), dtype=bool)
     facts = DictionaryFacts(
         method=source.method,
-        on=source.on,
+        among=source.among,
         size=len(atoms.atoms),
         explained=explained(first.dictionary, centred),
         active=active(first.dictionary, centred),

@@ -34,8 +34,8 @@ def see_places(
     """
     if reason := why_no_heat(encoder):
         raise StudyError(
-            f"propose.sources: `discovered` is to look at places, and {reason}. Let it look `on: "
-            "images`, or take an encoder that has them."
+            f"propose.sources: `discovered` is to look at places, and {reason}. Let it look "
+            "`among: images`, or take an encoder that has them."
         )
     rows, columns = grid_of(encoder)
     numbers = dataset.rows(split)

@@ -68,7 +68,7 @@ def propose_concepts(
         if images is None or encoder is None:
             raise ValueError("concepts are to be found among images, and no vectors were given")
         seen = see(about, at.store.load(ImageEmbeddings, images))
-        if source.on == "places":
+        if source.among == "places":
             seen = _with_places(seen, about, encoder, at)
         discovered.append(discover(source, seen, _vocabulary(tuple(statements), encoder, at)))
         return discovered[-1].found

@@ -68,7 +68,7 @@ def _row(f: DictionaryFacts) -> dict[str, Any]:
         "method": ", ".join(
             (
                 _METHODS.get(f.method, f.method),
-                *["on places"] * (f.on == "places"),
+                *["among places"] * (f.among == "places"),
                 *["beside"] * f.beside,
             )
         ),

@@ -55,4 +55,5 @@ def _verdict(difference: Estimate) -> str:
 
 
 def _told(e: Estimate) -> str:
-    return f"{signed(e.value)} [{signed(e.low)}, {signed(e.high)}]"
+    # Four digits: areas are small, and a bound beside 0 must not be printed as 0.
+    return f"{signed(e.value, 4)} [{signed(e.low, 4)}, {signed(e.high, 4)}]"

@@ -156,7 +156,7 @@ def test_signs_that_only_places_have_alone_are_found_among_places() -> None:
     mixed = replace(
         given, train=with_places(given.train, 3), validation=with_places(given.validation, 5)
     )
-    source = SOURCE.model_copy(update={"on": "places"})
+    source = SOURCE.model_copy(update={"among": "places"})
     found = discover(source, mixed, VOCABULARY)
     assert {o.best for o in origins(found)} == set(NOUNS[:SIGNS])
     assert found.facts[0].explained > 0.8
@@ -204,7 +204,7 @@ def test_a_study_of_precomputed_vectors_looks_at_no_places() -> None:
         "name": "s",
         "dataset": {"source": {"kind": "vectors", "path": "v.npz"}},
         "encoder": {"kind": "precomputed", "path": "v.npz"},
-        "propose": {"sources": [{"kind": "discovered", "on": "places"}]},
+        "propose": {"sources": [{"kind": "discovered", "among": "places"}]},
     }
     with pytest.raises(ValueError, match="precomputed vectors are of whole images"):
         Study.model_validate(given)
