@@ -27,7 +27,8 @@ def merged(confusion: _Confusion, level: _Level) -> Float64[np.ndarray, "resampl
 
 def distances(levels: Sequence[_Level]) -> Float64[np.ndarray, "class class"]:
     """Return d of every pair of classes."""
-    return np.sum([level[:, None] != level for level in levels], axis=0, dtype=np.float64)
+    parted = np.stack([level[:, None] != level for level in levels])
+    return np.asarray(parted.sum(axis=0), dtype=np.float64)
 
 
 def mean_over_mistakes(
