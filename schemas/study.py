@@ -109,7 +109,8 @@ class Study(BaseModel, frozen=True, extra="forbid"):
 
         What the study names nowhere is not even taken in; of drawn images all is kept.
         """
-        dataset = self.dataset.model_copy(update={"ordered": False})  # which changes no image
+        # Neither an order nor a tree of the classes changes an image.
+        dataset = self.dataset.model_copy(update={"ordered": False, "taxonomy": {}})
         if dataset.source.kind == "synthetic":
             return dataset
         named = [
@@ -124,9 +125,10 @@ class Study(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def evaluation(self) -> EvaluateSpec:
-        """Return how heads are measured, by the order of the classes too where they have one."""
+        """Return how heads are measured, by the order or tree of the classes where they have it."""
         ordered = self.dataset.ordered or self.evaluate.ordered
-        return self.evaluate.model_copy(update={"ordered": ordered})
+        taxonomy = self.dataset.taxonomy or self.evaluate.taxonomy
+        return self.evaluate.model_copy(update={"ordered": ordered, "taxonomy": taxonomy})
 
     @property
     def selection(self) -> SelectSpec:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.metrics import IntervalMethod
+from curette.schemas.taxonomy import Taxonomy
 
 Answer = Literal["yes", "no", "unknown"]
 
@@ -64,6 +65,11 @@ class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
         default=False,
         exclude_if=lambda ordered: not ordered,
         description="whether classes have an order; `dataset.ordered` says it for the study",
+    )
+    taxonomy: Taxonomy = Field(
+        default_factory=dict,
+        exclude_if=lambda tree: not tree,
+        description="classes in a tree; `dataset.taxonomy` says it for the study",
     )
     pretraining: str = Field(
         default="", description="what the encoder was pretrained on, in the study's own words"

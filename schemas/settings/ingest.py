@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from curette.schemas.attributes import AttributePhrases
+from curette.schemas.taxonomy import Taxonomy, levels_of
 
 
 class SyntheticSource(BaseModel, frozen=True, extra="forbid"):
@@ -186,6 +187,13 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
         description="whether `classes` stand in their order, such as grades: then it is measured "
         "too how far off decisions are",
     )
+    taxonomy: Taxonomy = Field(
+        default_factory=dict,
+        exclude_if=lambda tree: not tree,
+        description="classes in a tree: branch -> its members, class keys or other branches. Then "
+        "heads are measured at each level too, and a mistake within a branch is told from one "
+        "across; a class in no branch is a branch by itself",
+    )
     labels: dict[str, str] = Field(
         default_factory=dict,
         exclude_if=lambda labels: not labels,
@@ -341,6 +349,17 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
                 f"ordered: name the classes in their order under `classes`, at least {_ORDER}; of "
                 "two each mistake is as far off as any other"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _taxonomy_is_of_the_classes(self) -> Self:
+        if self.taxonomy and self.findings:
+            raise ValueError("taxonomy: a finding and its absence make no tree; leave it out")
+        if self.taxonomy and self.classes:  # otherwise they are known once images are read
+            try:
+                levels_of(self.taxonomy, tuple(self.classes))
+            except ValueError as error:
+                raise ValueError(f"taxonomy: {error}") from None
         return self
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import METADATA, Split
 from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.taxonomy import levels_of
 from curette.tasks.evaluate.answers import HeadAnswers, answers_of, replicate_metrics
 from curette.tasks.evaluate.external import ExternalTest
 from curette.tasks.evaluate.images import ExaminedImages
@@ -97,7 +98,7 @@ def check_askable(published: ConceptDataset, spec: EvaluateSpec) -> None:
 
     Raises:
         StudyError: the test split is empty, all its images are of one group, or the settings name
-            a column that the images do not have.
+            a column that the images do not have or a tree that is not of their classes.
     """
     images = published.images.iloc[published.rows("test")]
     if (groups := images["group"].nunique()) < 2:
@@ -106,6 +107,11 @@ def check_askable(published: ConceptDataset, spec: EvaluateSpec) -> None:
             "independent groups, so no interval can be given; usually the test share is too small. "
             "Change dataset.splits."
         )
+    if spec.taxonomy:
+        try:
+            levels_of(spec.taxonomy, published.class_keys)
+        except ValueError as error:
+            raise StudyError(f"dataset.taxonomy: {error}") from None
     known = {c.removeprefix(METADATA) for c in images.columns if c.startswith(METADATA)}
     named = {"columns": spec.subgroup_columns or (), "edges": spec.subgroup_edges}
     for name, columns in named.items():

@@ -29,6 +29,7 @@ from curette.tasks.evaluate.questions import (
     sizes,
     strategies,
     subgroups,
+    taxonomy,
 )
 
 Question = Callable[[Exam], object]
@@ -37,6 +38,7 @@ QUESTIONS: dict[str, Question] = {
     "metrics": metrics.measure,
     "differences": differences.measure,
     "ordinal": ordinal.measure,
+    "taxonomy": taxonomy.measure,
     "concept_budget": concept_budget.measure,
     "rounds": rounds.measure,
     "curves": curves.measure,

@@ -22,6 +22,11 @@ def with_interval(m: Metric | Estimate | WorstSubgroup) -> str:
     return f"{plain(m.value)} [{plain(m.low)}, {plain(m.high)}]"
 
 
+def signed_with_interval(e: Estimate | None) -> str:
+    """Return a difference and its interval; a dash where there is none."""
+    return "–" if e is None else f"{signed(e.value)} [{signed(e.low)}, {signed(e.high)}]"
+
+
 def p_value(p: float) -> str:
     """Return a p-value, as exact as it is told."""
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"

@@ -21,13 +21,13 @@ def quadratic_weighted_kappa(confusion: _Confusion) -> Float64[np.ndarray, " res
     observed = (squared * confusion).sum((1, 2))
     rows, columns = confusion.sum(2), confusion.sum(1)
     expected = np.einsum("ij,ri,rj->r", squared, rows, columns)
-    expected = _ratio(expected, confusion.sum((1, 2)))
-    return 1 - _ratio(observed, expected)
+    expected = ratio(expected, confusion.sum((1, 2)))
+    return 1 - ratio(observed, expected)
 
 
 def mean_absolute_error(confusion: _Confusion) -> Float64[np.ndarray, " resample"]:
     """Return by how many classes decisions are off in the mean over images."""
-    return _ratio((_steps(confusion) * confusion).sum((1, 2)), confusion.sum((1, 2)))
+    return ratio((_steps(confusion) * confusion).sum((1, 2)), confusion.sum((1, 2)))
 
 
 def _steps(confusion: _Confusion) -> Float64[np.ndarray, "class class"]:
@@ -35,8 +35,9 @@ def _steps(confusion: _Confusion) -> Float64[np.ndarray, "class class"]:
     return np.abs(number[:, None] - number)
 
 
-def _ratio(
+def ratio(
     numerator: Float64[np.ndarray, " resample"], denominator: Float64[np.ndarray, " resample"]
 ) -> Float64[np.ndarray, " resample"]:
+    """Return quotients, NaN where nothing is divided by."""
     undefined = np.full_like(numerator, np.nan)
     return np.divide(numerator, denominator, out=undefined, where=denominator > 0)

@@ -43,6 +43,7 @@ from curette.tasks.report.sections import (
     sizes,
     strategies,
     subgroups,
+    taxonomy,
     validation,
 )
 
@@ -77,6 +78,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("images", "Images", "open", images.compose),
     Section("metrics", "Every head, every metric", "numbers", metrics.compose),
     Section("ordinal", "How far off decisions are", "numbers", ordinal.compose),
+    Section("taxonomy", "Which mistakes leave their branch", "numbers", taxonomy.compose),
     Section("differences", "Heads against their baselines", "numbers", differences.compose),
     Section("few_shots", "With few images a class", "numbers", few_shots.compose),
     Section("shifts", "When the images change", "numbers", shifts.compose),

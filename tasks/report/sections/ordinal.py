@@ -3,7 +3,7 @@
 from typing import Any
 
 from curette.schemas.evaluation import Estimate
-from curette.tasks.methods.page.numbers import signed
+from curette.tasks.methods.page.numbers import signed_with_interval
 from curette.tasks.report.material import Draft
 
 
@@ -18,7 +18,11 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         "order": ", ".join(draft.class_names.values()),
         "rows": [{"head": m.head, "kappa": m.kappa, "error": m.error} for m in told],
         "leads": [
-            {"head": m.head, "kappa": _told(m.kappa_lead), "error": _told(m.error_lead)}
+            {
+                "head": m.head,
+                "kappa": signed_with_interval(m.kappa_lead),
+                "error": signed_with_interval(m.error_lead),
+            }
             for m in told
             if m.kappa_lead or m.error_lead
         ],
@@ -35,8 +39,4 @@ def _meaning(lead: Estimate | None) -> str:
         if lead.high < 0
         else "no difference from the linear probe that could not be chance"
     )
-    return f"In steps of the order {apart}: {_told(lead)}."
-
-
-def _told(e: Estimate | None) -> str:
-    return "–" if e is None else f"{signed(e.value)} [{signed(e.low)}, {signed(e.high)}]"
+    return f"In steps of the order {apart}: {signed_with_interval(lead)}."

@@ -84,7 +84,13 @@ def material() -> Material:
         published,
         probe,
         test,
-        EvaluateSpec(resamples=100, explained_images=4, ordered=True, pretraining=HOSTILE),
+        EvaluateSpec(
+            resamples=100,
+            explained_images=4,
+            ordered=True,
+            taxonomy={HOSTILE: ("a", "b")},
+            pretraining=HOSTILE,
+        ),
         earlier_readings=(TestReading(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),),
         heat_maps=replace(
             heat_maps(published), left_out=(LeftOutImage(image_id=HOSTILE, reason=HOSTILE),)
@@ -756,3 +762,13 @@ def test_where_classes_have_an_order_it_is_told_how_far_off_decisions_are(
     assert {"concept bottleneck", "linear probe"} <= {row["head"] for row in told["rows"]}
     assert told["meaning"].startswith("In steps of the order ")
     assert "quadratic weighted kappa" in page
+
+
+def test_where_classes_stand_in_a_tree_it_is_told_which_mistakes_leave_their_branch(
+    composed: dict[str, Any],
+) -> None:
+    told = _told(composed, "taxonomy")
+    assert [level["title"] for level in told["levels"]] == ["level 1", "the classes"]
+    assert told["levels"][0]["nodes"] == f"{HOSTILE}, class c"
+    assert {"concept bottleneck", "linear probe"} <= {row.head for row in told["rows"]}
+    assert told["meaning"].startswith("Of the concept bottleneck's mistakes ")
