@@ -56,7 +56,7 @@ def _overview(facts: AnnotationFacts) -> list[str]:
         _what_was_read(facts),
         f"{facts.checked_reports:,} {facts.reads} were asked about twice, not each about all "
         f"concepts. A concept is used where both answers agree with a kappa of {facts.min_kappa:g} "
-        "at least, and on enough reports for that to be more than chance. "
+        f"at least, and on enough {facts.reads} for that to be more than chance. "
         f"Answers that their second contradicts, and that do not count: {facts.contradicted:,}.",
     ]
     if facts.cut:

@@ -503,7 +503,7 @@ def test_what_a_model_read_in_reports_is_told_as_its_reading(material: Material,
     assert [tag for tag, _ in tags_of(told)].count("script") == 1, "our own"
     assert told.count("no ground truth by themselves") == 2, "before any number, and in the section"
     assert "annotated from reports" in told
-    assert "language model&#39;s reading of reports" in told
+    assert "a model&#39;s reading of reports" in told
     assert "kappa 0.10, less than 0.4" in told
     assert "the answer is empty" in told
 
