@@ -41,7 +41,7 @@ def checked(tmp_path: Path) -> Checked:
         file = _written(tmp_path, url, more)
         images = dataset or image_dataset(_images(), class_counts=COUNTS)
         options = RunOptions(store=store or tmp_path / "store")
-        found = check(options, lambda: load_study(file), lambda _: images, lambda _: ())
+        found = check(options, lambda: load_study(file), lambda _: images, lambda *_: ())
         return {finding.what: finding for finding in found}
 
     return run
@@ -159,7 +159,7 @@ def test_a_limit_below_the_requests_is_told(tmp_path: Path) -> None:
         llm = study.llm.model_copy(update={"max_requests": limit})
         limited = study.model_copy(update={"llm": llm})
         options = RunOptions(store=tmp_path / "store")
-        *_, last = check(options, limited.model_copy, lambda _: images, lambda _: ())
+        *_, last = check(options, limited.model_copy, lambda _: images, lambda *_: ())
         states[limit] = last.state
     assert states == {1: "error", 2: "warning", 1000: "ok"}
 
@@ -213,7 +213,7 @@ def test_images_that_cannot_be_taken_in_are_an_error(tmp_path: Path) -> None:
     def absent(_: object) -> ImageDataset:
         raise StudyError("there is no folder images")
 
-    found = [*check(RunOptions(store=tmp_path), lambda: load_study(file), absent, lambda _: ())]
+    found = [*check(RunOptions(store=tmp_path), lambda: load_study(file), absent, lambda *_: ())]
     assert found[-1] == Finding("images", "error", "there is no folder images")
 
 

@@ -300,7 +300,7 @@ def test_an_estimate_counts_the_reports(
     assert dataset.reports is not None
     texts = list(ArtifactStore(store).load(Reports, dataset.reports).texts.values())
     shelf = ResponseShelf(tmp_path)
-    [forecast] = estimate(loaded, shelf, lambda: dataset.classes, lambda: texts).forecasts
+    [forecast] = estimate(loaded, shelf, lambda: dataset.classes, lambda _: texts).forecasts
     facts = made(store, result, Annotations).facts
     assert forecast.name == "reports"
     assert forecast.fewest <= facts.questions <= forecast.most

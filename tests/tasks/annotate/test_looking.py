@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from PIL import Image, PngImagePlugin
@@ -110,7 +110,7 @@ def seeing(eye: Eye, of_cards: str = "absent") -> Behaviour:
             if text in planted_statements():
                 return "absent"
             if number is None:
-                known = drawn.get(middle) if isinstance(middle, tuple) else None
+                known = drawn.get(cast(tuple[int, int, int], middle))
                 return ("present" if text == known else "absent") if text in DRAWN else of_cards
             return eye(number, text)
 
