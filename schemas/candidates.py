@@ -55,6 +55,16 @@ class DocumentOrigin(BaseModel, frozen=True):
     quote: str = Field(description="verbatim: the document's text from start to end")
 
 
+class CaptionOrigin(BaseModel, frozen=True):
+    """A concept that a model saw in a training image."""
+
+    kind: Literal["caption"] = "caption"
+    model: str
+    prompt_sha256: str
+    request_sha256: str
+    image_id: str
+
+
 class ReviewOrigin(BaseModel, frozen=True):
     """A concept whose words a reviewer chose; the other origins are those of the old words."""
 
@@ -85,7 +95,7 @@ class DiscoveredOrigin(BaseModel, frozen=True):
 
 
 Origin = Annotated[
-    LlmOrigin | DocumentOrigin | FileOrigin | ReviewOrigin | DiscoveredOrigin,
+    LlmOrigin | DocumentOrigin | CaptionOrigin | FileOrigin | ReviewOrigin | DiscoveredOrigin,
     Field(discriminator="kind"),
 ]
 

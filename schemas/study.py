@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.consent import why_not_sent
 from curette.schemas.settings.draw import FewShotSpec, FoldSpec, ShiftSpec, SizeSpec
 from curette.schemas.settings.drift import DriftSpec
 from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder
@@ -17,7 +18,7 @@ from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.locate import LocateSpec
 from curette.schemas.settings.priors import LinkPriors, PriorSpec
 from curette.schemas.settings.probe import ProbeSpec
-from curette.schemas.settings.propose import ProposeSpec
+from curette.schemas.settings.propose import CaptionSource, ProposeSpec
 from curette.schemas.settings.publish import PublishSpec
 from curette.schemas.settings.report import ReportSpec
 from curette.schemas.settings.review import ReviewSpec
@@ -293,6 +294,15 @@ class Study(BaseModel, frozen=True, extra="forbid"):
                     f"publish.erase: {column} is erased and not published, and "
                     f"{', '.join(needing)} needs it; take it off one of them"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _allows_what_it_shows(self) -> Self:
+        for source in self.propose.sources:
+            if self.llm and isinstance(source, CaptionSource):
+                allowed = source.images_may_be_sent_to
+                if why := why_not_sent("images", allowed, "propose.sources", self.llm):
+                    raise ValueError(f"propose.sources: {why}")
         return self
 
     @model_validator(mode="after")

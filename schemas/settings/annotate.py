@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from curette.schemas.settings.consent import Sent, why_not_sent
 from curette.schemas.settings.llm import LlmSpec
 
 
@@ -78,30 +79,11 @@ class AnnotateSpec(BaseModel, frozen=True, extra="forbid"):
         return self
 
     @property
-    def reads(self) -> Literal["reports", "images"]:
+    def reads(self) -> Sent:
         """What the model is given."""
         return "images" if self.images_may_be_sent_to else "reports"
 
     def why_not_sent(self, llm: LlmSpec) -> str:
         """Return why nothing may be sent to a model; empty where the study allows it."""
-        server, reads = llm.server, self.reads
-        allowed = (self.images_may_be_sent_to or self.reports_may_be_sent_to).rstrip("/")
-        if not allowed:
-            return (
-                "reports are patients' text, and the study does not say that they may leave this "
-                f"machine. If they may be sent to {server}, write "
-                f"`annotate: {{reports_may_be_sent_to: {server}}}`. Nothing was sent"
-            )
-        if allowed != server:
-            return (
-                f"{reads}_may_be_sent_to is {allowed}, but the study's language model is at "
-                f"{server}: {reads} go nowhere else than where the study says. Nothing was sent"
-            )
-        if llm.delivery == "batch":
-            return (
-                "llm.delivery is `batch`, which leaves files of what is asked and answered at the "
-                "server for as long as it keeps them. "
-                f"{reads.capitalize()} are asked about live alone: write "
-                "`delivery: live`. Nothing was sent"
-            )
-        return ""
+        allowed = self.images_may_be_sent_to or self.reports_may_be_sent_to
+        return why_not_sent(self.reads, allowed, "annotate", llm)

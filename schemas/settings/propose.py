@@ -81,6 +81,28 @@ class DocumentSource(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
+class CaptionSource(BaseModel, frozen=True, extra="forbid"):
+    """What a model that sees says of a few training images of each class, not told the class.
+
+    After the dense descriptions of KnoBo (Yang et al., 2024), of images instead of documents.
+    """
+
+    kind: Literal["captions"]
+    asks: ClassVar[bool] = True
+    images_may_be_sent_to: str = Field(
+        default="",
+        description="the llm's base_url, written out: the consent that patients' images leave "
+        "this machine for it",
+    )
+    images_per_class: int = Field(
+        default=8, gt=0, le=200, description="training images, of different patients first"
+    )
+    image_side: int = Field(
+        default=512, ge=64, le=2048, description="pixels of the longer side as it is sent, at most"
+    )
+    concepts_per_answer: int = Field(default=15, gt=0, le=100, description="asked for at a time")
+
+
 class RecordedSource(BaseModel, frozen=True, extra="forbid"):
     """Answers recorded earlier and kept in a file; labelled as recorded wherever they appear."""
 
@@ -180,6 +202,7 @@ WordedSource = (
     ClassPromptSource
     | ContrastSource
     | DocumentSource
+    | CaptionSource
     | RecordedSource
     | FileSource
     | ColumnsSource

@@ -36,13 +36,13 @@ from curette.tasks.annotate.asking import (
     write_second_inquiries,
 )
 from curette.tasks.annotate.looking import (
-    card_statements,
-    cards,
     check_sight,
+    control_statements,
     seen_in_nothing,
 )
 from curette.tasks.methods.llm.agreement import cohen_kappa
 from curette.tasks.methods.llm.asking import Answers
+from curette.tasks.methods.llm.control_pictures import control_pictures
 from curette.tasks.methods.llm.quoting import one_line
 from curette.tasks.methods.llm.shown import Pictures
 
@@ -130,13 +130,13 @@ class ReadingPlan:
             ),
         )
 
-    def show_cards(self, spec: AnnotateSpec) -> tuple[Inquiry, ...]:
+    def control(self, spec: AnnotateSpec) -> tuple[Inquiry, ...]:
         """Return what is asked about pictures whose answers are known."""
-        texts = card_statements([c.text for c in self.concepts])
+        texts = control_statements([c.text for c in self.concepts])
         return tuple(
             inquiry
-            for card in cards()
-            for inquiry in write_inquiries(card.sha256, texts, "first", spec, self.modality)
+            for picture in control_pictures()
+            for inquiry in write_inquiries(picture.sha256, texts, "first", spec, self.modality)
         )
 
     def check(self, first: Said, spec: AnnotateSpec) -> tuple[Inquiry, ...]:
@@ -187,7 +187,7 @@ def annotate(
 
     shown = None
     if pictures is not None:
-        shown = read(plan.show_cards(spec), "looking at control pictures", spent)
+        shown = read(plan.control(spec), "looking at control pictures", spent)
         check_sight(shown.said, len(plan.concepts), shown.model)
         spent += shown.usage
     first = read(plan.inquiries, f"reading {spec.reads}", spent)

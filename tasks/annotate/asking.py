@@ -24,6 +24,7 @@ from typing import Final, Literal
 from curette.schemas.annotations import ANSWERS, ReportAnswer
 from curette.schemas.llm import RequestForecast, Usage
 from curette.schemas.settings.annotate import AnnotateSpec
+from curette.schemas.settings.consent import Sent
 from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
 from curette.tasks.methods.llm.each import Each, each_form
@@ -46,7 +47,6 @@ _COUNTED_REPORTS: Final = 50  # whose tokens an estimate counts
 _UNTOLD: Final = "cannot tell"  # of an image; kept as what a report does not mention
 
 Turn = Literal["first", "second"]
-Reads = Literal["reports", "images"]
 Said = Mapping[str, Mapping[int, ReportAnswer]]
 """Report -> place of a concept -> answer."""
 
@@ -199,7 +199,7 @@ def read_reports(
     )
 
 
-def answers_form(count: int, reads: Reads = "reports") -> AnswerForm[Each]:
+def answers_form(count: int, reads: Sent = "reports") -> AnswerForm[Each]:
     """Return the form of answers about so many statements."""
     if reads == "images":
         return each_form("image_answers", count, (*ANSWERS[:2], _UNTOLD))
@@ -210,7 +210,7 @@ def read_answers(
     answers: Each,
     listed: Sequence[int | None],
     not_mentioned: Literal["unknown", "absent"],
-    reads: Reads = "reports",
+    reads: Sent = "reports",
 ) -> Reading:
     """Return what an answer says of each concept, or why nothing of it can be used.
 

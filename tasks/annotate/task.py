@@ -14,7 +14,8 @@ from curette.storage.images import ImageShelf, image_reader
 from curette.storage.responses import ResponseShelf
 from curette.tasks.annotate import STAGE
 from curette.tasks.annotate.annotations import ReadingPlan, annotate
-from curette.tasks.annotate.looking import with_cards
+from curette.tasks.methods.encoder.pixels import read_rgb
+from curette.tasks.methods.llm.control_pictures import with_controls
 from curette.tasks.methods.llm.shown import Pictures
 from curette.tasks.stage import Workplace, leave_table, progress
 
@@ -69,7 +70,8 @@ def _pictures(dataset: ImageDataset, shelf: ImageShelf) -> Pictures:
             "annotate: of some images only their vectors are known, so nobody can look at them; "
             "name `dataset.source.image_folder`, or leave annotate.images_may_be_sent_to out."
         )
-    return with_cards(image_reader(dataset, shelf), place)
+    read = image_reader(dataset, shelf)
+    return with_controls(lambda sha256: read_rgb(read(place[sha256])))
 
 
 def _row(concept: AnnotatedConcept) -> dict[str, object]:

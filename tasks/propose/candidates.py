@@ -15,8 +15,10 @@ from curette.schemas.attributes import AttributePhrases
 from curette.schemas.candidates import AskFailure, Candidate, CandidateSet, normal_form
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import Usage
+from curette.schemas.settings.consent import why_not_sent
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import (
+    CaptionSource,
     ClassPromptSource,
     ColumnsSource,
     ContrastSource,
@@ -28,8 +30,11 @@ from curette.schemas.settings.propose import (
     WordedSource,
 )
 from curette.tasks.methods.llm.asking import Answered, Answers, Question, ask, usage_of
+from curette.tasks.methods.llm.client import Secrecy
 from curette.tasks.methods.llm.embedding import embed_texts_remotely, embedding_usage
 from curette.tasks.methods.llm.quoting import one_line
+from curette.tasks.methods.llm.shown import Pictures
+from curette.tasks.propose.captions import Gallery, describe_images
 from curette.tasks.propose.class_prompts import ask_about_classes
 from curette.tasks.propose.columns import said_by_columns
 from curette.tasks.propose.contrasts import Pairs, ask_for_contrasts, given_pairs
@@ -54,14 +59,27 @@ class Interview:
     """What the study had spent already; it counts towards the model's limits."""
     _counted: set[str] = field(default_factory=set)
 
-    def ask(self, questions: Sequence[Question[Any]]) -> list[Answered[Any]]:
+    def ask(
+        self, questions: Sequence[Question[Any]], pictures: Pictures | None = None
+    ) -> list[Answered[Any]]:
         """Return the answers in the order of the questions; what is stored is not asked again.
+
+        Questions that show pictures are confidential: see `methods.llm.client.Secrecy`.
 
         Raises:
             StudyError: the model cannot be asked, or the next question would pass a limit.
         """
         spent = self.before + self.spent
-        answered = ask(questions, self.llm, self.answers, spent, self.advance)
+        secrecy: Secrecy = "ordinary" if pictures is None else "confidential"
+        answered = ask(
+            questions,
+            self.llm,
+            self.answers,
+            spent,
+            self.advance,
+            secrecy=secrecy,
+            pictures=pictures,
+        )
         fresh = [a for a in answered if a.request_sha256 not in self._counted]
         self._counted.update(a.request_sha256 for a in fresh)
         self.spent += usage_of(fresh, self.llm)
@@ -85,6 +103,7 @@ def propose(
     look_alikes: Callable[[int], Pairs],
     attributes: Mapping[str, AttributePhrases] | None = None,
     discover: Callable[[DiscoveredSource, Sequence[str]], Found] | None = None,
+    gallery: Callable[[CaptionSource], Gallery] | None = None,
 ) -> CandidateSet:
     """Return what the sources propose for the classes, each text once with all its classes.
 
@@ -97,6 +116,7 @@ def propose(
         attributes: true/false columns and the statements that they decide, for `columns`.
         discover: looks for concepts among images, and for their names among these statements;
             called last, and only where a source is `discovered`.
+        gallery: the images that a model is shown; called only where a source is `captions`.
 
     Raises:
         StudyError: a source cannot be read or asked, its classes are not the dataset's, or a
@@ -105,7 +125,8 @@ def propose(
     # Every file is read before the first question, which may cost money, is asked.
     worded = [s for s in spec.sources if not isinstance(s, DiscoveredSource)]
     prepared = [
-        _prepare(s, classes, spec, interview, look_alikes, attributes or {}) for s in worded
+        _prepare(s, classes, spec, interview, look_alikes, attributes or {}, gallery)
+        for s in worded
     ]
     found = [find() for find in prepared]
     usable, malformed = sift((p for f in found for p in f.proposals), spec.max_length)
@@ -165,13 +186,14 @@ def clean(text: str) -> str:
     return re.sub(marker, "", one_line(text)).removesuffix(".").strip()
 
 
-def _prepare(
+def _prepare(  # noqa: PLR0911 - one a kind of source
     source: WordedSource,
     classes: Sequence[ClassLabel],
     spec: ProposeSpec,
     interview: Interview | None,
     look_alikes: Callable[[int], Pairs],
     attributes: Mapping[str, AttributePhrases],
+    gallery: Callable[[CaptionSource], Gallery] | None,
 ) -> Callable[[], Found]:
     """Read what a source rests on; return what then asks, if it asks at all.
 
@@ -203,6 +225,14 @@ def _prepare(
             return partial(
                 propose_from_documents, classes, source, corpus, spec.modality, model, ask, embed
             )
+        case CaptionSource():
+            if why := why_not_sent(
+                "images", source.images_may_be_sent_to, "propose.sources", interview.llm
+            ):
+                raise StudyError(f"propose.sources: {why}.")
+            if gallery is None:
+                raise ValueError("images are to be described and none were given")
+            return partial(describe_images, gallery(source), source, spec.modality, model, ask)
 
 
 def _itself(found: Found) -> Found:

@@ -7,6 +7,7 @@ from curette.schemas.images import ClassLabel
 from curette.schemas.llm import RequestForecast
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import (
+    CaptionSource,
     ClassPromptSource,
     ColumnsSource,
     ContrastSource,
@@ -20,6 +21,7 @@ from curette.schemas.settings.propose import (
 from curette.tasks.methods.llm.asking import Answers, Question, request_of
 from curette.tasks.methods.llm.tokens import count_tokens
 from curette.tasks.propose.again import again_topics
+from curette.tasks.propose.captions import forecast_captions
 from curette.tasks.propose.class_prompts import class_topics
 from curette.tasks.propose.contrasts import Pairs, contrast_topics, given_pairs
 from curette.tasks.propose.documents import forecast_documents
@@ -55,6 +57,8 @@ def forecast_proposing(
                     note = f"{made.note}; pairs are found when the images are embedded"
                     made = made.model_copy(update={"stored": 0, "note": note})
                 found.append(made)
+            case CaptionSource():
+                found.append(forecast_captions(classes, source, spec.modality, llm))
             case DocumentSource():
                 found.append(forecast_documents(classes, source, spec.modality, llm, answers))
     return [*found, *(_forecast_round(n, classes, spec, llm) for n in _later_rounds(spec))]
@@ -74,7 +78,7 @@ def most_candidates(
     asked = iter(forecasts)
     for source in spec.sources:
         match source:
-            case ClassPromptSource() | DocumentSource():
+            case ClassPromptSource() | DocumentSource() | CaptionSource():
                 count += next(asked).most * source.concepts_per_answer
             case ContrastSource():
                 count += next(asked).most * 2 * source.concepts_per_answer

@@ -5,18 +5,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from curette.schemas.artifact import Ref
+from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import ImageEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.settings.encoder import EncoderSpec, ImageOnlyEncoder, PrecomputedEncoder
 from curette.schemas.settings.llm import LlmSpec
-from curette.schemas.settings.propose import ContrastSource, DiscoveredSource, ProposeSpec
-from curette.storage.images import ImageFiles, ImageShelf
+from curette.schemas.settings.propose import (
+    CaptionSource,
+    ContrastSource,
+    DiscoveredSource,
+    ProposeSpec,
+)
+from curette.storage.images import ImageFiles, ImageShelf, image_reader
 from curette.storage.responses import ResponseShelf
 from curette.storage.vectors import VectorShelf
+from curette.tasks.methods.encoder.pixels import read_rgb
+from curette.tasks.methods.llm.control_pictures import with_controls
 from curette.tasks.propose import STAGE
 from curette.tasks.propose.candidates import Interview, propose, texts_by_class
+from curette.tasks.propose.captions import Gallery, drawn_exhibits
 from curette.tasks.propose.contrasts import Pairs
 from curette.tasks.propose.proposals import Found
 from curette.tasks.stage import Workplace, leave_table, progress
@@ -73,10 +81,24 @@ def propose_concepts(
         discovered.append(discover(source, seen, _vocabulary(tuple(statements), encoder, at)))
         return discovered[-1].found
 
+    def show(source: CaptionSource) -> Gallery:
+        shelf = ImageShelf(at.store.root)
+        place = dict(zip(about.images["sha256"], about.images["location"], strict=True))
+        if not all(place.values()):
+            raise StudyError(
+                "propose.sources: of some images only their vectors are known, so nobody can look "
+                "at them; name `dataset.source.image_folder`, or leave `captions` out."
+            )
+        read = image_reader(about, shelf)
+        exhibits = drawn_exhibits(about, source.images_per_class)
+        return Gallery(exhibits, with_controls(lambda sha256: read_rgb(read(place[sha256]))))
+
     with progress("collecting candidates", 0) as advance:
         interview = Interview(llm, ResponseShelf(at.store.root), advance) if llm else None
         phrases = about.attribute_phrases
-        found = propose(about.classes, spec, interview, look_alikes, phrases, look_among_images)
+        found = propose(
+            *(about.classes, spec, interview, look_alikes, phrases, look_among_images, show)
+        )
     recipe = STAGE.recipe()
     if discovered and images:
         identity = at.store.load(ImageEmbeddings, images).encoder

@@ -10,7 +10,13 @@ from typing import Any
 
 import yaml
 
-from curette.schemas.candidates import Candidate, DocumentOrigin, FileOrigin, LlmOrigin
+from curette.schemas.candidates import (
+    Candidate,
+    CaptionOrigin,
+    DocumentOrigin,
+    FileOrigin,
+    LlmOrigin,
+)
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import SPLITS
 from curette.schemas.llm import Usage
@@ -26,7 +32,7 @@ def write_card(dataset: ConceptDataset, inputs: PublishInputs, spec: PublishSpec
     """Return the card, a YAML head and Markdown; equal datasets get equal cards."""
     title = " ".join((spec.title or dataset.facts.name).split())
     origins = [origin for c in inputs.candidates.candidates for origin in c.origins]
-    answered = [o for o in origins if isinstance(o, LlmOrigin | DocumentOrigin)]
+    answered = [o for o in origins if isinstance(o, LlmOrigin | DocumentOrigin | CaptionOrigin)]
     body = render(
         "dataset_card.md",
         title=title,

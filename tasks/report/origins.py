@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from curette.schemas.candidates import (
+    CaptionOrigin,
     DiscoveredOrigin,
     DocumentOrigin,
     FileOrigin,
@@ -25,12 +26,13 @@ def origin_line(origins: Sequence[Origin]) -> str:
 
 def _place(origin: Origin) -> str:
     match origin:
-        case LlmOrigin(pair=(first, second)):
-            return f"{origin.model}, round {origin.round}: {first} or {second}"
-        case LlmOrigin():
-            return origin.model
+        case LlmOrigin(pair=pair):
+            asked = f", round {origin.round}: {' or '.join(pair)}" if pair else ""
+            return f"{origin.model}{asked}"
         case DocumentOrigin():
             return f"{origin.document}, characters {origin.start} to {origin.end}"
+        case CaptionOrigin():
+            return f"{origin.model}, shown {origin.image_id}"
         case FileOrigin():
             return f"{origin.file}:{origin.line}"
         case ReviewOrigin():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from curette.schemas.annotations import Annotations
 from curette.schemas.artifact import Recipe, Ref, StudyError
@@ -26,10 +26,10 @@ from curette.tasks.annotate.task import annotate_reports
 from curette.tasks.methods.llm.shown import as_data_url, picture_tokens
 from curette.tasks.stage import Workplace
 from tests.builders.small_study import CLASSES, SELECTED, small_study
+from tests.pictures import SECRET, number_of, picture, shown
 from tests.servers import Answer, Behaviour, ChatServer, chat_server
 
 TEXTS = list(SELECTED)
-SECRET = "Quillfeather"
 IMAGES, TEST, SMALL = 60, 12, 64
 Eye = Callable[[int, str], str]
 """Number of an image and a statement -> what is said of it."""
@@ -38,15 +38,6 @@ Eye = Callable[[int, str], str]
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(tmp_path)
-
-
-def picture(number: int) -> bytes:
-    """Return an image whose colour is its number, with words beside the pixels."""
-    words = PngImagePlugin.PngInfo()
-    words.add_text("Patient", SECRET)
-    content = io.BytesIO()
-    Image.new("RGB", (300, 200), (number, 77, 99)).save(content, "PNG", pnginfo=words)
-    return content.getvalue()
 
 
 def validated(store: ArtifactStore) -> tuple[Ref[ValidatedConceptDataset], ImageDataset]:
@@ -78,23 +69,6 @@ def annotate(
     return store.load(
         Annotations, annotate_reports.fn(Workplace(store), ref, about, "photograph", llm)
     )
-
-
-def shown(body: dict[str, Any]) -> tuple[Image.Image, list[str]]:
-    """Return what a request shows and asks."""
-    words, image = body["messages"][0]["content"]
-    kind, _, data = image["image_url"]["url"].partition(",")
-    assert kind == "data:image/png;base64"
-    (listed,) = re.findall(r"<statements>\n(.*)\n</statements>", words["text"], re.DOTALL)
-    opened = Image.open(io.BytesIO(base64.b64decode(data)))
-    opened.load()
-    return opened, re.findall(r"^\d+\. (.+)$", listed, re.MULTILINE)
-
-
-def number_of(image: Image.Image) -> int | None:
-    """Return which image of the study it is; None of one that was drawn."""
-    red, green, blue = image.getpixel((image.width // 2, image.height // 2))  # type: ignore[misc]
-    return red if (green, blue) == (77, 99) else None
 
 
 def seeing(eye: Eye, of_cards: str = "absent") -> Behaviour:
