@@ -5,8 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from curette.schemas.consent import why_not_sent
 from curette.schemas.settings.annotate import AnnotateSpec
-from curette.schemas.settings.consent import why_not_sent
 from curette.schemas.settings.draw import FewShotSpec, FoldSpec, ShiftSpec, SizeSpec
 from curette.schemas.settings.drift import DriftSpec
 from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder

@@ -59,9 +59,14 @@ class OpenPage:
     def follow(self, expression: str) -> None:
         """Do what leads to another page, and wait until that is there."""
         before = self._loaded
+        self.js("window.isLeft = true")
         self.js(expression)
-        while self._loaded == before:
-            self._read()
+        while True:
+            while self._loaded == before:
+                self._read()
+            before = self._loaded  # which may have been told late, of the page that is left
+            if not self.js("window.isLeft"):
+                return
 
     def choose_file(self, selector: str, file: Path) -> None:
         """Put a file into a field of a form."""
@@ -125,6 +130,8 @@ def opened(address: str, profile: Path) -> Iterator[OpenPage]:
                 "new Promise((done) => document.readyState === 'complete' ? done() : "
                 "addEventListener('load', () => done()))"
             )
+            while not browser._loaded:
+                browser._read()
             yield browser
     finally:
         process.terminate()

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from curette.schemas.settings.consent import Sent, why_not_sent
+from curette.schemas.consent import Sent, why_not_sent
 from curette.schemas.settings.llm import LlmSpec
 
 

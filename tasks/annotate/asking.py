@@ -22,9 +22,9 @@ from string import Template
 from typing import Final, Literal
 
 from curette.schemas.annotations import ANSWERS, ReportAnswer
+from curette.schemas.consent import Sent
 from curette.schemas.llm import RequestForecast, Usage
 from curette.schemas.settings.annotate import AnnotateSpec
-from curette.schemas.settings.consent import Sent
 from curette.schemas.settings.llm import LlmSpec
 from curette.tasks.methods.llm.asking import Answered, AnswerForm, Answers, Question, ask, usage_of
 from curette.tasks.methods.llm.each import Each, each_form

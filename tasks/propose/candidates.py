@@ -13,9 +13,9 @@ from jaxtyping import Float
 from curette.schemas.artifact import StudyError
 from curette.schemas.attributes import AttributePhrases
 from curette.schemas.candidates import AskFailure, Candidate, CandidateSet, normal_form
+from curette.schemas.consent import why_not_sent
 from curette.schemas.images import ClassLabel
 from curette.schemas.llm import Usage
-from curette.schemas.settings.consent import why_not_sent
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import (
     CaptionSource,

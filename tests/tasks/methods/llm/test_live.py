@@ -428,7 +428,7 @@ def test_a_proxy_of_the_environment_gets_ordinary_questions_to_others_and_nothin
         [(sent, _)] = proxy.sent
         assert sent == "POST http://a.test/v1/chat/completions"
         asker.shelf = ResponseShelf(tmp_path / "b")
-        with pytest.raises(StudyError, match="Reports go through no proxy"):
+        with pytest.raises(StudyError, match="Reports and images go through no proxy"):
             ask_as("confidential", asker)
         assert len(proxy.sent) == 1
 
@@ -446,7 +446,7 @@ def test_where_only_a_proxy_would_reach_the_server_the_error_says_that_none_is_u
     tmp_path: Path,
 ) -> None:
     with asking(in_turn(Reset()), tmp_path) as asker:
-        with pytest.raises(StudyError, match="Reports go through no proxy"):
+        with pytest.raises(StudyError, match="Reports and images go through no proxy"):
             ask_as("confidential", asker)
         with pytest.raises(StudyError, match="does not answer") as caught:
             ask_as("ordinary", asker)
