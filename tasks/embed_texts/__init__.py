@@ -2,7 +2,7 @@
 
 In:    `CandidateSet`, what a reviewer reworded, and the classes of `ImageDataset`.
 Out:   `StudyEmbeddings`: the texts' vectors beside those of the images.
-First: `task.py`, then `methods/encoder/text_vectors.py`; the shelf is asked in `recall.py` there, as for images.
+First: `task.py`, then `methods/encoder/text_vectors.py`, and `recall.py` there for the shelf.
 """
 
 from curette.tasks.stage import Run, Stage, rounds_from
