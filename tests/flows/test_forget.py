@@ -19,6 +19,7 @@ from PIL import Image
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
 
 from curette.flows.forget_plan import Wanted, plan_purge
 from curette.flows.forgetting import choose_wanted, forget_one, read_order
@@ -203,7 +204,9 @@ def test_what_prefect_recorded_of_her_goes_and_other_runs_stay(prefect_server: N
     forget_records(search, deleted.extend)
     assert len(deleted) == 2
     with get_client(sync_client=True) as client:
-        runs = [r.parameters for r in client.read_flow_runs()]
+        runs = [
+            r.parameters for r in client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC)
+        ]
     assert {"who": OTHER} in runs
     assert {"who": PERSON} not in runs
 
