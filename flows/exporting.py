@@ -33,8 +33,9 @@ from curette.storage.store import ArtifactStore
 from curette.tasks.export import fiftyone, label_studio
 from curette.tasks.export.answers import read_answers
 from curette.tasks.export.probe import PROBE, probe_section, write_probe
-from curette.tasks.export.shown import Shown, bare_png, shown_images
+from curette.tasks.export.shown import Shown, shown_images
 from curette.tasks.methods.croissant import CROISSANT, Told, croissant, schemas_of
+from curette.tasks.methods.encoder.pixels import bare_png, read_rgb
 from curette.tasks.methods.explanation import printable
 from curette.tasks.methods.threads import decoding_threads
 from curette.tasks.push.hub import page_of, push_files
@@ -248,7 +249,8 @@ def _lay_pictures(finished: Finished, folder: Path, copy_images: bool) -> list[s
         try:
             if copy_images:
                 name = f"{number:06d}.png"
-                (folder / name).write_bytes(bare_png(images.read(location, digests[image_id])))
+                pixels = read_rgb(images.read(location, digests[image_id]))
+                (folder / name).write_bytes(bare_png(pixels))
             else:
                 path = images.path(location)
                 with Image.open(path) as picture:

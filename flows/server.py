@@ -170,8 +170,12 @@ def _serve(port: int, parent: int) -> None:
 
     The parent says who it is: asked here, it may have been killed already.
     """
-    if os.getppid() != parent:
-        return
+    if os.getppid() == parent:
+        serve_while(port, lambda: os.getppid() == parent)
+
+
+def serve_while(port: int, is_wanted: Callable[[], bool]) -> None:
+    """Serve on this machine alone for as long as somebody wants it, or until asked to stop."""
     import uvicorn
     from prefect.server.api.server import create_app
 
@@ -180,7 +184,7 @@ def _serve(port: int, parent: int) -> None:
     )
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while is_wanted():
             time.sleep(0.5)
         server.should_exit = True
 

@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from contextlib import closing
@@ -17,6 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock
 from pydantic import BaseModel
+
+from curette.flows.server import serve_while
 
 PROJECT = Path(__file__).parents[1]
 _PATIENCE_S = 180
@@ -85,24 +86,7 @@ def wait_until_up(server: "subprocess.Popen[bytes]", port: int) -> str:
     raise AssertionError(f"no Prefect server came up at {api}")
 
 
-def _serve(port: int, tests: int) -> None:
-    """Serve until a process is gone that need not be the parent: the first to ask may end first."""
-    import curette.flows  # noqa: F401, I001 - first: it switches telemetry off before Prefect is imported
-    import uvicorn
-    from prefect.server.api.server import create_app
-
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error")
-    )
-
-    def watch() -> None:
-        while Path(f"/proc/{tests}").exists():
-            time.sleep(0.5)
-        server.should_exit = True
-
-    threading.Thread(target=watch, daemon=True).start()
-    server.run()
-
-
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]), int(sys.argv[2]))
+    # The first test to ask for a server may end first, so the parent is not who must live.
+    process = Path("/proc", sys.argv[2])
+    serve_while(int(sys.argv[1]), process.exists)

@@ -99,11 +99,7 @@ class ReadingPlan:
             checkable=tuple(text for text in read if text in open_to_all),
             concepts=tuple(concepts),
             modality=modality,
-            inquiries=tuple(
-                inquiry
-                for report in read
-                for inquiry in write_inquiries(report, texts, "first", spec, modality)
-            ),
+            inquiries=_first(read, texts, spec, modality),
         )
 
     @classmethod
@@ -123,26 +119,27 @@ class ReadingPlan:
             checkable=tuple(sha256 for sha256 in read if sha256 in open_to_all),
             concepts=tuple(concepts),
             modality=modality,
-            inquiries=tuple(
-                inquiry
-                for sha256 in read
-                for inquiry in write_inquiries(sha256, texts, "first", spec, modality)
-            ),
+            inquiries=_first(read, texts, spec, modality),
         )
 
     def control(self, spec: AnnotateSpec) -> tuple[Inquiry, ...]:
         """Return what is asked about pictures whose answers are known."""
         texts = control_statements([c.text for c in self.concepts])
-        return tuple(
-            inquiry
-            for picture in control_pictures()
-            for inquiry in write_inquiries(picture.sha256, texts, "first", spec, self.modality)
-        )
+        return _first([p.sha256 for p in control_pictures()], texts, spec, self.modality)
 
     def check(self, first: Said, spec: AnnotateSpec) -> tuple[Inquiry, ...]:
         """Return what is asked again, which depends on the first answers."""
         texts = [c.text for c in self.concepts]
         return write_second_inquiries(first, self.checkable, texts, spec, self.modality)
+
+
+def _first(
+    read: Sequence[str], texts: Sequence[str], spec: AnnotateSpec, modality: str
+) -> tuple[Inquiry, ...]:
+    """Return the first questions about each of what is read."""
+    return tuple(
+        inquiry for one in read for inquiry in write_inquiries(one, texts, "first", spec, modality)
+    )
 
 
 def images_asked_about(dataset: ImageDataset, spec: AnnotateSpec) -> list[str]:

@@ -14,9 +14,7 @@ from curette.storage.images import ImageShelf, image_reader
 from curette.storage.responses import ResponseShelf
 from curette.tasks.annotate import STAGE
 from curette.tasks.annotate.annotations import ReadingPlan, annotate
-from curette.tasks.methods.encoder.pixels import read_rgb
-from curette.tasks.methods.llm.control_pictures import with_controls
-from curette.tasks.methods.llm.shown import Pictures
+from curette.tasks.methods.llm.control_pictures import pictures_of
 from curette.tasks.stage import Workplace, leave_table, progress
 
 
@@ -47,7 +45,8 @@ def annotate_reports(
     pictures = None
     if spec.reads == "images":
         plan = ReadingPlan.of_images(dataset, concepts, spec, modality)
-        pictures = _pictures(dataset, ImageShelf(at.store.root))
+        read = image_reader(dataset, ImageShelf(at.store.root))
+        pictures = pictures_of(dataset, read, "annotate.images_may_be_sent_to")
     elif dataset.reports is None:
         raise StudyError("annotate: the images have no reports; name `dataset.report_column`.")
     else:
@@ -56,22 +55,6 @@ def annotate_reports(
     made = annotate(plan, screened.labelled, spec, llm, shelf, spent, progress, pictures)
     leave_table("annotations", [_row(c) for c in made.facts.concepts], _summary(made.facts))
     return at.store.save(made, STAGE.recipe())
-
-
-def _pictures(dataset: ImageDataset, shelf: ImageShelf) -> Pictures:
-    """Return where pixels come from.
-
-    Raises:
-        StudyError: only vectors of the images are known.
-    """
-    place = dict(zip(dataset.images["sha256"], dataset.images["location"], strict=True))
-    if not all(place.values()):
-        raise StudyError(
-            "annotate: of some images only their vectors are known, so nobody can look at them; "
-            "name `dataset.source.image_folder`, or leave annotate.images_may_be_sent_to out."
-        )
-    read = image_reader(dataset, shelf)
-    return with_controls(lambda sha256: read_rgb(read(place[sha256])))
 
 
 def _row(concept: AnnotatedConcept) -> dict[str, object]:

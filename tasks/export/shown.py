@@ -1,6 +1,5 @@
 """What is told of a study's images elsewhere: what is known of each, and what is decided."""
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import ATTRIBUTE, METADATA
 from curette.schemas.probe import Head
-from curette.tasks.methods.encoder.pixels import read_rgb
 from curette.tasks.methods.features import head_features
 from curette.tasks.methods.predictions import decide
 
@@ -101,11 +98,3 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_integer(kind):
         return pa.int64()
     return pa.float64() if pa.types.is_floating(kind) else pa.string()
-
-
-def bare_png(content: bytes) -> bytes:
-    """Return an image's pixels, as the encoder sees them, without anything that is said of them."""
-    file = io.BytesIO()
-    pixels = np.asarray(read_rgb(content))  # which have no metadata, as the image would
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()

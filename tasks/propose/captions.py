@@ -17,16 +17,14 @@ from curette.schemas.settings.propose import CaptionSource
 from curette.tasks.methods.llm.asking import Answered, Question
 from curette.tasks.methods.llm.control_pictures import control_pictures
 from curette.tasks.methods.llm.quoting import quotable
-from curette.tasks.methods.llm.reading import excerpt_of
 from curette.tasks.methods.llm.shown import Pictures, picture_name, picture_tokens
 from curette.tasks.methods.llm.tokens import count_tokens
-from curette.tasks.propose.forms import CONCEPTS, Concepts
+from curette.tasks.propose.forms import CONCEPTS, TOKENS_A_STATEMENT, Concepts
 from curette.tasks.propose.proposals import Found, Proposal
+from curette.tasks.propose.sampling import failure_of, sift_statements
 from curette.tasks.propose.templates import fill, template, template_sha256
-from curette.tasks.propose.usable import why_unusable
 
 _PARTS: Final = ("caption", "statements", "concepts_form")
-_TOKENS_A_STATEMENT: Final = 12
 
 AskAbout = Callable[[Sequence[Question[Any]], Pictures], list[Answered[Any]]]
 
@@ -89,19 +87,13 @@ def describe_images(
                 f"{picture.colour}, so it does not see what it is shown. No image of the study "
                 "was sent. Name a model that takes images, served with its vision part."
             )
-    proposals, failures = [], []
+    proposals: list[Proposal] = []
+    failures: list[AskFailure] = []
     answers = ask([question(one.sha256) for one in gallery.exhibits], gallery.pictures)
     for exhibit, answered in zip(gallery.exhibits, answers, strict=True):
         key, request = exhibit.class_key, answered.request_sha256
         if answered.answer is None:
-            failures.append(
-                AskFailure(
-                    class_key=key,
-                    request_sha256=request,
-                    reason=answered.problem,
-                    raw=excerpt_of(answered.response),
-                )
-            )
+            failures.append(failure_of(key, answered))
             continue
         origin = CaptionOrigin(
             model=model,
@@ -109,14 +101,10 @@ def describe_images(
             request_sha256=request,
             image_id=exhibit.image_id,
         )
-        statements = [(text, key) for text in answered.answer.concepts]
-        for (text, _), why in zip(statements, why_unusable(statements, prompt), strict=True):
-            if why:
-                failures.append(
-                    AskFailure(class_key=key, request_sha256=request, reason=why, raw=text)
-                )
-            else:
-                proposals.append(Proposal(text, (key,), origin))
+        said_of_it = [(text, (key,)) for text in answered.answer.concepts]
+        usable, others = sift_statements(said_of_it, prompt, key, request, origin)
+        proposals += usable
+        failures += others
     return Found(
         proposals=tuple(proposals),
         failures=tuple(failures),
@@ -142,8 +130,6 @@ def forecast_captions(
         most=asked,
         stored=None,
         prompt_tokens_each=float(words + picture_tokens(source.image_side)),
-        completion_tokens_each=llm.expected_tokens(
-            source.concepts_per_answer * _TOKENS_A_STATEMENT
-        ),
+        completion_tokens_each=llm.expected_tokens(source.concepts_per_answer * TOKENS_A_STATEMENT),
         note="one question an image; fewer where a class has fewer training images",
     )

@@ -26,11 +26,10 @@ from curette.tasks.propose.class_prompts import class_topics
 from curette.tasks.propose.contrasts import Pairs, contrast_topics, given_pairs
 from curette.tasks.propose.documents import forecast_documents
 from curette.tasks.propose.files import read_file
+from curette.tasks.propose.forms import TOKENS_A_STATEMENT
 from curette.tasks.propose.records import replay
 from curette.tasks.propose.sampling import Topic
 
-_TOKENS_A_STATEMENT = 12
-"""Of a short English statement as a JSON string; measured on the recorded answers: 10 to 11."""
 _IN_USE = 10
 """Statements that a first round selects, where as many are taken as are enough."""
 
@@ -44,14 +43,14 @@ def forecast_proposing(
         match source:
             case ClassPromptSource():
                 topics = class_topics(classes, source, spec.modality)
-                each = source.concepts_per_answer * _TOKENS_A_STATEMENT
+                each = source.concepts_per_answer * TOKENS_A_STATEMENT
                 found.append(
                     _forecast("class prompts", topics, source.sampling, each, llm, answers)
                 )
             case ContrastSource():
                 pairs = given_pairs(classes, source) or _as_many_pairs(classes, source)
                 topics = contrast_topics(classes, source, pairs, spec.modality)
-                each = 2 * source.concepts_per_answer * _TOKENS_A_STATEMENT
+                each = 2 * source.concepts_per_answer * TOKENS_A_STATEMENT
                 made = _forecast("contrasts", topics, source.sampling, each, llm, answers)
                 if not source.pairs:
                     note = f"{made.note}; pairs are found when the images are embedded"
@@ -107,7 +106,7 @@ def _forecast_round(
     in_use = ["a statement of about as many words as most have"] * _IN_USE
     topics = again_topics(classes, source, pairs, in_use, spec.modality, number)
     a_round, completion = len(topics) * source.sampling.per_round, 2 * source.concepts_per_answer
-    tokens = completion * _TOKENS_A_STATEMENT
+    tokens = completion * TOKENS_A_STATEMENT
     return RequestForecast(
         name=f"round {number}",
         fewest=0,

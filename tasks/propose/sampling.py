@@ -9,6 +9,7 @@ from typing import Any, Literal
 from curette.schemas.candidates import (
     AskFailure,
     LlmOrigin,
+    Origin,
     Saturation,
     SaturationPoint,
     normal_form,
@@ -126,7 +127,7 @@ def sample_until_saturated(
         for (topic, prompt, _), answer in zip(asked, answered, strict=True):
             sent[topic.about] += 1
             if answer.answer is None:
-                failures.append(_failure(topic, answer))
+                failures.append(failure_of(topic.about, answer))
                 continue
             found, dropped = _read(prompt, answer, model, topic)
             proposals[topic.about] += found
@@ -166,23 +167,38 @@ def _read(
         round=prompt.round,
         pair=prompt.pair,
     )
+    return sift_statements(
+        prompt.read(answered.answer), prompt.text, topic.about, answered.request_sha256, origin
+    )
+
+
+def sift_statements(
+    statements: Sequence[Statement], asked: str, about: str, request_sha256: str, origin: Origin
+) -> tuple[list[Proposal], list[AskFailure]]:
+    """Return an answer's statements as proposals, and those of them that are no candidates.
+
+    Args:
+        statements: each with the classes that it is proposed for.
+        asked: the question.
+        about: the topic, for failures.
+        request_sha256: of the request.
+        origin: of all of them.
+    """
     proposals, failures = [], []
-    statements = prompt.read(answered.answer)
-    reasons = why_unusable(statements, prompt.text)
-    for (text, classes), why in zip(statements, reasons, strict=True):
+    for (text, classes), why in zip(statements, why_unusable(statements, asked), strict=True):
         if why:
-            sha256 = answered.request_sha256
             failures.append(
-                AskFailure(class_key=topic.about, request_sha256=sha256, reason=why, raw=text)
+                AskFailure(class_key=about, request_sha256=request_sha256, reason=why, raw=text)
             )
         else:
             proposals.append(Proposal(text, classes, origin))
     return proposals, failures
 
 
-def _failure(topic: Topic, answered: Answered[Any]) -> AskFailure:
+def failure_of(about: str, answered: Answered[Any]) -> AskFailure:
+    """Return what is kept of a question that brought no answer of use."""
     return AskFailure(
-        class_key=topic.about,
+        class_key=about,
         request_sha256=answered.request_sha256,
         reason=answered.problem,
         raw=excerpt_of(answered.response),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from curette.schemas.artifact import Ref, StudyError
+from curette.schemas.artifact import Ref
 from curette.schemas.candidates import CandidateSet
 from curette.schemas.embeddings import ImageEmbeddings, TextEmbeddings
 from curette.schemas.images import ImageDataset
@@ -20,8 +20,7 @@ from curette.schemas.settings.propose import (
 from curette.storage.images import ImageFiles, ImageShelf, image_reader
 from curette.storage.responses import ResponseShelf
 from curette.storage.vectors import VectorShelf
-from curette.tasks.methods.encoder.pixels import read_rgb
-from curette.tasks.methods.llm.control_pictures import with_controls
+from curette.tasks.methods.llm.control_pictures import pictures_of
 from curette.tasks.propose import STAGE
 from curette.tasks.propose.candidates import Interview, propose, texts_by_class
 from curette.tasks.propose.captions import Gallery, drawn_exhibits
@@ -82,16 +81,9 @@ def propose_concepts(
         return discovered[-1].found
 
     def show(source: CaptionSource) -> Gallery:
-        shelf = ImageShelf(at.store.root)
-        place = dict(zip(about.images["sha256"], about.images["location"], strict=True))
-        if not all(place.values()):
-            raise StudyError(
-                "propose.sources: of some images only their vectors are known, so nobody can look "
-                "at them; name `dataset.source.image_folder`, or leave `captions` out."
-            )
-        read = image_reader(about, shelf)
-        exhibits = drawn_exhibits(about, source.images_per_class)
-        return Gallery(exhibits, with_controls(lambda sha256: read_rgb(read(place[sha256]))))
+        read = image_reader(about, ImageShelf(at.store.root))
+        pictures = pictures_of(about, read, "propose.sources: captions")
+        return Gallery(drawn_exhibits(about, source.images_per_class), pictures)
 
     with progress("collecting candidates", 0) as advance:
         interview = Interview(llm, ResponseShelf(at.store.root), advance) if llm else None

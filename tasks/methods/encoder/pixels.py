@@ -80,6 +80,13 @@ def read_rgb(content: bytes, window: Window = PLAIN) -> Image.Image:
         return in_srgb(to_plain(image, window), image)
 
 
+def bare_png(image: Image.Image) -> bytes:
+    """Return an image's pixels as a PNG, without anything that is said of them."""
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(image)).save(file, "PNG")  # an array has no metadata
+    return file.getvalue()
+
+
 def to_plain(image: Image.Image, window: Window = PLAIN) -> Image.Image:
     """Return an opened image upright, opaque, and with 8 bits a channel, in its own colours.
 

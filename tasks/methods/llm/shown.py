@@ -6,12 +6,13 @@ sent: decoded, made smaller and encoded anew, so that no metadata of the file go
 """
 
 import base64
-import io
 from collections.abc import Callable
 from math import ceil
 from typing import Any, Final
 
 from PIL import Image
+
+from curette.tasks.methods.encoder.pixels import bare_png
 
 Pictures = Callable[[str], Image.Image]
 """From the sha256 of a file to its pixels, RGB."""
@@ -60,12 +61,9 @@ def with_pixels(body: dict[str, Any], pictures: Pictures | None) -> dict[str, An
 
 def as_data_url(image: Image.Image, side: int) -> str:
     """Return pixels as a PNG that holds nothing else, no larger than `side` on its longer side."""
-    plain = Image.new("RGB", image.size)
-    plain.paste(image)
-    plain.thumbnail((side, side), Image.Resampling.LANCZOS)
-    content = io.BytesIO()
-    plain.save(content, "PNG")
-    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
+    smaller = image.copy()
+    smaller.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return "data:image/png;base64," + base64.b64encode(bare_png(smaller)).decode()
 
 
 def most_picture_tokens(body: dict[str, Any]) -> int:

@@ -15,7 +15,8 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.images import ClassLabel
 from curette.tasks.export.fiftyone import write_fiftyone
 from curette.tasks.export.label_studio import NONE_OF_THEM, write_label_studio
-from curette.tasks.export.shown import Shown, bare_png, shown_images
+from curette.tasks.export.shown import Shown, shown_images
+from curette.tasks.methods.encoder.pixels import bare_png, read_rgb
 from tests.builders.look import zero_shot_head
 from tests.builders.published_study import KEYS, published_study, with_people
 from tests.pages import HOSTILE
@@ -63,7 +64,7 @@ def test_a_copied_picture_has_its_pixels_and_nothing_else() -> None:
     file = io.BytesIO()
     pixels = np.random.default_rng(0).integers(256, size=(8, 6, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(file, "PNG", exif=said, icc_profile=b"of the scanner", dpi=(7, 7))
-    bare = bare_png(file.getvalue())
+    bare = bare_png(read_rgb(file.getvalue()))
     assert b"Jane" in file.getvalue()
     assert b"Jane" not in bare
     with Image.open(io.BytesIO(bare)) as copied:
