@@ -81,6 +81,11 @@ class DiscoveredOrigin(BaseModel, frozen=True):
     number: int = Field(ge=1, description="among those found, the most frequent first")
     name: str = Field(default="", description="the statement that names it; empty: unnamed")
     best: str = Field(default="", description="the statement next to it, named by it or not")
+    document: str = Field(
+        default="",
+        exclude_if=lambda name: not name,
+        description="where these words stand first, if they are a noun phrase of a document",
+    )
     cosine: float | None = Field(default=None, description="with that statement, both centred")
     margin: float | None = Field(default=None, description="ahead of the next other statement")
     p_value: float | None = Field(

@@ -3,7 +3,8 @@
 Discover-then-name (Rao et al., ECCV 2024) on small data. A dictionary is learned from the vectors
 of training images; labels are not looked at. A direction is scored like a statement, by the product
 with an image's vector, so that selection, heads and baselines need know nothing new. Names come
-from what the other sources say; validation images bear them out or do not. K-means is measured
+from what the other sources say and from noun phrases of documents; validation images bear them out
+or do not. K-means is measured
 beside every other method, so that no claim is made without it.
 
 Names are looked for here and not behind `screen`, because a concept's words must be known before
@@ -101,10 +102,17 @@ class Discovered:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Statements that may be names."""
+    """Texts that may be names: statements, then noun phrases of documents."""
 
     texts: tuple[str, ...]
-    vectors: Float[np.ndarray, "statement dim"]
+    vectors: Float[np.ndarray, "text dim"]
+    documents: tuple[str, ...]
+    """Where a phrase stands first; empty of a statement."""
+
+    @property
+    def statements(self) -> Float[np.ndarray, "statement dim"]:
+        """The vectors of what the other sources say."""
+        return self.vectors[[not document for document in self.documents]]
 
 
 def see(dataset: ImageDataset, images: ImageEmbeddings) -> Seen:
@@ -238,6 +246,7 @@ def _measure(
         .replicate(lambda weights: balanced_accuracies(right, held.labels, weights), "percentile")
         .intervals("percentile", 0.95)[0]
     )
+    said = vocabulary.statements if vocabulary else held.vectors[:0]
     fitting = names.fit if names else np.zeros(len(areas), dtype=bool)
     facts = DictionaryFacts(
         method=source.method,
@@ -253,12 +262,12 @@ def _measure(
         proved=int((fitting & (np.diag(areas) >= PROOF)).sum()),
         proved_by_chance=chance_of_proof(areas) if names else None,
         finds=_finds(shown, seen),
-        statements_find=_finds(_scores(held, vocabulary.vectors), seen) if vocabulary else None,
+        statements_find=_finds(_scores(held, said), seen) if len(said) else None,
         with_five=accuracy.value,
         low=accuracy.low,
         high=accuracy.high,
         random_five=_of_random(len(atoms.atoms), seen),
-        statements_five=_balanced(_right(vocabulary.vectors, seen), held) if vocabulary else None,
+        statements_five=_balanced(_right(said, seen), held) if len(said) else None,
     )
     return _Measured(facts, atoms, names, np.diag(areas))
 
@@ -340,6 +349,7 @@ def _tell(
             nearest = {
                 "name": best if named else "",
                 "best": best,
+                "document": vocabulary.documents[own.names.statement[place]],
                 "cosine": float(own.names.cosine[place]),
                 "margin": float(own.names.margin[place]),
                 "p_value": float(own.names.p_value[place]),

@@ -101,7 +101,8 @@ def _feature(
     told = (
         ""
         if origin.cosine is None
-        else f"{'named by' if origin.name else 'nearest'} “{origin.best}”: cosine "
+        else f"{'named by' if origin.name else 'nearest'} “{origin.best}”"
+        f"{f' ({origin.document})' if origin.document else ''}: cosine "
         f"{plain(origin.cosine, 2)}, ahead by {plain(origin.margin, 2)}, borne out by AUROC "
         f"{plain(origin.proof, 2)}"
     )
