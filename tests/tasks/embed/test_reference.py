@@ -69,13 +69,12 @@ def test_what_is_the_reference_itself_is_refused_unless_it_is_to_stay() -> None:
 
 
 def _embedded(folder: Path, reference: str) -> tuple[StudyEmbeddings, TextEmbeddings]:
-    vectors = {"text_prompts": np.array([*TEXTS, "a", "b", "an image"])}
     np.savez(
         folder / "vectors.npz",
         image_ids=np.array(["a", "b", "c"]),
         image_embeddings=np.eye(3, 7),
+        text_prompts=np.array([*TEXTS, "a", "b", "an image"]),
         text_embeddings=np.eye(5, 7),
-        **vectors,
     )
     store = ArtifactStore(folder / "store")
     spec = PrecomputedEncoder(kind="precomputed", path=folder / "vectors.npz", reference=reference)
