@@ -8,7 +8,7 @@ from curette.schemas.heads import ChosenHead, choosable
 
 
 class GroundingSpec(BaseModel, frozen=True, extra="forbid", populate_by_name=True):
-    """Where concept directions come from that this study's images do not teach."""
+    """Where directions of concepts come from that no image of this study teaches."""
 
     study: str = Field(
         alias="from",

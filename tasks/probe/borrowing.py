@@ -1,7 +1,7 @@
 """Directions of concepts that another study's labelled images teach (post-hoc CBM's transfer).
 
-Concept vectors may come of another dataset than the one that is decided about (Yuksekgonul et al.,
-ICLR 2023, section 3). A direction is a concept only by the words that both studies have for it, so
+Concept vectors may come from another dataset than the one that is decided about (Yuksekgonul et
+al., ICLR 2023, section 3). A direction is a concept only by the words that both studies have, so
 it takes the place of a statement's vector where a column of the other study decides that very
 statement; the other selected concepts keep their text. Axes that only the other study has are not
 added: nothing here, neither priors nor a reviewer, knows what they say.

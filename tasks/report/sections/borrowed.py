@@ -64,7 +64,8 @@ def _meaning(borrowed: Borrowed, heads: dict[str, Metric], leads: dict[str, Diff
         f"Images of {borrowed.study} taught the directions of "
         f"{counted(len(borrowed.concepts), 'selected concept')}"
     )
-    over_chance = leads.get(card_of("random_borrowed").title)
+    luck = heads.get("random_borrowed")
+    over_chance = leads.get(luck.head) if luck else None
     if BORROWED not in heads or over_chance is None:
         return f"{said}."
     better = "more than" if over_chance.low > 0 else "no more, as far as this test tells, than"
