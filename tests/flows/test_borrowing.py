@@ -22,7 +22,10 @@ from curette.tasks.stage import Workplace
 from tests.builders.demo import DEMO, SMALL
 from tests.builders.finished import FinishedStudy
 
-FROM = "probe={epochs: 60, nec: [5], random_draws: 2, heads: [], grounding: {from: demo}}"
+FROM = (
+    "probe={nec: [], random_draws: 1, heads: [], l2_values: [1.0], residual_l2_values: [1.0], "
+    "grounding: {from: demo}}"
+)
 CLINIC = load_study(DEMO, [*SMALL, "name=clinic", FROM])
 
 
