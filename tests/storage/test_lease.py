@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 import pytest
 
@@ -25,7 +25,7 @@ HURRIED = Pace(over_s=2)
 
 
 class Word(JsonArtifact, frozen=True):
-    kind = "word"
+    kind: ClassVar[str] = "word"
     text: str
 
 
