@@ -22,7 +22,7 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.encoder import OpenClipEncoder, TransformersEncoder
 from curette.schemas.study import Study
-from curette.storage.retention import in_use
+from curette.storage.lease import in_use
 from curette.storage.store import ArtifactStore
 from curette.tasks.drift.comparing import Batch, find_drift, statements_asked
 from curette.tasks.drift.page import drift_page, sentence
