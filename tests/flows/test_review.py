@@ -300,7 +300,9 @@ def test_a_form_is_answered_once_and_asked_again_only_about_the_rest(
 def test_what_was_found_is_named_by_pictures_that_go_when_the_form_is_sent(
     server_with_ui: None, bench: Bench
 ) -> None:
-    found_one = SCREENED.model_copy(update={"kept": (found(17, images=("gone",)),), "unsure": ()})
+    found_one = SCREENED.model_copy(
+        update={"kept": (*SCREENED.kept, found(17, images=("gone",))), "unsure": ()}
+    )
     bench.screened = bench.store.save(found_one, RECIPE)
     answerer = Answerer({f"n_{concept_id('unnamed 17')}": "pale rim"})
     answerer.start()
