@@ -341,6 +341,8 @@ def _luck(decided: Int[np.ndarray, "decided 2"]) -> float:
     """
     from scipy.stats import hypergeom
 
+    if not len(decided):
+        return 1.0
     present = decided == ANSWERS.index("present")
     one, other = present.sum(axis=0)
     return float(hypergeom.sf(present.all(axis=1).sum() - 1, len(decided), one, other))

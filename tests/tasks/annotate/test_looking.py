@@ -221,6 +221,18 @@ def test_what_is_seen_in_a_picture_of_another_kind_is_not_used(
     assert name not in {reason for text, reason in why.items() if text != TEXTS[0]}
 
 
+def test_what_no_image_lets_a_model_tell_is_no_label_and_ends_no_run(store: ArtifactStore) -> None:
+    def unsure(number: int, text: str) -> str:
+        return "cannot tell" if text == TEXTS[0] else stripes(number, text)
+
+    ref, _ = validated(store)
+    with chat_server(seeing(unsure)) as server:
+        made = annotate(store, server, ref)
+    open_one = next(c for c in made.facts.concepts if c.text == TEXTS[0])
+    assert (open_one.decided, open_one.luck) == (0, 1)
+    assert open_one.why_unused == "no training or validation image says whether it is there"
+
+
 def test_whoever_goes_by_the_class_is_told_so(store: ArtifactStore) -> None:
     """Labels that are the classes again agree with them wholly; those of stripes do not."""
     ref, dataset = validated(store)
