@@ -75,7 +75,8 @@ def ask_in_ui(
     form: type[RunInput] = create_model(
         "Review", __base__=RunInput, **form_fields(asked, classes, spec, names)
     )
-    ids = " ".join(q.concept.concept_id for q in (*asked, *names))
+    concepts = [*(q.concept for q in asked), *(n.concept for n in names)]
+    ids = " ".join(c.concept_id for c in concepts)
     try:
         with _shown(names, read) as pictures:
             answer = pause_flow_run(
