@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -25,6 +25,7 @@ from functools import cache, cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
@@ -40,6 +41,8 @@ if TYPE_CHECKING:  # the command line's --help knows the stages without it
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)
+T = TypeVar("T")
+R = TypeVar("R")
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -494,6 +497,69 @@ def _state(path: Path) -> str:
             line = f"{name} {state.st_size} {state.st_mtime_ns}\n"
             listing.update(line.encode(errors="surrogateescape"))
     return listing.hexdigest()
+
+
+# --- work that several machines share ------------------------------------------------------------
+
+
+def shares_work(at: Workplace) -> bool:
+    """Return whether a stage's work is done on a Ray cluster, as tasks of Prefect.
+
+    Workers tell Prefect's server what they do. The one that a run starts for itself is heard on
+    this machine alone, so that a cluster of several needs one that is named.
+    """
+    if at.machine.engine != "ray" or not _in_prefect():
+        return False
+    from prefect.settings import PREFECT_API_URL
+
+    server = urlsplit(PREFECT_API_URL.value() or "").hostname
+    return at.machine.ray_address is None or server not in (None, "127.0.0.1", "localhost", "::1")
+
+
+def in_shards(work: Callable[[T], R], parts: Sequence[T], at: Workplace) -> list[R]:
+    """Return what some work makes of each part: here in turn, or on a Ray cluster.
+
+    There each part is a task of Prefect, with as many threads as here, so that sums are the same;
+    `work` and what it holds go to each machine once.
+
+    Raises:
+        CuretteError: whatever the work raises.
+        StudyError: the cluster cannot be reached, or fails.
+    """
+    if not shares_work(at) or len(parts) < 2:
+        return [work(part) for part in parts]
+    from curette.tasks.methods.cluster import cluster, living_nodes
+    from curette.tasks.methods.threads import usual_threads
+
+    threads = at.machine.threads or usual_threads()
+    machine = Machine(threads=threads)
+    with cluster(at.machine) as ray:
+        from prefect import flow, task
+        from prefect_ray import RayTaskRunner
+        from prefect_ray.context import remote_options
+
+        cpus = min(threads, max(node.cpus for node in living_nodes(ray)))
+        sent = ray.put(ray.cloudpickle.dumps((work, machine)))
+
+        @flow(name="shards", task_runner=RayTaskRunner(), persist_result=False)
+        def spread() -> list[bytes]:
+            shard = task(name="shard", persist_result=False)(_work_there)
+            with remote_options(num_cpus=cpus):
+                futures = [shard.submit(sent, ray.cloudpickle.dumps(part)) for part in parts]
+            return [future.result() for future in futures]
+
+        return [ray.cloudpickle.loads(made) for made in spread()]
+
+
+def _work_there(sent: bytes, part: bytes) -> bytes:
+    """Do a worker's share; bytes go in and out, since Prefect looks into everything else."""
+    from ray import cloudpickle
+
+    from curette.tasks.methods.threads import cores_shared
+
+    work, machine = cloudpickle.loads(sent)
+    with cores_shared(machine):
+        return cast(bytes, cloudpickle.dumps(work(cloudpickle.loads(part))))
 
 
 # --- what a stage leaves in the Prefect UI ------------------------------------------------------

@@ -1,5 +1,7 @@
 """The stage `probe`: a published concept dataset in, trained heads out."""
 
+from dataclasses import replace
+
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.draws import Draws
@@ -7,7 +9,7 @@ from curette.schemas.heads import card_of
 from curette.schemas.probe import Heads
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.probe import STAGE
-from curette.tasks.stage import Workplace, leave_table
+from curette.tasks.stage import Workplace, in_shards, leave_table, shares_work
 
 
 @STAGE.task
@@ -34,6 +36,7 @@ def train_probe(
     """
     from curette.tasks.probe.forbidding import train_without
     from curette.tasks.probe.protocols import train_on_draws
+    from curette.tasks.probe.shards import joined, shards
     from curette.tasks.probe.training import train_heads
 
     dataset = at.store.load(ConceptDataset, published)
@@ -43,7 +46,13 @@ def train_probe(
         heads = train_heads(dataset, spec)
     else:
         known = at.store.load(Heads, trained) if trained else None
-        heads = train_on_draws(dataset, at.store.load(Draws, draws), spec, known)
+        drawn, whole = at.store.load(Draws, draws), replace(dataset)  # all of it is read now
+
+        def train(some: Draws) -> Heads:
+            return train_on_draws(whole, some, spec, known)
+
+        parts = shards(drawn) if shares_work(at) else [drawn]
+        heads = joined(in_shards(train, parts, at))
     key = f"heads-{heads.protocol}".replace(" ", "-")
     leave_table(key, _rows(heads), "Trained heads, as validation images see them.")
     return at.store.save(heads, STAGE.recipe())
