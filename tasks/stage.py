@@ -30,7 +30,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
 
-from curette.schemas.artifact import Artifact, Recipe, Ref
+from curette.schemas.artifact import Artifact, Recipe, Ref, StudyError
 from curette.schemas.machine import Machine
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import MOST_ROUNDS
@@ -528,16 +528,19 @@ def in_shards(work: Callable[[T], R], parts: Sequence[T], at: Workplace) -> list
     """
     if not shares_work(at) or len(parts) < 2:
         return [work(part) for part in parts]
-    from curette.tasks.methods.cluster import cluster, living_nodes
+    from prefect import flow, task
+
+    from curette.tasks.methods.cluster import NOT_INSTALLED, cluster, living_nodes
     from curette.tasks.methods.threads import usual_threads
 
+    try:
+        from prefect_ray import RayTaskRunner
+        from prefect_ray.context import remote_options
+    except ImportError as error:
+        raise StudyError(NOT_INSTALLED) from error
     threads = at.machine.threads or usual_threads()
     machine = Machine(threads=threads)
     with cluster(at.machine) as ray:
-        from prefect import flow, task
-        from prefect_ray import RayTaskRunner
-        from prefect_ray.context import remote_options
-
         cpus = min(threads, max(node.cpus for node in living_nodes(ray)))
         sent = ray.put(ray.cloudpickle.dumps((work, machine)))
 

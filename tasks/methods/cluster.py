@@ -16,6 +16,12 @@ _PROJECT = Path(__file__).parents[3]
 _PATIENCE_S = 10
 
 
+NOT_INSTALLED = (
+    "the machine's engine is `ray`, but Ray is not installed. Install curette with its extra: "
+    "curette[ray]; or use the engine `local`."
+)
+
+
 class Node(NamedTuple):
     """What a machine of the cluster offers."""
 
@@ -44,10 +50,7 @@ def cluster(machine: Machine) -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise StudyError(
-            "the machine's engine is `ray`, but Ray is not installed. Install curette with its "
-            "extra: curette[ray]; or use the engine `local`."
-        ) from error
+        raise StudyError(NOT_INSTALLED) from error
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if machine.ray_address is None:
