@@ -529,6 +529,7 @@ def in_shards(work: Callable[[T], R], parts: Sequence[T], at: Workplace) -> list
     if not shares_work(at) or len(parts) < 2:
         return [work(part) for part in parts]
     from prefect import flow, task
+    from prefect.cache_policies import NO_CACHE
 
     from curette.tasks.methods.cluster import NOT_INSTALLED, cluster, living_nodes
     from curette.tasks.methods.threads import usual_threads
@@ -546,7 +547,7 @@ def in_shards(work: Callable[[T], R], parts: Sequence[T], at: Workplace) -> list
 
         @flow(name="shards", task_runner=RayTaskRunner(), persist_result=False)
         def spread() -> list[bytes]:
-            shard = task(name="shard", persist_result=False)(_work_there)
+            shard = task(name="shard", persist_result=False, cache_policy=NO_CACHE)(_work_there)
             with remote_options(num_cpus=cpus):
                 futures = [shard.submit(sent, ray.cloudpickle.dumps(part)) for part in parts]
             return [future.result() for future in futures]
