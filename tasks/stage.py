@@ -124,11 +124,8 @@ class Stage:
         def with_inputs(*args: Any, **kwargs: Any) -> Ref[A]:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            token = _inputs.set(bound.arguments)
-            try:
+            with _given(bound.arguments):
                 return run(*args, **kwargs)
-            finally:
-                _inputs.reset(token)
 
         return StageTask(self, cast("Callable[Concatenate[Workplace, P], Ref[A]]", with_inputs))
 
@@ -208,6 +205,16 @@ class StageTask(Generic[P, A]):
 
 _inputs: ContextVar[dict[str, Any]] = ContextVar("inputs")
 """Of the stage that runs."""
+
+
+@contextmanager
+def _given(inputs: dict[str, Any]) -> Iterator[None]:
+    """Apart from the task, which is sent to other machines as no context variable can be."""
+    token = _inputs.set(inputs)
+    try:
+        yield
+    finally:
+        _inputs.reset(token)
 
 
 @cache

@@ -32,17 +32,17 @@ def joined(parts: Sequence[Heads]) -> Heads:
     Args:
         parts: of `shards`, in their order.
     """
-    first = parts[0]
-    before = [0, *accumulate(len(part.draws) for part in parts)]
-    whole = replace(first, draws=tuple(draw for part in parts for draw in part.draws))
-    if not any(part.stack.kinds for part in parts):
+    first, drawn = parts[0], tuple(draw for part in parts for draw in part.draws)
+    if not first.stack.kinds:
+        before = accumulate((len(part.draws) for part in parts), initial=0)
         placed = list(zip(before, parts, strict=False))
         return replace(
-            whole,
+            first,
+            draws=drawn,
             heads=tuple(h.on(at + h.facts.trained_on) for at, part in placed for h in part.heads),
             skipped=tuple(s.on(at + s.trained_on) for at, part in placed for s in part.skipped),
         )
-    skipped = {s.kind: s for part in reversed(parts) for s in part.skipped}
+    skipped = {s.kind: s for part in reversed(parts) for s in reversed(part.skipped)}
     order = dict.fromkeys(s.kind for part in parts for s in part.skipped)
     kinds = tuple(kind for kind in first.stack.kinds if kind not in skipped)
     rows = [[part.stack.kinds.index(kind) for kind in kinds] for part in parts]
@@ -52,4 +52,5 @@ def joined(parts: Sequence[Heads]) -> Heads:
         weights=np.concatenate([part.stack.weights[:, row] for part, row in of_kinds]),
         bias=np.concatenate([part.stack.bias[:, row] for part, row in of_kinds]),
     )
-    return replace(whole, skipped=tuple(skipped[kind] for kind in order), stack=stack)
+    left_out = tuple(skipped[kind] for kind in order)
+    return replace(first, draws=drawn, skipped=left_out, stack=stack)
