@@ -9,7 +9,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property
 from importlib import metadata
 from itertools import islice
 from typing import Any, NamedTuple
@@ -141,30 +140,32 @@ def _parcels(
 class _ImageEncoder:
     """What an actor does: take the encoder once, then turn parcels of images into vectors."""
 
-    def __init__(self, machine: Machine, libraries: dict[str, str], sent: Sequence[Any]) -> None:
-        """Keep what it takes; a mistake here would start the actor again and again.
+    def __init__(self, machine: Machine, libraries: dict[str, str]) -> None:
+        """Keep what it is told; a mistake here would start the actor again and again.
 
         Args:
             machine: its own settings.
-            libraries: those of the machine that sent the encoder.
-            sent: a reference to the encoder, in a list so that it is not fetched before its
-                libraries are known to be the same.
+            libraries: those of the machine that sends images and encoder.
         """
-        self._machine, self._libraries, self._sent = machine, libraries, sent
+        self._machine, self._libraries = machine, libraries
+        self._encoder: ClipEncoder | None = None
 
-    @cached_property
-    def _encoder(self) -> ClipEncoder:
-        import ray
-
-        _require_same(self._libraries, _libraries())
-        return receive(ray.get(self._sent[0]), self._machine)
-
-    def encode(self, parcel: _Parcel) -> Float32[np.ndarray, "image dim"]:
+    def encode(self, parcel: _Parcel, sent: Sequence[Any]) -> Float32[np.ndarray, "image dim"]:
         """Return one vector an image.
+
+        Args:
+            parcel: the images.
+            sent: a reference to the encoder, in a list so that Ray does not fetch it every time,
+                nor before the libraries are known to be the same.
 
         Raises:
             StudyError: an image cannot be decoded, or libraries are others than where it was read.
         """
+        import ray
+
+        if self._encoder is None:
+            _require_same(self._libraries, _libraries())
+            self._encoder = receive(ray.get(sent[0]), self._machine)
         contents = {picture.sha256: content for picture, content in parcel}
 
         def read(location: str, sha256: str) -> bytes:  # noqa: ARG001 - it was read already
@@ -221,7 +222,7 @@ def _encode(
         max_task_retries=_LIVES,
     )(_ImageEncoder)
     sent = [ray.put(encoder)]
-    actors = [remote.remote(pool.machine, _libraries(), sent) for _ in range(pool.actors)]
+    actors = [remote.remote(pool.machine, _libraries()) for _ in range(pool.actors)]
     free, under_way, start = deque(actors * _AHEAD), dict[Any, tuple[int, Any]](), 0
 
     def next_answer() -> _Answer:
@@ -234,7 +235,7 @@ def _encode(
         if not free:
             yield next_answer()
         actor = free.popleft()
-        under_way[actor.encode.remote(parcel)] = start, actor
+        under_way[actor.encode.remote(parcel, sent)] = start, actor
         start += len(parcel)
     while under_way:
         yield next_answer()

@@ -111,8 +111,8 @@ def _run(store: Path) -> list[str]:
 
 
 def _made(store: Path) -> set[str]:
-    """Return the artifacts' digests, which are of their recipes and every byte of them."""
-    made = {path.name for path in (store / "embeddings").iterdir()}
+    """Return the digests of the vectors: they cover the recipe and every byte."""
+    made = {path.name for path in (store / "image-embeddings").iterdir()}
     assert made
     return made
 

@@ -106,11 +106,11 @@ def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
     killing = KillingShelf(there)
     told, was_read = list[int](), list[str]()
 
-    def read(location: str, sha256: str) -> bytes:
+    def read_once(location: str, sha256: str) -> bytes:
         was_read.append(location)
         return files(tmp_path).read(location, sha256)
 
-    made = embed_images_on_ray(dataset, read, spec, killing, ray_machine(), told.append)
+    made = embed_images_on_ray(dataset, read_once, spec, killing, ray_machine(), told.append)
 
     assert killing.killed
     assert len(killing.seen) == 3, "two actors, and one that took the place of the killed"
