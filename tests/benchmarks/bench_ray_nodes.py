@@ -4,8 +4,9 @@ Run `python -m tests.benchmarks.bench_ray_nodes` as root on Linux; it takes minu
 extra `ray`. Two nodes on one machine: each in a network namespace of its own, with a cable between
 them, and a process namespace, which ends all of its processes with the first. The second has a root
 of its own too: empty but for the system's libraries, this Python environment and this checkout,
-read-only. The first offers no CPU, so that the second does all that is given to Ray. Store, images
-and weights lie where the second has nothing.
+read-only. The first offers no CPU, so that the second does all that is given to Ray: it encodes the
+images, and trains the heads of few shots and shifts as tasks of Prefect, whose server runs on the
+first. Store, images and weights lie where the second has nothing.
 """
 
 import os
@@ -73,6 +74,11 @@ ray.init(address='$ADDRESS', logging_level='ERROR')
 while not ray.cluster_resources().get('CPU'):
     time.sleep(1)
 "
+export PREFECT_API_URL=http://$HEAD:4200/api
+$PYTHON -m prefect server start --host $HEAD --port 4200 > $UNSEEN/server.log 2>&1 &
+until $PYTHON -c "import urllib.request; urllib.request.urlopen('$PREFECT_API_URL/health')"; do
+    sleep 1
+done 2> /dev/null
 "$@"
 """
 
@@ -100,20 +106,23 @@ def main() -> list[Row]:
         local_s, _ = timed(lambda: subprocess.run(_run(here), env=_variables(folder), check=True))
         ray_s, _ = timed(lambda: _on_two_nodes([*_run(there), "--ray", ADDRESS], folder))
         same = _made(here) == _made(there)
-    name = f"vectors of {IMAGES} images, seconds with the cluster's start"
+    name = f"vectors of {IMAGES} images and all heads, seconds with the cluster's start"
     return [Row(name, ray_s, local_s, same, str(SAME), SAME.is_met_by(same))]
 
 
 def _run(store: Path) -> list[str]:
     changed = (f"encoder.model={store.parent}/encoder", f"dataset.source.images={IMAGES}")
     sets = [word for change in changed for word in ("--set", change)]
-    return [*RUN, *sets, "--store", str(store), "--until", "embed", "--threads=1", "--device=cpu"]
+    how = ("--until", "probe (shifts)", "--threads=1", "--device=cpu")
+    return [*RUN, *sets, "--store", str(store), *how]
 
 
 def _made(store: Path) -> set[str]:
-    """Return the digests of the vectors: they cover the recipe and every byte."""
-    made = {path.name for path in (store / "image-embeddings").iterdir()}
-    assert made
+    """Return the digests of vectors and heads: they cover the recipe and every byte."""
+    made = {
+        path.name for kind in ("image-embeddings", "heads") for path in (store / kind).iterdir()
+    }
+    assert len(made) == 4  # of the images; of all images, few shots and shifts
     return made
 
 
