@@ -538,7 +538,7 @@ def in_shards(work: Callable[[T], R], parts: Sequence[T], machine: Machine) -> l
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
 
-    from curette.tasks.methods.cluster import NOT_INSTALLED, cluster, living_nodes
+    from curette.tasks.methods.cluster import NOT_INSTALLED, cluster, libraries, living_nodes
     from curette.tasks.methods.threads import usual_threads
 
     try:
@@ -549,7 +549,7 @@ def in_shards(work: Callable[[T], R], parts: Sequence[T], machine: Machine) -> l
     threads = machine.threads or usual_threads()
     with cluster(machine) as ray:
         cpus = min(threads, max(node.cpus for node in living_nodes(ray)))
-        sent = ray.put(ray.cloudpickle.dumps((work, Machine(threads=threads))))
+        sent = ray.put(ray.cloudpickle.dumps((work, Machine(threads=threads), libraries())))
 
         @flow(name="shards", task_runner=RayTaskRunner(), persist_result=False)
         def spread() -> list[bytes]:
@@ -565,9 +565,11 @@ def _work_there(sent: bytes, part: bytes) -> bytes:
     """Do a worker's share; bytes go in and out, since Prefect looks into everything else."""
     from ray import cloudpickle
 
+    from curette.tasks.methods.cluster import libraries, require_same
     from curette.tasks.methods.threads import cores_shared
 
-    work, machine = cloudpickle.loads(sent)
+    work, machine, theirs = cloudpickle.loads(sent)
+    require_same(theirs, libraries())
     with cores_shared(machine):
         return cast(bytes, cloudpickle.dumps(work(cloudpickle.loads(part))))
 

@@ -4,12 +4,9 @@ Images are read here and go to the actors as bytes, through Ray's object store, 
 once a node; vectors come back and are put on the shelf here.
 """
 
-import socket
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from importlib import metadata
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -23,7 +20,13 @@ from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import LoadedEncoder
 from curette.tasks.embed import STAGE
 from curette.tasks.embed.embedding import encode_pictures, image_keys
-from curette.tasks.methods.cluster import Node, cluster, living_nodes
+from curette.tasks.methods.cluster import (
+    Node,
+    cluster,
+    libraries,
+    living_nodes,
+    require_same,
+)
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder, load_to_send, receive
 from curette.tasks.methods.encoder.precision import Device, resolve_precision
 from curette.tasks.methods.encoder.reading import Picture, Read, picture_reader, read_picture
@@ -164,7 +167,7 @@ class _ImageEncoder:
         import ray
 
         if self._encoder is None:
-            _require_same(self._libraries, _libraries())
+            require_same(self._libraries, _libraries())
             self._encoder = receive(ray.get(sent[0]), self._machine)
         contents = {picture.sha256: content for picture, content in parcel}
 
@@ -175,40 +178,8 @@ class _ImageEncoder:
         return np.concatenate(list(encode_pictures(pictures, read, self._encoder, self._machine)))
 
 
-_LIBRARIES = (
-    "torch",
-    "torchvision",
-    "open_clip_torch",
-    "timm",
-    "transformers",
-    "pillow",
-    "pydicom",
-)
-
-
 def _libraries() -> dict[str, str]:
-    """Return the versions of what decides a vector beside the encoder's weights."""
-    found = {"curette's stage `embed`": STAGE.code[:12]}
-    for name in _LIBRARIES:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
-def _require_same(wanted: dict[str, str], found: dict[str, str]) -> None:
-    """Compare a worker's libraries with those of the machine that sent it work.
-
-    Raises:
-        StudyError: one is missing, or has another version.
-    """
-    for name in sorted(wanted | found):
-        here, there = found.get(name, "not installed"), wanted.get(name, "not installed")
-        if here != there:
-            raise StudyError(
-                f"{name} is {here} on the Ray worker {socket.gethostname()}, and {there} on the "
-                "machine that runs the study, so that their vectors may differ. Install the same "
-                "versions on all machines."
-            )
+    return {"curette's stage `embed`": STAGE.code[:12], **libraries()}
 
 
 def _encode(

@@ -4,7 +4,8 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,12 @@ _PATIENCE_S = 10
 NOT_INSTALLED = (
     "the machine's engine is `ray`, but Ray is not installed. Install curette with its extra: "
     "curette[ray]; or use the engine `local`."
+)
+
+
+_LIBRARIES = (
+    *("numpy", "scipy", "scikit-learn", "torch", "torchvision", "open_clip_torch", "timm"),
+    *("transformers", "pillow", "pydicom"),
 )
 
 
@@ -82,6 +89,31 @@ def cluster(machine: Machine) -> Iterator[Any]:
         ) from error
     finally:
         ray.shutdown()
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of what decides a worker's numbers; what is not installed is left out."""
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def require_same(wanted: dict[str, str], found: dict[str, str]) -> None:
+    """Compare a worker's libraries with those of the machine that sent it work.
+
+    Raises:
+        StudyError: one is missing, or has another version.
+    """
+    for name in sorted(wanted | found):
+        here, there = found.get(name, "not installed"), wanted.get(name, "not installed")
+        if here != there:
+            raise StudyError(
+                f"{name} is {here} on the Ray worker {socket.gethostname()}, and {there} on the "
+                "machine that runs the study, so that their numbers may differ. Install the same "
+                "versions on all machines."
+            )
 
 
 def _knock(address: str) -> None:

@@ -19,9 +19,7 @@ from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import embed_images
 from curette.tasks.embed.on_ray import (
-    _libraries,
     _parcels,
-    _require_same,
     _size_pool,
     embed_images_on_ray,
 )
@@ -223,16 +221,6 @@ def test_parcels_are_whole_batches_of_few_bytes_and_are_read_as_they_are_sent(
     assert sizes == [4, 4, 8, 12, 4, 3]  # by bytes; at the shard's end; by bytes; at its end; rest
     assert ahead == [0] * 6
     assert was_read == [f"{i:02d}" for i in range(35)]
-
-
-def test_a_worker_with_another_library_is_named_with_both_versions() -> None:
-    here = _libraries()
-    assert {"torch", "pillow"} <= here.keys()
-    _require_same(here, dict(here))
-    with pytest.raises(StudyError, match=r"torch is 2\.0 on the Ray worker \S+, and \S+ on the"):
-        _require_same(here, here | {"torch": "2.0"})
-    with pytest.raises(StudyError, match=r"timm is not installed on the Ray worker"):
-        _require_same(here | {"timm": "1.0"}, {k: v for k, v in here.items() if k != "timm"})
 
 
 @needs_ray
