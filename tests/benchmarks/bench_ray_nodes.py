@@ -12,23 +12,23 @@ first. Store, images and weights lie where the second has nothing.
 import os
 import secrets
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks.measuring import Target, print_rows, timed
+from tests.benchmarks.measuring import print_rows, timed
 
 PROJECT = Path(__file__).parents[2]
 DEMO_CLIP = PROJECT / "tasks" / "methods" / "encoder" / "demo_clip"
 IMAGES = 600
 HEAD, WORKER = "10.213.7.1", "10.213.7.2"
 ADDRESS = f"{HEAD}:6379"
-SAME = Target(">=", 1)
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/sys")
 RUN = (sys.executable, "-m", "curette.flows.cli", "run", "demo")
 
@@ -89,8 +89,9 @@ class Row(NamedTuple):
     name: str
     ray_s: float
     local_s: float
-    same: float
-    target: str
+    shards: int
+    """Tasks of Prefect that Prefect's server heard of from the second node."""
+    same: bool
     met: bool | None
 
 
@@ -106,8 +107,11 @@ def main() -> list[Row]:
         local_s, _ = timed(lambda: subprocess.run(_run(here), env=_variables(folder), check=True))
         ray_s, _ = timed(lambda: _on_two_nodes([*_run(there), "--ray", ADDRESS], folder))
         same = _made(here) == _made(there)
-    name = f"vectors of {IMAGES} images and all heads, seconds with the cluster's start"
-    return [Row(name, ray_s, local_s, same, str(SAME), SAME.is_met_by(same))]
+        with closing(sqlite3.connect(folder / "prefect" / "prefect.db")) as server:
+            done = "name LIKE 'shard%' AND state_type = 'COMPLETED'"
+            [shards] = server.execute(f"SELECT COUNT(*) FROM task_run WHERE {done}").fetchone()
+    name = f"{IMAGES} images encoded and all heads trained, seconds with the cluster's start"
+    return [Row(name, ray_s, local_s, shards, same, same and bool(shards))]
 
 
 def _run(store: Path) -> list[str]:
