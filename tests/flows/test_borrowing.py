@@ -152,7 +152,7 @@ def test_a_lender_that_has_something_left_to_run_is_told_and_its_statements_do_n
         StudyShelf(store).keep("demo", settings_of(load_study(DEMO, [*SMALL, change])))
 
     ran_last_with("dataset.source.seed=1")
-    with pytest.raises(StudyError, match="demo is not finished .* its stage ingest is to be run"):
+    with pytest.raises(StudyError, match=r"demo is not finished .* its stage ingest is to be run"):
         borrow(CLINIC, _stages(store))
     assert not only_remembered.get()
     ran_last_with("select.size=3")
