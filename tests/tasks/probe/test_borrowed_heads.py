@@ -22,6 +22,7 @@ from curette.tasks.probe.borrowing import Borrowing
 from curette.tasks.probe.draws import Images
 from curette.tasks.probe.grounding import Grounding
 from curette.tasks.probe.training import train_heads
+from tests.builders.annotations import annotations
 from tests.builders.images import image_dataset
 from tests.builders.published_study import KEYS, published_study
 
@@ -239,7 +240,18 @@ def test_a_study_names_the_lender_under_from() -> None:
 
 def test_the_truth_of_a_missing_cell_is_unknown() -> None:
     column = pd.array([None] * 180, dtype="boolean")
-    assert [c.attribute for c in _learn(_bank({"attribute.a": column})).facts.concepts] == [
-        "b",
-        "c",
-    ]
+    facts = _learn(_bank({"attribute.a": column})).facts
+    assert [c.attribute for c in facts.concepts] == ["b", "c"]
+
+
+def test_what_a_model_read_there_teaches_what_no_column_decides() -> None:
+    dataset = image_dataset(THEIRS, classes=WORLD.facts.classes, phrases=SAYS)
+    read = annotations(dataset, OWN.concepts)
+    embedded = ImageEmbeddings(tuple(THEIRS["image_id"]), WORLD.vectors, OWN.facts.encoder)
+    ours = image_dataset(OWN.images.assign(location=""), classes=WORLD.facts.classes)
+    facts = _learn(Bank.of("lender", dataset, embedded, read, ours)).facts
+    decided = {f"sign 0 of {key}" for key in KEYS}
+    used = {x.concept_id for x in read.labelled}
+    sources = {c.text: c.labels_from for c in facts.concepts}
+    assert {c.text for c in OWN.concepts if c.concept_id in used} | decided == set(sources)
+    assert {text for text, source in sources.items() if source == "column"} == decided
