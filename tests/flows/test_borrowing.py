@@ -157,6 +157,6 @@ def test_a_lender_that_has_something_left_to_run_is_told_and_its_statements_do_n
     assert not only_remembered.get()
     ran_last_with("select.size=3")
     assert borrow(CLINIC, _stages(store)) == _lent(finished)
-    ran_last_with("publish.erase=[hair]")
-    with pytest.raises(StudyError, match="demo erases hair from what it publishes"):
+    ran_last_with("publish.erase=[skin_tone]")
+    with pytest.raises(StudyError, match="demo erases skin_tone from what it publishes"):
         borrow(CLINIC, _stages(store))
