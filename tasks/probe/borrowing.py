@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from curette.schemas.images import Truth
+from curette.schemas.images import Truth, is_column
 from curette.schemas.probe import Borrowed, BorrowedConcept
 from curette.schemas.screened import LabelledConcept
 from curette.tasks.methods.solvers.grounding import (
@@ -109,7 +109,13 @@ class Borrowing:
             left_out=left_out,
             concepts=tuple(_describe(images, bank, places, labels, truth, vectors, learned, raw)),
             unused=tuple(
-                sorted({x.attribute for x in bank.decided.values() if x.column not in used})
+                sorted(
+                    {
+                        x.attribute
+                        for x in bank.decided.values()
+                        if is_column(x.source) and x.column not in used
+                    }
+                )
             ),
         )
         return cls(images, places, raw, vectors, truth, facts)
