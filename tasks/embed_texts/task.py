@@ -18,6 +18,7 @@ from curette.schemas.settings.encoder import (
 from curette.storage.store import ArtifactStore
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed_texts import STAGE
+from curette.tasks.methods.encoder.reference import less_reference
 from curette.tasks.stage import Workplace, leave_markdown, leave_table, progress
 
 
@@ -36,12 +37,14 @@ def embed_texts(
     What was found among images has its vector already, under whatever words: `renamed` are a
     reviewer's, each with those that stood there.
 
-    Ready-made vectors may lack the names: then nothing is compared with them. Where the encoder
-    reads no text, a candidate's vector is learned from the column that decides it, and classes
-    have none.
+    Where there is a reference, the statements' vectors lead away from it; those of names and of
+    what was found do not. Ready-made vectors may lack the names: then nothing is compared with
+    them. Where the encoder reads no text, a candidate's vector is learned from the column that
+    decides it, and classes have none.
 
     Raises:
-        StudyError: the encoder changed after the images were embedded.
+        StudyError: the encoder changed after the images were embedded, or a statement's vector is
+            that of the reference.
     """
     came = at.store.load(CandidateSet, candidates)
     found = _found(at, came, renamed or ())
@@ -62,10 +65,19 @@ def embed_texts(
         prompts = prompts if has_texts(spec, prompts) else ()
         texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
         vectors = look_up_texts(spec, texts)
+        stands_for_all = look_up_texts(spec, (spec.reference,)) if spec.reference else None
     else:
         texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
-        vectors = _encode_texts(texts, spec, at.machine, at.store)
-    return _save(at, images, vectors, found, prompts)
+        vectors = _encode_texts(texts, spec.text_template, spec, at.machine, at.store)
+        stands_for_all = (
+            _encode_texts((spec.reference,), "{concept}", spec, at.machine, at.store)
+            if spec.reference
+            else None
+        )
+    if stands_for_all is not None:
+        left = less_reference(texts, vectors.vectors, stands_for_all.vectors[0], untouched=prompts)
+        vectors = TextEmbeddings(texts, left, vectors.encoder)
+    return _save(at, images, vectors, found, prompts, spec.reference)
 
 
 def _found(
@@ -85,6 +97,7 @@ def _save(
     texts: TextEmbeddings | None,
     found: dict[str, Float32[np.ndarray, " dim"]],
     prompts: tuple[str, ...],
+    reference: str = "",
 ) -> Ref[StudyEmbeddings]:
     encoder = at.store.load(ImageEmbeddings, images).encoder
     vectors = texts or TextEmbeddings((), np.zeros((0, encoder.dim), dtype=np.float32), encoder)
@@ -103,12 +116,17 @@ def _save(
         images=images.digest,
         texts=at.store.save(vectors, recipe).digest,
         class_prompts=prompts,
+        reference=reference,
     )
     return at.store.save(study, recipe)
 
 
 def _encode_texts(
-    texts: tuple[str, ...], spec: ReadingEncoder, machine: Machine, store: ArtifactStore
+    texts: tuple[str, ...],
+    template: str,
+    spec: ReadingEncoder,
+    machine: Machine,
+    store: ArtifactStore,
 ) -> TextEmbeddings:
     from curette.tasks.methods.encoder.encoder import load_encoder
     from curette.tasks.methods.encoder.text_vectors import embed_texts, sentences
@@ -116,8 +134,8 @@ def _encode_texts(
     encoder = load_encoder(spec, machine)
     shelf = VectorShelf(store.root, of="texts")
     with progress("embedding texts", len(texts)) as advance:
-        vectors = embed_texts(texts, spec.text_template, encoder, shelf, machine, advance)
-    too_long = encoder.filling(sentences(texts, spec.text_template))
+        vectors = embed_texts(texts, template, encoder, shelf, machine, advance)
+    too_long = encoder.filling(sentences(texts, template))
     if too_long:
         leave_table(
             "texts-cut-off",
