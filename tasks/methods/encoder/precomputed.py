@@ -49,7 +49,12 @@ def look_up_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> TextEmbeddi
 
 def has_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> bool:
     """Return whether the file has a vector of every one of these texts."""
-    return set(texts) <= set(_read(spec.path)["text_prompts"].astype(str).tolist())
+    return set(texts) <= texts_of(spec)
+
+
+def texts_of(spec: PrecomputedEncoder) -> frozenset[str]:
+    """Return the texts that the file has vectors of."""
+    return frozenset(_read(spec.path)["text_prompts"].astype(str).tolist())
 
 
 def _identity(
