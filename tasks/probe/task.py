@@ -1,5 +1,6 @@
 """The stage `probe`: a published concept dataset in, trained heads out."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from curette.schemas.annotations import Annotations
@@ -14,7 +15,7 @@ from curette.schemas.probe import Heads
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.tasks.probe import STAGE
-from curette.tasks.stage import Workplace, leave_table
+from curette.tasks.stage import Workplace, in_shards, leave_table, shares_work
 
 if TYPE_CHECKING:
     from curette.tasks.probe.bank import Bank
@@ -48,6 +49,7 @@ def train_probe(
     """
     from curette.tasks.probe.forbidding import train_without
     from curette.tasks.probe.protocols import train_on_draws
+    from curette.tasks.probe.shards import joined, shards
     from curette.tasks.probe.training import train_heads
 
     dataset = at.store.load(ConceptDataset, published)
@@ -57,7 +59,16 @@ def train_probe(
         heads = train_heads(dataset, spec, bank=_bank_of(lender, dataset, at))
     else:
         known = at.store.load(Heads, trained) if trained else None
-        heads = train_on_draws(dataset, at.store.load(Draws, draws), spec, known)
+        drawn = at.store.load(Draws, draws)
+        if shares_work(at):
+            whole = replace(dataset)  # read to the end, since only this machine has its folder
+            heads = joined(
+                in_shards(
+                    lambda some: train_on_draws(whole, some, spec, known), shards(drawn), at.machine
+                )
+            )
+        else:
+            heads = train_on_draws(dataset, drawn, spec, known)
     key = f"heads-{heads.protocol}".replace(" ", "-")
     leave_table(key, _rows(heads), "Trained heads, as validation images see them.")
     return at.store.save(heads, STAGE.recipe())
