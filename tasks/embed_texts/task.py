@@ -54,7 +54,7 @@ def embed_texts(
         texts = tuple(dict.fromkeys([*proposed, *reworded]))
         given = at.store.load(ImageEmbeddings, images)
         learned = learn_directions(texts, about, given) if texts else None
-        return _save(at, images, learned, found, ())
+        return save_embeddings(at, images, learned, found, ())
     prompts = tuple(class_prompt(spec, c.name) for c in about.classes)
     if isinstance(spec, PrecomputedEncoder):
         from curette.tasks.methods.encoder.precomputed import has_texts, look_up_texts
@@ -64,8 +64,8 @@ def embed_texts(
         vectors = look_up_texts(spec, texts)
     else:
         texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
-        vectors = _encode_texts(texts, spec, at.machine, at.store)
-    return _save(at, images, vectors, found, prompts)
+        vectors = encode_texts(texts, spec, at.machine, at.store)
+    return save_embeddings(at, images, vectors, found, prompts)
 
 
 def _found(
@@ -79,13 +79,18 @@ def _found(
     return found | {new: found[old] for new, old in renamed}
 
 
-def _save(
+def save_embeddings(
     at: Workplace,
     images: Ref[ImageEmbeddings],
     texts: TextEmbeddings | None,
     found: dict[str, Float32[np.ndarray, " dim"]],
     prompts: tuple[str, ...],
 ) -> Ref[StudyEmbeddings]:
+    """Save texts' vectors and those that were found among images, beside the images'.
+
+    Raises:
+        StudyError: the encoder changed after the images were embedded.
+    """
     encoder = at.store.load(ImageEmbeddings, images).encoder
     vectors = texts or TextEmbeddings((), np.zeros((0, encoder.dim), dtype=np.float32), encoder)
     if found:
@@ -107,9 +112,10 @@ def _save(
     return at.store.save(study, recipe)
 
 
-def _encode_texts(
+def encode_texts(
     texts: tuple[str, ...], spec: ReadingEncoder, machine: Machine, store: ArtifactStore
 ) -> TextEmbeddings:
+    """Return one vector a text, in the encoder's template; tell which texts are cut off."""
     from curette.tasks.methods.encoder.encoder import load_encoder
     from curette.tasks.methods.encoder.text_vectors import embed_texts, sentences
 

@@ -1,6 +1,6 @@
 """Training every head that takes part, whatever the draws are."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -28,18 +28,27 @@ from curette.tasks.probe.heads import AT_NEC, TRAINERS
 
 
 def train_heads(
-    published: ConceptDataset, spec: ProbeSpec, protocol: Protocol = "all images"
+    published: ConceptDataset,
+    spec: ProbeSpec,
+    protocol: Protocol = "all images",
+    kinds: Sequence[HeadKind] | None = None,
 ) -> Heads:
     """Train the heads that the spec names on all training images, and their baselines.
 
     Whatever is chosen is chosen on validation images. What chance has a part in is drawn several
     times.
 
+    Args:
+        published: images and concepts.
+        spec: which heads, and how they are trained.
+        protocol: which heads take part.
+        kinds: these instead.
+
     Raises:
         StudyError: a split is empty.
     """
     images, made = Images.of(published, spec), _Made()
-    kinds = trained(protocol, spec.heads)
+    kinds = trained(protocol, spec.heads) if kinds is None else kinds
     made.add([kind for kind in kinds if not card_of(kind).drawn], images.whole())
     for draws in images.whole(range(spec.random_draws)).parts():
         made.add([kind for kind in kinds if card_of(kind).drawn], draws)

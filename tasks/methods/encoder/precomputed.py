@@ -49,7 +49,13 @@ def look_up_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> TextEmbeddi
 
 def has_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> bool:
     """Return whether the file has a vector of every one of these texts."""
-    return set(texts) <= set(_read(spec.path)["text_prompts"].astype(str).tolist())
+    return len(known_texts(spec, texts)) == len(texts)
+
+
+def known_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the texts of which the file has a vector."""
+    there = set(_read(spec.path)["text_prompts"].astype(str).tolist())
+    return tuple(text for text in texts if text in there)
 
 
 def _identity(
