@@ -19,8 +19,8 @@ from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.probe import Heads
 from curette.schemas.study import Study
+from curette.storage.lease import in_use
 from curette.storage.ledger import TestLedger, digest_of_question, reading_of
-from curette.storage.retention import in_use
 from curette.storage.store import ArtifactStore
 from curette.tasks.adapt.heads import Asked, SiteImages, adapt_head, head_of, measure_adaptation
 from curette.tasks.adapt.page import adaptation_page, finding, measured, tell

@@ -22,11 +22,11 @@ from curette.schemas.images import ImageDataset
 from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.encoder import OpenClipEncoder, TransformersEncoder
 from curette.schemas.study import Study
-from curette.storage.retention import in_use
+from curette.storage.lease import in_use
 from curette.storage.store import ArtifactStore
 from curette.tasks.drift.comparing import Batch, find_drift, statements_asked
 from curette.tasks.drift.page import drift_page, sentence
-from curette.tasks.methods.encoder.text_vectors import sentences
+from curette.tasks.methods.encoder.text_vectors import read_statements
 from curette.tasks.methods.filled_tables import Fault, FilledTable
 from curette.tasks.stage import code_digest
 
@@ -260,8 +260,7 @@ def _encoded(
     encoder = same_encoder(
         study.encoder, options.machine, published.facts.encoder, "drift.statements"
     )
-    tokens = encoder.tokenize(sentences(texts, study.encoder.text_template))
-    return np.concatenate([none, encoder.encode_texts(tokens)])
+    return np.concatenate([none, read_statements(texts, study.encoder, encoder)])
 
 
 def tell_if_past_limit(found: Drifted, study: Study, store: str, named: str) -> None:

@@ -18,8 +18,8 @@ from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.probe import Heads
 from curette.schemas.report import Report
 from curette.schemas.study import Study
+from curette.storage.lease import in_use
 from curette.storage.ledger import TestLedger, digest_of_question, reading_of
-from curette.storage.retention import in_use
 from curette.storage.store import ArtifactStore
 from curette.tasks.findings.measuring import StudiedFinding, measure_findings
 from curette.tasks.findings.page import findings_page

@@ -17,6 +17,7 @@ from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.images import ImageDataset
 from curette.schemas.purge import Certificate, PurgePlan, What
 from curette.schemas.study import Study
+from curette.storage.lease import unused
 from curette.storage.purge import (
     end_plan,
     plan_place,
@@ -26,7 +27,6 @@ from curette.storage.purge import (
     write_certificate,
     write_plan,
 )
-from curette.storage.retention import unused
 from curette.storage.scan import Search, scan
 from curette.storage.store import ArtifactStore
 from curette.tasks.forget.page import certificate_page

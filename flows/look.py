@@ -329,16 +329,7 @@ def _encoders(
     spec, identity = study.encoder, published.facts.encoder
     if isinstance(spec, PrecomputedEncoder):
         return None, None
-    template = spec.text_template if isinstance(spec, OpenClipEncoder | TransformersEncoder) else ""
     one_at_a_time = threading.Lock()
-
-    def encode(text: str) -> Float32[np.ndarray, " dim"]:
-        from curette.tasks.methods.encoder.text_vectors import sentences
-
-        with one_at_a_time:
-            encoder = same_encoder(spec, machine, identity, text)
-            tokens = encoder.tokenize(sentences([text], template))
-            return cast(np.ndarray, encoder.encode_texts(tokens)[0])
 
     def encode_image(pixels: Image.Image) -> Float32[np.ndarray, " dim"]:
         with one_at_a_time:
@@ -346,4 +337,14 @@ def _encoders(
             vectors = encoder.encode_images(encoder.preprocess(pixels)[None])
             return cast(np.ndarray, published.seen(vectors)[0])
 
-    return encode if template else None, encode_image
+    if not isinstance(spec, OpenClipEncoder | TransformersEncoder):
+        return None, encode_image
+
+    def encode(text: str) -> Float32[np.ndarray, " dim"]:
+        from curette.tasks.methods.encoder.text_vectors import read_statements
+
+        with one_at_a_time:
+            encoder = same_encoder(spec, machine, identity, text)
+            return cast(np.ndarray, read_statements([text], spec, encoder)[0])
+
+    return encode, encode_image

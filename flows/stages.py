@@ -18,7 +18,7 @@ from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.machine import Machine
 from curette.schemas.study import Study
 from curette.storage.bucket import bucket_of, local_folder, write_whole
-from curette.storage.retention import in_use
+from curette.storage.lease import Check, always, in_use
 from curette.storage.store import DISK_REMEDIES, ArtifactStore, explained
 from curette.tasks.methods.threads import cores_shared
 from curette.tasks.stage import (
@@ -158,6 +158,8 @@ class Stages:
     """The other dataset that they are run on, or encoder; empty: the study's own."""
     title: str = ""
     """Which of a stage's runs; empty: the one that it is named after."""
+    still_held: Check = always
+    """Whether the store is held for the run: asked ahead of each stage."""
 
     def on(self, external: str) -> "Stages":
         """Return stages of the same run for another dataset or encoder; no run ends with these."""
@@ -175,7 +177,7 @@ class Stages:
     @contextmanager
     def under_way(self) -> Iterator[None]:
         """Hold the store while stages run, and end quietly after the last that is wanted."""
-        with in_use(self.store.root), suppress(Reached):
+        with in_use(self.store.root) as self.still_held, suppress(Reached):
             yield
 
     def run(self, stage: StageTask[P, A], *args: P.args, **kwargs: P.kwargs) -> Ref[A]:
@@ -188,6 +190,7 @@ class Stages:
             Reached: this was the last stage wanted, or it is the first that is not.
             NotRemembered: it would have to be run, and `only_remembered`.
         """
+        self.still_held()
         name = _title(stage.name, self.title)
         ending = not self.external
         if ending and name == self.options.before:

@@ -37,6 +37,11 @@ class ConceptDatasetFacts(BaseModel, frozen=True):
     classes: tuple[ClassLabel, ...]
     class_counts: dict[str, dict[str, int]]
     encoder: EncoderIdentity
+    reference: str = Field(
+        default="",
+        exclude_if=lambda reference: not reference,
+        description="what statements are scored against: how much nearer an image is to them",
+    )
     images_from: str
     concepts_from: str
     priors_from: str = Field(description="who says which concept speaks for which class")

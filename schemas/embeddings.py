@@ -112,6 +112,11 @@ class StudyEmbeddings(JsonArtifact, frozen=True):
     class_prompts: tuple[str, ...] = Field(
         default=(), description="one a class, in the dataset's order; empty where they have none"
     )
+    reference: str = Field(
+        default="",
+        exclude_if=lambda reference: not reference,
+        description="what the vectors of statements lead away from; class prompts do not",
+    )
 
     def parts(self) -> tuple[Ref[Artifact], ...]:
         """Return the vectors themselves."""

@@ -26,7 +26,7 @@ def audit(root: Path, what: str, about: str, by: Iterable[str] = ()) -> None:
     """
     entry = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "account": _account(),
+        "account": account(),
         "by": sorted({name for name in by if name}),
         "what": what,
         "about": about,
@@ -45,7 +45,8 @@ def audit(root: Path, what: str, about: str, by: Iterable[str] = ()) -> None:
             os.close(file)
 
 
-def _account() -> str:
+def account() -> str:
+    """Return the name of the account that the process runs under."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name

@@ -11,8 +11,9 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -22,16 +23,32 @@ from typing import TYPE_CHECKING, Literal
 from curette.schemas.artifact import CuretteError, StudyError
 
 if TYPE_CHECKING:
-    from obstore import UpdateVersion
+    from obstore import ObjectMeta, PutResult, UpdateVersion
     from obstore.store import ObjectStore
+
+    Version = UpdateVersion | Literal["create"]
 
 _MARK = ".mirrors"
 _ADDRESS = re.compile(r"(s3|gs|az):/{1,2}([A-Za-z0-9._-]+)(/[A-Za-z0-9._/-]*)?")
 _KNOWN = re.compile(r"(s3a?|gs|az|abfss?|gcs|https?):/")
 
 
+_AT_A_TIME = 16
+"""Objects that are asked for side by side, since most of the time of each is waiting."""
+_DROPPED_AT_ONCE = 500
+
+
 class BucketSilent(CuretteError):
     """The object storage does not do what it is asked."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a bucket says of an object without handing it out."""
+
+    at: datetime
+    """When it was last written, by the bucket's own clock."""
+    size_bytes: int
 
 
 def local_folder(store: str | Path) -> Path:
@@ -87,7 +104,15 @@ class Bucket:
 
     def get(self, name: str) -> bytes | None:
         """Return an object's content; None where there is none."""
-        return self._versioned(name)[0]
+        return self.versioned(name)[0]
+
+    def contents(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield names with their contents, in the order asked for; one that is gone is left out."""
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            for some in _parted(names, 4 * _AT_A_TIME):
+                for name, content in zip(some, pool.map(self.get, some), strict=True):
+                    if content is not None:
+                        yield name, content
 
     def put(self, name: str, content: bytes | Path) -> None:
         """Write an object, or replace it; it is there whole or not at all."""
@@ -108,35 +133,52 @@ class Bucket:
         Returns:
             The content that it has now.
         """
+        while True:
+            old, version = self.versioned(name)
+            new = change(old)
+            if new == old or self.swap(name, new, version):
+                return new
+
+    def versioned(self, name: str) -> "tuple[bytes | None, Version]":
+        """Return an object's content, and the condition of its replacement: that it is still it."""
+        import obstore
+
+        try:
+            with self._explained():
+                got = obstore.get(self._objects, name)
+                content = bytes(got.bytes())
+        except FileNotFoundError:
+            return None, "create"
+        return content, _version(got.meta)
+
+    def swap(self, name: str, content: bytes, version: "Version") -> "Version | None":
+        """Replace an object if it is still what it was; None where it is not, or is gone."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        while True:
-            old, version = self._versioned(name)
-            new = change(old)
-            if new == old:
-                return new
-            try:
-                with self._explained():
-                    obstore.put(self._objects, name, new, mode=version)
-                return new
-            except (AlreadyExistsError, PreconditionError):
-                continue
+        try:
+            with self._explained():
+                return _version(obstore.put(self._objects, name, content, mode=version))
+        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            return None
 
-    def drop(self, name: str) -> None:
-        """Remove an object, if there is one."""
+    def drop(self, *names: str, before: Callable[[], None] = lambda: None) -> None:
+        """Remove the objects that there are of these; `before` is called ahead of each request."""
+        import obstore
+
+        for some in _parted(names, _DROPPED_AT_ONCE):
+            before()
+            with self._explained(), suppress(FileNotFoundError):
+                obstore.delete(self._objects, some)
+
+    def names(self, folder: str = "") -> dict[str, Kept]:
+        """Return the name of every object below a folder, with what the bucket says of it."""
         import obstore
 
         with self._explained():
-            obstore.delete(self._objects, name)
-
-    def names(self, folder: str) -> dict[str, datetime]:
-        """Return the name of every object below a folder, and when it was last written."""
-        import obstore
-
-        with self._explained():
-            listed = [entry for page in obstore.list(self._objects, folder) for entry in page]
-        return {entry["path"]: entry["last_modified"] for entry in listed}
+            pages = obstore.list(self._objects, folder or None)
+            listed = [entry for page in pages for entry in page]
+        return {e["path"]: Kept(e["last_modified"], e["size"]) for e in listed}
 
     def fetch(self, name: str, place: Path) -> bool:
         """Copy an object to a file, which is there whole or not at all; False where none is."""
@@ -172,23 +214,9 @@ class Bucket:
             inside = PurePosixPath(object_).relative_to(name)
             if ".." in inside.parts:
                 raise BucketSilent(f"{self.url} has an object {object_}, which no store has")
-            self.fetch(object_, folder / inside)
+            if not self.fetch(object_, folder / inside):
+                return False  # removed meanwhile
         return True
-
-    def _versioned(self, name: str) -> "tuple[bytes | None, UpdateVersion | Literal['create']]":
-        """Return an object's content, and the condition of its replacement: that it is still it."""
-        import obstore
-
-        try:
-            with self._explained():
-                got = obstore.get(self._objects, name)
-                content = bytes(got.bytes())
-        except FileNotFoundError:
-            return None, "create"
-        version: UpdateVersion = {"e_tag": got.meta["e_tag"] or ""}
-        if got.meta["version"]:
-            version["version"] = got.meta["version"]
-        return content, version
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -220,6 +248,13 @@ class Bucket:
             ) from None
 
 
+def _version(said: "ObjectMeta | PutResult") -> "UpdateVersion":
+    version: UpdateVersion = {"e_tag": said["e_tag"] or ""}
+    if said["version"]:
+        version["version"] = said["version"]
+    return version
+
+
 def write_whole(place: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file that is there whole or not at all, in a folder that may not be there."""
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -230,6 +265,11 @@ def write_whole(place: Path, content: bytes, mode: int = 0o666) -> None:
         bench.replace(place)
     finally:
         bench.unlink(missing_ok=True)
+
+
+def _parted(names: Iterable[str], size: int) -> Iterator[list[str]]:
+    every = list(names)
+    return (every[start : start + size] for start in range(0, len(every), size))
 
 
 def _bench(place: Path) -> Path:

@@ -161,7 +161,7 @@ class ArtifactStore:
             at = {k: v for k, v in bucket.names(kind).items() if k.endswith(f"/{MANIFEST}")}
             return [
                 Ref(kind, name.split("/")[1])
-                for name in sorted(at, key=at.__getitem__, reverse=True)
+                for name in sorted(at, key=lambda name: at[name].at, reverse=True)
             ]
         places = list((self.root / kind).glob(f"[!.]*/{MANIFEST}"))
         places.sort(key=lambda file: file.parent.stat().st_mtime_ns, reverse=True)
@@ -172,7 +172,9 @@ class ArtifactStore:
         with suppress(OSError):  # a store may be read and not written
             os.utime(self.path(ref))
         if bucket := bucket_of(self.root):
-            bucket.put(f"{ref}/{MANIFEST}", self.path(ref) / MANIFEST)
+            content, version = bucket.versioned(f"{ref}/{MANIFEST}")
+            if content is not None:  # or it was removed, and does not come back without its files
+                bucket.swap(f"{ref}/{MANIFEST}", content, version)
 
     def _fetch(self, ref: Ref[A]) -> None:
         """Have an artifact here that only the bucket has; its bytes are checked as it is loaded."""

@@ -12,6 +12,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 SECRET = "the-secret-that-nobody-sees"
+URL = "s3://shelf/of/skin"
 
 
 @dataclass
@@ -25,7 +26,7 @@ class ObjectStorage:
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of every request, in their order."""
     writes_left: int | None = None
-    """After so many writes each next one waits for `go_on` and is then refused."""
+    """After so many writes, removals too, each next one waits for `go_on` and is then refused."""
     at_the_last: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -36,8 +37,9 @@ class ObjectStorage:
         method = environment["REQUEST_METHOD"]
         with self.lock:
             self.asked.append((method, environment["PATH_INFO"]))
-            stopped = method == "PUT" and self.writes_left == 0
-            if method == "PUT" and self.writes_left:
+            writes = method in ("PUT", "POST", "DELETE")
+            stopped = writes and self.writes_left == 0
+            if writes and self.writes_left:
                 self.writes_left -= 1
             if not stopped:
                 return [b"".join(app(environment, start))]

@@ -36,6 +36,17 @@ _ClassTemplate = Annotated[
     ),
 ]
 
+_Reference = Annotated[
+    str,
+    Field(
+        pattern=r"^[^{}]*$",
+        exclude_if=lambda reference: not reference,
+        description="a sentence that says what every image is, such as `This is dermatoscopy`: a "
+        "concept's score is then how much nearer an image is to the concept than to it. It is put "
+        "into no template; empty: there is none",
+    ),
+]
+
 
 class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
     """A CLIP loaded through open_clip: the demo's, a hub's, or one in a local folder."""
@@ -52,6 +63,7 @@ class OpenClipEncoder(BaseModel, frozen=True, extra="forbid"):
     precision: _Precision = "float32"
     text_template: _TextTemplate = "{concept}"
     class_template: _ClassTemplate = "{class}"
+    reference: _Reference = ""
 
     @model_validator(mode="after")
     def _weights_named_once(self) -> Self:
@@ -81,6 +93,7 @@ class TransformersEncoder(BaseModel, frozen=True, extra="forbid"):
     precision: _Precision = "float32"
     text_template: _TextTemplate = "{concept}"
     class_template: _ClassTemplate = "{class}"
+    reference: _Reference = ""
 
 
 class ImageOnlyEncoder(BaseModel, frozen=True, extra="forbid"):
@@ -109,6 +122,7 @@ class PrecomputedEncoder(BaseModel, frozen=True, extra="forbid"):
     path: Path = Field(description="the .npz file; relative paths start at the study file")
     name: str = Field(default="", description="which encoder made the vectors, for the report")
     class_template: _ClassTemplate = "{class}"
+    reference: _Reference = ""
 
 
 def class_prompt(spec: "ReadingEncoder | PrecomputedEncoder", name: str) -> str:

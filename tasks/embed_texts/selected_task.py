@@ -2,10 +2,10 @@
 
 from curette.schemas.artifact import Ref
 from curette.schemas.concepts import ConceptSet
-from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings, TextEmbeddings
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings
 from curette.schemas.settings.encoder import EncoderSpec, ImageOnlyEncoder, PrecomputedEncoder
 from curette.tasks.embed_texts import STAGE
-from curette.tasks.embed_texts.task import encode_texts, save_embeddings
+from curette.tasks.embed_texts.task import read_texts, save_embeddings
 from curette.tasks.stage import Workplace
 
 
@@ -18,15 +18,16 @@ def embed_selected(
 ) -> Ref[StudyEmbeddings]:
     """Embed the statements of the selected concepts, where the encoder reads text.
 
-    What was found among the vectors of the study's own encoder has none in another's space.
+    What was found among the vectors of the study's own encoder has none in another's space, and
+    ready-made vectors may lack some.
     """
+    if isinstance(spec, ImageOnlyEncoder):
+        return save_embeddings(at, images, None, {}, ())
     selected = at.store.load(ConceptSet, concepts).concepts
     texts = tuple(c.text for c in selected if all(o.kind != "discovered" for o in c.origins))
-    vectors: TextEmbeddings | None = None
     if isinstance(spec, PrecomputedEncoder):
-        from curette.tasks.methods.encoder.precomputed import known_texts, look_up_texts
+        from curette.tasks.methods.encoder.precomputed import known_texts
 
-        vectors = look_up_texts(spec, known_texts(spec, texts))
-    elif texts and not isinstance(spec, ImageOnlyEncoder):
-        vectors = encode_texts(texts, spec, at.machine, at.store)
-    return save_embeddings(at, images, vectors, {}, ())
+        texts = known_texts(spec, texts)
+    vectors = read_texts(at, texts, spec) if texts else None
+    return save_embeddings(at, images, vectors, {}, (), spec.reference)

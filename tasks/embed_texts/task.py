@@ -18,6 +18,7 @@ from curette.schemas.settings.encoder import (
 from curette.storage.store import ArtifactStore
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed_texts import STAGE
+from curette.tasks.methods.encoder.reference import less_reference
 from curette.tasks.stage import Workplace, leave_markdown, leave_table, progress
 
 
@@ -36,12 +37,14 @@ def embed_texts(
     What was found among images has its vector already, under whatever words: `renamed` are a
     reviewer's, each with those that stood there.
 
-    Ready-made vectors may lack the names: then nothing is compared with them. Where the encoder
-    reads no text, a candidate's vector is learned from the column that decides it, and classes
-    have none.
+    Where there is a reference, the statements' vectors lead away from it; those of names and of
+    what was found do not. Ready-made vectors may lack the names: then nothing is compared with
+    them. Where the encoder reads no text, a candidate's vector is learned from the column that
+    decides it, and classes have none.
 
     Raises:
-        StudyError: the encoder changed after the images were embedded.
+        StudyError: the encoder changed after the images were embedded, or a statement's vector is
+            that of the reference.
     """
     came = at.store.load(CandidateSet, candidates)
     found = _found(at, came, renamed or ())
@@ -57,15 +60,12 @@ def embed_texts(
         return save_embeddings(at, images, learned, found, ())
     prompts = tuple(class_prompt(spec, c.name) for c in about.classes)
     if isinstance(spec, PrecomputedEncoder):
-        from curette.tasks.methods.encoder.precomputed import has_texts, look_up_texts
+        from curette.tasks.methods.encoder.precomputed import has_texts
 
         prompts = prompts if has_texts(spec, prompts) else ()
-        texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
-        vectors = look_up_texts(spec, texts)
-    else:
-        texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
-        vectors = encode_texts(texts, spec, at.machine, at.store)
-    return save_embeddings(at, images, vectors, found, prompts)
+    texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
+    vectors = read_texts(at, texts, spec, untouched=prompts)
+    return save_embeddings(at, images, vectors, found, prompts, spec.reference)
 
 
 def _found(
@@ -85,6 +85,7 @@ def save_embeddings(
     texts: TextEmbeddings | None,
     found: dict[str, Float32[np.ndarray, " dim"]],
     prompts: tuple[str, ...],
+    reference: str = "",
 ) -> Ref[StudyEmbeddings]:
     """Save texts' vectors and those that were found among images, beside the images'.
 
@@ -108,22 +109,61 @@ def save_embeddings(
         images=images.digest,
         texts=at.store.save(vectors, recipe).digest,
         class_prompts=prompts,
+        reference=reference,
     )
     return at.store.save(study, recipe)
 
 
-def encode_texts(
-    texts: tuple[str, ...], spec: ReadingEncoder, machine: Machine, store: ArtifactStore
+def read_texts(
+    at: Workplace,
+    texts: tuple[str, ...],
+    spec: ReadingEncoder | PrecomputedEncoder,
+    untouched: tuple[str, ...] = (),
 ) -> TextEmbeddings:
-    """Return one vector a text, in the encoder's template; tell which texts are cut off."""
+    """Return one vector a text, which leads away from the reference if there is one.
+
+    Args:
+        at: where to work.
+        texts: put into the encoder's template where they are encoded.
+        spec: the encoder.
+        untouched: texts whose vectors stay what they are.
+
+    Raises:
+        StudyError: a text has no vector, or that of the reference.
+    """
+    if isinstance(spec, PrecomputedEncoder):
+        from curette.tasks.methods.encoder.precomputed import look_up_texts
+
+        vectors = look_up_texts(spec, texts)
+        stands_for_all = look_up_texts(spec, (spec.reference,)) if spec.reference else None
+    else:
+        vectors = _encode_texts(texts, spec.text_template, spec, at.machine, at.store)
+        stands_for_all = (
+            _encode_texts((spec.reference,), "{concept}", spec, at.machine, at.store)
+            if spec.reference
+            else None
+        )
+    if stands_for_all is None:
+        return vectors
+    left = less_reference(texts, vectors.vectors, stands_for_all.vectors[0], untouched=untouched)
+    return TextEmbeddings(texts, left, vectors.encoder)
+
+
+def _encode_texts(
+    texts: tuple[str, ...],
+    template: str,
+    spec: ReadingEncoder,
+    machine: Machine,
+    store: ArtifactStore,
+) -> TextEmbeddings:
     from curette.tasks.methods.encoder.encoder import load_encoder
     from curette.tasks.methods.encoder.text_vectors import embed_texts, sentences
 
     encoder = load_encoder(spec, machine)
     shelf = VectorShelf(store.root, of="texts")
     with progress("embedding texts", len(texts)) as advance:
-        vectors = embed_texts(texts, spec.text_template, encoder, shelf, machine, advance)
-    too_long = encoder.filling(sentences(texts, spec.text_template))
+        vectors = embed_texts(texts, template, encoder, shelf, machine, advance)
+    too_long = encoder.filling(sentences(texts, template))
     if too_long:
         leave_table(
             "texts-cut-off",

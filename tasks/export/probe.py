@@ -88,7 +88,9 @@ def write_probe(path: Path, published: ConceptDataset, heads: Heads, text_templa
         "study": published.facts.name,
         "classes": list(published.class_keys),
         "class_names": [c.name for c in published.facts.classes],
-        "encoder": encoder | {"text_template": text_template},
+        "encoder": encoder
+        | {"text_template": text_template}
+        | ({"reference": reference} if (reference := published.facts.reference) else {}),
         "erased": [column.column for column in erasure.columns]
         if (erasure := published.facts.erasure)
         else [],

@@ -59,6 +59,7 @@ def assemble_concept_dataset(
             classes=dataset.classes,
             class_counts=dataset.class_counts,
             encoder=inputs.images.encoder,
+            reference=inputs.reference,
             images_from=dataset.source,
             concepts_from=inputs.candidates.source,
             synthetic_images=dataset.synthetic,

@@ -30,6 +30,8 @@ class PublishInputs:
     texts: TextEmbeddings
     class_prompts: tuple[str, ...]
     """Texts that stand for the classes; empty where the encoder has no vectors of them."""
+    reference: str
+    """What statements are scored against; empty: nothing."""
     annotations: Annotations | None
     rounds: tuple[Round, ...]
     """What each round of proposing added; empty where there was but one."""

@@ -47,6 +47,7 @@ def publish_concept_dataset(
         images=at.store.load(ImageEmbeddings, vectors.images_ref),
         texts=at.store.load(TextEmbeddings, vectors.texts_ref),
         class_prompts=vectors.class_prompts,
+        reference=vectors.reference,
         annotations=at.store.load(Annotations, annotations) if annotations else None,
         rounds=at.store.load(Appraisal, appraisal).rounds if appraisal else (),
         report=at.store.load(ValidationReport, passed.report_ref),

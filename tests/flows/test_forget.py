@@ -36,9 +36,9 @@ from curette.schemas.review import Decision, Decisions
 from curette.schemas.study import Study
 from curette.storage.decisions import DecisionShelf
 from curette.storage.images import ImageShelf
+from curette.storage.lease import StoreInUse, in_use
 from curette.storage.purge import plan_place, purge, tally_place, write_plan
 from curette.storage.responses import ResponseShelf
-from curette.storage.retention import StoreInUse, in_use
 from curette.storage.scan import Search, scan
 from curette.storage.store import ArtifactStore
 from curette.storage.vectors import VectorShelf

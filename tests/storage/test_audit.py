@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from curette.storage.audit import audit
-from curette.storage.retention import in_use
+from curette.storage.lease import in_use
 from curette.storage.studies import StudyShelf
 
 

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,13 +20,11 @@ from curette.storage.decisions import DecisionShelf
 from curette.storage.images import ImageShelf
 from curette.storage.ledger import TestLedger
 from curette.storage.pseudonyms import Pseudonyms
-from curette.storage.retention import StoreInUse, forget
 from curette.storage.store import ArtifactCorrupt, ArtifactMissing, ArtifactStore
 from curette.storage.vectors import VectorShelf
-from tests.object_storage import SECRET, ObjectStorage, object_storage
+from tests.object_storage import SECRET, URL, ObjectStorage
 
 RECIPE = Recipe(stage="select", code="c0de", spec={"k": 3})
-URL = "s3://shelf/of/skin"
 
 
 class Note(JsonArtifact, frozen=True):
@@ -38,24 +35,6 @@ class Note(JsonArtifact, frozen=True):
         super().write(folder)
         (folder / "sub").mkdir()
         (folder / "sub" / "more.txt").write_text(self.text * 2)
-
-
-@pytest.fixture
-def storage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ObjectStorage]:
-    with object_storage(monkeypatch) as storage:
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "one"))
-        yield storage
-
-
-@pytest.fixture
-def machines(storage: ObjectStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The folders of the store on two machines."""
-    found = []
-    for machine in ("one", "two"):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / machine))
-        found.append(local_folder(URL))
-    assert found[0] != found[1]
-    return found
 
 
 def test_what_one_machine_saves_another_loads(machines: list[Path]) -> None:
@@ -206,11 +185,6 @@ def test_the_copy_here_is_its_owners_alone_and_holds_no_secret(machines: list[Pa
     files = [p for p in machines[0].rglob("*") if p.is_file()]
     assert not any(SECRET.encode() in p.read_bytes() for p in files)
     assert not (machines[0] / "keys" / "pseudonyms").exists()
-
-
-def test_nothing_is_removed_from_a_bucket(machines: list[Path]) -> None:
-    with pytest.raises(StoreInUse, match="nothing was removed"):
-        forget(ArtifactStore(machines[0]), list)
 
 
 def test_what_refuses_is_told_in_one_line_without_the_key(

@@ -14,7 +14,8 @@ import pytest
 from curette.schemas.artifact import JsonArtifact, Recipe, Ref
 from curette.schemas.edits import Edits
 from curette.schemas.report import Report
-from curette.storage.retention import Forgettable, StoreInUse, forget, forgettable, in_use
+from curette.storage.lease import StoreInUse, in_use
+from curette.storage.retention import Forgettable, forget, forgettable
 from curette.storage.store import ArtifactMissing, ArtifactStore
 
 

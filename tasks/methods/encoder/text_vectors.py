@@ -9,9 +9,11 @@ from jaxtyping import Float32, Int
 
 from curette.schemas.embeddings import TextEmbeddings
 from curette.schemas.machine import Machine
+from curette.schemas.settings.encoder import ReadingEncoder
 from curette.tasks.methods.encoder.batching import encode_in_batches
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder
 from curette.tasks.methods.encoder.recall import Shelf, recall_or_encode
+from curette.tasks.methods.encoder.reference import less_reference
 
 
 def embed_texts(
@@ -46,6 +48,17 @@ def embed_texts(
     keys = np.array([_token_key(tokens[row], encoder.rounding) for row in order], dtype="S32")
     vectors = recall_or_encode(keys, encode, encoder.identity, shelf, advance)
     return TextEmbeddings(tuple(texts), vectors[order.argsort()], encoder.identity)
+
+
+def read_statements(
+    texts: Sequence[str], spec: ReadingEncoder, encoder: ClipEncoder
+) -> Float32[np.ndarray, "text dim"]:
+    """Return the vectors of statements as a study's concepts have theirs; none is kept."""
+    vectors = encoder.encode_texts(encoder.tokenize(sentences(texts, spec.text_template)))
+    if not spec.reference:
+        return vectors
+    (reference,) = encoder.encode_texts(encoder.tokenize([spec.reference]))
+    return less_reference(texts, vectors, reference)
 
 
 def _token_key(tokens: Int[torch.Tensor, " context"], rounding: str) -> bytes:

@@ -19,7 +19,8 @@ def compose(draft: Draft) -> dict[str, Any]:
         f"{counted(len(m.dataset.rejected), 'row')} rejected."
         + f" {counted(m.withdrawn, 'image')} withdrawn."
         * bool(m.withdrawn),
-        "note": f"{m.dataset.source} Encoded by {m.published.facts.encoder.name}. Labels of the "
+        "note": f"{m.dataset.source} Encoded by {m.published.facts.encoder.name}. "
+        f"{_scored_against(m.published.facts.reference)}Labels of the "
         "test split were set apart when the images were taken in.",
         "notes": (*m.dataset.notes, *_erased(m.published)),
         "split_names": SPLITS,
@@ -56,3 +57,9 @@ def _erased(published: ConceptDataset) -> list[str]:
     """Return what vectors no longer tell, a sentence a column."""
     erasure = published.facts.erasure
     return [column.told for column in erasure.columns] if erasure else []
+
+
+def _scored_against(reference: str) -> str:
+    return f"Scores tell how much nearer an image is to a concept than to “{reference}”. " * bool(
+        reference
+    )
