@@ -296,7 +296,10 @@ def test_a_further_encoder_that_is_the_studys_own_is_refused(
     store, _ = done
     shutil.copytree(DEMO_CLIP, tmp_path / "clip")
     with pytest.raises(StudyError, match="the encoder copy: it is the study's own under another"):
-        _run(store, f"encoders=[{{name: copy, encoder: {{model: {tmp_path / 'clip'}}}}}]")
+        _run(
+            store,
+            f"encoders=[{{name: copy, encoder: {{kind: open_clip, model: {tmp_path / 'clip'}}}}}]",
+        )
 
 
 def test_the_machine_changes_nothing(done: tuple[Path, RunResult]) -> None:
