@@ -125,13 +125,23 @@ def open_asked(
     coming = [file.stem for file in sorted(STUDIES.glob("*.yaml"))]
     if Path(asked).suffix or Path(asked).is_file() or asked in coming:
         return load_study(Path(asked), overrides)
-    if (kept := known.get(asked)) is None:
+    if (kept := run_last(asked, root)) is None:
         raise StudyError(
             f"there is no study {asked}: none of that name comes with curette "
             f"({', '.join(coming)}), and none was run in the store {root} "
             f"({', '.join(known.names) or 'nothing was'}). Name a study file, a .yaml."
         )
-    return _read(asked, kept, overrides)
+    return _changed(kept, overrides)
+
+
+def run_last(name: str, root: Path) -> Study | None:
+    """Return the study of a name as it was run last in a store; None where none of it was.
+
+    Raises:
+        StudyError: it is of another version of curette, whose settings are no longer read.
+    """
+    kept = StudyShelf(root).get(name)
+    return None if kept is None else _read(name, kept, ())
 
 
 def _study_of(new: NewImages, root: Path) -> Study:

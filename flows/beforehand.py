@@ -4,6 +4,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from curette.flows.asked import run_last
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import METADATA, ImageDataset
@@ -11,6 +12,7 @@ from curette.schemas.pushed import Pushed
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactCorrupt, ArtifactMissing, ArtifactStore
+from curette.storage.studies import StudyShelf
 from curette.tasks.methods.llm.client import find_key
 from curette.tasks.push.hub import token_for_the_hub
 from curette.tasks.stage import declared_stages, stage_names
@@ -24,10 +26,32 @@ def check_study(study: Study, options: RunOptions) -> None:
             to go to the hub, and there is no token.
     """
     store = ArtifactStore(options.store)
-    if study.publish.push and "push" in _wanted(options) and not store.latest(Pushed.kind):
+    if study.publish.push and "push" in wanted_stages(options) and not store.latest(Pushed.kind):
         token_for_the_hub()
     if study.llm and must_ask(study, options):
         find_key(study.llm)
+
+
+def lender_of(name: str, study: Study, store: ArtifactStore) -> Study:
+    """Return the study whose images are to teach concepts, as it was run last.
+
+    Raises:
+        StudyError: it was not run, or is this one.
+    """
+    if name == study.name:
+        raise StudyError(
+            f"probe.grounding.from: {name} is this study itself, whose own columns the head "
+            "`grounded` learns from; name another study"
+        )
+    lender = run_last(name, store.root)
+    if lender is None:
+        others = ", ".join(sorted({*StudyShelf(store.root).names} - {study.name}))
+        raise StudyError(
+            f"probe.grounding.from: no study {name} was run in the store {store.root}, which has "
+            f"{others or 'no other'}. Run it first: `curette run {name}`, or its study file, with "
+            "the same --store"
+        )
+    return lender
 
 
 def asking_stages(study: Study, options: RunOptions) -> list[str]:
@@ -38,7 +62,7 @@ def asking_stages(study: Study, options: RunOptions) -> list[str]:
         "priors": study.priors.kind == "llm",
         "annotate": study.annotate is not None,
     }
-    wanted = set(_wanted(options))
+    wanted = set(wanted_stages(options))
     return [stage for stage, asks in asking.items() if asks and stage in wanted]
 
 
@@ -69,7 +93,7 @@ def check_columns(study: Study, dataset: ImageDataset) -> None:
         )
 
 
-def _wanted(options: RunOptions) -> list[str]:
+def wanted_stages(options: RunOptions) -> list[str]:
     """Return the stages that a run may come to."""
     names = stage_names()
     until, before = (

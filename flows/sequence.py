@@ -4,14 +4,22 @@ Nothing here needs Prefect, which is imported where a stage has to be run: a run
 answers before that would be imported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from curette.flows.beforehand import check_columns
+from curette.flows.beforehand import check_columns, lender_of, wanted_stages
 from curette.flows.finished import last_finished
 from curette.flows.review import ask_reviewer, current_decisions, parted
 from curette.flows.runs import RunResult, finish, start
-from curette.flows.stages import NotRemembered, RunOptions, Stages, only_remembered
+from curette.flows.stages import (
+    NotRemembered,
+    Reached,
+    RunOptions,
+    Stages,
+    only_remembered,
+    stage_watcher,
+)
 from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.appraisal import Appraisal
 from curette.schemas.artifact import Ref, StudyError
@@ -67,6 +75,8 @@ def whole_study(study: Study, options: RunOptions) -> RunResult:
     """Curate concepts for one dataset and measure how well they explain its labels."""
     stages = start(study, options)
     with stages.under_way():
+        if "probe" in wanted_stages(options):
+            borrow(study, stages)  # what would be refused later is refused now
         published = curate_concepts(study, stages)
         measure_concepts(study, published, stages)
     return finish(study, stages)
@@ -214,17 +224,21 @@ def propose_in_rounds(
 def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:
     """Train heads on a concept dataset, measure them on its test split and tell a person."""
     run, optionally = stages.run, stages.run_unless_skipped
-    trained = run(train_probe, published, study.probe)
+    bank = borrow(study, stages)
+    trained = run(train_probe, published, study.probe, bank=bank)
     edits = current_edits(study, stages.store)
     refitted = None
     if edits and (forbidden := stages.store.load(Edits, edits).forbidden):
         refitted = stages.titled("forbidden").run(
-            train_probe, published, study.probe, without=forbidden
+            train_probe, published, study.probe, without=forbidden, bank=bank
         )
     probe = run(edit_heads, published, trained, edits, refitted)
     drawn = tuple(train_on_draws(study, published, trained, stages))
     encoder = resolve_precision(study.encoder, stages.options.machine)
     heat_maps = optionally(locate_concepts, published, encoder, study.locate)
+    external = take_in_external(study, published, stages)
+    if bank:
+        refuse_teachers(external, bank, stages.store)
     encoders, resampled = look_with_others(study, published, stages)
     evaluation = run(
         evaluate_probe,
@@ -233,7 +247,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         study.evaluation,
         drawn=drawn,
         heat_maps=heat_maps,
-        external=take_in_external(study, published, stages),
+        external=external,
         encoders=encoders,
         resampled=resampled,
     )
@@ -241,6 +255,59 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     adapted = adaptations_of(probe, stages.store) or None
     since = since_before(study, evaluation, stages)
     return run(write_report, published, probe, evaluation, study.report, gone, adapted, since)
+
+
+def borrow(study: Study, stages: Stages) -> Ref[ConceptDataset] | None:
+    """Return what the study published whose images teach this one; None where none is named.
+
+    It is what a run of that study, as it was run last, would find again. Nothing of it is run;
+    what it makes anew trains heads here anew.
+
+    Raises:
+        StudyError: it was not run, or has something left to be run.
+    """
+    if study.probe.grounding is None:
+        return None
+    lender = lender_of(study.probe.grounding.study, study, stages.store)
+    options = RunOptions(
+        store=stages.options.store, until="publish", machine=stages.options.machine
+    )
+    found = Stages(lender, options)
+    asked, watched = only_remembered.set(True), stage_watcher.set(None)
+    try:
+        with suppress(Reached):
+            curate_concepts(lender, found)
+    except NotRemembered as missing:
+        raise StudyError(
+            f"probe.grounding.from: {lender.name} is not finished as it stands now; its stage "
+            f"{missing.title} is to be run. Run it first: `curette run {lender.name}`, or its "
+            "study file, with the same --store"
+        ) from None
+    finally:
+        only_remembered.reset(asked)
+        stage_watcher.reset(watched)
+    return Ref.parse(found.records[-1].ref)
+
+
+def refuse_teachers(
+    external: Iterable[ExternalImages], bank: Ref[ConceptDataset], store: ArtifactStore
+) -> None:
+    """Refuse to test heads on another dataset's images that taught one of them its concepts.
+
+    Raises:
+        StudyError: naming the dataset.
+    """
+    lender = store.load(ConceptDataset, bank)
+    taught = lender.images["sha256"].iloc[lender.rows("train")]
+    for one in external:
+        shared = store.load(ImageDataset, one.dataset).images["sha256"].isin(taught).sum()
+        if shared:
+            raise StudyError(
+                f"the external dataset {one.name}: {shared:,} of its images are training images of "
+                f"{lender.facts.name}, whose directions a head borrows (`probe.grounding.from`), "
+                "so that no number of that head would be out of domain. Take it off `external`, or "
+                "borrow from another study"
+            )
 
 
 def since_before(

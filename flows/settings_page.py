@@ -68,7 +68,12 @@ def _table(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         if name == "kind":
             continue  # the heading has it
-        cells = (f"`{prefix}{name}`", _type(field), _default(field), _sentence(field))
+        cells = (
+            f"`{prefix}{field.alias or name}`",
+            _type(field),
+            _default(field),
+            _sentence(field),
+        )
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

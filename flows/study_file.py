@@ -68,7 +68,7 @@ def settings_of(model: BaseModel) -> dict[str, Any]:
             as_usual = usual.model_dump(mode="json", include={name})
             if json.dumps({name: value}) == json.dumps(as_usual):
                 continue
-        settings[name] = _settings(own, value)
+        settings[field.alias or name] = _settings(own, value)
     return settings
 
 

@@ -437,8 +437,9 @@ class ConceptFinding(BaseModel, frozen=True):
     labels_from: TruthSource = Field(
         default="column", exclude_if=is_column, description="who says which images show it"
     )
-    score: Literal["text", "grounded"] = Field(
-        description="cosine with the concept's text vector, or its grounding function"
+    score: Literal["text", "grounded", "borrowed"] = Field(
+        description="cosine with the concept's text vector, or its grounding function, or that "
+        "which another study's images taught"
     )
     present: int = Field(description="images that show it")
     absent: int

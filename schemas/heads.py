@@ -53,6 +53,8 @@ class HeadCard:
     """Whether chance deals it anew in every draw, with all images too."""
     along_nec: str = ""
     """What the concepts are called where it is also trained at fixed numbers of effective ones."""
+    borrows: bool = False
+    """Whether it is trained only where another study's images teach concepts, and always then."""
     in_overview: bool = True
     """Whether it is on the first chart of few shots where heads are many."""
 
@@ -73,7 +75,7 @@ class HeadCard:
 
     def choosable(self, protocol: Protocol) -> bool:
         """Return whether a study says if it is trained."""
-        return protocol in self.protocols and protocol not in self.always
+        return protocol in self.protocols and protocol not in self.always and not self.borrows
 
 
 def _cards(*cards: HeadCard) -> dict[str, HeadCard]:
@@ -84,6 +86,8 @@ EXPLAINED = "concept_bottleneck"
 """The head whose decisions are taken apart, and that the report's first line tells."""
 UNEDITED = "unedited"
 """The same as it was before a person edited it."""
+BORROWED = "borrowed"
+"""The head whose directions another study's labelled images taught."""
 REFERENCE = "linear_probe"
 """What every head is held against under shifts and with few shots."""
 BEST_PROBE = "best_probe"
@@ -174,6 +178,16 @@ CARDS: dict[str, HeadCard] = _cards(
         protocols=frozenset({"all images"}),
     ),
     HeadCard(
+        kind=BORROWED,
+        title="concept bottleneck, borrowed directions",
+        inputs="scores",
+        role="concepts",
+        colour="#9d174d",
+        baselines=(REFERENCE, EXPLAINED, "grounded", "random_borrowed"),
+        protocols=frozenset({"all images"}),
+        borrows=True,
+    ),
+    HeadCard(
         kind="zero_shot",
         title="zero-shot",
         inputs="vectors",
@@ -248,6 +262,16 @@ CARDS: dict[str, HeadCard] = _cards(
         drawn=True,
     ),
     HeadCard(
+        kind="random_borrowed",
+        title="random in place of borrowed directions",
+        inputs="scores",
+        role="control",
+        colour="#a3a094",
+        protocols=frozenset({"all images"}),
+        borrows=True,
+        drawn=True,
+    ),
+    HeadCard(
         kind="shuffled_prior",
         title="shuffled prior",
         inputs="scores",
@@ -293,10 +317,17 @@ def choosable(protocol: Protocol) -> tuple[str, ...]:
     return tuple(card.kind for card in CARDS.values() if card.choosable(protocol))
 
 
-def trained(protocol: Protocol, asked: Iterable[str]) -> tuple[str, ...]:
+def trained(
+    protocol: Protocol, asked: Iterable[str], *, borrowing: bool = False
+) -> tuple[str, ...]:
     """Return what is trained where a study asks for these: them, what they bring, and the rest.
 
     What is asked for and takes no part is left out.
+
+    Args:
+        protocol: where.
+        asked: the kinds that the study names.
+        borrowing: whether another study's images teach concepts.
     """
     named, by_concepts = set(asked), protocol == "sizes"
     protocol = _AS_IN.get(protocol, protocol)
@@ -309,6 +340,7 @@ def trained(protocol: Protocol, asked: Iterable[str]) -> tuple[str, ...]:
         and (
             protocol in card.always
             or card.kind in named
+            or (card.borrows and borrowing)
             or (brings and not named.isdisjoint(card.comes_with))
         )
     )

@@ -155,6 +155,48 @@ class GroundedConcept(BaseModel, frozen=True):
     p_value: float | None = Field(description="share of random directions that are as good")
 
 
+class LeftOut(BaseModel, frozen=True):
+    """Training images of another study that may not teach this one, and why."""
+
+    reason: str
+    images: int
+
+
+class BorrowedConcept(BaseModel, frozen=True):
+    """A direction that another study's training images taught, as both studies see it."""
+
+    concept_id: str
+    text: str
+    attribute: str = Field(description="the other study's column that decides it")
+    denied: bool = Field(description="whether it is there where the column says no")
+    labels_from: TruthSource = Field(
+        default="column", exclude_if=is_column, description="who says which images show it"
+    )
+    present: int = Field(description="training images there that show it")
+    absent: int
+    l2: float = Field(description="strength, chosen by folds of the training images there")
+    auroc_there: float | None = Field(description="of validation images there, which taught none")
+    random_95: float | None = Field(
+        description="AUROC there that 1 in 20 random directions exceeds"
+    )
+    p_value: float | None = Field(description="share of random directions that are as good there")
+    auroc: float | None = Field(description="of validation images here; nothing where unknown")
+    text_auroc: float | None = Field(description="the same of the text's score")
+
+
+class Borrowed(BaseModel, frozen=True):
+    """What another study taught."""
+
+    study: str
+    images: int = Field(description="training images there that may teach")
+    groups: int
+    left_out: tuple[LeftOut, ...] = ()
+    concepts: tuple[BorrowedConcept, ...] = ()
+    unused: tuple[str, ...] = Field(
+        default=(), description="columns there that decide no selected concept here"
+    )
+
+
 _MOST_LOGITS = 2**24  # held at a time, or those of one draw
 
 
@@ -211,6 +253,8 @@ class Heads(Artifact):
     skipped: tuple[SkippedHead, ...] = ()
     grounding: tuple[GroundedConcept, ...] = ()
     """Selected concepts that have a grounding function, in their order."""
+    borrowed: Borrowed | None = None
+    """What another study's images taught; None where none is named, or nothing could be."""
     protocol: Protocol = "all images"
     draws: tuple[Drawn, ...] = ()
     """Of the stack's first axis, or of `trained_on`; none: all images are the only one."""
@@ -266,6 +310,7 @@ class Heads(Artifact):
             heads=tuple(h.facts for h in self.heads),
             skipped=self.skipped,
             grounding=self.grounding,
+            borrowed=self.borrowed,
             protocol=self.protocol,
             draws=self.draws,
             stacked=self.stack.kinds,
@@ -301,6 +346,7 @@ class Heads(Artifact):
             heads=heads,
             skipped=about.skipped,
             grounding=about.grounding,
+            borrowed=about.borrowed,
             protocol=about.protocol,
             draws=about.draws,
             stack=stack,
@@ -327,6 +373,7 @@ class _HeadsFile(BaseModel, frozen=True):
     heads: tuple[HeadFacts, ...]
     skipped: tuple[SkippedHead, ...]
     grounding: tuple[GroundedConcept, ...] = ()
+    borrowed: Borrowed | None = Field(default=None, exclude_if=lambda borrowed: borrowed is None)
     protocol: Protocol = "all images"
     draws: tuple[Drawn, ...] = ()
     stacked: tuple[HeadKind, ...] = ()

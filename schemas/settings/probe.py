@@ -7,6 +7,18 @@ from pydantic import BaseModel, Field, model_validator
 from curette.schemas.heads import ChosenHead, choosable
 
 
+class GroundingSpec(BaseModel, frozen=True, extra="forbid", populate_by_name=True):
+    """Where directions of concepts come from that no image of this study teaches."""
+
+    study: str = Field(
+        alias="from",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="name of another study that was run in this store, with the same encoder: the "
+        "directions of selected concepts that its true/false columns decide are learned from its "
+        "training images",
+    )
+
+
 class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
     """How the heads are trained; everything is chosen on validation images."""
 
@@ -32,6 +44,12 @@ class ProbeSpec(BaseModel, frozen=True, extra="forbid"):
         min_length=1,
         description="strengths tried for what images add to a hybrid's concepts, and for grounding "
         "functions",
+    )
+    grounding: GroundingSpec | None = Field(
+        default=None,
+        exclude_if=lambda grounding: grounding is None,
+        description="another study, whose labelled images teach one more head the directions of "
+        "concepts; empty: there is no such head",
     )
     class_weight: Literal["none", "balanced"] = Field(
         default="balanced", description="balanced: every class counts the same in the loss"

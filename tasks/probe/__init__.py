@@ -1,6 +1,7 @@
 """Heads are trained, with their baselines; everything is chosen on validation images.
 
-In:    `ConceptDataset`; where the images are not all of it, `Draws`, and what all images trained.
+In:    `ConceptDataset`; where the images are not all of it, `Draws`, and what all images trained;
+       where directions are borrowed, another study's `ConceptDataset`.
 Out:   `Heads`.
 First: `draws.py`, then `training.py`; `heads/` has a file for each kind.
 """

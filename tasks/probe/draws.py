@@ -22,6 +22,7 @@ from curette.schemas.probe import GroundedConcept, TrainingStep
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.methods.solvers.head_batch import HeadBatch
 from curette.tasks.methods.solvers.linear import Standardisation, global_standardisation
+from curette.tasks.probe.bank import Bank
 from curette.tasks.probe.chance import draw_concepts
 
 T = TypeVar("T")
@@ -58,9 +59,11 @@ class Images(Remembering):
     validation_groups: Shaped[np.ndarray, " validation"]
     scaling: Standardisation
     """Of image vectors, by one number."""
+    bank: Bank | None = None
+    """Another study's images, which teach concepts; None: none is named."""
 
     @classmethod
-    def of(cls, published: ConceptDataset, spec: ProbeSpec) -> "Images":
+    def of(cls, published: ConceptDataset, spec: ProbeSpec, bank: Bank | None = None) -> "Images":
         """Look up vectors, labels and groups.
 
         Raises:
@@ -88,6 +91,7 @@ class Images(Remembering):
             validation_labels=torch.from_numpy(published.labels("validation")),
             validation_groups=groups[validation],
             scaling=global_standardisation(vectors),
+            bank=bank,
         )
 
     @cached_property

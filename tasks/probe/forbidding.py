@@ -11,11 +11,15 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import card_of
 from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.probe import ProbeSpec
+from curette.tasks.probe.bank import Bank
 from curette.tasks.probe.training import train_heads
 
 
 def train_without(
-    published: ConceptDataset, spec: ProbeSpec, concept_ids: Collection[str]
+    published: ConceptDataset,
+    spec: ProbeSpec,
+    concept_ids: Collection[str],
+    bank: Bank | None = None,
 ) -> Heads:
     """Return heads trained without these concepts; each weighs all selected ones, these by 0.
 
@@ -33,7 +37,7 @@ def train_without(
         concepts=tuple(published.concepts[i] for i in kept),
         scores=np.ascontiguousarray(published.scores[:, kept]),
     )
-    made = train_heads(fewer, spec)
+    made = train_heads(fewer, spec, bank=bank)
     heads = tuple(_widened(published, head, kept) for head in made.heads)
     return replace(made, heads=heads)
 

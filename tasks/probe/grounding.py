@@ -5,7 +5,7 @@ from math import isnan
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int
+from jaxtyping import Float64, Int, Shaped
 from torch import Tensor
 
 from curette.schemas.images import Truth
@@ -22,7 +22,7 @@ from curette.tasks.probe.draws import Images, NotTrainable
 _FOLDS = 3
 _LEAST = 10
 """Training images with either answer that a function takes (KnoBo skips as many)."""
-_RANDOM = 200  # directions behind a p-value
+RANDOM = 200  # directions behind a p-value
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Grounding:
             NotTrainable: no concept can be grounded.
         """
         truth = images.published.concept_truth("train")
-        folds = deal_groups(images)
-        places = _groundable(truth, folds)
+        folds = deal_folds(images.groups, images.spec.seed)
+        places = groundable(truth, folds)
         if not len(places):
             raise NotTrainable(
                 "no selected concept has labels of both kinds on enough training images. Name "
@@ -112,26 +112,41 @@ class Grounding:
     def _scores(
         self, functions: LinearHead, scores: Float64[Tensor, "train grounded"]
     ) -> GroundedScores:
-        """Put functions in the place of text; `scores` are theirs of the training images."""
-        images = self.images
-        (concepts,) = images.whole().concepts
-        text = concepts.vectors
-        scale = _scale(scores, images.vectors @ text[self.places].T)
-        directions = text.clone()
-        directions[self.places] = functions.weights * scale[:, None]
-        train = images.vectors @ directions.T
-        train[:, self.places] = (scores - functions.bias) * scale
-        return GroundedScores(directions, train, images.validation_vectors @ directions.T)
+        return in_place_of_text(self.images, self.places, functions, scores)
 
 
-def deal_groups(images: Images) -> Int[np.ndarray, " train"]:
+def in_place_of_text(
+    images: Images,
+    places: Int[np.ndarray, " grounded"],
+    functions: LinearHead,
+    scores: Float64[Tensor, "train grounded"],
+) -> GroundedScores:
+    """Return scores of which some are by functions, with the spread that their text's have.
+
+    Args:
+        images: the images, and the selected concepts.
+        places: of the concepts that have a function, among these.
+        functions: log-odds from raw vectors.
+        scores: theirs of the training images, by functions that learned from none of them.
+    """
+    (concepts,) = images.whole().concepts
+    text = concepts.vectors
+    scale = _scale(scores, images.vectors @ text[places].T)
+    directions = text.clone()
+    directions[places] = functions.weights * scale[:, None]
+    train = images.vectors @ directions.T
+    train[:, places] = (scores - functions.bias) * scale
+    return GroundedScores(directions, train, images.validation_vectors @ directions.T)
+
+
+def deal_folds(groups: Shaped[np.ndarray, " train"], seed: int) -> Int[np.ndarray, " train"]:
     """Return a fold for each training image; images of one group share it."""
-    names, group = np.unique(images.groups, return_inverse=True)
-    dealt = np.random.default_rng(images.spec.seed).permutation(len(names)) % _FOLDS
+    names, group = np.unique(groups, return_inverse=True)
+    dealt = np.random.default_rng(seed).permutation(len(names)) % _FOLDS
     return np.asarray(dealt[group], dtype=np.int64)
 
 
-def _groundable(truth: Truth, folds: Int[np.ndarray, " train"]) -> Int[np.ndarray, " grounded"]:
+def groundable(truth: Truth, folds: Int[np.ndarray, " train"]) -> Int[np.ndarray, " grounded"]:
     """Return the concepts with enough of both answers, also without any one fold."""
     answers = (truth.present & truth.known, ~truth.present & truth.known)
     enough = np.all([a.sum(0) >= _LEAST for a in answers], axis=0)
@@ -166,7 +181,7 @@ def _describe(
         images.validation_features,
         unseen_present,
         unseen_known,
-        directions=_RANDOM,
+        directions=RANDOM,
         seed=images.spec.seed,
     )
     columns = zip(
@@ -186,10 +201,10 @@ def _describe(
             absent=int((~seen.present & seen.known)[:, j].sum()),
             labels_from=sources[published.concepts[j].concept_id],
             l2=l2,
-            auroc=_defined(area),
-            text_auroc=_defined(by_text),
-            random_95=_defined(lucky),
-            p_value=_defined(p),
+            auroc=defined(area),
+            text_auroc=defined(by_text),
+            random_95=defined(lucky),
+            p_value=defined(p),
         )
         for j, l2, area, by_text, lucky, p in columns
     )
@@ -203,5 +218,6 @@ def _scale(
     return torch.where(spread > 0, wanted.std(0) / spread, 0.0)
 
 
-def _defined(value: Tensor) -> float | None:
+def defined(value: Tensor) -> float | None:
+    """Return a number, None where it is none."""
     return None if isnan(value) else float(value)

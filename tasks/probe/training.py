@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.heads import HeadCard, HeadKind, Protocol, card_of, trained
+from curette.schemas.heads import BORROWED, HeadCard, HeadKind, Protocol, card_of, trained
 from curette.schemas.probe import (
     GroundedConcept,
     Head,
@@ -23,6 +23,8 @@ from curette.tasks.methods.solvers.linear import (
     balanced_accuracy,
     cross_entropy,
 )
+from curette.tasks.probe.bank import Bank, check_encoders
+from curette.tasks.probe.borrowing import Borrowing
 from curette.tasks.probe.draws import Draws, Fitted, Images, NotTrainable
 from curette.tasks.probe.heads import AT_NEC, TRAINERS
 
@@ -31,6 +33,7 @@ def train_heads(
     published: ConceptDataset,
     spec: ProbeSpec,
     protocol: Protocol = "all images",
+    bank: Bank | None = None,
     kinds: Sequence[HeadKind] | None = None,
 ) -> Heads:
     """Train the heads that the spec names on all training images, and their baselines.
@@ -41,14 +44,18 @@ def train_heads(
     Args:
         published: images and concepts.
         spec: which heads, and how they are trained.
-        protocol: which heads take part.
-        kinds: these instead.
+        protocol: says which heads take part.
+        bank: another study's images, which teach directions of concepts; None: none is named.
+        kinds: these heads take part, whatever the others say.
 
     Raises:
-        StudyError: a split is empty.
+        StudyError: a split is empty, or the bank is of another encoder.
     """
-    images, made = Images.of(published, spec), _Made()
-    kinds = trained(protocol, spec.heads) if kinds is None else kinds
+    if bank:
+        check_encoders(published, bank.published)
+    images, made = Images.of(published, spec, bank), _Made()
+    if kinds is None:
+        kinds = trained(protocol, spec.heads, borrowing=bank is not None)
     made.add([kind for kind in kinds if not card_of(kind).drawn], images.whole())
     for draws in images.whole(range(spec.random_draws)).parts():
         made.add([kind for kind in kinds if card_of(kind).drawn], draws)
@@ -57,6 +64,7 @@ def train_heads(
         heads=tuple(head for kind in kinds for head in made.heads.get(kind, ())),
         skipped=tuple(made.skipped.values()),
         grounding=made.grounding,
+        borrowed=images.once(Borrowing.of).facts if BORROWED in made.heads else None,
     )
 
 

@@ -18,6 +18,7 @@ from curette.schemas.evaluation import (
     HeadConcepts,
     ImportanceMatch,
 )
+from curette.schemas.heads import BORROWED
 from curette.schemas.images import Truth
 from curette.schemas.probe import Head
 from curette.tasks.evaluate.exam import Exam
@@ -29,7 +30,7 @@ from curette.tasks.methods.statistics.metrics import stratified_auroc
 MOST_PAIRS = 20
 _REASONS = (1, 3, 5)  # l of CEM
 
-ScoreName = Literal["text", "grounded"]
+ScoreName = Literal["text", "grounded", "borrowed"]
 
 
 def measure(exam: Exam) -> ConceptQuality:
@@ -73,11 +74,16 @@ def _scores(
     """Yield what is told of the labelled concepts by their text, and of those grounded by that."""
     of_text = exam.published.scores[exam.rows].astype(np.float64)
     yield "text", of_text[:, labelled.places], labelled
-    grounded = labelled.among(exam.published, {g.concept_id for g in exam.probe.grounding})
+    borrowed = exam.probe.borrowed
+    taught: dict[str, tuple[ScoreName, set[str]]] = {
+        "grounded": ("grounded", {g.concept_id for g in exam.probe.grounding}),
+        BORROWED: ("borrowed", {c.concept_id for c in borrowed.concepts} if borrowed else set()),
+    }
     for head in heads:
-        if head.directions is None:
-            continue
-        yield "grounded", exam.features(head)[:, grounded.places], grounded
+        if head.facts.kind in taught:
+            name, ids = taught[head.facts.kind]
+            some = labelled.among(exam.published, ids)
+            yield name, exam.features(head)[:, some.places], some
 
 
 def _importance(exam: Exam, head: Head) -> Float64[np.ndarray, " concept"]:

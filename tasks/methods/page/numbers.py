@@ -1,6 +1,6 @@
 """How numbers are written on the page."""
 
-from curette.schemas.evaluation import Estimate, Metric, WorstSubgroup
+from curette.schemas.evaluation import Difference, Estimate, Metric, WorstSubgroup
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -22,7 +22,7 @@ def with_interval(m: Metric | Estimate | WorstSubgroup) -> str:
     return f"{plain(m.value)} [{plain(m.low)}, {plain(m.high)}]"
 
 
-def signed_with_interval(e: Estimate | None) -> str:
+def signed_with_interval(e: Estimate | Difference | None) -> str:
     """Return a difference and its interval; a dash where there is none."""
     return "–" if e is None else f"{signed(e.value)} [{signed(e.low)}, {signed(e.high)}]"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from curette.tasks.probe.draws import Draws, Fitted
 from curette.tasks.probe.heads import (
     averaged_linear_probe,
+    borrowed,
     concept_bottleneck,
     concept_matrix,
     grounded,
@@ -19,6 +20,7 @@ from curette.tasks.probe.heads import (
     nearest_mean,
     prior,
     pulled_hybrid,
+    random_borrowed,
     random_concepts,
     random_directions,
     random_sparse,
@@ -38,6 +40,7 @@ TRAINERS: dict[str, Callable[[Draws], Fitted]] = {
     "prior": prior.fit,
     "pulled_hybrid": pulled_hybrid.fit,
     "grounded": grounded.fit,
+    "borrowed": borrowed.fit,
     "zero_shot": zero_shot.fit,
     "concept_matrix": concept_matrix.fit,
     "averaged_linear_probe": averaged_linear_probe.fit,
@@ -45,6 +48,7 @@ TRAINERS: dict[str, Callable[[Draws], Fitted]] = {
     "shrinkage_discriminant": shrinkage_discriminant.fit,
     "random_concepts": random_concepts.fit,
     "random_directions": random_directions.fit,
+    "random_borrowed": random_borrowed.fit,
     "shuffled_prior": shuffled_prior.fit,
     "shuffled_labels": shuffled_labels.fit,
     "majority": majority.fit,

@@ -11,6 +11,7 @@ from curette.tasks.report.material import Draft
 from curette.tasks.report.sections import (
     adaptations,
     annotations,
+    borrowed,
     candidates,
     cards,
     choice,
@@ -96,6 +97,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("encoders", "Where encoders disagree", "numbers", encoders.compose),
     Section("concept_truth", "Do scores find their concepts?", "numbers", concept_truth.compose),
     Section("probe_sets", "Whether other images teach it too", "numbers", probe_sets.compose),
+    Section("borrowed", "What another study's images teach", "numbers", borrowed.compose),
     Section("interventions", "What correcting concepts brings", "numbers", interventions.compose),
     Section("location", "Whether concepts are seen in the lesion", "numbers", location.compose),
     Section(

@@ -11,7 +11,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.probe import Head, Heads, head_inputs
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.probe.draws import Images
-from curette.tasks.probe.grounding import deal_groups
+from curette.tasks.probe.grounding import deal_folds
 from curette.tasks.probe.training import train_heads
 from tests.builders.published_study import KEYS, published_study
 
@@ -119,7 +119,7 @@ def test_what_trained_the_head_is_kept_with_it(probe: Heads, tmp_path: Path) -> 
 
 
 def test_images_of_one_subject_are_held_out_together(published: ConceptDataset) -> None:
-    folds = deal_groups(Images.of(published, SPEC))
+    folds = deal_folds(Images.of(published, SPEC).groups, SPEC.seed)
     groups = published.images["group"].to_numpy()[published.rows("train")]
     assert len(np.unique(folds)) == 3
     for group in np.unique(groups):
