@@ -81,6 +81,11 @@ class DiscoveredOrigin(BaseModel, frozen=True):
     number: int = Field(ge=1, description="among those found, the most frequent first")
     name: str = Field(default="", description="the statement that names it; empty: unnamed")
     best: str = Field(default="", description="the statement next to it, named by it or not")
+    document: str = Field(
+        default="",
+        exclude_if=lambda name: not name,
+        description="where these words stand first, if they are a noun phrase of a document",
+    )
     cosine: float | None = Field(default=None, description="with that statement, both centred")
     margin: float | None = Field(default=None, description="ahead of the next other statement")
     p_value: float | None = Field(
@@ -88,8 +93,18 @@ class DiscoveredOrigin(BaseModel, frozen=True):
     )
     proof: float | None = Field(
         default=None,
-        description="AUROC on validation images, of the statement's score, for its top tenth "
-        "against its lower half",
+        description="AUROC of the statement's score on validation images, for the tenth that shows "
+        "most for its class against the lower half of its class",
+    )
+    proof_low: float | None = Field(
+        default=None,
+        exclude_if=lambda low: low is None,
+        description="lower end of its 95 % interval over groups",
+    )
+    proof_others: float | None = Field(
+        default=None,
+        exclude_if=lambda area: area is None,
+        description="what 19 in 20 other statements do not exceed; a name's lower end does",
     )
     images: tuple[str, ...] = Field(description="ids of the training images that show it most")
 

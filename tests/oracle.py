@@ -12,9 +12,9 @@ from functools import cache
 from typing import Any
 
 from curette.schemas.candidates import normal_form
+from curette.tasks.methods.wording.visible import why_not_visual
 from curette.tasks.priors.asking import planted_findings
 from curette.tasks.propose.records import DEMO_RECORD, Record
-from curette.tasks.screen.gates.visual import why_not_visual
 from tests.servers import Answer, Behaviour
 
 

@@ -149,8 +149,8 @@ DictionaryMethod = Literal["kmeans", "topk_sae", "ra_sae", "nmf", "ica"]
 class DiscoveredSource(BaseModel, frozen=True, extra="forbid"):
     """Directions that training images have in common, found without words and named afterwards.
 
-    A name is taken from what the other sources say; where none fits, the concept is `unnamed`
-    with its pictures, and a person may name it in the review.
+    A name is taken from what the other sources say and from noun phrases of documents; where none
+    fits, the concept is `unnamed` with its pictures, and a person may name it in the review.
     """
 
     kind: Literal["discovered"]
@@ -177,6 +177,12 @@ class DiscoveredSource(BaseModel, frozen=True, extra="forbid"):
     )
     seeds: int = Field(
         default=3, ge=1, le=20, description="fits that are compared; the first is used"
+    )
+    documents: Path | None = Field(
+        default=None,
+        exclude_if=lambda folder: folder is None,
+        description="a folder of documents whose noun phrases may be names, beside those of the "
+        "sources `documents`; nobody is asked",
     )
 
     @model_validator(mode="after")
@@ -258,6 +264,13 @@ class ProposeSpec(BaseModel, frozen=True, extra="forbid"):
     def discovers(self) -> bool:
         """Whether concepts are looked for among image vectors."""
         return any(isinstance(source, DiscoveredSource) for source in self.sources)
+
+    @property
+    def folders_of_names(self) -> tuple[Path, ...]:
+        """The folders of documents whose noun phrases may name what is found among images."""
+        found = [s.documents for s in self.sources if isinstance(s, DiscoveredSource)]
+        asked = [s.folder for s in self.sources if isinstance(s, DocumentSource)] if found else []
+        return tuple(dict.fromkeys([*asked, *(folder for folder in found if folder)]))
 
     @property
     def asks(self) -> bool:

@@ -1,34 +1,50 @@
-"""A study's images encoded by the actors of a Ray cluster, one shard of the shelf at a time.
+"""A study's images encoded by the actors of a Ray cluster, which see no file of this machine.
 
-Images are read where they are encoded, so every machine of the cluster must see them under the
-same path; vectors come back and are put on the shelf here.
+Images are read here and go to the actors as bytes, through Ray's object store, as the encoder does
+once a node; vectors come back and are put on the shelf here.
 """
 
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float32
 
 from curette.schemas.artifact import CuretteError, StudyError
-from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings
+from curette.schemas.embeddings import ImageEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import LoadedEncoder
+from curette.tasks.embed import STAGE
 from curette.tasks.embed.embedding import encode_pictures, image_keys
-from curette.tasks.methods.encoder.encoder import identify_encoder, load_encoder
-from curette.tasks.methods.encoder.precision import resolve_precision
-from curette.tasks.methods.encoder.reading import Picture, Read
+from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder, load_to_send, receive
+from curette.tasks.methods.encoder.precision import Device, resolve_precision
+from curette.tasks.methods.encoder.reading import Picture, Read, picture_reader, read_picture
 from curette.tasks.methods.encoder.recall import SHARD, Gathering, Shelf
-from curette.tasks.methods.threads import usual_threads
+from curette.tasks.methods.threads import decoding_threads, usual_threads
 
 _PROJECT = Path(__file__).parents[3]
 _PATIENCE_S = 10
+_PARCEL_BYTES = 64 * 2**20
+"""Of images that are sent together; a parcel has a batch at least, and a shard at most."""
+_AHEAD = 2
+"""Parcels that an actor has at once: one that it encodes, and one that is on its way."""
+_LIVES = 3
+"""How often a parcel is given to another actor because the one that had it died."""
+
+
+_Parcel = list[tuple[Picture, bytes]]
+_Answer = tuple[int, Float32[np.ndarray, "image dim"]]
+"""The place of a parcel's first image among the missing, and the vectors of its images."""
 
 
 def embed_images_on_ray(
@@ -41,139 +57,202 @@ def embed_images_on_ray(
 ) -> ImageEmbeddings:
     """Return one vector an image, in the order of the dataset's rows, encoded by Ray's actors.
 
-    What is on the shelf is not encoded. The rest goes to the actors in shards; each lands on the
-    shelf as soon as it is done. The shard of an actor that dies is given to the one that takes
-    its place.
+    What is on the shelf is not encoded. The rest is read here, no more of it at a time than the
+    actors have at hand, and goes to them in parcels of whole batches: those that this machine
+    would encode, so that sums are the same. A shard of vectors lands on the shelf as soon as it is
+    whole. The parcel of an actor that dies is given to the one that takes its place.
 
     Args:
         dataset: the images.
-        read: reads an image on any machine; it goes to every actor, so it is small.
-        spec: the encoder, which every actor loads once.
+        read: reads an image, here.
+        spec: the encoder, which is loaded here and sent.
         shelf: where vectors are looked up and kept.
         machine: the cluster's address; batch size and threads of an actor.
         advance: told how many more images have their vector.
 
     Raises:
-        StudyError: Ray is not installed, its cluster cannot be reached, fails or has no such
-            encoder or another one; or whatever an actor says of an image.
+        StudyError: Ray is not installed, its cluster cannot be reached, fails or has other
+            libraries than this machine; an image is gone or cannot be decoded.
+        CuretteError: whatever `read` says of an image that changed.
     """
     spec = resolve_precision(spec, machine)
-    identity = identify_encoder(spec, machine)
-    gathering = Gathering(image_keys(dataset), identity, shelf)
+    encoder = load_to_send(spec, machine)
+    gathering = Gathering(image_keys(dataset), encoder.identity, shelf)
     rows = gathering.missing_rows
     advance(len(dataset) - len(rows))
     if len(rows):
         with _cluster(machine) as ray:
             pool = _size_pool(_nodes(ray), machine, -(-len(rows) // SHARD))
-            data = ray.data.from_items(_shards(dataset, rows), override_num_blocks=pool.shards)
-            for start, vectors in _encode_shards(ray, data, read, spec, identity, pool):
-                gathering.fill(start, vectors)
-                gathering.keep(start, start + len(vectors))
-                advance(len(vectors))
-    return ImageEmbeddings(tuple(dataset.images["image_id"]), gathering.vectors, identity)
+            batch_size = machine.batch_size or DEFAULT_BATCH[pool.device]
+            whole = -(-SHARD // batch_size) * batch_size
+            threads = decoding_threads(machine)
+            parcels = _parcels(map(picture_reader(dataset), rows), read, batch_size, whole, threads)
+            answers = _encode(ray, parcels, encoder, pool)
+            _keep_whole_shards(answers, gathering, whole, advance)
+    return ImageEmbeddings(tuple(dataset.images["image_id"]), gathering.vectors, encoder.identity)
 
 
-def _shards(dataset: ImageDataset, rows: Int[np.ndarray, " missing"]) -> list[dict[str, Any]]:
-    """Return the missing images in shards: a `start` among them, and a column each of a Picture.
+def _keep_whole_shards(
+    answers: Iterable[_Answer], gathering: Gathering, whole: int, advance: Callable[[int], None]
+) -> None:
+    """Put vectors on the shelf as they come: a shard once it is whole, at the end what is left."""
+    arrived: dict[int, list[int]] = defaultdict(list)
+    try:
+        for start, vectors in answers:
+            gathering.fill(start, vectors)
+            advance(len(vectors))
+            shard = start // whole
+            arrived[shard] += range(start, start + len(vectors))
+            if len(arrived[shard]) == whole:
+                gathering.keep(sorted(arrived.pop(shard)))
+    finally:
+        for places in arrived.values():
+            gathering.keep(sorted(places))
 
-    Ray keeps a copy of its own; who calls this need not keep the list.
+
+def _parcels(
+    pictures: Iterator[Picture], read: Read, batch_size: int, whole: int, threads: int
+) -> Iterator[_Parcel]:
+    """Read images; yield them in whole batches, as many as one message may hold.
+
+    Args:
+        pictures: drawn lazily, a batch at a time.
+        read: reads an image.
+        batch_size: images in a batch.
+        whole: images in a shard, a multiple of that; no parcel reaches from one into another.
+        threads: how many read.
+
+    Raises:
+        StudyError: an image is gone.
+        CuretteError: whatever `read` says of an image that changed.
     """
-    columns = {name: dataset.images[name].array for name in Picture._fields}
-    return [
-        {
-            "start": start,
-            **{name: list(c[rows[start : start + SHARD]]) for name, c in columns.items()},
-        }
-        for start in range(0, len(rows), SHARD)
-    ]
+    parcel: _Parcel = []
+    done = size = 0
+    with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
+        while batch := list(islice(pictures, batch_size)):
+            contents = pool.map(lambda picture: read_picture(picture, read), batch)
+            parcel += zip(batch, contents, strict=True)
+            done += len(batch)
+            size += sum(len(content) for _, content in parcel[-len(batch) :])
+            if size >= _PARCEL_BYTES or done % whole == 0:
+                yield parcel
+                parcel, size = [], 0
+    if parcel:
+        yield parcel
 
 
-class _Answer(TypedDict):
-    """A column each, of one row: Ray Data's batches are tables."""
+class _ImageEncoder:
+    """What an actor does: take the encoder once, then turn parcels of images into vectors."""
 
-    start: list[int]
-    vectors: list[bytes]
-    error: list[str]
-    """What a person can mend, such as an image that is gone; empty where all went well."""
+    def __init__(self, machine: Machine, libraries: dict[str, str]) -> None:
+        """Keep what it is told; a mistake here would start the actor again and again.
 
+        Args:
+            machine: its own settings.
+            libraries: those of the machine that sends images and encoder.
+        """
+        self._machine, self._libraries = machine, libraries
+        self._encoder: ClipEncoder | None = None
 
-class _ShardEncoder:
-    """What an actor does: load the encoder once, then turn shards into vectors."""
+    def encode(self, parcel: _Parcel, sent: Sequence[Any]) -> Float32[np.ndarray, "image dim"]:
+        """Return one vector an image.
 
-    def __init__(
-        self,
-        spec: LoadedEncoder,
-        machine: Machine,
-        identity: EncoderIdentity,
-        read: Read,
-    ) -> None:
-        self._machine, self._read, self._fault = machine, read, ""
-        try:
-            self._encoder = load_encoder(spec, machine)
-        except StudyError as mistake:  # as data: Ray would start the actor again and again
-            self._fault = f"on the Ray worker {socket.gethostname()}: {mistake}"
-            return
-        if self._encoder.identity != identity:
-            self._fault = _OTHER_ENCODER
+        Args:
+            parcel: the images.
+            sent: a reference to the encoder, in a list so that Ray does not fetch it every time,
+                nor before the libraries are known to be the same.
 
-    def __call__(self, batch: dict[str, Any]) -> _Answer:
-        """Encode the one shard of a batch."""
-        [start] = batch["start"].tolist()
-        columns = (batch[name][0].tolist() for name in Picture._fields)
-        pictures = [Picture(*row) for row in zip(*columns, strict=True)]
-        vectors, error = b"", self._fault
-        if not error:
-            try:
-                parts = encode_pictures(pictures, self._see, self._encoder, self._machine)
-                vectors = np.concatenate(list(parts)).astype("<f4").tobytes()
-            except CuretteError as mistake:  # as data: Ray would wrap it and try again
-                error = str(mistake)
-        return {"start": [start], "vectors": [vectors], "error": [error]}
+        Raises:
+            StudyError: an image cannot be decoded, or libraries are others than where it was read.
+        """
+        import ray
 
-    def _see(self, location: str, sha256: str) -> bytes:
-        """Read an image; say which machine cannot."""
-        try:
-            return self._read(location, sha256)
-        except OSError as error:
-            raise OSError(
-                f"{error} on the Ray worker {socket.gethostname()}, which must see the file "
-                "under the same path as the machine that took the images in"
-            ) from error
+        if self._encoder is None:
+            _require_same(self._libraries, _libraries())
+            self._encoder = receive(ray.get(sent[0]), self._machine)
+        contents = {picture.sha256: content for picture, content in parcel}
+
+        def read(location: str, sha256: str) -> bytes:  # noqa: ARG001 - it was read already
+            return contents[sha256]
+
+        pictures = (picture for picture, _ in parcel)
+        return np.concatenate(list(encode_pictures(pictures, read, self._encoder, self._machine)))
 
 
-_OTHER_ENCODER = (
-    "a worker of the Ray cluster loads another encoder than this machine under the same name: its "
-    "files or its versions of libraries differ. Install the same versions on all machines."
+_LIBRARIES = (
+    "torch",
+    "torchvision",
+    "open_clip_torch",
+    "timm",
+    "transformers",
+    "pillow",
+    "pydicom",
 )
 
 
-def _encode_shards(
-    ray: Any,
-    data: Any,
-    read: Read,
-    spec: LoadedEncoder,
-    identity: EncoderIdentity,
-    pool: "_Pool",
-) -> Iterator[tuple[int, Float32[np.ndarray, "image dim"]]]:
-    """Yield `(start, vectors)` of each shard as it is done, in any order.
+def _libraries() -> dict[str, str]:
+    """Return the versions of what decides a vector beside the encoder's weights."""
+    found = {"curette's stage `embed`": STAGE.code[:12]}
+    for name in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
-    A block of `data` is a shard: what is handed to an actor, and handed out again where it dies.
+
+def _require_same(wanted: dict[str, str], found: dict[str, str]) -> None:
+    """Compare a worker's libraries with those of the machine that sent it work.
+
+    Raises:
+        StudyError: one is missing, or has another version.
     """
-    answers = data.map_batches(
-        _ShardEncoder,
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=pool.actors, max_tasks_in_flight_per_actor=2),
-        num_cpus=pool.cpus_each,
-        num_gpus=pool.gpus_each,
-        fn_constructor_args=(spec, pool.machine, identity, read),
-    )
+    for name in sorted(wanted | found):
+        here, there = found.get(name, "not installed"), wanted.get(name, "not installed")
+        if here != there:
+            raise StudyError(
+                f"{name} is {here} on the Ray worker {socket.gethostname()}, and {there} on the "
+                "machine that runs the study, so that their vectors may differ. Install the same "
+                "versions on all machines."
+            )
+
+
+def _encode(
+    ray: Any, parcels: Iterable[_Parcel], encoder: ClipEncoder, pool: "_Pool"
+) -> Iterator[_Answer]:
+    """Yield each parcel's answer as it is done.
+
+    Raises:
+        CuretteError: whatever an actor says of an image.
+        StudyError: the cluster fails.
+    """
     try:
-        for answer in answers.iter_rows():
-            if answer["error"]:
-                raise StudyError(answer["error"])
-            vectors = np.frombuffer(answer["vectors"], "<f4").reshape(-1, identity.dim)
-            yield answer["start"], vectors
+        remote = ray.remote(
+            num_cpus=pool.cpus_each,
+            num_gpus=pool.gpus_each,
+            max_restarts=-1,
+            max_task_retries=_LIVES,
+        )(_ImageEncoder)
+        sent = [ray.put(encoder)]
+        actors = [remote.remote(pool.machine, _libraries()) for _ in range(pool.actors)]
+        free, under_way, start = deque(actors * _AHEAD), dict[Any, tuple[int, Any]](), 0
+
+        def next_answer() -> _Answer:
+            [done], _ = ray.wait(list(under_way))
+            place, actor = under_way.pop(done)
+            free.append(actor)
+            return place, ray.get(done)
+
+        for parcel in parcels:
+            if not free:
+                yield next_answer()
+            actor = free.popleft()
+            under_way[actor.encode.remote(parcel, sent)] = start, actor
+            start += len(parcel)
+        while under_way:
+            yield next_answer()
     except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, CuretteError):
+            raise cause from error
         said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise StudyError(
             f"the Ray cluster failed to encode images: {said[0][:300]} All its machines need the "
@@ -193,10 +272,10 @@ def _nodes(ray: Any) -> list[_Node]:
 
 
 class _Pool(NamedTuple):
-    shards: int
     actors: int
-    cpus_each: float
+    cpus_each: int
     gpus_each: int
+    device: Device
     machine: Machine
     """An actor's own settings."""
 
@@ -205,8 +284,7 @@ def _size_pool(nodes: Sequence[_Node], machine: Machine, shards: int) -> _Pool:
     """Return how many actors there are and what each takes: one a GPU, else one a CPU.
 
     An actor lives on one node. Where there are fewer shards than actors would fit, they take as
-    many CPUs each as leave all of them room. A CPU of the largest node is left over, since Ray
-    Data's own tasks wait for ever where actors hold all of them.
+    many CPUs each as leave all of them room.
     """
     on_gpus = machine.device != "cpu" and any(node.gpus for node in nodes)
     if machine.device == "cuda" and not on_gpus:
@@ -214,25 +292,25 @@ def _size_pool(nodes: Sequence[_Node], machine: Machine, shards: int) -> _Pool:
             "the machine's device is `cuda`, but the Ray cluster has no GPU. Start its workers "
             "with --num-gpus, or use `auto` or `cpu`."
         )
-    largest = max(range(len(nodes)), key=lambda i: nodes[i].cpus)
-    free = [_Node(n.cpus - (i == largest), n.gpus) for i, n in enumerate(nodes)]
 
     def room(cpus_each: int) -> int:
-        fits = (node.cpus // cpus_each for node in free)
-        return sum(min(n, node.gpus) if on_gpus else n for n, node in zip(fits, free, strict=True))
+        fits = (node.cpus // cpus_each for node in nodes)
+        return sum(min(n, node.gpus) if on_gpus else n for n, node in zip(fits, nodes, strict=True))
 
     actors = max(1, min(shards, room(1)))
-    cores = max((c for c in range(1, nodes[largest].cpus + 1) if room(c) >= actors), default=0)
+    most = max(node.cpus for node in nodes)
+    cores = max((c for c in range(1, most + 1) if room(c) >= actors), default=0)
+    device: Device = "cuda" if on_gpus else "cpu"
     own = machine.model_copy(
         update={
-            "device": "cuda" if on_gpus else "cpu",
+            "device": device,
             "threads": machine.threads or max(cores, 1),
             "workers": max(cores, 1) if machine.workers is None else machine.workers,
             "engine": "local",
             "ray_address": None,
         }
     )
-    return _Pool(shards, actors, cores or 0.5, int(on_gpus), own)
+    return _Pool(actors, cores, int(on_gpus), device, own)
 
 
 @contextmanager
@@ -248,7 +326,6 @@ def _cluster(machine: Machine) -> Iterator[Any]:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise StudyError(
             "the machine's engine is `ray`, but Ray is not installed. Install curette with its "
@@ -258,7 +335,7 @@ def _cluster(machine: Machine) -> Iterator[Any]:
     try:
         if machine.ray_address is None:
             ray.init(
-                num_cpus=usual_threads() + 1,
+                num_cpus=usual_threads(),
                 include_dashboard=False,
                 runtime_env={"env_vars": {"PYTHONPATH": str(_PROJECT)}},
                 **quiet,
@@ -272,9 +349,6 @@ def _cluster(machine: Machine) -> Iterator[Any]:
             f"the Ray cluster {machine.ray_address or 'of this machine'} cannot be reached: {said} "
             "Check the machine's ray_address, or leave it out to start one here."
         ) from error
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.execution_no_progress_timeout_s = -1  # a shard of a large encoder may take an hour
     try:
         yield ray
     finally:

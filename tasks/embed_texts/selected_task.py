@@ -26,8 +26,9 @@ def embed_selected(
     selected = at.store.load(ConceptSet, concepts).concepts
     texts = tuple(c.text for c in selected if all(o.kind != "discovered" for o in c.origins))
     if isinstance(spec, PrecomputedEncoder):
-        from curette.tasks.methods.encoder.precomputed import known_texts
+        from curette.tasks.methods.encoder.precomputed import texts_of
 
-        texts = known_texts(spec, texts)
+        there = texts_of(spec)
+        texts = tuple(text for text in texts if text in there)
     vectors = read_texts(at, texts, spec) if texts else None
     return save_embeddings(at, images, vectors, {}, (), spec.reference)

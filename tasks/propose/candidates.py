@@ -4,7 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -38,13 +39,18 @@ from curette.tasks.propose.captions import Gallery, describe_images
 from curette.tasks.propose.class_prompts import ask_about_classes
 from curette.tasks.propose.columns import said_by_columns
 from curette.tasks.propose.contrasts import Pairs, ask_for_contrasts, given_pairs
-from curette.tasks.propose.corpus import read_corpus
+from curette.tasks.propose.corpus import Corpus, read_corpus
 from curette.tasks.propose.documents import Embed, propose_from_documents
 from curette.tasks.propose.files import read_file
+from curette.tasks.propose.names import names_in
 from curette.tasks.propose.proposals import Found, Proposal
 from curette.tasks.propose.records import replay
 
 _EXCERPT: Final = 2_000
+
+
+Discover = Callable[[DiscoveredSource, Sequence[str], Mapping[str, str]], Found]
+"""From statements and noun phrases, each with its document, to what is found among images."""
 
 
 @dataclass
@@ -102,7 +108,7 @@ def propose(
     interview: Interview | None,
     look_alikes: Callable[[int], Pairs],
     attributes: Mapping[str, AttributePhrases] | None = None,
-    discover: Callable[[DiscoveredSource, Sequence[str]], Found] | None = None,
+    discover: Discover | None = None,
     gallery: Callable[[CaptionSource], Gallery] | None = None,
 ) -> CandidateSet:
     """Return what the sources propose for the classes, each text once with all its classes.
@@ -114,8 +120,8 @@ def propose(
         look_alikes: from a number of neighbours to the pairs of classes whose images are most
             alike; called only where a source of contrasts gives no pairs.
         attributes: true/false columns and the statements that they decide, for `columns`.
-        discover: looks for concepts among images, and for their names among these statements;
-            called last, and only where a source is `discovered`.
+        discover: looks for concepts among images, and for their names among these statements and
+            phrases; called last, and only where a source is `discovered`.
         gallery: the images that a model is shown; called only where a source is `captions`.
 
     Raises:
@@ -123,18 +129,21 @@ def propose(
             class ends with fewer than `spec.min_per_class` candidates.
     """
     # Every file is read before the first question, which may cost money, is asked.
+    read = cache(read_corpus)
     worded = [s for s in spec.sources if not isinstance(s, DiscoveredSource)]
     prepared = [
-        _prepare(s, classes, spec, interview, look_alikes, attributes or {}, gallery)
+        _prepare(s, classes, spec, interview, look_alikes, attributes or {}, gallery, read)
         for s in worded
     ]
+    corpora = [read(folder) for folder in spec.folders_of_names]
     found = [find() for find in prepared]
     usable, malformed = sift((p for f in found for p in f.proposals), spec.max_length)
     for source in spec.sources:
         if isinstance(source, DiscoveredSource):
             if discover is None:
                 raise ValueError("a source is to be discovered and nothing discovers")
-            found.append(discover(source, [c.text for c in merge(usable, classes)]))
+            said = [c.text for c in merge(usable, classes)]
+            found.append(discover(source, said, names_in(corpora, classes, said)))
             usable += found[-1].proposals
     recorded = sum((f.usage for f in found if f.recorded), Usage())
     candidates = CandidateSet(
@@ -194,6 +203,7 @@ def _prepare(  # noqa: PLR0911 - one a kind of source
     look_alikes: Callable[[int], Pairs],
     attributes: Mapping[str, AttributePhrases],
     gallery: Callable[[CaptionSource], Gallery] | None,
+    read: Callable[[Path], Corpus],
 ) -> Callable[[], Found]:
     """Read what a source rests on; return what then asks, if it asks at all.
 
@@ -221,7 +231,7 @@ def _prepare(  # noqa: PLR0911 - one a kind of source
             return partial(ask_for_contrasts, classes, source, pairs, spec.modality, model, ask)
         case DocumentSource():
             embed = interview.embedder(source.embedding_model) if source.embedding_model else None
-            corpus = read_corpus(source.folder)
+            corpus = read(source.folder)
             return partial(
                 propose_from_documents, classes, source, corpus, spec.modality, model, ask, embed
             )

@@ -159,7 +159,7 @@ def read_corpus(folder: Path) -> Corpus:
     if not root.is_dir():
         raise StudyError(
             f"there is no folder {folder} to read documents from: check `folder` of the source "
-            "`documents`; a relative path starts at the study file."
+            "`documents`, or `documents` of `discovered`; a relative path starts at the study file."
         )
     shelf = _Shelf()
     for path in _files(root, shelf):

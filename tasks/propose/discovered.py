@@ -3,7 +3,8 @@
 Discover-then-name (Rao et al., ECCV 2024) on small data. A dictionary is learned from the vectors
 of training images; labels are not looked at. A direction is scored like a statement, by the product
 with an image's vector, so that selection, heads and baselines need know nothing new. Names come
-from what the other sources say; validation images bear them out or do not. K-means is measured
+from what the other sources say and from noun phrases of documents; validation images bear them out
+or do not. K-means is measured
 beside every other method, so that no claim is made without it.
 
 Names are looked for here and not behind `screen`, because a concept's words must be known before
@@ -23,19 +24,16 @@ from curette.schemas.candidates import DictionaryFacts, DiscoveredOrigin
 from curette.schemas.embeddings import ImageEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.settings.propose import DiscoveredSource
-from curette.schemas.settings.select import SelectSpec
 from curette.tasks.methods.dictionaries import METHODS
 from curette.tasks.methods.dictionaries.dictionary import Dictionary, unit
 from curette.tasks.methods.dictionaries.learning import Learned, learn
-from curette.tasks.methods.dictionaries.naming import (
-    PROOF,
-    Names,
-    chance_of_proof,
-    nearest_statements,
-    proofs,
-)
+from curette.tasks.methods.dictionaries.naming import Names, Proofs, Proving, nearest_statements
 from curette.tasks.methods.dictionaries.worth import active, alive, explained, matched_cosine
-from curette.tasks.methods.selection.choosing import Known, choose_in_order
+from curette.tasks.methods.selection.explained_variance import (
+    EachClass,
+    class_variance,
+    rank_greedily,
+)
 from curette.tasks.methods.selection.judging import fit_discriminant
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.methods.statistics.metrics import balanced_accuracies, stratified_auroc
@@ -101,10 +99,17 @@ class Discovered:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Statements that may be names."""
+    """Texts that may be names: statements, then noun phrases of documents."""
 
     texts: tuple[str, ...]
-    vectors: Float[np.ndarray, "statement dim"]
+    vectors: Float[np.ndarray, "text dim"]
+    documents: tuple[str, ...]
+    """Where a phrase stands first; empty of a statement."""
+
+    @property
+    def statements(self) -> Float[np.ndarray, "statement dim"]:
+        """The vectors of what the other sources say."""
+        return self.vectors[[not document for document in self.documents]]
 
 
 def see(dataset: ImageDataset, images: ImageEmbeddings) -> Seen:
@@ -197,15 +202,15 @@ class _Measured:
     dictionary: Dictionary
     """The atoms that any training image uses."""
     names: Names | None
-    proof: Float64[np.ndarray, " atom"]
+    proofs: Proofs | None
     """Of the nearest statement of each."""
 
     @property
     def named(self) -> Bool[np.ndarray, " atom"]:
         """Tell whose nearest statement is its name."""
-        if self.names is None:
+        if self.names is None or self.proofs is None:
             return np.zeros(len(self.dictionary.atoms), dtype=bool)
-        return self.names.fit & (self.proof >= PROOF)
+        return self.names.fit & self.proofs.hold
 
 
 def _beside(source: DiscoveredSource) -> DiscoveredSource:
@@ -228,17 +233,19 @@ def _measure(
     living = alive(first.dictionary, first.centred(train.parts.vectors))
     atoms = first.dictionary.take(np.flatnonzero(living).tolist())
     shown = held.vectors.astype(np.float64) @ atoms.readers.T
-    names, areas = None, np.zeros((len(atoms.atoms), len(atoms.atoms)))
+    names = proofs = chance = None
     if vocabulary:
         names = nearest_statements(atoms.atoms, vocabulary.vectors)
-        areas = proofs(shown, _scores(held, vocabulary.vectors[names.statement]))
+        scores = _scores(held, vocabulary.vectors)
+        proving = Proving(shown, vocabulary.vectors, scores, held.labels, held.groups)
+        proofs, chance = proving.of(names.statement), proving.chance(names.statement)
     right = _right(atoms.readers, seen)
     accuracy = (
         ClusterBootstrap.of(held.groups, _RESAMPLES, seed=0)
         .replicate(lambda weights: balanced_accuracies(right, held.labels, weights), "percentile")
         .intervals("percentile", 0.95)[0]
     )
-    fitting = names.fit if names else np.zeros(len(areas), dtype=bool)
+    said = vocabulary.statements if vocabulary else held.vectors[:0]
     facts = DictionaryFacts(
         method=source.method,
         among=source.among,
@@ -249,18 +256,18 @@ def _measure(
         stable_seeds=_mean_match([first.dictionary, *fits]),
         stable_halves=_mean_match(halves),
         floor=names.floor if names else None,
-        named=int(fitting.sum()),
-        proved=int((fitting & (np.diag(areas) >= PROOF)).sum()),
-        proved_by_chance=chance_of_proof(areas) if names else None,
+        named=int(names.fit.sum()) if names else 0,
+        proved=int((names.fit & proofs.hold).sum()) if names and proofs else 0,
+        proved_by_chance=chance,
         finds=_finds(shown, seen),
-        statements_find=_finds(_scores(held, vocabulary.vectors), seen) if vocabulary else None,
+        statements_find=_finds(_scores(held, said), seen) if len(said) else None,
         with_five=accuracy.value,
         low=accuracy.low,
         high=accuracy.high,
         random_five=_of_random(len(atoms.atoms), seen),
-        statements_five=_balanced(_right(vocabulary.vectors, seen), held) if vocabulary else None,
+        statements_five=_balanced(_right(said, seen), held) if len(said) else None,
     )
-    return _Measured(facts, atoms, names, np.diag(areas))
+    return _Measured(facts, atoms, names, proofs)
 
 
 def _scores(images: Images, directions: _Directions) -> Float64[np.ndarray, "image direction"]:
@@ -305,8 +312,9 @@ def _right(directions: _Directions, seen: Seen) -> Bool[np.ndarray, "1 image"]:
     """Tell which validation images a small head decides rightly by the five best directions."""
     train, held, classes = seen.train, seen.validation, len(seen.class_keys)
     links = np.ones((len(directions), classes), dtype=bool)
-    known = Known(train.vectors, train.labels)
-    chosen = choose_in_order(directions, links, known, SelectSpec(), _FEW)(_FEW)
+    problem = class_variance(directions, train.vectors, train.labels, classes, links=links)
+    rule = EachClass(links, min(_FEW, len(directions)))
+    chosen = rank_greedily(problem, _FEW, rule).indices
     with one_thread_of_torch():
         learned, asked = (_scores(images, directions[chosen]) for images in (train, held))
         head = fit_discriminant(learned, train.labels, asked, held.labels, classes)
@@ -325,6 +333,10 @@ def _of_random(count: int, seen: Seen) -> float:
     return float(np.mean([_balanced(_right(unit(d), seen), seen.validation) for d in drawn]))
 
 
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
 def _tell(
     source: DiscoveredSource, own: _Measured, seen: Seen, vocabulary: Vocabulary | None
 ) -> tuple[Proposal, ...]:
@@ -334,16 +346,19 @@ def _tell(
     told = []
     for place, named in enumerate(own.named.tolist()):
         highest = by_id[np.argsort(-scores[by_id, place], kind="stable")[:_PICTURES]]
-        nearest: dict[str, str | float] = {}
-        if own.names and vocabulary:
+        nearest: dict[str, str | float | None] = {}
+        if own.names and own.proofs and vocabulary:
             best = vocabulary.texts[own.names.statement[place]]
             nearest = {
                 "name": best if named else "",
                 "best": best,
+                "document": vocabulary.documents[own.names.statement[place]],
                 "cosine": float(own.names.cosine[place]),
                 "margin": float(own.names.margin[place]),
                 "p_value": float(own.names.p_value[place]),
-                "proof": float(own.proof[place]),
+                "proof": _number(own.proofs.area[place]),
+                "proof_low": _number(own.proofs.low[place]),
+                "proof_others": _number(own.proofs.others[place]),
             }
         origin = DiscoveredOrigin(
             method=source.method,

@@ -1,6 +1,6 @@
 """The stage `propose`: candidate concepts from a language model, documents, records and files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -69,7 +69,9 @@ def propose_concepts(
 
     discovered: list[Discovered] = []
 
-    def look_among_images(source: DiscoveredSource, statements: Sequence[str]) -> Found:
+    def look_among_images(
+        source: DiscoveredSource, statements: Sequence[str], phrases: Mapping[str, str]
+    ) -> Found:
         from curette.tasks.propose.discovered import discover, see
 
         if images is None or encoder is None:
@@ -77,7 +79,8 @@ def propose_concepts(
         seen = see(about, at.store.load(ImageEmbeddings, images))
         if source.among == "places":
             seen = _with_places(seen, about, encoder, at)
-        discovered.append(discover(source, seen, _vocabulary(tuple(statements), encoder, at)))
+        vocabulary = _vocabulary(statements, phrases, encoder, at)
+        discovered.append(discover(source, seen, vocabulary))
         return discovered[-1].found
 
     def show(source: CaptionSource) -> Gallery:
@@ -126,25 +129,38 @@ def _with_places(seen: "Seen", dataset: ImageDataset, spec: EncoderSpec, at: Wor
     )
 
 
-def _vocabulary(texts: tuple[str, ...], spec: EncoderSpec, at: Workplace) -> "Vocabulary | None":
-    """Return statements with their vectors; None where there are less than two, or no vectors."""
+def _vocabulary(
+    statements: Sequence[str], phrases: Mapping[str, str], spec: EncoderSpec, at: Workplace
+) -> "Vocabulary | None":
+    """Return what may be a name with its vectors; None where that is less than two texts.
+
+    An encoder of images alone has vectors of none, precomputed vectors are of the texts in their
+    file: of all statements or of none.
+    """
     from curette.tasks.propose.discovered import Vocabulary
 
-    if len(texts) < 2 or isinstance(spec, ImageOnlyEncoder):
+    if isinstance(spec, ImageOnlyEncoder):
         return None
     if isinstance(spec, PrecomputedEncoder):
-        from curette.tasks.methods.encoder.precomputed import has_texts, look_up_texts
+        from curette.tasks.methods.encoder.precomputed import look_up_texts, texts_of
 
-        if not has_texts(spec, texts):
+        known = texts_of(spec)
+        if not known.issuperset(statements):
             return None
-        return Vocabulary(texts, look_up_texts(spec, texts).vectors)
+        phrases = {phrase: document for phrase, document in phrases.items() if phrase in known}
+    texts = (*statements, *phrases)
+    documents = (*("" for _ in statements), *phrases.values())
+    if len(texts) < 2:
+        return None
+    if isinstance(spec, PrecomputedEncoder):
+        return Vocabulary(texts, look_up_texts(spec, texts).vectors, documents)
     from curette.tasks.methods.encoder.encoder import load_encoder
     from curette.tasks.methods.encoder.text_vectors import embed_texts
 
     encoder, shelf = load_encoder(spec, at.machine), VectorShelf(at.store.root, of="texts")
     with progress("embedding names", len(texts)) as advance:
         made = embed_texts(texts, spec.text_template, encoder, shelf, at.machine, advance)
-    return Vocabulary(texts, made.vectors)
+    return Vocabulary(texts, made.vectors, documents)
 
 
 def leave_tables(found: CandidateSet, dataset: ImageDataset) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from curette.tasks.screen.words import stem, words
+from curette.tasks.methods.wording.words import stem, words
 
 _SIDE_BY_SIDE = (
     "red reddish pink | blue bluish | white whitish | black | brown brownish tan | yellow yellowish"

@@ -7,7 +7,7 @@ each other in any statement are listed: "papule" is no "nodule", and "pale" is n
 from collections.abc import Mapping
 from functools import cache
 
-from curette.tasks.screen.words import stem, words
+from curette.tasks.methods.wording.words import stem, words
 
 _ALIKE = """
     red reddish redness reddened | blue bluish blueish | white whitish | black blackish

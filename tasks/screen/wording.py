@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
+from curette.tasks.methods.wording.lexicon import LEXICON, Category
+from curette.tasks.methods.wording.phrases import Phrases
+from curette.tasks.methods.wording.words import fold, stem, words
 from curette.tasks.screen.contrasts import NEGATIONS, RELATIONS, exclude, takes_a_side
-from curette.tasks.screen.lexicon import LEXICON, Category
-from curette.tasks.screen.phrases import Phrases
-from curette.tasks.screen.words import fold, stem, words
 
 Form = tuple[str, ...]
 

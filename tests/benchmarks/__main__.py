@@ -31,6 +31,7 @@ LARGE = (
     "bench_concept_budget",
     "bench_ham10000",
     "bench_memory",
+    "bench_ray_nodes",
     "bench_large_selection",
     "bench_joint_selection",
 )

@@ -184,7 +184,7 @@ def test_a_model_name_stays_a_name(tmp_path: Path) -> None:
             "knows images alone, so concepts from recorded cannot be compared with images",
         ),
         (
-            "encoders=[{name: other, encoder: {kind: open_clip, text_template: a {concept}}}]",
+            "encoders=[{name: other, encoder: {kind: open_clip, precision: bfloat16}}]",
             "other is the same encoder as the study's own, `encoder`, with which it can only agree",
         ),
         (

@@ -233,9 +233,8 @@ def test_a_setting_is_in_the_code_of_its_own_stage_and_of_none_before() -> None:
         read_by = {stage for stage, modules in code.items() if name in modules}
         assert read_by <= {*OWNERS.get(name, (name,)), *REPEATED.get(name, ())}, name
     # Few shots and shifts select concepts anew, from the images that they are left with; the
-    # evaluation asks what other choices, and fewer concepts, would have been worth; what is found
-    # among images is told with what a few of it would be.
-    anew = {"select", "draw", "evaluate", "propose"}
+    # evaluation asks what other choices, and fewer concepts, would have been worth.
+    anew = {"select", "draw", "evaluate"}
     assert {s for s, modules in code.items() if "select" in modules} == anew
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -130,13 +130,26 @@ def load_encoder(spec: LoadedEncoder, machine: Machine) -> ClipEncoder:
     return _load_on(choose_device(machine), spec, machine)
 
 
-def identify_encoder(spec: LoadedEncoder, machine: Machine) -> EncoderIdentity:
-    """Return the identity of `load_encoder`'s encoder without taking a GPU's memory for it.
+def load_to_send(spec: LoadedEncoder, machine: Machine) -> ClipEncoder:
+    """Return `load_encoder`'s encoder in this machine's memory, for others to encode images with.
 
     Raises:
         StudyError: as of `load_encoder`.
     """
-    return _load_on("cpu", spec, machine).identity
+    return _load_on("cpu", spec, machine)
+
+
+def receive(encoder: ClipEncoder, machine: Machine) -> ClipEncoder:
+    """Return an encoder that another machine loaded and sent, ready to encode images here.
+
+    Raises:
+        StudyError: there is no GPU, or it does not fit into its memory.
+    """
+    share_cores(machine)
+    _multiply_float32_whole()
+    device = choose_device(machine)
+    _move(encoder.model, encoder.identity.name, device)
+    return replace(encoder, device=device)
 
 
 def find_weights(spec: LoadedEncoder) -> Path | None:
@@ -184,22 +197,15 @@ def _load(
     images_on: Device,
     state: tuple[tuple[str, int, int], ...],  # noqa: ARG001 - part of the cache's key
 ) -> ClipEncoder:
-    # float32 means float32: TensorFloat-32 would round the mantissa to 10 bits on some devices.
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    _multiply_float32_whole()
     layout = _layout(source.kind)
     rounded = _rounding(precision, images_on)
     try:
         parts = layout.load_parts(source)
         digest = encoder_digest(parts.model, parts.about, rounded)
-        parts.model.eval().to(device, getattr(torch, precision))
+        _move(parts.model.eval().to(getattr(torch, precision)), source.name, device)
     except StudyError:
         raise
-    except torch.OutOfMemoryError as error:
-        raise StudyError(
-            f"{source.name} does not fit into the memory of the GPU. Choose a smaller encoder, its "
-            "precision `bfloat16`, or the machine's device `cpu`."
-        ) from error
     except Exception as error:  # whatever a library says of files that are not ours
         raise StudyError(layout.why_not_loaded(source, error)) from error
     identity = EncoderIdentity(
@@ -211,6 +217,22 @@ def _load(
     )
     rounding = _rounding(precision, device)
     return ClipEncoder(identity, parts.model, parts.preprocess, parts.tokenizer, device, rounding)
+
+
+def _multiply_float32_whole() -> None:
+    """Let float32 mean float32: TensorFloat-32 rounds the mantissa to 10 bits on some devices."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def _move(model: torch.nn.Module, name: str, device: Device) -> None:
+    try:
+        model.to(device)
+    except torch.OutOfMemoryError as error:
+        raise StudyError(
+            f"{name} does not fit into the memory of the GPU. Choose a smaller encoder, its "
+            "precision `bfloat16`, or the machine's device `cpu`."
+        ) from error
 
 
 def _rounding(precision: str, device: Device) -> str:

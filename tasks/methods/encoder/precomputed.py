@@ -49,13 +49,12 @@ def look_up_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> TextEmbeddi
 
 def has_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> bool:
     """Return whether the file has a vector of every one of these texts."""
-    return len(known_texts(spec, texts)) == len(texts)
+    return set(texts) <= texts_of(spec)
 
 
-def known_texts(spec: PrecomputedEncoder, texts: Sequence[str]) -> tuple[str, ...]:
-    """Return those of the texts of which the file has a vector."""
-    there = set(_read(spec.path)["text_prompts"].astype(str).tolist())
-    return tuple(text for text in texts if text in there)
+def texts_of(spec: PrecomputedEncoder) -> frozenset[str]:
+    """Return the texts that the file has vectors of."""
+    return frozenset(_read(spec.path)["text_prompts"].astype(str).tolist())
 
 
 def _identity(

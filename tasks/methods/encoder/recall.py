@@ -1,6 +1,6 @@
 """Vectors from a shelf where they are, else encoded; what is encoded goes to the shelf."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -56,10 +56,10 @@ def recall_or_encode(
             done += len(batch)
             advance(len(batch))
             if done - kept >= SHARD:
-                gathering.keep(kept, done)
+                gathering.keep(range(kept, done))
                 kept = done
     finally:
-        gathering.keep(kept, done)
+        gathering.keep(range(kept, done))
     return gathering.vectors
 
 
@@ -89,11 +89,11 @@ class Gathering:
         _check_finite(vectors, self._identity)
         self._vectors[self._missing[start : start + len(vectors)]] = vectors
 
-    def keep(self, start: int, stop: int) -> None:
-        """Put the missing keys from place `start` to `stop` on the shelf, as one shard."""
-        places = self._missing[start:stop]
+    def keep(self, places: Sequence[int]) -> None:
+        """Put the missing keys at these places on the shelf, as one shard."""
         if len(places):
-            self._shelf.put(self._identity.digest, self._once[places], self._vectors[places])
+            rows = self._missing[list(places)]
+            self._shelf.put(self._identity.digest, self._once[rows], self._vectors[rows])
 
     @property
     def vectors(self) -> Float32[np.ndarray, "key dim"]:

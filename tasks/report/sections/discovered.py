@@ -90,6 +90,16 @@ def _row(f: DictionaryFacts) -> dict[str, Any]:
     }
 
 
+def _borne_out(origin: DiscoveredOrigin) -> str:
+    told = f"borne out by AUROC {plain(origin.proof, 2)}"
+    if origin.proof_low is None or origin.proof_others is None:
+        return told
+    return (
+        f"{told} (at least {plain(origin.proof_low, 2)}, where other statements come to "
+        f"{plain(origin.proof_others, 2)})"
+    )
+
+
 def _feature(
     draft: Draft,
     candidate: Candidate,
@@ -101,9 +111,9 @@ def _feature(
     told = (
         ""
         if origin.cosine is None
-        else f"{'named by' if origin.name else 'nearest'} “{origin.best}”: cosine "
-        f"{plain(origin.cosine, 2)}, ahead by {plain(origin.margin, 2)}, borne out by AUROC "
-        f"{plain(origin.proof, 2)}"
+        else f"{'named by' if origin.name else 'nearest'} “{origin.best}”"
+        f"{f' ({origin.document})' if origin.document else ''}: cosine "
+        f"{plain(origin.cosine, 2)}, ahead by {plain(origin.margin, 2)}, {_borne_out(origin)}"
     )
     return {
         "text": candidate.text,

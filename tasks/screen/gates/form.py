@@ -12,10 +12,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from curette.tasks.methods.wording.lexicon import APPEARANCE, STRUCTURE, Weight
+from curette.tasks.methods.wording.phrases import Phrases
+from curette.tasks.methods.wording.visible import truncation
+from curette.tasks.methods.wording.words import fold, words
 from curette.tasks.screen.gate import Candidates, Circumstances, Finding, Gate, Outcome, one_by_one
-from curette.tasks.screen.lexicon import APPEARANCE, STRUCTURE, Weight
-from curette.tasks.screen.phrases import Phrases
-from curette.tasks.screen.words import fold, words
 
 
 class Form(Gate, frozen=True):
@@ -50,29 +51,6 @@ def why_malformed(text: str, form: Form) -> Finding | None:
         or _cut_off(text)
         or _list(text, form.max_listed)
     )
-
-
-def truncation(text: str) -> str:
-    """Return what shows that a text was cut off; empty where nothing does."""
-    text = text.strip()
-    if text.count("(") != text.count(")"):
-        return "an open bracket"
-    if re.search(r"(\.\.|…|[-–,;:(/&])$", text):
-        return text[-3:].strip()
-    last = fold(text).rstrip(".?!\"'").split()[-1:]
-    return last[0] if last and last[0] in DANGLING else ""
-
-
-DANGLING = frozenset(
-    words(
-        """a an the of in on at to by for from with without and or but nor than as is are was
-        were be been being may can could might will would has have had do does did that which
-        who whose where when while because such including into onto between among through
-        during upon if very its their these those depending due often usually typically
-        sometimes cause causes caused called tend tends no not"""
-    )
-)
-"""Words that cannot end a whole statement; one that does was cut off."""
 
 
 # --- the checks ----------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from curette.tasks.methods.llm.each import Each, each_form
 from curette.tasks.methods.llm.quoting import quotable
 from curette.tasks.methods.llm.tokens import count_tokens
 from curette.tasks.methods.statistics.judged import rogan_gladen, weigh_verdicts
+from curette.tasks.methods.wording.visible import why_not_visual
 from curette.tasks.screen.gate import (
     Asking,
     Candidates,
@@ -48,7 +49,6 @@ from curette.tasks.screen.gate import (
     doubt_about,
     drop,
 )
-from curette.tasks.screen.gates.visual import why_not_visual
 
 PLANTED_SHARE: Final = 10
 """At least every tenth statement of a request is a planted one."""

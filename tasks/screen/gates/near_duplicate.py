@@ -29,14 +29,14 @@ from curette.schemas.llm import Usage
 from curette.schemas.screened import Flag
 from curette.tasks.methods.alike.calibration import centred, chance_cosine, score_space
 from curette.tasks.methods.alike.stand_ins import nearest_kept
+from curette.tasks.methods.wording.lexicon import LEXICON
+from curette.tasks.methods.wording.phrases import Phrases
+from curette.tasks.methods.wording.words import words
 from curette.tasks.screen.contrasts import contrast
 from curette.tasks.screen.duplicates import Twin, one_of_each, preferred, twins_of
 from curette.tasks.screen.gate import Candidates, Circumstances, Gate, Outcome
-from curette.tasks.screen.lexicon import LEXICON
-from curette.tasks.screen.phrases import Phrases
 from curette.tasks.screen.synonyms import meaning
 from curette.tasks.screen.wording import content_stems, core, plain_form, without_template
-from curette.tasks.screen.words import words
 
 MOST_WARNINGS = 50
 """Concepts of which it is told that others cannot be told from them, those with most others."""

@@ -9,10 +9,10 @@ from functools import cache
 from typing import Literal
 
 from curette.schemas.candidates import Candidate
+from curette.tasks.methods.wording.phrases import Phrases
+from curette.tasks.methods.wording.words import stem, words
 from curette.tasks.screen.contrasts import negates, opposite
 from curette.tasks.screen.gate import Candidates, Circumstances, Finding, Gate, Outcome, one_by_one
-from curette.tasks.screen.phrases import Phrases
-from curette.tasks.screen.words import stem, words
 
 _REACH = 3
 
@@ -29,7 +29,7 @@ HEDGES = """
     depend* on, depend* upon, not always, no specific, no particular, no typical,
     no characteristic, nothing specific, not specific, nonspecific, non specific, unpredictab*
 """
-"""Phrases by which a statement takes itself back, in the notation of `tasks.screen.lexicon`.
+"""Phrases by which a statement takes itself back, in the notation of `methods.wording.lexicon`.
 
 "Nuclei vary in size" and "halves that look different" are not among them: an image shows that.
 """

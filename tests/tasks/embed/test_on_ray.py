@@ -1,10 +1,8 @@
 """On a Ray cluster every image gets the vector that it gets here, though workers die."""
 
 import os
-import re
 import signal
-import time
-from dataclasses import dataclass
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,15 @@ from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import embed_images
-from curette.tasks.embed.on_ray import _Node, _ShardEncoder, _size_pool, embed_images_on_ray
-from curette.tasks.methods.encoder.encoder import load_encoder
+from curette.tasks.embed.on_ray import (
+    _libraries,
+    _Node,
+    _parcels,
+    _require_same,
+    _size_pool,
+    embed_images_on_ray,
+)
+from curette.tasks.methods.encoder.encoder import load_encoder, load_to_send, receive
 from curette.tasks.methods.encoder.reading import Picture
 from tests.builders.embedding import dataset_of
 
@@ -33,25 +38,27 @@ def ray_machine(**settings: Any) -> Machine:
     return Machine(device="cpu", engine="ray", batch_size=5, workers=1, threads=1, **settings)
 
 
-@dataclass(frozen=True)
-class SlowReader:
-    """Reads images in an actor, slowly, and writes down which process read how many."""
+def actors() -> set[int]:
+    """Return the processes that encode for this one, as Ray names them."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            named = (process / "cmdline").read_bytes().startswith(b"ray::_ImageEncoder")
+            raylet = parent(process)
+            if named and parent(Path("/proc") / raylet) == str(os.getpid()):
+                found.add(int(process.name))
+    return found
 
-    folder: Path
-    readers: Path
 
-    def __call__(self, location: str, sha256: str) -> bytes:
-        with (self.readers / str(os.getpid())).open("a") as lines:
-            lines.write(f"{location}\n")
-        time.sleep(0.05)
-        return ImageFiles(self.folder, ImageShelf(self.folder)).read(location, sha256)
+def parent(process: Path) -> str:
+    return (process / "stat").read_text().rpartition(")")[2].split()[1]
 
 
 class KillingShelf:
-    """A shelf that kills one of the two processes that read images as soon as both do."""
+    """A shelf that kills one of two actors when the first shard comes; both have more to do."""
 
-    def __init__(self, shelf: VectorShelf, readers: Path) -> None:
-        self.shelf, self.readers, self.killed, self.added = shelf, readers, 0, list[int]()
+    def __init__(self, shelf: VectorShelf) -> None:
+        self.shelf, self.killed, self.seen, self.added = shelf, 0, set[int](), list[int]()
 
     def get(
         self, encoder_digest: str, keys: Shaped[np.ndarray, " key"], dim: int
@@ -66,9 +73,9 @@ class KillingShelf:
     ) -> None:
         self.shelf.put(encoder_digest, keys, vectors)
         self.added.append(len(keys))
-        readers = sorted(self.readers.iterdir(), key=lambda path: path.stat().st_mtime)
-        if not self.killed and len(readers) == 2:
-            self.killed = int(readers[-1].name)  # the one that is at work on a shard
+        self.seen |= actors()
+        if not self.killed:
+            self.killed = max(self.seen)
             os.kill(self.killed, signal.SIGKILL)
 
 
@@ -86,8 +93,6 @@ def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
         monkeypatch.setattr(f"curette.tasks.{module}.SHARD", SHARD)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # two actors
     spec = OpenClipEncoder(model=save_clip())
-    readers = tmp_path / "readers"
-    readers.mkdir()
     here, there = VectorShelf(tmp_path / "here"), VectorShelf(tmp_path / "there")
 
     # Some vectors are known already, so that shards do not start at the first row.
@@ -98,16 +103,18 @@ def test_a_worker_that_is_killed_is_replaced_and_every_vector_is_as_here(
         read = ImageFiles(tmp_path / "x", ImageShelf(tmp_path)).read
         embed_images(known, read, encoder, shelf, machine, lambda count: None)
 
-    killing = KillingShelf(there, readers)
-    told: list[int] = []
-    reader = SlowReader(tmp_path / "images", readers)
-    made = embed_images_on_ray(dataset, reader, spec, killing, ray_machine(), told.append)
+    killing = KillingShelf(there)
+    told, was_read = list[int](), list[str]()
 
-    pids = [int(path.name) for path in readers.iterdir()]
-    assert killing.killed in pids
-    assert len(pids) == 3, "two workers, and one that took the place of the killed"
-    read_twice = sum(len(p.read_text().splitlines()) for p in readers.iterdir()) - 79
-    assert 0 < read_twice <= SHARD, "only the shard that the killed worker had was made again"
+    def read_once(location: str, sha256: str) -> bytes:
+        was_read.append(location)
+        return files(tmp_path).read(location, sha256)
+
+    made = embed_images_on_ray(dataset, read_once, spec, killing, ray_machine(), told.append)
+
+    assert killing.killed
+    assert len(killing.seen) == 3, "two actors, and one that took the place of the killed"
+    assert len(was_read) == 79, "no image is read twice: what was sent is sent again"
     assert sorted(killing.added) == [9] + [SHARD] * 7
     assert sum(told) == 80
 
@@ -158,19 +165,19 @@ ON_CPUS, ON_GPUS = Machine(device="cpu", engine="ray"), Machine(device="cuda", e
 @pytest.mark.parametrize(
     ("nodes", "machine", "shards", "actors", "cpus_each"),
     [
-        ([_Node(2, 0)], ON_CPUS, 5, 1, 1),
-        ([_Node(1, 0)], ON_CPUS, 5, 1, 0.5),  # the other half is for Ray Data's own tasks
+        ([_Node(2, 0)], ON_CPUS, 5, 2, 1),
+        ([_Node(0, 0), _Node(1, 0)], ON_CPUS, 5, 1, 1),  # a head that only leads
         ([_Node(8, 0)] * 4, ON_CPUS, 1, 1, 8),  # and not 31: no node has as many
-        ([_Node(8, 0)] * 4, ON_CPUS, 4, 4, 7),  # the smallest has 7: a CPU is left over
+        ([_Node(8, 0)] * 4, ON_CPUS, 4, 4, 8),
         ([_Node(8, 0)] * 4, ON_CPUS, 6, 6, 4),
-        ([_Node(8, 0)] * 4, ON_CPUS, 100, 31, 1),
+        ([_Node(8, 0)] * 4, ON_CPUS, 100, 32, 1),
         ([_Node(32, 0), _Node(4, 1)], ON_GPUS, 100, 1, 4),  # the GPU's node has 4
-        ([_Node(32, 0), _Node(4, 1)], ON_CPUS, 100, 35, 1),
+        ([_Node(32, 0), _Node(4, 1)], ON_CPUS, 100, 36, 1),
         ([_Node(16, 4), _Node(4, 2)], ON_GPUS, 100, 6, 2),
         ([_Node(4, 0), _Node(1, 4)], ON_GPUS, 100, 1, 1),  # GPUs without CPUs serve nobody
     ],
 )
-def test_actors_fit_on_the_nodes_and_leave_a_cpu(
+def test_actors_fit_on_the_nodes(
     nodes: list[_Node], machine: Machine, shards: int, actors: int, cpus_each: float
 ) -> None:
     pool = _size_pool(nodes, machine, shards)
@@ -195,45 +202,50 @@ def test_auto_takes_the_clusters_gpus_and_cuda_needs_some() -> None:
         _size_pool([_Node(4, 0)], ON_GPUS, 9)
 
 
-# --- what an actor says -------------------------------------------------------------------------
+# --- what is sent -------------------------------------------------------------------------------
 
 
-def shard_of(dataset: ImageDataset) -> dict[str, Any]:
-    """A shard as Ray hands it to an actor: each column one row, and that an array."""
-    columns = {name: dataset.images[name].to_numpy(object) for name in Picture._fields}
-    return {"start": np.array([0])} | {name: [column] for name, column in columns.items()}
-
-
-def test_an_actor_without_the_encoder_answers_with_the_reason(
-    dataset: ImageDataset, save_clip: Any, tmp_path: Path
+def test_parcels_are_whole_batches_of_few_bytes_and_are_read_as_they_are_sent(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    identity = load_encoder(OpenClipEncoder(model=save_clip()), Machine(device="cpu")).identity
-    spec = OpenClipEncoder(model=tmp_path / "not-on-this-worker")
-    actor = _ShardEncoder(spec, Machine(device="cpu"), identity, files(tmp_path).read)
-    assert re.match(
-        r"on the Ray worker \S+: .*not-on-this-worker is no folder",
-        actor(shard_of(dataset))["error"][0],
-    )
+    monkeypatch.setattr("curette.tasks.embed.on_ray._PARCEL_BYTES", 100)
+    was_read = list[str]()
+
+    def read(location: str, sha256: str) -> bytes:
+        was_read.append(location)
+        return b"x" * (60 if location < "08" else 10)
+
+    pictures = (Picture(f"{i:02d}", f"{i:02d}", f"{i:02d}") for i in range(35))
+    sizes, ahead = list[int](), list[int]()
+    for parcel in _parcels(pictures, read, 4, 16, 1):
+        sizes.append(len(parcel))
+        ahead.append(len(was_read) - sum(sizes))
+    assert sizes == [4, 4, 8, 12, 4, 3]  # by bytes; at the shard's end; by bytes; at its end; rest
+    assert ahead == [0] * 6
+    assert was_read == [f"{i:02d}" for i in range(35)]
 
 
-def test_an_image_that_a_worker_cannot_see_names_the_worker_and_the_shared_path(
-    dataset: ImageDataset, save_clip: Any, tmp_path: Path
+def test_a_worker_with_another_library_is_named_with_both_versions() -> None:
+    here = _libraries()
+    assert {"torch", "pillow"} <= here.keys()
+    _require_same(here, dict(here))
+    with pytest.raises(StudyError, match=r"torch is 2\.0 on the Ray worker \S+, and \S+ on the"):
+        _require_same(here, here | {"torch": "2.0"})
+    with pytest.raises(StudyError, match=r"timm is not installed on the Ray worker"):
+        _require_same(here | {"timm": "1.0"}, {k: v for k, v in here.items() if k != "timm"})
+
+
+@needs_ray
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_encoder_that_was_sent_is_the_one_that_was_loaded(
+    save_clip: Any, pngs: list[bytes], precision: Any
 ) -> None:
-    spec = OpenClipEncoder(model=save_clip())
-    identity = load_encoder(spec, Machine(device="cpu")).identity
-    read = ImageFiles(tmp_path / "not-mounted", ImageShelf(tmp_path)).read
-    actor = _ShardEncoder(spec, Machine(device="cpu", workers=1), identity, read)
-    [said] = actor(shard_of(dataset))["error"]
-    assert re.search(r"not-mounted/image00.png.*on the Ray worker \S+, which must see", said)
-    assert "under the same path" in said
+    from ray import cloudpickle
 
-
-def test_an_actor_checks_each_image_against_its_own_digest(
-    dataset: ImageDataset, save_clip: Any, tmp_path: Path
-) -> None:
-    spec = OpenClipEncoder(model=save_clip())
-    identity = load_encoder(spec, Machine(device="cpu")).identity
-    actor = _ShardEncoder(spec, Machine(device="cpu", workers=1), identity, files(tmp_path).read)
-    assert actor(shard_of(dataset))["error"] == [""]
-    (tmp_path / "images" / "image07.png").write_bytes(b"another")
-    assert "image07.png changed after it was ingested" in actor(shard_of(dataset))["error"][0]
+    spec = OpenClipEncoder(model=save_clip(), precision=precision)
+    sent = load_to_send(spec, Machine(device="cpu"))
+    received = receive(cloudpickle.loads(cloudpickle.dumps(sent)), Machine(device="cpu"))
+    assert received.identity == sent.identity
+    batch = sent.stack([sent.prepare_image(png) for png in pngs[:4]])
+    again = received.stack([received.prepare_image(png) for png in pngs[:4]])
+    assert np.array_equal(received.encode_images(again), sent.encode_images(batch))

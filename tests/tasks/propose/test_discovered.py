@@ -35,7 +35,7 @@ SHOWN = np.linalg.qr(GENERATOR.normal(size=(DIM, SIGNS)))[0].T
 GAP = 3 * unit(GENERATOR.normal(size=(1, DIM)))
 NOUNS = tuple(f"sign {letter}" for letter in "abcdefghij")
 SAID = unit(np.concatenate([4 * SHOWN, GENERATOR.normal(size=(4, DIM))]) + GAP).astype(np.float32)
-VOCABULARY = Vocabulary(NOUNS, SAID)
+VOCABULARY = Vocabulary(NOUNS, SAID, ("",) * len(NOUNS))
 SOURCE = DiscoveredSource(kind="discovered", size=SIGNS, seeds=2)
 
 
@@ -208,3 +208,13 @@ def test_a_study_of_precomputed_vectors_looks_at_no_places() -> None:
     }
     with pytest.raises(ValueError, match="precomputed vectors are of whole images"):
         Study.model_validate(given)
+
+
+def test_a_phrase_of_a_document_names_like_a_statement_and_says_where_it_stands() -> None:
+    known = ("",) * 3 + ("notes.md",) * (len(NOUNS) - 3)
+    found = discover(SOURCE, seen(), Vocabulary(NOUNS, SAID, known))
+    assert {(o.name, o.document) for o in origins(found)} == set(
+        zip(NOUNS[:SIGNS], known[:SIGNS], strict=True)
+    )
+    said = discover(SOURCE, seen(), Vocabulary(NOUNS[:3], SAID[:3], ("",) * 3)).facts[0]
+    assert found.facts[0].statements_five == said.statements_five

@@ -19,14 +19,14 @@ from curette.schemas.embeddings import EncoderIdentity, TextEmbeddings
 from curette.schemas.images import ClassLabel
 from curette.schemas.screened import ScreenedSet
 from curette.schemas.settings.screen import ScreenSpec
+from curette.tasks.methods.wording.class_names import find_leak, read_class_names
+from curette.tasks.methods.wording.words import words
 from curette.tasks.screen.gate import Circumstances
-from curette.tasks.screen.gates.class_leak import find_leak, read_class_names
 from curette.tasks.screen.gates.form import Form
 from curette.tasks.screen.gates.judge import Judge
 from curette.tasks.screen.gates.near_duplicate import NearDuplicate
 from curette.tasks.screen.screening import require_every_class, screen
 from curette.tasks.screen.training import TrainingImages
-from curette.tasks.screen.words import words
 from tests.tasks.screen.judges import HandMade, knows, of_opinion, verdicts
 
 CLASSES = (

@@ -2,10 +2,10 @@
 
 import pytest
 
+from curette.tasks.methods.wording.words import stem, words
 from curette.tasks.screen.contrasts import contrast
 from curette.tasks.screen.synonyms import meaning
 from curette.tasks.screen.wording import core, plain_form, without_template
-from curette.tasks.screen.words import stem, words
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import OpenClipEncoder
 from curette.tasks.methods.encoder.encoder import (
     ClipEncoder,
-    identify_encoder,
     load_encoder,
+    load_to_send,
 )
 from curette.tasks.methods.encoder.open_clip_layout import DEMO, find_source, why_not_loaded
 from curette.tasks.methods.encoder.precision import choose_device
@@ -145,7 +145,7 @@ def test_bfloat16_of_cpus_and_of_gpus_are_two_encoders_and_float32_is_one(save_c
         spec = OpenClipEncoder(model=folder, precision=precision)
         machines = [CPU, *(Machine(device=d, **CLUSTER) for d in ("cpu", "cuda"))]
         found = [load_encoder(spec, machine) for machine in machines]
-        assert [e.identity for e in found] == [identify_encoder(spec, m) for m in machines]
+        assert [e.identity for e in found] == [load_to_send(spec, m).identity for m in machines]
         if not torch.cuda.is_available():
             assert [e.device for e in found] == ["cpu"] * 3, "texts are encoded here all the same"
         return [e.identity for e in found]

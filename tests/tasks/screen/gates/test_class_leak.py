@@ -3,7 +3,7 @@
 import pytest
 
 from curette.schemas.images import ClassLabel
-from curette.tasks.screen.gates.class_leak import find_leak, read_class_names
+from curette.tasks.methods.wording.class_names import find_leak, read_class_names
 
 SKIN = (
     ClassLabel(key="nv", name="melanocytic nevus", synonyms=("mole",)),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from curette.tasks.screen.gates.visual import why_not_visual
+from curette.tasks.methods.wording.visible import why_not_visual
 
 MODALITIES = ("skin", "chest x-ray", "blood smear", "retina", "histology")
 

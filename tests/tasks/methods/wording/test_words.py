@@ -2,7 +2,7 @@
 
 import pytest
 
-from curette.tasks.screen.words import fold, stem, words
+from curette.tasks.methods.wording.words import fold, stem, words
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from curette.tasks.screen.lexicon import LEXICON
-from curette.tasks.screen.phrases import Phrases
+from curette.tasks.methods.wording.lexicon import LEXICON
+from curette.tasks.methods.wording.phrases import Phrases
 
 
 def found(patterns: str, text: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from curette.tasks.screen.words import fold
+from curette.tasks.methods.wording.words import fold
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class Hit(Generic[T]):
 
 
 class Phrases(Generic[T]):
-    """Patterns with what each one means; see `tasks.screen.lexicon` for their notation."""
+    """Patterns with what each one means; see `tasks.methods.wording.lexicon` for their notation."""
 
     def __init__(self, patterns: Mapping[str, T]) -> None:
         """Index the patterns by their first word.
