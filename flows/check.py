@@ -220,12 +220,12 @@ def _encoders(study: Study, options: RunOptions) -> Iterator[Finding]:
     named = {f"encoder {further.name}": further.encoder for further in study.encoders}
     for what, spec in {"encoder": study.encoder, **named}.items():
         found, weights = _encoder(what, spec, options)
-        for place, other in seen.items() if weights else ():
-            if found.state == "ok" and cmp(weights, place, shallow=False):
-                said = f"its weights in {weights} are those of the {other} to the byte"
+        if weights is not None:
+            same = [other for place, other in seen.items() if cmp(weights, place, shallow=False)]
+            if same:
+                said = f"its weights in {weights} are those of the {same[0]} to the byte"
                 cure = "It could only agree: name other weights under `encoders`, or leave it out."
                 found = Finding(what, "error", said, cure)
-        if weights:
             seen[weights] = what
         yield found
 

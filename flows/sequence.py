@@ -402,7 +402,8 @@ def look_with_others(
     recipe = store.manifest(published).recipe
     validated = store.load(ValidatedConceptDataset, Ref.parse(recipe.inputs["validated"]))
     own = store.load(StudyEmbeddings, validated.embeddings_ref).encoder
-    known, found = {own.digest: "the study's own"}, []
+    known = {own.digest: "the study's own"}
+    found: list[EncoderHeads] = []
     for further in study.encoders:
         run = stages.on(further.name).run
         try:

@@ -386,12 +386,34 @@ class DoubtedImage(BaseModel, frozen=True):
     probabilities: tuple[float, ...] = Field(description="that each gives to its class")
 
 
+class SharedConcept(BaseModel, frozen=True):
+    """How alike two encoders rank validation images by the same statement."""
+
+    encoder: str = Field(description="the further one")
+    concept_id: str
+    text: str
+    alike: Estimate = Field(description="Spearman's rank correlation of their scores")
+    others: Estimate | None = Field(
+        description="the mean of those with its scores of the other selected concepts; nothing "
+        "where there is no other"
+    )
+    difference: Estimate | None = Field(description="of the two, on the same resamples")
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether they are not found to see the same under it, or no more than under others."""
+        return self.alike.low <= 0 or (self.difference is not None and self.difference.low <= 0)
+
+
 class EncoderTable(BaseModel, frozen=True):
     """Where the encoders of a study disagree, and whether that tells of mistakes."""
 
     encoders: tuple[EncoderFacts, ...]
     heads: tuple[EncoderDoubt, ...] = ()
     not_computable: dict[str, str] = Field(default_factory=dict, description="head -> why not")
+    concepts: tuple[SharedConcept, ...] = Field(
+        default=(), description="the selected ones that each encoder scores, in their order"
+    )
     examples: tuple[DoubtedImage, ...] = Field(
         default=(), description="linear probes differ there most, the furthest apart first"
     )

@@ -33,6 +33,17 @@ class FurtherEncoder:
         """How many selected concepts it has a vector of."""
         return len(self.heads.head(EXPLAINED).facts.candidates) if self.has(EXPLAINED) else 0
 
+    def scores(
+        self, published: ConceptDataset, split: Split
+    ) -> tuple[list[int], Float64[np.ndarray, "image concept"]]:
+        """Return the places of the selected concepts that it scores, and its scores of a split."""
+        if not self.has(EXPLAINED):
+            return [], np.zeros((len(published.rows(split)), 0))
+        head = self.heads.head(EXPLAINED)
+        place = {c.concept_id: i for i, c in enumerate(published.concepts)}
+        scores = features_of(published, head, self.vectors[published.rows(split)])
+        return [place[c.concept_id] for c in head.facts.candidates], scores
+
     def probabilities(
         self, published: ConceptDataset, kind: HeadKind, split: Split = "test"
     ) -> Float64[np.ndarray, "image class"]:

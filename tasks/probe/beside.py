@@ -85,7 +85,9 @@ def train_on_resamples(published: ConceptDataset, spec: ProbeSpec, count: int) -
     Raises:
         StudyError: a split is empty.
     """
-    images, heads, skipped = Images.of(published, spec), [], []
+    images = Images.of(published, spec)
+    heads: list[Head] = []
+    skipped: list[SkippedHead] = []
     concepts = images.whole().concepts
     for number in range(count):
         generator = np.random.default_rng((spec.seed, number))

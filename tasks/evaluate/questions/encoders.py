@@ -6,7 +6,7 @@ if it is more than the disagreement of any second head: so the same is asked of 
 own encoder that resampled training images trained, as many at a time as there are further encoders.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import numpy as np
@@ -19,15 +19,17 @@ from curette.schemas.evaluation import (
     EncoderDoubt,
     EncoderFacts,
     EncoderTable,
+    SharedConcept,
     TellingSign,
 )
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind
 from curette.tasks.evaluate.encoders import FurtherEncoder
-from curette.tasks.evaluate.exam import Exam
-from curette.tasks.methods.statistics.bootstrap import Statistic
+from curette.tasks.evaluate.exam import Exam, estimate
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Statistic
 from curette.tasks.methods.statistics.calibration import at_temperature
 from curette.tasks.methods.statistics.disagreement import jensen_shannon
 from curette.tasks.methods.statistics.metrics import METRICS, metrics_of, stratified_auroc
+from curette.tasks.methods.statistics.rank_correlation import rank_correlations_of
 from curette.tasks.methods.statistics.selective import area_by_order_of
 
 _SIGNS: tuple[DoubtSign, ...] = get_args(DoubtSign)
@@ -65,6 +67,7 @@ def measure(exam: Exam) -> EncoderTable | None:
         ),
         heads=tuple(heads),
         not_computable=refused,
+        concepts=tuple(c for encoder in exam.encoders for c in _shared(exam, encoder)),
         examples=_examples(exam),
     )
 
@@ -210,6 +213,46 @@ def _answers(
             )
         )
     return tuple(rows)
+
+
+def _shared(exam: Exam, encoder: FurtherEncoder) -> Iterator[SharedConcept]:
+    """Yield how alike it and the study's own encoder rank validation images by each concept.
+
+    Scores of most statements have something in common, such as how much of the image is lesion, so
+    that a rank correlation stands beside those with its scores of the other concepts.
+    """
+    published, spec = exam.published, exam.spec
+    rows = published.rows("validation")
+    places, theirs = encoder.scores(published, "validation")
+    groups = published.images["group"].to_numpy()[rows]
+    if not places or len(np.unique(groups)) < 2:
+        return
+    correlate = rank_correlations_of(published.scores[rows][:, places], theirs)
+    count = len(places)
+
+    def statistic(
+        weights: Float64[np.ndarray, "resample image"],
+    ) -> Float64[np.ndarray, "resample statistic"]:
+        found = correlate(weights)
+        alike = np.diagonal(found, axis1=1, axis2=2)
+        with np.errstate(invalid="ignore"):
+            others = (found.sum(2) - alike) / np.float64(count - 1)
+        return np.concatenate([alike, others, alike - others], axis=1)
+
+    bootstrap = ClusterBootstrap.of(groups, spec.resamples, spec.seed)
+    made = bootstrap.replicate(statistic, spec.interval)
+    found = [estimate(x) for x in made.intervals(spec.interval, spec.confidence)]
+    for number, place in enumerate(places):
+        alike, others, difference = found[number::count]
+        if alike is not None:
+            yield SharedConcept(
+                encoder=encoder.name,
+                concept_id=published.concepts[place].concept_id,
+                text=published.concepts[place].text,
+                alike=alike,
+                others=others,
+                difference=difference,
+            )
 
 
 def _examples(exam: Exam) -> tuple[DoubtedImage, ...]:

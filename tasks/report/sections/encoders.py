@@ -8,6 +8,7 @@ from curette.schemas.evaluation import (
     EncoderDoubt,
     EncoderTable,
     Estimate,
+    SharedConcept,
     TellingSign,
 )
 from curette.tasks.methods.page.numbers import signed
@@ -45,6 +46,8 @@ def encoder_section(table: EncoderTable, own: str) -> dict[str, Any]:
         "names": [own, *(encoder.name for encoder in table.encoders)],
         "heads": [_head(doubt) for doubt in table.heads],
         "refused": table.not_computable,
+        "doubtful": _doubtful(table),
+        "concepts": [_concept(c) for c in sorted(table.concepts, key=lambda c: c.alike.value)],
     }
 
 
@@ -70,6 +73,25 @@ def _worth(d: EncoderDoubt) -> str:
             "head of the same encoder does."
         )
     return "Beside its own confidence they tell more of mistakes."
+
+
+def _doubtful(table: EncoderTable) -> str:
+    """Say under which statements the encoders are not found to see the same."""
+    doubtful = dict.fromkeys(f"*{c.text}*" for c in table.concepts if c.is_doubtful)
+    shared = {c.text for c in table.concepts}
+    if not doubtful:
+        return f"Of all {len(shared)} statements they rank images more alike than by other ones."
+    return f"{len(doubtful)} of {len(shared)} statements are doubtful."
+
+
+def _concept(c: SharedConcept) -> dict[str, Any]:
+    return {
+        "text": c.text,
+        "encoder": c.encoder,
+        "alike": c.alike,
+        "others": c.others,
+        "is_doubtful": c.is_doubtful,
+    }
 
 
 def _head(d: EncoderDoubt) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
+from scipy.stats import spearmanr
 from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
 from curette.schemas.concept_dataset import ConceptDataset
@@ -187,6 +188,39 @@ def test_images_on_which_encoders_part_are_shown_the_furthest_apart_first(
     assert all(len(set(x.says)) > 1 for x in table.examples)
     doubts = [x.doubt for x in table.examples]
     assert doubts == sorted(doubts, reverse=True)
+
+
+def test_a_concept_is_told_beside_how_alike_scores_of_the_others_are(
+    exam: Exam, table: EncoderTable
+) -> None:
+    published = exam.published
+    rows = published.rows("validation")
+    images, texts = _other(published, "clip", 1)
+    theirs = images.vectors[rows] @ texts.vectors.T
+    assert [c.text for c in table.concepts] == [c.text for c in published.concepts]
+    assert {c.encoder for c in table.concepts} == {"clip"}
+    for number, told in enumerate(table.concepts):
+        own = published.scores[rows][:, number]
+        found = [spearmanr(own, theirs[:, j]).statistic for j in range(theirs.shape[1])]
+        assert told.alike.value == pytest.approx(found.pop(number))
+        assert told.others is not None
+        assert told.others.value == pytest.approx(np.mean(found))
+
+
+def test_a_concept_that_another_encoder_sees_by_chance_is_doubtful(exam: Exam) -> None:
+    published = exam.published
+    images, texts = _other(published, "clip", 1)
+    chance = np.random.default_rng(7).normal(size=(1, _WIDE)).astype(np.float32)
+    mixed = TextEmbeddings(
+        texts.keys, np.concatenate([_unit(chance), texts.vectors[1:]]), texts.encoder
+    )
+    heads = train_on_encoder(published, images, mixed, _SPEC)
+    seen = FurtherEncoder("clip", images.encoder, images.vectors, heads)
+    table = encoders.measure(replace(exam, encoders=(seen,)))
+    assert table is not None
+    doubtful = [c.is_doubtful for c in table.concepts]
+    assert doubtful[0]
+    assert not all(doubtful)
 
 
 def test_the_report_tells_each_sign_beside_confidence(table: EncoderTable) -> None:
