@@ -11,7 +11,7 @@ from curette.schemas.evaluation import (
     SharedConcept,
     TellingSign,
 )
-from curette.tasks.methods.page.numbers import signed
+from curette.tasks.methods.page.numbers import signed, signed_with_interval
 from curette.tasks.report.material import Draft
 
 _SIGNS: dict[DoubtSign, str] = {
@@ -77,19 +77,19 @@ def _worth(d: EncoderDoubt) -> str:
 
 def _doubtful(table: EncoderTable) -> str:
     """Say under which statements the encoders are not found to see the same."""
-    doubtful = dict.fromkeys(f"*{c.text}*" for c in table.concepts if c.is_doubtful)
+    doubtful = {c.text for c in table.concepts if c.is_doubtful}
     shared = {c.text for c in table.concepts}
     if not doubtful:
-        return f"Of all {len(shared)} statements they rank images more alike than by other ones."
-    return f"{len(doubtful)} of {len(shared)} statements are doubtful."
+        return f"by all {len(shared)} they rank images more alike than by others"
+    return f"{len(doubtful)} of {len(shared)} are doubtful"
 
 
 def _concept(c: SharedConcept) -> dict[str, Any]:
     return {
         "text": c.text,
         "encoder": c.encoder,
-        "alike": c.alike,
-        "others": c.others,
+        "alike": signed_with_interval(c.alike),
+        "others": signed_with_interval(c.others),
         "is_doubtful": c.is_doubtful,
     }
 
