@@ -148,7 +148,8 @@ def _needed(study: Study, options: RunOptions) -> Iterator[Package]:
     elif isinstance(encoder, OpenClipEncoder) and _reads_text_by_transformers(encoder):
         yield Package("transformers", f"the text tower of {encoder.model}", transformers)
     if options.machine.engine == "ray":
-        yield Package("ray", "machine.engine: ray", "curette[ray]")
+        for name in ("ray", "prefect_ray"):
+            yield Package(name, "machine.engine: ray", "curette[ray]")
     if (url := bucket_address(options.store)) is not None:
         yield Package("obstore", f"the store {url}", "curette[s3]")
     if any(path.suffix.lower() in (".dcm", ".dicom") for path in _images_of(study)):

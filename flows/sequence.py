@@ -7,6 +7,7 @@ answers before that would be imported.
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from curette.flows.beforehand import check_columns, lender_of, wanted_stages
 from curette.flows.finished import last_finished
@@ -21,6 +22,7 @@ from curette.flows.stages import (
     stage_watcher,
 )
 from curette.schemas.adaptation import Adaptation, AdaptationResult
+from curette.schemas.annotations import Annotations
 from curette.schemas.appraisal import Appraisal
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
@@ -32,6 +34,7 @@ from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.external import ExternalImages
 from curette.schemas.heads import DRAWN
 from curette.schemas.images import ImageDataset
+from curette.schemas.lender import Lender
 from curette.schemas.probe import Heads
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
@@ -221,21 +224,21 @@ def propose_in_rounds(
 def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:
     """Train heads on a concept dataset, measure them on its test split and tell a person."""
     run, optionally = stages.run, stages.run_unless_skipped
-    bank = borrow(study, stages)
-    trained = run(train_probe, published, study.probe, bank=bank)
+    lender = borrow(study, stages)
+    trained = run(train_probe, published, study.probe, lender=lender)
     edits = current_edits(study, stages.store)
     refitted = None
     if edits and (forbidden := stages.store.load(Edits, edits).forbidden):
         refitted = stages.titled("forbidden").run(
-            train_probe, published, study.probe, without=forbidden, bank=bank
+            train_probe, published, study.probe, without=forbidden, lender=lender
         )
     probe = run(edit_heads, published, trained, edits, refitted)
     drawn = tuple(train_on_draws(study, published, trained, stages))
     encoder = resolve_precision(study.encoder, stages.options.machine)
     heat_maps = optionally(locate_concepts, published, encoder, study.locate)
     external = take_in_external(study, published, stages)
-    if bank:
-        refuse_teachers(external, bank, stages.store)
+    if lender:
+        refuse_teachers(external, lender, stages.store)
     evaluation = run(
         evaluate_probe,
         published,
@@ -251,21 +254,20 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     return run(write_report, published, probe, evaluation, study.report, gone, adapted, since)
 
 
-def borrow(study: Study, stages: Stages) -> Ref[ConceptDataset] | None:
-    """Return what the study published whose images teach this one; None where none is named.
+def borrow(study: Study, stages: Stages) -> Lender | None:
+    """Return the study whose images teach this one; None where none is named.
 
-    It is what a run of that study, as it was run last, would find again. Nothing of it is run;
-    what it makes anew trains heads here anew.
+    Its images and labels are what a run of it, as it was run last, would find again. Nothing of it
+    is run, and what it makes of its statements changes nothing here.
 
     Raises:
-        StudyError: it was not run, or has something left to be run.
+        StudyError: it was not run, or has something left to be run, or erases columns.
     """
     if study.probe.grounding is None:
         return None
     lender = lender_of(study.probe.grounding.study, study, stages.store)
-    options = RunOptions(
-        store=stages.options.store, until="publish", machine=stages.options.machine
-    )
+    until = "annotate" if lender.annotate else "embed"
+    options = RunOptions(store=stages.options.store, until=until, machine=stages.options.machine)
     found = Stages(lender, options)
     asked, watched = only_remembered.set(True), stage_watcher.set(None)
     try:
@@ -280,27 +282,33 @@ def borrow(study: Study, stages: Stages) -> Ref[ConceptDataset] | None:
     finally:
         only_remembered.reset(asked)
         stage_watcher.reset(watched)
-    return Ref.parse(found.records[-1].ref)
+    made = {(ref := Ref[Any].parse(r.ref)).kind: ref for r in found.records}
+    return Lender(
+        lender.name,
+        made[ImageDataset.kind],
+        made[ImageEmbeddings.kind],
+        made.get(Annotations.kind),
+    )
 
 
 def refuse_teachers(
-    external: Iterable[ExternalImages], bank: Ref[ConceptDataset], store: ArtifactStore
+    external: Iterable[ExternalImages], lender: Lender, store: ArtifactStore
 ) -> None:
     """Refuse to test heads on another dataset's images that taught one of them its concepts.
 
     Raises:
         StudyError: naming the dataset.
     """
-    lender = store.load(ConceptDataset, bank)
-    taught = lender.images["sha256"].iloc[lender.rows("train")]
+    theirs = store.load(ImageDataset, lender.dataset)
+    taught = theirs.images["sha256"].iloc[theirs.rows("train")]
     for one in external:
         shared = store.load(ImageDataset, one.dataset).images["sha256"].isin(taught).sum()
         if shared:
             raise StudyError(
                 f"the external dataset {one.name}: {shared:,} of its images are training images of "
-                f"{lender.facts.name}, whose directions a head borrows (`probe.grounding.from`), "
-                "so that no number of that head would be out of domain. Take it off `external`, or "
-                "borrow from another study"
+                f"{lender.name}, whose directions a head borrows (`probe.grounding.from`), so that "
+                "no number of that head would be out of domain. Take it off `external`, or borrow "
+                "from another study"
             )
 
 

@@ -23,7 +23,7 @@ from curette.tasks.methods.solvers.linear import (
     balanced_accuracy,
     cross_entropy,
 )
-from curette.tasks.probe.bank import Bank, check_encoders
+from curette.tasks.probe.bank import Bank, check_encoder
 from curette.tasks.probe.borrowing import Borrowing
 from curette.tasks.probe.draws import Draws, Fitted, Images, NotTrainable
 from curette.tasks.probe.heads import AT_NEC, TRAINERS
@@ -50,7 +50,7 @@ def train_heads(
         StudyError: a split is empty, or the bank is of another encoder.
     """
     if bank:
-        check_encoders(published, bank.published)
+        check_encoder(published, bank)
     images, made = Images.of(published, spec, bank), _Made()
     kinds = trained(protocol, spec.heads, borrowing=bank is not None)
     made.add([kind for kind in kinds if not card_of(kind).drawn], images.whole())
