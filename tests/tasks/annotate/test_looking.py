@@ -31,7 +31,7 @@ from curette.tasks.methods.llm.shown import as_data_url, picture_tokens
 from curette.tasks.stage import Workplace
 from tests.builders.small_study import CLASSES, SELECTED, small_study
 from tests.pictures import SECRET, number_of, picture, shown
-from tests.servers import Answer, Behaviour, ChatServer, chat_server
+from tests.servers import Answer, Behaviour, ChatServer, Reply, chat_server
 
 TEXTS = list(SELECTED)
 IMAGES, TEST, SMALL = 60, 12, 64
@@ -205,7 +205,7 @@ def test_what_is_seen_in_a_picture_of_another_kind_is_not_used(
 ) -> None:
     eye = seeing(stripes)
 
-    def fooled(body: dict[str, Any]) -> Answer:
+    def fooled(body: dict[str, Any]) -> Reply:
         image, statements = shown(body)
         seen = cast(tuple[int, int, int], image.getpixel((SMALL // 2, SMALL // 2)))
         if max(abs(a - b) for a, b in zip(seen, middle, strict=True)) > 12:
@@ -274,7 +274,7 @@ def test_a_run_that_is_killed_goes_on_and_asks_nothing_twice_that_was_kept(
     def kept() -> int:
         return len(list(store.root.glob("responses/??/*.json")))
 
-    def deadly(body: dict[str, Any]) -> Answer:
+    def deadly(body: dict[str, Any]) -> Reply:
         if killed and kept() >= 20:
             with suppress(ProcessLookupError):
                 os.kill(killed[0], signal.SIGKILL)
