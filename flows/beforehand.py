@@ -36,7 +36,7 @@ def lender_of(name: str, study: Study, store: ArtifactStore) -> Study:
     """Return the study whose images are to teach concepts, as it was run last.
 
     Raises:
-        StudyError: it was not run, or is this one.
+        StudyError: it was not run, or is this one, or what it publishes is not to tell a column.
     """
     if name == study.name:
         raise StudyError(
@@ -50,6 +50,12 @@ def lender_of(name: str, study: Study, store: ArtifactStore) -> Study:
             f"probe.grounding.from: no study {name} was run in the store {store.root}, which has "
             f"{others or 'no other'}. Run it first: `curette run {name}`, or its study file, with "
             "the same --store"
+        )
+    if lender.publish.erase:
+        raise StudyError(
+            f"probe.grounding.from: {name} erases {', '.join(lender.publish.erase)} from what it "
+            "publishes (`publish.erase`), and directions that its images teach might tell it. "
+            "Borrow from a study that erases nothing"
         )
     return lender
 
@@ -83,6 +89,7 @@ def check_columns(study: Study, dataset: ImageDataset) -> None:
     known = {c.removeprefix(METADATA) for c in columns if c.startswith(METADATA)}
     asked = [(f"shifts: {shift.title}", shift.column) for shift in study.shifts]
     asked += [("evaluate.subgroup_columns", c) for c in study.evaluate.subgroup_columns or ()]
+    asked += [("evaluate.inferred_shares", c) for c in study.evaluate.inferred_shares]
     if lost := [(where, column) for where, column in asked if column not in known]:
         [(where, column), *more] = lost
         others = f" (and {len(more)} other columns are missing too)" if more else ""

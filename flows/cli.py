@@ -87,7 +87,7 @@ class Settings:
     workers: Count = None
     """threads that decode images"""
     ray: str | None = None
-    """encode images on the Ray cluster at HOST:PORT; without an address one is started here"""
+    """compute on the Ray cluster at HOST:PORT; without an address one is started here"""
 
     @property
     def folder(self) -> Path:

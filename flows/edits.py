@@ -64,9 +64,9 @@ def keep_edits(
     audit(store.root, what, study.name, (e.editor for e in edits))
     taken_back = f"{gone} of the edits before are taken back. " * (gone > 0)
     if not edits:
-        return f"no edits: the heads are as they were trained. {taken_back}Run the study to see it."
+        return f"no edits: the heads are as they were trained. {taken_back}The next run says so."
     told = [f"  {e.told}{' (changes no head)' * (e in idle)}" for e in edits]
-    return "\n".join([*told, f"{taken_back}Run the study to measure them."])
+    return "\n".join([*told, f"{taken_back}The next run measures them."])
 
 
 def export_edits(

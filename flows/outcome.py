@@ -172,8 +172,10 @@ def _state_of(error: CuretteError) -> str:
 
 
 def _message_of(error: Exception) -> str:
-    """Return the first line, and where the others are."""
+    """Return the first line that says something, and where the others are."""
     first, *more = _lines(error)
+    while first.endswith(":") and more:  # it only says that something follows
+        first = f"{first} {more.pop(0)}"
     return f"{_cut(first)} (all of it: the artifact why-it-failed)" if more else _cut(first)
 
 

@@ -7,6 +7,7 @@ answers before that would be imported.
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from curette.flows.beforehand import check_columns, lender_of, wanted_stages
 from curette.flows.finished import last_finished
@@ -21,6 +22,7 @@ from curette.flows.stages import (
     stage_watcher,
 )
 from curette.schemas.adaptation import Adaptation, AdaptationResult
+from curette.schemas.annotations import Annotations
 from curette.schemas.appraisal import Appraisal
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.candidates import CandidateSet
@@ -28,10 +30,12 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.edits import Edits
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings
+from curette.schemas.encoders import EncoderHeads
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.external import ExternalImages
 from curette.schemas.heads import DRAWN
 from curette.schemas.images import ImageDataset
+from curette.schemas.lender import Lender
 from curette.schemas.probe import Heads
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
@@ -47,6 +51,7 @@ from curette.tasks.appraise.task import appraise_round
 from curette.tasks.draw.task import draw_images
 from curette.tasks.edit.task import edit_heads
 from curette.tasks.embed.task import embed_images
+from curette.tasks.embed_texts.selected_task import embed_selected
 from curette.tasks.embed_texts.task import embed_texts
 from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.index.task import build_index
@@ -54,6 +59,7 @@ from curette.tasks.ingest.task import ingest_dataset
 from curette.tasks.locate.task import locate_concepts
 from curette.tasks.methods.encoder.precision import resolve_precision
 from curette.tasks.priors.task import form_priors
+from curette.tasks.probe.encoders_task import train_beside
 from curette.tasks.probe.task import train_probe
 from curette.tasks.propose.again_task import propose_concepts_again
 from curette.tasks.propose.task import needs_images, propose_concepts
@@ -221,21 +227,22 @@ def propose_in_rounds(
 def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:
     """Train heads on a concept dataset, measure them on its test split and tell a person."""
     run, optionally = stages.run, stages.run_unless_skipped
-    bank = borrow(study, stages)
-    trained = run(train_probe, published, study.probe, bank=bank)
+    lender = borrow(study, stages)
+    trained = run(train_probe, published, study.probe, lender=lender)
     edits = current_edits(study, stages.store)
     refitted = None
     if edits and (forbidden := stages.store.load(Edits, edits).forbidden):
         refitted = stages.titled("forbidden").run(
-            train_probe, published, study.probe, without=forbidden, bank=bank
+            train_probe, published, study.probe, without=forbidden, lender=lender
         )
     probe = run(edit_heads, published, trained, edits, refitted)
     drawn = tuple(train_on_draws(study, published, trained, stages))
     encoder = resolve_precision(study.encoder, stages.options.machine)
     heat_maps = optionally(locate_concepts, published, encoder, study.locate)
     external = take_in_external(study, published, stages)
-    if bank:
-        refuse_teachers(external, bank, stages.store)
+    if lender:
+        refuse_teachers(external, lender, stages.store)
+    encoders, resampled = look_with_others(study, published, stages)
     evaluation = run(
         evaluate_probe,
         published,
@@ -244,6 +251,8 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         drawn=drawn,
         heat_maps=heat_maps,
         external=external,
+        encoders=encoders,
+        resampled=resampled,
     )
     gone = WithdrawalShelf(stages.store.root).current().counts.get(study.name)
     adapted = adaptations_of(probe, stages.store) or None
@@ -251,21 +260,20 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     return run(write_report, published, probe, evaluation, study.report, gone, adapted, since)
 
 
-def borrow(study: Study, stages: Stages) -> Ref[ConceptDataset] | None:
-    """Return what the study published whose images teach this one; None where none is named.
+def borrow(study: Study, stages: Stages) -> Lender | None:
+    """Return the study whose images teach this one; None where none is named.
 
-    It is what a run of that study, as it was run last, would find again. Nothing of it is run;
-    what it makes anew trains heads here anew.
+    Its images and labels are what a run of it, as it was run last, would find again. Nothing of it
+    is run, and what it makes of its statements changes nothing here.
 
     Raises:
-        StudyError: it was not run, or has something left to be run.
+        StudyError: it was not run, or has something left to be run, or erases columns.
     """
     if study.probe.grounding is None:
         return None
     lender = lender_of(study.probe.grounding.study, study, stages.store)
-    options = RunOptions(
-        store=stages.options.store, until="publish", machine=stages.options.machine
-    )
+    until = "annotate" if lender.annotate else "embed"
+    options = RunOptions(store=stages.options.store, until=until, machine=stages.options.machine)
     found = Stages(lender, options)
     asked, watched = only_remembered.set(True), stage_watcher.set(None)
     try:
@@ -280,27 +288,33 @@ def borrow(study: Study, stages: Stages) -> Ref[ConceptDataset] | None:
     finally:
         only_remembered.reset(asked)
         stage_watcher.reset(watched)
-    return Ref.parse(found.records[-1].ref)
+    made = {(ref := Ref[Any].parse(r.ref)).kind: ref for r in found.records}
+    return Lender(
+        lender.name,
+        made[ImageDataset.kind],
+        made[ImageEmbeddings.kind],
+        made.get(Annotations.kind),
+    )
 
 
 def refuse_teachers(
-    external: Iterable[ExternalImages], bank: Ref[ConceptDataset], store: ArtifactStore
+    external: Iterable[ExternalImages], lender: Lender, store: ArtifactStore
 ) -> None:
     """Refuse to test heads on another dataset's images that taught one of them its concepts.
 
     Raises:
         StudyError: naming the dataset.
     """
-    lender = store.load(ConceptDataset, bank)
-    taught = lender.images["sha256"].iloc[lender.rows("train")]
+    theirs = store.load(ImageDataset, lender.dataset)
+    taught = theirs.images["sha256"].iloc[theirs.rows("train")]
     for one in external:
         shared = store.load(ImageDataset, one.dataset).images["sha256"].isin(taught).sum()
         if shared:
             raise StudyError(
                 f"the external dataset {one.name}: {shared:,} of its images are training images of "
-                f"{lender.facts.name}, whose directions a head borrows (`probe.grounding.from`), "
-                "so that no number of that head would be out of domain. Take it off `external`, or "
-                "borrow from another study"
+                f"{lender.name}, whose directions a head borrows (`probe.grounding.from`), so that "
+                "no number of that head would be out of domain. Take it off `external`, or borrow "
+                "from another study"
             )
 
 
@@ -376,3 +390,44 @@ def take_in_external(
             )
         )
     return tuple(taken)
+
+
+def look_with_others(
+    study: Study, published: Ref[ConceptDataset], stages: Stages
+) -> tuple[tuple[EncoderHeads, ...], Ref[Heads] | None]:
+    """Embed the study's images by every further encoder, and train heads on what it sees.
+
+    Returns:
+        Those heads, and heads of the study's own encoder that resampled images trained, beside
+        which they are held: any second head disagrees with the first on something.
+
+    Raises:
+        StudyError: naming the encoder that something is wrong with.
+    """
+    if not study.encoders or study.evaluate.thresholdout:  # it would tell more than one may know
+        return (), None
+    store = stages.store
+    recipe = store.manifest(published).recipe
+    validated = store.load(ValidatedConceptDataset, Ref.parse(recipe.inputs["validated"]))
+    own = store.load(StudyEmbeddings, validated.embeddings_ref).encoder
+    known = {own.digest: "the study's own"}
+    found: list[EncoderHeads] = []
+    for further in study.encoders:
+        run = stages.on(further.name).run
+        try:
+            encoder = resolve_precision(further.encoder, stages.options.machine)
+            images = run(embed_images, validated.dataset_ref, encoder)
+            digest = store.load(ImageEmbeddings, images).encoder.digest
+            if digest in known:
+                raise StudyError(
+                    f"it is {known[digest]} under another name ({digest[:12]}), with which it can "
+                    "only agree. Name other weights under `encoders`, or leave it out."
+                )
+            known[digest] = further.name
+            seen = run(embed_selected, validated.concepts_ref, images, encoder)
+            heads = run(train_beside, published, study.probe, seen)
+        except StudyError as error:
+            raise StudyError(f"the encoder {further.name}: {error}") from error
+        found.append(EncoderHeads(further.name, seen, heads))
+    resampled = stages.titled("resampled").run(train_beside, published, study.probe)
+    return tuple(found), resampled

@@ -27,7 +27,8 @@ class Machine(BaseModel, frozen=True, extra="forbid"):
         "else one for each core that this process may use",
     )
     engine: Literal["local", "ray"] = Field(
-        default="local", description="what encodes images: this process, or a Ray cluster's actors"
+        default="local",
+        description="what encodes images and trains heads on draws: this process, or a Ray cluster",
     )
     ray_address: str | None = Field(
         default=None,

@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -25,11 +25,12 @@ from functools import cache, cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
 
-from curette.schemas.artifact import Artifact, Recipe, Ref
+from curette.schemas.artifact import Artifact, Recipe, Ref, StudyError
 from curette.schemas.machine import Machine
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import MOST_ROUNDS
@@ -40,6 +41,8 @@ if TYPE_CHECKING:  # the command line's --help knows the stages without it
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Artifact)
+T = TypeVar("T")
+R = TypeVar("R")
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -121,11 +124,8 @@ class Stage:
         def with_inputs(*args: Any, **kwargs: Any) -> Ref[A]:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            token = _inputs.set(bound.arguments)
-            try:
+            with _given(bound.arguments):
                 return run(*args, **kwargs)
-            finally:
-                _inputs.reset(token)
 
         return StageTask(self, cast("Callable[Concatenate[Workplace, P], Ref[A]]", with_inputs))
 
@@ -205,6 +205,16 @@ class StageTask(Generic[P, A]):
 
 _inputs: ContextVar[dict[str, Any]] = ContextVar("inputs")
 """Of the stage that runs."""
+
+
+@contextmanager
+def _given(inputs: dict[str, Any]) -> Iterator[None]:
+    """Apart from the task, which is sent to other machines as no context variable can be."""
+    token = _inputs.set(inputs)
+    try:
+        yield
+    finally:
+        _inputs.reset(token)
 
 
 @cache
@@ -494,6 +504,75 @@ def _state(path: Path) -> str:
             line = f"{name} {state.st_size} {state.st_mtime_ns}\n"
             listing.update(line.encode(errors="surrogateescape"))
     return listing.hexdigest()
+
+
+# --- work that several machines share ------------------------------------------------------------
+
+
+def shares_work(at: Workplace) -> bool:
+    """Return whether a stage's work is done on a Ray cluster, as tasks of Prefect.
+
+    Workers tell Prefect's server what they do, so there has to be one. That which a run starts for
+    itself is heard on this machine alone: a cluster of several needs one that is named.
+    """
+    if at.machine.engine != "ray" or not _in_prefect():
+        return False
+    from prefect.settings import PREFECT_API_URL
+
+    server = urlsplit(PREFECT_API_URL.value() or "").hostname
+    here = server in ("127.0.0.1", "localhost", "::1")
+    return server is not None and (at.machine.ray_address is None or not here)
+
+
+def in_shards(work: Callable[[T], R], parts: Sequence[T], machine: Machine) -> list[R]:
+    """Return what some work makes of each part, on the Ray cluster of a machine that shares work.
+
+    Each part is a task of Prefect, with as many threads as it would have here, so that sums are
+    the same; `work` and what it holds go to each node once. A single part stays here.
+
+    Raises:
+        CuretteError: whatever the work raises.
+        StudyError: the cluster cannot be reached, or fails.
+    """
+    if len(parts) < 2:
+        return [work(part) for part in parts]
+    from prefect import flow, task
+    from prefect.cache_policies import NO_CACHE
+
+    from curette.tasks.methods.cluster import NOT_INSTALLED, cluster, libraries, living_nodes
+    from curette.tasks.methods.threads import usual_threads
+
+    try:
+        from prefect_ray import RayTaskRunner
+        from prefect_ray.context import remote_options
+    except ImportError as error:
+        raise StudyError(NOT_INSTALLED) from error
+    threads = machine.threads or usual_threads()
+    with cluster(machine) as ray:
+        cpus = min(threads, max(node.cpus for node in living_nodes(ray)))
+        sent = ray.put(ray.cloudpickle.dumps((work, Machine(threads=threads), libraries())))
+
+        @flow(name="shards", task_runner=RayTaskRunner(), persist_result=False)
+        def spread() -> list[bytes]:
+            shard = task(name="shard", persist_result=False, cache_policy=NO_CACHE)(_work_there)
+            with remote_options(num_cpus=cpus):
+                futures = [shard.submit(sent, ray.cloudpickle.dumps(part)) for part in parts]
+            return [future.result() for future in futures]
+
+        return [ray.cloudpickle.loads(made) for made in spread()]
+
+
+def _work_there(sent: bytes, part: bytes) -> bytes:
+    """Do a worker's share; bytes go in and out, since Prefect looks into everything else."""
+    from ray import cloudpickle
+
+    from curette.tasks.methods.cluster import libraries, require_same
+    from curette.tasks.methods.threads import cores_shared
+
+    work, machine, theirs = cloudpickle.loads(sent)
+    require_same(theirs, libraries())
+    with cores_shared(machine):
+        return cast(bytes, cloudpickle.dumps(work(cloudpickle.loads(part))))
 
 
 # --- what a stage leaves in the Prefect UI ------------------------------------------------------

@@ -4,36 +4,35 @@ Images are read here and go to the actors as bytes, through Ray's object store, 
 once a node; vectors come back and are put on the shelf here.
 """
 
-import os
-import secrets
-import socket
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from importlib import metadata
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from curette.schemas.artifact import CuretteError, StudyError
+from curette.schemas.artifact import StudyError
 from curette.schemas.embeddings import ImageEmbeddings
 from curette.schemas.images import ImageDataset
 from curette.schemas.machine import Machine
 from curette.schemas.settings.encoder import LoadedEncoder
 from curette.tasks.embed import STAGE
 from curette.tasks.embed.embedding import encode_pictures, image_keys
+from curette.tasks.methods.cluster import (
+    Node,
+    cluster,
+    libraries,
+    living_nodes,
+    require_same,
+)
 from curette.tasks.methods.encoder.encoder import DEFAULT_BATCH, ClipEncoder, load_to_send, receive
 from curette.tasks.methods.encoder.precision import Device, resolve_precision
 from curette.tasks.methods.encoder.reading import Picture, Read, picture_reader, read_picture
 from curette.tasks.methods.encoder.recall import SHARD, Gathering, Shelf
-from curette.tasks.methods.threads import decoding_threads, usual_threads
+from curette.tasks.methods.threads import decoding_threads
 
-_PROJECT = Path(__file__).parents[3]
-_PATIENCE_S = 10
 _PARCEL_BYTES = 64 * 2**20
 """Of images that are sent together; a parcel has a batch at least, and a shard at most."""
 _AHEAD = 2
@@ -81,8 +80,8 @@ def embed_images_on_ray(
     rows = gathering.missing_rows
     advance(len(dataset) - len(rows))
     if len(rows):
-        with _cluster(machine) as ray:
-            pool = _size_pool(_nodes(ray), machine, -(-len(rows) // SHARD))
+        with cluster(machine) as ray:
+            pool = _size_pool(living_nodes(ray), machine, -(-len(rows) // SHARD))
             batch_size = machine.batch_size or DEFAULT_BATCH[pool.device]
             whole = -(-SHARD // batch_size) * batch_size
             threads = decoding_threads(machine)
@@ -168,7 +167,7 @@ class _ImageEncoder:
         import ray
 
         if self._encoder is None:
-            _require_same(self._libraries, _libraries())
+            require_same(self._libraries, _libraries())
             self._encoder = receive(ray.get(sent[0]), self._machine)
         contents = {picture.sha256: content for picture, content in parcel}
 
@@ -179,96 +178,38 @@ class _ImageEncoder:
         return np.concatenate(list(encode_pictures(pictures, read, self._encoder, self._machine)))
 
 
-_LIBRARIES = (
-    "torch",
-    "torchvision",
-    "open_clip_torch",
-    "timm",
-    "transformers",
-    "pillow",
-    "pydicom",
-)
-
-
 def _libraries() -> dict[str, str]:
-    """Return the versions of what decides a vector beside the encoder's weights."""
-    found = {"curette's stage `embed`": STAGE.code[:12]}
-    for name in _LIBRARIES:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
-def _require_same(wanted: dict[str, str], found: dict[str, str]) -> None:
-    """Compare a worker's libraries with those of the machine that sent it work.
-
-    Raises:
-        StudyError: one is missing, or has another version.
-    """
-    for name in sorted(wanted | found):
-        here, there = found.get(name, "not installed"), wanted.get(name, "not installed")
-        if here != there:
-            raise StudyError(
-                f"{name} is {here} on the Ray worker {socket.gethostname()}, and {there} on the "
-                "machine that runs the study, so that their vectors may differ. Install the same "
-                "versions on all machines."
-            )
+    return {"curette's stage `embed`": STAGE.code[:12], **libraries()}
 
 
 def _encode(
     ray: Any, parcels: Iterable[_Parcel], encoder: ClipEncoder, pool: "_Pool"
 ) -> Iterator[_Answer]:
-    """Yield each parcel's answer as it is done.
+    """Yield each parcel's answer as it is done, an actor having at most `_AHEAD` parcels."""
+    remote = ray.remote(
+        num_cpus=pool.cpus_each,
+        num_gpus=pool.gpus_each,
+        max_restarts=-1,
+        max_task_retries=_LIVES,
+    )(_ImageEncoder)
+    sent = [ray.put(encoder)]
+    actors = [remote.remote(pool.machine, _libraries()) for _ in range(pool.actors)]
+    free, under_way, start = deque(actors * _AHEAD), dict[Any, tuple[int, Any]](), 0
 
-    Raises:
-        CuretteError: whatever an actor says of an image.
-        StudyError: the cluster fails.
-    """
-    try:
-        remote = ray.remote(
-            num_cpus=pool.cpus_each,
-            num_gpus=pool.gpus_each,
-            max_restarts=-1,
-            max_task_retries=_LIVES,
-        )(_ImageEncoder)
-        sent = [ray.put(encoder)]
-        actors = [remote.remote(pool.machine, _libraries()) for _ in range(pool.actors)]
-        free, under_way, start = deque(actors * _AHEAD), dict[Any, tuple[int, Any]](), 0
+    def next_answer() -> _Answer:
+        [done], _ = ray.wait(list(under_way))
+        place, actor = under_way.pop(done)
+        free.append(actor)
+        return place, ray.get(done)
 
-        def next_answer() -> _Answer:
-            [done], _ = ray.wait(list(under_way))
-            place, actor = under_way.pop(done)
-            free.append(actor)
-            return place, ray.get(done)
-
-        for parcel in parcels:
-            if not free:
-                yield next_answer()
-            actor = free.popleft()
-            under_way[actor.encode.remote(parcel, sent)] = start, actor
-            start += len(parcel)
-        while under_way:
+    for parcel in parcels:
+        if not free:
             yield next_answer()
-    except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, CuretteError):
-            raise cause from error
-        said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise StudyError(
-            f"the Ray cluster failed to encode images: {said[0][:300]} All its machines need the "
-            "same versions of Python, Ray and curette; what was done is kept."
-        ) from error
-
-
-class _Node(NamedTuple):
-    cpus: int
-    gpus: int
-
-
-def _nodes(ray: Any) -> list[_Node]:
-    """Return what each living machine of the cluster offers."""
-    offered = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [_Node(int(has.get("CPU", 0)), int(has.get("GPU", 0))) for has in offered]
+        actor = free.popleft()
+        under_way[actor.encode.remote(parcel, sent)] = start, actor
+        start += len(parcel)
+    while under_way:
+        yield next_answer()
 
 
 class _Pool(NamedTuple):
@@ -280,7 +221,7 @@ class _Pool(NamedTuple):
     """An actor's own settings."""
 
 
-def _size_pool(nodes: Sequence[_Node], machine: Machine, shards: int) -> _Pool:
+def _size_pool(nodes: Sequence[Node], machine: Machine, shards: int) -> _Pool:
     """Return how many actors there are and what each takes: one a GPU, else one a CPU.
 
     An actor lives on one node. Where there are fewer shards than actors would fit, they take as
@@ -311,56 +252,3 @@ def _size_pool(nodes: Sequence[_Node], machine: Machine, shards: int) -> _Pool:
         }
     )
     return _Pool(actors, cores, int(on_gpus), device, own)
-
-
-@contextmanager
-def _cluster(machine: Machine) -> Iterator[Any]:
-    """Yield `ray`, connected to the machine's cluster or to one that lives as long as this.
-
-    Raises:
-        StudyError: Ray is not installed, or there is no cluster at the address.
-    """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if machine.ray_address is None:
-        # Ray would write one into the home directory, and for every later cluster there.
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    try:
-        import ray
-    except ImportError as error:
-        raise StudyError(
-            "the machine's engine is `ray`, but Ray is not installed. Install curette with its "
-            "extra: curette[ray]; or use the engine `local`."
-        ) from error
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    try:
-        if machine.ray_address is None:
-            ray.init(
-                num_cpus=usual_threads(),
-                include_dashboard=False,
-                runtime_env={"env_vars": {"PYTHONPATH": str(_PROJECT)}},
-                **quiet,
-            )
-        else:
-            _knock(machine.ray_address)
-            ray.init(address=machine.ray_address, **quiet)
-    except Exception as error:  # Ray has many ways to say so
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        raise StudyError(
-            f"the Ray cluster {machine.ray_address or 'of this machine'} cannot be reached: {said} "
-            "Check the machine's ray_address, or leave it out to start one here."
-        ) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """Connect to `host:port` once; Ray itself would try for minutes where nobody answers.
-
-    Raises:
-        OSError: nobody does.
-    """
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()

@@ -18,6 +18,7 @@ from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.taxonomy import levels_of
 from curette.tasks.evaluate.answers import HeadAnswers, answers_of, replicate_metrics
+from curette.tasks.evaluate.encoders import FurtherEncoder
 from curette.tasks.evaluate.external import ExternalTest
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.features import head_features
@@ -42,6 +43,9 @@ class Exam:
     """What was trained on drawn images, by what drew them."""
     heat_maps: HeatMaps | None = None
     external: tuple[ExternalTest, ...] = ()
+    encoders: tuple[FurtherEncoder, ...] = ()
+    resampled: Heads | None = None
+    """Heads of the study's own encoder, of resampled training images; None without `encoders`."""
     earlier_readings: tuple[TestReading, ...] = ()
 
     @cached_property
@@ -113,11 +117,15 @@ def check_askable(published: ConceptDataset, spec: EvaluateSpec) -> None:
         except ValueError as error:
             raise StudyError(f"dataset.taxonomy: {error}") from None
     known = {c.removeprefix(METADATA) for c in images.columns if c.startswith(METADATA)}
-    named = {"columns": spec.subgroup_columns or (), "edges": spec.subgroup_edges}
+    named = {
+        "subgroup_columns": spec.subgroup_columns or (),
+        "subgroup_edges": spec.subgroup_edges,
+        "inferred_shares": spec.inferred_shares,
+    }
     for name, columns in named.items():
         if strange := sorted(set(columns) - known):
             raise StudyError(
-                f"evaluate.subgroup_{name} names {', '.join(strange)}, and the images have no such "
+                f"evaluate.{name} names {', '.join(strange)}, and the images have no such "
                 f"metadata; they have {', '.join(sorted(known)) or 'none'}. Columns that are read "
                 "as labels, ids, subjects or attributes are not among them."
             )

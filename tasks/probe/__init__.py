@@ -1,7 +1,7 @@
 """Heads are trained, with their baselines; everything is chosen on validation images.
 
 In:    `ConceptDataset`; where the images are not all of it, `Draws`, and what all images trained;
-       where directions are borrowed, another study's `ConceptDataset`.
+       where directions are borrowed, a `Lender`: another study's images and their vectors.
 Out:   `Heads`.
 First: `draws.py`, then `training.py`; `heads/` has a file for each kind.
 """

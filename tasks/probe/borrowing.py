@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from curette.schemas.images import Truth
+from curette.schemas.images import Truth, is_column
 from curette.schemas.probe import Borrowed, BorrowedConcept
 from curette.schemas.screened import LabelledConcept
 from curette.tasks.methods.solvers.grounding import (
@@ -30,7 +30,7 @@ from curette.tasks.methods.solvers.grounding import (
     train_grounding_functions,
 )
 from curette.tasks.methods.solvers.linear import LinearHead, global_standardisation
-from curette.tasks.probe.bank import Bank, may_teach, vectors_of
+from curette.tasks.probe.bank import Bank
 from curette.tasks.probe.draws import Images, NotTrainable
 from curette.tasks.probe.grounding import (
     RANDOM,
@@ -67,7 +67,7 @@ class Borrowing:
         bank = images.bank
         if bank is None:
             raise NotTrainable("no other study is named that directions could be borrowed from")
-        name, theirs = bank.published.facts.name, bank.published
+        name = bank.name
         concepts = images.published.concepts
         places = np.array(
             [i for i, c in enumerate(concepts) if c.concept_id in bank.decided], dtype=np.int64
@@ -79,8 +79,8 @@ class Borrowing:
                 f"of {name}, and run it again."
             )
         labels = tuple(bank.decided[concepts[i].concept_id] for i in places)
-        rows, left_out = may_teach(theirs, images.published)
-        groups = theirs.images["group"].to_numpy()[rows]
+        rows, left_out = bank.may_teach()
+        groups = bank.images["group"].to_numpy()[rows]
         folds = deal_folds(groups, images.spec.seed)
         truth = bank.truth(rows, labels)
         enough = groundable(truth, folds) if len(rows) else np.zeros(0, dtype=np.int64)
@@ -92,7 +92,7 @@ class Borrowing:
             )
         places, labels = places[enough], tuple(labels[i] for i in enough)
         truth = Truth(truth.present[:, enough], truth.known[:, enough])
-        vectors = vectors_of(images.published, theirs, rows)
+        vectors = bank.seen_by(images.published, rows)
         scaling = global_standardisation(vectors)
         learned = train_grounding_functions(
             scaling.apply(vectors),
@@ -109,7 +109,13 @@ class Borrowing:
             left_out=left_out,
             concepts=tuple(_describe(images, bank, places, labels, truth, vectors, learned, raw)),
             unused=tuple(
-                sorted({x.attribute for x in bank.decided.values() if x.column not in used})
+                sorted(
+                    {
+                        x.attribute
+                        for x in bank.decided.values()
+                        if is_column(x.source) and x.column not in used
+                    }
+                )
             ),
         )
         return cls(images, places, raw, vectors, truth, facts)
@@ -147,9 +153,8 @@ def _describe(
     raw: LinearHead,
 ) -> Iterator[BorrowedConcept]:
     """Yield what validation images, there and here, say of each direction."""
-    published, theirs = images.published, bank.published
-    there = theirs.rows("validation")
-    other = vectors_of(published, theirs, there)
+    published, there = images.published, bank.rows("validation")
+    other = bank.seen_by(published, there)
     truth_there = bank.truth(there, labels)
     areas = _auc(other @ raw.weights.T, truth_there)
     scaling = global_standardisation(vectors)

@@ -1,6 +1,6 @@
 """Training every head that takes part, whatever the draws are."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -23,7 +23,7 @@ from curette.tasks.methods.solvers.linear import (
     balanced_accuracy,
     cross_entropy,
 )
-from curette.tasks.probe.bank import Bank, check_encoders
+from curette.tasks.probe.bank import Bank, check_encoder
 from curette.tasks.probe.borrowing import Borrowing
 from curette.tasks.probe.draws import Draws, Fitted, Images, NotTrainable
 from curette.tasks.probe.heads import AT_NEC, TRAINERS
@@ -34,6 +34,7 @@ def train_heads(
     spec: ProbeSpec,
     protocol: Protocol = "all images",
     bank: Bank | None = None,
+    kinds: Sequence[HeadKind] | None = None,
 ) -> Heads:
     """Train the heads that the spec names on all training images, and their baselines.
 
@@ -45,14 +46,16 @@ def train_heads(
         spec: which heads, and how they are trained.
         protocol: says which heads take part.
         bank: another study's images, which teach directions of concepts; None: none is named.
+        kinds: these heads take part, whatever the others say.
 
     Raises:
         StudyError: a split is empty, or the bank is of another encoder.
     """
     if bank:
-        check_encoders(published, bank.published)
+        check_encoder(published, bank)
     images, made = Images.of(published, spec, bank), _Made()
-    kinds = trained(protocol, spec.heads, borrowing=bank is not None)
+    if kinds is None:
+        kinds = trained(protocol, spec.heads, borrowing=bank is not None)
     made.add([kind for kind in kinds if not card_of(kind).drawn], images.whole())
     for draws in images.whole(range(spec.random_draws)).parts():
         made.add([kind for kind in kinds if card_of(kind).drawn], draws)

@@ -105,6 +105,19 @@ def test_the_result_comes_first_and_links_what_a_person_reads() -> None:
 
 
 @pytest.mark.usefixtures("prefect_server")
+def test_a_state_says_what_is_wrong_and_not_only_that_something_is() -> None:
+    @flow
+    def fails() -> str:
+        def run() -> Told[str]:
+            raise StudyError("1 problem in the study a.yaml:\n- select.size: is below 1\nHelp: ...")
+
+        return on_its_page(run)
+
+    message = fails(return_state=True).message or ""
+    assert message.startswith("1 problem in the study a.yaml: select.size: is below 1 (all of it")
+
+
+@pytest.mark.usefixtures("prefect_server")
 def test_a_failed_run_has_our_message_as_its_state_and_no_frames(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

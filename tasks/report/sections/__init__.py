@@ -25,11 +25,13 @@ from curette.tasks.report.sections import (
     disagreement,
     discovered,
     edits,
+    encoders,
     error_prediction,
     explanations,
     few_shots,
     folds,
     images,
+    inferred_shares,
     interventions,
     lineage,
     location,
@@ -93,10 +95,14 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "error_prediction", "Whether doubt is better told", "numbers", error_prediction.compose
     ),
+    Section("encoders", "Where encoders disagree", "numbers", encoders.compose),
     Section("concept_truth", "Do scores find their concepts?", "numbers", concept_truth.compose),
     Section("probe_sets", "Whether other images teach it too", "numbers", probe_sets.compose),
     Section("borrowed", "What another study's images teach", "numbers", borrowed.compose),
     Section("interventions", "What correcting concepts brings", "numbers", interventions.compose),
+    Section(
+        "inferred_shares", "What heads give away of training", "numbers", inferred_shares.compose
+    ),
     Section("location", "Whether concepts are seen in the lesion", "numbers", location.compose),
     Section(
         "annotations", "What a model read in reports or images", "numbers", annotations.compose

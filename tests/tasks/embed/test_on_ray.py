@@ -19,13 +19,11 @@ from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.vectors import VectorShelf
 from curette.tasks.embed.embedding import embed_images
 from curette.tasks.embed.on_ray import (
-    _libraries,
-    _Node,
     _parcels,
-    _require_same,
     _size_pool,
     embed_images_on_ray,
 )
+from curette.tasks.methods.cluster import Node
 from curette.tasks.methods.encoder.encoder import load_encoder, load_to_send, receive
 from curette.tasks.methods.encoder.reading import Picture
 from tests.builders.embedding import dataset_of
@@ -165,20 +163,20 @@ ON_CPUS, ON_GPUS = Machine(device="cpu", engine="ray"), Machine(device="cuda", e
 @pytest.mark.parametrize(
     ("nodes", "machine", "shards", "actors", "cpus_each"),
     [
-        ([_Node(2, 0)], ON_CPUS, 5, 2, 1),
-        ([_Node(0, 0), _Node(1, 0)], ON_CPUS, 5, 1, 1),  # a head that only leads
-        ([_Node(8, 0)] * 4, ON_CPUS, 1, 1, 8),  # and not 31: no node has as many
-        ([_Node(8, 0)] * 4, ON_CPUS, 4, 4, 8),
-        ([_Node(8, 0)] * 4, ON_CPUS, 6, 6, 4),
-        ([_Node(8, 0)] * 4, ON_CPUS, 100, 32, 1),
-        ([_Node(32, 0), _Node(4, 1)], ON_GPUS, 100, 1, 4),  # the GPU's node has 4
-        ([_Node(32, 0), _Node(4, 1)], ON_CPUS, 100, 36, 1),
-        ([_Node(16, 4), _Node(4, 2)], ON_GPUS, 100, 6, 2),
-        ([_Node(4, 0), _Node(1, 4)], ON_GPUS, 100, 1, 1),  # GPUs without CPUs serve nobody
+        ([Node(2, 0)], ON_CPUS, 5, 2, 1),
+        ([Node(0, 0), Node(1, 0)], ON_CPUS, 5, 1, 1),  # a head that only leads
+        ([Node(8, 0)] * 4, ON_CPUS, 1, 1, 8),  # and not 31: no node has as many
+        ([Node(8, 0)] * 4, ON_CPUS, 4, 4, 8),
+        ([Node(8, 0)] * 4, ON_CPUS, 6, 6, 4),
+        ([Node(8, 0)] * 4, ON_CPUS, 100, 32, 1),
+        ([Node(32, 0), Node(4, 1)], ON_GPUS, 100, 1, 4),  # the GPU's node has 4
+        ([Node(32, 0), Node(4, 1)], ON_CPUS, 100, 36, 1),
+        ([Node(16, 4), Node(4, 2)], ON_GPUS, 100, 6, 2),
+        ([Node(4, 0), Node(1, 4)], ON_GPUS, 100, 1, 1),  # GPUs without CPUs serve nobody
     ],
 )
 def test_actors_fit_on_the_nodes(
-    nodes: list[_Node], machine: Machine, shards: int, actors: int, cpus_each: float
+    nodes: list[Node], machine: Machine, shards: int, actors: int, cpus_each: float
 ) -> None:
     pool = _size_pool(nodes, machine, shards)
     assert (pool.actors, pool.cpus_each) == (actors, cpus_each)
@@ -190,16 +188,16 @@ def test_actors_fit_on_the_nodes(
 
 def test_an_actors_threads_can_be_named() -> None:
     machine = ON_CPUS.model_copy(update={"threads": 3, "workers": 2})
-    own = _size_pool([_Node(8, 0)], machine, 100).machine
+    own = _size_pool([Node(8, 0)], machine, 100).machine
     assert (own.threads, own.workers) == (3, 2)
 
 
 def test_auto_takes_the_clusters_gpus_and_cuda_needs_some() -> None:
     machine = Machine(engine="ray")
-    assert _size_pool([_Node(4, 1)], machine, 9).machine.device == "cuda"
-    assert _size_pool([_Node(4, 0)], machine, 9).machine.device == "cpu"
+    assert _size_pool([Node(4, 1)], machine, 9).machine.device == "cuda"
+    assert _size_pool([Node(4, 0)], machine, 9).machine.device == "cpu"
     with pytest.raises(StudyError, match="the Ray cluster has no GPU"):
-        _size_pool([_Node(4, 0)], ON_GPUS, 9)
+        _size_pool([Node(4, 0)], ON_GPUS, 9)
 
 
 # --- what is sent -------------------------------------------------------------------------------
@@ -223,16 +221,6 @@ def test_parcels_are_whole_batches_of_few_bytes_and_are_read_as_they_are_sent(
     assert sizes == [4, 4, 8, 12, 4, 3]  # by bytes; at the shard's end; by bytes; at its end; rest
     assert ahead == [0] * 6
     assert was_read == [f"{i:02d}" for i in range(35)]
-
-
-def test_a_worker_with_another_library_is_named_with_both_versions() -> None:
-    here = _libraries()
-    assert {"torch", "pillow"} <= here.keys()
-    _require_same(here, dict(here))
-    with pytest.raises(StudyError, match=r"torch is 2\.0 on the Ray worker \S+, and \S+ on the"):
-        _require_same(here, here | {"torch": "2.0"})
-    with pytest.raises(StudyError, match=r"timm is not installed on the Ray worker"):
-        _require_same(here | {"timm": "1.0"}, {k: v for k, v in here.items() if k != "timm"})
 
 
 @needs_ray
