@@ -1,5 +1,6 @@
 """What do training images have in common that nobody put into words, and what names it?"""
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from curette.schemas.candidates import Candidate, DictionaryFacts, DiscoveredOrigin
@@ -27,7 +28,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
     dropped = {d.candidate.concept_id: d.reason for d in draft.material.screened.dropped}
     pool = {o.number: c for c in draft.material.published.pool for o in _found(c)}
     found = [pool.get(o.number, c) for c in draft.material.candidates.candidates for o in _found(c)]
-    order = sorted(found, key=lambda c: (c.concept_id not in chosen, not _unnamed(c)))
+    order = in_order(found, chosen)
     shown = [_feature(draft, c, o, chosen, dropped) for c in order[:_SHOWN] for o in _found(c)]
     return {
         "meaning": _meaning(own, sum(c.concept_id in chosen for c in found)),
@@ -44,8 +45,9 @@ def _found(candidate: Candidate) -> list[DiscoveredOrigin]:
     return [candidate.found] if candidate.found else []
 
 
-def _unnamed(candidate: Candidate) -> bool:
-    return bool(candidate.found and not candidate.found.name)
+def in_order(found: Iterable[Candidate], chosen: Collection[str]) -> list[Candidate]:
+    """Return what is selected first, then what has a name, then the rest."""
+    return sorted(found, key=lambda c: (c.concept_id not in chosen, not (c.found and c.found.name)))
 
 
 def _meaning(own: DictionaryFacts, chosen: int) -> str:
@@ -90,13 +92,15 @@ def _row(f: DictionaryFacts) -> dict[str, Any]:
     }
 
 
-def _borne_out(origin: DiscoveredOrigin) -> str:
-    told = f"borne out by AUROC {plain(origin.proof, 2)}"
+def borne_out(origin: DiscoveredOrigin) -> str:
+    """Return whether validation images bear the statement out, and by how much."""
+    auroc = f"AUROC {plain(origin.proof, 2)}"
     if origin.proof_low is None or origin.proof_others is None:
-        return told
+        return f"{'' if origin.name else 'not '}borne out by {auroc}"
+    held = origin.proof_low > origin.proof_others
     return (
-        f"{told} (at least {plain(origin.proof_low, 2)}, where other statements come to "
-        f"{plain(origin.proof_others, 2)})"
+        f"{'' if held else 'not '}borne out by {auroc} (at least {plain(origin.proof_low, 2)}, "
+        f"where other statements come to {plain(origin.proof_others, 2)})"
     )
 
 
@@ -113,7 +117,7 @@ def _feature(
         if origin.cosine is None
         else f"{'named by' if origin.name else 'nearest'} “{origin.best}”"
         f"{f' ({origin.document})' if origin.document else ''}: cosine "
-        f"{plain(origin.cosine, 2)}, ahead by {plain(origin.margin, 2)}, {_borne_out(origin)}"
+        f"{plain(origin.cosine, 2)}, ahead by {plain(origin.margin, 2)}, {borne_out(origin)}"
     )
     return {
         "text": candidate.text,
