@@ -89,6 +89,7 @@ def check_columns(study: Study, dataset: ImageDataset) -> None:
     known = {c.removeprefix(METADATA) for c in columns if c.startswith(METADATA)}
     asked = [(f"shifts: {shift.title}", shift.column) for shift in study.shifts]
     asked += [("evaluate.subgroup_columns", c) for c in study.evaluate.subgroup_columns or ()]
+    asked += [("evaluate.inferred_shares", c) for c in study.evaluate.inferred_shares]
     if lost := [(where, column) for where, column in asked if column not in known]:
         [(where, column), *more] = lost
         others = f" (and {len(more)} other columns are missing too)" if more else ""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from curette.schemas.settings.ingest import DatasetSpec
 from curette.schemas.study import Study
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.schemas.withdrawals import WithdrawalList
+from curette.storage import files
 from curette.storage.images import SHELF
 from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.retention import resting_on
@@ -119,7 +119,7 @@ def plan_purge(
     masks = _masks([one.images for one in hit]) - _masks(rest)
     ids = _ids([one.images for one in hit], name) - _ids(rest, name)
     long = {i for i in ids if len(i) >= SHORTEST_ID}
-    broken = {folder.name for folder in _unreadable(store)}
+    broken = {*_unreadable(store)}
     tainted = {one.ref.digest for one in hit} | (broken if wanted.what != "class" else set())
     for one in hit:
         tainted |= {part.digest for part in one.dataset.parts()}
@@ -220,8 +220,7 @@ def _rows(one: _Affected, chosen: Choice) -> _Affected:
 
 def _datasets(store: ArtifactStore) -> Iterator[_Affected]:
     """Yield every dataset of the store that can be read, no row chosen."""
-    for manifest in sorted((store.root / ImageDataset.kind).glob("*/manifest.json")):
-        ref: Ref[ImageDataset] = Ref(ImageDataset.kind, manifest.parent.name)
+    for ref in sorted(store.latest(ImageDataset.kind), key=str):
         with suppress(ArtifactCorrupt, ArtifactMissing, ValueError):
             dataset = store.load(ImageDataset, ref)
             try:
@@ -231,35 +230,32 @@ def _datasets(store: ArtifactStore) -> Iterator[_Affected]:
             yield _Affected(ref, dataset, spec, np.zeros(len(dataset), dtype=bool))
 
 
-def _unreadable(store: ArtifactStore) -> Iterator[Path]:
-    """Yield the folders of datasets that cannot be read, so that nobody knows whose they hold."""
-    for folder in sorted((store.root / ImageDataset.kind).glob("*")):
+def _unreadable(store: ArtifactStore) -> Iterator[str]:
+    """Yield the digests of datasets that cannot be read, so that nobody knows whose they hold."""
+    folder = store.root / ImageDataset.kind
+    for digest in sorted({f.relative_to(folder).parts[0] for f in files.below(store.root, folder)}):
         try:
-            store.load(ImageDataset, Ref(ImageDataset.kind, folder.name))
+            store.load(ImageDataset, Ref(ImageDataset.kind, digest))
         except (ArtifactCorrupt, ArtifactMissing, ValueError):
-            yield folder
+            yield digest
 
 
 def _datasets_of_studies(store: ArtifactStore) -> dict[str, Ref[ImageDataset]]:
     """Return what each study that published something has last taken in."""
-    found: dict[str, tuple[float, Ref[ImageDataset]]] = {}
-    for at, study, dataset in _published(store):
-        if at >= found.get(study, (0.0, dataset))[0]:
-            found[study] = at, dataset
-    return {study: dataset for study, (_, dataset) in found.items()}
+    return dict(reversed([*_published(store)]))
 
 
 def _datasets_named(study: str, store: ArtifactStore) -> set[Ref[ImageDataset]]:
-    return {dataset for _, name, dataset in _published(store) if name == study}
+    return {dataset for name, dataset in _published(store) if name == study}
 
 
-def _published(store: ArtifactStore) -> Iterator[tuple[float, str, Ref[ImageDataset]]]:
-    """Yield when every concept dataset was used last, its study, and what that took in."""
-    for folder in (store.root / ConceptDataset.kind).glob("*"):
+def _published(store: ArtifactStore) -> Iterator[tuple[str, Ref[ImageDataset]]]:
+    """Yield every concept dataset's study, and what that took in, the last used first."""
+    for ref in store.latest(ConceptDataset.kind):
         with suppress(ArtifactCorrupt, ArtifactMissing, ValueError, OSError):
-            published = store.load(ConceptDataset, Ref(ConceptDataset.kind, folder.name))
+            published = store.load(ConceptDataset, ref)
             validated = store.load(ValidatedConceptDataset, published.validated_ref)
-            yield folder.stat().st_mtime, published.facts.name, validated.dataset_ref
+            yield published.facts.name, validated.dataset_ref
 
 
 def _masks(tables: Sequence[pd.DataFrame]) -> set[str]:
@@ -341,19 +337,20 @@ def _listed(
     )
 
 
+def _is_of(study: str, report: Ref[Report], store: ArtifactStore) -> bool:
+    with suppress(ArtifactCorrupt, ArtifactMissing, OSError, KeyError):
+        return study_of(store, report) == study
+    return False
+
+
 def made_last(study: str, store: ArtifactStore) -> dict[str, str]:
     """Return what the last report of a study rests on, by stage; nothing where there is none."""
-    reports = []
-    for folder in (store.root / Report.kind).glob("*"):
-        with suppress(ArtifactCorrupt, ArtifactMissing, OSError, KeyError):
-            ref: Ref[Report] = Ref(Report.kind, folder.name)
-            if study_of(store, ref) == study:
-                reports.append((folder.stat().st_mtime, ref))
-    if not reports:
+    last = next((ref for ref in store.latest(Report.kind) if _is_of(study, ref, store)), None)
+    if last is None:
         return {}
     made: dict[str, str] = {}
     with suppress(ArtifactCorrupt, ArtifactMissing):
-        for manifest in store.lineage(max(reports, key=lambda pair: pair[0])[1]):
+        for manifest in store.lineage(last):
             number = sum(key.partition(" ")[0] == manifest.recipe.stage for key in made)
             stage = manifest.recipe.stage + f" {number + 1}" * bool(number)
             made[stage] = f"{manifest.kind}/{manifest.digest}"

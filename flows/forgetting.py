@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from curette.flows.explain import RunStudy
 from curette.flows.forget_plan import Wanted, is_forgotten, made_last, plan_purge, receipt_of
@@ -17,6 +18,7 @@ from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.images import ImageDataset
 from curette.schemas.purge import Certificate, PurgePlan, What
 from curette.schemas.study import Study
+from curette.storage.bucket import bucket_of
 from curette.storage.lease import unused
 from curette.storage.purge import (
     end_plan,
@@ -32,6 +34,11 @@ from curette.storage.store import ArtifactStore
 from curette.tasks.forget.page import certificate_page
 
 _LISTED = 10
+_VERSIONS: dict[bool | None, Literal["none", "kept", "not told"]] = {
+    False: "none",
+    True: "kept",
+    None: "not told",
+}
 _KINDS: dict[str, What] = {"subject": "subject", "image": "image", "class": "class"}
 
 
@@ -138,8 +145,8 @@ def _carry_out(
     resumed: bool = False,
 ) -> Forgotten:
     """Purge, make the study anew, search the store, certify; every step can be repeated."""
-    with unused(store.root):
-        tally = purge(store, plan)
+    with unused(store.root) as check:
+        tally = purge(store, plan, check)
     with prefect():
         forget_records(Search(plan.traces), partial(tally.note, "records of Prefect"))
     failed: CuretteError | None = None
@@ -150,8 +157,10 @@ def _carry_out(
         except CuretteError as error:
             failed = error
     kept_aside = (plan_place(store.root), tally_place(store.root))
+    names = [place.relative_to(store.root).as_posix() for place in kept_aside]
+    bucket = bucket_of(store.root)
     with unused(store.root):
-        searched = scan(store.root, plan.traces, lambda path: path in kept_aside)
+        searched = scan(store.root, plan.traces, names)
         certificate = Certificate(
             number=plan.number,
             study=plan.study,
@@ -174,6 +183,8 @@ def _carry_out(
             },
             too_short=plan.too_short,
             found=searched.found,
+            bucket=bucket.url if bucket else "",
+            versions=_VERSIONS[bucket.keeps_versions(names[0]) if bucket else False],
         )
         page = write_certificate(store.root, certificate, certificate_page(certificate))
         if not searched.found:
@@ -200,9 +211,16 @@ def _why_not(failed: CuretteError | None, study: Study, plan: PurgePlan) -> str:
 
 def _tell(certificate: Certificate, plan: PurgePlan, page: Path) -> str:
     gone = ", ".join(f"{count:,} {shelf}" for shelf, count in certificate.removed.items())
+    versions = {
+        "none": "",
+        "kept": "The bucket keeps earlier versions, and what was removed is still in them: delete "
+        "those that are not current.\n",
+        "not told": "If the bucket keeps earlier versions, delete those that are not current.\n",
+    }[certificate.versions]
     return (
         f"{certificate.images:,} images are forgotten. Removed: {gone or 'nothing was left'}.\n"
         f"{certificate.searched_files:,} files were searched, and hold no trace.\n"
+        f"{versions}"
         f"certificate: {page}\n"
         f"code: {plan.code} - with it and the id anybody can check that the certificate is about "
         "that id; it is kept nowhere, so write it down"

@@ -75,3 +75,13 @@ class Certificate(BaseModel, frozen=True):
     searched_for: dict[str, int] = Field(description="kind of trace -> how many of them")
     too_short: int = Field(description="ids too short to be searched for")
     found: tuple[Found, ...]
+    bucket: str = Field(
+        default="",
+        exclude_if=lambda bucket: not bucket,
+        description="address of the store in object storage; empty: it is a folder",
+    )
+    versions: Literal["none", "kept", "not told"] = Field(
+        default="none",
+        exclude_if=lambda versions: versions == "none",
+        description="whether the bucket keeps what is removed from it as earlier versions",
+    )

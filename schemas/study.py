@@ -120,6 +120,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
             *(self.select.avoid or ()),
             *(self.evaluate.subgroup_columns or ()),
             *self.evaluate.subgroup_edges,
+            *self.evaluate.inferred_shares,
             *self.publish.erase,
         ]
         return dataset.model_copy(update={"metadata": tuple(dict.fromkeys(named))})
@@ -287,6 +288,7 @@ class Study(BaseModel, frozen=True, extra="forbid"):
             "select.avoid": self.selection.avoid or (),
             "evaluate.subgroup_columns": self.evaluate.subgroup_columns or (),
             "evaluate.subgroup_edges": self.evaluate.subgroup_edges,
+            "evaluate.inferred_shares": self.evaluate.inferred_shares,
         }
         for column in self.publish.erase:
             if needing := [name for name, columns in asked.items() if column in columns]:

@@ -109,7 +109,7 @@ class Bucket:
     def contents(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield names with their contents, in the order asked for; one that is gone is left out."""
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            for some in _parted(names, 4 * _AT_A_TIME):
+            for some in _parted(names, _AT_A_TIME):
                 for name, content in zip(some, pool.map(self.get, some), strict=True):
                     if content is not None:
                         yield name, content
@@ -179,6 +179,17 @@ class Bucket:
             pages = obstore.list(self._objects, folder or None)
             listed = [entry for page in pages for entry in page]
         return {e["path"]: Kept(e["last_modified"], e["size"]) for e in listed}
+
+    def keeps_versions(self, name: str) -> bool | None:
+        """Return whether removed objects stay as earlier versions; None where that is not told.
+
+        Args:
+            name: of an object that was written just now.
+        """
+        if self.url.startswith("gs:"):  # which numbers versions whether or not it keeps them
+            return None
+        _, version = self.versioned(name)
+        return version != "create" and bool(version.get("version"))
 
     def fetch(self, name: str, place: Path) -> bool:
         """Copy an object to a file, which is there whole or not at all; False where none is."""

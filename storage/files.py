@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,12 +37,12 @@ def read(root: Path, place: Path) -> bytes | None:
         return None
 
 
-def replace(root: Path, place: Path, content: bytes) -> None:
+def replace(root: Path, place: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file that changes, whatever is there."""
     if bucket := bucket_of(root):
         bucket.put(_name(root, place), content)
     else:
-        write_whole(place, content)
+        write_whole(place, content, mode)
 
 
 def change(
@@ -85,6 +85,37 @@ def listed(root: Path, folder: Path) -> list[Path]:
         files = [root / name for name in bucket.names(_name(root, folder))]
         return sorted(file for file in files if file.parent == folder)
     return sorted(file for file in folder.glob("[!.]*") if file.is_file())
+
+
+def below(root: Path, folder: Path) -> list[Path]:
+    """Return the files of a folder and of all folders in it; hidden ones are none."""
+    if bucket := bucket_of(root):
+        return sorted(root / name for name in bucket.names(_name(root, folder)))
+    return sorted(file for file in folder.rglob("[!.]*") if file.is_file())
+
+
+def contents(root: Path, places: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
+    """Yield files with what is in them, as the bucket has it; one that is gone is left out."""
+    if bucket := bucket_of(root):
+        names = (_name(root, place) for place in places)
+        yield from ((root / name, content) for name, content in bucket.contents(names))
+        return
+    for place in places:
+        if (content := read(root, place)) is not None:
+            yield place, content
+
+
+def everything(root: Path, passed_over: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the content of every file of a store, hidden ones too.
+
+    Those of a bucket, and then those of this machine's copy, whose names begin with the copy's.
+    """
+    bucket = bucket_of(root)
+    if bucket:
+        yield from bucket.contents(name for name in bucket.names() if name not in passed_over)
+    for file in sorted(root.rglob("*")):
+        if file.is_file() and (name := _name(root, file)) not in passed_over:
+            yield f"{root.name}/{name}" if bucket else name, file.read_bytes()
 
 
 def elsewhere(root: Path, folder: Path) -> list[Path]:

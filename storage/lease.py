@@ -51,7 +51,7 @@ _FOLDER = "in-use"
 _ALONE = f"{_FOLDER}/alone.json"
 _CLOCK = f"{_FOLDER}/clock"
 _SEEN = ".cleaned"
-_COPIED = ("answers", "images", "vectors", "responses", "withdrawn")
+_COPIED = ("answers", "images", "vectors", "responses", "watched", "withdrawn")
 """Folders of this machine's copy, beside artifacts, whose files come from the bucket."""
 _ASKED_AGAIN_S = 1.0
 
@@ -176,6 +176,7 @@ def _alone(root: Path, bucket: Bucket, pace: Pace) -> Iterator[Check]:
         raise _occupied(bucket, "something is being removed from", holder, age, pace)
     with _Lease(bucket, _ALONE, _new_claim(), pace).held(version) as lease:
         _refuse_beside_runs(bucket, pace)
+        _drop_what_was_removed(root, bucket, holder.token if holder else "")
         yield lease.check
         lease.check()
         _drop_what_was_removed(root, bucket, lease.claim.token)

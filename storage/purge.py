@@ -20,8 +20,11 @@ from curette.schemas.artifact import JsonArtifact, Ref
 from curette.schemas.edits import Edits
 from curette.schemas.purge import Certificate, PurgePlan
 from curette.schemas.review import Decisions
+from curette.storage import files
+from curette.storage.bucket import bucket_of
 from curette.storage.decisions import DecisionShelf
-from curette.storage.retention import remove
+from curette.storage.lease import Check, always
+from curette.storage.retention import half_done, remove
 from curette.storage.scan import Search, holds
 from curette.storage.store import ArtifactCorrupt, ArtifactStore, explained, workshop
 from curette.storage.vectors import without_keys
@@ -56,10 +59,11 @@ def read_plan(root: Path) -> PurgePlan | None:
         ArtifactCorrupt: the plan is damaged.
     """
     place = plan_place(root)
-    try:
-        return PurgePlan.model_validate_json(place.read_bytes())
-    except FileNotFoundError:
+    content = files.read(root, place)
+    if content is None:
         return None
+    try:
+        return PurgePlan.model_validate_json(content)
     except ValidationError:
         raise ArtifactCorrupt(
             f"{place}, the plan of a purge that has not ended, is damaged. Delete it and forget "
@@ -73,14 +77,8 @@ def write_plan(root: Path, plan: PurgePlan) -> None:
     Raises:
         StoreError: the disk is full or read-only.
     """
-    place = plan_place(root)
     with explained(root):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        bench = place.with_suffix(".new")
-        bench.unlink(missing_ok=True)
-        with os.fdopen(os.open(bench, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(plan.model_dump_json())
-        bench.replace(place)
+        files.replace(root, plan_place(root), plan.model_dump_json().encode(), mode=0o600)
 
 
 def certificate_place(root: Path, number: str) -> Path:
@@ -96,11 +94,8 @@ def write_certificate(root: Path, certificate: Certificate, page: str) -> Path:
     """
     place = certificate_place(root, certificate.number)
     with explained(root):
-        place.parent.mkdir(parents=True, exist_ok=True)
         for file, text in ((place, certificate.model_dump_json(indent=1)), (_page(place), page)):
-            bench = file.with_name(f".{file.name}")
-            bench.write_text(text + "\n", encoding="utf-8")
-            bench.replace(file)
+            files.keep(root, file, f"{text}\n".encode())
     return _page(place)
 
 
@@ -119,21 +114,21 @@ class Tally:
 
     def note(self, shelf: str, names: Iterable[object]) -> None:
         """Write down what is about to be removed from a shelf, each under a name of its own."""
-        lines = [f"{json.dumps([shelf, str(name)])}\n" for name in names]
-        if lines:
+        lines = "".join(f"{json.dumps([shelf, str(name)])}\n" for name in names)
+        place = tally_place(self.root)
+        if lines and bucket_of(self.root):  # where nothing can be added to
+            files.change(self.root, place, lambda content: (content or b"") + lines.encode())
+        elif lines:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            with os.fdopen(os.open(tally_place(self.root), flags, 0o600), "w") as file:
-                file.write("".join(lines))
+            with os.fdopen(os.open(place, flags, 0o600), "w") as file:
+                file.write(lines)
                 file.flush()
                 os.fsync(file)
 
     @property
     def counts(self) -> dict[str, int]:
         """Return shelf -> how many things were removed from it, over all tries."""
-        try:
-            lines = tally_place(self.root).read_text().splitlines()
-        except FileNotFoundError:
-            return {}
+        lines = (files.read(self.root, tally_place(self.root)) or b"").decode().splitlines()
         noted = {(shelf, name) for line in lines for shelf, name in _noted(line)}
         return dict(Counter(shelf for shelf, _ in sorted(noted)))
 
@@ -153,74 +148,91 @@ def tally_place(root: Path) -> Path:
 
 def end_plan(root: Path) -> None:
     """Remove what is known of a purge that has ended; the plan, which names who, goes last."""
-    tally_place(root).unlink(missing_ok=True)
-    plan_place(root).unlink(missing_ok=True)
+    files.drop(root, tally_place(root))
+    files.drop(root, plan_place(root))
 
 
-def purge(store: ArtifactStore, plan: PurgePlan) -> Tally:
+def purge(store: ArtifactStore, plan: PurgePlan, check: Check = always) -> Tally:
     """Put the list of what was withdrawn in force, and remove all that the plan names.
+
+    Args:
+        store: that the caller holds alone.
+        plan: of what.
+        check: is asked ahead of each step.
 
     Returns:
         How many things were removed, by this try and by those before.
 
     Raises:
         StoreError: the disk is read-only.
+        LeaseLost: the store is not held any more; the next try goes on.
     """
     root, search, tally = store.root, Search(plan.traces), Tally(store.root)
     with explained(root):
+        check()
         WithdrawalShelf(root).replace(plan.listed)
-        _without_names(store, search, tally)
+        _without_names(store, search, tally, check)
         gone = [Ref.parse(text) for text in plan.artifacts]
-        tally.note("artifacts", (ref for ref in gone if store.path(ref).exists()))
-        remove(store, gone)
-        _unlink(_image_files(root, [*plan.images, *plan.masks]), "images", tally)
-        _forget_vectors(root, frozenset(plan.images), tally)
-        _forget_responses(root, search, tally)
-        _forget_ledger(root, frozenset(plan.images), tally)
-        _forget_watched(root, search, tally)
-        _forget_leftovers(root, tally)
+        tally.note("artifacts", (ref for ref in gone if files.below(root, store.path(ref))))
+        remove(store, gone, check)
+        _unlink(_image_files(root, [*plan.images, *plan.masks]), "images", tally, check)
+        _forget_vectors(root, frozenset(plan.images), tally, check)
+        _forget_responses(root, search, tally, check)
+        _forget_ledger(root, frozenset(plan.images), tally, check)
+        _forget_watched(root, search, tally, check)
+        _forget_leftovers(root, tally, check)
     return tally
 
 
-def _unlink(files: Iterable[Path], shelf: str, tally: Tally) -> None:
-    there = [file for file in files if file.exists()]
+def _unlink(places: Iterable[Path], shelf: str, tally: Tally, check: Check) -> None:
+    there = [file for file in places if files.has(tally.root, file)]
     tally.note(shelf, (file.relative_to(tally.root) for file in there))
     for file in there:
-        file.unlink(missing_ok=True)
+        check()
+        files.drop(tally.root, file)
 
 
 def _image_files(root: Path, digests: Collection[str]) -> Iterator[Path]:
     return (root / "images" / digest[:2] / digest for digest in digests)
 
 
-def _without_names(store: ArtifactStore, search: Search, tally: Tally) -> None:
+def _without_names(store: ArtifactStore, search: Search, tally: Tally, check: Check) -> None:
     """Take ids and passages out of what persons wrote in decisions and edits.
 
     What is a study's now stays in force with the words replaced; earlier ones are removed.
     """
     if search.traces.is_empty:
         return
+    root = store.root
     for of in _PERSONS:
-        shelf = DecisionShelf(store.root, of)
-        for pointer in sorted((store.root / f"{of.kind}-of").glob("*.json")):
+        shelf = DecisionShelf(root, of)
+        for pointer in files.listed(root, root / f"{of.kind}-of"):
+            if pointer.suffix != ".json":
+                continue
             current = shelf.get(pointer.stem)
-            if current and holds((store.path(current) / f"{of.kind}.json").read_bytes(), search):
+            if current and holds(_said(store, of, current), search):
+                check()
                 cleared = _cleared(store, of, current, search)
                 shelf.change(pointer.stem, lambda _, ref=cleared: ref)  # type: ignore[misc]
         naming: list[Ref[Any]] = [
             Ref(of.kind, place.parent.name)
-            for place in (store.root / of.kind).glob(f"*/{of.kind}.json")
-            if holds(place.read_bytes(), search)
+            for place, content in files.contents(root, files.below(root, root / of.kind))
+            if place.name == f"{of.kind}.json" and holds(content, search)
         ]
         tally.note("decisions and edits", naming)
-        remove(store, naming)
+        if naming:
+            remove(store, naming, check)
+
+
+def _said(store: ArtifactStore, of: type[JsonArtifact], ref: Ref[JsonArtifact]) -> bytes:
+    return files.read(store.root, store.path(ref) / f"{of.kind}.json") or b""
 
 
 def _cleared(
     store: ArtifactStore, of: type[JsonArtifact], ref: Ref[JsonArtifact], search: Search
 ) -> Ref[JsonArtifact]:
     """Save a person's decisions anew, without the words that name who is forgotten."""
-    text = (store.path(ref) / f"{of.kind}.json").read_text(encoding="utf-8")
+    text = _said(store, of, ref).decode()
     for word in sorted(
         [*search.traces.ids, *search.traces.passages, *search.traces.digests], key=len
     ):
@@ -228,46 +240,54 @@ def _cleared(
     return store.save(of.model_validate_json(text), store.manifest(ref).recipe)
 
 
-def _forget_vectors(root: Path, images: frozenset[str], tally: Tally) -> None:
+def _forget_vectors(root: Path, images: frozenset[str], tally: Tally, check: Check) -> None:
     """Write every shard that has a vector of the images anew, without it."""
     keys = frozenset(bytes.fromhex(image) for image in images)
-    for shard in sorted((root / "vectors").glob("*/*.npy")):
+    shelf = root / "vectors"
+    for shard in files.below(root, shelf):
+        if shard.parent.parent != shelf or shard.suffix != ".npy" or not files.has(root, shard):
+            continue
 
         def about_to(gone: list[str], encoder: str = shard.parent.name) -> None:
             tally.note("vectors", (f"{encoder}/{key}" for key in gone))
 
-        without_keys(shard, keys, about_to)
+        check()
+        without_keys(root, shard, keys, about_to)
 
 
-def _forget_responses(root: Path, search: Search, tally: Tally) -> None:
+def _forget_responses(root: Path, search: Search, tally: Tally, check: Check) -> None:
     """Remove the answers to questions that held a trace, and batches that ask such questions."""
     if search.traces.is_empty:
         return
     folder = root / "responses"
-    gone = [p for p in folder.glob("[0-9a-f][0-9a-f]/*.json") if holds(p.read_bytes(), search)]
+    there = [file for file in files.below(root, folder) if file.suffix == ".json"]
+    batches = [file for file in there if file.parent == folder / "batches"]
+    answers = (file for file in there if file.parent != folder / "batches")
+    gone = [file for file, said in files.contents(root, answers) if holds(said, search)]
     asked = {path.stem.encode() for path in gone}
-    batches = [
-        path
-        for path in folder.glob("batches/*.json")
-        if holds(content := path.read_bytes(), search) or any(a in content for a in asked)
+    asking = [
+        file
+        for file, said in files.contents(root, batches)
+        if holds(said, search) or any(a in said for a in asked)
     ]
-    _unlink([*batches, *gone], "answers of language models", tally)
+    _unlink([*asking, *gone], "answers of language models", tally, check)
 
 
-def _forget_ledger(root: Path, images: frozenset[str], tally: Tally) -> None:
+def _forget_ledger(root: Path, images: frozenset[str], tally: Tally, check: Check) -> None:
     """Take the images out of the lists of whose labels were read; the readings stay."""
-    for names in sorted((root / "test-looks").glob("*.images")):
-        listed = names.read_text(encoding="ascii").split()
+    for names, content in files.contents(root, files.listed(root, root / "test-looks")):
+        if names.suffix != ".images":
+            continue
+        listed = content.decode("ascii").split()
         kept = [image for image in listed if image not in images]
         if len(kept) < len(listed):
             gone = set(listed) - set(kept)
             tally.note("names in the ledger", (f"{names.stem}/{image}" for image in gone))
-            bench = names.with_suffix(".new-images")
-            bench.write_text("\n".join(kept), encoding="ascii")
-            bench.replace(names)
+            check()
+            files.replace(root, names, "\n".join(kept).encode("ascii"))
 
 
-def _forget_watched(root: Path, search: Search, tally: Tally) -> None:
+def _forget_watched(root: Path, search: Search, tally: Tally, check: Check) -> None:
     """Take the rows of the images out of what watched datasets were like."""
     shelf = WatchShelf(root)
     for study in shelf.studies:
@@ -278,17 +298,23 @@ def _forget_watched(root: Path, search: Search, tally: Tally) -> None:
         if gone:
             tally.note("rows of watched datasets", (f"{study}/{name}" for name in gone))
             kept = {name: row for name, row in seen.rows.items() if name not in gone}
+            check()
             shelf.keep(study, Seen(seen.outside, kept))
 
 
-def _forget_leftovers(root: Path, tally: Tally) -> None:
+def _forget_leftovers(root: Path, tally: Tally, check: Check) -> None:
     """Remove what was put aside as damaged, and what killed writers have left half done."""
+    what = "damaged or unfinished files"
     with workshop(root, "purge"):  # sweeps what killed processes left there
         pass
     aside = [folder for folder in (root / ".workshop").iterdir() if folder.is_dir()]
-    tally.note("damaged or unfinished files", (folder.relative_to(root) for folder in aside))
+    tally.note(what, (folder.relative_to(root) for folder in aside))
     for folder in aside:
         shutil.rmtree(folder, ignore_errors=True)
+    if bucket := bucket_of(root):
+        unfinished = half_done(bucket, age_s=0)
+        tally.note(what, unfinished)
+        bucket.drop(*unfinished, before=check)
     half = [
         path
         for shelf in _WRITTEN
@@ -296,4 +322,4 @@ def _forget_leftovers(root: Path, tally: Tally) -> None:
         for path in (root / shelf).rglob(pattern)
         if path.is_file()
     ]
-    _unlink(half, "damaged or unfinished files", tally)
+    _unlink(half, what, tally, check)

@@ -132,17 +132,27 @@ def _remove_there(
     leading = [name for name, said in records if digests & set(_DIGEST.findall(said))]
     bucket.drop(*leading, before=check)
     bucket.drop(*(f"{ref}/{MANIFEST}" for ref in gone), before=check)
-    refs = set(map(str, gone))
+    bucket.drop(*half_done(bucket, set(map(str, gone))), before=check)
+
+
+def half_done(bucket: Bucket, gone: Collection[str] = (), age_s: float = _DAY_S) -> list[str]:
+    """Return objects of artifacts that have no manifest.
+
+    Args:
+        bucket: who calls holds it.
+        gone: artifacts whose objects count whenever they were written.
+        age_s: of others those count that were written so long ago, since what is younger may just
+            be being written.
+    """
     there = bucket.names()
-    young = max((kept.at.timestamp() for kept in there.values()), default=0) - _DAY_S
-    half = (
+    now = max((kept.at.timestamp() for kept in there.values()), default=0)
+    return [
         name
         for name, kept in there.items()
         if (found := _OF_ARTIFACT.match(name))
         and f"{found[0]}/{MANIFEST}" not in there
-        and (found[0] in refs or kept.at.timestamp() < young)  # or it is just being written
-    )
-    bucket.drop(*half, before=check)
+        and (found[0] in gone or now - kept.at.timestamp() >= age_s)
+    ]
 
 
 def resting_on(root: Path, first: Collection[str]) -> list[Ref[Any]]:

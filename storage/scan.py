@@ -14,7 +14,7 @@ import json
 import lzma
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curette.schemas.purge import Found, Traces
+from curette.storage import files
 
 SHORTEST_ID = 6
 """Characters; a shorter id is found in what has nothing to do with it."""
@@ -122,30 +123,26 @@ def passages(text: str) -> list[str]:
     return [part for part in said if len(letters(part)) >= PASSAGE]
 
 
-def scan(root: Path, traces: Traces, passed_over: Callable[[Path], bool] = lambda _: False) -> Scan:
-    """Search every file below a folder.
+def scan(root: Path, traces: Traces, passed_over: Collection[str] = ()) -> Scan:
+    """Search every file of a store, in its folder and in the bucket that it mirrors.
 
     Args:
         root: the folder.
         traces: what to look for.
-        passed_over: says which files are not searched.
+        passed_over: names of files that are not searched.
     """
     search = Search(traces)
-    files = size = 0
+    count = size = 0
     unreadable: list[str] = []
     found: dict[tuple[str, str], Found] = {}
-    for path in sorted(root.rglob("*")):
-        if not path.is_file() or passed_over(path):
-            continue
-        content = path.read_bytes()
-        files, size = files + 1, size + len(content)
-        place = path.relative_to(root).as_posix()
+    for place, content in files.everything(root, passed_over):
+        count, size = count + 1, size + len(content)
         kinds = {*search.in_bytes(place.encode("utf-8", "surrogateescape"))}
         whole = _look(content, search, kinds, 0)
         unreadable += [] if whole else [_harmless(place, search)]
         for kind in kinds:
             found[place, kind] = Found(place=_harmless(place, search), trace=kind)
-    return Scan(files, size, tuple(unreadable), tuple(found.values()))
+    return Scan(count, size, tuple(unreadable), tuple(found.values()))
 
 
 def holds(content: bytes, search: Search) -> bool:

@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
 from curette.storage import files
-from curette.storage.bucket import write_whole
 from curette.storage.store import explained
 
 logger = logging.getLogger(__name__)
@@ -107,19 +106,24 @@ class VectorShelf:
 
 
 def without_keys(
-    shard: Path, keys: frozenset[bytes], about_to: Callable[[list[str]], None] = lambda _: None
+    root: Path,
+    shard: Path,
+    keys: frozenset[bytes],
+    about_to: Callable[[list[str]], None] = lambda _: None,
 ) -> None:
     """Write a shard anew without some of its vectors.
 
     The new one is there before the old one goes, so that a kill loses nothing.
 
     Args:
-        shard: a file of a `VectorShelf`; one that is damaged is put aside.
+        root: the store's folder.
+        shard: a file of a `VectorShelf`; one that is damaged is put aside, and leaves a bucket.
         keys: sha256 of what the vectors are of, 32 bytes each.
         about_to: is told, in hexadecimal, of which of these vectors will be gone.
     """
     rows = _read(shard)
     if rows is None:
+        files.drop(root, shard)
         return
     gone = np.array([key.ljust(32, b"\0") in keys for key in rows["key"].tolist()], dtype=bool)
     if not gone.any():
@@ -127,8 +131,8 @@ def without_keys(
     about_to([key.ljust(32, b"\0").hex() for key in rows["key"][gone].tolist()])
     if not gone.all():
         name, content = _named(rows[~gone])
-        write_whole(shard.parent / name, content)
-    shard.unlink(missing_ok=True)
+        files.keep(root, shard.parent / name, content)
+    files.drop(root, shard)
 
 
 def _named(rows: Shaped[np.ndarray, " row"]) -> tuple[str, bytes]:

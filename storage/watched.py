@@ -1,6 +1,5 @@
 """What a watched dataset was like when it was last looked at."""
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curette.storage import files
 from curette.storage.store import explained
 
 _OUTSIDE = b"curette.outside"
@@ -44,11 +44,14 @@ class WatchShelf:
     def get(self, study: str) -> Seen | None:
         """Return what was kept of a study's dataset; None where nothing was, or it is damaged."""
         try:
-            table = pq.read_table(self._place(study))
+            content = files.read(self.root, self._place(study))
+            if content is None:
+                return None
+            table = pq.read_table(pa.BufferReader(content))
             outside = (table.schema.metadata or {})[_OUTSIDE].decode()
             columns = [table[name].to_pylist() for name in ("size", "mtime_ns", "content", "row")]
             names = table["name"].to_pylist()
-        except (FileNotFoundError, pa.ArrowInvalid, KeyError):
+        except (pa.ArrowInvalid, KeyError):
             return None
         return Seen(outside, dict(zip(names, map(SeenRow, *columns), strict=True)))
 
@@ -67,17 +70,16 @@ class WatchShelf:
             "row": pa.array([r.row for r in rows], pa.string()),
         }
         table = pa.table(columns).replace_schema_metadata({_OUTSIDE: seen.outside.encode()})
-        place = self._place(study)
+        written = pa.BufferOutputStream()
+        pq.write_table(table, written)
         with explained(self.root):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            draft = place.with_name(f".{study}-{uuid.uuid4().hex}")
-            pq.write_table(table, draft)
-            draft.replace(place)
+            files.replace(self.root, self._place(study), written.getvalue().to_pybytes())
 
     @property
     def studies(self) -> list[str]:
         """The studies of whose datasets anything was kept."""
-        return sorted(place.stem for place in (self.root / "watched").glob("[!.]*.parquet"))
+        there = files.listed(self.root, self.root / "watched")
+        return [place.stem for place in there if place.suffix == ".parquet"]
 
     def _place(self, study: str) -> Path:
         return self.root / "watched" / f"{study}.parquet"

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from curette.schemas.heads import ChosenFewShotHead, choosable
-from curette.schemas.metadata import value_name
+from curette.schemas.metadata import ValueName
 
 
 class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
@@ -34,14 +34,6 @@ class FewShotSpec(BaseModel, frozen=True, extra="forbid"):
 def _check_rising(name: str, numbers: tuple[int, ...]) -> None:
     if list(numbers) != sorted(set(numbers)) or min(numbers, default=1) < 1:
         raise ValueError(f"{name} must be some rising numbers from 1 on")
-
-
-def _as_named(value: object) -> object:
-    return value_name(value) if isinstance(value, bool | int | float) else value
-
-
-ValueName = Annotated[str, BeforeValidator(_as_named)]
-"""A value of a metadata column; yes and no where the column is of truth values."""
 
 
 class DomainShift(BaseModel, frozen=True, extra="forbid"):

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from curette.schemas.metadata import ValueName
 from curette.schemas.metrics import IntervalMethod
 from curette.schemas.taxonomy import Taxonomy
 
@@ -55,6 +56,12 @@ class EvaluateSpec(BaseModel, frozen=True, extra="forbid"):
     )
     smallest_subgroup: int = Field(
         default=10, ge=2, description="independent groups; smaller subgroups are merged or hidden"
+    )
+    inferred_shares: dict[str, ValueName] = Field(
+        default_factory=dict,
+        exclude_if=lambda columns: not columns,
+        description="metadata column -> value, such as `{sex: female}`: how well somebody who is "
+        "given a head guesses what share of its training images had it; empty: is not measured",
     )
     thresholdout: ThresholdoutSpec | None = Field(
         default=None,

@@ -113,11 +113,15 @@ def check_askable(published: ConceptDataset, spec: EvaluateSpec) -> None:
         except ValueError as error:
             raise StudyError(f"dataset.taxonomy: {error}") from None
     known = {c.removeprefix(METADATA) for c in images.columns if c.startswith(METADATA)}
-    named = {"columns": spec.subgroup_columns or (), "edges": spec.subgroup_edges}
+    named = {
+        "subgroup_columns": spec.subgroup_columns or (),
+        "subgroup_edges": spec.subgroup_edges,
+        "inferred_shares": spec.inferred_shares,
+    }
     for name, columns in named.items():
         if strange := sorted(set(columns) - known):
             raise StudyError(
-                f"evaluate.subgroup_{name} names {', '.join(strange)}, and the images have no such "
+                f"evaluate.{name} names {', '.join(strange)}, and the images have no such "
                 f"metadata; they have {', '.join(sorted(known)) or 'none'}. Columns that are read "
                 "as labels, ids, subjects or attributes are not among them."
             )

@@ -61,5 +61,26 @@ def certificate_page(c: Certificate) -> str:
         "language model's provider keeps, logs of other programs, and the source that the images "
         "were read from, which is read and never written. Deleted bytes may be found on a disk, "
         "and in a database of Prefect, until they are written over.",
+        *_of_bucket(c),
     ]
     return "\n".join(lines)
+
+
+def _of_bucket(c: Certificate) -> list[str]:
+    """Return what has to be said of a store in object storage; nothing of one in a folder."""
+    if not c.bucket:
+        return []
+    earlier = {
+        "none": "It keeps no earlier versions of what is removed, as far as it tells.",
+        "kept": "**The bucket keeps earlier versions: what was removed is still in them.** "
+        "Nothing here deletes versions; delete those that are not current, or have a rule of the "
+        "bucket do so, and keep the proof beside this certificate.",
+        "not told": "Whether the bucket keeps earlier versions, or removed objects for some days, "
+        "cannot be told from here; if it does, delete them there.",
+    }
+    return [
+        "",
+        f"The store is `{c.bucket}`; its objects and this machine's copy of them were searched. "
+        f"{earlier[c.versions]} Copies on other machines lose what was removed when a run or a "
+        "removal next begins there; until then delete `~/.cache/curette` on each.",
+    ]

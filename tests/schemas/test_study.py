@@ -45,3 +45,5 @@ def test_what_is_erased_may_not_be_needed() -> None:
     assert Study.model_validate(given).kept_dataset.metadata == ("sex",)
     with pytest.raises(ValidationError, match=r"evaluate\.subgroup_columns needs it"):
         Study.model_validate(given | {"evaluate": {"subgroup_columns": ["sex"]}})
+    with pytest.raises(ValidationError, match=r"evaluate\.inferred_shares needs it"):
+        Study.model_validate(given | {"evaluate": {"inferred_shares": {"sex": "female"}}})

@@ -30,6 +30,7 @@ from curette.tasks.report.sections import (
     few_shots,
     folds,
     images,
+    inferred_shares,
     interventions,
     lineage,
     location,
@@ -97,6 +98,9 @@ SECTIONS: tuple[Section, ...] = (
     Section("probe_sets", "Whether other images teach it too", "numbers", probe_sets.compose),
     Section("borrowed", "What another study's images teach", "numbers", borrowed.compose),
     Section("interventions", "What correcting concepts brings", "numbers", interventions.compose),
+    Section(
+        "inferred_shares", "What heads give away of training", "numbers", inferred_shares.compose
+    ),
     Section("location", "Whether concepts are seen in the lesion", "numbers", location.compose),
     Section(
         "annotations", "What a model read in reports or images", "numbers", annotations.compose
