@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from filecmp import cmp
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from curette.schemas.artifact import CuretteError, StudyError
 from curette.schemas.images import SPLITS, ImageDataset
 from curette.schemas.settings.annotate import AnnotateSpec
 from curette.schemas.settings.encoder import (
+    EncoderSpec,
     OpenClipEncoder,
     PrecomputedEncoder,
     TransformersEncoder,
@@ -80,7 +82,7 @@ def check(
     yield _packages(study, options)
     yield _room(options.store)
     yield _files(study)
-    yield _encoder(study, options)
+    yield from _encoders(study, options)
     yield from _language_model(study, options)
     try:
         dataset = take_in(study)
@@ -141,12 +143,12 @@ def lacking(needed: Sequence[Package]) -> Finding:
 
 
 def _needed(study: Study, options: RunOptions) -> Iterator[Package]:
-    encoder = study.encoder
     transformers = "curette[transformers]"
-    if isinstance(encoder, TransformersEncoder):
-        yield Package("transformers", "encoder.kind: transformers", transformers)
-    elif isinstance(encoder, OpenClipEncoder) and _reads_text_by_transformers(encoder):
-        yield Package("transformers", f"the text tower of {encoder.model}", transformers)
+    for encoder in (study.encoder, *(further.encoder for further in study.encoders)):
+        if isinstance(encoder, TransformersEncoder):
+            yield Package("transformers", "encoder.kind: transformers", transformers)
+        elif isinstance(encoder, OpenClipEncoder) and _reads_text_by_transformers(encoder):
+            yield Package("transformers", f"the text tower of {encoder.model}", transformers)
     if options.machine.engine == "ray":
         for name in ("ray", "prefect_ray"):
             yield Package(name, "machine.engine: ray", "curette[ray]")
@@ -213,10 +215,27 @@ def _paths(model: BaseModel, where: str = "") -> Iterator[tuple[str, Path]]:
                 yield key, part
 
 
-def _encoder(study: Study, options: RunOptions) -> Finding:
-    spec = study.encoder
+def _encoders(study: Study, options: RunOptions) -> Iterator[Finding]:
+    """Look for the weights of every encoder; the same ones in two places would be no second one."""
+    seen: dict[Path, str] = {}
+    named = {f"encoder {further.name}": further.encoder for further in study.encoders}
+    for what, spec in {"encoder": study.encoder, **named}.items():
+        found, weights = _encoder(what, spec, options)
+        if weights is not None:
+            same = [other for place, other in seen.items() if cmp(weights, place, shallow=False)]
+            if same:
+                said = f"its weights in {weights} are those of the {same[0]} to the byte"
+                cure = "It could only agree: name other weights under `encoders`, or leave it out."
+                found = Finding(what, "error", said, cure)
+            seen[weights] = what
+        yield found
+
+
+def _encoder(what: str, spec: EncoderSpec, options: RunOptions) -> tuple[Finding, Path | None]:
+    """Return what is to be said of an encoder, and the file of its weights or vectors."""
     if isinstance(spec, PrecomputedEncoder):
-        return Finding("encoder", "ok", f"vectors are read from {spec.path}")
+        there = spec.path if spec.path.is_file() else None
+        return Finding(what, "ok", f"vectors are read from {spec.path}"), there
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
     from curette.tasks.methods.encoder.encoder import find_weights
@@ -225,16 +244,18 @@ def _encoder(study: Study, options: RunOptions) -> Finding:
     try:
         device, weights = choose_device(options.machine), find_weights(spec)
     except StudyError as error:
-        return Finding("encoder", "error", str(error))
+        return Finding(what, "error", str(error)), None
     if weights is None:
-        return Finding(
-            "encoder",
+        missing = Finding(
+            what,
             "error" if HF_HUB_OFFLINE else "warning",
             f"the weights of {spec.model} are not on this machine"
             + ("" if HF_HUB_OFFLINE else ", and are fetched by the first run"),
             "Load it once where there is a network, or name a local folder in encoder.model.",
         )
-    return Finding("encoder", "ok", f"weights lie in {weights}; images are encoded by {device}")
+        return missing, None
+    said = f"weights lie in {weights}; images are encoded by {device}"
+    return Finding(what, "ok", said), weights
 
 
 # --- the language model ---------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def print_summary(console: Console, result: RunResult, started: float) -> None:
     """Print how it went, the headline numbers, and where the results are."""
     ran = sum(r.state == "ran" for r in result.stages)
     elsewhere = sum(bool(r.external) for r in result.stages)
-    more = f" and {elsewhere} of other datasets" if elsewhere else ""
+    more = f" and {elsewhere} of other datasets or encoders" if elsewhere else ""
     console.print(
         f"\n{result.study}: {len(result.stages) - elsewhere} stages{more}, {ran} ran, "
         f"{len(result.stages) - ran} cached, "

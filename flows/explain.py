@@ -42,7 +42,9 @@ from curette.tasks.methods.explanation import Explainer, printable
 from curette.tasks.methods.page.decision import more_or_less
 from curette.tasks.methods.page.pictures import PictureBook
 
-_ONLY_MEASURED = dict.fromkeys([*DRAWN.values(), "locate"]) | {"shifts": (), "external": ()}
+_ONLY_MEASURED = dict.fromkeys([*DRAWN.values(), "locate"]) | dict.fromkeys(
+    ["shifts", "external", "encoders"], ()
+)
 """Parts of a study that change no head of it: one decision is explained without them."""
 _THUMBNAIL_PX = 112
 _TOLD = 5  # statements in the terminal

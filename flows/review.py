@@ -14,6 +14,7 @@ from curette.schemas.screened import ScreenedSet
 from curette.schemas.study import Study
 from curette.storage.audit import audit
 from curette.storage.decisions import DecisionShelf
+from curette.storage.images import ImageShelf, image_reader
 from curette.storage.store import ArtifactStore
 from curette.tasks.review import STAGE
 from curette.tasks.review.decisions import merge_decisions
@@ -53,8 +54,13 @@ def ask_reviewer(
     from curette.flows.review_form import ask_in_ui
 
     earlier = store.load(Decisions, decided)
-    classes = store.load(ImageDataset, dataset).classes
-    made = ask_in_ui(store.load(ScreenedSet, screened), study.review, classes, earlier)
+    about = store.load(ImageDataset, dataset)
+    read = image_reader(about, ImageShelf(store.root))
+    places = dict(zip(about.images["image_id"], about.images["location"], strict=True))
+    found = store.load(ScreenedSet, screened)
+    made = ask_in_ui(
+        found, study.review, about.classes, earlier, lambda image: read(places.get(image, ""))
+    )
     if not made:
         return decided
     keep_decisions(study, made, store)

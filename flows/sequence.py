@@ -30,6 +30,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.concepts import ConceptSet
 from curette.schemas.edits import Edits
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings
+from curette.schemas.encoders import EncoderHeads
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.external import ExternalImages
 from curette.schemas.heads import DRAWN
@@ -50,6 +51,7 @@ from curette.tasks.appraise.task import appraise_round
 from curette.tasks.draw.task import draw_images
 from curette.tasks.edit.task import edit_heads
 from curette.tasks.embed.task import embed_images
+from curette.tasks.embed_texts.selected_task import embed_selected
 from curette.tasks.embed_texts.task import embed_texts
 from curette.tasks.evaluate.task import evaluate_probe
 from curette.tasks.index.task import build_index
@@ -57,6 +59,7 @@ from curette.tasks.ingest.task import ingest_dataset
 from curette.tasks.locate.task import locate_concepts
 from curette.tasks.methods.encoder.precision import resolve_precision
 from curette.tasks.priors.task import form_priors
+from curette.tasks.probe.encoders_task import train_beside
 from curette.tasks.probe.task import train_probe
 from curette.tasks.propose.again_task import propose_concepts_again
 from curette.tasks.propose.task import needs_images, propose_concepts
@@ -239,6 +242,7 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
     external = take_in_external(study, published, stages)
     if lender:
         refuse_teachers(external, lender, stages.store)
+    encoders, resampled = look_with_others(study, published, stages)
     evaluation = run(
         evaluate_probe,
         published,
@@ -247,6 +251,8 @@ def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stage
         drawn=drawn,
         heat_maps=heat_maps,
         external=external,
+        encoders=encoders,
+        resampled=resampled,
     )
     gone = WithdrawalShelf(stages.store.root).current().counts.get(study.name)
     adapted = adaptations_of(probe, stages.store) or None
@@ -384,3 +390,44 @@ def take_in_external(
             )
         )
     return tuple(taken)
+
+
+def look_with_others(
+    study: Study, published: Ref[ConceptDataset], stages: Stages
+) -> tuple[tuple[EncoderHeads, ...], Ref[Heads] | None]:
+    """Embed the study's images by every further encoder, and train heads on what it sees.
+
+    Returns:
+        Those heads, and heads of the study's own encoder that resampled images trained, beside
+        which they are held: any second head disagrees with the first on something.
+
+    Raises:
+        StudyError: naming the encoder that something is wrong with.
+    """
+    if not study.encoders or study.evaluate.thresholdout:  # it would tell more than one may know
+        return (), None
+    store = stages.store
+    recipe = store.manifest(published).recipe
+    validated = store.load(ValidatedConceptDataset, Ref.parse(recipe.inputs["validated"]))
+    own = store.load(StudyEmbeddings, validated.embeddings_ref).encoder
+    known = {own.digest: "the study's own"}
+    found: list[EncoderHeads] = []
+    for further in study.encoders:
+        run = stages.on(further.name).run
+        try:
+            encoder = resolve_precision(further.encoder, stages.options.machine)
+            images = run(embed_images, validated.dataset_ref, encoder)
+            digest = store.load(ImageEmbeddings, images).encoder.digest
+            if digest in known:
+                raise StudyError(
+                    f"it is {known[digest]} under another name ({digest[:12]}), with which it can "
+                    "only agree. Name other weights under `encoders`, or leave it out."
+                )
+            known[digest] = further.name
+            seen = run(embed_selected, validated.concepts_ref, images, encoder)
+            heads = run(train_beside, published, study.probe, seen)
+        except StudyError as error:
+            raise StudyError(f"the encoder {further.name}: {error}") from error
+        found.append(EncoderHeads(further.name, seen, heads))
+    resampled = stages.titled("resampled").run(train_beside, published, study.probe)
+    return tuple(found), resampled

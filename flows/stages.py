@@ -83,7 +83,8 @@ class StageRecord(BaseModel, frozen=True):
 
     name: str
     external: str = Field(
-        default="", description="the other dataset that it was run on; empty: the study's own"
+        default="",
+        description="the other dataset that it was run on, or encoder; empty: the study's own",
     )
     run: str = Field(
         default="",
@@ -154,14 +155,14 @@ class Stages:
     given: dict[str, Ref[Any]] = field(default_factory=dict)
     """What the stage before which the run ended would have been given."""
     external: str = ""
-    """The other dataset that they are run on; empty: the study's own."""
+    """The other dataset that they are run on, or encoder; empty: the study's own."""
     title: str = ""
     """Which of a stage's runs; empty: the one that it is named after."""
     still_held: Check = always
     """Whether the store is held for the run: asked ahead of each stage."""
 
     def on(self, external: str) -> "Stages":
-        """Return stages of the same run for another dataset; no run ends with one of these."""
+        """Return stages of the same run for another dataset or encoder; no run ends with these."""
         return replace(self, external=external)
 
     def titled(self, title: str) -> "Stages":

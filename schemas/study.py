@@ -10,6 +10,7 @@ from curette.schemas.settings.annotate import AnnotateSpec
 from curette.schemas.settings.draw import FewShotSpec, FoldSpec, ShiftSpec, SizeSpec
 from curette.schemas.settings.drift import DriftSpec
 from curette.schemas.settings.encoder import EncoderSpec, OpenClipEncoder
+from curette.schemas.settings.encoders import MOST, FurtherEncoder, weights_named
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.external import ExternalSpec
 from curette.schemas.settings.index import IndexSpec
@@ -49,6 +50,12 @@ class Study(BaseModel, frozen=True, extra="forbid"):
     propose: ProposeSpec = Field(description="where candidate concepts come from")
     encoder: EncoderSpec = Field(
         default_factory=OpenClipEncoder, description="what turns images and texts into vectors"
+    )
+    encoders: tuple[FurtherEncoder, ...] = Field(
+        default=(),
+        max_length=MOST,
+        description="further encoders, which see the same images; where they disagree with "
+        "`encoder` is told as a sign of doubt",
     )
     screen: ScreenSpec = Field(
         default_factory=ScreenSpec, description="which candidates are let through"
@@ -265,6 +272,35 @@ class Study(BaseModel, frozen=True, extra="forbid"):
         names = [external.name for external in self.external]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"external: {', '.join(twice)} stands there twice; rename one")
+        return self
+
+    @model_validator(mode="after")
+    def _names_each_encoder_once(self) -> Self:
+        seen = {weights_named(self.encoder): "the study's own, `encoder`"}
+        taken = {external.name: "an external dataset" for external in self.external}
+        for further in self.encoders:
+            if further.name in taken:
+                raise ValueError(
+                    f"encoders: {further.name} is the name of {taken[further.name]} too; rename one"
+                )
+            taken[further.name] = "another of them"
+            weights = weights_named(further.encoder)
+            if weights in seen:
+                raise ValueError(
+                    f"encoders: {further.name} is the same encoder as {seen[weights]}, with which "
+                    "it can only agree; name other weights, or leave it out"
+                )
+            seen[weights] = further.name
+            if self.dataset.source.kind == "vectors" and further.encoder.kind != "precomputed":
+                raise ValueError(
+                    f"encoders: dataset.source is `vectors`, so there are no images for "
+                    f"{further.name} to see; let it be `precomputed`"
+                )
+        if self.encoders and self.publish.erase:
+            raise ValueError(
+                "encoders: publish.erase takes columns out of the vectors of `encoder` alone, and "
+                "heads of further encoders would still know them; take one of the two out"
+            )
         return self
 
     @model_validator(mode="after")

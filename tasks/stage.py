@@ -512,15 +512,16 @@ def _state(path: Path) -> str:
 def shares_work(at: Workplace) -> bool:
     """Return whether a stage's work is done on a Ray cluster, as tasks of Prefect.
 
-    Workers tell Prefect's server what they do. The one that a run starts for itself is heard on
-    this machine alone, so that a cluster of several needs one that is named.
+    Workers tell Prefect's server what they do, so there has to be one. That which a run starts for
+    itself is heard on this machine alone: a cluster of several needs one that is named.
     """
     if at.machine.engine != "ray" or not _in_prefect():
         return False
     from prefect.settings import PREFECT_API_URL
 
     server = urlsplit(PREFECT_API_URL.value() or "").hostname
-    return at.machine.ray_address is None or server not in (None, "127.0.0.1", "localhost", "::1")
+    here = server in ("127.0.0.1", "localhost", "::1")
+    return server is not None and (at.machine.ray_address is None or not here)
 
 
 def in_shards(work: Callable[[T], R], parts: Sequence[T], machine: Machine) -> list[R]:

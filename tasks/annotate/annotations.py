@@ -38,11 +38,11 @@ from curette.tasks.annotate.asking import (
 from curette.tasks.annotate.looking import (
     check_sight,
     control_statements,
-    seen_in_nothing,
+    imagined,
+    shown_as_controls,
 )
 from curette.tasks.methods.llm.agreement import cohen_kappa
 from curette.tasks.methods.llm.asking import Answers
-from curette.tasks.methods.llm.control_pictures import control_pictures
 from curette.tasks.methods.llm.quoting import one_line
 from curette.tasks.methods.llm.shown import Pictures
 
@@ -125,7 +125,9 @@ class ReadingPlan:
     def control(self, spec: AnnotateSpec) -> tuple[Inquiry, ...]:
         """Return what is asked about pictures whose answers are known."""
         texts = control_statements([c.text for c in self.concepts])
-        return _first([p.sha256 for p in control_pictures()], texts, spec, self.modality)
+        return _first(
+            [p.sha256 for p in shown_as_controls(self.modality)], texts, spec, self.modality
+        )
 
     def check(self, first: Said, spec: AnnotateSpec) -> tuple[Inquiry, ...]:
         """Return what is asked again, which depends on the first answers."""
@@ -237,7 +239,7 @@ def join_annotations(
     )
     as_read = Annotations(facts, _of_images(plan, said))
     open_to_all = (plan.dataset.images["split"] != "test").to_numpy()
-    imagined = seen_in_nothing(shown.said, len(plan.concepts)) if shown else frozenset[int]()
+    unreal = imagined(shown.said, len(plan.concepts), plan.modality) if shown else {}
     judged = []
     for place, concept in enumerate(facts.concepts):
         read = plan.dataset.images["image_id"].map(as_read.truth(concept.concept_id))
@@ -246,8 +248,8 @@ def join_annotations(
         label = by_column.get(concept.concept_id)
         column = _against_column(read, plan.dataset, label, by_class if shown else None)
         why = _why_unused(concept, column, int(read.notna().sum()), spec)
-        if column is None and place in imagined:
-            why = "it was called present on an empty picture"
+        if column is None and place in unreal:
+            why = f"it was called present on {unreal[place]}"
         found: dict[str, Any] = {"column": column, "why_unused": why}
         if shown:
             found["class_kappa"] = _kappa(read, by_class)
@@ -339,6 +341,8 @@ def _luck(decided: Int[np.ndarray, "decided 2"]) -> float:
     """
     from scipy.stats import hypergeom
 
+    if not len(decided):
+        return 1.0
     present = decided == ANSWERS.index("present")
     one, other = present.sum(axis=0)
     return float(hypergeom.sf(present.all(axis=1).sum() - 1, len(decided), one, other))

@@ -6,7 +6,11 @@ from typing import Final
 from curette.schemas.annotations import ReportAnswer
 from curette.schemas.artifact import StudyError
 from curette.tasks.annotate.asking import Said
-from curette.tasks.methods.llm.control_pictures import control_pictures
+from curette.tasks.methods.llm.control_pictures import (
+    ControlPicture,
+    control_pictures,
+    foreign_picture,
+)
 
 DRAWN: Final = ("a filled red disc on white", "a filled blue square on white")
 """Statements about the control pictures, which are asked besides the concepts."""
@@ -44,10 +48,23 @@ def check_sight(answered: Said, concepts: int, model: str) -> None:
                 )
 
 
-def seen_in_nothing(said: Said, concepts: int) -> frozenset[int]:
-    """Return the places of the concepts that are called present on an empty picture."""
-    answers = said.get(control_pictures()[-1].sha256, {})
-    return frozenset(place for place in range(concepts) if answers.get(place) == "present")
+def shown_as_controls(modality: str) -> tuple[ControlPicture, ...]:
+    """Return all pictures whose answers are known, the last of another kind than the images."""
+    return (*control_pictures(), foreign_picture(modality))
+
+
+def imagined(said: Said, concepts: int, modality: str) -> dict[int, str]:
+    """Return the places of the concepts that are called present where none is, and where that is.
+
+    On an empty picture nothing is to be seen, and on one of another kind nothing of the study's.
+    """
+    found: dict[int, str] = {}
+    for picture in (control_pictures()[-1], foreign_picture(modality)):
+        answers = said.get(picture.sha256, {})
+        for place in range(concepts):
+            if answers.get(place) == "present":
+                found.setdefault(place, picture.name)
+    return found
 
 
 def control_statements(texts: Sequence[str]) -> list[str]:

@@ -57,27 +57,15 @@ def embed_texts(
         texts = tuple(dict.fromkeys([*proposed, *reworded]))
         given = at.store.load(ImageEmbeddings, images)
         learned = learn_directions(texts, about, given) if texts else None
-        return _save(at, images, learned, found, ())
+        return save_embeddings(at, images, learned, found, ())
     prompts = tuple(class_prompt(spec, c.name) for c in about.classes)
     if isinstance(spec, PrecomputedEncoder):
-        from curette.tasks.methods.encoder.precomputed import has_texts, look_up_texts
+        from curette.tasks.methods.encoder.precomputed import has_texts
 
         prompts = prompts if has_texts(spec, prompts) else ()
-        texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
-        vectors = look_up_texts(spec, texts)
-        stands_for_all = look_up_texts(spec, (spec.reference,)) if spec.reference else None
-    else:
-        texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
-        vectors = _encode_texts(texts, spec.text_template, spec, at.machine, at.store)
-        stands_for_all = (
-            _encode_texts((spec.reference,), "{concept}", spec, at.machine, at.store)
-            if spec.reference
-            else None
-        )
-    if stands_for_all is not None:
-        left = less_reference(texts, vectors.vectors, stands_for_all.vectors[0], untouched=prompts)
-        vectors = TextEmbeddings(texts, left, vectors.encoder)
-    return _save(at, images, vectors, found, prompts, spec.reference)
+    texts = tuple(dict.fromkeys([*proposed, *reworded, *prompts]))
+    vectors = read_texts(at, texts, spec, untouched=prompts)
+    return save_embeddings(at, images, vectors, found, prompts, spec.reference)
 
 
 def _found(
@@ -91,7 +79,7 @@ def _found(
     return found | {new: found[old] for new, old in renamed}
 
 
-def _save(
+def save_embeddings(
     at: Workplace,
     images: Ref[ImageEmbeddings],
     texts: TextEmbeddings | None,
@@ -99,6 +87,11 @@ def _save(
     prompts: tuple[str, ...],
     reference: str = "",
 ) -> Ref[StudyEmbeddings]:
+    """Save texts' vectors and those that were found among images, beside the images'.
+
+    Raises:
+        StudyError: the encoder changed after the images were embedded.
+    """
     encoder = at.store.load(ImageEmbeddings, images).encoder
     vectors = texts or TextEmbeddings((), np.zeros((0, encoder.dim), dtype=np.float32), encoder)
     if found:
@@ -119,6 +112,41 @@ def _save(
         reference=reference,
     )
     return at.store.save(study, recipe)
+
+
+def read_texts(
+    at: Workplace,
+    texts: tuple[str, ...],
+    spec: ReadingEncoder | PrecomputedEncoder,
+    untouched: tuple[str, ...] = (),
+) -> TextEmbeddings:
+    """Return one vector a text, which leads away from the reference if there is one.
+
+    Args:
+        at: where to work.
+        texts: put into the encoder's template where they are encoded.
+        spec: the encoder.
+        untouched: texts whose vectors stay what they are.
+
+    Raises:
+        StudyError: a text has no vector, or that of the reference.
+    """
+    if isinstance(spec, PrecomputedEncoder):
+        from curette.tasks.methods.encoder.precomputed import look_up_texts
+
+        vectors = look_up_texts(spec, texts)
+        stands_for_all = look_up_texts(spec, (spec.reference,)) if spec.reference else None
+    else:
+        vectors = _encode_texts(texts, spec.text_template, spec, at.machine, at.store)
+        stands_for_all = (
+            _encode_texts((spec.reference,), "{concept}", spec, at.machine, at.store)
+            if spec.reference
+            else None
+        )
+    if stands_for_all is None:
+        return vectors
+    left = less_reference(texts, vectors.vectors, stands_for_all.vectors[0], untouched=untouched)
+    return TextEmbeddings(texts, left, vectors.encoder)
 
 
 def _encode_texts(

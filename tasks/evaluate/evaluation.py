@@ -9,6 +9,7 @@ from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.tasks.evaluate.encoders import FurtherEncoder
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.external import ExternalTest
 from curette.tasks.evaluate.images import join_test_labels
@@ -25,6 +26,8 @@ def evaluate_heads(
     drawn: Sequence[Heads] = (),
     heat_maps: HeatMaps | None = None,
     external: tuple[ExternalTest, ...] = (),
+    encoders: tuple[FurtherEncoder, ...] = (),
+    resampled: Heads | None = None,
 ) -> Evaluation:
     """Measure every head on the test images, with intervals and against its baselines.
 
@@ -38,6 +41,8 @@ def evaluate_heads(
         drawn={heads.protocol: heads for heads in drawn},
         heat_maps=heat_maps,
         external=external,
+        encoders=encoders,
+        resampled=resampled,
         earlier_readings=earlier_readings,
     )
     return Evaluation(**answer(exam))

@@ -18,6 +18,7 @@ from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.taxonomy import levels_of
 from curette.tasks.evaluate.answers import HeadAnswers, answers_of, replicate_metrics
+from curette.tasks.evaluate.encoders import FurtherEncoder
 from curette.tasks.evaluate.external import ExternalTest
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.features import head_features
@@ -42,6 +43,9 @@ class Exam:
     """What was trained on drawn images, by what drew them."""
     heat_maps: HeatMaps | None = None
     external: tuple[ExternalTest, ...] = ()
+    encoders: tuple[FurtherEncoder, ...] = ()
+    resampled: Heads | None = None
+    """Heads of the study's own encoder, of resampled training images; None without `encoders`."""
     earlier_readings: tuple[TestReading, ...] = ()
 
     @cached_property

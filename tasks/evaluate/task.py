@@ -7,7 +7,8 @@ import pandas as pd
 
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.embeddings import ImageEmbeddings
+from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings
+from curette.schemas.encoders import EncoderHeads
 from curette.schemas.evaluation import Evaluation, GuardedEvaluation, TestReading, describe_readings
 from curette.schemas.external import ExternalImages
 from curette.schemas.heat_maps import HeatMaps
@@ -21,6 +22,7 @@ from curette.tasks.evaluate import STAGE
 from curette.tasks.stage import Workplace, leave_table
 
 if TYPE_CHECKING:  # cached runs need none of it
+    from curette.tasks.evaluate.encoders import FurtherEncoder
     from curette.tasks.evaluate.external import ExternalTest, OtherImages
 
 
@@ -34,6 +36,8 @@ def evaluate_probe(
     drawn: tuple[Ref[Heads], ...] = (),
     heat_maps: Ref[HeatMaps] | None = None,
     external: tuple[ExternalImages, ...] = (),
+    encoders: tuple[EncoderHeads, ...] = (),
+    resampled: Ref[Heads] | None = None,
 ) -> Ref[Evaluation | GuardedEvaluation]:
     """Measure every head on the test split, with intervals and against its baselines.
 
@@ -50,7 +54,8 @@ def evaluate_probe(
     # What a holdout keeps, no other setting can change, so asking it so would be the same question.
     # Heat maps are left out: what is told of them needs no class label.
     others_ref = tuple((e.dataset, e.vectors) for e in external)
-    extras = (*drawn, *others_ref, spec.model_dump_json())
+    beside = (*((e.embeddings, e.heads) for e in encoders), *filter(None, [resampled]))
+    extras = (*drawn, *others_ref, *beside, spec.model_dump_json())
     asked = digest_of_question((published, probe, spec.thresholdout or extras))
     check_askable(dataset, spec)
     external = () if spec.thresholdout else external  # it would tell more of the test than one may
@@ -81,6 +86,8 @@ def evaluate_probe(
         drawn=on_draws,
         heat_maps=maps,
         external=read,
+        encoders=tuple(_see_with(dataset, e, at.store) for e in encoders),
+        resampled=at.store.load(Heads, resampled) if resampled else None,
     )
     leave_table("metrics", _rows(evaluation), _about(evaluation))
     if evaluation.shifts:
@@ -97,6 +104,22 @@ def _describe(
     images = store.load(ImageDataset, external.dataset)
     return describe_external(
         dataset, external, images, store.load(ImageEmbeddings, external.vectors)
+    )
+
+
+def _see_with(
+    dataset: ConceptDataset, given: EncoderHeads, store: ArtifactStore
+) -> "FurtherEncoder":
+    """Return the study's images in a further encoder's vectors, with the heads trained on them."""
+    from curette.tasks.evaluate.encoders import FurtherEncoder
+
+    seen = store.load(StudyEmbeddings, given.embeddings)
+    vectors = store.load(ImageEmbeddings, seen.images_ref)
+    return FurtherEncoder(
+        name=given.name,
+        identity=seen.encoder,
+        vectors=vectors.take(dataset.images["image_id"].tolist()),
+        heads=store.load(Heads, given.heads),
     )
 
 

@@ -1,6 +1,6 @@
 """Training every head that takes part, whatever the draws are."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -34,6 +34,7 @@ def train_heads(
     spec: ProbeSpec,
     protocol: Protocol = "all images",
     bank: Bank | None = None,
+    kinds: Sequence[HeadKind] | None = None,
 ) -> Heads:
     """Train the heads that the spec names on all training images, and their baselines.
 
@@ -45,6 +46,7 @@ def train_heads(
         spec: which heads, and how they are trained.
         protocol: says which heads take part.
         bank: another study's images, which teach directions of concepts; None: none is named.
+        kinds: these heads take part, whatever the others say.
 
     Raises:
         StudyError: a split is empty, or the bank is of another encoder.
@@ -52,7 +54,8 @@ def train_heads(
     if bank:
         check_encoder(published, bank)
     images, made = Images.of(published, spec, bank), _Made()
-    kinds = trained(protocol, spec.heads, borrowing=bank is not None)
+    if kinds is None:
+        kinds = trained(protocol, spec.heads, borrowing=bank is not None)
     made.add([kind for kind in kinds if not card_of(kind).drawn], images.whole())
     for draws in images.whole(range(spec.random_draws)).parts():
         made.add([kind for kind in kinds if card_of(kind).drawn], draws)

@@ -1,6 +1,6 @@
 """A screened set by hand, small enough to reason about."""
 
-from curette.schemas.candidates import Candidate, FileOrigin, concept_id
+from curette.schemas.candidates import Candidate, DiscoveredOrigin, FileOrigin, concept_id
 from curette.schemas.images import ClassLabel
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import Drop, Family, Flag, ScreenedSet, Unsure
@@ -15,6 +15,13 @@ KEYS = tuple(label.key for label in CLASSES)
 
 def candidate(text: str, *classes: str, line: int = 1) -> Candidate:
     return Candidate(text=text, classes=classes, origins=(FileOrigin(file="list", line=line),))
+
+
+def found(number: int, name: str = "", images: tuple[str, ...] = ()) -> Candidate:
+    """Return what was found among images, named or not."""
+    origin = DiscoveredOrigin(method="kmeans", number=number, name=name, images=images)
+    text = f"{name} (found {number})" if name else f"unnamed {number}"
+    return Candidate(text=text, classes=KEYS, origins=(origin,))
 
 
 SCREENED = ScreenedSet(

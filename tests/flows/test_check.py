@@ -1,6 +1,7 @@
 """`curette check`: what would stop a run is told before it, for nothing."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from curette.flows.stages import RunOptions
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import ImageDataset
+from curette.tasks.methods.encoder.open_clip_layout import DEMO as DEMO_CLIP
 from tests.builders.images import image_dataset
 from tests.servers import Answer, Status, chat_server
 
@@ -232,3 +234,16 @@ def test_a_package_that_only_this_study_needs_is_named_before_it_is_run(
     assert absent.state == "error"
     assert absent.said == "no_such_package is not installed, which a study needs"
     assert absent.cure == "Install it: pip install 'curette[none]'."
+
+
+def test_a_further_encoder_that_is_not_there_or_a_copy_is_told(
+    checked: Checked, tmp_path: Path
+) -> None:
+    shutil.copytree(DEMO_CLIP, tmp_path / "clip")
+    entry = "{{name: {0}, encoder: {{kind: open_clip, model: ./{0}}}}}"
+    more = f"encoders: [{entry.format('clip')}, {entry.format('gone')}]"
+    found = checked(more=more)
+    assert found["encoder"].state == "ok"
+    assert "are those of the encoder to the byte" in found["encoder clip"].said
+    assert found["encoder gone"].state == "error"
+    assert "gone (encoders.1.encoder.model)" in found["files"].said

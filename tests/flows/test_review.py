@@ -28,10 +28,11 @@ from curette.flows.stages import RunOptions, StageRecord
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.candidates import concept_id
 from curette.schemas.review import Decision, Decisions
+from curette.schemas.screened import ScreenedSet
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from tests.builders.images import image_dataset
-from tests.builders.screened import CLASSES, SCREENED, decision
+from tests.builders.screened import CLASSES, SCREENED, decision, found
 from tests.prefect_server import PrefectServer, free_port, wait_until_up
 
 PROJECT = Path(__file__).parents[2]
@@ -215,6 +216,7 @@ class Answerer(threading.Thread):
         super().__init__(daemon=True)
         self.answers = answers
         self.schema: dict[str, Any] = {}
+        self.artifacts: list[Any] = []
         self.took: list[bool] = []
         self.here = contextvars.copy_context()
 
@@ -235,6 +237,7 @@ class Answerer(threading.Thread):
             path = f"/flow_runs/{paused[0].id}/input/{keys['schema']}"
             wait_until(lambda: client.request("GET", cast(Any, path)).status_code == 200)
             self.schema = client.request("GET", cast(Any, path)).json()
+            self.artifacts = client.read_artifacts()
             for answer in self.answers:
                 result = client.resume_flow_run(paused[0].id, run_input=answer)
                 self.took.append(result.status == SetStateStatus.ACCEPT)
@@ -245,10 +248,10 @@ def field(text: str) -> str:
 
 
 @flow(name="ask")
-def ask(study: Study, bench_root: Path) -> Ref[Decisions]:
+def ask(study: Study, bench_root: Path, screened: Ref[ScreenedSet] | None = None) -> Ref[Decisions]:
     bench = Bench(bench_root)
     decided = current_decisions(study, bench.store)
-    return ask_reviewer(study, bench.dataset, bench.screened, decided, bench.store)
+    return ask_reviewer(study, bench.dataset, screened or bench.screened, decided, bench.store)
 
 
 @pytest.mark.slow
@@ -291,6 +294,27 @@ def test_a_form_is_answered_once_and_asked_again_only_about_the_rest(
     assert {d.text: d.reviewer for d in made_twice} == {"warm skin": "Bo", "pink rim": "Ada"}
 
     assert ask(study, bench.store.root) == decided, "nothing is unsure: no pause"
+
+
+@pytest.mark.slow
+def test_what_was_found_is_named_by_pictures_that_go_when_the_form_is_sent(
+    server_with_ui: None, bench: Bench
+) -> None:
+    found_one = SCREENED.model_copy(
+        update={"kept": (*SCREENED.kept, found(17, images=("gone",))), "unsure": ()}
+    )
+    bench.screened = bench.store.save(found_one, RECIPE)
+    answerer = Answerer({f"n_{concept_id('unnamed 17')}": "pale rim"})
+    answerer.start()
+    decided = ask(a_study("ui"), bench.store.root, bench.screened)
+    answerer.join(timeout=60)
+    (shown,) = answerer.artifacts
+    assert shown.key == "unnamed-concepts"
+    assert "gone (no pixels)" in shown.data
+    (made,) = bench.store.load(Decisions, decided).decisions
+    assert (made.text, made.verdict, made.new_text) == ("unnamed 17", "reword", "pale rim")
+    with get_client(sync_client=True) as client:
+        assert client.read_artifacts() == []
 
 
 @pytest.mark.slow

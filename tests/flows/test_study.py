@@ -15,10 +15,12 @@ import pytest
 from curette.flows.curate import curate
 from curette.flows.probe import probe
 from curette.flows.runs import RunResult
-from curette.flows.sequence import remembered
+from curette.flows.sequence import remembered, whole_study
 from curette.flows.stages import (
+    NotRemembered,
     RunOptions,
     Watcher,
+    only_remembered,
     stage_watcher,
 )
 from curette.flows.study import study
@@ -28,9 +30,11 @@ from curette.schemas.evaluation import Evaluation
 from curette.schemas.images import ImageDataset, TestLabels
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactMissing, ArtifactStore
+from curette.tasks.methods.encoder.open_clip_layout import DEMO as DEMO_CLIP
 from curette.tasks.stage import stage_names, why_skipped
 from tests.builders.demo import DEMO, SMALL
 from tests.builders.finished import FinishedStudy
+from tests.tasks.methods.encoder.hub_folders import save_timm
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
@@ -258,6 +262,44 @@ def test_what_is_wrong_with_another_dataset_names_it(
             f"external.0.dataset.source={{kind: table, path: {table}, image_column: image}}",
         )
     assert {p.name for p in (store / "test-looks").iterdir()} == looked
+
+
+def test_a_further_encoder_runs_only_what_depends_on_it(
+    done: tuple[Path, RunResult], tmp_path: Path
+) -> None:
+    """Adding one leaves all that the study's own encoder made, and what others made, as it is."""
+    store, first = done
+    entry = "{{name: {0}, encoder: {{kind: image_only, model: {1}}}}}"
+    net = entry.format("net", save_timm(tmp_path / "net"))
+    beside = _run(store, f"encoders=[{net}]")
+    others = ["embed (net)", "embed_texts (net)", "probe (net)", "probe (resampled)"]
+    assert _ran(beside) == [*others, "evaluate", "report"]
+    own = {s.title: s.ref for s in first.stages}
+    kept = [s for s in beside.stages if s.title in own and s.name not in ("evaluate", "report")]
+    assert all(s.ref == own[s.title] for s in kept)
+    assert beside.report is not None
+    assert 'id="encoders"' in Path(beside.report).read_text()
+    dots = entry.format("dots", save_timm(tmp_path / "dots", mean=[0.1, 0.1, 0.1]))
+    two = load_study(DEMO, [*SMALL, f"encoders=[{net}, {dots}]"])
+    token = only_remembered.set(True)
+    try:
+        with pytest.raises(NotRemembered) as missing:
+            whole_study(two, RunOptions(store=store))
+    finally:
+        only_remembered.reset(token)
+    assert missing.value.title == "embed (dots)"  # the first that is not there
+
+
+def test_a_further_encoder_that_is_the_studys_own_is_refused(
+    done: tuple[Path, RunResult], tmp_path: Path
+) -> None:
+    store, _ = done
+    shutil.copytree(DEMO_CLIP, tmp_path / "clip")
+    with pytest.raises(StudyError, match="the encoder copy: it is the study's own under another"):
+        _run(
+            store,
+            f"encoders=[{{name: copy, encoder: {{kind: open_clip, model: {tmp_path / 'clip'}}}}}]",
+        )
 
 
 def test_the_machine_changes_nothing(done: tuple[Path, RunResult]) -> None:

@@ -183,6 +183,20 @@ def test_a_model_name_stays_a_name(tmp_path: Path) -> None:
             "encoder={kind: image_only, model: ./net}",
             "knows images alone, so concepts from recorded cannot be compared with images",
         ),
+        (
+            "encoders=[{name: other, encoder: {kind: open_clip, precision: bfloat16}}]",
+            "other is the same encoder as the study's own, `encoder`, with which it can only agree",
+        ),
+        (
+            "encoders=[{name: a, encoder: {kind: image_only, model: ./net}}, "
+            "{name: b, encoder: {kind: image_only, model: ./net, precision: bfloat16}}]",
+            "encoders: b is the same encoder as a",
+        ),
+        (
+            "encoders=[{name: a, encoder: {kind: image_only, model: ./net}}, "
+            "{name: a, encoder: {kind: image_only, model: ./other}}]",
+            "encoders: a is the name of another of them too; rename one",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, override: str, message: str) -> None:

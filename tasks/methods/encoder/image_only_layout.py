@@ -116,9 +116,8 @@ def _of_timm(
     if architecture not in timm.list_models():
         raise StudyError(f"{name}: this version of timm knows no architecture `{architecture}`.")
     pretrained = config.get("pretrained_cfg", config)
-    model = timm.create_model(
-        architecture, pretrained=False, num_classes=0, **config.get("model_args", {})
-    )
+    built = config.get("model_args", {}) | {"num_classes": 0}
+    model = timm.create_model(architecture, pretrained=False, **built)
     weights = load_file(folder / "model.safetensors")
     found = model.load_state_dict(weights, strict=False)
     classifier = pretrained.get("classifier") or ()

@@ -4,6 +4,7 @@ A server that takes no images may answer all the same, from what is usual; on th
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -49,6 +50,42 @@ def control_pictures() -> tuple[ControlPicture, ControlPicture, ControlPicture]:
     )
 
 
+@cache
+def _radiograph() -> ControlPicture:
+    """Return a chest as a radiograph shows it: grey, with lungs, a heart, ribs and a spine."""
+    drawn = Image.new("L", (_SIDE, _SIDE), 20)
+    pen = ImageDraw.Draw(drawn)
+    pen.rounded_rectangle((20, 30, 204, 224), 60, fill=120)
+    for left in (38, 122):
+        pen.ellipse((left, 50, left + 64, 190), fill=45)
+        for top in range(60, 180, 22):
+            pen.arc((left - 6, top, left + 70, top + 30), 190, 350, fill=95, width=4)
+    pen.ellipse((88, 110, 156, 190), fill=150)
+    pen.rectangle((106, 30, 118, 224), fill=175)
+    return ControlPicture("a drawn radiograph", "grey", bare_png(drawn.convert("RGB")))
+
+
+@cache
+def _skin() -> ControlPicture:
+    """Return a brown spot on skin."""
+    drawn = Image.new("RGB", (_SIDE, _SIDE), (232, 190, 172))
+    pen = ImageDraw.Draw(drawn)
+    pen.ellipse((70, 60, 160, 150), fill=(120, 72, 48))
+    pen.ellipse((90, 84, 126, 118), fill=(82, 46, 30))
+    return ControlPicture("drawn skin with a brown spot", "brown", bare_png(drawn))
+
+
+_GREY: Final = re.compile(
+    r"(?i)x-?ray|radiogra|tomogra|mammogra|ultraso|sonogra|magnetic|\b(?:ct|mri?|pet|oct)\b"
+)
+"""Modalities whose images are grey."""
+
+
+def foreign_picture(modality: str) -> ControlPicture:
+    """Return a picture of another kind than the study's images: a radiograph, or skin."""
+    return _skin() if _GREY.search(modality) else _radiograph()
+
+
 def pictures_of(dataset: ImageDataset, read: Callable[[str], bytes], wanted_by: str) -> Pictures:
     """Return where pixels come from: the control pictures, and the images of a dataset.
 
@@ -66,5 +103,6 @@ def pictures_of(dataset: ImageDataset, read: Callable[[str], bytes], wanted_by: 
             f"{wanted_by}: of some images only their vectors are known, so nobody can look at "
             f"them; name `dataset.source.image_folder`, or leave {wanted_by} out."
         )
-    drawn = {picture.sha256: picture.content for picture in control_pictures()}
+    controls = (*control_pictures(), _radiograph(), _skin())
+    drawn = {picture.sha256: picture.content for picture in controls}
     return lambda sha256: read_rgb(drawn[sha256] if sha256 in drawn else read(place[sha256]))

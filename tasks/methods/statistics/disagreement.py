@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
+from scipy.special import xlogy
 from scipy.stats import binomtest
 
 from curette.tasks.methods.statistics.metrics import check_predictions
@@ -77,3 +78,17 @@ def differing_images(
     odds = first[row, a] - first[row, b] + second[row, b] - second[row, a]
     order = np.argsort(-odds, kind="stable")
     return order[(a != b)[order]]
+
+
+def jensen_shannon(
+    probabilities: Float64[np.ndarray, "head image class"],
+) -> Float64[np.ndarray, " image"]:
+    """Return how far the heads' probabilities of each image lie apart, in nats.
+
+    That is H(mean of p_h) - mean of H(p_h): 0 where all agree, at most the logarithm of the number
+    of heads (Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on
+    Information Theory 1991, all weights equal).
+    """
+    of_mean = -xlogy(mean := probabilities.mean(0), mean).sum(1)
+    mean_of = -xlogy(probabilities, probabilities).sum(2).mean(0)
+    return np.maximum(of_mean - mean_of, 0.0)

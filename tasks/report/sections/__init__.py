@@ -25,6 +25,7 @@ from curette.tasks.report.sections import (
     disagreement,
     discovered,
     edits,
+    encoders,
     error_prediction,
     explanations,
     few_shots,
@@ -94,6 +95,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "error_prediction", "Whether doubt is better told", "numbers", error_prediction.compose
     ),
+    Section("encoders", "Where encoders disagree", "numbers", encoders.compose),
     Section("concept_truth", "Do scores find their concepts?", "numbers", concept_truth.compose),
     Section("probe_sets", "Whether other images teach it too", "numbers", probe_sets.compose),
     Section("borrowed", "What another study's images teach", "numbers", borrowed.compose),

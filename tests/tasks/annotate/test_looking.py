@@ -3,8 +3,12 @@
 import base64
 import io
 import json
+import os
 import re
+import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +31,7 @@ from curette.tasks.methods.llm.shown import as_data_url, picture_tokens
 from curette.tasks.stage import Workplace
 from tests.builders.small_study import CLASSES, SELECTED, small_study
 from tests.pictures import SECRET, number_of, picture, shown
-from tests.servers import Answer, Behaviour, ChatServer, chat_server
+from tests.servers import Answer, Behaviour, ChatServer, Reply, chat_server
 
 TEXTS = list(SELECTED)
 IMAGES, TEST, SMALL = 60, 12, 64
@@ -60,15 +64,14 @@ def annotate(
     server: ChatServer,
     ref: Ref[ValidatedConceptDataset],
     spec: dict[str, Any] | None = None,
+    modality: str = "photograph",
     **settings: Any,
 ) -> Annotations:
     about = AnnotateSpec.model_validate(
         {"images_may_be_sent_to": server.base_url, "image_side": SMALL} | (spec or {})
     )
     llm = LlmSpec(model="sees", base_url=server.base_url, max_retries=0, **settings)
-    return store.load(
-        Annotations, annotate_reports.fn(Workplace(store), ref, about, "photograph", llm)
-    )
+    return store.load(Annotations, annotate_reports.fn(Workplace(store), ref, about, modality, llm))
 
 
 def seeing(eye: Eye, of_cards: str = "absent") -> Behaviour:
@@ -186,8 +189,48 @@ def test_what_is_seen_in_an_empty_picture_is_not_used(store: ArtifactStore) -> N
     with chat_server(seeing(stripes, of_cards="present")) as server:
         made = annotate(store, server, ref, {"max_reports": 4})
     assert {c.why_unused for c in made.facts.concepts} == {
-        "it was called present on an empty picture"
+        "it was called present on an empty grey picture"
     }
+
+
+@pytest.mark.parametrize(
+    ("modality", "name", "middle"),
+    [
+        ("dermoscopy", "a drawn radiograph", (175, 175, 175)),
+        ("chest X-ray", "drawn skin with a brown spot", (82, 46, 30)),
+    ],
+)
+def test_what_is_seen_in_a_picture_of_another_kind_is_not_used(
+    store: ArtifactStore, modality: str, name: str, middle: tuple[int, int, int]
+) -> None:
+    eye = seeing(stripes)
+
+    def fooled(body: dict[str, Any]) -> Reply:
+        image, statements = shown(body)
+        seen = cast(tuple[int, int, int], image.getpixel((SMALL // 2, SMALL // 2)))
+        if max(abs(a - b) for a, b in zip(seen, middle, strict=True)) > 12:
+            return eye(body)
+        said = ["present" if text == TEXTS[0] else "absent" for text in statements]
+        return Answer(json.dumps({str(n): word for n, word in enumerate(said, start=1)}))
+
+    ref, _ = validated(store)
+    with chat_server(fooled) as server:
+        made = annotate(store, server, ref, {"max_reports": 8}, modality)
+    why = {c.text: c.why_unused for c in made.facts.concepts}
+    assert why[TEXTS[0]] == f"it was called present on {name}"
+    assert name not in {reason for text, reason in why.items() if text != TEXTS[0]}
+
+
+def test_what_no_image_lets_a_model_tell_is_no_label_and_ends_no_run(store: ArtifactStore) -> None:
+    def unsure(number: int, text: str) -> str:
+        return "cannot tell" if text == TEXTS[0] else stripes(number, text)
+
+    ref, _ = validated(store)
+    with chat_server(seeing(unsure)) as server:
+        made = annotate(store, server, ref)
+    open_one = next(c for c in made.facts.concepts if c.text == TEXTS[0])
+    assert (open_one.decided, open_one.luck) == (0, 1)
+    assert open_one.why_unused == "no training or validation image says whether it is there"
 
 
 def test_whoever_goes_by_the_class_is_told_so(store: ArtifactStore) -> None:
@@ -215,10 +258,44 @@ def test_a_run_that_ends_on_the_way_goes_on_and_pictures_count_towards_its_limit
             annotate(store, server, ref, max_requests=20)
         assert len(server.bodies) == 20
         made = annotate(store, server, ref, max_requests=500)
-        assert len(server.bodies) == made.facts.questions + 3
+        assert len(server.bodies) == made.facts.questions + 4
         prices = {"prompt_usd": 1e6 / picture_tokens(SMALL), "completion_usd": 0.0}
         with pytest.raises(StudyError, match="max_cost_usd"):
             annotate(store, server, ref, prices=prices, max_cost_usd=0.9, draw=1)
+
+
+def test_a_run_that_is_killed_goes_on_and_asks_nothing_twice_that_was_kept(
+    store: ArtifactStore,
+) -> None:
+    ref, _ = validated(store)
+    killed: list[int] = []
+    eye = seeing(stripes)
+
+    def kept() -> int:
+        return len(list(store.root.glob("responses/??/*.json")))
+
+    def deadly(body: dict[str, Any]) -> Reply:
+        if killed and kept() >= 20:
+            with suppress(ProcessLookupError):
+                os.kill(killed[0], signal.SIGKILL)
+        return eye(body)
+
+    with chat_server(deadly) as server:
+        child = os.fork()
+        if not child:
+            try:
+                annotate(store, server, ref)
+            finally:
+                os._exit(0)
+        killed.append(child)
+        _, status = os.waitpid(child, 0)
+        killed.clear()
+        while server.under_way:  # what the killed run had asked
+            time.sleep(0.01)
+        assert os.WIFSIGNALED(status), "the run ended before it could be killed"
+        before, asked = kept(), len(server.bodies)
+        made = annotate(store, server, ref)
+    assert len(server.bodies) - asked == made.facts.questions + 4 - before
 
 
 def test_a_picture_holds_pixels_alone_and_keeps_its_shape() -> None:

@@ -38,7 +38,16 @@ from curette.schemas.heat_maps import LeftOutImage
 from curette.schemas.images import SPLITS, Rejection
 from curette.schemas.index import ConceptIndex, Hit
 from curette.schemas.priors import Priors
-from curette.schemas.screened import Drop, ScreenedSet
+from curette.schemas.screened import (
+    Believed,
+    Drop,
+    JudgedConcept,
+    JudgeReport,
+    PlantedStatement,
+    Proportion,
+    ScreenedSet,
+    Visibility,
+)
 from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.report import ReportSpec
@@ -52,7 +61,7 @@ from curette.tasks.probe.training import train_heads
 from curette.tasks.report.material import Draft, Material
 from curette.tasks.report.page import compose_page
 from curette.tasks.report.render import render_page
-from curette.tasks.report.sections import SECTIONS, Section
+from curette.tasks.report.sections import SECTIONS, Section, screening
 from curette.tasks.report.sections.adaptations import adapted_sites
 from tests.builders.annotations import annotations
 from tests.builders.images import image_dataset
@@ -65,6 +74,35 @@ from tests.pages import (
     check_only_our_script_runs,
     check_tables_say_what_their_heads_are_of,
     tags_of,
+)
+
+JUDGE = JudgeReport(
+    model=HOSTILE,
+    votes=3,
+    sensitivity=Proportion(count=10, of=10, low=0.72, high=1),
+    specificity=Proportion(count=9, of=10, low=0.6, high=0.98),
+    min_sensitivity=0.8,
+    min_specificity=0.8,
+    believed=True,
+    verdict="It is believed.",
+    kappa=0.83,
+    visibility=Visibility(
+        verdicts=Proportion(count=1, of=2, low=0.1, high=0.9),
+        share=Believed(mean=0.63, low=0.2, high=0.95),
+        rogan_gladen=0.6,
+        called_visible=Believed(mean=0.98, low=0.91, high=1),
+        called_not_visible=Believed(mean=0.17, low=0, high=0.8),
+    ),
+    judged=tuple(
+        JudgedConcept(concept_id=i, text=HOSTILE, judge=judge, rules=rules, yes=2, no=1, asked=3)
+        for i, judge, rules in (
+            ("a", "visible", "not_visible"),
+            ("b", "not_visible", "visible"),
+            ("c", "unjudged", "visible"),
+            ("d", "visible", "visible"),
+        )
+    ),
+    planted=(PlantedStatement(text="a red spot", visible=True, yes=3, no=0, asked=3),),
 )
 
 
@@ -118,6 +156,7 @@ def material() -> Material:
                 ),
             ),
             gates=ScreenSpec().names,
+            judge=JUDGE,
         ),
         candidates=CandidateSet(
             candidates=published.pool,
@@ -227,6 +266,20 @@ def _told(page: dict[str, Any], name: str) -> dict[str, Any]:
 
 def test_hostile_text_stays_text(page: str) -> None:
     check_hostile_text_stays_text(page)
+
+
+def test_a_judges_verdicts_are_told_with_what_they_are_worth(
+    material: Material, composed: dict[str, Any], page: str
+) -> None:
+    told = _told(composed, "screening")["judge"]
+    worth = [(w["count"], w["visible"].mean) for w in told["worth"]]
+    assert worth == [(2, 0.98), (1, 0.17), (2, 0.63)]
+    assert [d["likely"] and d["likely"].mean for d in told["differ"]] == [0.98, 0.17, None]
+    assert "<b>0.98</b> <small>0.91–1.00</small>" in page
+    nothing = JUDGE.model_copy(update={"visibility": None, "why_no_visibility": "it guesses"})
+    blind = replace(material, screened=material.screened.model_copy(update={"judge": nothing}))
+    told = screening.compose(Draft(blind, ReportSpec(), PictureBook(_png, 32)))["judge"]
+    assert (told["worth"], told["why_no_worth"]) == ([], "it guesses")
 
 
 def test_the_page_asks_nobody(page: str) -> None:

@@ -9,8 +9,10 @@ from pydantic import BaseModel, ValidationError, create_model
 from curette.schemas.candidates import concept_id
 from curette.schemas.screened import ScreenedSet, Unsure
 from curette.schemas.settings.review import ReviewSpec
-from curette.tasks.review.form import form_fields, open_questions, read_form
-from tests.builders.screened import CLASSES, SCREENED, candidate, decision, decisions
+from curette.tasks.review.form import form_fields, open_names, open_questions, read_form
+from curette.tasks.review.pictures import picture_page
+from tests.builders.look import a_png
+from tests.builders.screened import CLASSES, SCREENED, candidate, decision, decisions, found
 
 SPEC = ReviewSpec(mode="ui", reviewer="Ada")
 
@@ -101,3 +103,63 @@ def test_no_words_break_the_form(text: str) -> None:
     assert shown["description"].isprintable()
     marks = re.compile(r"[<>\[\]`*_~|&\\@#]|://|www\.")
     assert not marks.search(shown["description"]), "nothing is left that Markdown would take up"
+
+
+FOUND = SCREENED.model_copy(
+    update={"kept": (*SCREENED.kept, *(found(n, "red dots" if n == 2 else "") for n in (3, 2, 1)))}
+)
+
+
+def name_field(number: int) -> str:
+    return f"n_{concept_id(f'unnamed {number}')}"
+
+
+def test_what_was_found_is_asked_about_until_somebody_named_it_or_let_it_be() -> None:
+    asked = [n.concept.text for n in open_names(FOUND, decisions())]
+    assert asked == ["unnamed 1", "unnamed 3"], "the most frequent first, without what has a name"
+    made = decision("unnamed 1", "reword", new_text="pale rim"), decision("unnamed 3", "keep")
+    assert open_names(FOUND, decisions(*made)) == []
+    assert open_names(SCREENED, decisions()) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "three", "made"),
+    [
+        ("", " ", []),
+        ("pale  rim", "", [decision("unnamed 1", "reword", new_text="pale rim")]),
+        ("Keep", "drop", [decision("unnamed 1", "keep"), decision("unnamed 3", "drop")]),
+        (
+            "pale rim",
+            "Pale rim.",
+            [
+                decision("unnamed 1", "reword", new_text="pale rim (found 1)"),
+                decision("unnamed 3", "reword", new_text="Pale rim. (found 3)"),
+            ],
+        ),
+        ("unnamed 1", "\x1b", []),
+    ],
+)
+def test_words_on_the_form_are_names(one: str, three: str, made: list[object]) -> None:
+    names = open_names(FOUND, decisions())
+    model = create_model("Review", **form_fields([], CLASSES, SPEC, names))
+    sent = model.model_validate({name_field(1): one, name_field(3): three})
+    read = read_form(sent.model_dump(), [], SPEC, "", names)
+    assert list(read) == made
+
+
+def test_pictures_stand_under_the_words_they_may_get_a_name_for() -> None:
+    def read(image: str) -> bytes:
+        if image == "gone":
+            raise FileNotFoundError
+        return a_png(200)
+
+    shown = picture_page(
+        open_names(
+            SCREENED.model_copy(update={"kept": (found(7, images=("abc", "gone", "](x)")),)}),
+            decisions(),
+        ),
+        read,
+    )
+    assert shown.startswith("## unnamed 7\n\n![abc](data:image/jpeg;base64,")
+    assert "gone (no pixels)" in shown
+    assert "](x)" not in shown, "no id closes the brackets it stands in"

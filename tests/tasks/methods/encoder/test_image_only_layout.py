@@ -69,6 +69,13 @@ def test_another_mean_is_another_encoder(tmp_path: Path) -> None:
     assert other.identity.digest != first.identity.digest
 
 
+def test_how_many_classes_its_classifier_had_is_no_matter(tmp_path: Path) -> None:
+    folder = save_timm(tmp_path / "model")
+    before = load(folder).identity.dim
+    change_config(folder, model_args={"num_classes": 5, "in_chans": 3})  # as `save_for_hf` writes
+    assert load(folder).identity.dim == before
+
+
 def test_texts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="reads no text"):
         load(save_timm(tmp_path / "model")).tokenize(["veil"])
