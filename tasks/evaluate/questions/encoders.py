@@ -19,13 +19,14 @@ from curette.schemas.evaluation import (
     EncoderDoubt,
     EncoderFacts,
     EncoderTable,
+    Estimate,
     SharedConcept,
     TellingSign,
 )
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind
 from curette.tasks.evaluate.encoders import FurtherEncoder
 from curette.tasks.evaluate.exam import Exam, estimate
-from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Statistic
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Statistic, doubted
 from curette.tasks.methods.statistics.calibration import at_temperature
 from curette.tasks.methods.statistics.disagreement import jensen_shannon
 from curette.tasks.methods.statistics.metrics import METRICS, metrics_of, stratified_auroc
@@ -93,7 +94,6 @@ def _doubt(exam: Exam, kind: HeadKind, others: Sequence[FurtherEncoder]) -> Enco
         return None
     count = len(_SIGNS)
     auroc, aurc, differences = found[:count], found[count : 2 * count], found[2 * count : -2]
-    where = exam.estimates(_wrong_where(wrong, differing))
     return EncoderDoubt(
         head=exam.answers(kind).name,
         head_kind=kind,
@@ -103,8 +103,8 @@ def _doubt(exam: Exam, kind: HeadKind, others: Sequence[FurtherEncoder]) -> Enco
         mistakes=int(wrong.sum()),
         differing=int(differing.sum()),
         mistakes_differing=int((wrong & differing).sum()),
-        wrong_differing=where[0],
-        wrong_elsewhere=where[1],
+        wrong_differing=_wrong_among(exam, wrong, differing),
+        wrong_elsewhere=_wrong_among(exam, wrong, ~differing),
         signs=tuple(
             TellingSign(sign=sign, auroc=a, aurc=b, difference=c)
             for sign, a, b, c in zip(_SIGNS, auroc, aurc, (None, *differences), strict=True)
@@ -159,17 +159,21 @@ def _telling(wrong: np.ndarray, doubts: Sequence[Sequence[_Doubts]]) -> Statisti
     return statistic
 
 
-def _wrong_where(wrong: np.ndarray, differing: np.ndarray) -> Statistic:
-    """Return what computes the share of wrong decisions where encoders differ, and elsewhere."""
+def _wrong_among(exam: Exam, wrong: np.ndarray, images: np.ndarray) -> Estimate | None:
+    """Return the share of wrong decisions among some images; None where there are none of these."""
+    if not images.any():
+        return None
 
-    def statistic(
+    def share(
         weights: Float64[np.ndarray, "resample image"],
     ) -> Float64[np.ndarray, "resample statistic"]:
         with np.errstate(invalid="ignore"):
-            shares = [weights @ (wrong & s) / (weights @ s) for s in (differing, ~differing)]
-        return np.stack(shares, axis=1)
+            return (weights @ (wrong & images) / (weights @ images))[:, None]
 
-    return statistic
+    method, confidence = exam.spec.interval, exam.spec.confidence
+    [interval] = exam.bootstrap.replicate(share, method).intervals(method, confidence)
+    groups = len(np.unique(exam.bootstrap.membership[images]))
+    return estimate(doubted(interval, groups, confidence))
 
 
 def _answers(

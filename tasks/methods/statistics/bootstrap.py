@@ -212,6 +212,21 @@ class Replicates:
         )
 
 
+def doubted(interval: Interval, groups: int, confidence: float) -> Interval:
+    """Return a share's interval with the doubt that a bootstrap has not where all agree.
+
+    There every resample says the same. The bound is that of Clopper and Pearson (Biometrika, 1934)
+    with each group as one trial: of g groups all right, the lower end is (a / 2)^(1 / g),
+    a = 1 - confidence.
+    """
+    far = ((1 - confidence) / 2) ** (1 / groups)
+    if interval.value == 1:
+        return replace(interval, low=min(interval.low, far))
+    if interval.value == 0:
+        return replace(interval, high=max(interval.high, 1 - far))
+    return interval
+
+
 def _in_threads(
     statistic: Statistic, blocks: Iterator[Float64[np.ndarray, "resample image"]]
 ) -> Iterator[Float64[np.ndarray, "resample statistic"]]:

@@ -10,19 +10,15 @@ The concept of the largest phi decides the image. Of the images that a head call
 a concept decides is its prevalence, and the share of these whose label is k its reliability (Fel et
 al., "A holistic approach to unifying automatic concept extraction and concept importance
 estimation", NeurIPS 2023, section 4).
-
-Where all images of a strategy are right, or none is, every resample says the same and the bootstrap
-knows no doubt. There the bound is that of Clopper and Pearson (Biometrika, 1934) with each group as
-one trial: with g groups all right, the lower one is (a / 2)^(1 / g), a = 1 - confidence.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
 
 from curette.schemas.metrics import IntervalMethod
-from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval
+from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval, doubted
 
 
 @dataclass(frozen=True)
@@ -106,16 +102,6 @@ def find_strategies(
         )
         for place, row in enumerate(order)
     )
-
-
-def doubted(interval: Interval, groups: int, confidence: float) -> Interval:
-    """Return a share's interval with the doubt that a bootstrap has not where all agree."""
-    far = ((1 - confidence) / 2) ** (1 / groups)
-    if interval.value == 1:
-        return replace(interval, low=min(interval.low, far))
-    if interval.value == 0:
-        return replace(interval, high=max(interval.high, 1 - far))
-    return interval
 
 
 def own_reliability(

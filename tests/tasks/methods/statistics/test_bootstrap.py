@@ -7,7 +7,12 @@ import pytest
 from scipy import stats
 
 from curette.schemas.metrics import IntervalMethod
-from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval, Statistic
+from curette.tasks.methods.statistics.bootstrap import (
+    ClusterBootstrap,
+    Interval,
+    Statistic,
+    doubted,
+)
 from curette.tasks.methods.statistics.metrics import METRICS, metrics_of
 
 
@@ -166,3 +171,13 @@ def test_equal_seeds_give_equal_resamples_whatever_the_groups_are_called() -> No
 def test_one_group_says_that_it_cannot_be_resampled() -> None:
     with pytest.raises(ValueError, match="all images carry the same subject id"):
         ClusterBootstrap.of(np.array(["p1", "p1"]), 100, 0)
+
+
+@pytest.mark.parametrize("right", [0, 20])
+def test_where_all_agree_the_bounds_are_those_of_clopper_and_pearson(right: int) -> None:
+    share = right / 20
+    told = doubted(
+        Interval(share, share, share, "percentile", 1000, 20), groups=20, confidence=0.95
+    )
+    exact = stats.binomtest(right, 20).proportion_ci(0.95, method="exact")
+    assert (told.low, told.high) == pytest.approx((exact.low, exact.high))
