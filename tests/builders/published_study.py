@@ -7,11 +7,11 @@ import pandas as pd
 
 from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
-from curette.schemas.concepts import Concept
 from curette.schemas.embeddings import EncoderIdentity
 from curette.schemas.heat_maps import HeatMaps, LeftOutImage
 from curette.schemas.images import SPLITS, ClassLabel, TestLabels
 from curette.schemas.screened import LabelledConcept
+from tests.builders.screened import as_selected
 from tests.builders.small_study import link_priors
 
 KEYS = ("a", "b", "c")
@@ -90,17 +90,7 @@ def published_study(
         images=images,
         vectors=vectors.astype(np.float32),
         scores=vectors.astype(np.float32) @ matrix[chosen].T,
-        concepts=tuple(
-            Concept(
-                concept_id=pool[i].concept_id,
-                text=pool[i].text,
-                classes=pool[i].classes,
-                selected_for=pool[i].classes,
-                discriminability=0.1,
-                origins=pool[i].origins,
-            )
-            for i in chosen
-        ),
+        concepts=tuple(as_selected(pool[i], 0.1) for i in chosen),
         pool=tuple(pool),
         pool_vectors=matrix,
         class_vectors=directions.astype(np.float32),

@@ -1,6 +1,7 @@
 """A screened set by hand, small enough to reason about."""
 
 from curette.schemas.candidates import Candidate, DiscoveredOrigin, FileOrigin, concept_id
+from curette.schemas.concepts import Concept
 from curette.schemas.images import ClassLabel
 from curette.schemas.review import Decision, Decisions
 from curette.schemas.screened import Drop, Family, Flag, ScreenedSet, Unsure
@@ -15,6 +16,18 @@ KEYS = tuple(label.key for label in CLASSES)
 
 def candidate(text: str, *classes: str, line: int = 1) -> Candidate:
     return Candidate(text=text, classes=classes, origins=(FileOrigin(file="list", line=line),))
+
+
+def as_selected(chosen: Candidate, discriminability: float = 0) -> Concept:
+    """Return a candidate as the concept that selecting it for all of its classes makes."""
+    return Concept(
+        concept_id=chosen.concept_id,
+        text=chosen.text,
+        classes=chosen.classes,
+        selected_for=chosen.classes,
+        discriminability=discriminability,
+        origins=chosen.origins,
+    )
 
 
 def found(number: int, name: str = "", images: tuple[str, ...] = ()) -> Candidate:

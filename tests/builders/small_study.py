@@ -10,7 +10,7 @@ import pandas as pd
 
 from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.candidates import Candidate, CandidateSet, FileOrigin, LlmOrigin, concept_id
-from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick
+from curette.schemas.concepts import ClassSelection, ConceptSet, Pick
 from curette.schemas.embeddings import (
     EncoderIdentity,
     ImageEmbeddings,
@@ -32,6 +32,7 @@ from curette.schemas.settings.screen import ScreenSpec
 from curette.schemas.settings.select import SelectSpec, Size
 from curette.storage.store import ArtifactStore
 from tests.builders.images import image_dataset
+from tests.builders.screened import as_selected
 
 CLASSES = (
     ClassLabel(key="nv", name="melanocytic nevus", synonyms=("mole",)),
@@ -128,17 +129,7 @@ def small_study() -> SmallStudy:
     candidates = (*kept, *(d.candidate for d in dropped))
     concepts = ConceptSet(
         method="labo",
-        concepts=tuple(
-            Concept(
-                concept_id=concept_id(text),
-                text=text,
-                classes=(key,),
-                selected_for=(key,),
-                discriminability=0.5,
-                origins=_candidate(text, key).origins,
-            )
-            for text, key in SELECTED.items()
-        ),
+        concepts=tuple(as_selected(_candidate(text, key), 0.5) for text, key in SELECTED.items()),
         selections=tuple(_selection(label.key) for label in CLASSES),
     )
     texts = [c.text for c in candidates]

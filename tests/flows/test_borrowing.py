@@ -10,7 +10,6 @@ from curette.flows.stages import RunOptions, Stages, only_remembered
 from curette.flows.study_file import load_study, settings_of
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.concepts import Concept
 from curette.schemas.external import ExternalImages
 from curette.schemas.heads import BORROWED
 from curette.schemas.images import ImageDataset
@@ -24,6 +23,7 @@ from curette.tasks.probe.task import train_probe
 from curette.tasks.stage import Workplace
 from tests.builders.demo import DEMO, SMALL
 from tests.builders.finished import FinishedStudy
+from tests.builders.screened import as_selected
 
 FROM = (
     "probe={nec: [], random_draws: 1, heads: [], l2_values: [1.0], residual_l2_values: [1.0], "
@@ -73,17 +73,7 @@ def _of_labelled_concepts(store: ArtifactStore, made: Ref[ConceptDataset]) -> Re
     kept, lender = Recipe(stage="made", code=""), store.load(ConceptDataset, made)
     labelled = {x.concept_id for x in lender.facts.labelled}
     rows = [i for i, c in enumerate(lender.pool) if c.concept_id in labelled]
-    concepts = tuple(
-        Concept(
-            concept_id=c.concept_id,
-            text=c.text,
-            classes=c.classes,
-            selected_for=c.classes,
-            discriminability=0,
-            origins=c.origins,
-        )
-        for c in (lender.pool[i] for i in rows)
-    )
+    concepts = tuple(as_selected(lender.pool[i]) for i in rows)
     images = lender.images.assign(sha256=lender.images["sha256"].str[::-1])
     passed = store.load(ValidatedConceptDataset, lender.validated_ref)
     dataset = store.load(ImageDataset, passed.dataset_ref)

@@ -6,10 +6,11 @@ import pytest
 from curette.schemas.appraisal import Appraisal
 from curette.schemas.artifact import StudyError
 from curette.schemas.candidates import AskedAgain, Candidate, CandidateSet, LlmOrigin
-from curette.schemas.concepts import ClassSelection, Concept, ConceptSet, Pick
+from curette.schemas.concepts import ClassSelection, ConceptSet, Pick
 from curette.schemas.llm import Usage
 from curette.schemas.screened import ScreenedSet
 from curette.tasks.appraise.appraisal import KnownImages, Proposed, appraise, confused_pairs
+from tests.builders.screened import as_selected
 
 KEYS = ("nv", "mel", "bcc")
 
@@ -81,17 +82,7 @@ def proposed(number: int, *rows: int) -> Proposed:
         ScreenedSet(kept=found, dropped=(), gates=()),
         ConceptSet(
             method="explained_variance",
-            concepts=tuple(
-                Concept(
-                    concept_id=c.concept_id,
-                    text=c.text,
-                    classes=c.classes,
-                    selected_for=c.classes,
-                    discriminability=0,
-                    origins=c.origins,
-                )
-                for c in found
-            ),
+            concepts=tuple(as_selected(c) for c in found),
             selections=(
                 ClassSelection(
                     class_key="nv",
