@@ -64,8 +64,8 @@ def test_the_heads_are_trained_without_a_test_label(exam: Exam) -> None:
     ids = published.images["image_id"].to_numpy()[exam.rows]
     other = TestLabels(labels=dict.fromkeys(map(str, ids), published.class_keys[0]))
     again = replace(exam, images=join_test_labels(published, other))
-    first, other = (Learner.of(e).answers_by(published.pool_vectors) for e in (exam, again))
-    assert (first == other).all()
+    one, two = (Learner.of(e).answers_by(published.pool_vectors) for e in (exam, again))
+    assert (one == two).all()
 
 
 def _budget(
