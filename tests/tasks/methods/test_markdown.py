@@ -56,7 +56,7 @@ def test_addresses_do_not_become_links() -> None:
 )
 def test_of_an_inert_text_neither_link_nor_picture_nor_tag_is_made(text: str) -> None:
     assert acting(inert(text)) == set()
-    assert acting("<b>![a](b)</b>") == {"html_block"}
+    assert acting("<b>![a](b)</b>") == {"html_inline", "image"}
     assert acting("![a](b) [a](b)") == {"image", "link_open", "link_close"}
 
 
