@@ -151,7 +151,7 @@ def ui_address() -> tuple[str, bool]:
     lead to where it is reached from here.
     """
     with get_client(sync_client=True) as client:
-        told = client.request("GET", "/admin/settings")  # type: ignore[arg-type] # its list lacks it
+        told = client.request("GET", "/admin/settings")
         known = told.raise_for_status().json().get("ui_url")
     return str(known or PREFECT_UI_URL.value()), bool(known)
 

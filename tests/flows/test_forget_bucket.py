@@ -137,7 +137,8 @@ def test_versions_of_others_stay_and_a_server_that_keeps_them_is_told(
         traces=Traces(ids=(PERSON,)),
         artifacts=(f"report/{'0' * 20}",),
     )
-    everything = Versions("shelf", "", Versions.of(URL)._client)
+    everything = Versions.of("s3://shelf")
+    assert everything
     before = everything.listed()
     for refused, code in (("versions", "AccessDenied"), ("delete", "AccessDenied")):
         storage.refuses = refused
