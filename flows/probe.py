@@ -8,7 +8,7 @@ from pydantic import Field
 from curette.flows.asked import Asked, run_name
 from curette.flows.outcome import on_its_page, tell
 from curette.flows.runs import RunResult, finish, start
-from curette.flows.sequence import measure_concepts
+from curette.flows.sequence import borrow, measure_concepts
 from curette.flows.stages import RunName, RunOptions
 from curette.flows.workplace import Changes, OtherMachine, Refreshed, StoreFolder, opened
 from curette.schemas.artifact import Ref
@@ -41,7 +41,7 @@ def probe(
         whole, options = opened(study, changes, store, machine, given)
         stages = start(whole, options)
         with stages.under_way():
-            measure_concepts(whole, published, stages)
+            measure_concepts(whole, published, stages, borrow(whole, stages))
         return finish(whole, stages, published)
 
     return on_its_page(lambda: tell(run()))
