@@ -519,11 +519,11 @@ def watch(*studies: Path, settings: Settings = USUAL) -> None:
     """
     if not studies:
         raise StudyError("name the study files whose datasets are looked at")
-    from curette.flows.watching import watch_study
+    from curette.flows.watching import watch_each
     from curette.tasks.ingest.listing import printable
 
-    for study in studies:
-        news = watch_study(settings.load(study), settings.folder, str(study), str(settings.store))
+    watched = watch_each(studies, settings.load, settings.folder, str(settings.store))
+    for study, news in watched:
         print(f"{study}: {printable(news.told)}")
 
 

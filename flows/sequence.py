@@ -21,6 +21,7 @@ from curette.flows.stages import (
     only_remembered,
     stage_watcher,
 )
+from curette.flows.watching import revision_seen
 from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.annotations import Annotations
 from curette.schemas.appraisal import Appraisal
@@ -105,7 +106,8 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     encoder = resolve_precision(study.encoder, stages.options.machine)
 
     withdrawn = WithdrawalShelf(store.root).current().of(study.name)
-    dataset = run(ingest_dataset, study.kept_dataset, None, withdrawn)
+    revision = revision_seen(study, store.root)
+    dataset = run(ingest_dataset, study.kept_dataset, None, withdrawn, revision)
     check_columns(study, store.load(ImageDataset, dataset))
     images = run(embed_images, dataset, encoder)
     seen = images if needs_images(study.propose) else None

@@ -6,7 +6,7 @@ from prefect.logging import get_run_logger
 from curette.flows.asked import StudyName, open_asked
 from curette.flows.outcome import Told, on_its_page
 from curette.flows.stages import RunOptions
-from curette.flows.watching import watch_study
+from curette.flows.watching import watch_each
 from curette.flows.workplace import StoreFolder, settled
 from curette.tasks.publish.markdown import escape
 
@@ -25,8 +25,7 @@ def watch(studies: tuple[StudyName, ...], store: StoreFolder = "") -> dict[str, 
     def run() -> Told[dict[str, str]]:
         told = {}
         root = settled(RunOptions(), store).store.resolve()
-        for named in studies:
-            news = watch_study(open_asked(named, root), root, named)
+        for named, news in watch_each(studies, lambda named: open_asked(named, root), root):
             told[named] = news.told
             get_run_logger().info(f"{named}: {news.told}")
         rows = [f"| {escape(named)} | {escape(news)} |" for named, news in told.items()]

@@ -219,6 +219,7 @@ def read_dataset(
     watch: Watch,
     own: ImageDataset | None = None,
     withdrawal: Withdrawal | None = None,
+    revision: str | None = None,
 ) -> LabelledImages:
     """Read a source, decode every image once, and split what is left.
 
@@ -231,6 +232,7 @@ def read_dataset(
         own: the study's own images, where the source is another dataset: its classes are theirs,
             no image is one of them, and all are test images.
         withdrawal: what is left out, as if the source had never had it.
+        revision: the commit at which a dataset of the hub is read; None: as the settings say.
 
     Raises:
         StudyError: the source is not there or lacks a column, a class is missing, or a split
@@ -238,7 +240,7 @@ def read_dataset(
             the study has not.
         TooManyRejected: too large a share of the rows are no images.
     """
-    listing = list_images(spec, workshop, watch)
+    listing = list_images(spec, workshop, watch, revision)
     listed, stay = len(listing), dict[int, Split]()
     if withdrawal:
         listing, stay = withdrawal.leave_out(listing, spec, workers)
