@@ -334,6 +334,7 @@ def explain(
     out: Path | None = None,
     adapted: str = "",
     correct: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
+    head: str = "concept_bottleneck",
     settings: Settings = USUAL,
 ) -> None:
     """Say what is decided about images, and why; write a page that shows it.
@@ -344,6 +345,7 @@ def explain(
         adapted: explain the head as it was adapted to a site: the name that `curette adapt` gave.
         correct: what a person sees and the head may not, "CONCEPT=yes" or "CONCEPT=no", as often as
             there are such concepts: says what else moves, and the new answer.
+        head: which head, of those that decide by statements alone.
     """
     from curette.flows.new_files import new_file, write_new
 
@@ -355,7 +357,7 @@ def explain(
     from curette.flows.explain import explain, page_path, tell
 
     path = new_file(out or page_path(images), ".html")
-    said = explain(loaded, settings.options(), images, _run, adapted, correct)
+    said = explain(loaded, settings.options(), images, _run, adapted, correct, head)
     write_new(path, said.html.encode())
     console = Console()
     for line in tell(said):
@@ -371,6 +373,7 @@ def predict(
     *,
     out: Path = Path("predictions.csv"),
     adapted: str = "",
+    head: str = "concept_bottleneck",
     settings: Settings = USUAL,
 ) -> None:
     """Say what is decided about every image of a folder, and why; write a table or a page.
@@ -379,6 +382,7 @@ def predict(
         folder: new images, without labels.
         out: what to write: a table, .csv, or a page, .html.
         adapted: decide by the head as it was adapted to a site: the name that `curette adapt` gave.
+        head: which head, of those that decide by statements alone.
     """
     loaded = settings.load(study)
     from rich.console import Console
@@ -386,7 +390,7 @@ def predict(
     from curette.flows.predict import predict, predictions_file, tell, write_predictions
 
     predictions_file(out)
-    said = predict(loaded, settings.options(), folder.resolve(), _run, adapted)
+    said = predict(loaded, settings.options(), folder.resolve(), _run, adapted, head)
     written = write_predictions(said, out)
     console = Console()
     for line in tell(said):
