@@ -64,6 +64,8 @@ def learn_from_halves(
     l2: Sequence[float],
     splits: int,
     seed: int,
+    *,
+    dealt_anew: bool = False,
 ) -> HalvedDirections:
     """Learn every concept's direction from both halves of each split of the groups.
 
@@ -74,25 +76,34 @@ def learn_from_halves(
         groups: images of one are never in different halves.
         l2: strength of each concept, as it was chosen for the direction of all images.
         splits: how many.
-        seed: of the splits.
+        seed: of the splits, and of what is dealt anew.
+        dealt_anew: whether each concept's known answers are dealt to its images at random first,
+            another time in each split.
     """
     rng = np.random.default_rng(seed)
     names, group = np.unique(groups, return_inverse=True)
-    half = np.stack([(rng.permutation(len(names)) % 2)[group] for _ in range(splits)])
+    half, answers = [], []
+    for _ in range(splits):
+        half.append((rng.permutation(len(names)) % 2)[group])
+        answers.append(_dealt(present, known, rng) if dealt_anew else present)
     made = np.full((splits, 2, present.shape[1], features.shape[1]), np.nan)
     for strength, places in _by_strength(l2):
         step = max(1, _BLOCK // (len(features) * len(places) * 4))
         for first in range(0, splits, step):
             some = slice(first, first + step)
             made[some, :, places] = _learn(
-                features, present[:, places], known[:, places], half[some], strength
+                features,
+                np.stack(answers[some])[:, :, places],
+                known[:, places],
+                np.stack(half[some]),
+                strength,
             )
     return HalvedDirections(made)
 
 
 def _learn(
     features: Float64[Tensor, "image dim"],
-    present: Bool[np.ndarray, "image some"],
+    present: Bool[np.ndarray, "split image some"],
     known: Bool[np.ndarray, "image some"],
     half: Int[np.ndarray, "split image"],
     strength: float,
@@ -100,7 +111,7 @@ def _learn(
     """Return the directions of both halves of some splits, NaN where they cannot be learned."""
     inside = half[:, None, None, :] == np.array([0, 1])[:, None, None]
     seen = known.T & inside
-    shown = np.broadcast_to(present.T, seen.shape)
+    shown = np.broadcast_to(present.transpose(0, 2, 1)[:, None], seen.shape)
     made = np.full((*seen.shape[:3], features.shape[1]), np.nan)
     teaches = (seen & shown).any(-1) & (seen & ~shown).any(-1)
     if teaches.any():
@@ -108,6 +119,18 @@ def _learn(
         weights = solve_binary_batch(features, *questions, (strength,)).weights[:, 0].numpy()
         made[teaches] = weights[:, 1] - weights[:, 0]
     return made
+
+
+def _dealt(
+    present: Bool[np.ndarray, "image concept"],
+    known: Bool[np.ndarray, "image concept"],
+    rng: np.random.Generator,
+) -> Bool[np.ndarray, "image concept"]:
+    dealt = present.copy()
+    for place in range(present.shape[1]):
+        rows = np.flatnonzero(known[:, place])
+        dealt[rows, place] = present[rng.permutation(rows), place]
+    return dealt
 
 
 def _by_strength(l2: Sequence[float]) -> Iterator[tuple[float, Int[np.ndarray, " some"]]]:

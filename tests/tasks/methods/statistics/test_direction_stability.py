@@ -28,6 +28,8 @@ def test_what_is_shown_comes_again_and_luck_does_not() -> None:
     shown, also, luck = np.mean(halved.cosines, axis=0)
     assert min(shown, also) > 0.9
     assert luck < 0.3  # halves of one sample share no luck; theirs is opposite if anything
+    anew = learn_from_halves(*_images(), GROUPS, L2, splits=40, seed=0, dealt_anew=True)
+    assert np.abs(np.mean(anew.cosines, axis=0)).max() < 0.25
 
 
 def test_a_half_is_learned_as_scikit_learn_learns_it_from_whole_groups_of_known_images() -> None:
