@@ -105,7 +105,9 @@ def _variants(
     dataset = restrict(published, draw)
     probe = _train(published, draw)
     yield UNEDITED, [probe]
-    others = [c for c in dataset.images if c.startswith(METADATA) and c != METADATA + column]
+    others = [
+        c for c in map(str, dataset.images) if c.startswith(METADATA) and c != METADATA + column
+    ]
     alone = replace(dataset, images=dataset.images.drop(columns=others))
     ranked = propose_edits(alone, probe.head(EXPLAINED))
     candidates = probe.head(EXPLAINED).facts.candidates
