@@ -25,7 +25,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.stats import beta
+from scipy.special import betainc, betaincc, betainccinv, betaincinv
 
 DRAWS: Final = 10_000
 FEWEST: Final = 200
@@ -93,17 +93,17 @@ def weigh_verdicts(
         for right, of in (right_positive, right_negative)
     )
     low, high = np.minimum(1 - c, s), np.maximum(1 - c, s)
-    apparent = beta(positive + 1, pool - positive + 1)
+    a, b = positive + 1, pool - positive + 1  # of the beta distribution of the apparent share
     # From the side where the tail is small, so that small differences of it are not lost.
-    upper = low > apparent.mean()
-    below = np.where(upper, apparent.sf(high), apparent.cdf(low))
-    above = np.where(upper, apparent.sf(low), apparent.cdf(high))
+    upper = low > a / (a + b)
+    below = np.where(upper, betaincc(a, b, high), betainc(a, b, low))
+    above = np.where(upper, betaincc(a, b, low), betainc(a, b, high))
     width = np.maximum(high - low, 1e-12)
     weights = (above - below) / width
     if not (total := float(weights.sum())) or total**2 / float((weights**2).sum()) < FEWEST:
         return None
     at = below + rng.random(draws) * (above - below)
-    q = np.clip(np.where(upper, apparent.isf(at), apparent.ppf(at)), low, high)
+    q = np.clip(np.where(upper, betainccinv(a, b, at), betaincinv(a, b, at)), low, high)
     q = np.clip(q, 1e-12, 1 - 1e-12)
     share = np.clip(np.where(s > 1 - c, q - low, high - q) / width, 0, 1)
     return Weighed(
