@@ -93,12 +93,8 @@ def test_an_image_is_explained_by_its_id_and_by_its_file(
     )
 
     near = str(row["image_id"])[:-1] + "9"
-    with pytest.raises(
-        StudyError, match=f"{near} is neither an image id .* did you mean subj"
-    ) as refused:
+    with pytest.raises(StudyError, match=f"{near} is neither an image id .* did you mean subj"):
         why(near)
-    alike = str(refused.value).partition("did you mean ")[2].partition("?")[0].split(", ")
-    assert len(set(alike)) == len(alike) > 1
     (tmp_path / "torn.png").write_bytes(file.read_bytes()[:300])
     with pytest.raises(StudyError, match=r"torn\.png is refused .* \(broken-image\)"):
         why(tmp_path / "torn.png")
