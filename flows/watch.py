@@ -7,12 +7,12 @@ from curette.flows.asked import StudyName, open_asked
 from curette.flows.outcome import Told, on_its_page
 from curette.flows.stages import RunOptions
 from curette.flows.watching import watch_each
-from curette.flows.workplace import settled
+from curette.flows.workplace import StoreFolder, settled
 from curette.tasks.publish.markdown import escape
 
 
 @flow(name="watch")
-def watch(studies: tuple[StudyName, ...], store: str = "") -> dict[str, str]:
+def watch(studies: tuple[StudyName, ...], store: StoreFolder = "") -> dict[str, str]:
     """Look whether datasets have anything new; nothing is taken in, and nothing is run.
 
     Each that has is an event `curette.data.new`, upon which `prefect.yaml` has the study run.
@@ -20,8 +20,6 @@ def watch(studies: tuple[StudyName, ...], store: str = "") -> dict[str, str]:
     Args:
         studies: whose datasets are looked at: study files on the worker's machine, or names of
             studies that were run in the store.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run() -> Told[dict[str, str]]:

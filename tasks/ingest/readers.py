@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,6 +47,7 @@ from curette.tasks.ingest.listing import (
 from curette.tasks.ingest.table_files import check_disk
 from curette.tasks.ingest.tables import list_hub, list_table
 from curette.tasks.ingest.verify import too_many_pixels
+from curette.tasks.methods.encoder.pixels import bare_png
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Given a description and a total, a context that yields `advance(count)`."""
@@ -313,10 +313,7 @@ def _read_header(
 def _png(pixels: Shaped[np.ndarray, "height width ..."]) -> bytes:
     if pixels.dtype.kind == "f":
         pixels = np.rint(pixels.astype(np.float64) * 255).astype(np.uint8)
-    image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2:] == (1,) else pixels)
-    buffer = BytesIO()
-    image.save(buffer, format="PNG")
-    return buffer.getvalue()
+    return bare_png(Image.fromarray(pixels.squeeze(2) if pixels.shape[2:] == (1,) else pixels))
 
 
 # --- ready-made vectors ---------------------------------------------------------------------------
