@@ -73,7 +73,9 @@ def test_a_run_is_called_lost_after_three_heartbeats_that_did_not_come(
     said = re.search(r"--from-json '(.*)'", services["deployments"]["command"][2], re.DOTALL)
     assert said is not None
     trigger = json.loads(said[1])["trigger"]
-    assert trigger["within"] > 3 * FlowsSettings().heartbeat_frequency
+    every = FlowsSettings().heartbeat_frequency
+    assert every is not None
+    assert trigger["within"] > 3 * every
     assert trigger["after"] == ["prefect.flow-run.heartbeat"]
 
 
