@@ -4,6 +4,15 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 STORE ?= .curette
 UI_PORT ?= 4200
 
+SYNC = $(UV) sync --frozen --quiet --python $(PYTHON)
+# TORCH=cpu: no CUDA. The package index has no such torch for Linux on x86-64; PyTorch's own index has the locked version.
+ifeq ($(TORCH),cpu)
+ELSEWHERE = torch torchvision $(shell sed -nE 's/^name = "((cuda|nvidia)-.*)"/\1/p' uv.lock)
+SYNC += --inexact $(ELSEWHERE:%=--no-install-package %)
+TORCH_ALONE = $(UV) export --frozen --quiet --no-hashes --no-emit-project | grep -E '^torch(vision)?==' | \
+	$(UV) pip install --quiet --python .venv --torch-backend cpu -r -
+endif
+
 # Where this is set, each of the many processes compiles all libraries anew: 17 s of a core.
 export PYTHONDONTWRITEBYTECODE =
 
@@ -19,7 +28,8 @@ setup: .venv/.ready ## the environment in .venv, from uv.lock
 	@$(PYTHON) -m pip install --quiet --target .uv uv
 
 .venv/.ready: uv.lock pyproject.toml | $(UV)
-	$(UV) sync --frozen --quiet --python $(PYTHON)
+	@$(SYNC)
+	@$(TORCH_ALONE)
 	@touch $@
 
 demo: setup ## the whole study on the demo dataset, then where its results are
@@ -44,7 +54,7 @@ lint: setup
 	.venv/bin/lint-imports
 
 bench: setup ## ratios and seconds, printed as a table
-	$(UV) sync --frozen --quiet --python $(PYTHON) --group bench
+	$(SYNC) --group bench
 	.venv/bin/python -m tests.benchmarks
 
 bench-large: setup ## pools of up to a million: many minutes and gigabytes

@@ -9,7 +9,7 @@ from curette.flows.adaptation import Wanted, adapt_to_site, tell_adapted
 from curette.flows.asked import Asked, run_name
 from curette.flows.outcome import Told, on_its_page
 from curette.flows.study import study as whole_study
-from curette.flows.workplace import OtherMachine, opened
+from curette.flows.workplace import Changes, OtherMachine, StoreFolder, opened
 from curette.schemas.heads import CARDS, EXPLAINED
 from curette.tasks.adapt.support import Listed, check_listed
 
@@ -25,9 +25,9 @@ def adapt(
     head: HeadKind = EXPLAINED,
     editor: str = "",
     reason: str = "",
-    changes: tuple[str, ...] = (),
+    changes: Changes = (),
     machine: OtherMachine = None,
-    store: str = "",
+    store: StoreFolder = "",
 ) -> str:
     """Adapt a trained head to another site by a few of its images; return the artifact's address.
 
@@ -38,11 +38,6 @@ def adapt(
         head: kind of the head.
         editor: who wants it.
         reason: why.
-        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
-            `select.size=12`.
-        machine: device, batch size and threads; else as the variable `curette_machine` says.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run() -> Told[str]:

@@ -62,6 +62,7 @@ def _are_stages(_: object, value: Sequence[str]) -> None:
         named_stage(name)
 
 
+StudyFile = Annotated[Path, Parameter(help="the study file.")]
 Count = Annotated[int | None, Parameter(validator=Number(gte=1))]
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Words = Parameter(consume_multiple=True, negative=(), show_default=False)
@@ -180,7 +181,7 @@ def _ray_alone(arguments: list[str]) -> list[str]:
 
 @COMMANDS.command
 def run(
-    study: Path,
+    study: StudyFile,
     /,
     *,
     json: Flag = False,
@@ -191,11 +192,9 @@ def run(
     """Run a study, or what of it is not done yet; of several findings the study of each in turn.
 
     Args:
-        study: the study file.
         json: print one JSON object at the end, nothing else.
         until: end after this stage.
         refresh: repeat these stages even where nothing changed.
-        settings: of every command.
     """
     started = time.monotonic()
     loaded, options = settings.load(study, several=True), settings.options(until, refresh)
@@ -221,13 +220,11 @@ def run(
 
 
 @COMMANDS.command
-def why(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) -> None:
+def why(study: StudyFile, /, *, json: Flag = False, settings: Settings = USUAL) -> None:
     """Say which stage a run would begin with, and what changed since its last answer; run nothing.
 
     Args:
-        study: the study file.
         json: print one JSON object, or null where nothing would be run.
-        settings: of every command.
     """
     from dataclasses import asdict
     from json import dumps
@@ -248,13 +245,11 @@ def why(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) -> No
 
 
 @COMMANDS.command
-def estimate(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) -> None:
+def estimate(study: StudyFile, /, *, json: Flag = False, settings: Settings = USUAL) -> None:
     """Say what a study will ask a language model and what that costs; ask nothing.
 
     Args:
-        study: the study file.
         json: print one JSON object at the end, nothing else.
-        settings: of every command.
     """
     from rich.console import Console
 
@@ -309,16 +304,14 @@ def init(
 
 
 @COMMANDS.command
-def check(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) -> None:
+def check(study: StudyFile, /, *, json: Flag = False, settings: Settings = USUAL) -> None:
     """Say what would stop a run of a study, as far as it can be known for nothing.
 
     Takes the images in, which the run then need not do again. Of the language model's server it is
     asked which models there are, and nothing else.
 
     Args:
-        study: the study file.
         json: print one JSON array, nothing else.
-        settings: of every command.
     """
     from curette.flows.check import check, print_findings
 
@@ -335,24 +328,24 @@ def check(study: Path, /, *, json: Flag = False, settings: Settings = USUAL) -> 
 
 @COMMANDS.command
 def explain(
-    study: Path,
+    study: StudyFile,
     /,
     *images: str,
     out: Path | None = None,
     adapted: str = "",
     correct: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
+    head: str = "concept_bottleneck",
     settings: Settings = USUAL,
 ) -> None:
     """Say what is decided about images, and why; write a page that shows it.
 
     Args:
-        study: the study file.
         images: each an image id of the dataset, or a file.
         out: the page to write, an .html.
         adapted: explain the head as it was adapted to a site: the name that `curette adapt` gave.
         correct: what a person sees and the head may not, "CONCEPT=yes" or "CONCEPT=no", as often as
             there are such concepts: says what else moves, and the new answer.
-        settings: of every command.
+        head: which head, of those that decide by statements alone.
     """
     from curette.flows.new_files import new_file, write_new
 
@@ -364,7 +357,7 @@ def explain(
     from curette.flows.explain import explain, page_path, tell
 
     path = new_file(out or page_path(images), ".html")
-    said = explain(loaded, settings.options(), images, _run, adapted, correct)
+    said = explain(loaded, settings.options(), images, _run, adapted, correct, head)
     write_new(path, said.html.encode())
     console = Console()
     for line in tell(said):
@@ -374,22 +367,22 @@ def explain(
 
 @COMMANDS.command
 def predict(
-    study: Path,
+    study: StudyFile,
     folder: Path,
     /,
     *,
     out: Path = Path("predictions.csv"),
     adapted: str = "",
+    head: str = "concept_bottleneck",
     settings: Settings = USUAL,
 ) -> None:
     """Say what is decided about every image of a folder, and why; write a table or a page.
 
     Args:
-        study: the study file.
         folder: new images, without labels.
         out: what to write: a table, .csv, or a page, .html.
         adapted: decide by the head as it was adapted to a site: the name that `curette adapt` gave.
-        settings: of every command.
+        head: which head, of those that decide by statements alone.
     """
     loaded = settings.load(study)
     from rich.console import Console
@@ -397,7 +390,7 @@ def predict(
     from curette.flows.predict import predict, predictions_file, tell, write_predictions
 
     predictions_file(out)
-    said = predict(loaded, settings.options(), folder.resolve(), _run, adapted)
+    said = predict(loaded, settings.options(), folder.resolve(), _run, adapted, head)
     written = write_predictions(said, out)
     console = Console()
     for line in tell(said):
@@ -407,7 +400,7 @@ def predict(
 
 @COMMANDS.command
 def adapt(
-    study: Path,
+    study: StudyFile,
     /,
     *,
     to: str,
@@ -421,14 +414,12 @@ def adapt(
     """Adapt a trained head to another site by a few of its labelled images, or leave it alone.
 
     Args:
-        study: the study file.
         to: the name of one of its external datasets.
         support: a table with the ids of 1 to 8 images of it a class, .csv.
         head: which head.
         by: who wants it.
         reason: why.
         out: the page to write, an .html.
-        settings: of every command.
     """
     from curette.flows.new_files import new_file, write_new
 
@@ -454,7 +445,6 @@ def compare(
         studies: study files, or evaluations in the store as `curette runs` lists them; the others
             are held against the first.
         out: the page to write, an .html.
-        settings: of every command.
     """
     from curette.flows.new_files import new_file, write_new
 
@@ -473,7 +463,6 @@ def diff(*studies: str, settings: Settings = USUAL) -> None:
     Args:
         studies: two study files, or evaluations as `curette runs` lists them; or one study file, of
             which the last finished run is held against the one before.
-        settings: of every command.
     """
     from curette.flows.compare import difference
 
@@ -483,7 +472,7 @@ def diff(*studies: str, settings: Settings = USUAL) -> None:
 
 @COMMANDS.command
 def drift(
-    study: Path,
+    study: StudyFile,
     folder: Path | None = None,
     /,
     *,
@@ -496,7 +485,6 @@ def drift(
     """Say what new images show more or less of than those that the head learned from; write a page.
 
     Args:
-        study: the study file.
         folder: new images without labels; without it, the images of the study's own dataset that
             its last finished run did not know.
         subjects: which of the folder's images are of one patient: a table with the columns file and
@@ -504,7 +492,6 @@ def drift(
         one_each: each image of the folder is of another patient.
         json: print one JSON object, nothing else.
         out: the page to write, an .html.
-        settings: of every command.
     """
     from curette.flows.new_files import new_file, write_new
 
@@ -533,21 +520,20 @@ def watch(*studies: Path, settings: Settings = USUAL) -> None:
 
     Args:
         studies: study files.
-        settings: of every command.
     """
     if not studies:
         raise StudyError("name the study files whose datasets are looked at")
-    from curette.flows.watching import watch_study
+    from curette.flows.watching import watch_each
     from curette.tasks.ingest.listing import printable
 
-    for study in studies:
-        news = watch_study(settings.load(study), settings.folder, str(study), str(settings.store))
+    watched = watch_each(studies, settings.load, settings.folder, str(settings.store))
+    for study, news in watched:
         print(f"{study}: {printable(news.told)}")
 
 
 @COMMANDS.command
 def look(
-    study: Path,
+    study: StudyFile,
     /,
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 0,
@@ -556,9 +542,7 @@ def look(
     """Serve a finished study's pages on this machine: images, search by text, decisions.
 
     Args:
-        study: the study file.
         port: of 127.0.0.1; 0: any that is free.
-        settings: of every command.
     """
     from curette.flows.look import open_site, serve
 
@@ -568,7 +552,7 @@ def look(
 
 @COMMANDS.command
 def export(
-    study: Path,
+    study: StudyFile,
     folder: Path,
     /,
     *,
@@ -582,14 +566,12 @@ def export(
     """Write a finished study in a format that other programs read.
 
     Args:
-        study: the study file.
         folder: to be written; it must not be there, or be empty.
         kind: the dataset as it was published, with its heads as one safetensors file; or its images
             with what is known and decided of them, for FiftyOne or for Label Studio.
         copy_images: copy the images' pixels, without the metadata of their files, where they would
             be links to these.
         push: lay the dataset with its heads into `publish.push.repo` of the hub too.
-        settings: of every command.
     """
     loaded = settings.load(study)
     from curette.flows.exporting import export
@@ -613,7 +595,6 @@ def answers(
         study: the study file, whose images `curette export --as label-studio` wrote.
         answers: Label Studio's export in its format JSON.
         out: the table to write, a .csv.
-        settings: of every command.
     """
     loaded = settings.load(study)
     from curette.flows.exporting import take_answers
@@ -699,7 +680,6 @@ def runs(*, json: Flag = False, settings: Settings = USUAL) -> None:
 
     Args:
         json: print one JSON array, nothing else.
-        settings: of every command.
     """
     from curette.flows.finished import finished_runs
 
@@ -758,7 +738,7 @@ def clean(
 
 @COMMANDS.command(name="forget")
 def forget_something(
-    study: Path,
+    study: StudyFile,
     /,
     *,
     subject: str | None = None,
@@ -772,11 +752,9 @@ def forget_something(
     A purge that was stopped goes on when the same is asked again.
 
     Args:
-        study: the study file.
         subject: a patient's id, as the data has it.
         image: sha256 of an image's bytes.
         class_: a class key; the images stay in the store's other studies.
-        settings: of every command.
     """
     loaded = settings.load(study)
     from curette.flows.forgetting import choose_wanted, forget_one
@@ -786,13 +764,11 @@ def forget_something(
 
 
 @EDIT.command(name="export")
-def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> None:
+def export_edits(study: StudyFile, sheet: Path, /, *, settings: Settings = USUAL) -> None:
     """Write every concept that heads weigh into a sheet, with the edits so far.
 
     Args:
-        study: the study file.
         sheet: the sheet to write.
-        settings: of every command.
     """
     loaded = settings.load(study)
     from curette.flows.edits import export_edits
@@ -801,13 +777,11 @@ def export_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> 
 
 
 @EDIT.command(name="apply")
-def apply_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> None:
+def apply_edits(study: StudyFile, sheet: Path, /, *, settings: Settings = USUAL) -> None:
     """Let the edits of a sheet, and no others, count; the next run does them.
 
     Args:
-        study: the study file.
         sheet: the sheet to read.
-        settings: of every command.
     """
     loaded = settings.load(study)
     from curette.flows.edits import keep_edits, open_sheet
@@ -818,7 +792,7 @@ def apply_edits(study: Path, sheet: Path, /, *, settings: Settings = USUAL) -> N
 
 @REVIEW.command(name="export")
 def export_sheet(
-    study: Path,
+    study: StudyFile,
     sheet: Path,
     /,
     *,
@@ -828,11 +802,9 @@ def export_sheet(
     """Write every screened concept into a sheet.
 
     Args:
-        study: the study file.
         sheet: the sheet to write.
         picks: also choose, and say what could stand in for each chosen concept at no measurable
             loss.
-        settings: of every command.
     """
     loaded = settings.load(study)
     from curette.flows.review import export_sheet
@@ -844,7 +816,7 @@ def export_sheet(
 
 @REVIEW.command(name="import")
 def import_sheet(
-    study: Path,
+    study: StudyFile,
     sheet: Path,
     /,
     *,
@@ -853,9 +825,7 @@ def import_sheet(
     """Take the decisions of a sheet in; the next run applies them.
 
     Args:
-        study: the study file.
         sheet: the sheet to read.
-        settings: of every command.
     """
     loaded = settings.load(study)
     from curette.flows.review import import_sheet

@@ -6,28 +6,22 @@ from curette.flows.asked import Asked, run_name
 from curette.flows.outcome import on_its_page, tell
 from curette.flows.runs import RunResult, finish, start
 from curette.flows.sequence import curate_concepts
-from curette.flows.stages import RunOptions, StageName
-from curette.flows.workplace import OtherMachine, opened
+from curette.flows.stages import RunOptions
+from curette.flows.workplace import Changes, OtherMachine, Refreshed, StoreFolder, opened
 
 
 @flow(name="curate", flow_run_name=run_name)
 def curate(
     study: Asked = "demo",
-    refresh: tuple[StageName, ...] = (),
-    changes: tuple[str, ...] = (),
+    refresh: Refreshed = (),
+    changes: Changes = (),
     machine: OtherMachine = None,
-    store: str = "",
+    store: StoreFolder = "",
 ) -> RunResult:
     """Make a validated, published concept dataset out of a labelled image dataset and an LLM.
 
     Args:
         study: which study; what is done of it already is not done again.
-        refresh: do these stages anew, and what follows only as far as it is given something new.
-        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
-            `select.size=12`.
-        machine: device, batch size and threads; else as the variable `curette_machine` says.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run() -> RunResult:

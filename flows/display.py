@@ -17,13 +17,17 @@ from curette.tasks.stage import watcher
 if TYPE_CHECKING:  # most runs are of one label an image
     from curette.flows.family import FamilyResult
 
+_TITLE = 26
+"""Characters: the longest title of a study's own stages, `embed_texts (round 2)`, and room for the
+names of encoders and other datasets."""
+
 
 @contextmanager
 def live_display(console: Console) -> Iterator[None]:
     """Show each stage as it starts, goes on and ends; plain lines where there is no terminal."""
     with Progress(
         SpinnerColumn(finished_text=" "),
-        TextColumn("{task.fields[stage]:<18}"),
+        TextColumn("{task.fields[stage]:<" + str(_TITLE) + "}"),
         TextColumn("{task.fields[state]:<7}", style="green"),
         _Seconds(),
         BarColumn(bar_width=24),
@@ -76,7 +80,7 @@ def show_stages(console: Console, result: RunResult) -> None:
 
 
 def _show(console: Console, record: StageRecord) -> None:
-    line = f"{record.title:<18} {record.state:<7} {record.seconds:7.1f} s"
+    line = f"{record.title:<{_TITLE}} {record.state:<7} {record.seconds:7.1f} s"
     console.print(line, highlight=False)
 
 

@@ -8,7 +8,7 @@ from curette.flows.asked import Asked, run_name
 from curette.flows.drifting import Wanted, look_for_drift, tell_if_past_limit
 from curette.flows.outcome import Told, on_its_page, page_link
 from curette.flows.study import study as whole_study
-from curette.flows.workplace import OtherMachine, opened
+from curette.flows.workplace import Changes, OtherMachine, StoreFolder, opened
 from curette.tasks.drift.page import sentence, tell
 from curette.tasks.publish.markdown import escape
 
@@ -19,9 +19,9 @@ def drift(
     folder: str = "",
     subjects: str = "",
     one_each: bool = False,
-    changes: tuple[str, ...] = (),
+    changes: Changes = (),
     machine: OtherMachine = None,
-    store: str = "",
+    store: StoreFolder = "",
 ) -> str:
     """Hold new images against those that a head learned from; return the artifact's address.
 
@@ -32,11 +32,6 @@ def drift(
             study's own dataset that its last finished run did not know.
         subjects: a table, file,subject: which of the folder's images are of one patient.
         one_each: each image of the folder is of another patient.
-        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
-            `select.size=12`.
-        machine: device, batch size and threads; else as the variable `curette_machine` says.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run() -> Told[str]:

@@ -9,7 +9,7 @@ from curette.flows.outcome import on_its_page, tell
 from curette.flows.runs import RunResult
 from curette.flows.stages import RunOptions
 from curette.flows.study import study as whole_study
-from curette.flows.workplace import OtherMachine, opened
+from curette.flows.workplace import Changes, OtherMachine, StoreFolder, opened
 from curette.schemas.edits import Edit
 from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
@@ -20,9 +20,9 @@ def edit(
     study: Asked = "demo",
     edits: tuple[Edit, ...] = (),
     keep_earlier: bool = True,
-    changes: tuple[str, ...] = (),
+    changes: Changes = (),
     machine: OtherMachine = None,
-    store: str = "",
+    store: StoreFolder = "",
 ) -> RunResult:
     """Edit a study's trained heads, and measure and report them anew.
 
@@ -32,11 +32,6 @@ def edit(
             `curette edit export` writes, and in the report.
         keep_earlier: the edits that count already go on counting; else they are taken back, all
             of them where nothing is filled in above.
-        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
-            `select.size=12`.
-        machine: device, batch size and threads; else as the variable `curette_machine` says.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run_until_probe(study: Study, options: RunOptions) -> RunResult:

@@ -1,4 +1,4 @@
-"""Why the concept bottleneck of a study decides as it does about images: `curette explain`."""
+"""Why a head of a study decides as it does about images: `curette explain`."""
 
 import difflib
 import re
@@ -18,7 +18,7 @@ from curette.flows.stages import RunOptions
 from curette.schemas.adaptation import Adaptation
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.heads import DRAWN, EXPLAINED
+from curette.schemas.heads import DRAWN, EXPLAINED, card_of
 from curette.schemas.images import ImageDataset
 from curette.schemas.index import ConceptIndex
 from curette.schemas.machine import Machine
@@ -68,6 +68,7 @@ def explain(
     run: RunStudy,
     adapted: str = "",
     correct: Sequence[str] = (),
+    kind: str = EXPLAINED,
 ) -> Explanations:
     """Take apart the decisions about images of the study's dataset, or about new ones.
 
@@ -82,6 +83,7 @@ def explain(
         run: runs the study.
         adapted: as `explained_head` has it.
         correct: what is to be taken for true of each image, each `CONCEPT=yes` or `CONCEPT=no`.
+        kind: of the head.
 
     Raises:
         StudyError: there is no such image, it cannot be read, the study has no encoder for it, or a
@@ -93,7 +95,7 @@ def explain(
     known = store.load(ImageDataset, taken_in)
     images = [known.id_of(image) for image in images]
     _check_are_there(images, [*known.images["image_id"], *known.source_ids])
-    published, head = explained_head(study, options, run, adapted)
+    published, head = explained_head(study, options, run, adapted, kind)
     corrections = Corrections.of(published, head, correct) if correct else None
     validated = store.load(ValidatedConceptDataset, published.validated_ref)
     dataset = store.load(ImageDataset, validated.dataset_ref)
@@ -117,14 +119,14 @@ def explain(
     explained = tuple(explain_subject(explainer, subject(image), corrections) for image in images)
     book = PictureBook(lambda image_id: read(locations[image_id]), _THUMBNAIL_PX)
     heat = _heat(study, options.machine, published)
-    page = explanation_page(published, explained, book, heat, head.facts.edits)
+    page = explanation_page(published, explained, book, heat, head.facts)
     return Explanations(explained, page, head.facts.edits)
 
 
 def explained_head(
-    study: Study, options: RunOptions, run: RunStudy, adapted: str = ""
+    study: Study, options: RunOptions, run: RunStudy, adapted: str = "", kind: str = EXPLAINED
 ) -> tuple[ConceptDataset, Head]:
-    """Return the concept bottleneck that the evaluation would be given, and what it learned from.
+    """Return the head that the evaluation would be given, and what it learned from.
 
     Args:
         study: what is not done of it yet, up to its heads, is done first.
@@ -132,24 +134,39 @@ def explained_head(
         run: runs the study.
         adapted: the adaptation in whose form it is returned, `adaptation/<digest>`; empty: as it
             was trained.
+        kind: of the head.
 
     Raises:
-        StudyError: there is no such adaptation, or it is one of another head.
+        StudyError: there is no such head or adaptation, or that is one of another head.
     """
     trained = with_heads_alone(study)
     given = run(trained, options.model_copy(update={"before": "evaluate"})).given
     store = ArtifactStore(options.store.resolve())
     published = store.load(ConceptDataset, Ref.parse(given["published"]))
-    head = store.load(Heads, Ref.parse(given["probe"])).head(EXPLAINED)
+    head = _head_of(store.load(Heads, Ref.parse(given["probe"])), kind)
     if not adapted:
         return published, head
     adaptation = _adaptation(store, adapted)
-    if (str(adaptation.probe), adaptation.facts.head) != (given["probe"], EXPLAINED):
+    if (str(adaptation.probe), adaptation.facts.head) != (given["probe"], kind):
         raise StudyError(
             f"{adapted} is an adaptation of {adaptation.facts.head} of {adaptation.probe}; here "
-            f"decides {EXPLAINED} of {given['probe']}. Adapt that one: curette adapt"
+            f"decides {kind} of {given['probe']}. Adapt that one: curette adapt"
         )
     return published, adaptation.applied_to(head)
+
+
+def _head_of(heads: Heads, kind: str) -> Head:
+    known = dict.fromkeys(
+        head.facts.kind
+        for head in heads.heads
+        if card_of(head.facts.kind).weighs_concepts and head.directions is None
+    )
+    if kind not in known:
+        raise StudyError(
+            f"no head {kind!r} was trained that decides by statements alone; {', '.join(known)} "
+            "were. A study names its heads under `probe.heads`"
+        )
+    return heads.head(kind)
 
 
 def _adaptation(store: ArtifactStore, named: str) -> Adaptation:

@@ -9,7 +9,7 @@ from curette.flows.exporting import Kind
 from curette.flows.exporting import export as export_study
 from curette.flows.outcome import Told, on_its_page
 from curette.flows.stages import RunOptions
-from curette.flows.workplace import settled
+from curette.flows.workplace import StoreFolder, settled
 from curette.tasks.publish.markdown import escape
 
 
@@ -20,7 +20,7 @@ def export(
     kind: Kind = "dataset",
     copy_images: bool = False,
     push: bool = False,
-    store: str = "",
+    store: StoreFolder = "",
 ) -> str:
     """Write a finished study's last run into a folder; return what is there, in a line.
 
@@ -32,8 +32,6 @@ def export(
         copy_images: copy the images' pixels, without the metadata of their files, where they would
             be links to these.
         push: lay the dataset with its heads into `publish.push.repo` of the hub too.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run() -> Told[str]:

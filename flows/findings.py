@@ -8,9 +8,9 @@ from curette.flows.asked import Asked, run_name
 from curette.flows.family import FamilyResult, run_findings, tell_family
 from curette.flows.outcome import Told, on_its_page
 from curette.flows.runs import RunResult
-from curette.flows.stages import RunOptions, StageName
+from curette.flows.stages import RunOptions
 from curette.flows.study import study as whole_study
-from curette.flows.workplace import OtherMachine, opened
+from curette.flows.workplace import Changes, OtherMachine, Refreshed, StoreFolder, opened
 from curette.schemas.artifact import CuretteError
 from curette.schemas.study import Study
 
@@ -18,21 +18,15 @@ from curette.schemas.study import Study
 @flow(name="findings", flow_run_name=run_name)
 def findings(
     study: Asked = "findings",
-    refresh: tuple[StageName, ...] = (),
-    changes: tuple[str, ...] = (),
+    refresh: Refreshed = (),
+    changes: Changes = (),
     machine: OtherMachine = None,
-    store: str = "",
+    store: StoreFolder = "",
 ) -> FamilyResult:
     """Run the study of every finding of `dataset.findings`, and write the page about them all.
 
     Args:
         study: which study, of several findings; what is done of it already is not done again.
-        refresh: do these stages anew, and what follows only as far as it is given something new.
-        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
-            `select.size=12`.
-        machine: device, batch size and threads; else as the variable `curette_machine` says.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run_each(studies: Mapping[str, Study], options: RunOptions) -> dict[str, RunResult]:

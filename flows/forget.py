@@ -9,16 +9,16 @@ from curette.flows.asked import Asked, run_name
 from curette.flows.forgetting import forget_one, read_order, tell_all
 from curette.flows.outcome import Told, on_its_page
 from curette.flows.study import study as whole_study
-from curette.flows.workplace import OtherMachine, opened
+from curette.flows.workplace import Changes, OtherMachine, StoreFolder, opened
 
 
 @flow(name="forget", flow_run_name=run_name)
 def forget(
     order: Path,
     study: Asked = "demo",
-    changes: tuple[str, ...] = (),
+    changes: Changes = (),
     machine: OtherMachine = None,
-    store: str = "",
+    store: StoreFolder = "",
 ) -> str:
     """Forget patients, images or a class of a study; return the pages of the certificates.
 
@@ -28,11 +28,6 @@ def forget(
         order: a text file on the worker's machine; each line is `subject ID`, `image SHA256` or
             `class KEY`. Delete it afterwards.
         study: where they are known under these ids; purged is the whole store.
-        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
-            `select.size=12`.
-        machine: device, batch size and threads; else as the variable `curette_machine` says.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run() -> Told[str]:

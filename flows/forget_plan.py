@@ -18,6 +18,7 @@ from curette.schemas.artifact import CuretteError, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.edits import Edits
 from curette.schemas.images import ImageDataset, Reports
+from curette.schemas.passages import letters
 from curette.schemas.purge import PurgePlan, Traces, What
 from curette.schemas.report import Report
 from curette.schemas.review import Decisions
@@ -29,7 +30,7 @@ from curette.storage import files
 from curette.storage.images import SHELF
 from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.retention import resting_on
-from curette.storage.scan import SHORTEST_ID, letters, passages
+from curette.storage.scan import SHORTEST_ID, passages
 from curette.storage.store import ArtifactCorrupt, ArtifactMissing, ArtifactStore, workshop
 from curette.storage.withdrawals import WithdrawalShelf
 from curette.tasks.ingest.listing import quoted

@@ -16,7 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
+from curette.flows.init_headers import Headers, look_at_headers
 from curette.schemas.artifact import StudyError
+from curette.schemas.images import hold_ids
 from curette.schemas.settings.ingest import DatasetSpec, FolderSource, HubSource, TableSource
 from curette.schemas.settings.validate import ValidationSpec
 from curette.tasks.ingest.claims import read_claims
@@ -100,7 +102,10 @@ def draft_study(
                 f"({', '.join(TABLE_ENDINGS)}), nor the name of a dataset of the hub."
             )
         listing = list_images(spec, workshop, _unwatched)
-        looked = _Looked(source.absolute(), listing, spec, typed)
+        headers = look_at_headers(listing, spec, _unwatched)
+        if headers is not None:
+            spec, listing = headers.spec, headers.listing
+        looked = _Looked(source.absolute(), listing, spec, typed, headers)
         return looked.draft(name or _slug(source), beside)
 
 
@@ -308,10 +313,16 @@ class _Looked:
     """The images as listed, and what is found in them and doubted."""
 
     def __init__(
-        self, path: Path, listing: Listing, spec: DatasetSpec, typed: pa.Table | None
+        self,
+        path: Path,
+        listing: Listing,
+        spec: DatasetSpec,
+        typed: pa.Table | None,
+        headers: Headers | None,
     ) -> None:
         self.path, self.listing, self.spec, self.typed = path, listing, spec, typed
-        self.doubts: list[str] = []
+        self.headers = headers
+        self.doubts: list[str] = [*headers.doubts] if headers else []
         try:
             labels = read_claims(listing, spec)["label"].tolist()
             self.names_classes = True
@@ -333,12 +344,18 @@ class _Looked:
         self._doubt_classes()
         self._doubt_patients()
         self._doubt_equal_images()
-        metadata = self._metadata()
+        metadata = [] if self.typed is None else self._metadata(self.typed)
+        described = self._metadata(self.headers.described) if self.headers else []
         roles = ("label", "subject", "lesion", "split")
         columns = {role: getattr(self.spec, f"{role}_column") for role in roles}
         found = [
             f"{len(self.listing):,} images of {len(self.counts)} classes in {self.listing.source}",
-            *(f"{role}: the column {quoted(c)}" for role, c in columns.items() if c),
+            *(
+                f"{role}: {'the headers give' if c in self.spec.dicom_columns else 'the column'} "
+                + quoted(c)
+                for role, c in columns.items()
+                if c
+            ),
         ]
         if isinstance(self.spec.source, TableSource | HubSource):
             found.append(f"images: the column {quoted(self.spec.source.image_column)}")
@@ -351,6 +368,15 @@ class _Looked:
             "dataset:",
             f"  source: {self._source(beside)}",
             *(f"  {role}_column: {_quoted(c)}" for role, c in columns.items() if c),
+            *(f"  dicom_columns: [{_quoted(c)}]" for c in self.spec.dicom_columns),
+            *(
+                [
+                    "  # Kept and published of the headers too, once `dicom_columns` names it:",
+                    f"  # {', '.join(described)}",
+                ]
+                if described
+                else []
+            ),
             *(
                 ["  # subject_column: ...   # whoever must not stand in two splits"]
                 if self.spec.subject_column is None
@@ -428,7 +454,8 @@ class _Looked:
         doubt = "no column says whose each image is, so that one patient may stand in two splits"
         if found := likely_subject(self.listing, images):
             where, example, _ = found
-            doubt += f"; {where} look like ids of patients, such as {quoted(example)}"
+            doubt += f"; {where} look like ids of patients"
+            doubt += "" if self.headers else f", such as {quoted(example)}"
         self.doubts.append(f"{doubt}.")
 
     def _doubt_equal_images(self) -> None:
@@ -436,28 +463,37 @@ class _Looked:
         if not equal:
             return
         several = [rows for rows in equal if len({self.labels[row] for row in rows}) > 1]
-        first = ", ".join(quoted(self.listing.names[row]) for row in equal[0][:_SHOWN])
-        said = f"{sum(map(len, equal)):,} images are equal byte for byte to another, such as "
-        said += f"{first}; they stay in one split"
+        said = f"{sum(map(len, equal)):,} images are equal byte for byte to another"
+        if not self._names_tell_patients():
+            said += (
+                f", such as {', '.join(quoted(self.listing.names[r]) for r in equal[0][:_SHOWN])}"
+            )
+        said += "; they stay in one split"
         if several:
             said += f", but {sum(map(len, several)):,} stand under two labels, and are rejected"
         self.doubts.append(f"{said}.")
 
-    def _metadata(self) -> list[str]:
+    def _names_tell_patients(self) -> bool:
+        subject = self.spec.subject_column
+        if subject is None or subject not in self.listing.table.column_names:
+            return self.headers is not None
+        return any(hold_ids(self.listing.names, text(self.listing.table, subject)))
+
+    def _metadata(self, typed: pa.Table) -> list[str]:
         """Return the columns that could be published; of others, say why not."""
-        if self.typed is None:
-            return []
         image = getattr(self.spec.source, "image_column", None)
+        of_headers = self.headers is not None and typed is self.headers.described
         used = {*self.listing.columns.names, image}
-        there = {*self.listing.table.column_names} - used
-        readable = [name for name in _readable(self.typed) if name in there]
-        groups = pd.Series([f"row {row}" for row in range(len(self.typed))], dtype=object)
-        if (subject := self.spec.subject_column) in self.typed.column_names and subject:
-            groups = pd.Series(text(self.typed, subject), dtype=object).fillna(groups)
+        there = {*(typed if of_headers else self.listing.table).column_names} - used
+        readable = [name for name in _readable(typed) if name in there]
+        groups = pd.Series([f"row {row}" for row in range(len(typed))], dtype=object)
+        whose = self.listing.table if of_headers else typed
+        if (subject := self.spec.subject_column) in whose.column_names and subject:
+            groups = pd.Series(text(whose, subject), dtype=object).fillna(groups)
         proposed: list[str] = []
         telling: list[str] = []
         for name in readable:
-            values: pd.Series[Any] = self.typed.select([name]).to_pandas()[name]
+            values: pd.Series[Any] = typed.select([name]).to_pandas()[name]
             if not values.notna().any():
                 continue
             why = [said for said in privacy_findings(name, values, groups).values() if said]

@@ -15,6 +15,8 @@ from curette.flows.new_images import encode_files, files_below
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.heads import EXPLAINED
+from curette.schemas.probe import HeadFacts
 from curette.schemas.study import Study
 from curette.tasks.explain.page import changed_since_training
 from curette.tasks.explain.predictions import (
@@ -45,12 +47,16 @@ class Predictions:
     """One a file."""
     thumbnails: dict[str, Image.Image]
     """File -> what it looks like, of those that are not refused."""
-    edits: tuple[str, ...]
-    """What was changed of the head after it was trained."""
+    head: HeadFacts
 
 
 def predict(
-    study: Study, options: RunOptions, folder: Path, run: RunStudy, adapted: str = ""
+    study: Study,
+    options: RunOptions,
+    folder: Path,
+    run: RunStudy,
+    adapted: str = "",
+    kind: str = EXPLAINED,
 ) -> Predictions:
     """Decide about every image below a folder; no label is read, and nothing is kept.
 
@@ -60,12 +66,13 @@ def predict(
         folder: of images, whatever its folders are called.
         run: runs the study.
         adapted: as `explained_head` has it.
+        kind: of the head.
 
     Raises:
         StudyError: there is no such folder, it has no file, or the study has no encoder for it.
     """
     files = files_below(folder)
-    published, head = explained_head(study, options, run, adapted)
+    published, head = explained_head(study, options, run, adapted, kind)
     thumbnails: dict[str, Image.Image] = {}
 
     def look(name: str, pixels: Image.Image) -> None:
@@ -80,7 +87,7 @@ def predict(
         for name, one in found.items()
     )
     shown = {name: thumbnails[name] for name in kept}
-    return Predictions(folder, published, rows, shown, head.facts.edits)
+    return Predictions(folder, published, rows, shown, head.facts)
 
 
 def predictions_file(out: Path) -> Path:
@@ -109,7 +116,7 @@ def write_predictions(said: Predictions, out: Path) -> str:
     beside = _beside(out).name if len(said.thumbnails) > IN_ONE_FILE else ""
     sprites = Sprites(said.thumbnails, _THUMBNAIL_PX, beside)
     page = predictions_page(
-        said.published, said.rows, sprites, said.folder.name, said.edits
+        said.published, said.rows, sprites, said.folder.name, said.head
     ).encode()
     if not beside:
         write_new(out, page)
@@ -130,8 +137,8 @@ def write_predictions(said: Predictions, out: Path) -> str:
 
 def tell(said: Predictions) -> Iterator[Text]:
     """Yield what was said, in a few lines."""
-    if said.edits:
-        yield Text(changed_since_training(said.edits), style="bold")
+    if said.head.edits:
+        yield Text(changed_since_training(said.head.edits), style="bold")
     decided = [p for p in said.rows if not p.refused]
     for name in sorted({p.class_name for p in decided}):
         yield Text(f"  {sum(p.class_name == name for p in decided):6} {printable(name)}")

@@ -8,41 +8,29 @@ from pydantic import Field
 from curette.flows.asked import Asked, run_name
 from curette.flows.outcome import on_its_page, tell
 from curette.flows.runs import RunResult, finish, start
-from curette.flows.sequence import measure_concepts
-from curette.flows.stages import RunName, RunOptions, StageName
-from curette.flows.workplace import OtherMachine, opened
+from curette.flows.sequence import borrow, measure_concepts
+from curette.flows.stages import RunName, RunOptions
+from curette.flows.workplace import Changes, OtherMachine, Refreshed, StoreFolder, opened
 from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 
 
 @flow(name="probe", flow_run_name=run_name)
 def probe(
-    concept_dataset: Annotated[
-        str,
-        Field(
-            pattern=r"^(concept-dataset/)?[0-9a-f]{20}$",
-            description="digest of a published concept dataset in the store",
-        ),
-    ],
+    concept_dataset: Annotated[str, Field(pattern=r"^(concept-dataset/)?[0-9a-f]{20}$")],
     study: Asked = "demo",
-    refresh: tuple[StageName, ...] = (),
+    refresh: Refreshed = (),
     until: RunName = "report",
-    changes: tuple[str, ...] = (),
+    changes: Changes = (),
     machine: OtherMachine = None,
-    store: str = "",
+    store: StoreFolder = "",
 ) -> RunResult:
     """Train and measure heads on a concept dataset that was published earlier.
 
     Args:
         concept_dataset: digest of a published concept dataset in the store.
         study: the study that it was published in, or one of the same classes.
-        refresh: do these stages anew, and what follows only as far as it is given something new.
         until: end after this stage.
-        changes: settings that are to be other in this run, each as `dotted.key=value`, such as
-            `select.size=12`.
-        machine: device, batch size and threads; else as the variable `curette_machine` says.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
     published: Ref[ConceptDataset] = Ref(
         ConceptDataset.kind, concept_dataset.removeprefix("concept-dataset/")
@@ -53,7 +41,7 @@ def probe(
         whole, options = opened(study, changes, store, machine, given)
         stages = start(whole, options)
         with stages.under_way():
-            measure_concepts(whole, published, stages)
+            measure_concepts(whole, published, stages, borrow(whole, stages))
         return finish(whole, stages, published)
 
     return on_its_page(lambda: tell(run()))

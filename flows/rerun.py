@@ -15,7 +15,7 @@ from curette.flows.outcome import on_its_page, tell
 from curette.flows.runs import RunResult
 from curette.flows.sequence import whole_study
 from curette.flows.stages import RunOptions, StageName, stages_from
-from curette.flows.workplace import OtherMachine, lend_key, settled
+from curette.flows.workplace import OtherMachine, StoreFolder, lend_key, settled
 from curette.schemas.artifact import StudyError
 from curette.schemas.study import Study
 
@@ -37,7 +37,7 @@ def rerun(
     stage: StageName = "report",
     and_all_after: bool = False,
     machine: OtherMachine = None,
-    store: str = "",
+    store: StoreFolder = "",
 ) -> RunResult:
     """Run a stage of an earlier run again; the page of the run says what was recomputed and why.
 
@@ -47,9 +47,6 @@ def rerun(
         stage: the stage to do again.
         and_all_after: do all that follow again too, whatever they are given; else only those that
             are given something new.
-        machine: device, batch size and threads; else as the variable `curette_machine` says.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run_again() -> RunResult:

@@ -21,6 +21,7 @@ from curette.flows.stages import (
     only_remembered,
     stage_watcher,
 )
+from curette.flows.watching import revision_seen
 from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.annotations import Annotations
 from curette.schemas.appraisal import Appraisal
@@ -78,10 +79,10 @@ def whole_study(study: Study, options: RunOptions) -> RunResult:
     """Curate concepts for one dataset and measure how well they explain its labels."""
     stages = start(study, options)
     with stages.under_way():
-        if "probe" in wanted_stages(options):
-            borrow(study, stages)  # what would be refused later is refused now
+        # What would be refused later is refused now.
+        lender = borrow(study, stages) if "probe" in wanted_stages(options) else None
         published = curate_concepts(study, stages)
-        measure_concepts(study, published, stages)
+        measure_concepts(study, published, stages, lender)
     return finish(study, stages)
 
 
@@ -105,7 +106,8 @@ def curate_concepts(study: Study, stages: Stages) -> Ref[ConceptDataset]:
     encoder = resolve_precision(study.encoder, stages.options.machine)
 
     withdrawn = WithdrawalShelf(store.root).current().of(study.name)
-    dataset = run(ingest_dataset, study.kept_dataset, None, withdrawn)
+    revision = revision_seen(study, store.root)
+    dataset = run(ingest_dataset, study.kept_dataset, None, withdrawn, revision)
     check_columns(study, store.load(ImageDataset, dataset))
     images = run(embed_images, dataset, encoder)
     seen = images if needs_images(study.propose) else None
@@ -224,10 +226,11 @@ def propose_in_rounds(
     return made, rounds, tried.candidates
 
 
-def measure_concepts(study: Study, published: Ref[ConceptDataset], stages: Stages) -> Ref[Report]:
+def measure_concepts(
+    study: Study, published: Ref[ConceptDataset], stages: Stages, lender: Lender | None
+) -> Ref[Report]:
     """Train heads on a concept dataset, measure them on its test split and tell a person."""
     run, optionally = stages.run, stages.run_unless_skipped
-    lender = borrow(study, stages)
     trained = run(train_probe, published, study.probe, lender=lender)
     edits = current_edits(study, stages.store)
     refitted = None

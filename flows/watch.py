@@ -6,13 +6,13 @@ from prefect.logging import get_run_logger
 from curette.flows.asked import StudyName, open_asked
 from curette.flows.outcome import Told, on_its_page
 from curette.flows.stages import RunOptions
-from curette.flows.watching import watch_study
-from curette.flows.workplace import settled
+from curette.flows.watching import watch_each
+from curette.flows.workplace import StoreFolder, settled
 from curette.tasks.publish.markdown import escape
 
 
 @flow(name="watch")
-def watch(studies: tuple[StudyName, ...], store: str = "") -> dict[str, str]:
+def watch(studies: tuple[StudyName, ...], store: StoreFolder = "") -> dict[str, str]:
     """Look whether datasets have anything new; nothing is taken in, and nothing is run.
 
     Each that has is an event `curette.data.new`, upon which `prefect.yaml` has the study run.
@@ -20,15 +20,12 @@ def watch(studies: tuple[StudyName, ...], store: str = "") -> dict[str, str]:
     Args:
         studies: whose datasets are looked at: study files on the worker's machine, or names of
             studies that were run in the store.
-        store: the folder for everything that is kept between runs; empty: as the variable
-            `curette_store` says, or `.curette` where the worker runs.
     """
 
     def run() -> Told[dict[str, str]]:
         told = {}
         root = settled(RunOptions(), store).store.resolve()
-        for named in studies:
-            news = watch_study(open_asked(named, root), root, named)
+        for named, news in watch_each(studies, lambda named: open_asked(named, root), root):
             told[named] = news.told
             get_run_logger().info(f"{named}: {news.told}")
         rows = [f"| {escape(named)} | {escape(news)} |" for named, news in told.items()]

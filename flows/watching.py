@@ -3,11 +3,11 @@
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from curette.flows.events import NEW_DATA, tell_automations
 from curette.flows.finished import last_finished
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.settings.ingest import DatasetSpec, HubSource
+from curette.schemas.settings.ingest import DatasetSpec, HubSource, Source
 from curette.schemas.study import Study
 from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.store import ArtifactStore
@@ -25,6 +25,8 @@ from curette.storage.withdrawals import WithdrawalShelf
 from curette.tasks.ingest.listing import ImageBytes, ImageFile, Listing, VectorOnly, text
 from curette.tasks.ingest.readers import list_images
 from curette.tasks.ingest.withdrawal import Withdrawal
+
+T = TypeVar("T")
 
 _MOST_VALUES = 12
 """Values of a column that are counted one by one; one of more says who, and not where."""
@@ -61,6 +63,33 @@ class News:
         parts += [f"{self.changed:,} changed"] if self.changed else []
         parts += [f"{self.gone:,} gone"] if self.gone else []
         return "; ".join(parts)
+
+
+def watch_each(
+    named: Iterable[T], open_study: Callable[[T], Study], root: Path, store: str = ""
+) -> Iterator[tuple[T, News]]:
+    """Look at the datasets of several studies; one that cannot be looked at stops no other.
+
+    Args:
+        named: how each study is named to whoever runs it.
+        open_study: the study of a name.
+        root: the store.
+        store: how the store is named; empty: as its folder.
+
+    Raises:
+        StudyError: at the end, of all that could not be looked at. What is remembered of them stays
+            as it was.
+    """
+    failed = []
+    for one in named:
+        try:
+            news = watch_study(open_study(one), root, str(one), store)
+        except StudyError as error:
+            failed.append(f"{one}: {error}")
+        else:
+            yield one, news
+    if failed:
+        raise StudyError("\n".join(failed))
 
 
 def watch_study(study: Study, root: Path, named: str, store: str = "") -> News:
@@ -102,12 +131,36 @@ def look_at(study: Study, root: Path, before: Seen | None) -> tuple[Seen, News]:
     outside = _outside(spec)
     if before is not None and before.outside == outside:
         return before, News()
+    revision = _revision(outside, spec)
     with tempfile.TemporaryDirectory(prefix="curette-watch-") as workshop:
-        listing = _unwithdrawn(list_images(spec, Path(workshop), _unwatched), study, root)
+        listing = list_images(spec, Path(workshop), _unwatched, revision)
+        listing = _unwithdrawn(listing, study, root)
         rows = dict(_rows(listing, before.rows if before else {}))
         news = _news(spec, listing, rows, before, _known(study, root) if before is None else set())
-    revision = outside if isinstance(spec.source, HubSource) and news else ""
-    return Seen(outside, rows), News(**{**vars(news), "revision": revision})
+    told = (revision or "") if news else ""
+    return Seen(outside, rows), News(**{**vars(news), "revision": told})
+
+
+def revision_seen(study: Study, root: Path) -> str | None:
+    """Return the commit at which a study's dataset was looked at last; None where it was not.
+
+    A dataset of the hub that is watched is read as it was when it was looked at: so a new commit
+    has the study run on what it brings, and a run with nothing to do need not ask the hub.
+    """
+    if not _is_on_hub(study.dataset.source):
+        return None
+    seen = WatchShelf(root).get(study.name)
+    return _revision(seen.outside, study.dataset) if seen else None
+
+
+def _revision(outside: str, spec: DatasetSpec) -> str | None:
+    """Return the commit that a state of this source tells of; None where it is of no commit."""
+    commit, _, of = outside.partition(" ")
+    return commit if of == spec.source.model_dump_json() else None
+
+
+def _is_on_hub(source: Source) -> TypeGuard[HubSource]:
+    return isinstance(source, HubSource) and not isinstance(source.path, Path)
 
 
 def _unwithdrawn(listing: Listing, study: Study, root: Path) -> Listing:
@@ -122,22 +175,34 @@ def _unwithdrawn(listing: Listing, study: Study, root: Path) -> Listing:
 def _outside(spec: DatasetSpec) -> str:
     """Return what is cheap to know of a source, and differs where its content does."""
     source = spec.source
-    if isinstance(source, HubSource) and not isinstance(source.path, Path):
-        from huggingface_hub import HfApi
-
-        try:
-            return str(HfApi().dataset_info(source.path, revision=source.revision).sha)
-        except Exception as error:  # whatever the hub's client raises
-            raise StudyError(
-                f"the hub says nothing of the dataset {source.path}: {error}. Look whether it is "
-                "reached from here, and whether a token is needed (HF_TOKEN)."
-            ) from None
+    if _is_on_hub(source):
+        return f"{_newest_commit(source)} {source.model_dump_json()}"
     digest = hashlib.sha256(spec.model_dump_json().encode())
     for place in (getattr(source, name, None) for name in ("path", "image_folder")):
         if isinstance(place, Path):
             for name, size, time in _files(place):
                 digest.update(f"{name} {size} {time}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _newest_commit(source: HubSource) -> str:
+    """Return the commit that a dataset's revision, such as its main branch, stands at now.
+
+    Raises:
+        StudyError: the hub is not reached, or does not show the dataset to whoever asks.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return str(HfApi().dataset_info(str(source.path), revision=source.revision).sha)
+    except HfHubHTTPError as error:
+        said = f"HTTP {error.response.status_code}"
+        remedy = "Look whether it is there, and whether HF_TOKEN is one that may read it."
+    except Exception as error:  # whatever lies below the hub's client
+        said = " ".join(str(error).split()).removesuffix(".") or type(error).__name__
+        remedy = "Look whether the hub is reached from here; what was remembered stays."
+    raise StudyError(f"the hub says nothing of the dataset {source.path}: {said}. {remedy}")
 
 
 def _files(place: Path) -> Iterator[tuple[str, int, int]]:

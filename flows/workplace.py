@@ -5,13 +5,16 @@ what a run says itself goes before it.
 """
 
 import os
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import ValidationError, WithJsonSchema
+from pydantic import GetJsonSchemaHandler, ValidationError, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from curette.flows.asked import NewImages, open_asked
 from curette.flows.outcome import PAGES_VARIABLE
-from curette.flows.stages import RunOptions
+from curette.flows.stages import RunOptions, StageName
 from curette.schemas.artifact import StudyError
 from curette.schemas.machine import Machine
 from curette.schemas.settings.llm import LlmSpec
@@ -21,8 +24,46 @@ from curette.storage.bucket import local_folder
 STORE, MACHINE, PAGES = "curette_store", "curette_machine", "curette_pages"
 """Prefect's variables: a folder, JSON of a `Machine`, and the address of `curette pages`."""
 
+
+@dataclass(frozen=True)
+class Described:
+    """What the form says of a parameter that many flows have.
+
+    Prefect puts what a docstring says of a parameter, and be it nothing, over a `Field`.
+    """
+
+    description: str
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema with the description."""
+        return handler(core_schema) | {"description": self.description}
+
+
+Refreshed = Annotated[
+    tuple[StageName, ...],
+    Described("do these stages anew, and what follows only as far as it is given something new."),
+]
+Changes = Annotated[
+    tuple[str, ...],
+    Described(
+        "settings that are to be other in this run, each as `dotted.key=value`, such as "
+        "`select.size=12`."
+    ),
+]
 AsTheWorker = Annotated[None, WithJsonSchema({"type": "null", "title": "as the worker's variable"})]
-OtherMachine = AsTheWorker | Machine
+OtherMachine = Annotated[
+    AsTheWorker | Machine,
+    Described("device, batch size and threads; else as the variable `curette_machine` says."),
+]
+StoreFolder = Annotated[
+    str,
+    Described(
+        "the folder for everything that is kept between runs; empty: as the variable "
+        "`curette_store` says, or `.curette` where the worker runs."
+    ),
+]
 USUAL = RunOptions()
 
 

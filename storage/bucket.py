@@ -32,6 +32,18 @@ _MARK = ".mirrors"
 _ADDRESS = re.compile(r"(s3|gs|az):/{1,2}([A-Za-z0-9._-]+)(/[A-Za-z0-9._/-]*)?")
 _KNOWN = re.compile(r"(s3a?|gs|az|abfss?|gcs|https?):/")
 
+_SERVERS = {
+    "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_USE_EMULATOR"),
+}
+"""Where a bucket of each scheme is looked for, which an address does not say."""
+_SETTINGS = {
+    "s3": "its region or endpoint (AWS_REGION, AWS_ENDPOINT_URL)",
+    "gs": "its account (GOOGLE_SERVICE_ACCOUNT)",
+    "az": "its account (AZURE_STORAGE_ACCOUNT_NAME)",
+}
+_NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|The specified bucket does not exist")
 
 _AT_A_TIME = 16
 """Objects that are asked for side by side, since most of the time of each is waiting."""
@@ -71,7 +83,7 @@ def local_folder(store: str | Path) -> Path:
         )
     scheme, bucket, prefix = found[1], found[2], (found[3] or "").strip("/")
     url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
-    told_apart = hashlib.sha256(f"{url} {_endpoint()}".encode()).hexdigest()[:8]
+    told_apart = hashlib.sha256(f"{url} {_server(scheme)}".encode()).hexdigest()[:8]
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(caches).resolve() / "curette" / f"{scheme}-{bucket}-{told_apart}"
     mark = folder / _MARK
@@ -84,7 +96,7 @@ def local_folder(store: str | Path) -> Path:
 def bucket_of(root: Path) -> "Bucket | None":
     """Return the bucket that a store's folder mirrors; None where it is a folder of its own."""
     url = bucket_address(root)
-    return None if url is None else Bucket(url, _opened(url, _endpoint()))
+    return None if url is None else Bucket(url, _opened(url, _server(_scheme(url))))
 
 
 def bucket_address(root: Path) -> str | None:
@@ -243,7 +255,7 @@ class Bucket:
             raise
         except (BaseError, OSError) as error:
             said = str(error)
-            if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in said:
+            if isinstance(error, FileNotFoundError) and not _NO_BUCKET.search(said):
                 raise
             if isinstance(error, OSError) and not isinstance(
                 error, FileNotFoundError | PermissionError
@@ -254,8 +266,8 @@ class Bucket:
             raise BucketSilent(
                 f"the store {self.url} cannot be read or written: {line}"
                 f"{f' ({code[1]})' if code else ''}. Look at the bucket's name, "
-                "its region or endpoint (AWS_REGION, AWS_ENDPOINT_URL) and the credentials in the "
-                "environment. Finished stages are kept; the next run goes on from them."
+                f"{_SETTINGS[_scheme(self.url)]} and the credentials in the environment. Finished "
+                "stages are kept; the next run goes on from them."
             ) from None
 
 
@@ -287,12 +299,17 @@ def _bench(place: Path) -> Path:
     return place.with_name(f".{place.stem}-{uuid.uuid4().hex}")
 
 
-def _endpoint() -> str:
-    return os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
+def _scheme(url: str) -> str:
+    return url.partition(":")[0]
+
+
+def _server(scheme: str) -> str:
+    """Return what the environment says of where buckets of a scheme are."""
+    return " ".join(filter(None, map(os.environ.get, _SERVERS[scheme])))
 
 
 @cache
-def _opened(url: str, endpoint: str) -> "ObjectStore":
+def _opened(url: str, server: str) -> "ObjectStore":
     try:
         from obstore.store import from_url
     except ImportError:
@@ -302,7 +319,7 @@ def _opened(url: str, endpoint: str) -> "ObjectStore":
         ) from None
     from obstore.exceptions import BaseError
 
-    plain = endpoint.startswith("http://")  # whoever names such an endpoint wants it
+    plain = server.startswith("http://")  # whoever names such an endpoint wants it
     try:
         return from_url(url, client_options={"allow_http": True} if plain else None)
     except (BaseError, ValueError) as error:

@@ -24,13 +24,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curette.schemas.passages import PASSAGE, letters
 from curette.schemas.purge import Found, Traces
 from curette.storage import files
 
 SHORTEST_ID = 6
 """Characters; a shorter id is found in what has nothing to do with it."""
-PASSAGE = 25
-"""Letters and digits in a row, about five words, that two texts do not share by chance."""
 _DEEPEST = 5
 _HEX = re.compile(rb"[0-9a-fA-F]{64}")
 _DATA = re.compile(rb"data:[\w/+.-]+;base64,([A-Za-z0-9+/=]+)")
@@ -110,11 +109,6 @@ class Search:
     @cached_property
     def _passages(self) -> tuple[str, ...]:
         return tuple(map(letters, self.traces.passages))
-
-
-def letters(text: str) -> str:
-    """Return a text without marks of HTML, case, blanks and punctuation."""
-    return re.sub(r"[\W_]+", "", re.sub(r"</?[a-z][^<>]*>", "", text.casefold()))
 
 
 def passages(text: str) -> list[str]:

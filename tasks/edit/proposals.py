@@ -36,15 +36,12 @@ class Proposal:
     """What the head weighs it, minus the mean over classes."""
 
 
-def propose_edits(
-    published: ConceptDataset, head: Head, columns: tuple[str, ...] | None = None
-) -> tuple[Proposal, ...]:
+def propose_edits(published: ConceptDataset, head: Head) -> tuple[Proposal, ...]:
     """Return every concept of a head, those first that tell most, times how much they weigh.
 
     Args:
         published: its training images are looked at.
         head: on concept scores.
-        columns: of the metadata that should not count; None: all that have few values.
     """
     train = published.rows("train")
     rows = published.pool_rows(c.concept_id for c in head.facts.candidates)
@@ -52,10 +49,9 @@ def propose_edits(
     vectors, labels = published.vectors[train], published.labels("train")
     most, which = np.zeros(len(concepts)), [""] * len(concepts)
     for name, levels in _columns(published.images.iloc[train]):
-        if columns is None or name in columns:
-            told = told_within_classes(concepts, vectors, labels, len(published.class_keys), levels)
-            for j in np.flatnonzero(told > most):
-                most[j], which[j] = told[j], name
+        told = told_within_classes(concepts, vectors, labels, len(published.class_keys), levels)
+        for j in np.flatnonzero(told > most):
+            most[j], which[j] = told[j], name
     weights = head.weights[:, : len(concepts)]
     centred = weights - weights.mean(axis=0)
     risk = most * np.abs(centred).max(axis=0) * (vectors @ concepts.T).std(axis=0)

@@ -14,6 +14,7 @@ from curette.schemas.evaluation import Estimate, TestReading
 from curette.schemas.heads import HeadKind, Protocol
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import METADATA, Split
+from curette.schemas.metrics import HeadMetricName
 from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.taxonomy import levels_of
@@ -27,6 +28,7 @@ from curette.tasks.methods.statistics.bootstrap import (
     Interval,
     Replicates,
     Statistic,
+    doubted,
 )
 
 
@@ -134,6 +136,13 @@ def check_askable(published: ConceptDataset, spec: EvaluateSpec) -> None:
 def is_defined(interval: Interval) -> bool:
     """Return whether an interval has a value and bounds; lost classes leave some without."""
     return not any(isnan(v) for v in (interval.value, interval.low, interval.high))
+
+
+def with_doubt(
+    metric: HeadMetricName, interval: Interval, groups: int, confidence: float
+) -> Interval:
+    """Return a metric's interval, as `doubted` has it where the metric is a share of images."""
+    return doubted(interval, groups, confidence) if metric == "accuracy" else interval
 
 
 def estimate(interval: Interval) -> Estimate | None:

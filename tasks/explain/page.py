@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import HeadFacts
 from curette.tasks.explain.corrections import Corrections, WhatIf
 from curette.tasks.explain.subjects import Subject
 from curette.tasks.methods.explanation import (
@@ -103,7 +104,7 @@ def explanation_page(
     explained: Sequence[Explained],
     book: PictureBook,
     heat: Heat | None,
-    edits: Sequence[str] = (),
+    head: HeadFacts,
 ) -> str:
     """Return the page.
 
@@ -112,11 +113,12 @@ def explanation_page(
         explained: the decisions, in their order on the page.
         book: makes the thumbnails of training images.
         heat: draws where concepts are seen; None where nothing can.
-        edits: what was changed of the head after it was trained.
+        head: what is known of the head.
     """
     page = {
         "name": printable(published.facts.name),
-        "notices": notices(published, edits),
+        "head": head.name,
+        "notices": notices(published, head.edits),
         "images": [_composed(i + 1, x, book, heat) for i, x in enumerate(explained)],
     }
     return render(

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from curette.schemas.concept_dataset import ConceptDataset
+from curette.schemas.probe import HeadFacts
 from curette.tasks.explain.page import TEMPLATES, notices
 from curette.tasks.methods.explanation import Explainer, printable
 from curette.tasks.methods.page.decision import more_or_less
@@ -69,7 +70,7 @@ def predictions_page(
     predictions: Sequence[Prediction],
     sprites: Sprites,
     folder: str,
-    edits: Sequence[str] = (),
+    head: HeadFacts,
 ) -> str:
     """Return the page.
 
@@ -78,15 +79,16 @@ def predictions_page(
         predictions: one a file.
         sprites: a thumbnail of each file that is not refused, under its name.
         folder: what the images' folder is called.
-        edits: what was changed of the head after it was trained.
+        head: what is known of the head.
     """
     said = [p for p in predictions if not p.refused]
     unlike = sum(p.unlike for p in said)
     counts = Counter(p.class_name for p in said)
     page = {
         "name": printable(published.facts.name),
+        "head": head.name,
         "folder": printable(folder),
-        "notices": notices(published, edits),
+        "notices": notices(published, head.edits),
         "sentence": _sentence(len(said), unlike, len(predictions) - len(said)),
         "unlike": unlike,
         "unlike_share": f"{UNLIKE_SHARE:.0%}",

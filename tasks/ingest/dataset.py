@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from curette.schemas.images import (
     TestLabels,
     hold_ids,
 )
+from curette.schemas.passages import PASSAGE, letters
 from curette.schemas.settings.ingest import DatasetSpec, SplitSpec
 from curette.tasks.ingest.claims import (
     check_rejected,
@@ -57,8 +57,6 @@ _FAR = 0.05
 _IMAGES_PER_VALUE = 5
 _NEARLY_ALL = 0.95
 """A column with fewer images for each of its values is a column of ids, not of classes."""
-_PASSAGE = 25
-"""Letters and digits in a row, about five words, that two texts do not share by chance."""
 _FREE_TEXT = 0.5
 """A column is free text where more than this share of its values are different and that long."""
 _LISTED = 20
@@ -221,6 +219,7 @@ def read_dataset(
     watch: Watch,
     own: ImageDataset | None = None,
     withdrawal: Withdrawal | None = None,
+    revision: str | None = None,
 ) -> LabelledImages:
     """Read a source, decode every image once, and split what is left.
 
@@ -233,6 +232,7 @@ def read_dataset(
         own: the study's own images, where the source is another dataset: its classes are theirs,
             no image is one of them, and all are test images.
         withdrawal: what is left out, as if the source had never had it.
+        revision: the commit at which a dataset of the hub is read; None: as the settings say.
 
     Raises:
         StudyError: the source is not there or lacks a column, a class is missing, or a split
@@ -240,7 +240,7 @@ def read_dataset(
             the study has not.
         TooManyRejected: too large a share of the rows are no images.
     """
-    listing = list_images(spec, workshop, watch)
+    listing = list_images(spec, workshop, watch, revision)
     listed, stay = len(listing), dict[int, Split]()
     if withdrawal:
         listing, stay = withdrawal.leave_out(listing, spec, workers)
@@ -518,29 +518,24 @@ def _beside_reports(listing: Listing) -> list[str]:
     column = listing.columns.report
     if column is None:
         return []
-    reports = [_letters(report) for report in text(listing.table, column)]
+    reports = [letters(report or "") for report in text(listing.table, column)]
     found = []
     for name in _metadata(listing):
         if _is_text(listing.table.schema.field(name).type):
-            values = [_letters(value) for value in text(listing.table, name)]
+            values = [letters(value or "") for value in text(listing.table, name)]
             if _is_free_text(values) or any(map(_share_a_passage, values, reports)):
                 found.append(name)
     return found
 
 
-def _letters(value: str | None) -> str:
-    """Return a text without its marks of HTML, case, blanks and punctuation."""
-    return re.sub(r"</?[a-z][^<>]*>|[\W_]+", "", (value or "").casefold())
-
-
 def _is_free_text(values: Sequence[str]) -> bool:
-    different = {value for value in values if len(value) >= _PASSAGE}
+    different = {value for value in values if len(value) >= PASSAGE}
     return len(different) > _FREE_TEXT * sum(map(bool, values))
 
 
 def _share_a_passage(one: str, other: str) -> bool:
-    """Return whether `_PASSAGE` characters of one text stand in the other as well."""
-    return any(one[i : i + _PASSAGE] in other for i in range(len(one) - _PASSAGE + 1))
+    """Return whether `PASSAGE` characters of one text stand in the other as well."""
+    return any(one[i : i + PASSAGE] in other for i in range(len(one) - PASSAGE + 1))
 
 
 def _is_text(kind: pa.DataType) -> bool:

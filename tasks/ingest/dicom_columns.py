@@ -53,7 +53,9 @@ def with_headers(listing: Listing, spec: DatasetSpec, watch: Watch) -> Listing:
     with watch("reading DICOM headers", len(listing)) as advance, ThreadPoolExecutor(4) as pool:
         for start in range(0, len(listing), _AHEAD):
             wanted = np.arange(start, min(start + _AHEAD, len(listing)))
-            rows += pool.map(lambda c: dicom_values(_bytes(c), keywords), listing.contents(wanted))
+            rows += pool.map(
+                lambda c: dicom_values(bytes_of(c), keywords), listing.contents(wanted)
+            )
             advance(len(wanted))
     table = listing.table
     for keyword in keywords:
@@ -63,7 +65,7 @@ def with_headers(listing: Listing, spec: DatasetSpec, watch: Watch) -> Listing:
     return replace(listing, table=table, columns=replace(columns, metadata=kept))
 
 
-def _bytes(content: Content) -> bytes:
+def bytes_of(content: Content) -> bytes:
     """Return what can be read of an image; whoever checks images says what is wrong."""
     try:
         match content:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,18 +47,22 @@ from curette.tasks.ingest.listing import (
 from curette.tasks.ingest.table_files import check_disk
 from curette.tasks.ingest.tables import list_hub, list_table
 from curette.tasks.ingest.verify import too_many_pixels
+from curette.tasks.methods.encoder.pixels import bare_png
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Given a description and a total, a context that yields `advance(count)`."""
 
 
-def list_images(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
+def list_images(
+    spec: DatasetSpec, workshop: Path, watch: Watch, revision: str | None = None
+) -> Listing:
     """List the rows of a study's source.
 
     Args:
         spec: which source, and which of its columns mean what.
         workshop: an empty folder for what is needed until the images were read.
         watch: told how far the drawing of synthetic images is.
+        revision: the commit at which a dataset of the hub is read; None: as the source says.
 
     Raises:
         StudyError: the source is not there, cannot be read, or lacks a column.
@@ -68,8 +71,8 @@ def list_images(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
     try:
         if spec.dicom_columns:
             bare = without_headers(spec)
-            return with_headers(_listed(bare, workshop, watch), spec, watch)
-        return _listed(spec, workshop, watch)
+            return with_headers(_listed(bare, workshop, watch, revision), spec, watch)
+        return _listed(spec, workshop, watch, revision)
     except CuretteError:
         raise
     except Exception as error:  # whatever libraries say of files that are not ours
@@ -82,7 +85,7 @@ def list_images(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
         ) from error
 
 
-def _listed(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
+def _listed(spec: DatasetSpec, workshop: Path, watch: Watch, revision: str | None) -> Listing:
     match spec.source:
         case SyntheticSource():
             return list_synthetic(spec.source, spec, workshop, watch)
@@ -91,7 +94,7 @@ def _listed(spec: DatasetSpec, workshop: Path, watch: Watch) -> Listing:
         case TableSource():
             return list_table(spec.source, spec, workshop)
         case HubSource():
-            return list_hub(spec.source, spec, workshop)
+            return list_hub(spec.source, spec, workshop, revision)
         case ArchiveSource():
             return list_archive(spec.source, spec)
         case VectorSource():
@@ -310,10 +313,7 @@ def _read_header(
 def _png(pixels: Shaped[np.ndarray, "height width ..."]) -> bytes:
     if pixels.dtype.kind == "f":
         pixels = np.rint(pixels.astype(np.float64) * 255).astype(np.uint8)
-    image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2:] == (1,) else pixels)
-    buffer = BytesIO()
-    image.save(buffer, format="PNG")
-    return buffer.getvalue()
+    return bare_png(Image.fromarray(pixels.squeeze(2) if pixels.shape[2:] == (1,) else pixels))
 
 
 # --- ready-made vectors ---------------------------------------------------------------------------

@@ -228,7 +228,6 @@ def generate_images(
     count: int,
     seed: int,
     case: Callable[[np.random.Generator], Case] = draw_case,
-    ruler_rates: Mapping[str, float] = MappingProxyType({}),
     light: Colour = FLASH,
 ) -> Iterator[SyntheticImage]:
     """Draw the first `count` images of the endless dataset that `seed` names.
@@ -241,20 +240,9 @@ def generate_images(
         seed: equal seeds give equal bytes, whatever `count` is.
         case: how a lesion's class and attributes are drawn; `draw_case` or
             `draw_unconfounded_case`.
-        ruler_rates: probability of a ruler by class key, to plant a confounder on purpose;
-            `RULER_RATE` for classes left out.
         light: what red, green and blue are multiplied with; `FLASH` or `LAMP`.
-
-    Raises:
-        ValueError: `ruler_rates` names an unknown class.
     """
-    labels = tuple(key for key, _ in CLASSES)
-    if unknown := sorted(set(ruler_rates) - set(labels)):
-        raise ValueError(
-            f"ruler_rates names unknown classes {unknown}; the synthetic classes are {labels}."
-        )
-    rates = {label: ruler_rates.get(label, RULER_RATE) for label in labels}
-    subjects = (_draw_subject(index, seed, case, rates, light) for index in itertools.count())
+    subjects = (_draw_subject(index, seed, case, light) for index in itertools.count())
     return itertools.islice(itertools.chain.from_iterable(subjects), count)
 
 
@@ -278,7 +266,6 @@ def _draw_subject(
     index: int,
     seed: int,
     draw: Callable[[np.random.Generator], Case],
-    ruler_rates: Mapping[str, float],
     light: Colour,
 ) -> Iterator[SyntheticImage]:
     rng = np.random.default_rng((seed, index))
@@ -293,7 +280,7 @@ def _draw_subject(
         site = str(rng.choice(SITES))
         canvas = _draw_lesion(case.attributes, skin, rng)
         for view in range(int(rng.integers(1, 5))):
-            marks = rng.random(3) < (HAIR_RATE, ruler_rates[case.label], INK_RATE)
+            marks = rng.random(3) < (HAIR_RATE, RULER_RATE, INK_RATE)
             hair, ruler, ink = (bool(mark) for mark in marks)
             png, mask_png = _photograph(canvas, skin, light, rng, hair=hair, ruler=ruler, ink=ink)
             yield SyntheticImage(

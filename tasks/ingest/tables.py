@@ -59,8 +59,10 @@ def list_table(source: TableSource, spec: DatasetSpec, workshop: Path) -> Listin
     )
 
 
-def list_hub(source: HubSource, spec: DatasetSpec, workshop: Path) -> Listing:
-    """List a dataset of the hub, or a local folder in the same layout."""
+def list_hub(
+    source: HubSource, spec: DatasetSpec, workshop: Path, revision: str | None = None
+) -> Listing:
+    """List a dataset of the hub, at a commit if one is given, or a local folder in its layout."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     columns = Columns.named_by(spec)
@@ -79,7 +81,7 @@ def list_hub(source: HubSource, spec: DatasetSpec, workshop: Path) -> Listing:
             "there: no folder of that name lies beside the study.",
             columns.names,
             name=source.config,
-            revision=source.revision,
+            revision=revision or source.revision,
         )
     for rows in tables.values():
         check_header(root, rows.column_names)

@@ -24,11 +24,14 @@ def ingest_dataset(
     spec: DatasetSpec,
     beside: Ref[ImageDataset] | None = None,
     withdrawn: Withdrawn | None = None,
+    revision: str | None = None,
 ) -> Ref[ImageDataset]:
     """Read a labelled image dataset; keep its test labels, and reports, apart.
 
     Beside the study's own images another dataset is read: all of it is test. What was withdrawn is
-    in no recipe: what is made is what a source that never had it would give, history included.
+    in no recipe: what is made is what a source that never had it would give, history included. Nor
+    is the commit at which a watched dataset of the hub is read: where it brings the same images,
+    all that follows has its answers still.
     """
     workers = decoding_threads(at.machine)
     keep = ImageShelf(at.store.root).put
@@ -39,24 +42,29 @@ def ingest_dataset(
     withdrawal = Withdrawal(withdrawn, pseudonym, kept) if withdrawn else None
     try:
         with workshop(at.store.root, "datasets") as bench:
-            labelled = read_dataset(spec, bench, keep, workers, progress, own, withdrawal)
+            labelled = read_dataset(spec, bench, keep, workers, progress, own, withdrawal, revision)
         labelled = labelled.without_patients_in_ids(pseudonym)
         labelled = labelled.without_classes_in_ids({*spec.labels, *spec.findings})
         labelled = labelled.of_finding(spec) if spec.findings else labelled
     except TooManyRejected as error:
         _leave_rejections(error.rejected)
         raise
-    as_if = {"withdrawn": None, "spec": withdrawal.spec(spec) if withdrawal else spec}
+    as_if = {
+        "withdrawn": None,
+        "revision": None,
+        "spec": withdrawal.spec(spec) if withdrawal else spec,
+    }
     recipe = STAGE.recipe(**as_if)
     held_out = at.store.save(labelled.test_labels(), recipe)
     reports = at.store.save(labelled.reports, recipe) if labelled.reports else None
     dataset = labelled.set_apart(held_out, reports)
     _leave_rejections((*dataset.rejected, *_told_of_withdrawn(labelled.withdrawn)))
     counts = dataset.class_counts
+    read_at = f" Read at the commit {revision}." if revision else ""
     leave_table(
         "external-classes" if beside else "ingest-classes",
         [{"class": c.name, "key": c.key, **counts[c.key]} for c in dataset.classes],
-        f"{len(dataset):,} images of {dataset.source}. " + " ".join(dataset.notes),
+        f"{len(dataset):,} images of {dataset.source}.{read_at} " + " ".join(dataset.notes),
     )
     return at.store.save(dataset, STAGE.recipe(**as_if, test_labels=held_out, reports=reports))
 

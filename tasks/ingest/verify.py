@@ -18,7 +18,14 @@ from PIL import Image, UnidentifiedImageError
 from curette.tasks.ingest.formats import HEAD_BYTES, told_format
 from curette.tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, VectorOnly, quoted
 from curette.tasks.methods.encoder.dicom import DicomRefused, dicom_png, is_dicom
-from curette.tasks.methods.encoder.pixels import Values, Window, open_picture, to_plain, values_of
+from curette.tasks.methods.encoder.pixels import (
+    Values,
+    Window,
+    bare_png,
+    open_picture,
+    to_plain,
+    values_of,
+)
 
 _AHEAD = 64
 """Images in flight for every worker: enough to keep it busy, few enough for memory."""
@@ -207,9 +214,7 @@ def _read_masks(
         union |= share > 0.5
     if not union.any():
         return None
-    buffer = BytesIO()
-    Image.fromarray(np.where(union, 255, 0).astype(np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return bare_png(Image.fromarray(np.where(union, 255, 0).astype(np.uint8)))
 
 
 def _locate(path: Path, allowed: tuple[Path, ...]) -> Path | Refusal:

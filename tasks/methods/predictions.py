@@ -25,7 +25,6 @@ class Decisions:
     decided: Int[np.ndarray, " image"]
     probability: Float64[np.ndarray, " image"]
     runner_up: Int[np.ndarray, " image"]
-    runner_up_probability: Float64[np.ndarray, " image"]
     reasons: Int[np.ndarray, "image reason"]
     """What puts the class ahead of the runner-up, strongest first; -1 where fewer concepts do."""
     ahead: Float64[np.ndarray, "image reason"]
@@ -60,7 +59,6 @@ def decide(
         decided=first,
         probability=probabilities[images, first],
         runner_up=second,
-        runner_up_probability=probabilities[images, second],
         reasons=np.where(ahead > 0, strongest, -1),
         ahead=np.where(ahead > 0, ahead, 0.0),
     )

@@ -30,7 +30,7 @@ from curette.schemas.draws import Draw, Draws
 from curette.schemas.edits import Edit, Edits
 from curette.schemas.evaluation import TestReading
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind
-from curette.schemas.images import TestLabels
+from curette.schemas.images import METADATA, TestLabels
 from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.draw import ConfoundedShift
 from curette.schemas.settings.evaluate import EvaluateSpec
@@ -105,7 +105,11 @@ def _variants(
     dataset = restrict(published, draw)
     probe = _train(published, draw)
     yield UNEDITED, [probe]
-    ranked = propose_edits(dataset, probe.head(EXPLAINED), (column,))
+    others = [
+        c for c in map(str, dataset.images) if c.startswith(METADATA) and c != METADATA + column
+    ]
+    alone = replace(dataset, images=dataset.images.drop(columns=others))
+    ranked = propose_edits(alone, probe.head(EXPLAINED))
     candidates = probe.head(EXPLAINED).facts.candidates
     print(f"{column}:", "; ".join(f"{candidates[p.place].text} {p.told:.3f}" for p in ranked[:4]))
     generator = np.random.default_rng(0)

@@ -109,6 +109,11 @@ def test_a_head_is_adapted_kept_measured_and_written_down(
     for wrong, said in (("lamp", "is no adaptation"), (f"adaptation/{'0' * 20}", "is not in the")):
         with pytest.raises(StudyError, match=said):
             explained_head(chosen, options, study, wrong)
+    assert explained_head(chosen, options, study, kind="sparse")[1].facts.kind == "sparse"
+    with pytest.raises(
+        StudyError, match=r"no head 'majority' .* alone; concept_bottleneck, sparse"
+    ):
+        explained_head(chosen, options, study, kind="majority")
     other = chosen.model_copy(update={"probe": chosen.probe.model_copy(update={"seed": 9})})
     with pytest.raises(StudyError, match="Adapt that one"):
         explained_head(other, options, study, again)

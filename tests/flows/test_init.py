@@ -1,5 +1,6 @@
 """`curette init`: a study file from looking at images, which loads and takes the images in."""
 
+import shutil
 from pathlib import Path
 
 import datasets
@@ -9,11 +10,12 @@ import pytest
 from PIL import Image
 
 from curette.flows.cli import main
-from curette.flows.init import draft_study
+from curette.flows.init import Draft, draft_study
 from curette.flows.study_file import load_study
 from curette.schemas.artifact import StudyError
 from curette.schemas.settings.ingest import HubSource, TableSource
 from curette.schemas.study import Study
+from tests.builders.dicom import RAMP, dicom
 
 
 def _image(path: Path, seed: int) -> None:
@@ -224,3 +226,61 @@ def test_what_is_neither_here_nor_at_the_hub_is_told_with_both(
         draft_study(Path("user/skin-lesions"), tmp_path)
     with pytest.raises(StudyError, match=r"neither a folder nor a table .* nor the name"):
         draft_study(Path("no/such/folder"), tmp_path)
+
+
+def _dicom_folder(root: Path, *, examined: bool = False, **tags: str) -> Path:
+    """Two classes of 20 files, two a patient, as a machine writes them and names the patient."""
+    for row in range(40):
+        place = root / ("sick" if row // 2 % 2 else "well") / f"4711-{row // 2:02}_{row}.dcm"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        own = {"PatientID": f"4711-{row // 2:02}", "ViewPosition": "PA" if row % 3 else "LATERAL"}
+        own |= {"StudyInstanceUID": f"1.2.{row // 4}"} if examined else {}
+        place.write_bytes(dicom(np.roll(RAMP, row), **(own | tags)))
+    return root
+
+
+def _told(draft: Draft) -> str:
+    return "\n".join((draft.text, *draft.found, *draft.doubts))
+
+
+def test_headers_of_dicom_files_say_whose_each_image_is_and_nothing_of_whom(tmp_path: Path) -> None:
+    draft = draft_study(_dicom_folder(tmp_path / "films", BurnedInAnnotation="YES"), tmp_path)
+    spec = _loaded(draft.text, tmp_path).dataset
+    assert (spec.subject_column, spec.dicom_columns) == ("PatientID", ("PatientID",))
+    assert "subject: the headers give `PatientID`" in draft.found
+    assert "  # ViewPosition" in draft.text, "what may be kept beside it is named, and not kept"
+    assert "40 images have something burnt into their pixels" in draft.doubts[0]
+    assert not any("whose each image is" in doubt for doubt in draft.doubts)
+    shutil.copy(tmp_path / "films/well/4711-00_0.dcm", tmp_path / "films/well/again.dcm")
+    again = draft_study(tmp_path / "films", tmp_path)
+    assert any("2 images are equal byte for byte" in doubt for doubt in again.doubts)
+    assert "4711" not in _told(draft) + _told(again)
+    assert "Secret" not in _told(draft) + _told(again)
+
+
+@pytest.mark.parametrize(
+    ("patient", "examined", "column", "doubt"),
+    [
+        ("ANON", True, "StudyInstanceUID", "PatientID is the same in all headers"),
+        ("ANON", False, None, "no column says whose each image is"),
+        ("", False, None, "no header has a PatientID"),
+    ],
+)
+def test_anonymous_headers_are_doubted(
+    tmp_path: Path, patient: str, examined: bool, column: str | None, doubt: str
+) -> None:
+    folder = _dicom_folder(tmp_path / "films", examined=examined, PatientID=patient)
+    draft = draft_study(folder, tmp_path)
+    assert _loaded(draft.text, tmp_path).dataset.subject_column == column
+    assert doubt in "\n".join(draft.doubts)
+    assert "ANON" not in _told(draft)
+
+
+def test_folders_of_patients_are_no_classes(tmp_path: Path) -> None:
+    for row in range(20):
+        place = tmp_path / "films" / f"4711-{row // 4}" / f"{row}.dcm"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(dicom(PatientID=f"4711-{row // 4}"))
+    with pytest.raises(StudyError, match=r"each of its 5 folders holds one PatientID") as told:
+        draft_study(tmp_path / "films", tmp_path)
+    assert "4711" not in str(told.value)

@@ -48,7 +48,7 @@ def test_a_study_chooses_all_that_it_may_unless_it_says_otherwise() -> None:
 
 @pytest.mark.parametrize("kind", ["boosting", "majority", "nearest_mean"])
 def test_heads_that_are_unknown_fixed_or_of_another_protocol_are_no_choice(kind: str) -> None:
-    with pytest.raises(ValidationError, match="must be one of labo, sparse, hybrid, prior"):
+    with pytest.raises(ValidationError, match=f"one of {', '.join(choosable('all images'))}"):
         ProbeSpec(heads=(kind,))
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
@@ -199,6 +200,51 @@ def test_what_refuses_is_told_in_one_line_without_the_key(
     with pytest.raises(BucketSilent, match="credentials in the environment") as told:
         ArtifactStore(local_folder(URL)).save(Note(text="a"), RECIPE)
     assert SECRET not in json.dumps(str(told.value))
+
+
+class NoContainer(BaseHTTPRequestHandler):
+    """Azure's answer where the container of an address is not there."""
+
+    def do_PUT(self) -> None:
+        said = b"<Error><Code>ContainerNotFound</Code><Message>There is none.</Message></Error>"
+        self.send_response(404)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    do_GET = do_PUT  # noqa: N815
+
+
+def test_a_container_that_is_not_there_is_no_empty_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "c2VjcmV0")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "clinic")
+    with ThreadingHTTPServer(("127.0.0.1", 0), NoContainer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/clinic"
+        monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", address)
+        store = ArtifactStore(local_folder("az://nobody/has"))
+        with pytest.raises(
+            BucketSilent, match=r"\(ContainerNotFound\).*AZURE_STORAGE_ACCOUNT_NAME"
+        ):
+            store.save(Note(text="a"), RECIPE)
+        with pytest.raises(BucketSilent, match="ContainerNotFound"):
+            store.load(Note, Ref("note", "0" * 20))
+        server.shutdown()
+
+
+def test_a_container_of_another_account_is_another_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folders = set()
+    for account in ("clinic", "university"):
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", account)
+        folders.add(local_folder("az://shelf/of/skin"))
+    assert len(folders) == 2
 
 
 @pytest.mark.parametrize(

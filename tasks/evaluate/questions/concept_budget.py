@@ -14,7 +14,7 @@ from math import isnan
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import BudgetLine, BudgetPoint, ConceptBudget
@@ -22,7 +22,7 @@ from curette.schemas.heads import REFERENCE
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.selection.judging import fit_discriminant
 from curette.tasks.methods.selection.orders import order_concepts
-from curette.tasks.methods.statistics.metrics import balanced_accuracies, macro_auroc
+from curette.tasks.methods.statistics.metrics import balanced_accuracies, macro_aurocs
 from curette.tasks.methods.threads import one_thread_of_torch
 
 _SIZES = (1, 2, 3, 5, 8, 12, 20, 40)
@@ -78,32 +78,48 @@ def _ways(
 def _measure_line(
     exam: Exam, name: str, sizes: tuple[int, ...], draws: Sequence[Callable[[int], _Vectors]]
 ) -> _Line:
-    right = np.zeros((len(sizes), len(draws), len(exam.images.labels)), dtype=bool)
+    learner, labels = Learner.of(exam), exam.images.labels
+    right = np.zeros((len(sizes), len(draws), len(labels)), dtype=bool)
     areas = np.zeros((len(sizes), len(draws)))
-    once = np.ones((1, len(exam.images.labels)))
     for place, size in enumerate(sizes):
-        for number, draw in enumerate(draws):
-            answers = answer_by(exam, draw(size))
-            right[place, number] = answers.argmax(axis=1) == exam.images.labels
-            areas[place, number] = macro_auroc(exam.images.labels, answers, once)[0]
+        answers = np.stack([learner.answers_by(draw(size)) for draw in draws])
+        right[place] = answers.argmax(axis=2) == labels
+        areas[place] = macro_aurocs(labels, answers)
     return _Line(name, sizes, right, areas)
 
 
-def answer_by(exam: Exam, concepts: _Vectors) -> Float64[np.ndarray, "image class"]:
-    """Train the small head on the concepts' scores, and answer the test images."""
-    published = exam.published
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """Trains the small head on scores of any concepts: the images, looked up once."""
 
-    def scores(rows: np.ndarray) -> Float64[np.ndarray, "image concept"]:
-        return (published.vectors[rows] @ concepts.T).astype(np.float64)
+    train: Float[np.ndarray, "train dim"]
+    labels: Int[np.ndarray, " train"]
+    held: Float[np.ndarray, "held dim"]
+    held_labels: Int[np.ndarray, " held"]
+    asked: Float[np.ndarray, "image dim"]
+    class_count: int
 
-    head = fit_discriminant(
-        scores(published.rows("train")),
-        published.labels("train"),
-        scores(published.rows("validation")),
-        published.labels("validation"),
-        len(published.class_keys),
-    )
-    return head.logits(torch.from_numpy(scores(exam.rows))).softmax(1).numpy()
+    @classmethod
+    def of(cls, exam: Exam) -> "Learner":
+        """Take training and validation images with their labels, and test images without."""
+        published = exam.published
+        return cls(
+            published.vectors[published.rows("train")],
+            published.labels("train"),
+            published.vectors[published.rows("validation")],
+            published.labels("validation"),
+            published.vectors[exam.rows],
+            len(published.class_keys),
+        )
+
+    def answers_by(self, concepts: _Vectors) -> Float64[np.ndarray, "image class"]:
+        """Train the head on the concepts' scores, and answer the test images."""
+        train, held, asked = (
+            (vectors @ concepts.T).astype(np.float64)
+            for vectors in (self.train, self.held, self.asked)
+        )
+        head = fit_discriminant(train, self.labels, held, self.held_labels, self.class_count)
+        return head.logits(torch.from_numpy(asked)).softmax(1).numpy()
 
 
 def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:

@@ -73,7 +73,7 @@ def _calibrate(
     return Calibration(
         temperature=temperature.value,
         at_bound=temperature.at_bound,
-        validation_images=temperature.images,
+        validation_images=len(validation_labels),
         log_loss=_log_loss(images, before),
         log_loss_after=_log_loss(images, after),
         error=_error(images, before),

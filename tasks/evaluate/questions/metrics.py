@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from curette.schemas.evaluation import Metric
 from curette.tasks.evaluate.answers import HEAD_METRICS
-from curette.tasks.evaluate.exam import Exam, is_defined
+from curette.tasks.evaluate.exam import Exam, is_defined, with_doubt
 
 
 def measure(exam: Exam) -> tuple[Metric, ...]:
@@ -15,7 +15,8 @@ def measure(exam: Exam) -> tuple[Metric, ...]:
 def _metrics(exam: Exam) -> Iterator[Metric]:
     for head, replicates in zip(exam.heads, exam.replicates, strict=True):
         intervals = replicates.intervals(exam.spec.interval, exam.spec.confidence)
-        for name, interval in zip(HEAD_METRICS, intervals, strict=True):
+        for name, by_resamples in zip(HEAD_METRICS, intervals, strict=True):
+            interval = with_doubt(name, by_resamples, exam.bootstrap.groups, exam.spec.confidence)
             if is_defined(interval):
                 yield Metric(
                     head=head.name,

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from curette.schemas.evaluation import RoundOnTest
 from curette.tasks.evaluate.exam import Exam
-from curette.tasks.evaluate.questions.concept_budget import answer_by
+from curette.tasks.evaluate.questions.concept_budget import Learner
 from curette.tasks.methods.threads import one_thread_of_torch
 
 
@@ -20,9 +20,11 @@ def measure(exam: Exam) -> tuple[RoundOnTest, ...]:
     told = [r for r in published.facts.rounds if r.kept and pool.issuperset(r.concepts)]
     if not told:
         return ()
+    learner = Learner.of(exam)
     with one_thread_of_torch():
         answers = [
-            answer_by(exam, published.pool_vectors[published.pool_rows(r.concepts)]) for r in told
+            learner.answers_by(published.pool_vectors[published.pool_rows(r.concepts)])
+            for r in told
         ]
     right = np.stack([of_round.argmax(axis=1) == labels for of_round in answers]).astype(float)
     of_class = [np.flatnonzero(labels == k) for k in np.unique(labels)]

@@ -21,7 +21,7 @@ from curette.schemas.heads import EXPLAINED, REFERENCE
 from curette.schemas.metrics import MetricName
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.evaluate.answers import HeadAnswers
-from curette.tasks.evaluate.exam import Exam, is_defined
+from curette.tasks.evaluate.exam import Exam, is_defined, with_doubt
 from curette.tasks.methods.metadata import Subgroups
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Interval
 from curette.tasks.methods.statistics.metrics import METRICS, metrics_of
@@ -88,13 +88,14 @@ def measure_subgroups(
             column=subgroups.column,
             subgroup=name,
             images=int(here.sum()),
-            groups=len(np.unique(bootstrap.membership[here])),
+            groups=groups,
             classes=len(np.unique(labels[here])),
             name=metric,
-            **_numbers(intervals[i * metrics + j]),
+            **_numbers(with_doubt(metric, intervals[i * metrics + j], groups, spec.confidence)),
         )
         for i, name in enumerate(subgroups.names)
         for here in (subgroups.of_image == i,)
+        for groups in (len(np.unique(bootstrap.membership[here])),)
         for j, metric in enumerate(METRICS)
         if is_defined(intervals[i * metrics + j])
     ]

@@ -3,16 +3,12 @@
 Both need no label and no image but the one they judge.
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from curette.tasks.methods.solvers.linear import LinearHead
-
-SearchRule = Literal["cosine", "strongest_concept"]
 
 
 def class_prompt_head(
@@ -39,21 +35,15 @@ def class_prompt_head(
 def search_concept_matrix(
     image_scores: Float[Tensor, "image concept"],
     class_scores: Float[Tensor, "class concept"],
-    rule: SearchRule = "cosine",
 ) -> Float[Tensor, "image class"]:
     """Return how well the concepts of an image fit those of a class (Sparse-CBM's CMS).
 
-    With V the scores of images, T those of class prompts, both with rows of unit length,
-
-        "cosine":             V_i . T_k
-        "strongest_concept":  T[k, argmax_j V_ij]
-
-    and the largest over k is the predicted class (Semenov et al., 2024, section 4).
+    With V the scores of images, T those of class prompts, both with rows of unit length, it is
+    V_i . T_k, and the largest over k is the predicted class (Semenov et al., 2024, section 4).
 
     Args:
         image_scores: cosine of image and concept.
         class_scores: cosine of class prompt and concept, of the same concepts.
-        rule: how rows are compared.
 
     Raises:
         ValueError: a row is zero, so that it has no direction.
@@ -67,10 +57,8 @@ def search_concept_matrix(
                 else "the concept scores of a class are all zero; usually its prompt was empty. "
                 "Look at the class names, then embed them again."
             )
-    classes = normalize(class_scores.double(), dim=1)
-    if rule == "strongest_concept":
-        return classes[:, image_scores.argmax(1)].T
-    return torch.as_tensor(normalize(image_scores.double(), dim=1) @ classes.T)
+    images, classes = (normalize(rows.double(), dim=1) for rows in (image_scores, class_scores))
+    return torch.as_tensor(images @ classes.T)
 
 
 def concept_matrix_head(

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float64, Int, Shaped
 from scipy.optimize import brentq
 from scipy.sparse import csr_array
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
 from curette.tasks.methods.statistics.metrics import check_predictions
 
@@ -123,9 +123,6 @@ class Temperature:
     """The divisor of the logits that validation images prefer."""
 
     value: float
-    log_loss_before: float
-    log_loss_after: float
-    images: int
 
     @property
     def at_bound(self) -> bool:
@@ -149,19 +146,12 @@ def fit_temperature(
         probabilities = softmax(np.exp(log_inverse) * logits, axis=1)
         return float(((probabilities * logits).sum(1) - true).mean())
 
-    def loss(temperature: float) -> float:
-        return float(
-            -log_softmax(logits / temperature, axis=1)[np.arange(len(labels)), labels].mean()
-        )
-
     low, high = -np.log(_HOTTEST), -np.log(_COOLEST)
     if slope(low) >= 0:
-        value = _HOTTEST
-    elif slope(high) <= 0:
-        value = _COOLEST
-    else:
-        value = float(np.exp(-brentq(slope, low, high, xtol=1e-10)))
-    return Temperature(value, loss(1.0), loss(value), len(labels))
+        return Temperature(_HOTTEST)
+    if slope(high) <= 0:
+        return Temperature(_COOLEST)
+    return Temperature(float(np.exp(-brentq(slope, low, high, xtol=1e-10))))
 
 
 def at_temperature(

@@ -166,11 +166,12 @@ def guess_shares(
 
 def grade(guessed: Float64[np.ndarray, " head"], shares: Float64[np.ndarray, " head"]) -> Guesses:
     """Return how well shares were guessed."""
-    low, high = guessed[shares == shares.min()], guessed[shares == shares.max()]
-    middle = (shares.min() + shares.max()) / 2
-    above = high[:, None] - low
+    from sklearn.metrics import roc_auc_score
+
+    first, last = shares == shares.min(), shares == shares.max()
+    middle, ends = (shares.min() + shares.max()) / 2, first | last
     return Guesses(
-        auroc=float((above > 0).mean() + (above == 0).mean() / 2),
-        accuracy=float(np.concatenate([low < middle, high > middle]).mean()),
+        auroc=float(roc_auc_score(last[ends], guessed[ends])),
+        accuracy=float(np.where(last, guessed > middle, guessed < middle)[ends].mean()),
         error=float(np.abs(guessed - shares).mean()),
     )

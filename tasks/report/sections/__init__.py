@@ -5,50 +5,10 @@ what a study made. A new one is a file here, a template, and a line below.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
 from curette.tasks.report.material import Draft
-from curette.tasks.report.sections import (
-    adaptations,
-    annotations,
-    borrowed,
-    candidates,
-    cards,
-    choice,
-    classes,
-    concept_budget,
-    concept_truth,
-    concepts,
-    curves,
-    data,
-    differences,
-    disagreement,
-    discovered,
-    edits,
-    encoders,
-    error_prediction,
-    explanations,
-    few_shots,
-    folds,
-    images,
-    inferred_shares,
-    interventions,
-    lineage,
-    location,
-    metrics,
-    ordinal,
-    predictions,
-    priors,
-    probe_sets,
-    rounds,
-    screening,
-    shifts,
-    sizes,
-    strategies,
-    subgroups,
-    taxonomy,
-    validation,
-)
 
 Place = Literal["top", "open", "numbers"]
 
@@ -71,52 +31,50 @@ class Section(NamedTuple):
         return self.name.replace("_", "-")
 
 
+def _section(name: str, title: str, place: Place) -> Section:
+    return Section(name, title, place, import_module(f"{__name__}.{name}").compose)
+
+
 SECTIONS: tuple[Section, ...] = (
     # A `top` section is drawn on the first screen, under the finding.
-    Section("concept_budget", "How few statements suffice", "top", concept_budget.compose),
-    Section("cards", "What it decides by", "open", cards.compose),
-    Section("strategies", "Which concept calls each class", "open", strategies.compose),
-    Section("edits", "What a person changed", "open", edits.compose),
-    Section("explanations", "Single decisions", "open", explanations.compose),
-    Section("images", "Images", "open", images.compose),
-    Section("metrics", "Every head, every metric", "numbers", metrics.compose),
-    Section("ordinal", "How far off decisions are", "numbers", ordinal.compose),
-    Section("taxonomy", "Which mistakes leave their branch", "numbers", taxonomy.compose),
-    Section("differences", "Heads against their baselines", "numbers", differences.compose),
-    Section("few_shots", "With few images a class", "numbers", few_shots.compose),
-    Section("shifts", "When the images change", "numbers", shifts.compose),
-    Section("adaptations", "Heads adapted to other sites", "numbers", adaptations.compose),
-    Section("folds", "When other images train", "numbers", folds.compose),
-    Section("sizes", "Every head, by number of concepts", "numbers", sizes.compose),
-    Section("subgroups", "For whom it holds", "numbers", subgroups.compose),
-    Section("predictions", "Which images are decided wrongly", "numbers", predictions.compose),
-    Section("disagreement", "Where the two heads disagree", "numbers", disagreement.compose),
-    Section("curves", "How far confidence can be relied on", "numbers", curves.compose),
-    Section(
-        "error_prediction", "Whether doubt is better told", "numbers", error_prediction.compose
-    ),
-    Section("encoders", "Where encoders disagree", "numbers", encoders.compose),
-    Section("concept_truth", "Do scores find their concepts?", "numbers", concept_truth.compose),
-    Section("probe_sets", "Whether other images teach it too", "numbers", probe_sets.compose),
-    Section("borrowed", "What another study's images teach", "numbers", borrowed.compose),
-    Section("interventions", "What correcting concepts brings", "numbers", interventions.compose),
-    Section(
-        "inferred_shares", "What heads give away of training", "numbers", inferred_shares.compose
-    ),
-    Section("location", "Whether concepts are seen in the lesion", "numbers", location.compose),
-    Section(
-        "annotations", "What a model read in reports or images", "numbers", annotations.compose
-    ),
-    Section("concepts", "All concepts, kept and dropped", "numbers", concepts.compose),
-    Section("choice", "How many, which others, how stable", "numbers", choice.compose),
-    Section("classes", "Concepts of each class", "numbers", classes.compose),
-    Section("candidates", "Where the concepts come from", "numbers", candidates.compose),
-    Section("discovered", "What was found without words", "numbers", discovered.compose),
-    Section("rounds", "What each round of asking added", "numbers", rounds.compose),
-    Section("screening", "What was dropped, and why", "numbers", screening.compose),
-    Section("priors", "What is believed before any image", "numbers", priors.compose),
-    Section("validation", "Checks before publishing", "numbers", validation.compose),
-    Section("data", "The images", "numbers", data.compose),
-    Section("lineage", "How this was made", "numbers", lineage.compose),
+    _section("concept_budget", "How few statements suffice", "top"),
+    _section("cards", "What it decides by", "open"),
+    _section("strategies", "Which concept calls each class", "open"),
+    _section("edits", "What a person changed", "open"),
+    _section("explanations", "Single decisions", "open"),
+    _section("images", "Images", "open"),
+    _section("metrics", "Every head, every metric", "numbers"),
+    _section("ordinal", "How far off decisions are", "numbers"),
+    _section("taxonomy", "Which mistakes leave their branch", "numbers"),
+    _section("differences", "Heads against their baselines", "numbers"),
+    _section("few_shots", "With few images a class", "numbers"),
+    _section("shifts", "When the images change", "numbers"),
+    _section("adaptations", "Heads adapted to other sites", "numbers"),
+    _section("folds", "When other images train", "numbers"),
+    _section("sizes", "Every head, by number of concepts", "numbers"),
+    _section("subgroups", "For whom it holds", "numbers"),
+    _section("predictions", "Which images are decided wrongly", "numbers"),
+    _section("disagreement", "Where the two heads disagree", "numbers"),
+    _section("curves", "How far confidence can be relied on", "numbers"),
+    _section("error_prediction", "Whether doubt is better told", "numbers"),
+    _section("encoders", "Where encoders disagree", "numbers"),
+    _section("concept_truth", "Do scores find their concepts?", "numbers"),
+    _section("probe_sets", "Whether other images teach it too", "numbers"),
+    _section("borrowed", "What another study's images teach", "numbers"),
+    _section("interventions", "What correcting concepts brings", "numbers"),
+    _section("inferred_shares", "What heads give away of training", "numbers"),
+    _section("location", "Whether concepts are seen in the lesion", "numbers"),
+    _section("annotations", "What a model read in reports or images", "numbers"),
+    _section("concepts", "All concepts, kept and dropped", "numbers"),
+    _section("choice", "How many, which others, how stable", "numbers"),
+    _section("classes", "Concepts of each class", "numbers"),
+    _section("candidates", "Where the concepts come from", "numbers"),
+    _section("discovered", "What was found without words", "numbers"),
+    _section("rounds", "What each round of asking added", "numbers"),
+    _section("screening", "What was dropped, and why", "numbers"),
+    _section("priors", "What is believed before any image", "numbers"),
+    _section("validation", "Checks before publishing", "numbers"),
+    _section("data", "The images", "numbers"),
+    _section("lineage", "How this was made", "numbers"),
 )
 """In the order of the page."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactCorrupt, ArtifactStore
+from curette.tasks.evaluate import questions
 from curette.tasks.evaluate.answers import HEAD_METRICS
 from curette.tasks.evaluate.evaluation import answer, evaluate_heads
 from curette.tasks.evaluate.exam import Exam, check_askable
@@ -409,7 +411,9 @@ def test_a_further_question_is_answered_beside_the_others(
 
 
 def test_every_question_is_a_field_of_the_evaluation() -> None:
-    assert set(QUESTIONS) <= set(Evaluation.model_fields)
+    files = {file.stem for file in Path(questions.__file__).parent.glob("*.py")} - {"__init__"}
+    assert set(QUESTIONS) == files
+    assert all(get_type_hints(measure)["exam"] is Exam for measure in QUESTIONS.values())
     required = {name for name, field in Evaluation.model_fields.items() if field.is_required()}
     assert required <= set(QUESTIONS) | {
         *("class_keys", "images", "groups", "resamples", "confidence", "interval"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import beta
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from curette.schemas.evaluation import SubgroupMetric, WorstSubgroup
@@ -165,6 +166,15 @@ def test_numbers_of_a_subgroup_are_scikit_learns_on_its_images() -> None:
         assert values["accuracy"].low < values["accuracy"].value < values["accuracy"].high
     male = next(line for line in lines if line.subgroup == "m")
     assert (male.images, male.groups, male.classes) == (100, 50, 3)
+
+
+def test_a_subgroup_without_a_mistake_keeps_the_doubt_of_clopper_and_pearson() -> None:
+    labels, probabilities, subgroups, groups = _sample()
+    right = 0.9 * np.eye(probabilities.shape[1])[labels] + 0.1 * probabilities
+    lines, _ = _measured(labels, [right], subgroups, groups, 200)
+    male = {line.name: line for line in lines if line.subgroup == "m"}["accuracy"]
+    assert (male.value, male.high) == (1, 1)
+    assert male.low == pytest.approx(beta.ppf(0.025, male.groups, 1))
 
 
 def test_the_smaller_subgroup_has_the_wider_interval() -> None:

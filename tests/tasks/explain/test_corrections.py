@@ -100,7 +100,7 @@ def test_the_page_and_the_sentence_say_what_moves() -> None:
     told = explain_subject(Explainer(published, a_head()), subject, corrections)
     assert told.what_if is not None
     assert corrected_sentence(told.what_if).startswith("If “sign 0 of b” is there (read at ")
-    page = explanation_page(published, [told], PictureBook(lambda _: b"", 1), None)
+    page = explanation_page(published, [told], PictureBook(lambda _: b"", 1), None, a_head().facts)
     assert "What the corrections move" in page
     check_asks_nobody(page)
     check_hostile_text_stays_text(page)

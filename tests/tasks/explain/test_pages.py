@@ -88,6 +88,7 @@ def heat(pixels: Image.Image, parts: Sequence[ConceptPart]) -> list[Image.Image]
 def pages(published: ConceptDataset, name: str = "") -> tuple[str, str]:
     """Return a page about three images of the dataset and a strange one, and one of predictions."""
     explainer = Explainer(published, a_head(published))
+    head = explainer.head.facts.model_copy(update={"edits": (f"cap {name}",)})
     ids = published.images["image_id"]
     subjects = [subject_of_dataset(published, ids[i], RED) for i in (TEST, TRAIN)]
     subjects.append(replace(subjects[0], pixels=None))
@@ -101,10 +102,8 @@ def pages(published: ConceptDataset, name: str = "") -> tuple[str, str]:
     ]
     thumbnails = dict.fromkeys(files, RED.resize((32, 32)))
     return (
-        explanation_page(published, explained, PictureBook(png, 32), heat, [f"cap {name}"]),
-        predictions_page(
-            published, rows, Sprites(thumbnails, 32), f"folder {name}", [f"cap {name}"]
-        ),
+        explanation_page(published, explained, PictureBook(png, 32), heat, head),
+        predictions_page(published, rows, Sprites(thumbnails, 32), f"folder {name}", head),
     )
 
 
@@ -153,7 +152,9 @@ def test_without_pixels_the_decision_is_told_all_the_same() -> None:
     explainer = Explainer(PUBLISHED, a_head(PUBLISHED))
     subject = subject_of_dataset(PUBLISHED, PUBLISHED.images["image_id"][TEST], None)
     explained = [explain_subject(explainer, subject)]
-    page = explanation_page(PUBLISHED, explained, PictureBook(nowhere, 32), None)
+    page = explanation_page(
+        PUBLISHED, explained, PictureBook(nowhere, 32), None, explainer.head.facts
+    )
     assert str(escape(explained[0].sentence)) in page
     assert "url(" not in page
 
@@ -213,7 +214,9 @@ def test_thumbnails_lie_in_the_page_or_in_sheets_beside_it() -> None:
         x, y = (int(v.removesuffix("px")) for v in sprite.place.split())
         sheet = Image.open(io.BytesIO(sprites.sheets[f"sheet-{sprite.css[1:]}.jpg"]))
         assert sheet.getpixel((8 - x, 8 - y)) == pytest.approx(colours[i], abs=12)
-    page = predictions_page(PUBLISHED, [Prediction("0", refused="gone")], sprites, "many")
+    page = predictions_page(
+        PUBLISHED, [Prediction("0", refused="gone")], sprites, "many", a_head(PUBLISHED).facts
+    )
     check_asks_nobody(page, *(p.uri for p in sprites.shown))
     assert "img-src data: 'self'" in page
     assert sprites.of("no such file") is None

@@ -193,18 +193,6 @@ def test_unconfounded_attributes_keep_no_company_and_classes_still_fit_them() ->
     )
 
 
-def test_a_planted_ruler_follows_the_class_and_changes_nothing_else_before_it() -> None:
-    rates = {key: float(key == "melanoma") for key, _ in CLASSES}
-    planted = list(generate_images(60, seed=5, ruler_rates=rates))
-    assert [i.ruler for i in planted] == [i.label == "melanoma" for i in planted]
-    assert planted[0].attributes == next(generate_images(1, seed=5)).attributes
-
-
-def test_an_unknown_class_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"unknown classes \['mole'\].*are \('nevus', 'melanoma'"):
-        generate_images(1, seed=0, ruler_rates={"mole": 1.0})
-
-
 def test_another_light_changes_the_colours_and_nothing_else() -> None:
     pairs = zip(generate_images(6, 3), generate_images(6, 3, light=LAMP), strict=True)
     for usual, lit in pairs:

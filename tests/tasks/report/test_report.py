@@ -75,6 +75,7 @@ from tests.pages import (
     check_tables_say_what_their_heads_are_of,
     tags_of,
 )
+from tests.shapes import unchecked
 
 JUDGE = JudgeReport(
     model=HOSTILE,
@@ -117,23 +118,26 @@ def material() -> Material:
     sexes = np.where(np.arange(180) // 2 % 2 == 0, HOSTILE, "male")
     images = published.images.assign(**{"meta.sex": sexes})
     published = replace(published, images=images, concepts=spoiled, facts=facts)
-    probe = train_heads(published, ProbeSpec(epochs=30, random_draws=1, nec=(1,)))
-    evaluation = evaluate_heads(
-        published,
-        probe,
-        test,
-        EvaluateSpec(
-            resamples=100,
-            explained_images=4,
-            ordered=True,
-            taxonomy={HOSTILE: ("a", "b")},
-            pretraining=HOSTILE,
-        ),
-        earlier_readings=(TestReading(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),),
-        heat_maps=replace(
-            heat_maps(published), left_out=(LeftOutImage(image_id=HOSTILE, reason=HOSTILE),)
-        ),
-    )
+    with unchecked():  # what is told is given here, and checked where it is made
+        probe = train_heads(published, ProbeSpec(epochs=30, random_draws=1, nec=(1,)))
+        evaluation = evaluate_heads(
+            published,
+            probe,
+            test,
+            EvaluateSpec(
+                resamples=100,
+                explained_images=4,
+                ordered=True,
+                taxonomy={HOSTILE: ("a", "b")},
+                pretraining=HOSTILE,
+            ),
+            earlier_readings=(
+                TestReading(labels="a" * 64, study=HOSTILE, at=HOSTILE, asked=HOSTILE),
+            ),
+            heat_maps=replace(
+                heat_maps(published), left_out=(LeftOutImage(image_id=HOSTILE, reason=HOSTILE),)
+            ),
+        )
     unusable = (UnusableColumn(column=HOSTILE, reason=HOSTILE),)
     evaluation = evaluation.model_copy(
         update={"subgroups": evaluation.subgroups.model_copy(update={"unusable": unusable})}
@@ -649,7 +653,8 @@ def test_edits_are_told_with_what_they_did_and_whether_test_labels_were_read_bef
     made = material.lineage[0].model_copy(update={"kind": "edits", "created_at": "2026-06-01T10"})
 
     labels = published_study(noise=1.5)[1]
-    measured = evaluate_heads(material.published, probe, labels, EvaluateSpec(resamples=100))
+    with unchecked():
+        measured = evaluate_heads(material.published, probe, labels, EvaluateSpec(resamples=100))
 
     def edited(read_at: str) -> Material:
         reading = TestReading(labels="a" * 64, study="x", at=read_at, asked="")

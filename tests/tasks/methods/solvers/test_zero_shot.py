@@ -20,13 +20,6 @@ def test_the_class_whose_concepts_point_the_same_way_fits_best() -> None:
     torch.testing.assert_close(fit, expected)
 
 
-def test_the_strongest_concept_alone_decides_where_asked() -> None:
-    images = torch.tensor([[0.1, 0.5, 0.2], [0.9, 0.1, 0.1]])
-    classes = torch.tensor([[3.0, 0.0, 4.0], [0.0, 1.0, 0.0]])
-    fit = search_concept_matrix(images, classes, "strongest_concept")
-    torch.testing.assert_close(fit, torch.tensor([[0.0, 1.0], [0.6, 0.0]]).double())
-
-
 def test_neither_the_size_of_an_image_row_nor_of_a_class_row_matters() -> None:
     generator = torch.Generator().manual_seed(0)
     images, classes = torch.rand(5, 4, generator=generator), torch.rand(3, 4, generator=generator)

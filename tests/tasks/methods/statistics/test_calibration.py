@@ -138,8 +138,6 @@ def test_temperature_is_the_least_log_loss_that_another_search_finds() -> None:
     fitted = fit_temperature(labels, logits)
     assert fitted.value == pytest.approx(other.x, rel=1e-5)
     assert fitted.value == pytest.approx(3, rel=0.2)
-    assert (fitted.log_loss_before, fitted.log_loss_after) == pytest.approx((loss(1), other.fun))
-    assert fitted.log_loss_after < fitted.log_loss_before
     assert not fitted.at_bound
 
 
