@@ -30,8 +30,8 @@ from curette.tasks.adapt.support import (
     label_support,
     read_support,
 )
+from curette.tasks.methods.markdown import escape
 from curette.tasks.methods.page.numbers import plain, signed
-from curette.tasks.publish.markdown import escape
 from curette.tasks.stage import code_digest
 
 

@@ -654,7 +654,7 @@ def notify(
         )
     if bool(webhook) == bool(mail):
         raise StudyError("name a webhook, or --mail with --smtp and --sender")
-    from curette.flows.notify import mail_of, notify_by_mail, notify_by_webhook
+    from curette.flows.notify import mail_of, notify_by_mail, notify_by_webhook, ui_address
 
     made = (
         notify_by_mail(mail_of(mail, smtp, sender, user, _mail_password(user), security))
@@ -663,6 +663,12 @@ def notify(
     )
     for name in made:
         print(name)
+    address, is_told = ui_address()
+    doubt = (
+        ", as the server is reached from here: it does not know where browsers reach it, which its "
+        "setting PREFECT_UI_URL says"
+    )
+    print(f"messages about runs link to {address}{'' if is_told else doubt}")
 
 
 def _mail_password(user: str) -> str:

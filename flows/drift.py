@@ -9,8 +9,8 @@ from curette.flows.drifting import Wanted, look_for_drift, tell_if_past_limit
 from curette.flows.outcome import Told, on_its_page, page_link
 from curette.flows.study import study as whole_study
 from curette.flows.workplace import Changes, OtherMachine, StoreFolder, opened
-from curette.tasks.drift.page import sentence, tell
-from curette.tasks.publish.markdown import escape
+from curette.tasks.drift.page import tell
+from curette.tasks.methods.markdown import escape
 
 
 @flow(name="drift", flow_run_name=run_name)
@@ -43,7 +43,9 @@ def drift(
         named = study if isinstance(study, str) else chosen.name
         tell_if_past_limit(found, chosen, str(options.store), named)
         facts, place = found.drift.facts, options.store.resolve() / str(found.ref) / "drift.html"
-        lines = [*map(escape, tell(facts)), page_link("The page", place)]
-        return Told(sentence(facts), "\n\n".join(lines), str(found.ref), "drift")
+        headline, *details = tell(facts)
+        told = "\n".join(f"- {escape(detail)}" for detail in details)
+        page = f"{told}\n\n{page_link('The page', place)}"
+        return Told(headline, page, str(found.ref), "drift")
 
     return on_its_page(run)

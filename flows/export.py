@@ -10,7 +10,7 @@ from curette.flows.exporting import export as export_study
 from curette.flows.outcome import Told, on_its_page
 from curette.flows.stages import RunOptions
 from curette.flows.workplace import StoreFolder, settled
-from curette.tasks.publish.markdown import escape
+from curette.tasks.methods.markdown import escape
 
 
 @flow(name="export", flow_run_name=run_name)

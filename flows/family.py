@@ -23,7 +23,7 @@ from curette.storage.ledger import TestLedger, digest_of_question, reading_of
 from curette.storage.store import ArtifactStore
 from curette.tasks.findings.measuring import StudiedFinding, measure_findings
 from curette.tasks.findings.page import findings_page
-from curette.tasks.publish.markdown import escape
+from curette.tasks.methods.markdown import escape
 from curette.tasks.stage import code_digest
 
 

@@ -12,14 +12,15 @@ from curette.schemas.report import Report
 from curette.storage.store import ArtifactMissing, ArtifactStore
 
 
-def study_of(store: ArtifactStore, report: Ref[Report]) -> str:
-    """Return the name of the study that a report is of.
+def study_of(store: ArtifactStore, made: Ref[Report] | Ref[Evaluation]) -> str:
+    """Return the name of the study that a report or an evaluation is of.
 
     Raises:
         ArtifactMissing: the dataset that it rests on is gone.
     """
-    published = store.manifest(report).recipe.inputs["published"]
-    return store.load(ConceptDataset, Ref.parse(published)).facts.name
+    published = Ref[ConceptDataset].parse(store.manifest(made).recipe.inputs["published"])
+    name = store.manifest(published).recipe.spec.get("name")  # a dataset is far more to read
+    return str(name or store.load(ConceptDataset, published).facts.name)
 
 
 def last_report(name: str, store: ArtifactStore) -> Ref[Report]:
@@ -52,9 +53,9 @@ def last_finished(
     for manifest in _latest_first(store):
         if until is not None and manifest.created_at >= until:
             continue
-        published = Ref[ConceptDataset].parse(manifest.recipe.inputs["published"])
-        if store.load(ConceptDataset, published).facts.name == name:
-            return Ref(Evaluation.kind, manifest.digest)
+        ref: Ref[Evaluation] = Ref(Evaluation.kind, manifest.digest)
+        if study_of(store, ref) == name:
+            return ref
     return None
 
 

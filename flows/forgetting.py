@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from curette.flows.explain import RunStudy
 from curette.flows.forget_plan import Wanted, is_forgotten, made_last, plan_purge, receipt_of
@@ -24,6 +23,7 @@ from curette.storage.purge import (
     end_plan,
     plan_place,
     purge,
+    purge_versions,
     read_plan,
     tally_place,
     write_certificate,
@@ -31,14 +31,9 @@ from curette.storage.purge import (
 )
 from curette.storage.scan import Search, scan
 from curette.storage.store import ArtifactStore
-from curette.tasks.forget.page import certificate_page
+from curette.tasks.forget.page import because, certificate_page
 
 _LISTED = 10
-_VERSIONS: dict[bool | None, Literal["none", "kept", "not told"]] = {
-    False: "none",
-    True: "kept",
-    None: "not told",
-}
 _KINDS: dict[str, What] = {"subject": "subject", "image": "image", "class": "class"}
 
 
@@ -159,7 +154,8 @@ def _carry_out(
     kept_aside = (plan_place(store.root), tally_place(store.root))
     names = [place.relative_to(store.root).as_posix() for place in kept_aside]
     bucket = bucket_of(store.root)
-    with unused(store.root):
+    with unused(store.root) as check:
+        earlier = purge_versions(store.root, plan, tally, check)
         searched = scan(store.root, plan.traces, names)
         certificate = Certificate(
             number=plan.number,
@@ -184,11 +180,12 @@ def _carry_out(
             too_short=plan.too_short,
             found=searched.found,
             bucket=bucket.url if bucket else "",
-            versions=_VERSIONS[bucket.keeps_versions(names[0]) if bucket else False],
+            versions=earlier.kept,
+            versions_refused=earlier.refused,
         )
         page = write_certificate(store.root, certificate, certificate_page(certificate))
         if not searched.found:
-            end_plan(store.root)
+            end_plan(store.root, check)
     if searched.found:
         places = ", ".join(sorted({f.place for f in searched.found})[:_LISTED])
         raise CuretteError(
@@ -213,8 +210,9 @@ def _tell(certificate: Certificate, plan: PurgePlan, page: Path) -> str:
     gone = ", ".join(f"{count:,} {shelf}" for shelf, count in certificate.removed.items())
     versions = {
         "none": "",
-        "kept": "The bucket keeps earlier versions, and what was removed is still in them: delete "
-        "those that are not current.\n",
+        "removed": "",
+        "kept": "The bucket keeps earlier versions, and what was removed is still in them"
+        f"{because(certificate.versions_refused)}: delete those that are not current.\n",
         "not told": "If the bucket keeps earlier versions, delete those that are not current.\n",
     }[certificate.versions]
     return (

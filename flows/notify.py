@@ -4,6 +4,7 @@ They are made once and live in the server; making them again changes the address
 incoming webhooks take the message as it is; mail is sent by the server itself, through Apprise.
 """
 
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,6 +16,7 @@ from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import get_client
 from prefect.events.actions import ActionTypes, CallWebhook, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.settings import PREFECT_UI_URL
 from pydantic import BaseModel, Field, SecretStr
 
 from curette.flows.events import PAST_LIMIT
@@ -40,7 +42,7 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _MODES = {"starttls": "starttls", "tls": "ssl", "none": "insecure"}
 _OF_RUN = (
     "flow_run.name ~ ' is ' ~ flow_run.state.name ~ '. ' ~ "
-    "(flow_run.state.message or '') ~ ' ' ~ ((flow_run|ui_url) or '')"
+    "(flow_run.state.message or '') ~ ' ' ~ ((flow_run|ui_url) or {run} ~ flow_run.id)"
 )
 _OF_DRIFT = "event.payload.study ~ ': ' ~ event.payload.sentence"
 
@@ -142,14 +144,27 @@ def notify_by_mail(mail: Mail) -> list[str]:
     return _make("curette, by mail", f"Sends mail by the block {MAIL_BLOCK}", send)
 
 
+def ui_address() -> tuple[str, bool]:
+    """Return where messages link to, and whether the server itself knows that.
+
+    Its setting PREFECT_UI_URL is the only thing that it makes links of. Where it has none, they
+    lead to where it is reached from here.
+    """
+    with get_client(sync_client=True) as client:
+        told = client.request("GET", "/admin/settings")
+        known = told.raise_for_status().json().get("ui_url")
+    return str(known or PREFECT_UI_URL.value()), bool(known)
+
+
 def _make(prefix: str, does: str, action: Action) -> list[str]:
     """Make an automation for every occasion, in place of those of the same name."""
     runs: dict[str, object] = {
         "match": {"prefect.resource.id": "prefect.flow-run.*"},
         "match_related": {"prefect.resource.role": "flow", "prefect.resource.name": [*FLOWS]},
     }
+    of_run = _OF_RUN.format(run=json.dumps(f"{ui_address()[0].rstrip('/')}/runs/flow-run/"))
     wanted = [
-        (told, {f"prefect.flow-run.{state}" for state in states}, runs, _OF_RUN)
+        (told, {f"prefect.flow-run.{state}" for state in states}, runs, of_run)
         for told, states in OCCASIONS.items()
     ]
     studies: dict[str, object] = {"match": {"prefect.resource.id": "curette.study.*"}}

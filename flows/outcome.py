@@ -12,7 +12,7 @@ from curette.schemas.artifact import ConceptDatasetRejected, CuretteError, Ref, 
 from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.store import ArtifactStore, StoreError
 from curette.tasks.methods.llm.budget import BudgetReached
-from curette.tasks.publish.markdown import escape
+from curette.tasks.methods.markdown import escape
 
 T = TypeVar("T")
 PAGES_VARIABLE = "CURETTE_PAGES"
@@ -60,13 +60,14 @@ def on_its_page(run: Callable[[], Told[T]]) -> T:
         create_markdown_artifact(
             key="why-it-failed",
             markdown=why_it_failed(error, _pages()),
-            description=_cut(_lines(error)[0]),
+            description=escape(_cut(_lines(error)[0])),
         )
         if not isinstance(error, CuretteError):
             raise
         log.error(str(error))
         return cast(T, Failed(name=_state_of(error), message=_message_of(error), data=error))
-    create_markdown_artifact(key=told.key, markdown=told.page, description=_cut(told.headline))
+    headline = escape(_cut(told.headline))
+    create_markdown_artifact(key=told.key, markdown=told.page, description=headline)
     for line in (told.headline, *told.lines):
         log.info(line)
     return cast(T, Completed(message=_cut(told.headline), data=told.result))

@@ -8,7 +8,7 @@ from curette.flows.outcome import Told, on_its_page
 from curette.flows.stages import RunOptions
 from curette.flows.watching import watch_each
 from curette.flows.workplace import StoreFolder, settled
-from curette.tasks.publish.markdown import escape
+from curette.tasks.methods.markdown import escape
 
 
 @flow(name="watch")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from curette.schemas.withdrawals import WithdrawalList
 
 What = Literal["subject", "image", "class"]
+KeptVersions = Literal["none", "removed", "kept", "not told"]
 
 
 class Traces(BaseModel, frozen=True, hide_input_in_errors=True):
@@ -80,8 +81,13 @@ class Certificate(BaseModel, frozen=True):
         exclude_if=lambda bucket: not bucket,
         description="address of the store in object storage; empty: it is a folder",
     )
-    versions: Literal["none", "kept", "not told"] = Field(
+    versions: KeptVersions = Field(
         default="none",
         exclude_if=lambda versions: versions == "none",
         description="whether the bucket keeps what is removed from it as earlier versions",
+    )
+    versions_refused: str = Field(
+        default="",
+        exclude_if=lambda refused: not refused,
+        description="why it still does, in the server's code",
     )

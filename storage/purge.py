@@ -12,22 +12,23 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from curette.schemas.artifact import JsonArtifact, Ref
 from curette.schemas.edits import Edits
-from curette.schemas.purge import Certificate, PurgePlan
+from curette.schemas.purge import Certificate, KeptVersions, PurgePlan
 from curette.schemas.review import Decisions
 from curette.storage import files
-from curette.storage.bucket import bucket_of
+from curette.storage.bucket import bucket_address, bucket_of
 from curette.storage.decisions import DecisionShelf
 from curette.storage.lease import Check, always
 from curette.storage.retention import half_done, remove
 from curette.storage.scan import Search, holds
 from curette.storage.store import ArtifactCorrupt, ArtifactStore, explained, workshop
 from curette.storage.vectors import without_keys
+from curette.storage.versions import Version, Versions, VersionsRefused
 from curette.storage.watched import Seen, WatchShelf
 from curette.storage.withdrawals import WithdrawalShelf
 
@@ -44,6 +45,8 @@ _WRITTEN = (
     "watched",
     FOLDER,
 )
+_PRESENT = "in-use/"
+"""Where it is written down who is at a store, anew every few seconds."""
 _PERSONS: tuple[type[Decisions] | type[Edits], ...] = (Decisions, Edits)
 
 
@@ -146,10 +149,89 @@ def tally_place(root: Path) -> Path:
     return plan_place(root).with_suffix(".removed")
 
 
-def end_plan(root: Path) -> None:
-    """Remove what is known of a purge that has ended; the plan, which names who, goes last."""
-    files.drop(root, tally_place(root))
-    files.drop(root, plan_place(root))
+def end_plan(root: Path, check: Check = always) -> None:
+    """Remove what is known of a purge that has ended; the plan, which names who, goes last.
+
+    Raises:
+        LeaseLost: the store is not held any more.
+    """
+    versions = _versions_of(root)
+    for place in (tally_place(root), plan_place(root)):
+        if versions:
+            with suppress(VersionsRefused):  # as the certificate says
+                versions.erase(_name(root, place), check)
+        if files.read(root, place) is not None:
+            files.drop(root, place)
+
+
+class KeptEarlier(NamedTuple):
+    """What became of the earlier versions of what was removed from a bucket."""
+
+    kept: KeptVersions
+    refused: str = ""
+    """Why they are kept, in the server's code."""
+
+
+def purge_versions(root: Path, plan: PurgePlan, tally: Tally, check: Check = always) -> KeptEarlier:
+    """Remove the earlier versions of what a plan names, and of whatever else held a trace of it.
+
+    All else stays: versions are a bucket's backup. Those of the plan itself go with it.
+
+    Args:
+        root: of a store that the caller holds alone, after the purge.
+        plan: of what.
+        tally: in which it is noted.
+        check: is asked ahead of each step.
+
+    Raises:
+        LeaseLost: the store is not held any more; the next try goes on.
+    """
+    bucket = bucket_of(root)
+    if bucket is None:
+        return KeptEarlier("none")
+    if (versions := _versions_of(root)) is None:
+        told = bucket.keeps_versions(_name(root, plan_place(root)))
+        return KeptEarlier("not told" if told is None else "kept" if told else "none")
+    what = "earlier versions"
+    try:
+        gone = _holding(versions, plan, {_name(root, f(root)) for f in (plan_place, tally_place)})
+        tally.note(what, (f"{version.name} {version.id}" for version in gone))
+        # First what they held, or taking a mark away would bring back what it says was removed.
+        versions.remove((v for v in gone if not v.is_marker), check)
+        versions.remove((v for v in gone if v.is_marker), check)
+        if {*gone} & {*versions.listed()}:
+            return KeptEarlier("kept", "they are still listed")
+    except VersionsRefused as refused:
+        return KeptEarlier("kept", str(refused))
+    return KeptEarlier("removed" if tally.counts.get(what) else "none")
+
+
+def _holding(versions: Versions, plan: PurgePlan, but: Collection[str]) -> list[Version]:
+    """Return the earlier versions that hold what a plan names, and the marks of their removal."""
+    search = Search(plan.traces)
+    folders = tuple(f"{ref}/" for ref in plan.artifacts)
+    digests = {*plan.images, *plan.masks}
+    every = [v for v in versions.listed() if v.name not in but and not v.name.startswith(_PRESENT)]
+    earlier = [v for v in every if not v.is_current and not v.is_marker]
+
+    def is_named(version: Version) -> bool:
+        return version.name.startswith(folders) or version.name.rpartition("/")[2] in digests
+
+    others = [v for v in earlier if not is_named(v)]
+    gone = [v for v in earlier if is_named(v)]
+    gone += [v for v, content in versions.contents(others) if holds(content, search)]
+    left = {v.name for v in {*every} - {*gone} if not v.is_marker}
+    names = {v.name for v in gone} - left
+    return gone + [v for v in every if v.is_marker and v.name in names]
+
+
+def _versions_of(root: Path) -> Versions | None:
+    url = bucket_address(root)
+    return None if url is None else Versions.of(url)
+
+
+def _name(root: Path, place: Path) -> str:
+    return place.relative_to(root).as_posix()
 
 
 def purge(store: ArtifactStore, plan: PurgePlan, check: Check = always) -> Tally:

@@ -120,6 +120,7 @@ class ArtifactStore:
         """
         if ref.kind not in (cls.kind, *cls.formerly):
             raise TypeError(f"{ref} is not a {cls.kind}: a stage was given the wrong input")
+        self._fetch(ref)
         manifest = self.manifest(ref)
         if manifest.layout != cls.layout:
             raise ArtifactCorrupt(
@@ -143,15 +144,17 @@ class ArtifactStore:
             ArtifactMissing: nothing is stored there.
             ArtifactCorrupt: the manifest cannot be read.
         """
-        file = self.path(ref) / MANIFEST
-        self._fetch(ref)
-        try:
-            return Manifest.model_validate_json(file.read_bytes())
-        except FileNotFoundError:
+        file, bucket = self.path(ref) / MANIFEST, bucket_of(self.root)
+        content = file.read_bytes() if file.is_file() else None
+        if content is None and bucket:  # which is asked for no more than that
+            content = bucket.get(f"{ref}/{MANIFEST}")
+        if content is None:
             raise ArtifactMissing(
                 f"{ref} is not in the store {self.root}: it was pruned, or it was made in another "
                 "store. Run the study again: the stage that makes it will be repeated."
-            ) from None
+            )
+        try:
+            return Manifest.model_validate_json(content)
         except ValidationError as error:
             raise ArtifactCorrupt(f"{file} is not a manifest: {error}") from None
 
@@ -203,6 +206,7 @@ class ArtifactStore:
 
     def is_whole(self, ref: Ref[A]) -> bool:
         """Return whether the artifact and its parts are there, every byte as it was saved."""
+        self._fetch(ref)
         try:
             manifest = self.manifest(ref)
         except (ArtifactMissing, ArtifactCorrupt):

@@ -35,6 +35,7 @@ from curette.schemas.machine import Machine
 from curette.schemas.settings.llm import LlmSpec
 from curette.schemas.settings.propose import MOST_ROUNDS
 from curette.storage.store import ArtifactStore
+from curette.tasks.methods.markdown import escape, inert
 
 if TYPE_CHECKING:  # the command line's --help knows the stages without it
     from prefect import Task
@@ -589,7 +590,11 @@ def leave_table(key: str, rows: list[dict[str, object]], description: str) -> No
     if _in_prefect():
         from prefect.artifacts import create_table_artifact
 
-        create_table_artifact(table=rows, key=key, description=description)
+        shown = [
+            {name: inert(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+            for row in rows
+        ]
+        create_table_artifact(table=shown, key=key, description=escape(description))
 
 
 def leave_markdown(key: str, text: str, description: str) -> None:
@@ -597,7 +602,7 @@ def leave_markdown(key: str, text: str, description: str) -> None:
     if _in_prefect():
         from prefect.artifacts import create_markdown_artifact
 
-        create_markdown_artifact(markdown=text, key=key, description=description)
+        create_markdown_artifact(markdown=text, key=key, description=escape(description))
 
 
 watcher: ContextVar[Callable[[str, int, int], None] | None] = ContextVar("watcher", default=None)

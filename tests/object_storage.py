@@ -27,6 +27,8 @@ class ObjectStorage:
     """Method and path of every request, in their order."""
     writes_left: int | None = None
     """After so many writes, removals too, each next one waits for `go_on` and is then refused."""
+    refuses: str = ""
+    """Requests with this in their query get 403."""
     at_the_last: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -35,6 +37,9 @@ class ObjectStorage:
         self, app: Any, environment: dict[str, Any], start: Callable[..., Any]
     ) -> Iterable[bytes]:
         method = environment["REQUEST_METHOD"]
+        if self.refuses and self.refuses in environment["QUERY_STRING"]:
+            start("403 Forbidden", [])
+            return [b"<Error><Code>AccessDenied</Code></Error>"]
         with self.lock:
             self.asked.append((method, environment["PATH_INFO"]))
             writes = method in ("PUT", "POST", "DELETE")

@@ -36,7 +36,7 @@ def sentence(facts: DriftFacts) -> str:
     told = [facts.statements[i] for i in facts.told]
     less, more = ([x for x in told if (x.above > 0.5) == up][:_NAMED] for up in (False, True))
     shown = "; ".join(
-        f"{word} {_listed([f'*{printable(x.text)}*' for x in some])}"
+        f"{word} {_listed([f'“{printable(x.text)}”' for x in some])}"
         for word, some in (("less", less), ("more", more))
         if some
     )
@@ -86,7 +86,7 @@ def drift_page(facts: DriftFacts, published: ConceptDataset) -> str:
     page = {
         "study": printable(facts.study),
         "batch": printable(facts.batch),
-        "sentence": sentence(facts).replace("*", ""),
+        "sentence": sentence(facts),
         "found": facts.found,
         "notices": list(_notices(facts, published)),
         "tests": [

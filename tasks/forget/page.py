@@ -72,9 +72,11 @@ def _of_bucket(c: Certificate) -> list[str]:
         return []
     earlier = {
         "none": "It keeps no earlier versions of what is removed, as far as it tells.",
-        "kept": "**The bucket keeps earlier versions: what was removed is still in them.** "
-        "Nothing here deletes versions; delete those that are not current, or have a rule of the "
-        "bucket do so, and keep the proof beside this certificate.",
+        "removed": "It keeps earlier versions: those of what was removed, and any other that held "
+        "a trace, were deleted too, and are not listed any more.",
+        "kept": "**The bucket keeps earlier versions: what was removed is still in them"
+        f"{because(c.versions_refused)}.** Delete those that are not current, or have a rule of "
+        "the bucket do so, and keep the proof beside this certificate.",
         "not told": "Whether the bucket keeps earlier versions, or removed objects for some days, "
         "cannot be told from here; if it does, delete them there.",
     }
@@ -84,3 +86,8 @@ def _of_bucket(c: Certificate) -> list[str]:
         f"{earlier[c.versions]} Copies on other machines lose what was removed when a run or a "
         "removal next begins there; until then delete `~/.cache/curette` on each.",
     ]
+
+
+def because(refused: str) -> str:
+    """Return why versions were not deleted, in brackets; nothing where nobody refused it."""
+    return f" (the server did not let them be deleted: {refused})" if refused else ""

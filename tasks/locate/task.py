@@ -13,6 +13,7 @@ from curette.schemas.validation import ValidatedConceptDataset
 from curette.storage.images import ImageFiles, ImageShelf
 from curette.storage.store import ArtifactStore
 from curette.tasks.locate import STAGE
+from curette.tasks.methods.markdown import escape
 from curette.tasks.stage import Workplace, leave_markdown, progress
 
 
@@ -67,6 +68,6 @@ def _leave_note(maps: HeatMaps) -> None:
     left_out = f"; {len(maps.left_out)} masks could not be used" if maps.left_out else ""
     leave_markdown(
         "heat-maps",
-        maps.not_computable or f"{made} places{left_out}",
+        escape(maps.not_computable or f"{made} places{left_out}"),
         "Where in test images with a lesion mask concepts are seen.",
     )

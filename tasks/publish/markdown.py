@@ -1,32 +1,18 @@
 """Markdown in which everything that came from elsewhere is text and nothing else."""
 
-import html
-import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from curette.tasks.methods.markdown import escape
+
 _TEMPLATES = Path(__file__).parent / "templates"
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]|~#$!])")
-_LIST_OR_RULE = re.compile(r"^(\d*)([-+=.)])(?=[-=\s]|$)")
 
 
 class Markdown(str):
     """Text that is meant to be Markdown; any other text is escaped when it is rendered."""
 
     __slots__ = ()
-
-
-def escape(value: object) -> str:
-    """Return a text on one line whose every character stands for itself.
-
-    Punctuation of CommonMark and of tables is escaped, HTML turned into entities, and addresses
-    are kept from becoming links.
-    """
-    line = " ".join(str(value).split())
-    escaped = _PUNCTUATION.sub(r"\\\1", html.escape(line, quote=False))
-    escaped = _LIST_OR_RULE.sub(r"\1\\\2", escaped)
-    return re.sub(r"(?i)(?<=:)//|(?<=www)\.", lambda m: f"&#{ord(m[0][0])};{m[0][1:]}", escaped)
 
 
 def indented(text: str) -> Markdown:

@@ -23,3 +23,10 @@ CORE = (
     "locate=null",
 )
 """The same without what a study may leave out."""
+
+QUICK = (
+    "probe={epochs: 20, random_draws: 1, heads: []}",
+    "evaluate.resamples=100",
+    "report.wall=false",
+)
+"""For a run that is only to come to its end: few heads, few resamples, no wall of images."""

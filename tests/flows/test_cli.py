@@ -1,38 +1,61 @@
 """The command line: what it prints, how it exits, and what survives a kill."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL
 
 from curette.flows.cli import COMMANDS, Settings, _ray_alone, main
+from curette.schemas.index import ConceptIndex
 from curette.schemas.machine import Machine
-from tests.builders.demo import CORE, DEMO
+from tests.builders.demo import CORE, DEMO, QUICK
+from tests.builders.finished import FinishedStudy
 
 PROJECT = Path(__file__).parents[2]
 
 
-def _command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "curette.flows.cli", "run", *map(str, arguments)]
+_IMPORTED = (
+    "curette.flows.cli",
+    "curette.flows.study",
+    "great_expectations",
+    "datasets",
+    "faiss",
+    "torch",
+    "sklearn.manifold",
+)
+"""What a run needs; to import it takes 15 s of a core."""
 
 
-def _start(home: Path, *arguments: object) -> subprocess.Popen[str]:
-    """Start a run of its own process group, on the tests' server: to start one takes 20 s."""
-    return subprocess.Popen(
-        _command(*arguments),
-        cwd=PROJECT,
-        env=os.environ | {"PREFECT_HOME": str(home), "PREFECT_API_URL": PREFECT_API_URL.value()},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+@pytest.fixture(scope="module")
+def prepared(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> ForkServerContext:
+    """Starts processes that have imported all, and know the tests' Prefect server."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*_IMPORTED])
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PREFECT_API_URL", PREFECT_API_URL.value())
+        environment.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("home")))
+        environment.setenv("PREFECT_LOGGING_LEVEL", "CRITICAL")
+        ensure_running()
+    return context
+
+
+def _run(arguments: Sequence[str], told: Path) -> None:
+    """Be the command line, in a group of its own as a shell starts one, printing to files."""
+    os.setsid()
+    for stream, name in ((1, "out"), (2, "error")):
+        os.dup2(os.open(told / name, os.O_CREAT | os.O_WRONLY), stream)
+    sys.exit(main(["run", *arguments]))
 
 
 def test_a_wrong_study_exits_2_with_its_place(
@@ -62,30 +85,44 @@ def test_a_wrong_command_line_exits_2(arguments: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_run_goes_on_and_two_runs_on_one_store_both_end_well(
-    tmp_path: Path, prefect_server: None
+    finished: FinishedStudy, prepared: ForkServerContext, tmp_path: Path
 ) -> None:
-    """Kill a run once some stages are done; two that follow repeat none of them.
+    """Kill a run once it has done some stages; two that follow repeat none of them.
 
     And what each prints is one JSON object.
     """
-    store = tmp_path / "store"
-    arguments = (DEMO, "--store", store, "--set", *CORE, "--json")
-    killed = _start(tmp_path, *arguments)
-    while not (store / "screened").is_dir() and killed.poll() is None:
+    store = finished.copied_to(tmp_path / "store").store
+    others = {path.name for path in (store / ConceptIndex.kind).iterdir()}
+    arguments = (str(DEMO), "--store", str(store), "--set", *CORE, *QUICK, "--json")
+
+    def begin(name: str) -> BaseProcess:
+        told = tmp_path / name
+        told.mkdir()
+        process = prepared.Process(target=_run, args=(arguments, told))
+        process.start()
+        return process
+
+    killed = begin("killed")
+    while {p.name for p in (store / ConceptIndex.kind).iterdir()} == others and killed.is_alive():
         time.sleep(0.05)
+    assert killed.pid
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL, "the run ended before it could be killed"
 
     results = []
-    for run in [_start(tmp_path, *arguments) for _ in range(2)]:
-        out, error = run.communicate()
-        assert run.returncode == 0, error
-        results.append(json.loads(out))
+    for name, run in [(name, begin(name)) for name in ("first", "second")]:
+        run.join()
+        assert run.exitcode == 0, (tmp_path / name / "error").read_text()
+        results.append(json.loads((tmp_path / name / "out").read_text()))
+    before = {s.title: s.ref for s in finished.result.stages}
     states = [{s["name"]: s["state"] for s in result["stages"]} for result in results]
     for result, state in zip(results, states, strict=True):
-        assert set(result) == {"study", "stages", "metrics", "report", "concept_dataset"}
-        assert [state[s] for s in ("ingest", "propose", "embed")] == ["cached"] * 3
+        told = {"study", "stages", "metrics", "report", "concept_dataset", "since"}
+        assert set(result) == told
+        assert [state[s] for s in ("ingest", "propose", "embed", "select")] == ["cached"] * 4
+        refs = {s["name"]: s["ref"] for s in result["stages"]}
+        assert refs["select"] != before["select"], "which the killed run made"
         assert Path(result["report"]).is_file()
         fields = {"name", "external", "state", "seconds", "ref"}
         assert all(set(s) - {"why"} == fields for s in result["stages"])

@@ -6,17 +6,21 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
+from obstore.store import from_url
 
 from curette.flows.forgetting import forget_one
 from curette.flows.stages import RunOptions
-from curette.schemas.purge import Certificate
+from curette.schemas.purge import Certificate, PurgePlan, Traces
 from curette.schemas.study import Study
+from curette.schemas.withdrawals import WithdrawalList
 from curette.storage.bucket import Bucket, BucketSilent, bucket_of, local_folder
 from curette.storage.lease import in_use
-from curette.storage.purge import purge, read_plan, write_plan
+from curette.storage.purge import Tally, purge, purge_versions, read_plan, write_plan
 from curette.storage.scan import scan
 from curette.storage.store import ArtifactStore
+from curette.storage.versions import Versions
 from tests.flows.test_forget import (  # noqa: F401 (two are fixtures)
+    OTHER,
     PERSON,
     WANTED,
     chosen,
@@ -93,12 +97,62 @@ def test_no_object_holds_her_afterwards_and_no_copy(
     assert said.page
     certificate = Certificate.model_validate_json(said.page.with_suffix(".json").read_text())
     assert (certificate.images, certificate.found, certificate.bucket) == (2, (), URL)
-    assert certificate.versions == "kept", "and so they are: nothing here deletes versions"
-    assert "is still in them" in said.page.read_text()
-    assert "is still in them" in said.told
+    assert (certificate.versions, certificate.versions_refused) == ("removed", "")
+    assert certificate.removed["earlier versions"] > 10
+    assert "were deleted too" in said.page.read_text()
+    versions = Versions.of(URL)
+    assert versions
+    kept = [v for v in versions.listed() if not v.is_marker]
+    assert any(not v.is_current for v in kept), "others stay: they are a backup"
+    for version, content in versions.contents(kept):
+        place = tmp_path / "versions" / version.id / version.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    assert not scan(tmp_path / "versions", plan.traces).found
+    assert not [v for v in versions.listed() if "purge" in v.name], "nor what named her"
     assert {f"withdrawn/certificates/{certificate.number}.{end}" for end in ("json", "md")} < {
         *bucket.names("withdrawn")
     }
+
+
+def test_versions_of_others_stay_and_a_server_that_keeps_them_is_told(
+    storage: ObjectStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    _keep_versions(storage)
+    root, neighbour = (
+        local_folder(URL),
+        Bucket(f"{URL}-2", from_url(f"{URL}-2", client_options={"allow_http": True})),
+    )
+    bucket = _bucket(ArtifactStore(root))
+    for one in (bucket, neighbour):
+        for content in (PERSON, OTHER):
+            one.put("notes.json", f'["{content}"]'.encode())
+        one.put(f"report/{'0' * 20}/report.html", b"rests on her")
+        one.drop(f"report/{'0' * 20}/report.html")
+    plan = PurgePlan(
+        **{"number": "1", "study": "s", "what": "subject", "receipt": "", "code": ""},
+        listed=WithdrawalList(),
+        images=(),
+        traces=Traces(ids=(PERSON,)),
+        artifacts=(f"report/{'0' * 20}",),
+    )
+    everything = Versions.of("s3://shelf")
+    assert everything
+    before = everything.listed()
+    for refused, code in (("versions", "AccessDenied"), ("delete", "AccessDenied")):
+        storage.refuses = refused
+        assert purge_versions(root, plan, Tally(root)) == ("kept", code)
+    storage.refuses = ""
+    assert purge_versions(root, plan, Tally(root)) == ("removed", "")
+    left = everything.listed()
+    gone = {v for v in before if v not in left}
+    assert {(v.name, v.is_marker) for v in gone} == {
+        ("of/skin/notes.json", False),
+        (f"of/skin/report/{'0' * 20}/report.html", False),
+        (f"of/skin/report/{'0' * 20}/report.html", True),
+    }
+    assert bucket.get("notes.json") == f'["{OTHER}"]'.encode()
 
 
 def _keep_versions(storage: ObjectStorage) -> None:

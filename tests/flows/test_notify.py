@@ -1,14 +1,32 @@
 """Who is told, and how: mail to a real server of mail, and a secret that stands nowhere."""
 
+import json
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from prefect.blocks.abstract import NotificationError
 from prefect.blocks.notifications import SlackWebhook
 from prefect.client.orchestration import get_client
+from prefect.events.actions import CallWebhook
+from prefect.server.events.jinja_filters import all_filters
+from prefect.server.schemas.core import FlowRun
+from prefect.server.schemas.states import Failed
+from prefect.server.utilities.user_templates import (
+    register_user_template_filters,
+    render_user_template_sync,
+)
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
+from prefect.utilities.urls import url_for
 
 from curette.flows.cli import main
-from curette.flows.notify import MAIL_BLOCK, mail_of, notify_by_mail, notify_by_webhook
+from curette.flows.notify import (
+    MAIL_BLOCK,
+    mail_of,
+    notify_by_mail,
+    notify_by_webhook,
+    ui_address,
+)
 from curette.schemas.artifact import StudyError
 from tests.mail import mail_server
 
@@ -76,6 +94,25 @@ def test_every_occasion_has_an_automation_a_way_and_no_secret_in_it() -> None:
             MAIL_BLOCK, "slack-webhook", include_secrets=False
         )
     assert hidden.data["url"] == "*" * 8
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_message_links_to_its_run_though_the_server_does_not_know_where_browsers_reach_it() -> (
+    None
+):
+    address, _ = ui_address()
+    failed = f"{notify_by_webhook('https://hooks.test/1')[0]}"
+    with get_client(sync_client=True) as client:
+        [made] = client.read_automations_by_name(failed)
+    [action] = made.actions
+    assert isinstance(action, CallWebhook)
+    run = FlowRun(id=uuid4(), flow_id=uuid4(), name="demo", state=Failed(message='no "label"'))
+    register_user_template_filters(all_filters)
+    with temporary_settings({PREFECT_API_URL: None, PREFECT_UI_URL: None}):
+        assert url_for(run) is None
+        said = render_user_template_sync(action.payload, {"flow_run": run})
+    text = json.loads(said)["text"]
+    assert text == f'a run failed: demo is Failed. no "label" {address}/runs/flow-run/{run.id}'
 
 
 def test_the_command_line_says_what_is_missing(

@@ -1,6 +1,7 @@
 """What a run's page says: the result, or why there is none; and what is tried again."""
 
 import errno
+import json
 import logging
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from curette.flows.stages import StageRecord
 from curette.schemas.artifact import ConceptDatasetRejected, StudyError
 from curette.storage.store import StoreError
 from curette.tasks.methods.llm.budget import BudgetReached
+from curette.tasks.methods.markdown import escape, inert
+from curette.tasks.stage import leave_table
 
 ROOT = Path("/srv/store")
 FINDINGS = f"validation-report/{'0a' * 10}/data_docs.html"
@@ -136,7 +139,7 @@ def test_a_failed_run_has_our_message_as_its_state_and_no_frames(
     with pytest.raises(ConceptDatasetRejected, match="1 of 42 checks failed"):
         fails()
     left = Artifact.get("why-it-failed")
-    assert getattr(left, "description", "") == str(REJECTED).splitlines()[0]
+    assert getattr(left, "description", "") == escape(str(REJECTED).splitlines()[0])
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -178,3 +181,19 @@ def test_every_certificate_of_a_run_stands_on_its_page(tmp_path: Path) -> None:
     assert told.headline == "3 images are forgotten. nothing"
     assert told.page.startswith("# Certificate 7")
     assert "code: 1" not in told.page, "Prefect would keep it"
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_what_a_model_said_is_text_wherever_a_page_of_prefect_has_it() -> None:
+    picture = "![x](http://evil.example/x.png)"
+
+    @flow
+    def leaves() -> str:
+        leave_table("said", [{"concept": picture, "images": 3}], f"Of {picture}.")
+        return on_its_page(lambda: Told(f"More of {picture}.", "page", "ref", "shown"))
+
+    leaves()
+    table, shown = (Artifact.get(key) for key in ("said", "shown"))
+    assert getattr(table, "description", "") == escape(f"Of {picture}.")
+    assert json.loads(getattr(table, "data", "")) == [{"concept": inert(picture), "images": 3}]
+    assert getattr(shown, "description", "") == escape(f"More of {picture}.")

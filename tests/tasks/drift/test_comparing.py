@@ -72,7 +72,7 @@ def test_what_moved_is_named_first_with_its_direction(known: Known) -> None:
         first = facts.statements[facts.told[0]]
         assert (first.text, first.asked_of) == ("ruler", "picture")
         assert (first.above > 0.5) == (toward > 0)
-        assert f"{word} *ruler*" in sentence(facts)
+        assert f"{word} “ruler”" in sentence(facts)
         assert abs(first.moved) > 1
 
 
