@@ -71,7 +71,7 @@ def _returning(value: object, like: FunctionType) -> Callable[..., object]:
 
 def _form(value: Any) -> Hashable:
     """Return what a check of a value looks at: of an array what it is, of others their class."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind is np.ndarray or kind.__name__ == "Tensor":
         return kind, value.dtype, value.shape
     if kind is tuple:
