@@ -244,12 +244,12 @@ def _check_are_there(images: Sequence[str], ids: Sequence[str]) -> None:
     Raises:
         StudyError: names ids that are alike.
     """
-    known = set(ids)
+    known = dict.fromkeys(ids)  # an image may have one id here and in its source
     for image in images:
         with suppress(OSError):  # a name too long for a file
             if image in known or Path(image).is_file():
                 continue
-        near = difflib.get_close_matches(image, ids, n=5)
+        near = difflib.get_close_matches(image, [*known], n=5)
         meant = f"; did you mean {', '.join(map(printable, near))}?" if near else "."
         raise StudyError(
             f"{printable(image)} is neither an image id of the dataset nor a file{meant} "

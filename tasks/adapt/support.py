@@ -97,7 +97,8 @@ def _stranger(image: str, site: str, own: Mapping[str, str], images: ImageDatase
             f"{image!r} is one of the study's own {own[image]} images. Support images show what is "
             f"different at {site}, so they must be of that dataset."
         )
-    near = difflib.get_close_matches(image, [*images.images["image_id"], *images.source_ids], n=3)
+    ids = dict.fromkeys([*images.images["image_id"], *images.source_ids])  # mostly the same
+    near = difflib.get_close_matches(image, [*ids], n=3)
     meant = f"; did you mean {_quoted(near)}?" if near else "."
     return f"{site} has no image {image!r}{meant}"
 

@@ -79,8 +79,11 @@ def test_an_unknown_image_is_refused_with_what_is_alike(
     site: ImageDataset, published: ConceptDataset
 ) -> None:
     known = site.images["image_id"].iloc[0]
-    with pytest.raises(StudyError, match=f"lamp has no image '{known}x'; did you mean '{known}'"):
+    with pytest.raises(
+        StudyError, match=f"lamp has no image '{known}x'; did you mean '{known}'"
+    ) as refused:
         find_support([Listed(f"{known}x", "")], "lamp", site, published)
+    assert str(refused.value).count(f"'{known}'") == 1
 
 
 def test_a_label_that_is_no_class_is_refused(site: ImageDataset, published: ConceptDataset) -> None:
