@@ -2,14 +2,14 @@
 
 import curette.flows  # noqa: F401, I001 - first: it switches telemetry off before Prefect is imported
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
-from jaxtyping import install_import_hook
 
-import tests.shapes  # noqa: F401 - the hook finds it by name
 from tests.prefect_server import PrefectServer, shared_server
+from tests.shapes import check_shapes
 
 TASKS = Path(__file__).parents[1] / "tasks"
 # A checked call costs microseconds: where there is no array, types are checked beforehand.
@@ -19,7 +19,9 @@ WITH_ARRAYS = [
     if "from jaxtyping import" in file.read_text()
 ]
 
-install_import_hook(WITH_ARRAYS, "tests.shapes.check")
+check_shapes(WITH_ARRAYS)
+
+gc.disable()  # a million objects of libraries stay; to look through them again takes seconds
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -28,6 +30,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with whole studies first, so that none begins when the other processes end."""
     whole = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in whole)
+
+
+def pytest_collection_finish() -> None:
+    """From here on look for garbage, but not among what was imported."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

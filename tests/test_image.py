@@ -1,6 +1,7 @@
 """The files of a server, `Dockerfile`, `compose.yaml`, `prefect.yaml`, without Docker."""
 
 import datetime
+import json
 import re
 import subprocess
 import uuid
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from prefect.settings.models.flows import FlowsSettings
 
 from tests.prefect_server import PrefectServer
 
@@ -63,6 +65,18 @@ def test_registering_again_leaves_schedules_alone(
     for deployment in deployments["deployments"]:
         deployment.pop("schedules", None)
     assert yaml.safe_load(edited.stdout) == deployments
+
+
+def test_a_run_is_called_lost_after_three_heartbeats_that_did_not_come(
+    services: dict[str, Any],
+) -> None:
+    said = re.search(r"--from-json '(.*)'", services["deployments"]["command"][2], re.DOTALL)
+    assert said is not None
+    trigger = json.loads(said[1])["trigger"]
+    every = FlowsSettings().heartbeat_frequency
+    assert every is not None
+    assert trigger["within"] > 3 * every
+    assert trigger["after"] == ["prefect.flow-run.heartbeat"]
 
 
 def test_a_schedule_that_is_on_has_runs(any_prefect_server: PrefectServer) -> None:

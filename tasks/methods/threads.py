@@ -3,9 +3,14 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from curette.schemas.machine import Machine
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 _VARIABLE = "OMP_NUM_THREADS"
 """Read by torch, FAISS and NumPy's BLAS, each once: when it is imported."""
@@ -62,6 +67,22 @@ def one_thread_of_torch() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_thread_of_blas() -> AbstractContextManager[object]:
+    """Keep the linear algebra of NumPy and SciPy to one thread as long as this lasts."""
+    return _loaded_blas(len(sys.modules)).limit(limits=1)
+
+
+@lru_cache(maxsize=1)
+def _loaded_blas(_modules: int) -> "ThreadpoolController":
+    """Return the BLAS libraries in this process; each comes with a module, so none is missed.
+
+    To look for them among all files in memory takes longer than to resample a small test set.
+    """
+    from threadpoolctl import ThreadpoolController  # scikit-learn's own dependency
+
+    return ThreadpoolController().select(user_api="blas")
 
 
 def usual_threads() -> int:

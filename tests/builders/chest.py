@@ -48,4 +48,5 @@ few_shots: null
 locate: null
 probe: {epochs: 20, nec: [], random_draws: 2, heads: []}
 evaluate: {resamples: 100, explained_images: 1, permutations: 100}
+report: {wall: false}
 """

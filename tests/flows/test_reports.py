@@ -108,7 +108,8 @@ def write_study(folder: Path, server: ChatServer, **annotate: Any) -> Path:
         "annotate": {"reports_may_be_sent_to": server.base_url, "min_kappa": 0.3} | annotate,
         "few_shots": None,
         "probe": {"epochs": 30, "heads": ["grounded"], "random_draws": 1},
-        "evaluate": {"resamples": 200, "permutations": 200},
+        "evaluate": {"resamples": 100, "permutations": 100},
+        "report": {"wall": False},
     }
     file = folder / f"study-{len(list(folder.glob('*.yaml')))}.yaml"
     file.write_text(yaml.safe_dump(content))

@@ -15,18 +15,17 @@ from curette.schemas.candidates import CandidateSet
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation
 from curette.storage.store import ArtifactStore
+from tests.builders.demo import DEMO, QUICK
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
-DEMO = Path(__file__).parents[2] / "flows" / "studies" / "demo.yaml"
 SMALL = (
     "dataset.source.images=240",
     "external=[]",
     "shifts=[]",
     "few_shots=null",
     "locate=null",
-    "probe={epochs: 60, random_draws: 1, heads: []}",
-    "evaluate.resamples=200",
+    *QUICK,
     "select.size=5",
     "propose.min_per_class=1",
     "propose.sources.0.aspects=[colour]",

@@ -18,10 +18,9 @@ from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
-from threadpoolctl import threadpool_limits
 
 from curette.schemas.metrics import IntervalMethod
-from curette.tasks.methods.threads import usual_threads
+from curette.tasks.methods.threads import one_thread_of_blas, usual_threads
 
 Statistic = Callable[
     [Float64[np.ndarray, "resample image"]], Float64[np.ndarray, "resample statistic"]
@@ -233,12 +232,13 @@ def _in_threads(
     """Yield the statistics of each block in their order, as many blocks at a time as threads.
 
     Nearly all of the work is in NumPy and SciPy, which let other threads run meanwhile. BLAS keeps
-    to one thread each, or the cores would be asked for twice.
+    to one thread each, or the cores would be asked for twice. A single block needs no other thread,
+    whose start would take longer than a small one.
     """
     count = usual_threads()
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(count) as threads:
+    with one_thread_of_blas(), ThreadPoolExecutor(count) as threads:
         while some := list(islice(blocks, count)):
-            yield from threads.map(statistic, some)
+            yield from (threads.map if len(some) > 1 else map)(statistic, some)
 
 
 def _defined(values: Float64[np.ndarray, " any"]) -> Float64[np.ndarray, " defined"]:

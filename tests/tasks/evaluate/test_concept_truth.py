@@ -40,6 +40,16 @@ def intervened(study: Study) -> Interventions:
     return interventions.measure(_exam(study))
 
 
+@pytest.fixture(scope="module")
+def found(study: Study) -> ConceptQuality:
+    return quality(study)
+
+
+@pytest.fixture(scope="module")
+def made(study: Study) -> Interventions:
+    return intervened(study)
+
+
 def _exam(study: Study) -> Exam:
     return Exam(study[0], study[1], join_test_labels(study[0], study[2]), SPEC)
 
@@ -64,8 +74,7 @@ def place(published: ConceptDataset, key: str) -> int:
     return [c.concept_id for c in published.concepts].index(label.concept_id)
 
 
-def test_every_labelled_concept_has_a_line_for_each_score_it_has(study: Study) -> None:
-    found = quality(study)
+def test_every_labelled_concept_has_a_line_for_each_score_it_has(found: ConceptQuality) -> None:
     assert (found.labelled, found.unlabelled, found.not_computable) == (3, 3, "")
     assert [(f.attribute, f.score) for f in found.findings] == [
         (key, score) for score in ("text", "grounded") for key in KEYS
@@ -73,19 +82,20 @@ def test_every_labelled_concept_has_a_line_for_each_score_it_has(study: Study) -
     assert [f.denied for f in found.findings] == [False, False, True] * 2
 
 
-def test_a_labelled_concept_without_a_function_has_no_grounded_line(study: Study) -> None:
+def test_a_labelled_concept_without_a_function_has_no_grounded_line(
+    study: Study, found: ConceptQuality
+) -> None:
     published, probe, labels = study
-    some = replace(probe, grounding=probe.grounding[1:])
-    found = quality((published, some, labels))
-    assert [f.attribute for f in found.findings if f.score == "grounded"] == ["b", "c"]
-    whole = {(f.attribute, f.score): f for f in quality(study).findings}
-    for line in found.findings:
+    some = quality((published, replace(probe, grounding=probe.grounding[1:]), labels))
+    assert [f.attribute for f in some.findings if f.score == "grounded"] == ["b", "c"]
+    whole = {(f.attribute, f.score): f for f in found.findings}
+    for line in some.findings:
         other = whole[line.attribute, line.score]
         assert (line.text, line.auroc, line.p_value) == (other.text, other.auroc, other.p_value)
 
 
-def test_areas_are_scikit_learns_on_what_is_known(study: Study) -> None:
-    published, found = study[0], quality(study)
+def test_areas_are_scikit_learns_on_what_is_known(study: Study, found: ConceptQuality) -> None:
+    published = study[0]
     rows = published.rows("test")
     for key in KEYS:
         shown = published.images[f"attribute.{key}"].iloc[rows]
@@ -157,8 +167,10 @@ def test_concepts_that_never_part_are_named(study: Study) -> None:
     assert (pair.both, pair.neither) == (shown.sum(), count - shown.sum())
 
 
-def test_existence_and_importance_are_above_what_other_concepts_reach(study: Study) -> None:
-    for head in quality(study).heads:
+def test_existence_and_importance_are_above_what_other_concepts_reach(
+    found: ConceptQuality,
+) -> None:
+    for head in found.heads:
         for match in head.importance:
             assert match.value > match.of_others
         for there in head.existence:
@@ -194,8 +206,7 @@ def test_a_grounded_head_is_read_by_what_it_was_trained_on(study: Study) -> None
         assert np.flatnonzero(differs).tolist() == sorted(grounded)
 
 
-def test_curves_start_at_each_heads_accuracy_and_end_alike(study: Study) -> None:
-    made = intervened(study)
+def test_curves_start_at_each_heads_accuracy_and_end_alike(made: Interventions) -> None:
     assert 0 < made.read_wrong < 0.5
     kinds = ("concept_bottleneck", "grounded", "sparse", "prior", "hybrid")
     found = list(dict.fromkeys(c.head_kind for c in made.curves))
@@ -231,8 +242,7 @@ def test_nothing_is_gained_where_truth_is_what_training_and_validation_let_one_r
             assert {p.value for p in curve.accuracy} == {curve.accuracy[0].value}
 
 
-def test_each_head_has_what_propagating_brings_beside_what_does_not(study: Study) -> None:
-    made = intervened(study)
+def test_each_head_has_what_propagating_brings_beside_what_does_not(made: Interventions) -> None:
     heads = list(dict.fromkeys(c.head for c in made.curves))
     assert [p.head for p in made.propagated] == heads
     for gain in made.propagated:
@@ -248,9 +258,11 @@ def test_each_head_has_what_propagating_brings_beside_what_does_not(study: Study
     assert within is not None and within.low <= 0 <= within.high
 
 
-def test_shares_of_concepts_are_counts_and_few_groups_say_nothing(study: Study) -> None:
+def test_shares_of_concepts_are_counts_and_few_groups_say_nothing(
+    study: Study, made: Interventions
+) -> None:
     published, _, held_out = study
-    shares = intervened(study).shares
+    shares = made.shares
     test = published.images.iloc[published.rows("test")]
     truth = published.concept_truth("test")
     labels = np.array([held_out.labels[i] for i in test["image_id"]])

@@ -42,7 +42,7 @@ def coverage() -> dict[str, float]:
     for repeat in range(150):
         sample = _draw(120, repeat)
         bootstrap = ClusterBootstrap.of(sample[2], 300, repeat)
-        replicates = bootstrap.replicate(partial(_values, *sample))
+        replicates = bootstrap.replicate(partial(_values, *sample), "percentile")
         intervals = replicates.intervals("percentile", 0.95)
         covered += [i.low <= t <= i.high for i, t in zip(intervals, truth, strict=True)]
     return dict(zip(_NAMES, covered / 150, strict=True))

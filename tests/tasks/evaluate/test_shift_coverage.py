@@ -49,7 +49,8 @@ def test_intervals_of_the_weighted_gap_hold_the_truth(thin: int, lowest: float) 
     covered = np.zeros(2)
     for repeat in range(120):
         *sample, group = _draw(thin, 1, repeat)
-        made = ClusterBootstrap.of(group, 150, repeat).replicate(partial(_out_and_gap, *sample))
+        bootstrap = ClusterBootstrap.of(group, 150, repeat)
+        made = bootstrap.replicate(partial(_out_and_gap, *sample), "percentile")
         intervals = made.intervals("percentile", 0.95)
         covered += [i.low <= t <= i.high for i, t in zip(intervals, truth, strict=True)]
     assert (covered / 120 >= lowest).all()

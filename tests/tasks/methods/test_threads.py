@@ -10,7 +10,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from curette.schemas.machine import Machine
-from curette.tasks.methods.threads import cores_shared, usual_threads
+from curette.tasks.methods.threads import cores_shared, one_thread_of_blas, usual_threads
 
 SCRIPT = """
 import {first}
@@ -82,13 +82,21 @@ def test_what_is_imported_later_takes_the_machines_threads_until_they_end(
     assert done.stdout.splitlines() == ["1 1 1 1", " ".join([after] * 4)]
 
 
-def test_numpys_own_threads_are_the_machines_and_come_back() -> None:
-    def blas() -> set[int]:
-        libraries = threadpool_info()
-        return {x["num_threads"] for x in libraries if x["user_api"] == "blas"}
+def blas() -> set[int]:
+    return {x["num_threads"] for x in threadpool_info() if x["user_api"] == "blas"}
 
+
+def test_numpys_own_threads_are_the_machines_and_come_back() -> None:
     before = blas()
     with cores_shared(Machine(threads=3)):
         assert blas() == {3}
     assert blas() == before
     assert before != {3}, "or the test could not fail"
+
+
+def test_linear_algebra_keeps_to_one_thread_and_has_its_own_again_however_often() -> None:
+    for threads in (3, 2):
+        with cores_shared(Machine(threads=threads)):
+            with one_thread_of_blas():
+                assert blas() == {1}
+            assert blas() == {threads}

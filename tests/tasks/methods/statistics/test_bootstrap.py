@@ -29,7 +29,7 @@ def _interval(
     seed: int = 0,
 ) -> Interval:
     bootstrap = ClusterBootstrap.of(groups, resamples, seed)
-    return bootstrap.replicate(mean_of(values)).intervals(method, 0.95)[0]
+    return bootstrap.replicate(mean_of(values), method).intervals(method, 0.95)[0]
 
 
 def _coverage(method: IntervalMethod, grouping: Callable[[np.ndarray], np.ndarray]) -> float:
