@@ -766,7 +766,8 @@ def forget_something(
     from curette.flows.forgetting import choose_wanted, forget_one
 
     wanted = choose_wanted(subject, image, class_)
-    print(forget_one(loaded, settings.options(), wanted, _run, _prefect).told)
+    with _prefect():
+        print(forget_one(loaded, settings.options(), wanted, _run).told)
 
 
 @EDIT.command(name="export")

@@ -1,6 +1,5 @@
 """The flow that forgets a patient, an image or a class, and removes every trace from a store."""
 
-from contextlib import nullcontext
 from pathlib import Path
 
 from prefect import flow
@@ -33,10 +32,7 @@ def forget(
     def run() -> Told[str]:
         whole, options = opened(study, changes, store, machine)
         return tell_all(
-            [
-                forget_one(whole, options, wanted, whole_study, nullcontext)
-                for wanted in read_order(order)
-            ]
+            [forget_one(whole, options, wanted, whole_study) for wanted in read_order(order)]
         )
 
     return on_its_page(run)

@@ -1,8 +1,7 @@
 """Forgetting a patient, an image or a class: left out from now on, purged, made anew, certified."""
 
 import hmac
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -99,7 +98,6 @@ def forget_one(
     options: RunOptions,
     wanted: Wanted,
     run: RunStudy,
-    prefect: Callable[[], AbstractContextManager[None]],
 ) -> Forgotten:
     """Forget one thing, after what an earlier try that was killed has left to do.
 
@@ -107,8 +105,7 @@ def forget_one(
         study: where it is known under that id; purged is the whole store.
         options: where things are kept.
         wanted: what.
-        run: runs the study.
-        prefect: within it Prefect's server can be asked.
+        run: runs the study, on a Prefect server that can be asked.
 
     Raises:
         StudyError: there is no such subject, image or class, or too few classes would be left.
@@ -118,7 +115,7 @@ def forget_one(
     store = ArtifactStore(options.store.resolve())
     earlier = read_plan(store.root)
     if earlier:
-        done = _carry_out(earlier, study, store, options, run, prefect, resumed=True)
+        done = _carry_out(earlier, study, store, options, run, resumed=True)
         if hmac.compare_digest(earlier.receipt, receipt_of(earlier.code, study.name, wanted)):
             return done
     if is_forgotten(study, wanted, store):
@@ -127,7 +124,7 @@ def forget_one(
     with unused(store.root):
         plan = plan_purge(study, wanted, store, made[ImageDataset.kind])
         write_plan(store.root, plan)
-    return _carry_out(plan, study, store, options, run, prefect)
+    return _carry_out(plan, study, store, options, run)
 
 
 def _carry_out(
@@ -136,14 +133,12 @@ def _carry_out(
     store: ArtifactStore,
     options: RunOptions,
     run: RunStudy,
-    prefect: Callable[[], AbstractContextManager[None]],
     resumed: bool = False,
 ) -> Forgotten:
     """Purge, make the study anew, search the store, certify; every step can be repeated."""
     with unused(store.root) as check:
         tally = purge(store, plan, check)
-    with prefect():
-        forget_records(Search(plan.traces), partial(tally.note, "records of Prefect"))
+    forget_records(Search(plan.traces), partial(tally.note, "records of Prefect"))
     failed: CuretteError | None = None
     if study.name == plan.study:
         until = None if plan.before else "ingest"

@@ -24,6 +24,7 @@ from curette.schemas.artifact import CuretteError
 _PATIENCE_S = 180
 _NAMED_PATIENCE_S = 5
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PROFILE = "Prefect's profile (`prefect config view`)"
 
 
 class ServerSilent(CuretteError):
@@ -34,8 +35,10 @@ class ServerSilent(CuretteError):
 def server_for_one_run() -> Iterator[Callable[[], None]]:
     """Start a server, unless one is configured; yield a function that waits until it answers.
 
-    Within the context, once waited for, Prefect talks to that server. Nothing on this machine is
-    reached through a proxy of the environment from here on, in this process and its children.
+    Within the context, once waited for, Prefect talks to that server. One context within another
+    has the server of the first, as it must: Prefect sends its events to the first that it knew, for
+    minutes after that is gone. Nothing on this machine is reached through a proxy of the
+    environment from here on, in this process and its children.
 
     Raises:
         ServerSilent: a server is configured, and nothing answers there.
@@ -43,6 +46,10 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
     keep_from_proxies(LOOPBACK)
     if named := os.environ.get("PREFECT_API_URL"):
         _look_for(named, "the environment variable PREFECT_API_URL")
+        yield lambda: None
+        return
+    if "prefect" in sys.modules and (named := _named_to_prefect()):  # within such a context, too
+        _look_for(named, _PROFILE)
         yield lambda: None
         return
     port = _free_port()
@@ -56,9 +63,9 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
             temporary_settings,
         )
 
-        if named := PREFECT_API_URL.value():
+        if named := _named_to_prefect():
             server.terminate()
-            _look_for(named, "Prefect's profile (`prefect config view`)")
+            _look_for(named, _PROFILE)
             yield lambda: None
         else:
             # A flow waits up to a second for its last heartbeat, and nobody listens to any here.
@@ -84,10 +91,14 @@ def is_server_named() -> bool:
         _says(file, word)
         for file, word in ((profiles, "API_URL"), (Path("prefect.toml"), "api"), *here)
     ):
-        from prefect.settings import PREFECT_API_URL
-
-        return bool(PREFECT_API_URL.value())
+        return bool(_named_to_prefect())
     return False
+
+
+def _named_to_prefect() -> str | None:
+    from prefect.settings import PREFECT_API_URL
+
+    return PREFECT_API_URL.value()
 
 
 def _says(file: Path, word: str) -> bool:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 from uuid import UUID
@@ -179,7 +178,7 @@ def test_every_shelf_holds_her_before_and_none_after(
         *("decisions", "image-dataset", "test-looks", ".workshop"),
         *("reports", "responses", "vectors", "images", "watched"),
     }
-    said = forget_one(chosen, RunOptions(store=store.root), WANTED, take_in, nullcontext)
+    said = forget_one(chosen, RunOptions(store=store.root), WANTED, take_in)
     assert said.page is not None
     assert not scan(store.root, plan.traces).found
     text = said.page.with_suffix(".json").read_text()
@@ -216,7 +215,7 @@ def test_what_others_have_stays_and_keeps_its_split(
 ) -> None:
     options = RunOptions(store=store.root)
     before = store.load(ImageDataset, take_in(chosen, options).made[ImageDataset.kind]).images
-    forget_one(chosen, options, WANTED, take_in, nullcontext)
+    forget_one(chosen, options, WANTED, take_in)
     after = store.load(ImageDataset, take_in(chosen, options).made[ImageDataset.kind]).images
     left = before[before["subject"] != PERSON]
     assert [*after["split"]] == [*left["split"]]
@@ -255,9 +254,9 @@ def test_forgetting_twice_is_forgetting_once(
     chosen: Study, store: ArtifactStore, prefect_server: None
 ) -> None:
     options = RunOptions(store=store.root)
-    forget_one(chosen, options, WANTED, take_in, nullcontext)
+    forget_one(chosen, options, WANTED, take_in)
     kept = files_of(store.root)
-    said = forget_one(chosen, options, WANTED, take_in, nullcontext)
+    said = forget_one(chosen, options, WANTED, take_in)
     assert "nothing to do" in said.told
     assert files_of(store.root) == kept
 
@@ -292,9 +291,7 @@ def test_what_a_kill_left_to_do_is_done_first(
     plan = planned(chosen, store)
     write_plan(store.root, plan)
     before = purge(store, plan).counts  # and killed before it was certified
-    said = forget_one(
-        chosen, RunOptions(store=store.root), Wanted("subject", OTHER), take_in, nullcontext
-    )
+    said = forget_one(chosen, RunOptions(store=store.root), Wanted("subject", OTHER), take_in)
     assert "2 images are forgotten" in said.told
     pages = (store.root / "withdrawn" / "certificates").glob("*.json")
     first, second = sorted((json.loads(p.read_text()) for p in pages), key=lambda c: c["resumed"])
@@ -307,7 +304,7 @@ def test_what_a_kill_left_to_do_is_done_first(
 def test_nothing_is_removed_beside_a_running_study(chosen: Study, store: ArtifactStore) -> None:
     kept = files_of(store.root)
     with in_use(store.root), pytest.raises(StoreInUse, match="nothing was removed"):
-        forget_one(chosen, RunOptions(store=store.root), WANTED, take_in, nullcontext)
+        forget_one(chosen, RunOptions(store=store.root), WANTED, take_in)
     assert files_of(store.root) == kept
 
 
@@ -317,9 +314,9 @@ def test_what_no_shelf_has_is_told_and_kept_until_it_is_gone(
     (store.root / "my notes.txt").write_text(f"call {PERSON} back")
     options = RunOptions(store=store.root)
     with pytest.raises(CuretteError, match=r"no shelf of it has: my notes\.txt"):
-        forget_one(chosen, options, WANTED, take_in, nullcontext)
+        forget_one(chosen, options, WANTED, take_in)
     (store.root / "my notes.txt").unlink()
-    assert forget_one(chosen, options, WANTED, take_in, nullcontext).page
+    assert forget_one(chosen, options, WANTED, take_in).page
     assert not plan_place(store.root).exists()
 
 
@@ -336,7 +333,7 @@ def test_what_is_not_there_is_refused_and_nothing_changes(
 ) -> None:
     kept = files_of(store.root)
     with pytest.raises(StudyError, match=told):
-        forget_one(chosen, RunOptions(store=store.root), wanted, take_in, nullcontext)
+        forget_one(chosen, RunOptions(store=store.root), wanted, take_in)
     assert files_of(store.root) == kept
 
 
@@ -344,11 +341,11 @@ def test_a_class_leaves_this_study_and_its_images_the_shelves(
     chosen: Study, store: ArtifactStore, prefect_server: None
 ) -> None:
     options = RunOptions(store=store.root)
-    forget_one(chosen, options, Wanted("class", "c"), take_in, nullcontext)
+    forget_one(chosen, options, Wanted("class", "c"), take_in)
     after = store.load(ImageDataset, take_in(chosen, options).made[ImageDataset.kind])
     assert after.class_keys == ("a", "b")
     with pytest.raises(StudyError, match="would be left with one"):
-        forget_one(chosen, options, Wanted("class", "b"), take_in, nullcontext)
+        forget_one(chosen, options, Wanted("class", "b"), take_in)
 
 
 def test_an_order_is_read_and_a_wrong_line_not_repeated(tmp_path: Path) -> None:

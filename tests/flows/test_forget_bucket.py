@@ -2,7 +2,7 @@
 
 import urllib.request
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,7 @@ def test_no_object_holds_her_afterwards_and_no_copy(
     assert scan(tmp_path / "two", plan.traces).found
     _keep_versions(storage)
 
-    said = forget_one(chosen, RunOptions(store=mirror.root), WANTED, take_in, nullcontext)
+    said = forget_one(chosen, RunOptions(store=mirror.root), WANTED, take_in)
 
     for name, content in bucket.contents(bucket.names()):
         place = tmp_path / "all" / name

@@ -136,7 +136,8 @@ def test_neither_a_run_with_nothing_to_do_nor_edits_nor_adapting_import_prefect(
     arguments = ["run", str(DEMO), "--store", str(store), "--json", "--set", *SMALL]
     code = (
         "import sys; from curette.flows.cli import main;"
-        f"assert main({arguments!r}) == 0; assert not {{'torch', 'scipy.stats'}} & set(sys.modules);"
+        f"assert main({arguments!r}) == 0;"
+        "assert not {'torch', 'scipy.stats'} & set(sys.modules);"
         "import curette.flows.adaptation, curette.flows.edits;"
         "assert 'prefect' not in sys.modules"
     )
