@@ -9,10 +9,22 @@ from pathlib import Path
 from curette.storage.bucket import bucket_of, write_whole
 
 
-def keep(root: Path, place: Path, content: bytes) -> None:
-    """Write a file whose content follows from its name; it is there whole or not at all."""
+def keep(root: Path, place: Path, content: bytes, unless_there: bool = False) -> None:
+    """Write a file whose content follows from its name; it is there whole or not at all.
+
+    Args:
+        root: the store's folder.
+        place: the file.
+        content: what is in it.
+        unless_there: leave what the bucket has of that name, of which one that keeps versions would
+            otherwise keep another.
+    """
     if bucket := bucket_of(root):
-        bucket.put(_name(root, place), content)
+        name = _name(root, place)
+        if unless_there:
+            bucket.swap(name, content, "create")
+        else:
+            bucket.put(name, content)
     write_whole(place, content)
 
 

@@ -22,9 +22,10 @@ class ImageShelf:
         """Keep an image; return its sha256. A damaged copy is replaced."""
         sha256 = hashlib.sha256(content).hexdigest()
         place = self._place(sha256)
-        if not (place.is_file() and place.read_bytes() == content):
+        is_here = place.is_file()
+        if not (is_here and place.read_bytes() == content):
             with explained(self.root):
-                files.keep(self.root, place, content)
+                files.keep(self.root, place, content, unless_there=not is_here)
         return sha256
 
     def get(self, sha256: str) -> bytes:

@@ -33,6 +33,14 @@ class ObjectStorage:
     go_on: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def keep_versions(self) -> None:
+        """Have the bucket keep what is replaced or removed."""
+        wanted = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        address = f"{self.address}/shelf?versioning"
+        said = {"Content-Type": "text/xml"}
+        direct.open(urllib.request.Request(address, wanted, said, method="PUT"))
+
     def answer(
         self, app: Any, environment: dict[str, Any], start: Callable[..., Any]
     ) -> Iterable[bytes]:

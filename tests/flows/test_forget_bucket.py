@@ -1,6 +1,5 @@
 """`curette forget` in a bucket: what is left in it and in copies of it, and what a kill leaves."""
 
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -82,7 +81,7 @@ def test_no_object_holds_her_afterwards_and_no_copy(
     assert before >= {"decisions", "image-dataset", "test-looks", "reports", "responses"}
     assert before >= {"vectors", "images", "watched"}
     assert scan(tmp_path / "two", plan.traces).found
-    _keep_versions(storage)
+    storage.keep_versions()
 
     said = forget_one(chosen, RunOptions(store=mirror.root), WANTED, take_in)
 
@@ -119,7 +118,7 @@ def test_versions_of_others_stay_and_a_server_that_keeps_them_is_told(
     storage: ObjectStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    _keep_versions(storage)
+    storage.keep_versions()
     root, neighbour = (
         local_folder(URL),
         Bucket(f"{URL}-2", from_url(f"{URL}-2", client_options={"allow_http": True})),
@@ -153,15 +152,6 @@ def test_versions_of_others_stay_and_a_server_that_keeps_them_is_told(
         (f"of/skin/report/{'0' * 20}/report.html", True),
     }
     assert bucket.get("notes.json") == f'["{OTHER}"]'.encode()
-
-
-def _keep_versions(storage: ObjectStorage) -> None:
-    wanted = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    asked = urllib.request.Request(
-        f"{storage.address}/shelf?versioning", wanted, {"Content-Type": "text/xml"}, method="PUT"
-    )
-    direct.open(asked)
 
 
 def test_a_purge_that_is_cut_off_anywhere_is_ended_by_another_machine(

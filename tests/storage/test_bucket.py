@@ -23,6 +23,7 @@ from curette.storage.ledger import TestLedger
 from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.store import ArtifactCorrupt, ArtifactMissing, ArtifactStore
 from curette.storage.vectors import VectorShelf
+from curette.storage.versions import Versions
 from tests.object_storage import SECRET, URL, ObjectStorage
 
 RECIPE = Recipe(stage="select", code="c0de", spec={"k": 3})
@@ -177,6 +178,28 @@ def test_shelves_are_shared(machines: list[Path]) -> None:
         assert found.all()
         assert (known == vectors).all()
     assert not VectorShelf(two, "texts").get("enc", keys, 2)[0].any()
+
+
+def test_an_image_that_the_bucket_has_is_not_written_again_unless_it_changed(
+    machines: list[Path], storage: ObjectStorage
+) -> None:
+    storage.keep_versions()
+    one, two = map(ImageShelf, machines)
+    sha256 = one.put(b"pixels")
+    name = f"images/{sha256[:2]}/{sha256}"
+    assert two.put(b"pixels") == sha256
+    assert (two.root / name).read_bytes() == b"pixels"
+    bucket, versions = bucket_of(two.root), Versions.of(URL)
+    assert bucket
+    assert versions
+    assert len(versions.listed(name)) == 1
+
+    bucket.put(name, b"others")
+    (two.root / name).unlink()
+    with pytest.raises(ArtifactCorrupt, match="--refresh ingest"):
+        two.get(sha256)
+    two.put(b"pixels")
+    assert bucket.get(name) == b"pixels"
 
 
 def test_the_copy_here_is_its_owners_alone_and_holds_no_secret(machines: list[Path]) -> None:
