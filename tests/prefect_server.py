@@ -21,6 +21,12 @@ from curette.flows.server import serve_while
 
 PROJECT = Path(__file__).parents[1]
 _PATIENCE_S = 180
+_ALONE = {
+    "PREFECT_SERVER_UI_ENABLED": "0",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+}
+"""As a run's own server: no UI, and none of the services that look after schedules and workers."""
 
 
 class PrefectServer(BaseModel):
@@ -52,7 +58,7 @@ def shared_server(shared: Path, tests: int) -> PrefectServer:
             server = subprocess.Popen(
                 [sys.executable, "-m", "tests.prefect_server", str(port), str(tests)],
                 cwd=PROJECT,
-                env=os.environ | {"PREFECT_HOME": str(home), "PREFECT_SERVER_UI_ENABLED": "0"},
+                env=os.environ | _ALONE | {"PREFECT_HOME": str(home)},
             )
             api = wait_until_up(server, port)
             with (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders.demo import CORE
+from tests.builders.demo import CORE, QUICK
 from tests.prefect_server import PrefectServer
 
 PROJECT = Path(__file__).parents[1]
@@ -112,7 +112,7 @@ def test_installed_beside_a_package_named_tasks_both_work_and_either_can_go(
     _install(environment, _package_named_tasks(tmp_path / "another"))
     empty = tmp_path / "empty"
     empty.mkdir()
-    command = (environment / "bin" / "curette", "run", "demo", "--json", "--set", *CORE)
+    command = (environment / "bin" / "curette", "run", "demo", "--json", "--set", *CORE, *QUICK)
     home = any_prefect_server.home(tmp_path / "prefect")
     result = json.loads(_run(*command, folder=empty, PREFECT_HOME=str(home)))
     assert Path(result["report"]).is_relative_to(empty / ".curette")

@@ -24,6 +24,7 @@ from curette.schemas.priors import Priors
 from curette.schemas.screened import ScreenedSet
 from curette.storage.responses import ResponseShelf
 from curette.storage.store import ArtifactStore
+from tests.builders.demo import QUICK
 from tests.oracle import known_statements, oracle
 from tests.servers import ChatServer, chat_server
 
@@ -34,8 +35,7 @@ SMALL = (
     "dataset.source.images=240",
     "few_shots=null",
     "shifts=[]",
-    "probe={epochs: 60, heads: []}",
-    "evaluate.resamples=200",
+    *QUICK,
     "propose.sources.0.sampling={max_rounds: 2}",
     "priors.repeats=1",
     "screen.judge.votes=1",
