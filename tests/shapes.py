@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from inspect import isfunction
 from types import CodeType, FunctionType
 from typing import Any
@@ -37,6 +37,7 @@ def _checking(typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
         if not isfunction(made):
             return checked(made)
         passed = _passed.setdefault(made.__code__, {})
+        made_checked = cache(lambda: checked(made))  # compiled where a form is new, and once
 
         @wraps(made)
         def once(*args: Any, **kwargs: Any) -> Any:
@@ -44,7 +45,7 @@ def _checking(typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
                 return made(*args, **kwargs)
             form = _form(args), *((name, _form(value)) for name, value in kwargs.items())
             if form not in passed:
-                value = checked(made)(*args, **kwargs)
+                value = made_checked()(*args, **kwargs)
                 passed[form] = {_form(value)}
                 return value
             value = made(*args, **kwargs)
