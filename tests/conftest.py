@@ -27,9 +27,23 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with whole studies first, so that none begins when the other processes end."""
+    """Put files with whole studies first, so that none begins when the other processes end.
+
+    Those that need the shared finished study come after others, but for one, which makes it: else
+    all processes would begin by waiting for it.
+    """
     whole = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in whole)
+    waiting = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
+    makes_it = next((item.path for item in items if item.path in whole & waiting), None)
+
+    def turn(item: pytest.Item) -> int:
+        if item.path == makes_it:
+            return 0
+        if item.path in waiting:
+            return 2
+        return 1 if item.path in whole else 3
+
+    items.sort(key=turn)
 
 
 def pytest_collection_finish() -> None:
