@@ -12,6 +12,8 @@ _SETTINGS = {
     # load counter of Hugging Face datasets (which HF_HUB_DISABLE_TELEMETRY does not cover).
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # The newer of its two UIs has browsers ask a host of Amplitude all the same.
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "HF_UPDATE_DOWNLOAD_COUNTS": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "GX_ANALYTICS_ENABLED": "false",

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import re
 import subprocess
 import uuid
@@ -51,6 +52,13 @@ def test_services_have_no_rights_and_their_ports_are_this_machines(
     for name, service in services.items():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
         assert name == "database" or service["cap_drop"] == ["ALL"], name
+
+
+def test_the_server_tells_nobody_and_opens_the_ui_that_does_not(services: dict[str, Any]) -> None:
+    quiet = ("PREFECT_SERVER_ANALYTICS_ENABLED", "PREFECT_SERVER_UI_V2_ENABLED")
+    server = services["server"]["environment"]
+    assert [server[name] for name in quiet] == ["false", "false"]
+    assert [os.environ[name] for name in quiet] == ["false", "false"]  # of our own entry points
 
 
 def test_registering_again_leaves_schedules_alone(
