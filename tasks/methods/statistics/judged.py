@@ -25,7 +25,6 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import betainc, betaincc, betainccinv, betaincinv
 
 DRAWS: Final = 10_000
 FEWEST: Final = 200
@@ -87,6 +86,9 @@ def weigh_verdicts(
         None where its verdicts on the pool do not go with its errors in the test: hardly any
         sensitivity and specificity that the test allows would give them.
     """
+    # Every study is read with this module beside it, and scipy takes a quarter of a second.
+    from scipy.special import betainc, betaincc, betainccinv, betaincinv
+
     rng = np.random.default_rng(0)
     s, c = (
         rng.beta(JEFFREYS + right, JEFFREYS + of - right, draws)
