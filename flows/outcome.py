@@ -66,8 +66,9 @@ def on_its_page(run: Callable[[], Told[T]]) -> T:
             raise
         log.error(str(error))
         return cast(T, Failed(name=_state_of(error), message=_message_of(error), data=error))
-    headline = escape(_cut(told.headline))
-    create_markdown_artifact(key=told.key, markdown=told.page, description=headline)
+    create_markdown_artifact(
+        key=told.key, markdown=told.page, description=escape(_cut(told.headline))
+    )
     for line in (told.headline, *told.lines):
         log.info(line)
     return cast(T, Completed(message=_cut(told.headline), data=told.result))

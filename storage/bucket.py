@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from curette.schemas.artifact import CuretteError, StudyError
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     Version = UpdateVersion | Literal["create"]
 
+T = TypeVar("T")
 _MARK = ".mirrors"
 _ADDRESS = re.compile(r"(s3|gs|az):/{1,2}([A-Za-z0-9._-]+)(/[A-Za-z0-9._/-]*)?")
 _KNOWN = re.compile(r"(s3a?|gs|az|abfss?|gcs|https?):/")
 
 _SERVERS = {
-    "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
     "gs": ("GOOGLE_BASE_URL",),
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_USE_EMULATOR"),
 }
@@ -45,7 +45,7 @@ _SETTINGS = {
 }
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|The specified bucket does not exist")
 
-_AT_A_TIME = 16
+AT_A_TIME = 16
 """Objects that are asked for side by side, since most of the time of each is waiting."""
 _DROPPED_AT_ONCE = 500
 
@@ -120,8 +120,8 @@ class Bucket:
 
     def contents(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield names with their contents, in the order asked for; one that is gone is left out."""
-        with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            for some in _parted(names, _AT_A_TIME):
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            for some in parted(names, AT_A_TIME):
                 for name, content in zip(some, pool.map(self.get, some), strict=True):
                     if content is not None:
                         yield name, content
@@ -178,7 +178,7 @@ class Bucket:
         """Remove the objects that there are of these; `before` is called ahead of each request."""
         import obstore
 
-        for some in _parted(names, _DROPPED_AT_ONCE):
+        for some in parted(names, _DROPPED_AT_ONCE):
             before()
             with self._explained(), suppress(FileNotFoundError):
                 obstore.delete(self._objects, some)
@@ -290,7 +290,8 @@ def write_whole(place: Path, content: bytes, mode: int = 0o666) -> None:
         bench.unlink(missing_ok=True)
 
 
-def _parted(names: Iterable[str], size: int) -> Iterator[list[str]]:
+def parted(names: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield so many at a time, in their order."""
     every = list(names)
     return (every[start : start + size] for start in range(0, len(every), size))
 
@@ -305,7 +306,14 @@ def _scheme(url: str) -> str:
 
 def _server(scheme: str) -> str:
     """Return what the environment says of where buckets of a scheme are."""
+    if scheme == "s3":
+        return s3_endpoint()
     return " ".join(filter(None, map(os.environ.get, _SERVERS[scheme])))
+
+
+def s3_endpoint() -> str:
+    """Return the address of a server of the S3 protocol, if it is another than Amazon's."""
+    return os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
 
 
 @cache

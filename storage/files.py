@@ -20,7 +20,7 @@ def keep(root: Path, place: Path, content: bytes, unless_there: bool = False) ->
             otherwise keep another.
     """
     if bucket := bucket_of(root):
-        name = _name(root, place)
+        name = name_of(root, place)
         if unless_there:
             bucket.swap(name, content, "create")
         else:
@@ -36,13 +36,13 @@ def has(root: Path, place: Path) -> bool:
     if place.is_file():
         return True
     bucket = bucket_of(root)
-    return bucket is not None and bucket.fetch(_name(root, place), place)
+    return bucket is not None and bucket.fetch(name_of(root, place), place)
 
 
 def read(root: Path, place: Path) -> bytes | None:
     """Return what is now in a file that changes; None where there is none."""
     if bucket := bucket_of(root):
-        return bucket.get(_name(root, place))
+        return bucket.get(name_of(root, place))
     try:
         return place.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -52,7 +52,7 @@ def read(root: Path, place: Path) -> bytes | None:
 def replace(root: Path, place: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file that changes, whatever is there."""
     if bucket := bucket_of(root):
-        bucket.put(_name(root, place), content)
+        bucket.put(name_of(root, place), content)
     else:
         write_whole(place, content, mode)
 
@@ -73,7 +73,7 @@ def change(
         What is there now.
     """
     if bucket := bucket_of(root):
-        return bucket.change(_name(root, place), change)
+        return bucket.change(name_of(root, place), change)
     with alone(place.with_suffix(".lock")):
         old = read(root, place)
         new = change(old)
@@ -87,14 +87,14 @@ def change(
 def drop(root: Path, place: Path) -> None:
     """Remove a file that changes, if there is one."""
     if bucket := bucket_of(root):
-        bucket.drop(_name(root, place))
+        bucket.drop(name_of(root, place))
     place.unlink(missing_ok=True)
 
 
 def listed(root: Path, folder: Path) -> list[Path]:
     """Return the files of a folder, those of its own folders not; hidden ones are none."""
     if bucket := bucket_of(root):
-        files = [root / name for name in bucket.names(_name(root, folder))]
+        files = [root / name for name in bucket.names(name_of(root, folder))]
         return sorted(file for file in files if file.parent == folder)
     return sorted(file for file in folder.glob("[!.]*") if file.is_file())
 
@@ -102,14 +102,14 @@ def listed(root: Path, folder: Path) -> list[Path]:
 def below(root: Path, folder: Path) -> list[Path]:
     """Return the files of a folder and of all folders in it; hidden ones are none."""
     if bucket := bucket_of(root):
-        return sorted(root / name for name in bucket.names(_name(root, folder)))
+        return sorted(root / name for name in bucket.names(name_of(root, folder)))
     return sorted(file for file in folder.rglob("[!.]*") if file.is_file())
 
 
 def contents(root: Path, places: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
     """Yield files with what is in them, as the bucket has it; one that is gone is left out."""
     if bucket := bucket_of(root):
-        names = (_name(root, place) for place in places)
+        names = (name_of(root, place) for place in places)
         yield from ((root / name, content) for name, content in bucket.contents(names))
         return
     for place in places:
@@ -126,7 +126,7 @@ def everything(root: Path, passed_over: Collection[str]) -> Iterator[tuple[str, 
     if bucket:
         yield from bucket.contents(name for name in bucket.names() if name not in passed_over)
     for file in sorted(root.rglob("*")):
-        if file.is_file() and (name := _name(root, file)) not in passed_over:
+        if file.is_file() and (name := name_of(root, file)) not in passed_over:
             yield f"{root.name}/{name}" if bucket else name, file.read_bytes()
 
 
@@ -144,5 +144,6 @@ def alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def _name(root: Path, place: Path) -> str:
+def name_of(root: Path, place: Path) -> str:
+    """Return what a file of a store is called in a bucket."""
     return place.relative_to(root).as_posix()

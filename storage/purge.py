@@ -159,7 +159,7 @@ def end_plan(root: Path, check: Check = always) -> None:
     for place in (tally_place(root), plan_place(root)):
         if versions:
             with suppress(VersionsRefused):  # as the certificate says
-                versions.erase(_name(root, place), check)
+                versions.erase(files.name_of(root, place), check)
         if files.read(root, place) is not None:
             files.drop(root, place)
 
@@ -190,11 +190,13 @@ def purge_versions(root: Path, plan: PurgePlan, tally: Tally, check: Check = alw
     if bucket is None:
         return KeptEarlier("none")
     if (versions := _versions_of(root)) is None:
-        told = bucket.keeps_versions(_name(root, plan_place(root)))
+        told = bucket.keeps_versions(files.name_of(root, plan_place(root)))
         return KeptEarlier("not told" if told is None else "kept" if told else "none")
     what = "earlier versions"
     try:
-        gone = _holding(versions, plan, {_name(root, f(root)) for f in (plan_place, tally_place)})
+        gone = _holding(
+            versions, plan, {files.name_of(root, f(root)) for f in (plan_place, tally_place)}
+        )
         tally.note(what, (f"{version.name} {version.id}" for version in gone))
         # First what they held, or taking a mark away would bring back what it says was removed.
         versions.remove((v for v in gone if not v.is_marker), check)
@@ -228,10 +230,6 @@ def _holding(versions: Versions, plan: PurgePlan, but: Collection[str]) -> list[
 def _versions_of(root: Path) -> Versions | None:
     url = bucket_address(root)
     return None if url is None else Versions.of(url)
-
-
-def _name(root: Path, place: Path) -> str:
-    return place.relative_to(root).as_posix()
 
 
 def purge(store: ArtifactStore, plan: PurgePlan, check: Check = always) -> Tally:

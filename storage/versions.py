@@ -12,9 +12,9 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from curette.schemas.artifact import CuretteError
+from curette.storage.bucket import AT_A_TIME, parted, s3_endpoint
 
 _REMOVED_AT_ONCE = 1000
-_AT_A_TIME = 16
 
 
 class VersionsRefused(CuretteError):
@@ -51,7 +51,7 @@ class Versions:
         address = urlsplit(url)
         if address.scheme != "s3":
             return None
-        endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT")
+        endpoint = s3_endpoint()
         prefix = address.path.strip("/")
         client = boto3.client(
             "s3",
@@ -59,7 +59,7 @@ class Versions:
             region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
             config=Config(
                 s3={"addressing_style": "path" if endpoint else "auto"},
-                max_pool_connections=_AT_A_TIME,
+                max_pool_connections=AT_A_TIME,
             ),
         )
         return cls(address.netloc, f"{prefix}/" if prefix else "", client)
@@ -100,9 +100,8 @@ class Versions:
                 )
                 return bytes(got["Body"].read())
 
-        with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            for start in range(0, len(versions), _AT_A_TIME):
-                some = versions[start : start + _AT_A_TIME]
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            for some in parted(versions, AT_A_TIME):
                 yield from zip(some, pool.map(read, some), strict=True)
 
     def remove(self, versions: Iterable[Version], before: Callable[[], None]) -> None:
@@ -111,9 +110,7 @@ class Versions:
         Raises:
             VersionsRefused: the server keeps one of them.
         """
-        every = list(versions)
-        for start in range(0, len(every), _REMOVED_AT_ONCE):
-            some = every[start : start + _REMOVED_AT_ONCE]
+        for some in parted(versions, _REMOVED_AT_ONCE):
             named = [{"Key": self._prefix + v.name, "VersionId": v.id} for v in some]
             before()
             with _explained():

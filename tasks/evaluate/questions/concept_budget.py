@@ -50,14 +50,15 @@ def measure(exam: Exam) -> ConceptBudget | None:
     if most < 2:
         return None
     sizes = tuple(sorted({size for size in (*_SIZES, chosen) if size < most}))
+    learner, labels = Learner.of(exam), exam.images.labels
     with one_thread_of_torch():
         lines = [
-            _measure_line(exam, name, sizes, draws)
+            _measure_line(learner, labels, name, sizes, draws)
             for name, draws in _ways(published, max(sizes, default=1))
         ]
         if most <= _MOST_AT_ONCE:
             everything = [lambda _: published.pool_vectors]
-            lines.append(_measure_line(exam, "all", (most,), everything))
+            lines.append(_measure_line(learner, labels, "all", (most,), everything))
     return _tell(exam, chosen, lines)
 
 
@@ -76,9 +77,12 @@ def _ways(
 
 
 def _measure_line(
-    exam: Exam, name: str, sizes: tuple[int, ...], draws: Sequence[Callable[[int], _Vectors]]
+    learner: "Learner",
+    labels: Int[np.ndarray, " image"],
+    name: str,
+    sizes: tuple[int, ...],
+    draws: Sequence[Callable[[int], _Vectors]],
 ) -> _Line:
-    learner, labels = Learner.of(exam), exam.images.labels
     right = np.zeros((len(sizes), len(draws), len(labels)), dtype=bool)
     areas = np.zeros((len(sizes), len(draws)))
     for place, size in enumerate(sizes):
