@@ -14,10 +14,10 @@ from curette.schemas.adaptation import Adaptation, AdaptationResult
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import ImageEmbeddings
-from curette.schemas.evaluation import describe_readings
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.probe import Heads
+from curette.schemas.readings import describe_readings
 from curette.schemas.study import Study
 from curette.storage.lease import in_use
 from curette.storage.ledger import TestLedger, digest_of_question, reading_of

@@ -11,11 +11,12 @@ from curette.flows.runs import MetricValue, RunResult
 from curette.flows.stages import RunOptions
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import Evaluation, describe_readings
+from curette.schemas.evaluation import Evaluation
 from curette.schemas.findings import Findings
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.probe import Heads
+from curette.schemas.readings import describe_readings
 from curette.schemas.report import Report
 from curette.schemas.study import Study
 from curette.storage.lease import in_use

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from safetensors.numpy import load_file, save_file
 
 from curette.schemas.artifact import Artifact, JsonArtifact, Ref, write_json
-from curette.schemas.evaluation import Estimate
 from curette.schemas.heads import HeadKind
+from curette.schemas.metrics import Estimate
 from curette.schemas.probe import Head, Heads
 
 MOST_IMAGES_A_CLASS = 8

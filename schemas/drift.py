@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, Field
 
 from curette.schemas.artifact import Artifact, write_json
-from curette.schemas.evaluation import Estimate
+from curette.schemas.metrics import Estimate
 
 AskedOf = Literal["head", "pool", "picture"]
 TestName = Literal["statements", "vectors", "beyond"]

@@ -7,10 +7,9 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, Field
 
 from curette.schemas.artifact import Artifact, write_json
-from curette.schemas.evaluation import Estimate
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import Split
-from curette.schemas.metrics import IntervalMethod
+from curette.schemas.metrics import Estimate, IntervalMethod
 
 FindingMetric = Literal["auroc", "average_precision", "balanced_accuracy"]
 

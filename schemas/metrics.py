@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import BaseModel
+
 MetricName = Literal[
     "accuracy",
     "balanced_accuracy",
@@ -23,3 +25,11 @@ HeadMetricName = MetricName | ConfidenceMetricName
 
 IntervalMethod = Literal["percentile", "bca"]
 """Of the bootstrap; see `methods/statistics/bootstrap.py`."""
+
+
+class Estimate(BaseModel, frozen=True):
+    """A value with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float

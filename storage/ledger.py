@@ -14,8 +14,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from curette.schemas.artifact import Ref
-from curette.schemas.evaluation import HoldoutCharge, TestReading
 from curette.schemas.images import TestLabels
+from curette.schemas.readings import HoldoutCharge, TestReading
 from curette.storage import files
 from curette.storage.audit import audit
 from curette.storage.bucket import bucket_of

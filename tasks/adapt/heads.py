@@ -17,8 +17,8 @@ from curette.schemas.adaptation import (
 )
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import Estimate
 from curette.schemas.heads import card_of
+from curette.schemas.metrics import Estimate
 from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.adapt.support import notes_of

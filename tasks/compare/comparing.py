@@ -11,8 +11,10 @@ from jaxtyping import Float, Float64, Int
 from curette.schemas.artifact import Manifest
 from curette.schemas.candidates import ReviewOrigin
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import Estimate, Evaluation, Metric
+from curette.schemas.evaluation import Evaluation
+from curette.schemas.metrics import Estimate
 from curette.schemas.probe import Head
+from curette.schemas.questions.metrics import Metric
 from curette.tasks.methods.explanation import centred_weights
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.methods.statistics.metrics import balanced_accuracies

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from curette.schemas.evaluation import Estimate
 from curette.schemas.heads import EXPLAINED, card_of
+from curette.schemas.metrics import Estimate
 from curette.tasks.compare.comparing import (
     ConceptChange,
     FinishedStudy,

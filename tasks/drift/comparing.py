@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.drift import AskedOf, ClassShare, DriftTest, StatementDrift, TestName
-from curette.schemas.evaluation import Estimate
+from curette.schemas.metrics import Estimate
 from curette.schemas.probe import Head
 from curette.tasks.methods.features import features_of
 from curette.tasks.methods.predictions import least_usual_cosine, nearest_cosines

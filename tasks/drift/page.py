@@ -6,8 +6,8 @@ from typing import Final
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.drift import AskedOf, DriftFacts, StatementDrift, TestName
-from curette.schemas.evaluation import Estimate
 from curette.schemas.heads import EXPLAINED, card_of
+from curette.schemas.metrics import Estimate
 from curette.tasks.methods.explanation import printable
 from curette.tasks.methods.page.numbers import counted, p_value, plain, signed
 from curette.tasks.methods.page.render import render

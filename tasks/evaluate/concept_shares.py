@@ -11,8 +11,8 @@ from itertools import permutations
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from curette.schemas.evaluation import ConceptShare
 from curette.schemas.images import Truth
+from curette.schemas.questions.interventions import ConceptShare
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.correcting import Readings
 from curette.tasks.methods.statistics.joint_concepts import PairwiseConcepts

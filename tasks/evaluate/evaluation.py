@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import Evaluation, TestReading
+from curette.schemas.evaluation import Evaluation
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Heads
+from curette.schemas.readings import TestReading
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.evaluate.encoders import FurtherEncoder
 from curette.tasks.evaluate.exam import Exam

@@ -10,12 +10,12 @@ from jaxtyping import Float64, Int
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import Estimate, TestReading
 from curette.schemas.heads import HeadKind, Protocol
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import METADATA, Split
-from curette.schemas.metrics import HeadMetricName
+from curette.schemas.metrics import Estimate, HeadMetricName
 from curette.schemas.probe import Head, Heads
+from curette.schemas.readings import TestReading
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.taxonomy import levels_of
 from curette.tasks.evaluate.answers import HeadAnswers, answers_of, replicate_metrics

@@ -5,9 +5,10 @@ from jaxtyping import Float64, Int
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import GuardedAnswer, GuardedEvaluation, HoldoutCharge, TestReading
+from curette.schemas.evaluation import GuardedAnswer, GuardedEvaluation
 from curette.schemas.images import Split, TestLabels
 from curette.schemas.probe import Heads
+from curette.schemas.readings import HoldoutCharge, TestReading
 from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
 from curette.tasks.evaluate.images import join_test_labels
 from curette.tasks.methods.features import head_features

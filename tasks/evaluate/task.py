@@ -9,13 +9,14 @@ from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import ImageEmbeddings, StudyEmbeddings
 from curette.schemas.encoders import EncoderHeads
-from curette.schemas.evaluation import Evaluation, GuardedEvaluation, TestReading, describe_readings
+from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.external import ExternalImages
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.images import ImageDataset, TestLabels
 from curette.schemas.probe import Heads
+from curette.schemas.questions.shifts import ShiftTables
+from curette.schemas.readings import TestReading, describe_readings
 from curette.schemas.settings.evaluate import EvaluateSpec
-from curette.schemas.shifts import ShiftTables
 from curette.storage.ledger import TestLedger, digest_of_labels, digest_of_question, reading_of
 from curette.storage.store import ArtifactStore
 from curette.tasks.evaluate import STAGE

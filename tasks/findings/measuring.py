@@ -11,7 +11,6 @@ import pandas as pd
 from jaxtyping import Bool, Float64, Int
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import Estimate
 from curette.schemas.findings import (
     FindingMetric,
     FindingPair,
@@ -22,6 +21,7 @@ from curette.schemas.findings import (
 )
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind
 from curette.schemas.images import SPLITS, ImageDataset, TestLabels
+from curette.schemas.metrics import Estimate
 from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.methods.features import head_features

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from curette.schemas.artifact import Ref
-from curette.schemas.evaluation import Estimate
 from curette.schemas.findings import FindingMetric, FindingRow, FindingsFacts, HeadValue
 from curette.schemas.heads import EXPLAINED, HeadKind, card_of
+from curette.schemas.metrics import Estimate
 from curette.tasks.findings.measuring import HEADS, METRICS
 from curette.tasks.methods.explanation import printable
 from curette.tasks.methods.page.numbers import counted, plain, with_interval

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
 
-from curette.schemas.evaluation import UnusableColumn
+from curette.schemas.questions.subgroups import UnusableColumn
 from curette.tasks.methods import metadata
 from curette.tasks.methods.metadata import (
     MOST_VALUES,

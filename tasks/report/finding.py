@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from curette.schemas.evaluation import (
-    Evaluation,
-    GuardedEvaluation,
-    Metric,
-    describe_readings,
-)
+from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.heads import EXPLAINED, card_of
+from curette.schemas.questions.metrics import Metric
+from curette.schemas.readings import describe_readings
 from curette.tasks.methods.page.numbers import counted, plain, with_interval
 from curette.tasks.report.material import Draft
 from curette.tasks.report.sections import shifts

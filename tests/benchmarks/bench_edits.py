@@ -28,15 +28,15 @@ from curette.schemas.artifact import Ref
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.draws import Draw, Draws
 from curette.schemas.edits import Edit, Edits
-from curette.schemas.evaluation import TestReading
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind
 from curette.schemas.images import METADATA, TestLabels
 from curette.schemas.probe import Head, Heads
+from curette.schemas.questions.shifts import ShiftTables
+from curette.schemas.readings import TestReading
 from curette.schemas.settings.draw import ConfoundedShift
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
-from curette.schemas.shifts import ShiftTables
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw.shifts import draw as draw_shifts

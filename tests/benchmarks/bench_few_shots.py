@@ -25,10 +25,10 @@ from curette.schemas.candidates import Candidate, FileOrigin
 from curette.schemas.concept_dataset import ConceptDataset, ConceptDatasetFacts
 from curette.schemas.draws import Draw, Draws
 from curette.schemas.embeddings import EncoderIdentity
-from curette.schemas.few_shots import FewShotCurves
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import SPLITS, ClassLabel
 from curette.schemas.priors import Prior
+from curette.schemas.questions.few_shots import FewShotCurves
 from curette.schemas.settings.draw import FewShotSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size

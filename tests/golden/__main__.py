@@ -20,7 +20,6 @@ from curette.schemas.artifact import Artifact, Recipe, Ref
 from curette.schemas.drift import Drift, DriftFacts
 from curette.schemas.edits import Edits
 from curette.schemas.embeddings import StudyEmbeddings
-from curette.schemas.evaluation import Estimate
 from curette.schemas.findings import (
     FindingPair,
     FindingRow,
@@ -31,6 +30,7 @@ from curette.schemas.findings import (
 )
 from curette.schemas.images import Reports
 from curette.schemas.llm import Usage
+from curette.schemas.metrics import Estimate
 from curette.schemas.probe import Heads
 from curette.schemas.pushed import Pushed
 from curette.schemas.report import Report

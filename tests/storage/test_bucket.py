@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from curette.schemas.artifact import JsonArtifact, Recipe, Ref, StudyError
-from curette.schemas.evaluation import HoldoutCharge, TestReading
+from curette.schemas.readings import HoldoutCharge, TestReading
 from curette.schemas.settings.evaluate import ThresholdoutSpec
 from curette.storage.bucket import BucketSilent, bucket_of, local_folder
 from curette.storage.decisions import DecisionShelf

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from curette.schemas.evaluation import TestReading, describe_readings
+from curette.schemas.readings import TestReading, describe_readings
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactCorrupt, StoreError
 

@@ -240,6 +240,17 @@ def test_a_setting_is_in_the_code_of_its_own_stage_and_of_none_before() -> None:
     assert {s for s, modules in code.items() if "select" in modules} == anew
 
 
+def test_what_a_question_answers_is_in_the_code_of_the_evaluation_and_the_report_alone() -> None:
+    answers = PACKAGE / "schemas" / "questions"
+    read_by = {
+        stage
+        for stage in declared_stages()
+        for module in _with_imports(sorted((PACKAGE / "tasks" / stage).rglob("*.py")))
+        if module.parent == answers
+    }
+    assert read_by == {"evaluate", "report"}
+
+
 def in_settings(module: Path) -> bool:
     return module.parent == PACKAGE / "schemas" / "settings"
 

@@ -1,8 +1,8 @@
 """The questions that the evaluation answers, one file each.
 
-A question is a file here, whose `measure` answers it, a field of `Evaluation` of the same name,
-and, under that name too, how the report tells it: `tasks/report/sections/<name>.py` and
-`tasks/report/templates/sections/<name>.html.j2`.
+A question is a file here, whose `measure` answers it, and a field of `Evaluation` of the same name.
+Under that name too are the records of the answer, `schemas/questions/<name>.py`, and how the report
+tells it: `tasks/report/sections/<name>.py` and `tasks/report/templates/sections/<name>.html.j2`.
 """
 
 from collections.abc import Callable

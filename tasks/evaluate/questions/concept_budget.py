@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import BudgetLine, BudgetPoint, ConceptBudget
 from curette.schemas.heads import REFERENCE
+from curette.schemas.questions.concept_budget import BudgetLine, BudgetPoint, ConceptBudget
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.selection.judging import fit_discriminant
 from curette.tasks.methods.selection.orders import order_concepts

@@ -9,18 +9,18 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import (
+from curette.schemas.heads import BORROWED
+from curette.schemas.images import Truth
+from curette.schemas.metrics import Estimate
+from curette.schemas.probe import Head
+from curette.schemas.questions.concept_truth import (
     ConceptFinding,
     ConceptPair,
     ConceptQuality,
-    Estimate,
     Existence,
     HeadConcepts,
     ImportanceMatch,
 )
-from curette.schemas.heads import BORROWED
-from curette.schemas.images import Truth
-from curette.schemas.probe import Head
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.labelled_concepts import LabelledConcepts, concept_heads
 from curette.tasks.methods.statistics import concept_tests

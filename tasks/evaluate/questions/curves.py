@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float64, Int
 
-from curette.schemas.evaluation import Calibration, CurvePoint, HeadCurves, RiskPoint
 from curette.schemas.heads import card_of
+from curette.schemas.questions.curves import Calibration, CurvePoint, HeadCurves, RiskPoint
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.calibration import (

@@ -5,9 +5,9 @@ from math import isnan
 
 import numpy as np
 
-from curette.schemas.evaluation import DeLongTest, Difference
 from curette.schemas.heads import card_of
 from curette.schemas.metrics import HeadMetricName
+from curette.schemas.questions.differences import DeLongTest, Difference
 from curette.tasks.evaluate.answers import HEAD_METRICS, HeadAnswers
 from curette.tasks.evaluate.exam import Exam, is_defined
 from curette.tasks.evaluate.images import ExaminedImages

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float64
 
-from curette.schemas.evaluation import DisagreeingImage, Disagreement
 from curette.schemas.heads import EXPLAINED, REFERENCE
+from curette.schemas.questions.disagreement import DisagreeingImage, Disagreement
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.disagreement import compare_decisions, differing_images

@@ -12,18 +12,18 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Float64
 
-from curette.schemas.evaluation import (
+from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.encoders import (
     DoubtedImage,
     DoubtSign,
     EncoderAnswer,
     EncoderDoubt,
     EncoderFacts,
     EncoderTable,
-    Estimate,
     SharedConcept,
     TellingSign,
 )
-from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind
 from curette.tasks.evaluate.encoders import FurtherEncoder
 from curette.tasks.evaluate.exam import Exam, estimate
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap, Statistic, doubted

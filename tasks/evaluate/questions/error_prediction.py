@@ -3,10 +3,11 @@
 import numpy as np
 from jaxtyping import Float64
 
-from curette.schemas.evaluation import ErrorPrediction, Estimate, PredictedErrors
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.images import Split
+from curette.schemas.metrics import Estimate
 from curette.schemas.probe import Head
+from curette.schemas.questions.error_prediction import ErrorPrediction, PredictedErrors
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.error_prediction import (
     SIGNS,

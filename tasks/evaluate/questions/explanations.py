@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float64, Int
 
-from curette.schemas.evaluation import Contribution, Explanation
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.probe import Head
+from curette.schemas.questions.explanations import Contribution, Explanation
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.methods.statistics.calibration import at_temperature

@@ -22,13 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 
-from curette.schemas.few_shots import (
-    FewShotCurves,
-    FewShotLead,
-    FewShotPoint,
-)
 from curette.schemas.heads import BEST_PROBE, REFERENCE, FewShotBaseline, HeadKind, card_of
 from curette.schemas.probe import Heads
+from curette.schemas.questions.few_shots import FewShotCurves, FewShotLead, FewShotPoint
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 

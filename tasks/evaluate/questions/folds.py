@@ -10,7 +10,7 @@ other test images would say.
 import numpy as np
 from jaxtyping import Float64
 
-from curette.schemas.folds import FoldSpread, FoldTable
+from curette.schemas.questions.folds import FoldSpread, FoldTable
 from curette.tasks.evaluate.answers import HeadAnswers
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.statistics.metrics import METRICS, metrics_of

@@ -9,16 +9,16 @@ import torch
 from jaxtyping import Bool, Float64, Int, Shaped
 from torch import Tensor
 
-from curette.schemas.evaluation import (
-    Estimate,
+from curette.schemas.heads import EXPLAINED, REFERENCE
+from curette.schemas.images import METADATA
+from curette.schemas.metrics import Estimate
+from curette.schemas.probe import Head
+from curette.schemas.questions.inferred_shares import (
     GuessedShare,
     InferredShare,
     InferredShares,
     ReadFrom,
 )
-from curette.schemas.heads import EXPLAINED, REFERENCE
-from curette.schemas.images import METADATA
-from curette.schemas.probe import Head
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.erasure import leace
 from curette.tasks.methods.metadata import name_values

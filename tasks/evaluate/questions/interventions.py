@@ -8,15 +8,15 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 
-from curette.schemas.evaluation import (
-    Estimate,
+from curette.schemas.images import Truth
+from curette.schemas.metrics import Estimate
+from curette.schemas.probe import Head
+from curette.schemas.questions.interventions import (
     InterventionCurve,
     InterventionOrder,
     Interventions,
     Propagation,
 )
-from curette.schemas.images import Truth
-from curette.schemas.probe import Head
 from curette.tasks.evaluate.concept_shares import concept_shares
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.labelled_concepts import LabelledConcepts, concept_heads

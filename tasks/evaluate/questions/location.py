@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Shaped
 
-from curette.schemas.evaluation import (
+from curette.schemas.heat_maps import HeatMaps
+from curette.schemas.metrics import Estimate
+from curette.schemas.probe import Head
+from curette.schemas.questions.location import (
     ConceptLocation,
-    Estimate,
     HeatExample,
     LocatedConcept,
     LocatedReasons,
     LocatedTruth,
 )
-from curette.schemas.heat_maps import HeatMaps
-from curette.schemas.probe import Head
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.images import ExaminedImages
 from curette.tasks.evaluate.labelled_concepts import LabelledConcepts, concept_heads

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from curette.schemas.evaluation import Metric
+from curette.schemas.questions.metrics import Metric
 from curette.tasks.evaluate.answers import HEAD_METRICS
 from curette.tasks.evaluate.exam import Exam, is_defined, with_doubt
 

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float64
 
-from curette.schemas.evaluation import OrdinalMetric
 from curette.schemas.heads import EXPLAINED, REFERENCE
+from curette.schemas.questions.ordinal import OrdinalMetric
 from curette.tasks.evaluate.answers import HeadAnswers
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.statistics.metrics import confusion_matrices

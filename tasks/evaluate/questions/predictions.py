@@ -1,6 +1,6 @@
 """What does each head say of each test image?"""
 
-from curette.schemas.evaluation import Prediction
+from curette.schemas.questions.predictions import Prediction
 from curette.tasks.evaluate.exam import Exam
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from curette.schemas.evaluation import Estimate, ProbeSetConcept, ProbeSets
 from curette.schemas.heads import REFERENCE
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.probe_sets import ProbeSetConcept, ProbeSets
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.solvers.linear import global_standardisation
 from curette.tasks.methods.statistics.direction_stability import learn_from_halves

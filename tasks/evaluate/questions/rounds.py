@@ -7,7 +7,7 @@ that had no part in that. The head is the small one by which sets of concepts ar
 import numpy as np
 from jaxtyping import Float64
 
-from curette.schemas.evaluation import RoundOnTest
+from curette.schemas.questions.rounds import RoundOnTest
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.questions.concept_budget import Learner
 from curette.tasks.methods.threads import one_thread_of_torch

@@ -28,19 +28,17 @@ from curette.schemas.heads import EXPLAINED, REFERENCE
 from curette.schemas.images import METADATA
 from curette.schemas.metrics import MetricName
 from curette.schemas.probe import Heads
-from curette.schemas.settings.draw import ConfoundedShift, ShiftSpec
-from curette.schemas.settings.evaluate import EvaluateSpec
-from curette.schemas.shifts import (
+from curette.schemas.questions.shifts import (
     ConfounderScore,
     ShiftMetricName,
-    ShiftPart,
-    ShiftPlan,
     ShiftResult,
     ShiftTables,
     ShiftValue,
-    UnusableDraw,
     WorstGroup,
 )
+from curette.schemas.settings.draw import ConfoundedShift, ShiftSpec
+from curette.schemas.settings.evaluate import EvaluateSpec
+from curette.schemas.shifts import ShiftPart, ShiftPlan, UnusableDraw
 from curette.tasks.evaluate.answers import HeadAnswers, answers_of
 from curette.tasks.evaluate.exam import Exam, is_defined
 from curette.tasks.evaluate.external import ExternalTest, join_external, plan_external

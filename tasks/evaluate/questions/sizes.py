@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from curette.schemas.draws import Way
-from curette.schemas.evaluation import HeadAtSize, Reached, SizeTable
 from curette.schemas.heads import REFERENCE, HeadKind
+from curette.schemas.questions.sizes import HeadAtSize, Reached, SizeTable
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.statistics.metrics import METRICS, metrics_of
 

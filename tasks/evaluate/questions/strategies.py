@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.special import softmax
 
-from curette.schemas.evaluation import HeadStrategy, Strategies, StrategiesForetell
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import Split
+from curette.schemas.questions.strategies import HeadStrategy, Strategies, StrategiesForetell
 from curette.tasks.evaluate.exam import Exam, estimate
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 from curette.tasks.methods.statistics.metrics import stratified_auroc

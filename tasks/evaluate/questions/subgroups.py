@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int
 
-from curette.schemas.evaluation import SubgroupMetric, SubgroupTables, WorstSubgroup
 from curette.schemas.heads import EXPLAINED, REFERENCE
 from curette.schemas.metrics import MetricName
+from curette.schemas.questions.subgroups import SubgroupMetric, SubgroupTables, WorstSubgroup
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.evaluate.answers import HeadAnswers
 from curette.tasks.evaluate.exam import Exam, is_defined, with_doubt

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float64
 
-from curette.schemas.evaluation import TaxonomyLevel, TaxonomyMetric, TaxonomyResults
 from curette.schemas.heads import EXPLAINED, REFERENCE
+from curette.schemas.questions.taxonomy import TaxonomyLevel, TaxonomyMetric, TaxonomyResults
 from curette.schemas.taxonomy import levels_of
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.statistics.metrics import balanced_accuracy, confusion_matrices

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from curette.schemas.evaluation import CurvePoint
+from curette.schemas.questions.curves import CurvePoint
 
 Stroke = Literal["whole", "dashed", "dotted"]
 _DASHES: dict[Stroke, list[int]] = {"whole": [1, 0], "dashed": [7, 4], "dotted": [2, 4]}

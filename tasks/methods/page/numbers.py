@@ -1,6 +1,9 @@
 """How numbers are written on the page."""
 
-from curette.schemas.evaluation import Difference, Estimate, Metric, WorstSubgroup
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.differences import Difference
+from curette.schemas.questions.metrics import Metric
+from curette.schemas.questions.subgroups import WorstSubgroup
 
 
 def signed(value: float, digits: int = 3) -> str:

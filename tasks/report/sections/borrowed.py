@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from curette.schemas.evaluation import Difference, Metric
 from curette.schemas.heads import BORROWED, EXPLAINED, card_of
 from curette.schemas.probe import Borrowed, BorrowedConcept
+from curette.schemas.questions.differences import Difference
+from curette.schemas.questions.metrics import Metric
 from curette.tasks.methods.page.numbers import (
     counted,
     plain,

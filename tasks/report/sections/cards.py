@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from curette.schemas.evaluation import ConceptFinding
+from curette.schemas.questions.concept_truth import ConceptFinding
 from curette.tasks.methods.page.numbers import signed
 from curette.tasks.report.material import Draft
 

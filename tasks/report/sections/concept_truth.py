@@ -5,13 +5,9 @@ from statistics import median
 from typing import Any
 
 from curette.schemas.annotations import AnnotationFacts
-from curette.schemas.evaluation import (
-    ConceptFinding,
-    ConceptQuality,
-    HeadConcepts,
-)
 from curette.schemas.images import is_column
 from curette.schemas.probe import GroundedConcept
+from curette.schemas.questions.concept_truth import ConceptFinding, ConceptQuality, HeadConcepts
 from curette.tasks.methods.page.numbers import plain
 from curette.tasks.report.material import Draft
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from curette.schemas.evaluation import Calibration, HeadCurves
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind, card_of
 from curette.schemas.metrics import HeadMetricName
+from curette.schemas.questions.curves import Calibration, HeadCurves
 from curette.tasks.methods.page.charts import Line, Point, line_chart, reliability_chart
 from curette.tasks.methods.page.numbers import plain
 from curette.tasks.report.material import Draft

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import Difference
 from curette.schemas.metrics import HeadMetricName
+from curette.schemas.questions.differences import Difference
 from curette.tasks.methods.page.numbers import p_value, signed
 from curette.tasks.report.material import Draft
 

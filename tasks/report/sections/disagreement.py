@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import DisagreeingImage
+from curette.schemas.questions.disagreement import DisagreeingImage
 from curette.tasks.methods.page.numbers import p_value
 from curette.tasks.report.material import Draft
 

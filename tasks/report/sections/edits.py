@@ -3,8 +3,8 @@
 from typing import Any
 
 from curette.schemas.edits import Edits
-from curette.schemas.evaluation import TestReading
 from curette.schemas.heads import EXPLAINED, UNEDITED, card_of
+from curette.schemas.readings import TestReading
 from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.material import Draft
 

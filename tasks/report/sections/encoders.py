@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import (
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.encoders import (
     DoubtedImage,
     DoubtSign,
     EncoderDoubt,
     EncoderTable,
-    Estimate,
     SharedConcept,
     TellingSign,
 )

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import Estimate, PredictedErrors
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.error_prediction import PredictedErrors
 from curette.tasks.methods.page.numbers import signed
 from curette.tasks.report.material import Draft
 

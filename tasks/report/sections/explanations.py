@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import Explanation
+from curette.schemas.questions.explanations import Explanation
 from curette.tasks.methods.page.decision import compose_decision
 from curette.tasks.report.material import Draft
 from curette.tasks.report.sections.images import HEAT_PX

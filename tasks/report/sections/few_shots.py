@@ -3,12 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from curette.schemas.few_shots import (
-    FewShotCurves,
-    FewShotLead,
-    FewShotPoint,
-)
 from curette.schemas.heads import BEST_PROBE, REFERENCE, HeadKind, card_of
+from curette.schemas.questions.few_shots import FewShotCurves, FewShotLead, FewShotPoint
 from curette.tasks.methods.page.charts import Figure, Line, Point, Stroke, line_chart
 from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.material import Draft

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from curette.schemas.folds import FoldSpread, FoldTable
 from curette.schemas.heads import EXPLAINED
+from curette.schemas.questions.folds import FoldSpread, FoldTable
 from curette.tasks.methods.page.numbers import plain
 from curette.tasks.report.material import Draft
 

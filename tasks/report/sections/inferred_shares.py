@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import InferredShare, InferredShares
+from curette.schemas.questions.inferred_shares import InferredShare, InferredShares
 from curette.tasks.report.material import Draft
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from curette.schemas.evaluation import (
-    Estimate,
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.interventions import (
     InterventionCurve,
     InterventionOrder,
     Interventions,

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from curette.schemas.evaluation import ConceptLocation, Estimate, LocatedReasons
 from curette.schemas.heads import EXPLAINED
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.location import ConceptLocation, LocatedReasons
 from curette.tasks.methods.page.numbers import signed
 from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.report.material import Draft

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from curette.schemas.evaluation import Evaluation, GuardedEvaluation, Metric, describe_readings
+from curette.schemas.evaluation import Evaluation, GuardedEvaluation
 from curette.schemas.heads import card_of
 from curette.schemas.metrics import HeadMetricName
 from curette.schemas.probe import HeadFacts
+from curette.schemas.questions.metrics import Metric
+from curette.schemas.readings import describe_readings
 from curette.schemas.settings.evaluate import Answer
 from curette.tasks.methods.page.charts import Line, Point, Row, interval_chart, line_chart
 from curette.tasks.methods.page.numbers import with_interval

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import Estimate
+from curette.schemas.metrics import Estimate
 from curette.tasks.methods.page.numbers import signed_with_interval
 from curette.tasks.report.material import Draft
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from curette.schemas.evaluation import HeadCurves
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.probe import Head
+from curette.schemas.questions.curves import HeadCurves
 from curette.tasks.methods.page.charts import Line, Point, line_chart
 from curette.tasks.report.material import Draft
 

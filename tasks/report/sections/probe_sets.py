@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import ProbeSetConcept
+from curette.schemas.questions.probe_sets import ProbeSetConcept
 from curette.tasks.report.material import Draft
 
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from curette.schemas.appraisal import Round
-from curette.schemas.evaluation import Estimate, RoundOnTest
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.rounds import RoundOnTest
 from curette.tasks.methods.page.numbers import counted, plain, signed
 from curette.tasks.report.material import Draft
 

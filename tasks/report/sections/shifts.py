@@ -5,18 +5,16 @@ from typing import Any
 
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
 from curette.schemas.images import ClassLabel
-from curette.schemas.settings.draw import ConfoundedShift
-from curette.schemas.shifts import (
+from curette.schemas.questions.shifts import (
     ConfounderScore,
-    DatasetShift,
-    PlannedShift,
     ShiftMetricName,
-    ShiftPart,
     ShiftResult,
     ShiftTables,
     ShiftValue,
     ShiftValueName,
 )
+from curette.schemas.settings.draw import ConfoundedShift
+from curette.schemas.shifts import DatasetShift, PlannedShift, ShiftPart
 from curette.tasks.methods.page.charts import Figure, Row, interval_chart
 from curette.tasks.methods.page.numbers import plain, signed
 from curette.tasks.report.material import Draft

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import HeadAtSize, SizeTable
 from curette.schemas.heads import EXPLAINED, REFERENCE, card_of
+from curette.schemas.questions.sizes import HeadAtSize, SizeTable
 from curette.tasks.methods.page.numbers import plain, with_interval
 from curette.tasks.report.material import Draft
 from curette.tasks.report.sections.concept_budget import WAYS

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import Estimate, HeadStrategy, StrategiesForetell
 from curette.schemas.heads import EXPLAINED
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.strategies import HeadStrategy, StrategiesForetell
 from curette.tasks.methods.page.numbers import counted, signed, with_interval
 from curette.tasks.report.material import Draft
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from curette.schemas.evaluation import SubgroupMetric, SubgroupTables, WorstSubgroup
 from curette.schemas.metrics import HeadMetricName
+from curette.schemas.questions.subgroups import SubgroupMetric, SubgroupTables, WorstSubgroup
 from curette.tasks.methods.page.numbers import with_interval
 from curette.tasks.report.material import Draft
 

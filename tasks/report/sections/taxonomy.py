@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import TaxonomyMetric
 from curette.schemas.heads import EXPLAINED
+from curette.schemas.questions.taxonomy import TaxonomyMetric
 from curette.tasks.methods.page.numbers import signed_with_interval, with_interval
 from curette.tasks.report.material import Draft
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from curette.schemas.evaluation import BudgetLine, BudgetPoint, ConceptBudget, Estimate
 from curette.schemas.images import TestLabels
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.concept_budget import BudgetLine, BudgetPoint, ConceptBudget
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam

@@ -8,9 +8,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import ConceptFinding, ConceptQuality, Interventions
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Heads
+from curette.schemas.questions.concept_truth import ConceptFinding, ConceptQuality
+from curette.schemas.questions.interventions import Interventions
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam

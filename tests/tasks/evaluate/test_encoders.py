@@ -10,8 +10,8 @@ from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.embeddings import EncoderIdentity, ImageEmbeddings, TextEmbeddings
-from curette.schemas.evaluation import EncoderDoubt, EncoderTable
 from curette.schemas.heads import EXPLAINED, REFERENCE
+from curette.schemas.questions.encoders import EncoderDoubt, EncoderTable
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.encoders import FurtherEncoder

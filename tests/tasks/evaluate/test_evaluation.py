@@ -1,19 +1,24 @@
 """What the evaluation says of heads, against scikit-learn and against shuffled labels."""
 
+import pkgutil
 from dataclasses import replace
 from pathlib import Path
-from typing import get_type_hints
+from types import ModuleType
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 
+from curette.schemas import questions as answers_to_questions
 from curette.schemas.artifact import Recipe, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import Evaluation, SubgroupMetric, WorstSubgroup
+from curette.schemas.evaluation import Evaluation
 from curette.schemas.heads import HeadKind
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Head, Heads
+from curette.schemas.questions.subgroups import SubgroupMetric, WorstSubgroup
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.ledger import TestLedger
@@ -410,9 +415,23 @@ def test_a_further_question_is_answered_beside_the_others(
     assert answers["images"] == evaluation.images
 
 
-def test_every_question_is_a_field_of_the_evaluation() -> None:
-    files = {file.stem for file in Path(questions.__file__).parent.glob("*.py")} - {"__init__"}
-    assert set(QUESTIONS) == files
+def _names_in(package: ModuleType) -> set[str]:
+    return {module.name for module in pkgutil.iter_modules(package.__path__)}
+
+
+def _records(annotation: object) -> list[type[BaseModel]]:
+    """Return the models in a type: itself, or those of its arguments."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [record for argument in get_args(annotation) for record in _records(argument)]
+
+
+def test_every_question_is_a_field_of_the_evaluation_and_has_a_file_of_its_records() -> None:
+    files = _names_in(questions)
+    assert set(QUESTIONS) == files == _names_in(answers_to_questions)
+    for name in files:
+        answered = _records(Evaluation.model_fields[name].annotation)
+        assert {record.__module__ for record in answered} == {f"curette.schemas.questions.{name}"}
     assert all(get_type_hints(measure)["exam"] is Exam for measure in QUESTIONS.values())
     required = {name for name, field in Evaluation.model_fields.items() if field.is_required()}
     assert required <= set(QUESTIONS) | {

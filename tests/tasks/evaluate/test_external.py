@@ -15,9 +15,9 @@ from curette.schemas.embeddings import ImageEmbeddings
 from curette.schemas.external import ExternalImages
 from curette.schemas.images import ImageDataset, Rejection, TestLabels
 from curette.schemas.probe import Heads
+from curette.schemas.questions.shifts import ShiftResult, ShiftTables
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
-from curette.schemas.shifts import ShiftResult, ShiftTables
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.evaluate.external import (
     ExternalTest,

@@ -6,9 +6,9 @@ from jaxtyping import Int
 from sklearn.metrics import balanced_accuracy_score
 
 from curette.schemas.draws import Drawn
-from curette.schemas.few_shots import FewShotCurves
 from curette.schemas.heads import HeadKind
 from curette.schemas.probe import Heads, HeadStack
+from curette.schemas.questions.few_shots import FewShotCurves
 from curette.tasks.evaluate.questions.few_shots import balanced_accuracies, few_shot_curves
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
 

@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.folds import FoldTable
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Heads
+from curette.schemas.questions.folds import FoldTable
 from curette.schemas.settings.draw import FoldSpec
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec

@@ -7,9 +7,10 @@ import pytest
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import GuardedEvaluation, HoldoutCharge
+from curette.schemas.evaluation import GuardedEvaluation
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Heads
+from curette.schemas.readings import HoldoutCharge
 from curette.schemas.settings.evaluate import EvaluateSpec, ThresholdoutSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.ledger import TestLedger

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.evaluation import InferredShare, InferredShares
+from curette.schemas.questions.inferred_shares import InferredShare, InferredShares
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam, check_askable

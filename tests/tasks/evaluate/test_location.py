@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import ConceptLocation
 from curette.schemas.heat_maps import HeatMaps
 from curette.schemas.probe import Heads
+from curette.schemas.questions.location import ConceptLocation
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam

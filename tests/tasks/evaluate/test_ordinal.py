@@ -3,8 +3,8 @@
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from curette.schemas.evaluation import Estimate
 from curette.schemas.heads import EXPLAINED, REFERENCE
+from curette.schemas.metrics import Estimate
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam

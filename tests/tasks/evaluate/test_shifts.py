@@ -13,11 +13,12 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.evaluation import Evaluation
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Heads
+from curette.schemas.questions.shifts import ShiftResult, ShiftTables
 from curette.schemas.settings.draw import ConfoundedShift, DomainShift
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.schemas.settings.select import SelectSpec, Size
-from curette.schemas.shifts import ShiftPlan, ShiftResult, ShiftTables, UnusableDraw
+from curette.schemas.shifts import ShiftPlan, UnusableDraw
 from curette.storage.ledger import TestLedger
 from curette.storage.store import ArtifactStore
 from curette.tasks.draw.shifts import draw

@@ -7,9 +7,9 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.evaluation import SizeTable
 from curette.schemas.images import TestLabels
 from curette.schemas.probe import Heads, SkippedHead
+from curette.schemas.questions.sizes import SizeTable
 from curette.schemas.settings.draw import SizeSpec
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec

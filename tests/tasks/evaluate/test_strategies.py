@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from curette.schemas.evaluation import Strategies
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.images import TestLabels
+from curette.schemas.questions.strategies import Strategies
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.schemas.settings.probe import ProbeSpec
 from curette.tasks.evaluate.exam import Exam

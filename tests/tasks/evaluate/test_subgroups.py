@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import beta
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from curette.schemas.evaluation import SubgroupMetric, WorstSubgroup
+from curette.schemas.questions.subgroups import SubgroupMetric, WorstSubgroup
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.evaluate.answers import HeadAnswers
 from curette.tasks.evaluate.questions.subgroups import (

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from curette.schemas.evaluation import Difference, Metric
 from curette.schemas.heads import BORROWED, card_of
 from curette.schemas.probe import Borrowed, BorrowedConcept, LeftOut
+from curette.schemas.questions.differences import Difference
+from curette.schemas.questions.metrics import Metric
 from curette.tasks.report.sections.borrowed import borrowed_section
 
 VEIL = BorrowedConcept(

@@ -1,13 +1,8 @@
 """The page says what ground truth says of concepts, or why it says nothing."""
 
-from curette.schemas.evaluation import (
-    ConceptFinding,
-    ConceptQuality,
-    Estimate,
-    InterventionCurve,
-    Interventions,
-    Propagation,
-)
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.concept_truth import ConceptFinding, ConceptQuality
+from curette.schemas.questions.interventions import InterventionCurve, Interventions, Propagation
 from curette.tasks.report.sections.concept_truth import concept_truth_section
 from curette.tasks.report.sections.interventions import interventions_section
 

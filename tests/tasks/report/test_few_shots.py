@@ -3,12 +3,8 @@
 import csv
 import io
 
-from curette.schemas.few_shots import (
-    FewShotCurves,
-    FewShotLead,
-    FewShotPoint,
-)
 from curette.schemas.heads import FewShotBaseline, HeadKind, card_of, choosable, trained
+from curette.schemas.questions.few_shots import FewShotCurves, FewShotLead, FewShotPoint
 from curette.tasks.methods.page.charts import Figure
 from curette.tasks.report.sections.few_shots import few_shot_chart, few_shot_section
 

@@ -5,14 +5,14 @@ import io
 import numpy as np
 from PIL import Image
 
-from curette.schemas.evaluation import (
+from curette.schemas.heat_maps import LeftOutImage
+from curette.schemas.metrics import Estimate
+from curette.schemas.questions.location import (
     ConceptLocation,
-    Estimate,
     HeatExample,
     LocatedReasons,
     LocatedTruth,
 )
-from curette.schemas.heat_maps import LeftOutImage
 from curette.tasks.methods.page.heat_picture import draw_heat
 from curette.tasks.methods.page.pictures import PictureBook
 from curette.tasks.report.sections.location import location_section

@@ -23,21 +23,17 @@ from curette.schemas.artifact import Manifest, Recipe, Ref
 from curette.schemas.candidates import AskFailure, CandidateSet, Saturation, SaturationPoint
 from curette.schemas.concepts import ClassSelection, ConceptSet, Pick
 from curette.schemas.edits import Edit, Edits
-from curette.schemas.evaluation import (
-    ConceptQuality,
-    Estimate,
-    Evaluation,
-    GuardedAnswer,
-    GuardedEvaluation,
-    Interventions,
-    TestReading,
-    UnusableColumn,
-)
+from curette.schemas.evaluation import Evaluation, GuardedAnswer, GuardedEvaluation
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.heat_maps import LeftOutImage
 from curette.schemas.images import SPLITS, Rejection
 from curette.schemas.index import ConceptIndex, Hit
+from curette.schemas.metrics import Estimate
 from curette.schemas.priors import Priors
+from curette.schemas.questions.concept_truth import ConceptQuality
+from curette.schemas.questions.interventions import Interventions
+from curette.schemas.questions.subgroups import UnusableColumn
+from curette.schemas.readings import TestReading
 from curette.schemas.screened import (
     Believed,
     Drop,

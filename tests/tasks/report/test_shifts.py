@@ -5,19 +5,15 @@ import io
 import re
 
 from curette.schemas.images import ClassLabel
-from curette.schemas.settings.draw import ConfoundedShift, DomainShift
-from curette.schemas.shifts import (
+from curette.schemas.questions.shifts import (
     ConfounderScore,
-    DatasetShift,
-    ShiftPart,
-    ShiftPartName,
-    ShiftPlan,
     ShiftResult,
     ShiftTables,
     ShiftValue,
-    UnusableDraw,
     WorstGroup,
 )
+from curette.schemas.settings.draw import ConfoundedShift, DomainShift
+from curette.schemas.shifts import DatasetShift, ShiftPart, ShiftPartName, ShiftPlan, UnusableDraw
 from curette.tasks.report.sections.shifts import domain_chart, findings, shift_section
 
 _CLASSES = (ClassLabel(key="mel", name="melanoma"), ClassLabel(key="nv", name="nevus"))

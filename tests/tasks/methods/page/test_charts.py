@@ -5,7 +5,7 @@ import io
 import re
 from itertools import pairwise
 
-from curette.schemas.evaluation import CurvePoint
+from curette.schemas.questions.curves import CurvePoint
 from curette.tasks.methods.page.charts import (
     Line,
     Point,

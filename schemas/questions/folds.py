@@ -1,4 +1,4 @@
-"""Folds: how far the heads that other training images gave differ on the same test images."""
+"""How far the heads that other training images gave differ on the same test images."""
 
 from statistics import stdev
 
@@ -22,7 +22,7 @@ class FoldSpread(BaseModel, frozen=True):
 
 
 class FoldTable(BaseModel, frozen=True):
-    """All heads that folds trained; tasks/evaluate/questions/folds.py."""
+    """All heads that folds trained."""
 
     spreads: tuple[FoldSpread, ...]
     unusable: tuple[str, ...] = Field(default=(), description="folds that gave no heads, and why")

@@ -1,4 +1,4 @@
-"""Few shots: what heads of few images a class are worth on test images."""
+"""How good heads of few images a class are."""
 
 from pydantic import BaseModel, Field
 
@@ -31,7 +31,7 @@ class FewShotLead(BaseModel, frozen=True):
 
 
 class FewShotCurves(BaseModel, frozen=True):
-    """Points and leads, by shots; tasks/evaluate/questions/few_shots.py."""
+    """Points and leads, by shots."""
 
     points: tuple[FewShotPoint, ...]
     leads: tuple[FewShotLead, ...]
