@@ -28,11 +28,11 @@ from curette.schemas.heads import EXPLAINED
 from curette.schemas.heat_maps import LeftOutImage
 from curette.schemas.images import SPLITS, Rejection
 from curette.schemas.index import ConceptIndex, Hit
+from curette.schemas.metadata import UnusableColumn
 from curette.schemas.metrics import Estimate
 from curette.schemas.priors import Priors
 from curette.schemas.questions.concept_truth import ConceptQuality
 from curette.schemas.questions.interventions import Interventions
-from curette.schemas.questions.subgroups import UnusableColumn
 from curette.schemas.readings import TestReading
 from curette.schemas.screened import (
     Believed,
