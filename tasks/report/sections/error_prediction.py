@@ -4,8 +4,10 @@ from typing import Any
 
 from curette.schemas.metrics import Estimate
 from curette.schemas.questions.error_prediction import PredictedErrors
-from curette.tasks.methods.page.numbers import signed
+from curette.tasks.methods.page.numbers import signed, signed_with_interval
 from curette.tasks.report.material import Draft
+
+_DIGITS = 4  # areas are small, and a bound beside 0 must not be printed as 0
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
@@ -20,7 +22,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
                 "head": h.head,
                 "by_confidence": h.by_confidence,
                 "by_prediction": h.by_prediction,
-                "difference": _told(h.difference),
+                "difference": signed_with_interval(h.difference, _DIGITS),
                 "in_any_order": h.in_any_order,
                 "verdict": _verdict(h.difference),
                 "learned_from": f"{h.mistakes:,} of {h.learned_from:,}",
@@ -45,7 +47,7 @@ def _meaning(heads: tuple[PredictedErrors, ...]) -> str:
         "no difference found": "Nothing beside its confidence is found to tell of mistakes of the "
         "{}",
     }[_verdict(first.difference)]
-    return f"{said.format(first.head)}: AURC {_told(first.difference)}."
+    return f"{said.format(first.head)}: AURC {signed_with_interval(first.difference, _DIGITS)}."
 
 
 def _verdict(difference: Estimate) -> str:
@@ -53,8 +55,3 @@ def _verdict(difference: Estimate) -> str:
     if difference.high < 0:
         return "better"
     return "worse" if difference.low > 0 else "no difference found"
-
-
-def _told(e: Estimate) -> str:
-    # Four digits: areas are small, and a bound beside 0 must not be printed as 0.
-    return f"{signed(e.value, 4)} [{signed(e.low, 4)}, {signed(e.high, 4)}]"
