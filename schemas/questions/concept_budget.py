@@ -12,7 +12,6 @@ class BudgetPoint(BaseModel, frozen=True):
 
     concepts: int
     balanced_accuracy: Estimate
-    macro_auroc: float | None = Field(description="nothing where a class has no test image")
     lowest: float = Field(description="balanced accuracy that 5 % of the draws stay below")
     highest: float = Field(description="balanced accuracy that 5 % of the draws exceed")
 

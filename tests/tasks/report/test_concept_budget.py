@@ -12,9 +12,7 @@ def _budget(
 ) -> ConceptBudget:
     def at(concepts: int, value: float) -> BudgetPoint:
         estimate = Estimate(value=value, low=value - 0.1, high=value + 0.1)
-        return BudgetPoint(
-            concepts=concepts, balanced_accuracy=estimate, macro_auroc=value, lowest=0, highest=1
-        )
+        return BudgetPoint(concepts=concepts, balanced_accuracy=estimate, lowest=0, highest=1)
 
     lines = (
         BudgetLine(name="selected", draws=1, points=(at(8, reached),)),
