@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from curette.schemas.metrics import Estimate
 from curette.schemas.questions.encoders import (
     DoubtedImage,
     DoubtSign,
@@ -13,8 +12,8 @@ from curette.schemas.questions.encoders import (
 )
 from curette.tasks.methods.page.numbers import signed_with_interval
 from curette.tasks.report.material import Draft
+from curette.tasks.report.sections.error_prediction import AREA_DIGITS, verdict
 
-_AREA_DIGITS = 4  # areas are small, and a bound beside 0 must not be printed as 0
 _SIGNS: dict[DoubtSign, str] = {
     "confidence": "its own confidence",
     "encoders": "how far the encoders are apart",
@@ -106,7 +105,7 @@ def _head(d: EncoderDoubt) -> dict[str, Any]:
             ("all name the same class", d.images - d.differing, d.wrong_elsewhere),
         ],
         "signs": [_sign(sign) for sign in d.signs],
-        "beyond": f"{signed_with_interval(beyond, _AREA_DIGITS)}, {_verdict(beyond)}",
+        "beyond": f"{signed_with_interval(beyond, AREA_DIGITS)}, {verdict(beyond)}",
         "in_any_order": d.in_any_order,
         "answers": [
             {
@@ -126,15 +125,9 @@ def _sign(sign: TellingSign) -> dict[str, Any]:
         "name": _SIGNS[sign.sign],
         "auroc": sign.auroc,
         "aurc": sign.aurc,
-        "difference": signed_with_interval(sign.difference, _AREA_DIGITS),
-        "verdict": "" if sign.difference is None else _verdict(sign.difference),
+        "difference": signed_with_interval(sign.difference, AREA_DIGITS),
+        "verdict": "" if sign.difference is None else verdict(sign.difference),
     }
-
-
-def _verdict(difference: Estimate) -> str:
-    if difference.high < 0:
-        return "better"
-    return "worse" if difference.low > 0 else "no difference found"
 
 
 def _example(draft: Draft, x: DoubtedImage) -> dict[str, Any]:
