@@ -37,6 +37,7 @@ from curette.tasks.export.shown import Shown, shown_images
 from curette.tasks.methods.croissant import CROISSANT, Told, croissant, schemas_of
 from curette.tasks.methods.encoder.pixels import bare_png, read_rgb
 from curette.tasks.methods.explanation import printable
+from curette.tasks.methods.page.numbers import with_interval
 from curette.tasks.methods.threads import decoding_threads
 from curette.tasks.push.hub import page_of, push_files
 
@@ -83,11 +84,7 @@ class Finished:
     def measured(self) -> Mapping[str, str]:
         """Head's name -> its balanced accuracy on test images, with its interval."""
         metrics = self.evaluation.metrics if self.evaluation else ()
-        return {
-            m.head: f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]"
-            for m in metrics
-            if m.name == "balanced_accuracy"
-        }
+        return {m.head: with_interval(m) for m in metrics if m.name == "balanced_accuracy"}
 
 
 def export(

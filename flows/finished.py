@@ -10,6 +10,7 @@ from curette.schemas.evaluation import Evaluation
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.report import Report
 from curette.storage.store import ArtifactMissing, ArtifactStore
+from curette.tasks.methods.page.numbers import with_interval
 
 
 def study_of(store: ArtifactStore, made: Ref[Report] | Ref[Evaluation]) -> str:
@@ -84,5 +85,5 @@ def finished_runs(root: Path) -> Iterator[dict[str, str]]:
             "finished": manifest.created_at[:16].replace("T", " "),
             "study": published.facts.name,
             "concepts": str(len(published.concepts)),
-            "balanced accuracy": f"{own.value:.3f} [{own.low:.3f}, {own.high:.3f}]" if own else "–",
+            "balanced accuracy": with_interval(own),
         }

@@ -1,1 +1,3 @@
-"""The nouns: one file an artifact, its spec beside it."""
+"""The nouns: one file an artifact. `settings/` is what a study can be told, `questions/` what the
+evaluation answers.
+"""

@@ -1,9 +1,9 @@
-"""What the values of a metadata column are called, in settings and in what is made of them."""
+"""Columns of metadata: what their values are called, and those that nothing can be made of."""
 
 from typing import Annotated
 
 import numpy as np
-from pydantic import BeforeValidator
+from pydantic import BaseModel, BeforeValidator
 
 
 def value_name(value: object) -> str:
@@ -19,3 +19,10 @@ def _as_named(value: object) -> object:
 
 ValueName = Annotated[str, BeforeValidator(_as_named)]
 """A value of a metadata column; yes and no where the column is of truth values."""
+
+
+class UnusableColumn(BaseModel, frozen=True):
+    """A metadata column without subgroups, and why."""
+
+    column: str
+    reason: str

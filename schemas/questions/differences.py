@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from curette.schemas.metrics import IntervalMethod, MetricName
+from curette.schemas.metrics import Estimate, IntervalMethod, MetricName
 
 
 class DeLongTest(BaseModel, frozen=True):
@@ -13,15 +13,12 @@ class DeLongTest(BaseModel, frozen=True):
     p_value: float = Field(description="two-sided, that there is no difference")
 
 
-class Difference(BaseModel, frozen=True):
-    """A head against a baseline on the same resamples."""
+class Difference(Estimate, frozen=True):
+    """A head minus a baseline on the same resamples."""
 
     head: str
     baseline: str
     name: MetricName
-    value: float = Field(description="head minus baseline")
-    low: float
-    high: float
     method: IntervalMethod
     delong: DeLongTest | None = Field(
         default=None, description="beside the bootstrap's interval, for AUROC where it is defined"

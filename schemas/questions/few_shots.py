@@ -3,20 +3,18 @@
 from pydantic import BaseModel, Field
 
 from curette.schemas.heads import FewShotBaseline, HeadKind
+from curette.schemas.metrics import Estimate
 
 
-class FewShotPoint(BaseModel, frozen=True):
+class FewShotPoint(Estimate, frozen=True):
     """Balanced accuracy of one head at one number of shots, the mean over seeds."""
 
     shots: int | None = Field(description="nothing: all training images")
     head: HeadKind
-    value: float
-    low: float
-    high: float
     seeds: int
 
 
-class FewShotLead(BaseModel, frozen=True):
+class FewShotLead(Estimate, frozen=True):
     """How far a head is ahead of another on the same draws and resamples."""
 
     shots: int | None
@@ -24,9 +22,6 @@ class FewShotLead(BaseModel, frozen=True):
     baseline: FewShotBaseline = Field(
         description="best_probe: whichever tuned probe is best on the resample itself"
     )
-    value: float
-    low: float
-    high: float
     seeds: int
 
 

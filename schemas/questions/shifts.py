@@ -5,22 +5,20 @@ from typing import Literal
 from pydantic import AliasChoices, BaseModel, Field
 
 from curette.schemas.heads import HeadKind
+from curette.schemas.metrics import Estimate
 from curette.schemas.shifts import ShiftPart, ShiftPlan, UnusableDraw
 
 ShiftMetricName = Literal["balanced_accuracy", "macro_auroc", "debiased_calibration_error"]
 ShiftValueName = Literal["in_domain", "out_of_domain", "gap", "mean", "worst_group"]
 
 
-class ShiftValue(BaseModel, frozen=True):
+class ShiftValue(Estimate, frozen=True):
     """One number of one head under a shift, and how far it is ahead of the linear probe's."""
 
     head: str
     head_kind: HeadKind
     name: ShiftMetricName | Literal["accuracy"] = Field(description="accuracy: of the worst group")
     of: ShiftValueName = Field(description="gap: in domain minus out of domain")
-    value: float
-    low: float
-    high: float
     lead: float | None = Field(default=None, description="head minus linear probe; nothing: itself")
     lead_low: float | None = None
     lead_high: float | None = None

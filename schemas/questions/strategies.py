@@ -31,7 +31,6 @@ class StrategiesForetell(BaseModel, frozen=True):
     strategy: Estimate = Field(description="by the reliability of class and deciding concept")
     class_alone: Estimate = Field(description="by the reliability of the class it is called")
     confidence: Estimate = Field(description="by the highest probability, which is the baseline")
-    over_class: Estimate
     over_confidence: Estimate
 
 

@@ -2,10 +2,11 @@
 
 from pydantic import BaseModel, Field
 
-from curette.schemas.metrics import IntervalMethod, MetricName
+from curette.schemas.metadata import UnusableColumn
+from curette.schemas.metrics import Estimate, IntervalMethod, MetricName
 
 
-class SubgroupMetric(BaseModel, frozen=True):
+class SubgroupMetric(Estimate, frozen=True):
     """One number of one head on the test images of one subgroup."""
 
     head: str
@@ -15,30 +16,17 @@ class SubgroupMetric(BaseModel, frozen=True):
     groups: int = Field(description="independent units")
     classes: int = Field(description="classes that the subgroup has; a mean over classes is theirs")
     name: MetricName
-    value: float
-    low: float
-    high: float
     method: IntervalMethod
 
 
-class WorstSubgroup(BaseModel, frozen=True):
+class WorstSubgroup(Estimate, frozen=True):
     """The subgroup of a column with the worst value, and the interval of the worst value."""
 
     head: str
     column: str
     subgroup: str
     name: MetricName
-    value: float
-    low: float
-    high: float
     method: IntervalMethod
-
-
-class UnusableColumn(BaseModel, frozen=True):
-    """A metadata column without subgroups, and why."""
-
-    column: str
-    reason: str
 
 
 class SubgroupTables(BaseModel, frozen=True):

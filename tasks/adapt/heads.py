@@ -18,7 +18,6 @@ from curette.schemas.adaptation import (
 from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import card_of
-from curette.schemas.metrics import Estimate
 from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.adapt.support import notes_of
@@ -165,8 +164,8 @@ def measure_adaptation(
 
     bootstrap = ClusterBootstrap.of(groups, spec.resamples, spec.seed)
     before, after, gain = (
-        Estimate(value=i.value, low=i.low, high=i.high)
-        for i in bootstrap.replicate(statistic, "percentile").intervals(
+        interval.estimate
+        for interval in bootstrap.replicate(statistic, "percentile").intervals(
             "percentile", spec.confidence
         )
     )

@@ -8,7 +8,7 @@ from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import card_of
 from curette.tasks.methods.adaptation import LEVEL, MOST_LOST_AT_HOME, NOTHING
 from curette.tasks.methods.explanation import printable
-from curette.tasks.methods.page.numbers import counted, p_value, plain, signed
+from curette.tasks.methods.page.numbers import counted, p_value, plain, signed, signed_with_interval
 from curette.tasks.methods.page.render import render
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -37,11 +37,10 @@ def finding(adaptation: Adaptation) -> str:
 def measured(result: AdaptationResult) -> str:
     """Return in a sentence what it is worth."""
     of = f"{result.images:,} other images ({counted(result.groups, 'group')}, "
-    gain = result.gain
     return (
         f"Balanced accuracy on {of}{counted(len(result.classes), 'class', 'classes')}): "
         f"{plain(result.before.value)} before, {plain(result.after.value)} after, "
-        f"{signed(gain.value)} [{signed(gain.low)}, {signed(gain.high)}]."
+        f"{signed_with_interval(result.gain)}."
     )
 
 

@@ -90,7 +90,7 @@ def paired_difference(first: FinishedStudy, other: FinishedStudy, head: str) -> 
 
     replicates = ClusterBootstrap.of(groups, _RESAMPLES, 0).replicate(lead, "percentile")
     (interval,) = replicates.intervals("percentile", _CONFIDENCE)
-    return Estimate(value=interval.value, low=interval.low, high=interval.high)
+    return interval.estimate
 
 
 def _answers(

@@ -19,7 +19,13 @@ from curette.tasks.compare.comparing import (
 )
 from curette.tasks.methods.explanation import printable
 from curette.tasks.methods.page.charts import Figure, Line, Point, line_chart
-from curette.tasks.methods.page.numbers import counted, plain, signed, with_interval
+from curette.tasks.methods.page.numbers import (
+    counted,
+    plain,
+    signed,
+    signed_with_interval,
+    with_interval,
+)
 from curette.tasks.methods.page.render import render
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -94,7 +100,8 @@ def _sentence(first: FinishedStudy, other: FinishedStudy) -> str:
         if difference.high < 0
         else "shows no difference that could not be chance from"
     )
-    return f"{other.name} {verdict} {first.name}: {said}, a difference of {_told(difference)}."
+    lead = signed_with_interval(difference)
+    return f"{other.name} {verdict} {first.name}: {said}, a difference of {lead}."
 
 
 def tell_difference(first: FinishedStudy, other: FinishedStudy) -> list[str]:
@@ -130,8 +137,8 @@ def since_then(first: FinishedStudy, other: FinishedStudy) -> str:
     measured = (
         "other test images, so that accuracies are not to be compared"
         if difference is None
-        else f"balanced accuracy of the {card_of(EXPLAINED).title} {_told(difference)} on the same "
-        "test images"
+        else f"balanced accuracy of the {card_of(EXPLAINED).title} "
+        f"{signed_with_interval(difference)} on the same test images"
     )
     return f"Since the last run: {concepts}; {measured}."
 
@@ -139,10 +146,6 @@ def since_then(first: FinishedStudy, other: FinishedStudy) -> str:
 def _why(change: ConceptChange) -> str:
     alike = "" if change.alike is None else f"scores correlate by {plain(change.alike, 2)}; "
     return alike + change.why
-
-
-def _told(e: Estimate) -> str:
-    return f"{signed(e.value)} [{signed(e.low)}, {signed(e.high)}]"
 
 
 def _curve(studies: Sequence[FinishedStudy]) -> Figure | None:
@@ -170,9 +173,7 @@ def _heads(studies: Sequence[FinishedStudy]) -> list[dict[str, Any]]:
     return [
         {
             "head": name,
-            "cells": [
-                with_interval(m) if (m := s.metrics.get((name, _MAIN))) else "–" for s in studies
-            ],
+            "cells": [with_interval(s.metrics.get((name, _MAIN))) for s in studies],
             "leads": [_lead(paired_difference(first, other, name)) for other in others],
         }
         for name in names
@@ -180,9 +181,8 @@ def _heads(studies: Sequence[FinishedStudy]) -> list[dict[str, Any]]:
 
 
 def _lead(e: Estimate | None) -> dict[str, str]:
-    if e is None:
-        return {"told": "–", "verdict": ""}
-    return {"told": _told(e), "verdict": "good" if e.low > 0 else "bad" if e.high < 0 else ""}
+    verdict = "" if e is None else "good" if e.low > 0 else "bad" if e.high < 0 else ""
+    return {"told": signed_with_interval(e), "verdict": verdict}
 
 
 def _facts(studies: Sequence[FinishedStudy]) -> list[dict[str, Any]]:

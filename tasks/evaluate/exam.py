@@ -147,6 +147,4 @@ def with_doubt(
 
 def estimate(interval: Interval) -> Estimate | None:
     """Return a value with its interval; None where there is none."""
-    if not is_defined(interval):
-        return None
-    return Estimate(value=interval.value, low=interval.low, high=interval.high)
+    return interval.estimate if is_defined(interval) else None

@@ -21,7 +21,6 @@ from curette.schemas.findings import (
 )
 from curette.schemas.heads import EXPLAINED, REFERENCE, HeadKind
 from curette.schemas.images import SPLITS, ImageDataset, TestLabels
-from curette.schemas.metrics import Estimate
 from curette.schemas.probe import Heads
 from curette.schemas.settings.evaluate import EvaluateSpec
 from curette.tasks.methods.features import head_features
@@ -166,11 +165,7 @@ def _values(
     for part in range(parts):
         own = intervals[part * len(names) : (part + 1) * len(names)]
         yield tuple(
-            HeadValue(
-                head=head,
-                name=name,
-                value=Estimate(value=x.value, low=x.low, high=x.high),
-            )
+            HeadValue(head=head, name=name, value=x.estimate)
             for (head, name), x in zip(names, own, strict=True)
             if not np.isnan([x.value, x.low, x.high]).any()
         )

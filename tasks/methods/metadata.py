@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Bool, Float64, Int, Shaped
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.metadata import value_name
+from curette.schemas.metadata import UnusableColumn, value_name
 
 MOST_VALUES = 12
 NOT_STATED = "not stated"
@@ -32,14 +32,6 @@ class Subgroups:
     """Index into `names`; -1 where the subgroup is too small to be shown."""
 
 
-@dataclass(frozen=True)
-class UnusableColumn:
-    """A column without subgroups, and why."""
-
-    column: str
-    reason: str
-
-
 def names_single_images(column: str, values: pd.Series) -> bool:
     """Return whether a column that nobody asked for looks like one of identifiers."""
     stated = values[~_is_missing(values)]
@@ -56,7 +48,8 @@ def read_column(
     stated = values[~missing]
     many_numbers = _is_numeric(stated) and stated.nunique() > _MOST_NUMBERS
     if edges is not None and not _is_numeric(stated):
-        return UnusableColumn(column, "is not of numbers, so that no edge parts it")
+        reason = "is not of numbers, so that no edge parts it"
+        return UnusableColumn(column=column, reason=reason)
     if edges is not None or (many_numbers and not _is_of_ids(column)):
         names, of_stated = _binned(column, pd.to_numeric(stated).to_numpy(np.float64), edges)
     else:

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
 
-from curette.schemas.questions.subgroups import UnusableColumn
-from curette.tasks.methods import metadata
+from curette.schemas.metadata import UnusableColumn
 from curette.tasks.methods.metadata import (
     MOST_VALUES,
     Subgroups,
@@ -56,13 +55,13 @@ def find_subgroups(
         if isinstance(read, Subgroups):
             used.append(read)
         else:
-            unusable.append(UnusableColumn(column=read.column, reason=read.reason))
+            unusable.append(read)
     return tuple(used), tuple(unusable)
 
 
 def _merge_small(
     read: Subgroups, groups: Shaped[np.ndarray, " image"], smallest: int
-) -> Subgroups | metadata.UnusableColumn:
+) -> Subgroups | UnusableColumn:
     """Keep the largest subgroups, at most 12; merge the rest into "other" or hide it.
 
     Small steps of a scale, such as skin types, join their neighbours first: the ends of a scale
@@ -84,9 +83,8 @@ def _merge_small(
     else:
         of_image = np.where(of_image == len(kept), -1, of_image)
     if len(names) < 2:
-        return metadata.UnusableColumn(
-            read.column, f"fewer than two values are carried by {smallest} independent groups"
-        )
+        reason = f"fewer than two values are carried by {smallest} independent groups"
+        return UnusableColumn(column=read.column, reason=reason)
     return replace(read, names=names, of_image=of_image.astype(np.int64))
 
 

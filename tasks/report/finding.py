@@ -9,7 +9,7 @@ from curette.schemas.questions.metrics import Metric
 from curette.schemas.readings import describe_readings
 from curette.tasks.methods.page.numbers import counted, plain, with_interval
 from curette.tasks.report.material import Draft
-from curette.tasks.report.sections import shifts
+from curette.tasks.report.sections import concept_budget, shifts
 
 _MAIN = "balanced_accuracy"
 _WELL_CALIBRATED = 0.05  # root mean square error of confidence
@@ -85,7 +85,7 @@ def _guarded(evaluation: GuardedEvaluation) -> str:
 def _reached(evaluation: Evaluation, concepts: int) -> Iterator[str]:
     """Say how good the selected concepts are, and whether others would have done."""
     if evaluation.concept_budget:
-        yield from evaluation.concept_budget.sentences
+        yield from concept_budget.findings(evaluation.concept_budget)
         return
     own = next(m for m in _main(evaluation) if m.head_kind == EXPLAINED)
     said = f"{counted(concepts, 'statement')} reach a balanced accuracy of {with_interval(own)}"

@@ -10,7 +10,6 @@ by training and validation images.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isnan
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from curette.schemas.questions.concept_budget import BudgetLine, BudgetPoint, Co
 from curette.tasks.evaluate.exam import Exam
 from curette.tasks.methods.selection.judging import fit_discriminant
 from curette.tasks.methods.selection.orders import order_concepts
-from curette.tasks.methods.statistics.metrics import balanced_accuracies, macro_aurocs
+from curette.tasks.methods.statistics.metrics import balanced_accuracies
 from curette.tasks.methods.threads import one_thread_of_torch
 
 _SIZES = (1, 2, 3, 5, 8, 12, 20, 40)
@@ -39,7 +38,6 @@ class _Line:
     name: str
     sizes: tuple[int, ...]
     right: Bool[np.ndarray, "size draw image"]
-    areas: Float64[np.ndarray, "size draw"]  # macro AUROC
 
 
 def measure(exam: Exam) -> ConceptBudget | None:
@@ -84,12 +82,10 @@ def _measure_line(
     draws: Sequence[Callable[[int], _Vectors]],
 ) -> _Line:
     right = np.zeros((len(sizes), len(draws), len(labels)), dtype=bool)
-    areas = np.zeros((len(sizes), len(draws)))
     for place, size in enumerate(sizes):
         answers = np.stack([learner.answers_by(draw(size)) for draw in draws])
         right[place] = answers.argmax(axis=2) == labels
-        areas[place] = macro_aurocs(labels, answers)
-    return _Line(name, sizes, right, areas)
+    return _Line(name, sizes, right)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +170,6 @@ def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:
                     BudgetPoint(
                         concepts=size,
                         balanced_accuracy=value,
-                        macro_auroc=_defined(float(line.areas[place].mean())),
                         lowest=float(np.quantile(of_draws, 0.05)),
                         highest=float(np.quantile(of_draws, 0.95)),
                     )
@@ -189,10 +184,6 @@ def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:
         area_over_random=next(estimates),
         area_over_labo=next(estimates),
     )
-
-
-def _defined(value: float) -> float | None:
-    return None if isnan(value) else value
 
 
 def _area(

@@ -106,11 +106,11 @@ def _foretold(
             stratified_auroc(score, right, [known], columns)
             for score in (of_strategy, of_class, confidence)
         )
-        over = by_strategy - by_class, by_strategy - by_confidence
-        return np.stack([by_strategy, by_class, by_confidence, *over], axis=1)
+        lead = by_strategy - by_confidence
+        return np.stack([by_strategy, by_class, by_confidence, lead], axis=1)
 
-    strategy, class_alone, confident, over_class, over_confidence = exam.estimates(areas)
-    if not (strategy and class_alone and confident and over_class and over_confidence):
+    strategy, class_alone, confident, over_confidence = exam.estimates(areas)
+    if not (strategy and class_alone and confident and over_confidence):
         return None
     return StrategiesForetell(
         images=len(known),
@@ -118,6 +118,5 @@ def _foretold(
         strategy=strategy,
         class_alone=class_alone,
         confidence=confident,
-        over_class=over_class,
         over_confidence=over_confidence,
     )

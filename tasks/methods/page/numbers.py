@@ -1,9 +1,8 @@
 """How numbers are written on the page."""
 
+from collections.abc import Callable
+
 from curette.schemas.metrics import Estimate
-from curette.schemas.questions.differences import Difference
-from curette.schemas.questions.metrics import Metric
-from curette.schemas.questions.subgroups import WorstSubgroup
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -20,14 +19,20 @@ def plain(value: float | None, digits: int = 3) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def with_interval(m: Metric | Estimate | WorstSubgroup) -> str:
-    """Return a number and its interval as a sentence has them."""
-    return f"{plain(m.value)} [{plain(m.low)}, {plain(m.high)}]"
+def with_interval(e: Estimate | None, digits: int = 3) -> str:
+    """Return a number and its interval; a dash where there is none."""
+    return _with_interval(e, plain, digits)
 
 
-def signed_with_interval(e: Estimate | Difference | None) -> str:
+def signed_with_interval(e: Estimate | None, digits: int = 3) -> str:
     """Return a difference and its interval; a dash where there is none."""
-    return "–" if e is None else f"{signed(e.value)} [{signed(e.low)}, {signed(e.high)}]"
+    return _with_interval(e, signed, digits)
+
+
+def _with_interval(e: Estimate | None, say: Callable[[float, int], str], digits: int) -> str:
+    if e is None:
+        return "–"
+    return f"{say(e.value, digits)} [{say(e.low, digits)}, {say(e.high, digits)}]"
 
 
 def p_value(p: float) -> str:

@@ -23,9 +23,10 @@ from curette.schemas.concepts import (
     ToldTogether,
 )
 from curette.schemas.images import METADATA
+from curette.schemas.metadata import UnusableColumn
 from curette.schemas.review import Decision
 from curette.schemas.settings.select import SelectSpec
-from curette.tasks.methods.metadata import UnusableColumn, read_column
+from curette.tasks.methods.metadata import read_column
 from curette.tasks.methods.selection.avoidance import avoided_column
 from curette.tasks.methods.selection.exchanging import exchange_picks, find_exchanges
 from curette.tasks.methods.selection.explained_variance import (

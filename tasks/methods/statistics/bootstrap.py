@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
 
-from curette.schemas.metrics import IntervalMethod
+from curette.schemas.metrics import Estimate, IntervalMethod
 from curette.tasks.methods.threads import one_thread_of_blas, usual_threads
 
 Statistic = Callable[
@@ -40,6 +40,11 @@ class Interval:
     method: IntervalMethod  # percentile where BCa was asked for but has no answer
     resamples: int  # those in which the value is defined
     groups: int
+
+    @property
+    def estimate(self) -> Estimate:
+        """The value with its bounds alone, as artifacts hold it."""
+        return Estimate(value=self.value, low=self.low, high=self.high)
 
 
 @dataclass(frozen=True, eq=False)

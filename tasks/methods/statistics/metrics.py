@@ -22,7 +22,6 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 from scipy.sparse import csr_array
-from scipy.stats import rankdata
 
 from curette.schemas.metrics import MetricName
 from curette.tasks.methods.statistics.cumulative import sums_from_0, sums_in_cells
@@ -134,25 +133,6 @@ def macro_auroc(labels: _Labels, probabilities: _Probabilities, weights: _Weight
     of j. Where the negatives fall between the sorted positives is the same for all weightings.
     """
     return _mean_over_classes(_rank_by_class(labels, probabilities), weights)
-
-
-def macro_aurocs(
-    labels: _Labels, probabilities: Float64[np.ndarray, "answer image class"]
-) -> Float64[np.ndarray, " answer"]:
-    """Return the macro AUROC of many answers about the same images, each of which counts once.
-
-    From the mean ranks of the positives, ties sharing theirs (Hanley and McNeil, 1982), which are
-    sorted for all answers at once; it equals `macro_auroc` of each to the bit.
-    """
-    areas = []
-    for k in range(probabilities.shape[2]):
-        positive = labels == k
-        first, others = int(positive.sum()), int((~positive).sum())
-        ranks = rankdata(probabilities[:, :, k], axis=1)[:, positive]
-        won = ranks.sum(axis=1) - first * (first + 1) / 2
-        pairs = np.full(len(won), float(first * others))
-        areas.append(_share_in_order(pairs - won, pairs))
-    return _mean_of_defined(np.stack(areas, axis=1))
 
 
 def stratified_auroc(

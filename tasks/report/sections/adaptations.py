@@ -4,7 +4,7 @@ from typing import Any
 
 from curette.schemas.heads import card_of
 from curette.tasks.methods.explanation import printable
-from curette.tasks.methods.page.numbers import counted, plain, signed
+from curette.tasks.methods.page.numbers import counted, plain, signed_with_interval
 from curette.tasks.report.material import Draft
 
 
@@ -27,8 +27,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
                 f"{result.left_out:,} left out",
                 "before": plain(result.before.value),
                 "after": plain(result.after.value),
-                "gain": f"{signed(result.gain.value)} "
-                f"[{signed(result.gain.low)}, {signed(result.gain.high)}]",
+                "gain": signed_with_interval(result.gain),
                 "ref": result.adaptation,
                 "readings": result.readings,
             }

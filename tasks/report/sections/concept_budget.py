@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from curette.schemas.heads import REFERENCE, card_of
+from curette.schemas.questions.concept_budget import ConceptBudget
 from curette.tasks.methods.page.charts import Line, Point, line_chart
-from curette.tasks.methods.page.numbers import counted, plain, signed
+from curette.tasks.methods.page.numbers import counted, plain, signed_with_interval, with_interval
 from curette.tasks.report.material import Draft
 
 _TELLS = 0.01  # of 1, within classes
+_AS_WELL = 0.05  # how far the interval of a difference may reach below in "as well as"
 WAYS = {
     "selected": ("chosen together", "#0f766e"),
     "labo": ("LaBo’s objective", "#b45309"),
@@ -52,7 +54,7 @@ def compose(draft: Draft) -> dict[str, Any] | None:
         ),
         "beside": list(_beside(draft)),
         "areas": [
-            f"{signed(area.value)} [{signed(area.low)}, {signed(area.high)}] over {other}"
+            f"{signed_with_interval(area)} over {other}"
             for area, other in (
                 (budget.area_over_random, "random statements"),
                 (budget.area_over_labo, "LaBo’s objective"),
@@ -60,6 +62,51 @@ def compose(draft: Draft) -> dict[str, Any] | None:
             if area is not None
         ],
     }
+
+
+def findings(budget: ConceptBudget) -> Iterator[str]:
+    """Yield what the curve comes to: against the black box, then against random statements.
+
+    That no difference was found is not equality: "as well as" needs an interval that leaves less
+    than `_AS_WELL` below.
+    """
+    lead, reached, box = budget.lead_over_black_box, budget.reached, budget.black_box
+    if lead is None or reached is None or box is None:
+        yield "These images cannot tell how many statements are needed."
+        return
+    probe = "a linear probe on whole images"
+    verdict = _first(
+        (f"decide better than {probe}", lead.low > 0),
+        (f"decide less well than {probe}", lead.high < 0),
+        (f"decide as well as {probe}", lead.low > -_AS_WELL),
+        (f"may decide as well as {probe}; there are too few images to be sure", True),
+    )
+    yield (
+        f"{counted(budget.chosen, 'statement')} {verdict}: balanced accuracy "
+        f"{with_interval(reached)} against {with_interval(box)}, a difference of "
+        f"{signed_with_interval(lead)}."
+    )
+    lead, needs = budget.lead_over_random, budget.random_needs
+    if lead is None:
+        return
+    verdict = _first(
+        ("so choosing them helps", lead.low > 0),
+        ("so choosing them does harm", lead.high < 0),
+        ("so nothing shows that choosing them helps", True),
+    )
+    need = _first(
+        ("; no number of random ones does as well", needs is None),
+        ("", (needs or 0) <= budget.chosen),
+        (f"; it takes {needs} random ones to do as well", True),
+    )
+    yield (
+        f"As many drawn at random reach {plain(reached.value - lead.value)} (a difference of "
+        f"{signed_with_interval(lead)}), {verdict}{need}."
+    )
+
+
+def _first(*cases: tuple[str, bool]) -> str:
+    return next(words for words, holds in cases if holds)
 
 
 def _beside(draft: Draft) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 from curette.schemas.edits import Edits
 from curette.schemas.heads import EXPLAINED, UNEDITED, card_of
 from curette.schemas.readings import TestReading
-from curette.tasks.methods.page.numbers import counted, plain, signed
+from curette.tasks.methods.page.numbers import counted, plain, signed_with_interval
 from curette.tasks.report.material import Draft
 
 
@@ -49,7 +49,7 @@ def _rows(draft: Draft) -> list[dict[str, str]]:
             "metric": names[d.name],
             "before": plain(values[before, d.name].value),
             "after": plain(values[d.head, d.name].value),
-            "moved": f"{signed(d.value)} [{signed(d.low)}, {signed(d.high)}]",
+            "moved": signed_with_interval(d),
         }
         for d in draft.evaluation.differences
         if d.baseline == before and d.name in names

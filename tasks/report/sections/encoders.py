@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from curette.schemas.metrics import Estimate
 from curette.schemas.questions.encoders import (
     DoubtedImage,
     DoubtSign,
@@ -11,8 +10,9 @@ from curette.schemas.questions.encoders import (
     SharedConcept,
     TellingSign,
 )
-from curette.tasks.methods.page.numbers import signed, signed_with_interval
+from curette.tasks.methods.page.numbers import signed_with_interval
 from curette.tasks.report.material import Draft
+from curette.tasks.report.sections.error_prediction import AREA_DIGITS, verdict
 
 _SIGNS: dict[DoubtSign, str] = {
     "confidence": "its own confidence",
@@ -95,6 +95,7 @@ def _concept(c: SharedConcept) -> dict[str, Any]:
 
 
 def _head(d: EncoderDoubt) -> dict[str, Any]:
+    beyond = d.beyond_resamples
     return {
         "head": d.head,
         "encoders": ", ".join(d.encoders),
@@ -104,15 +105,15 @@ def _head(d: EncoderDoubt) -> dict[str, Any]:
             ("all name the same class", d.images - d.differing, d.wrong_elsewhere),
         ],
         "signs": [_sign(sign) for sign in d.signs],
-        "beyond": f"{_told(d.beyond_resamples, 4)}, {_verdict(d.beyond_resamples)}",
+        "beyond": f"{signed_with_interval(beyond, AREA_DIGITS)}, {verdict(beyond)}",
         "in_any_order": d.in_any_order,
         "answers": [
             {
                 "name": a.name,
                 "balanced_accuracy": a.balanced_accuracy,
-                "difference": _told(a.difference, 3),
+                "difference": signed_with_interval(a.difference),
                 "log_loss": a.log_loss,
-                "more_loss": _told(a.log_loss_difference, 3),
+                "more_loss": signed_with_interval(a.log_loss_difference),
             }
             for a in d.answers
         ],
@@ -124,22 +125,9 @@ def _sign(sign: TellingSign) -> dict[str, Any]:
         "name": _SIGNS[sign.sign],
         "auroc": sign.auroc,
         "aurc": sign.aurc,
-        "difference": _told(sign.difference, 4),
-        "verdict": "" if sign.difference is None else _verdict(sign.difference),
+        "difference": signed_with_interval(sign.difference, AREA_DIGITS),
+        "verdict": "" if sign.difference is None else verdict(sign.difference),
     }
-
-
-def _verdict(difference: Estimate) -> str:
-    if difference.high < 0:
-        return "better"
-    return "worse" if difference.low > 0 else "no difference found"
-
-
-def _told(e: Estimate | None, digits: int) -> str:
-    # Areas have four digits: they are small, and a bound beside 0 must not be printed as 0.
-    if e is None:
-        return ""
-    return f"{signed(e.value, digits)} [{signed(e.low, digits)}, {signed(e.high, digits)}]"
 
 
 def _example(draft: Draft, x: DoubtedImage) -> dict[str, Any]:

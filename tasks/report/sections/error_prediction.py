@@ -4,8 +4,10 @@ from typing import Any
 
 from curette.schemas.metrics import Estimate
 from curette.schemas.questions.error_prediction import PredictedErrors
-from curette.tasks.methods.page.numbers import signed
+from curette.tasks.methods.page.numbers import signed, signed_with_interval
 from curette.tasks.report.material import Draft
+
+AREA_DIGITS = 4  # areas are small, and a bound beside 0 must not be printed as 0
 
 
 def compose(draft: Draft) -> dict[str, Any] | None:
@@ -20,9 +22,9 @@ def compose(draft: Draft) -> dict[str, Any] | None:
                 "head": h.head,
                 "by_confidence": h.by_confidence,
                 "by_prediction": h.by_prediction,
-                "difference": _told(h.difference),
+                "difference": signed_with_interval(h.difference, AREA_DIGITS),
                 "in_any_order": h.in_any_order,
-                "verdict": _verdict(h.difference),
+                "verdict": verdict(h.difference),
                 "learned_from": f"{h.mistakes:,} of {h.learned_from:,}",
             }
             for h in told.heads
@@ -44,17 +46,12 @@ def _meaning(heads: tuple[PredictedErrors, ...]) -> str:
         "worse": "Signs beside confidence find mistakes of the {} worse than its confidence alone",
         "no difference found": "Nothing beside its confidence is found to tell of mistakes of the "
         "{}",
-    }[_verdict(first.difference)]
-    return f"{said.format(first.head)}: AURC {_told(first.difference)}."
+    }[verdict(first.difference)]
+    return f"{said.format(first.head)}: AURC {signed_with_interval(first.difference, AREA_DIGITS)}."
 
 
-def _verdict(difference: Estimate) -> str:
+def verdict(difference: Estimate) -> str:
     """Return what may be claimed: a difference only where its interval leaves 0 out."""
     if difference.high < 0:
         return "better"
     return "worse" if difference.low > 0 else "no difference found"
-
-
-def _told(e: Estimate) -> str:
-    # Four digits: areas are small, and a bound beside 0 must not be printed as 0.
-    return f"{signed(e.value, 4)} [{signed(e.low, 4)}, {signed(e.high, 4)}]"

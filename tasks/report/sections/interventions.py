@@ -12,7 +12,7 @@ from curette.schemas.questions.interventions import (
     Propagation,
 )
 from curette.tasks.methods.page.charts import Figure, Line, Point, line_chart
-from curette.tasks.methods.page.numbers import signed
+from curette.tasks.methods.page.numbers import signed_with_interval
 from curette.tasks.report.material import Draft
 
 _COLOURS: dict[InterventionOrder, str] = {
@@ -119,7 +119,7 @@ def _told_of(made: Propagation) -> str:
             if within.low > 0
             else "Nothing shows that concepts depend on each other within classes here"
         )
-        said += f" {found}: the class alone leaves log loss {_between(within)} higher."
+        said += f" {found}: the class alone leaves log loss {signed_with_interval(within)} higher."
     return said
 
 
@@ -127,11 +127,7 @@ def _verdict(gain: Estimate, of_what: str, less: bool = False) -> str:
     moved = "lowers" if less else "raises"
     spoiled = "raises" if less else "lowers"
     if gain.low > 0:
-        return f"This {moved} {of_what} by {_between(gain)}"
+        return f"This {moved} {of_what} by {signed_with_interval(gain)}"
     if gain.high < 0:
-        return f"This {spoiled} {of_what} (a gain of {_between(gain)})"
-    return f"Nothing shows that this {moved} {of_what} (a gain of {_between(gain)})"
-
-
-def _between(e: Estimate) -> str:
-    return f"{signed(e.value)} [{signed(e.low)}, {signed(e.high)}]"
+        return f"This {spoiled} {of_what} (a gain of {signed_with_interval(gain)})"
+    return f"Nothing shows that this {moved} {of_what} (a gain of {signed_with_interval(gain)})"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from curette.schemas.questions.probe_sets import ProbeSetConcept
+from curette.tasks.methods.page.numbers import with_interval
 from curette.tasks.report.material import Draft
 
 
@@ -40,7 +41,7 @@ def _meaning(concepts: list[ProbeSetConcept]) -> str:
     )
     return (
         f"{said}; halves of the images agree least on {least.text}: cosine "
-        f"{least.cosine.value:.2f} [{least.cosine.low:.2f}, {least.cosine.high:.2f}]."
+        f"{with_interval(least.cosine, 2)}."
     )
 
 

@@ -3,9 +3,14 @@
 from typing import Any
 
 from curette.schemas.appraisal import Round
-from curette.schemas.metrics import Estimate
 from curette.schemas.questions.rounds import RoundOnTest
-from curette.tasks.methods.page.numbers import counted, plain, signed
+from curette.tasks.methods.page.numbers import (
+    counted,
+    plain,
+    signed,
+    signed_with_interval,
+    with_interval,
+)
 from curette.tasks.report.material import Draft
 
 
@@ -43,12 +48,6 @@ def _row(r: Round, on_test: RoundOnTest | None, names: dict[str, str]) -> dict[s
         "gain": f"{signed(r.gain)} ± {plain(r.standard_error)}" if r.gain is not None else "–",
         "kept": "yes" if r.kept else "no",
         "accuracy": plain(r.accuracy),
-        "test": _span(on_test.balanced_accuracy, plain) if on_test else "–",
-        "test_gain": _span(on_test.gain, signed) if on_test else "–",
+        "test": with_interval(on_test.balanced_accuracy if on_test else None),
+        "test_gain": signed_with_interval(on_test.gain if on_test else None),
     }
-
-
-def _span(value: Estimate | None, say: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{say(value.value)} [{say(value.low)}, {say(value.high)}]"

@@ -44,7 +44,7 @@ def _meaning(table: SizeTable, sizes: list[int]) -> str:
             for size in sorted({sizes[0], sizes[-1]})
         )
         + f". The {card_of(REFERENCE).title} reaches "
-        + (with_interval(table.probe.balanced_accuracy) if table.probe.balanced_accuracy else "–")
+        + with_interval(table.probe.balanced_accuracy)
         + "."
     )
 

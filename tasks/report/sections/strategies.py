@@ -5,7 +5,7 @@ from typing import Any
 from curette.schemas.heads import EXPLAINED
 from curette.schemas.metrics import Estimate
 from curette.schemas.questions.strategies import HeadStrategy, StrategiesForetell
-from curette.tasks.methods.page.numbers import counted, signed, with_interval
+from curette.tasks.methods.page.numbers import counted, signed_with_interval, with_interval
 from curette.tasks.report.material import Draft
 
 _SHOWN, _LEAST = 4, 0.05  # of a class; the others are counted
@@ -104,5 +104,5 @@ def _foretold(told: StrategiesForetell | None) -> str:
         f"{with_interval(told.strategy)}; that of the class it is called alone with "
         f"{with_interval(told.class_alone)}, its highest probability with "
         f"{with_interval(told.confidence)}. The lead over the probability is "
-        f"{signed(lead.value)} [{signed(lead.low)}, {signed(lead.high)}], {verdict}."
+        f"{signed_with_interval(lead)}, {verdict}."
     )

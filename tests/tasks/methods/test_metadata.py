@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from curette.schemas.artifact import StudyError
-from curette.schemas.metadata import value_name
+from curette.schemas.metadata import UnusableColumn, value_name
 from curette.schemas.settings.draw import DomainShift
-from curette.tasks.methods.metadata import UnusableColumn, name_values, read_column
+from curette.tasks.methods.metadata import name_values, read_column
 
 
 def _named(values: pd.Series, column: str = "x", below: float | None = None) -> list[object]:

@@ -16,7 +16,6 @@ from curette.tasks.methods.statistics.metrics import (
     expected_calibration_error,
     log_loss,
     macro_auroc,
-    macro_aurocs,
     macro_f1,
     metrics_of,
 )
@@ -149,15 +148,6 @@ def test_a_weighting_of_one_class_has_no_auroc_and_of_no_image_nothing() -> None
     values = metrics_of(labels, probabilities)(np.stack([one_class, no_image]))
     assert np.isnan(values[0]).tolist() == [name == "macro_auroc" for name in METRICS]
     assert np.isnan(values[1]).all()
-
-
-def test_many_answers_at_once_have_the_auroc_that_each_has_alone() -> None:
-    labels, first = _draw(60, 5)
-    answers = np.stack([first, *(_draw(60, 5, seed)[1] for seed in (1, 2))])
-    alone = [macro_auroc(labels, answer, _once(labels))[0] for answer in answers]
-    assert macro_aurocs(labels, answers).tolist() == alone
-    only = np.zeros(60, dtype=np.int64)
-    assert np.isnan(macro_aurocs(only, answers)).all()
 
 
 def test_auroc_of_a_constant_score_is_one_half() -> None:
