@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_info
 from curette.schemas.machine import Machine
 from curette.tasks.methods.threads import cores_shared, one_thread_of_blas, usual_threads
 
+
 def test_openmps_own_variable_is_heeded_where_the_machine_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
