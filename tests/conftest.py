@@ -4,6 +4,7 @@ import curette.flows  # noqa: F401, I001 - first: it switches telemetry off befo
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,12 +75,18 @@ def any_prefect_server(shared_folder: Path, worker_id: str) -> PrefectServer:
     return shared_server(shared_folder, os.getpid() if worker_id == "master" else os.getppid())
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every client reads all certificates that it trusts; over plain HTTP none is needed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.getbasetemp()))
+        yield
+
+
 @pytest.fixture
-def key(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> str:
+def key(monkeypatch: pytest.MonkeyPatch) -> str:
     """A key in the environment, and no proxy between a client and this machine."""
     key = "sk-do-not-show-this-1234"
     monkeypatch.setenv("SOME_KEY", key)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    # Every client reads all certificates that it trusts; over plain HTTP none is needed.
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path_factory.getbasetemp()))
     return key

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from functools import cache
 from typing import Any
 
 from PIL import Image, PngImagePlugin
@@ -10,6 +11,7 @@ from PIL import Image, PngImagePlugin
 SECRET = "Quillfeather"
 
 
+@cache
 def picture(number: int) -> bytes:
     """Return an image whose colour is its number, with words beside the pixels."""
     words = PngImagePlugin.PngInfo()

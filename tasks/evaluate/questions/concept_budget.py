@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Float64, Int
 
 from curette.schemas.concept_dataset import ConceptDataset
 from curette.schemas.heads import REFERENCE
 from curette.schemas.questions.concept_budget import BudgetLine, BudgetPoint, ConceptBudget
 from curette.tasks.evaluate.exam import Exam
-from curette.tasks.methods.selection.judging import fit_discriminant
+from curette.tasks.methods.selection.judging import answer_by_discriminants
 from curette.tasks.methods.selection.orders import order_concepts
 from curette.tasks.methods.statistics.metrics import balanced_accuracies
 from curette.tasks.methods.threads import one_thread_of_torch
 
 _SIZES = (1, 2, 3, 5, 8, 12, 20, 40)
 _DRAWS, _DIRECTION_DRAWS = 20, 5
+_MOST_SCORES = 2**24  # of images and concepts at once, in memory
 _MOST_AT_ONCE = 2000  # candidates in one head; beyond, the head on all of them is left out
 
 _Vectors = Float[np.ndarray, "concept dim"]
@@ -49,14 +49,20 @@ def measure(exam: Exam) -> ConceptBudget | None:
         return None
     sizes = tuple(sorted({size for size in (*_SIZES, chosen) if size < most}))
     learner, labels = Learner.of(exam), exam.images.labels
+    ways = dict(_ways(published, max(sizes)))
+    draws = [draw for of_way in ways.values() for draw in of_way]
     with one_thread_of_torch():
+        right = np.stack(
+            [learner.right(np.stack([draw(size) for draw in draws]), labels) for size in sizes]
+        )
+        ends = np.cumsum([len(of_way) for of_way in ways.values()])[:-1]
         lines = [
-            _measure_line(learner, labels, name, sizes, draws)
-            for name, draws in _ways(published, max(sizes, default=1))
+            _Line(name, sizes, of_way)
+            for name, of_way in zip(ways, np.split(right, ends, axis=1), strict=True)
         ]
         if most <= _MOST_AT_ONCE:
-            everything = [lambda _: published.pool_vectors]
-            lines.append(_measure_line(learner, labels, "all", (most,), everything))
+            everything = learner.right(published.pool_vectors[None], labels)
+            lines.append(_Line("all", (most,), everything[None]))
     return _tell(exam, chosen, lines)
 
 
@@ -72,20 +78,6 @@ def _ways(
         for draw in range(_DIRECTION_DRAWS)
     ]
     yield "random directions", [lambda size, d=d: d[:size] for d in drawn]  # type: ignore[misc]
-
-
-def _measure_line(
-    learner: "Learner",
-    labels: Int[np.ndarray, " image"],
-    name: str,
-    sizes: tuple[int, ...],
-    draws: Sequence[Callable[[int], _Vectors]],
-) -> _Line:
-    right = np.zeros((len(sizes), len(draws), len(labels)), dtype=bool)
-    for place, size in enumerate(sizes):
-        answers = np.stack([learner.answers_by(draw(size)) for draw in draws])
-        right[place] = answers.argmax(axis=2) == labels
-    return _Line(name, sizes, right)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +104,36 @@ class Learner:
             len(published.class_keys),
         )
 
-    def answers_by(self, concepts: _Vectors) -> Float64[np.ndarray, "image class"]:
-        """Train the head on the concepts' scores, and answer the test images."""
+    def answers_by(
+        self, concepts: Float[np.ndarray, "set concept dim"]
+    ) -> Float64[np.ndarray, "set image class"]:
+        """Train a head on the scores of each set of concepts; return its logits of the test
+        images."""
+        images = len(self.train) + len(self.held) + len(self.asked)
+        batches = min(len(concepts), 1 + images * concepts[..., 0].size // _MOST_SCORES)
+        return np.concatenate(
+            [self._answers_by(some) for some in np.array_split(concepts, batches)]
+        )
+
+    def _answers_by(
+        self, concepts: Float[np.ndarray, "set concept dim"]
+    ) -> Float64[np.ndarray, "set image class"]:
+        count, size, dim = concepts.shape
         train, held, asked = (
-            (vectors @ concepts.T).astype(np.float64)
+            (vectors @ concepts.reshape(-1, dim).T).reshape(len(vectors), count, size)
             for vectors in (self.train, self.held, self.asked)
         )
-        head = fit_discriminant(train, self.labels, held, self.held_labels, self.class_count)
-        return head.logits(torch.from_numpy(asked)).softmax(1).numpy()
+        return answer_by_discriminants(
+            train, self.labels, held, self.held_labels, asked, self.class_count
+        )
+
+    def right(
+        self,
+        concepts: Float[np.ndarray, "set concept dim"],
+        labels: Int[np.ndarray, " image"],
+    ) -> Bool[np.ndarray, "set image"]:
+        """Tell which test images each set's head calls what they are."""
+        return np.asarray(self.answers_by(concepts).argmax(axis=2) == labels)
 
 
 def _tell(exam: Exam, chosen: int, lines: Sequence[_Line]) -> ConceptBudget:

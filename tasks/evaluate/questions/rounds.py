@@ -22,11 +22,8 @@ def measure(exam: Exam) -> tuple[RoundOnTest, ...]:
         return ()
     learner = Learner.of(exam)
     with one_thread_of_torch():
-        answers = [
-            learner.answers_by(published.pool_vectors[published.pool_rows(r.concepts)])
-            for r in told
-        ]
-    right = np.stack([of_round.argmax(axis=1) == labels for of_round in answers]).astype(float)
+        sets = [published.pool_vectors[published.pool_rows(r.concepts)] for r in told]
+        right = np.stack([learner.right(s[None], labels)[0] for s in sets]).astype(float)
     of_class = [np.flatnonzero(labels == k) for k in np.unique(labels)]
 
     def statistics(

@@ -31,7 +31,11 @@ import torch
 from jaxtyping import Float, Float64, Int, Int64, Shaped
 
 from curette.tasks.methods.selection.explained_variance import ClassVariance
-from curette.tasks.methods.solvers.head_batch import SHRINKAGES, shrinkage_discriminants
+from curette.tasks.methods.solvers.head_batch import (
+    SHRINKAGES,
+    discriminants_of,
+    shrinkage_discriminants,
+)
 from curette.tasks.methods.solvers.linear import LinearHead, column_standardisation
 from curette.tasks.methods.threads import one_thread_of_torch
 
@@ -79,6 +83,39 @@ def fit_discriminant(
         shrinkages=shrinkages,
     )
     return scaling.fold(found.head(0))
+
+
+def answer_by_discriminants(
+    scores: Float[np.ndarray, "train set concept"],
+    labels: Int[np.ndarray, " train"],
+    held_scores: Float[np.ndarray, "held set concept"],
+    held_labels: Int[np.ndarray, " held"],
+    asked_scores: Float[np.ndarray, "image set concept"],
+    class_count: int,
+) -> Float64[np.ndarray, "set image class"]:
+    """Train the small head on each of many sets of equally many concepts, as one batch.
+
+    Returned are the logits of the images that are asked about.
+    """
+    sets = scores.shape[1:]
+    train, held, asked = (
+        torch.from_numpy(s.reshape(len(s), -1).astype(np.float64))
+        for s in (scores, held_scores, asked_scores)
+    )
+    scaling = column_standardisation(train)
+    train, held, asked = (
+        scaling.apply(s).reshape(len(s), *sets).transpose(0, 1) for s in (train, held, asked)
+    )
+    found = discriminants_of(
+        train,
+        torch.from_numpy(labels).expand(sets[0], -1),
+        class_count,
+        held[:, None],
+        torch.from_numpy(held_labels),
+        class_weight="balanced",
+        shrinkages=_SHRINKAGES,
+    )
+    return (asked @ found.weights.mT + found.bias[:, None]).numpy()
 
 
 @dataclass(frozen=True, eq=False)

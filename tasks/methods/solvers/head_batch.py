@@ -126,17 +126,53 @@ def shrinkage_discriminants(
     Raises:
         ValueError: there is no validation image.
     """
+    return discriminants_of(
+        features[draws],
+        labels[draws],
+        class_count,
+        validation_features,
+        validation_labels,
+        class_weight=class_weight,
+        shrinkages=shrinkages,
+    )
+
+
+def discriminants_of(
+    features: Float[Tensor, "draw shot dim"],
+    labels: Int[Tensor, "draw shot"],
+    class_count: int,
+    validation_features: Float[Tensor, "*draw validation dim"],
+    validation_labels: Int[Tensor, " validation"],
+    *,
+    class_weight: ClassWeight = "none",
+    shrinkages: Sequence[float] = SHRINKAGES,
+) -> ChosenHeads:
+    """Do what `shrinkage_discriminants` does where each draw may have features of its own.
+
+    Args:
+        features: of the images of each draw.
+        labels: theirs.
+        class_count: K.
+        validation_features: of all draws, or of each with an axis for the shrinkages: "draw 1
+            validation dim".
+        validation_labels: theirs.
+        class_weight: "balanced" lets every class count the same, on validation images too.
+        shrinkages: amounts tried; the first of equals is taken.
+
+    Raises:
+        ValueError: there is no validation image.
+    """
     check_validation(validation_labels)
-    drawn, drawn_labels = features[draws].double(), labels[draws]
-    means = _class_means(drawn, drawn_labels, class_count)
-    within = drawn - means.gather(1, drawn_labels[..., None].expand(-1, -1, drawn.shape[2]))
+    drawn = features.double()
+    means = _class_means(drawn, labels, class_count)
+    within = drawn - means.gather(1, labels[..., None].expand(-1, -1, drawn.shape[2]))
     even = within.new_full(within.shape[:2], 1 / within.shape[1])
     _, axes, spread = principal_components(within, even)
-    level = spread.sum(1)[:, None] / features.shape[1]
+    level = spread.sum(1)[:, None] / drawn.shape[2]
     level = level.where(level > 0, 1.0)
     on_axes = means @ axes
     rest = means - on_axes @ axes.mT
-    shares = torch.nn.functional.one_hot(drawn_labels, class_count).double().mean(1)
+    shares = torch.nn.functional.one_hot(labels, class_count).double().mean(1)
     prior = shares.log() if class_weight == "none" else torch.zeros_like(shares)
     weights, bias = [], []
     for amount in shrinkages:

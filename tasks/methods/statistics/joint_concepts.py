@@ -40,6 +40,7 @@ _L2_VALUES = (0.1, 0.03, 0.01, 0.003, 0.001)
 _DEPENDENCE = (0.0, 0.3, 1.0)
 """Scales of the other concepts beside evidence and class: the smaller, the nearer J is to 0."""
 _FOLDS = 5
+_MOST_NUMBERS = 2**23  # of the images of problems that are solved at once, in memory
 _SURE = 30.0  # log-odds beyond which nothing is surer
 _LOW, _HIGH = 0.05, 0.95
 
@@ -193,73 +194,94 @@ def fit_pairwise(
     fold = (np.random.default_rng(seed).permutation(len(names)) % _FOLDS)[member]
     told = _tamed(evidence)
     filled = np.where(known, present, expit(told + _log_odds(present, known)))
+    class_of = np.eye(class_count)[labels]
 
-    def questions(scale: float) -> list[_Question]:
-        asked = []
+    def questions(scale: float) -> _Questions:
+        features = []
         for j in range(evidence.shape[1]):
             others = scale * np.delete(filled, j, axis=1) if scale else filled[:, :0]
-            features = np.hstack([told[:, [j]], np.eye(class_count)[labels], others])
-            rows = known[:, j]
-            asked.append(_Question(features[rows], told[rows, j], present[rows, j], fold[rows]))
-        return asked
+            features.append(np.hstack([told[:, [j]], class_of, others]))
+        return _Questions(np.stack(features), told.T, present.T, known.T, fold)
 
     tried = {scale: questions(scale) for scale in (_DEPENDENCE if coupled else _DEPENDENCE[:1])}
     lost = {
         (scale, l2): loss
         for scale, asked in tried.items()
-        for l2, loss in zip(
-            strengths, np.sum([q.losses(strengths) for q in asked], axis=0), strict=True
-        )
+        for l2, loss in zip(strengths, asked.losses(strengths), strict=True)
     }
     scale, l2 = min(lost, key=lost.__getitem__)
-    slope, effect, coupling = [], [], np.zeros((evidence.shape[1],) * 2)
-    for j, question in enumerate(tried[scale]):
-        weights, bias = (x[0, 0] for x in question.solve(question.fold[None] >= 0, [l2]))
-        slope.append(1 + weights[0])
-        effect.append(weights[1 : 1 + class_count] + bias)
-        if scale:
-            coupling[j] = np.insert(scale * weights[1 + class_count :], j, 0.0)
-    return PairwiseConcepts(np.array(slope), np.array(effect).T, (coupling + coupling.T) / 2, l2)
+    weights, bias = (x[:, 0, 0] for x in tried[scale].solve(np.ones((1, len(fold)), bool), [l2]))
+    coupling = np.zeros((evidence.shape[1],) * 2)
+    if scale:
+        of_others = ~np.eye(len(coupling), dtype=bool)
+        coupling[of_others] = scale * weights[:, 1 + class_count :].ravel()
+    effect = weights[:, 1 : 1 + class_count] + bias[:, None]
+    return PairwiseConcepts(1 + weights[:, 0], effect.T, (coupling + coupling.T) / 2, l2)
 
 
 @dataclass(frozen=True, eq=False)
-class _Question:
-    """Whether images show one concept, asked of its evidence, the class and the other concepts."""
+class _Questions:
+    """Whether images show a concept, asked of its evidence, the class and the other concepts."""
 
-    features: Float64[np.ndarray, "known feature"]
-    offset: Float64[np.ndarray, " known"]
-    present: Bool[np.ndarray, " known"]
-    fold: Int[np.ndarray, " known"]
+    features: Float64[np.ndarray, "concept image feature"]
+    offset: Float64[np.ndarray, "concept image"]
+    present: Bool[np.ndarray, "concept image"]
+    known: Bool[np.ndarray, "concept image"]
+    fold: Int[np.ndarray, " image"]
 
     def solve(
-        self, rows: Bool[np.ndarray, "part known"], strengths: Sequence[float]
-    ) -> tuple[Float64[np.ndarray, "part value feature"], Float64[np.ndarray, "part value"]]:
+        self, rows: Bool[np.ndarray, "part image"], strengths: Sequence[float]
+    ) -> tuple[
+        Float64[np.ndarray, "concept part value feature"], Float64[np.ndarray, "concept part value"]
+    ]:
         """Return weights and bias by some of the rows; the bias alone where all answer the same."""
-        weights = np.zeros((len(rows), len(strengths), self.features.shape[1]))
-        each = np.broadcast_to(self.present[:, None], rows.T.shape)
-        bias = _log_odds(each, rows.T)[:, None].repeat(len(strengths), axis=1)
-        mixed = (rows & self.present).any(1) & (rows & ~self.present).any(1)
-        if parts := int(mixed.sum()):
-            offsets = np.stack([np.zeros_like(self.offset), self.offset], axis=1)
-            solved = solve_logistic_batch(
-                torch.from_numpy(self.features).expand(parts, -1, -1),
-                torch.from_numpy(self.present.astype(np.int64)).expand(parts, -1),
-                2,
-                strengths,
-                counted=torch.from_numpy(rows[mixed]),
-                offsets=torch.from_numpy(offsets).expand(parts, len(strengths), -1, -1),
-            )
-            weights[mixed] = (solved.weights[:, :, 1] - solved.weights[:, :, 0]).numpy()
-            bias[mixed] = (solved.bias[..., 1] - solved.bias[..., 0]).numpy()
+        _, images, features = self.features.shape
+        counted = self.known[:, None] & rows
+        shown = (counted & self.present[:, None]).sum(2)
+        hidden = counted.sum(2) - shown
+        bias = _odds(shown, hidden)[..., None].repeat(len(strengths), axis=2)
+        weights = np.zeros((*bias.shape, features))
+        mixed = np.argwhere((shown > 0) & (hidden > 0))
+        numbers = len(mixed) * images * (features + 2 * len(strengths))
+        batches = min(len(mixed), 1 + numbers // _MOST_NUMBERS)
+        for some in np.array_split(mixed, batches) if batches else ():
+            weights[*some.T], bias[*some.T] = self._solve(some, counted, strengths)
         return weights, bias
+
+    def _solve(
+        self,
+        problems: Int[np.ndarray, "problem 2"],
+        counted: Bool[np.ndarray, "concept part image"],
+        strengths: Sequence[float],
+    ) -> tuple[Float64[np.ndarray, "problem value feature"], Float64[np.ndarray, "problem value"]]:
+        """Solve for some concepts and parts as one batch."""
+        concept = problems[:, 0]
+        here = counted[*problems.T]
+        used = here.any(0)
+        offset = self.offset[concept][:, used]
+        solved = solve_logistic_batch(
+            torch.from_numpy(self.features[concept][:, used]),
+            torch.from_numpy(self.present[concept][:, used].astype(np.int64)),
+            2,
+            strengths,
+            counted=torch.from_numpy(here[:, used]),
+            offsets=torch.from_numpy(np.stack([np.zeros_like(offset), offset], axis=2))[
+                :, None
+            ].expand(-1, len(strengths), -1, -1),
+        )
+        weights, bias = solved.weights, solved.bias
+        return (weights[:, :, 1] - weights[:, :, 0]).numpy(), (bias[..., 1] - bias[..., 0]).numpy()
 
     def losses(self, strengths: Sequence[float]) -> Float64[np.ndarray, " value"]:
         """Return the log loss of each strength, summed over images held out of the fit."""
         held = self.fold == np.unique(self.fold)[:, None]
         weights, bias = self.solve(~held, strengths)
-        logits = np.einsum("pvf,kf->pvk", weights, self.features) + bias[..., None] + self.offset
-        lost = np.logaddexp(0, np.where(self.present, -logits, logits))
-        return np.asarray((lost * held[:, None]).sum((0, 2)))
+        lost = np.zeros(len(strengths))
+        for rows, by, base in zip(held, weights.swapaxes(0, 1), bias.swapaxes(0, 1), strict=True):
+            logits = by @ self.features[:, rows].mT + base[..., None] + self.offset[:, None, rows]
+            surprise = np.where(self.present[:, None, rows], -logits, logits)
+            lost += (np.logaddexp(0, surprise) * self.known[:, None, rows]).sum((0, 2))
+        return lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,8 +353,14 @@ def fit_normal(log_odds: _Evidence, present: _Present, known: _Present) -> Norma
 
 def _log_odds(present: _Present, known: _Present) -> Float64[np.ndarray, " concept"]:
     """Return log-odds of presence in training, half an image more with either answer."""
-    shown, hidden = (present & known).sum(0) + 0.5, (~present & known).sum(0) + 0.5
-    return np.log(shown / hidden)
+    shown = (present & known).sum(0)
+    return _odds(shown, known.sum(0) - shown)
+
+
+def _odds(
+    shown: Int[np.ndarray, "*any"], hidden: Int[np.ndarray, "*any"]
+) -> Float64[np.ndarray, "*any"]:
+    return np.log((shown + 0.5) / (hidden + 0.5))
 
 
 def _tamed(log_odds: _Evidence) -> _Evidence:

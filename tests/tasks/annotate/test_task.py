@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,12 @@ def annotate(
     server: ChatServer,
     ref: Ref[ValidatedConceptDataset],
     consent: str | None = None,
+    most: int | None = None,
     **settings: Any,
 ) -> Annotations:
-    spec = AnnotateSpec(reports_may_be_sent_to=server.base_url if consent is None else consent)
+    spec = AnnotateSpec(
+        reports_may_be_sent_to=server.base_url if consent is None else consent, max_reports=most
+    )
     llm = LlmSpec(model="tiny", base_url=server.base_url, max_retries=0, **settings)
     return store.load(
         Annotations, annotate_reports.fn(Workplace(store), ref, spec, "photograph", llm)
@@ -66,14 +70,28 @@ def template() -> Behaviour:
     return lambda body: Answer(answer(str(body["messages"][0]["content"]), faithful))
 
 
-def test_annotations_come_from_the_servers_answers_and_are_kept(store: ArtifactStore) -> None:
-    ref = validated(store)
+@pytest.fixture(scope="module")
+def read_twice(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[ChatServer, list[Annotations], list[int]]:
+    """A server that was asked about all reports, what came of it, and how much it had been asked
+    each time."""
+    store = ArtifactStore(tmp_path_factory.mktemp("store"))
+    ref, made, asked = validated(store), [], []
     with chat_server(template()) as server:
-        made = annotate(store, server, ref)
-        asked = len(server.bodies)
-        assert annotate(store, server, ref).facts == made.facts
+        for _ in range(2):
+            made.append(annotate(store, server, ref))
+            asked.append(len(server.bodies))
+    return server, made, asked
+
+
+def test_annotations_come_from_the_servers_answers_and_are_kept(
+    read_twice: tuple[ChatServer, list[Annotations], list[int]],
+) -> None:
+    _, (made, again), (asked, in_all) = read_twice
+    assert again.facts == made.facts
     # every report, and those of training and validation images again, which are less than 50
-    assert len(server.bodies) == asked == 59 + 47
+    assert in_all == asked == 59 + 47
     assert (made.facts.model, made.facts.images, made.facts.images_without) == ("tiny-1", 59, 1)
     assert made.facts.usage.prompt_tokens == 100 * asked
     assert {c.text for c in made.facts.used} == set(TEXTS)
@@ -92,10 +110,10 @@ def test_what_was_asked_before_counts_towards_the_limit(store: ArtifactStore) ->
     ref = validated(store, spent=95)
     with chat_server(template()) as server:
         with pytest.raises(StudyError, match="max_requests"):
-            annotate(store, server, ref, max_requests=100)
+            annotate(store, server, ref, most=4, max_requests=100)
         assert len(server.bodies) == 5
-        annotate(store, server, ref, max_requests=500)
-        assert len(server.bodies) == 59 + 47
+        made = annotate(store, server, ref, most=4, max_requests=500)
+        assert len(server.bodies) == made.facts.questions > 5
 
 
 @pytest.mark.parametrize("status", [400, 500, 200])
@@ -139,28 +157,33 @@ def test_a_server_that_does_not_say_which_model_it_is_has_the_studys(store: Arti
         return Status(200, json.dumps({"choices": [{"message": {"content": content}}]}))
 
     with chat_server(unnamed) as server:
-        assert annotate(store, server, validated(store)).facts.model == "tiny"
+        assert annotate(store, server, validated(store), most=3).facts.model == "tiny"
 
 
 def test_one_question_that_is_refused_is_kept_with_a_reason_that_quotes_nothing(
     store: ArtifactStore,
 ) -> None:
+    told: dict[str, None] = {}
+
     def refuse_one(body: dict[str, Any]) -> Answer | Status:
         said = str(body["messages"][0]["content"])
-        if f"{SECRET} 7." in said:
+        told.update(dict.fromkeys(re.findall(rf"{SECRET} (\d+)\.", said)))
+        if len(told) > 1 and f"{SECRET} {[*told][1]}." in said:
             return Status(400, json.dumps({"error": {"message": said}}))
         return Answer(answer(said, faithful))
 
     with chat_server(refuse_one) as server:
-        made = annotate(store, server, validated(store))
-    assert {f.image_id for f in made.facts.failures} == {"img07"}
+        made = annotate(store, server, validated(store), most=8, concurrency=1)
+    refused = f"img{int([*told][1]):02d}"
+    assert {f.image_id for f in made.facts.failures} == {refused}
     assert SECRET not in made.facts.model_dump_json()
-    assert made.answers.set_index("image_id").loc["img07"].isna().all()
+    assert made.answers.set_index("image_id").loc[refused].isna().all()
 
 
-def test_nothing_but_the_report_the_concepts_and_the_modality_is_sent(store: ArtifactStore) -> None:
-    with chat_server(template()) as server:
-        annotate(store, server, validated(store))
+def test_nothing_but_the_report_the_concepts_and_the_modality_is_sent(
+    read_twice: tuple[ChatServer, list[Annotations], list[int]],
+) -> None:
+    server, _, _ = read_twice
     dataset = small_study().dataset
     hidden = {
         *dataset.images["image_id"],

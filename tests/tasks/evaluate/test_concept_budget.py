@@ -52,7 +52,7 @@ def test_every_way_is_measured_at_every_size_and_all_of_them_once(
 def test_a_point_is_what_its_head_answers(exam: Exam, told: ConceptBudget) -> None:
     published = exam.published
     own = published.pool_vectors[published.pool_rows(c.concept_id for c in published.concepts)]
-    called = Learner.of(exam).answers_by(own).argmax(axis=1)
+    called = Learner.of(exam).answers_by(own[None])[0].argmax(axis=1)
     labels = exam.images.labels
     accuracy = np.mean([(called[labels == k] == k).mean() for k in np.unique(labels)])
     assert told.reached is not None
@@ -64,5 +64,5 @@ def test_the_heads_are_trained_without_a_test_label(exam: Exam) -> None:
     ids = published.images["image_id"].to_numpy()[exam.rows]
     other = TestLabels(labels=dict.fromkeys(map(str, ids), published.class_keys[0]))
     again = replace(exam, images=join_test_labels(published, other))
-    one, two = (Learner.of(e).answers_by(published.pool_vectors) for e in (exam, again))
+    one, two = (Learner.of(e).answers_by(published.pool_vectors[None]) for e in (exam, again))
     assert (one == two).all()

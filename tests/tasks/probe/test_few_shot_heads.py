@@ -1,6 +1,6 @@
 """Concepts help where labels are few and do no harm where they are many; folding loses nothing."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -134,28 +134,38 @@ def test_a_concept_head_on_image_vectors_says_what_it_says_on_scores() -> None:
     )
 
 
-def test_labels_outside_a_draw_are_not_looked_at() -> None:
+@pytest.fixture(scope="module")
+def three() -> tuple[ConceptDataset, Draws, Heads]:
+    """Every head of three draws of two images a class."""
     published, _ = published_study()
-    draws = _draw(published, 1, seeds=1)
+    draws = _draw(published, 2, seeds=3)
+    return published, draws, _train_all(published, draws, _SPEC)
+
+
+def test_labels_outside_a_draw_are_not_looked_at(
+    three: tuple[ConceptDataset, Draws, Heads],
+) -> None:
+    published, draws, first = three
     images = published.images.copy()
-    outside = (images["split"] == "train") & ~images["image_id"].isin(draws.draws[0].image_ids)
+    drawn = {image for draw in draws.draws for image in draw.image_ids}
+    outside = (images["split"] == "train") & ~images["image_id"].isin(drawn)
+    assert outside.sum() > 20
     images.loc[outside, "label"] = images.loc[outside, "label"].map(
         dict(zip(KEYS, (*KEYS[1:], KEYS[0]), strict=True))
     )
-    first = _train(published, draws, _SPEC)
     again = _train(replace(published, images=images), draws, _SPEC)
-    np.testing.assert_array_equal(first.weights, again.weights)
-    np.testing.assert_array_equal(first.bias, again.bias)
+    np.testing.assert_array_equal(first.stack.weights, again.weights)
+    np.testing.assert_array_equal(first.stack.bias, again.bias)
 
 
-def test_draws_of_one_size_are_trained_as_each_would_be_alone() -> None:
-    published, _ = published_study()
-    draws = _draw(published, 3, seeds=3)
-    together = _train(published, draws, _SPEC)
+def test_draws_of_one_size_are_trained_as_each_would_be_alone(
+    three: tuple[ConceptDataset, Draws, Heads],
+) -> None:
+    published, draws, together = three
     alone = _train(published, _few(draws.draws[1:2]), _SPEC)
     test = published.vectors[published.rows("test")]
     np.testing.assert_allclose(
-        _logits(together, test)[1], _logits(alone, test)[0], rtol=5e-2, atol=5e-2
+        _logits(together.stack, test)[1], _logits(alone, test)[0], rtol=5e-2, atol=5e-2
     )
 
 
@@ -168,33 +178,53 @@ def test_a_prior_that_says_nothing_leaves_the_averaged_linear_probe() -> None:
     np.testing.assert_allclose(hybrid, averaged, rtol=5e-2, atol=5e-2)
 
 
-def test_the_zero_shot_head_is_the_class_names_own() -> None:
-    published, _ = published_study()
+def test_the_zero_shot_head_is_the_class_names_own(
+    three: tuple[ConceptDataset, Draws, Heads],
+) -> None:
+    published, _, heads = three
     assert published.class_vectors is not None
-    heads = _train(published, _draw(published, 1, seeds=2), _SPEC)
-    zero_shot = _logits(heads, published.vectors)[:, heads.kinds.index("zero_shot")]
+    stack = heads.stack
+    zero_shot = _logits(stack, published.vectors)[:, stack.kinds.index("zero_shot")]
     expected = (published.vectors @ published.class_vectors.T).argmax(1)
-    np.testing.assert_array_equal(zero_shot.argmax(2), np.stack([expected] * 2))
+    np.testing.assert_array_equal(zero_shot.argmax(2), np.stack([expected] * 3))
 
 
 def test_without_class_vectors_zero_shot_is_left_out_and_said_to_be() -> None:
     published, _ = published_study()
     nameless = replace(published, class_vectors=None)
-    heads = _train_all(nameless, _draw(published, 1, seeds=1), _SPEC)
-    assert {"zero_shot", "concept_matrix"}.isdisjoint(heads.stack.kinds)
+    spec = FewShotSpec(heads=("zero_shot", "concept_matrix", "nearest_mean"))
+    heads = _train_all(nameless, _draw(published, 1, seeds=1), spec)
+    assert heads.stack.kinds == ("linear_probe", "nearest_mean")
     zero_shot, concept_matrix = heads.skipped
     assert zero_shot.name == "zero-shot"
     assert zero_shot.reason.startswith("the names of the classes have no vectors")
     assert concept_matrix.name == "concept matrix search"
 
 
-def test_all_images_train_the_heads_of_the_whole_dataset() -> None:
-    """The draw lists its images class by class, the dataset as they come."""
+@dataclass(frozen=True, eq=False)
+class OfAll:
+    """The heads of a dataset, and those of one draw of all its images in another order."""
+
+    spec, settings = FewShotSpec(seeds=2), _PROBE.model_copy(update={"random_draws": 3})
+    published: ConceptDataset
+    test: TestLabels
+    draw: Draw
+    probe: Heads
+    few: HeadStack
+
+
+@pytest.fixture(scope="module")
+def of_all() -> OfAll:
     published, test = published_study(noise=1.5)
     concepts = tuple(c.concept_id for c in published.concepts)
     draw = _draw(published, None, 1).draws[0].model_copy(update={"concept_ids": concepts})
-    few = _train(published, _few((draw,)), _SPEC)
-    every = train_heads(published, _PROBE)
+    few = _train(published, _few((draw,)), OfAll.spec, OfAll.settings)
+    return OfAll(published, test, draw, train_heads(published, OfAll.settings), few)
+
+
+def test_all_images_train_the_heads_of_the_whole_dataset(of_all: OfAll) -> None:
+    """The draw lists its images class by class, the dataset as they come."""
+    published, test, few, every = of_all.published, of_all.test, of_all.few, of_all.probe
     rows = published.rows("test")
     ours = softmax(_logits(few, published.vectors[rows])[0], axis=2)
     compared = set()
@@ -212,26 +242,20 @@ def test_all_images_train_the_heads_of_the_whole_dataset() -> None:
     assert _accuracies(published, test, few)["majority"] == pytest.approx(1 / 3)
 
 
-def test_what_all_images_trained_is_taken_over_and_the_rest_is_trained() -> None:
-    published, _ = published_study(noise=1.5)
-    concepts = tuple(c.concept_id for c in published.concepts)
-    draw = _draw(published, None, 1).draws[0].model_copy(update={"concept_ids": concepts})
-    draws, settings = _few((draw,)), _PROBE.model_copy(update={"random_draws": 3})
-    spec = FewShotSpec(seeds=2)
-    probe = train_heads(published, settings)
+def test_what_all_images_trained_is_taken_over_and_the_rest_is_trained(of_all: OfAll) -> None:
+    published, draw, probe, alone = of_all.published, of_all.draw, of_all.probe, of_all.few
     marked = replace(probe, heads=tuple(replace(h, bias=h.bias + 7) for h in probe.heads))
     known = {head.facts.kind for head in probe.heads}
-    heads = _train(published, draws, spec, settings, marked)
-    alone = _train(published, draws, spec, settings)
+    heads = _train(published, _few((draw,)), of_all.spec, of_all.settings, marked)
     for i, kind in enumerate(heads.kinds):
         shift = 7 if kind in known else 0
         np.testing.assert_allclose(heads.bias[:, i], alone.bias[:, i] + shift, atol=2e-3)
         np.testing.assert_allclose(heads.weights[:, i], alone.weights[:, i], rtol=2e-2, atol=2e-2)
-    of_others = draw.model_copy(update={"concept_ids": concepts[1:]})
-    again = _train(published, _few((of_others,)), spec, settings, marked)
-    bottleneck = heads.kinds.index("labo")  # it has no bias of its own
-    assert not again.bias[0, bottleneck].any()
-    assert (heads.bias[0, bottleneck] == 7).all()
+    of_others = _few((draw.model_copy(update={"concept_ids": draw.concept_ids[1:]}),))
+    labo = FewShotSpec(seeds=2, heads=("labo",))  # it has no bias of its own
+    again = _train(published, of_others, labo, of_all.settings, marked)
+    assert not again.bias[0, again.kinds.index("labo")].any()
+    assert (heads.bias[0, heads.kinds.index("labo")] == 7).all()
 
 
 def test_with_all_images_only_what_is_dealt_at_random_differs_between_seeds() -> None:
@@ -261,13 +285,14 @@ def test_draws_that_do_not_fit_into_memory_together_have_the_same_heads(
     np.testing.assert_allclose(apart.stack.weights, together.stack.weights, rtol=5e-2, atol=5e-2)
 
 
-def test_draws_in_another_order_have_the_same_heads() -> None:
-    published, _ = published_study()
-    draws = _draw(published, 2, seeds=4).draws
-    forwards, backwards = (_train(published, _few(some), _SPEC) for some in (draws, draws[::-1]))
+def test_draws_in_another_order_have_the_same_heads(
+    three: tuple[ConceptDataset, Draws, Heads],
+) -> None:
+    published, draws, forwards = three
+    backwards = _train(published, _few(draws.draws[::-1]), _SPEC)
     test = published.vectors[published.rows("test")]
     np.testing.assert_allclose(
-        _logits(forwards, test), _logits(backwards, test)[::-1], rtol=5e-2, atol=5e-2
+        _logits(forwards.stack, test), _logits(backwards, test)[::-1], rtol=5e-2, atol=5e-2
     )
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from curette.tasks.methods.selection.explained_variance import (
     EachClass,
@@ -11,7 +12,9 @@ from curette.tasks.methods.selection.explained_variance import (
 from curette.tasks.methods.selection.judging import (
     Choose,
     Judge,
+    answer_by_discriminants,
     deal_folds,
+    fit_discriminant,
     measure_stability,
     resample_groups,
     size_curve,
@@ -141,3 +144,18 @@ def test_groups_are_drawn_whole_and_every_class_keeps_its_number_of_them() -> No
     assert (counts % 4 == 0).all(), "each of four images"
     assert len(drawn) < len(np.unique(groups)), "with replacement"
     assert np.bincount(labels[rows]).tolist() == np.bincount(labels).tolist()
+
+
+def test_sets_that_are_judged_together_answer_as_each_does_alone() -> None:
+    vectors, labels, _ = images(2)
+    sets = np.random.default_rng(0).normal(size=(4, 3, DIM)).astype(np.float32)
+    sets[2, 1] = 0  # a score that tells no image from another
+    parts = [slice(0, 120), slice(120, 180), slice(180, 240)]
+    train, held, asked = (np.einsum("nd,scd->nsc", vectors[p], sets) for p in parts)
+    found = answer_by_discriminants(train, labels[parts[0]], held, labels[parts[1]], asked, K)
+    for place, of_set in enumerate(found):
+        head = fit_discriminant(
+            *(train[:, place], labels[parts[0]], held[:, place], labels[parts[1]]), K
+        )
+        alone = head.logits(torch.from_numpy(asked[:, place]).double())
+        np.testing.assert_allclose(of_set, alone, rtol=1e-6, atol=1e-6)
