@@ -214,9 +214,10 @@ def _form_of(path: Path, text: str, wanted: Sequence[str]) -> _Form:
     text = text.lstrip("\ufeff\r\n").rstrip("\x1a")  # with which DOS ended its files
     texts = {trimmed(name) for name in wanted}
     starts = [0, *(m.end() for m in islice(re.finditer(r"\r\n|\r|\n", text), _TITLES))]
-    passed, headers = 0, {choice: _header(text, choice) for choice in choices}
+    passed, headers = 0, dict[str, list[str]]()
     for line, start in enumerate(starts):
         found = {choice: _header(text[start : start + _START], choice) for choice in choices}
+        headers = headers or found
         if fitting := [choice for choice in choices if texts <= {*found[choice]}]:
             text, passed, headers = text[start:], line, found
             break

@@ -102,12 +102,14 @@ def _cells(path: Path, sheet: Any) -> tuple[list[list[Any]], int]:
     rows: list[list[Any]] = []
     cells = failed = width = 0
     for found in sheet.iter_rows():
-        errors = [cell.data_type == "e" or cell.value in ERRORS for cell in found]
-        failed += sum(errors)
-        pairs = zip(found, errors, strict=True)
-        row = [None if error or cell.value == "" else cell.value for cell, error in pairs]
-        while row and row[-1] is None:
-            row.pop()
+        row: list[Any] = []
+        if found:  # what stands in a far corner comes with a million empty rows above it
+            errors = [cell.data_type == "e" or cell.value in ERRORS for cell in found]
+            failed += sum(errors)
+            pairs = zip(found, errors, strict=True)
+            row = [None if error or cell.value == "" else cell.value for cell, error in pairs]
+            while row and row[-1] is None:
+                row.pop()
         rows.append(row)
         width = max(width, len(row))
         cells += len(found)

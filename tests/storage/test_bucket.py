@@ -8,12 +8,11 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from curette.schemas.artifact import JsonArtifact, Recipe, Ref, StudyError
+from curette.schemas.artifact import Ref, StudyError
 from curette.schemas.readings import HoldoutCharge, TestReading
 from curette.schemas.settings.evaluate import ThresholdoutSpec
 from curette.storage.bucket import BucketSilent, bucket_of, local_folder
@@ -25,18 +24,7 @@ from curette.storage.store import ArtifactCorrupt, ArtifactMissing, ArtifactStor
 from curette.storage.vectors import VectorShelf
 from curette.storage.versions import Versions
 from tests.object_storage import SECRET, URL, ObjectStorage
-
-RECIPE = Recipe(stage="select", code="c0de", spec={"k": 3})
-
-
-class Note(JsonArtifact, frozen=True):
-    kind: ClassVar[str] = "note"
-    text: str
-
-    def write(self, folder: Path) -> None:
-        super().write(folder)
-        (folder / "sub").mkdir()
-        (folder / "sub" / "more.txt").write_text(self.text * 2)
+from tests.storage.notes import RECIPE, Note
 
 
 def test_what_one_machine_saves_another_loads(machines: list[Path]) -> None:
@@ -80,12 +68,11 @@ def test_a_byte_that_changed_in_the_bucket_is_found_and_written_anew(machines: l
     assert two.load(Note, ref) == Note(text="abc")
 
 
-SAVES = """
-import sys
-from tests.storage.test_bucket import Note, RECIPE, URL
+SAVES = f"""
+from tests.storage.notes import Note, RECIPE
 from curette.storage.bucket import local_folder
 from curette.storage.store import ArtifactStore
-ArtifactStore(local_folder(URL)).save(Note(text="killed"), RECIPE)
+ArtifactStore(local_folder({URL!r})).save(Note(text="killed"), RECIPE)
 """
 
 

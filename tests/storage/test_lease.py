@@ -18,7 +18,7 @@ from curette.storage.bucket import Bucket, bucket_of
 from curette.storage.lease import Check, LeaseLost, Pace, StoreInUse, in_use, unused
 from curette.storage.retention import Forgettable, forget, forgettable, remove, resting_on
 from curette.storage.store import ArtifactMissing, ArtifactStore
-from tests.object_storage import ObjectStorage
+from tests.object_storage import URL, ObjectStorage
 
 HURRIED = Pace(over_s=2)
 """For who asks: whoever was not heard of for two seconds is gone."""
@@ -61,12 +61,11 @@ def said(stream: IO[str] | None) -> str:
     return stream.readline().strip()
 
 
-HOLDS = """
-import sys, time
+HOLDS = f"""
+import time
 from curette.storage.bucket import local_folder
 from curette.storage.lease import in_use, unused
-from tests.object_storage import URL
-with {}(local_folder(URL)):
+with {{}}(local_folder({URL!r})):
     print("here", flush=True)
     time.sleep(600)
 """
@@ -213,16 +212,15 @@ def test_what_nothing_kept_rests_on_goes_from_the_bucket_and_from_every_copy(
     assert bucket.get(f"{old}/manifest.json") is None
 
 
-REMOVES = """
+REMOVES = f"""
 from curette.schemas.artifact import Ref
 from curette.storage.bucket import local_folder
 from curette.storage.lease import unused
 from curette.storage.retention import remove
 from curette.storage.store import ArtifactStore
-from tests.object_storage import URL
-store = ArtifactStore(local_folder(URL))
+store = ArtifactStore(local_folder({URL!r}))
 with unused(store.root) as check:
-    remove(store, [Ref.parse(text) for text in {}], check)
+    remove(store, [Ref.parse(text) for text in {{}}], check)
 """
 
 

@@ -1,8 +1,8 @@
 """Every image and text gets its own vector, in its row, and none is encoded a second time."""
 
+import multiprocessing
+import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,56 +172,35 @@ def test_shards_are_kept_while_the_encoder_works(
     assert counting.added == [40, 40]
 
 
-KILLED = """
-import os
-import signal
-import sys
-from pathlib import Path
-
-import curette.tasks.methods.encoder.recall as recall
-from curette.schemas.images import ImageDataset
-from curette.schemas.machine import Machine
-from curette.storage.images import ImageFiles, ImageShelf
-from curette.schemas.settings.encoder import OpenClipEncoder
-from curette.storage.vectors import VectorShelf
-from curette.tasks.embed.embedding import embed_images
-from curette.tasks.methods.encoder.encoder import load_encoder
-
-folder, model, batches = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-recall.SHARD = 20
-told = []
-
-
-def advance(count):
-    told.append(count)
-    if len(told) > batches:
-        print(sum(told), flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-dataset, machine = ImageDataset.read(folder), Machine(device="cpu", batch_size=5)
-encoder = load_encoder(OpenClipEncoder(model=model), machine)
-read = ImageFiles(Path(dataset.root), ImageShelf(folder)).read
-embed_images(dataset, read, encoder, VectorShelf(folder / "store"), machine, advance)
-"""
-
-
 @pytest.mark.parametrize("batches", [4, 9])
 def test_a_run_that_is_killed_loses_at_most_one_shard(
-    dataset: ImageDataset, save_clip: Any, shelf: VectorShelf, tmp_path: Path, batches: int
+    dataset: ImageDataset,
+    encoder: ClipEncoder,
+    shelf: VectorShelf,
+    monkeypatch: pytest.MonkeyPatch,
+    batches: int,
 ) -> None:
-    model = save_clip()
-    dataset.write(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), str(model), str(batches)],
-        check=False,
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    encoded = int(done.stdout)
-    encoder = load_encoder(OpenClipEncoder(model=model), Machine(device="cpu"))
+    monkeypatch.setattr("curette.tasks.methods.encoder.recall.SHARD", 20)
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+
+    def run() -> None:
+        torch.set_num_threads(1)  # those of the process that was forked are not there
+        told: list[int] = []
+
+        def advance(count: int) -> None:
+            told.append(count)
+            if len(told) > batches:
+                theirs.send(sum(told))
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        embed(dataset, encoder, shelf, advance, batch_size=5)
+
+    # Forked, so that torch and the encoder need not be loaded a second time.
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    encoded = ours.recv()
     found, _ = shelf.get(encoder.identity.digest, image_keys(dataset), encoder.identity.dim)
     assert encoded == 5 * batches
     assert 0 <= encoded - found.sum() <= 20

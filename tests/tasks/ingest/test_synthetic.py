@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -29,13 +30,14 @@ Images = list[SyntheticImage]
 Lesions = dict[str, Images]  # the views of each lesion
 
 
+@lru_cache(maxsize=1000)
 def pixels(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(png))).astype(float)
 
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    return list(generate_images(400, seed=5))
+    return list(generate_images(200, seed=5))
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +48,13 @@ def lesions(images: Images) -> Lesions:
     return dict(views)
 
 
-def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(images: Images) -> None:
+def test_equal_seeds_give_equal_bytes_however_many_and_other_seeds_do_not(images: Images) -> None:
     assert list(generate_images(15, seed=5)) == images[:15]
     assert {i.png for i in generate_images(15, seed=6)}.isdisjoint(i.png for i in images)
 
 
-def test_a_longer_dataset_starts_with_the_shorter_one() -> None:
-    assert list(generate_images(20, seed=8))[:7] == list(generate_images(7, seed=8))
-
-
 def test_ids_are_unique_and_pictures_have_the_stated_size(images: Images) -> None:
-    assert len({image.image_id for image in images}) == len(images) == 400
+    assert len({image.image_id for image in images}) == len(images) == 200
     for image in images[:30]:
         assert pixels(image.png).shape == (IMAGE_PX, IMAGE_PX, 3)
         assert pixels(image.mask_png).shape == (IMAGE_PX, IMAGE_PX)

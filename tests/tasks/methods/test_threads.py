@@ -12,31 +12,6 @@ from threadpoolctl import threadpool_info
 from curette.schemas.machine import Machine
 from curette.tasks.methods.threads import cores_shared, one_thread_of_blas, usual_threads
 
-SCRIPT = """
-import {first}
-import {second}
-from curette.schemas.machine import Machine
-from curette.tasks.methods.threads import share_cores
-
-for threads in (3, 1, 2):
-    said = share_cores(Machine(threads=threads))
-    print(said, torch.get_num_threads(), faiss.omp_get_max_threads())
-"""
-
-
-@pytest.mark.parametrize(("first", "second"), [("torch", "faiss"), ("faiss", "torch")])
-def test_both_take_the_machines_threads_whichever_was_imported_first(
-    first: str, second: str
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(first=first, second=second)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.splitlines() == ["3 3 3", "1 1 1", "2 2 2"]
-
 
 def test_openmps_own_variable_is_heeded_where_the_machine_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
@@ -51,27 +26,32 @@ def test_openmps_own_variable_is_heeded_where_the_machine_says_nothing(
 
 LATE = """
 from curette.schemas.machine import Machine
-from curette.tasks.methods.threads import cores_shared, usual_threads
+from curette.tasks.methods.threads import cores_shared, share_cores, usual_threads
 
 with cores_shared(Machine(threads=1)) as said:  # MKL takes no more than there are cores
-    import faiss
-    import torch
+    import {first}
+    import {second}
 
     print(said, usual_threads(), torch.get_num_threads(), faiss.omp_get_max_threads())
 with cores_shared(Machine()) as said:
     print(said, usual_threads(), torch.get_num_threads(), faiss.omp_get_max_threads())
+for threads in (3, 1, 2):
+    said = share_cores(Machine(threads=threads))
+    print(said, torch.get_num_threads(), faiss.omp_get_max_threads())
 """
 
 
-@pytest.mark.parametrize("usual", ["2", None])
-def test_what_is_imported_later_takes_the_machines_threads_until_they_end(
-    usual: str | None,
+@pytest.mark.parametrize(
+    ("first", "second", "usual"), [("torch", "faiss", "2"), ("faiss", "torch", None)]
+)
+def test_what_is_imported_later_in_any_order_takes_the_machines_threads_until_they_end(
+    first: str, second: str, usual: str | None
 ) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
     if usual:
         environment["OMP_NUM_THREADS"] = usual
     done = subprocess.run(
-        [sys.executable, "-c", LATE],
+        [sys.executable, "-c", LATE.format(first=first, second=second)],
         cwd=Path(__file__).parents[2],
         env=environment,
         capture_output=True,
@@ -79,7 +59,10 @@ def test_what_is_imported_later_takes_the_machines_threads_until_they_end(
         check=True,
     )
     after = usual or str(len(os.sched_getaffinity(0)))
-    assert done.stdout.splitlines() == ["1 1 1 1", " ".join([after] * 4)]
+    within, ended, *asked = done.stdout.splitlines()
+    assert within == "1 1 1 1"
+    assert ended == " ".join([after] * 4)
+    assert asked == ["3 3 3", "1 1 1", "2 2 2"]
 
 
 def blas() -> set[int]:

@@ -1,4 +1,4 @@
-"""A thousand requests of which three in ten go wrong, in every way at once."""
+"""Hundreds of requests of which three in ten go wrong, in every way at once."""
 
 import json
 import random
@@ -9,10 +9,10 @@ from typing import Any
 
 from curette.schemas.artifact import StudyError
 from curette.tasks.methods.llm.budget import KEPT
-from tests.servers import Answer, Behaviour, Reply, Reset, Status
+from tests.servers import Answer, Reply, Reset, Status
 from tests.tasks.methods.llm.askers import Concepts, asking
 
-PROMPTS = tuple(f"question {i}" for i in range(1000))
+PROMPTS = tuple(f"question {i}" for i in range(300))
 USELESS = (Answer('{"concepts": ["cut', "length"), Answer("Let us talk of the weather."))
 BROKEN = (Status(429, headers=(("retry-after", "0"),)), Status(500), Reset())
 FAULTS: tuple[Reply, ...] = (*BROKEN, *USELESS)
@@ -54,20 +54,16 @@ class Faulty:
 
 def test_faults_change_no_answer_lose_nothing_and_ask_nothing_twice(tmp_path: Path) -> None:
     faulty = Faulty(share=0.3)
-    with asking(faulty, tmp_path / "faulty", concurrency=32, max_retries=10) as asker:
+    with asking(faulty, tmp_path, concurrency=32, max_retries=10) as asker:
         answered = asker.ask(*PROMPTS)
         again = asker.ask(*PROMPTS)
-    faultless: Behaviour = lambda body: answer(body["messages"][0]["content"])  # noqa: E731
-    with asking(faultless, tmp_path / "faultless", concurrency=32) as calm:
-        expected = calm.ask(*PROMPTS)
-    assert [a.answer for a in answered] == [a.answer for a in expected]
     assert [a.answer for a in answered] == [Concepts(concepts=(f"answer to {p}",)) for p in PROMPTS]
     assert again == answered
     assert faulty.usable == Counter(PROMPTS)  # each was given its usable answer, once
     faults = len(asker.server.bodies) - len(PROMPTS)
     assert 0.25 < faults / len(asker.server.bodies) < 0.35
     assert sum(a.response.requests for a in answered) == len(asker.server.bodies)
-    assert asker.told == [0] + [1] * 1000 + [1000]
+    assert asker.told == [0] + [1] * 300 + [300]
 
 
 def test_a_run_that_faults_end_is_resumed_where_it_ended(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_a_neighbour_graph_is_the_similarity_that_is_zero_elsewhere(seed: int) -
     assert tight_dense.upper_bound < in_dense.upper_bound
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(WEIGHTS), st.floats(0.02, 0.5), st.integers(1, 3))
 def test_sparse_and_dense_agree_on_any_graph_under_quotas(
     seed: int, weight: float, density: float, groups: int

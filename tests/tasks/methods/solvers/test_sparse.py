@@ -1,5 +1,7 @@
 """The sparse path is scikit-learn's optimum with a certificate, and truncation hits the NEC."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,13 @@ def _draw(
     mixed = shared @ torch.randn(2, dims, generator=generator)
     features = mixed + centres[labels] + torch.randn(images, dims, generator=generator)
     return column_standardisation(features).apply(features), labels
+
+
+@cache
+def _whole_path() -> SparsePaths:
+    """The path of `_draw(200, 30, 3)`, which several tests look at."""
+    features, labels = _draw(200, 30, 3)
+    return sparse_paths(features[None], labels[None], 3)
 
 
 def _objective(
@@ -109,8 +118,7 @@ def test_the_largest_strength_leaves_no_weight_and_the_frequencies() -> None:
 
 
 def test_weaker_strengths_have_more_effective_concepts() -> None:
-    features, labels = _draw(200, 30, 3)
-    path = sparse_paths(features[None], labels[None], 3)
+    path = _whole_path()
     assert np.diff(path.nec[0]).min() >= -2 / 3  # a weight may leave as others enter
     assert np.corrcoef(path.nec[0], np.log(path.strengths))[0, 1] < -0.9
     assert path.nec[0, -1] > 8
@@ -128,7 +136,7 @@ def test_a_path_ends_where_enough_concepts_are_effective() -> None:
 @pytest.mark.parametrize("nec", [1, 3, 5])
 def test_truncation_has_the_wanted_nec_exactly(nec: int, refit: str) -> None:
     features, labels = _draw(200, 30, 3)
-    path = sparse_paths(features[None], labels[None], 3)
+    path = _whole_path()
     head = truncate_to_nec(path, 0, nec, features, labels, refit)  # type: ignore[arg-type]
     assert int((head.weights != 0).sum()) == 3 * nec
     taken = next(i for i, have in enumerate(path.nec[0]) if have >= nec)
@@ -138,7 +146,7 @@ def test_truncation_has_the_wanted_nec_exactly(nec: int, refit: str) -> None:
 
 def test_refitting_the_bias_restores_the_frequencies_and_weights_the_fit() -> None:
     features, labels = _draw(200, 30, 3)
-    path = sparse_paths(features[None], labels[None], 3)
+    path = _whole_path()
     bias_only = truncate_to_nec(path, 0, 2, features, labels)
     predicted = bias_only.logits(features).softmax(1).mean(0)
     torch.testing.assert_close(predicted, torch.bincount(labels).double() / 200)
@@ -148,8 +156,8 @@ def test_refitting_the_bias_restores_the_frequencies_and_weights_the_fit() -> No
 
 
 def test_refitted_weights_are_those_of_a_regression_on_their_columns() -> None:
-    features, labels = _draw(200, 30, 2)
-    path = sparse_paths(features[None], labels[None], 2)
+    features, labels = _draw(200, 30, 3)
+    path = _whole_path()
     head = truncate_to_nec(path, 0, 3, features, labels, "weights")
     weights, bias = head.weights.clone().requires_grad_(), head.bias.clone().requires_grad_()
     index = next(i for i, have in enumerate(path.nec[0]) if have >= 3)
