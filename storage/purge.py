@@ -211,7 +211,8 @@ def _holding(versions: Versions, plan: PurgePlan, but: Collection[str]) -> list[
     search = Search(plan.traces)
     folders = tuple(f"{ref}/" for ref in plan.artifacts)
     digests = {*plan.images, *plan.masks}
-    every = [v for v in versions.listed() if v.name not in but and not v.name.startswith(f"{PRESENCE}/")]
+    present = f"{PRESENCE}/"
+    every = [v for v in versions.listed() if v.name not in but and not v.name.startswith(present)]
     earlier = [v for v in every if not v.is_current and not v.is_marker]
 
     def is_named(version: Version) -> bool:
