@@ -36,12 +36,12 @@ def _values(
 
 @pytest.fixture(scope="module")
 def coverage() -> dict[str, float]:
-    labels, probabilities, group = _draw(60_000, seed=10**6)
+    labels, probabilities, group = _draw(20_000, seed=10**6)
     (truth,) = _values(labels, probabilities, group, np.ones((1, len(labels))))
     covered = np.zeros(len(truth))
     for repeat in range(150):
         sample = _draw(120, repeat)
-        bootstrap = ClusterBootstrap.of(sample[2], 300, repeat)
+        bootstrap = ClusterBootstrap.of(sample[2], 200, repeat)
         replicates = bootstrap.replicate(partial(_values, *sample), "percentile")
         intervals = replicates.intervals("percentile", 0.95)
         covered += [i.low <= t <= i.high for i, t in zip(intervals, truth, strict=True)]

@@ -86,13 +86,12 @@ def test_a_property_that_a_class_shows_is_given_away_until_it_is_erased() -> Non
 
 def test_a_property_that_nothing_shows_is_left_to_chance() -> None:
     exam = _exam(seen=0.0)
-    found = _measured(exam, 4)
+    found = _measured(exam, 2)
     assert not any(f.is_told for f in found.found)
     assert all(f.published.auroc.value < 0.75 for f in found.found)
     assert "was not found to learn" in share_section(found)["meaning"]
     turned = replace(exam.images, labels=exam.images.labels[::-1].copy())
-    once = _measured(exam, 1)
-    assert _measured(replace(exam, images=turned), 1) == once  # no test label is looked at
+    assert _measured(replace(exam, images=turned), 2) == found  # no test label is looked at
 
 
 def test_what_cannot_be_measured_says_why() -> None:

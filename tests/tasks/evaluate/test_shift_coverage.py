@@ -7,7 +7,7 @@ import pytest
 
 from curette.tasks.methods.confounding import reverse_pairing, weigh_confounded
 from curette.tasks.methods.statistics.bootstrap import ClusterBootstrap
-from curette.tasks.methods.statistics.metrics import METRICS
+from curette.tasks.methods.statistics.metrics import METRICS, balanced_accuracies
 from curette.tasks.methods.statistics.shift import shift_metrics_of
 
 _PAIRING = np.array([0, 1])
@@ -37,8 +37,22 @@ def _out_and_gap(
         weigh_confounded(labels, levels, pairing, 0.9)
         for pairing in (_PAIRING, reverse_pairing(_PAIRING))
     )
-    values = shift_metrics_of(labels, probabilities, inside, outside)(drawn)
-    return values[:, 1:3, METRICS.index("balanced_accuracy")]
+    right = probabilities.argmax(1)[None] == labels
+    here, there = (balanced_accuracies(right, labels, drawn * w) for w in (inside, outside))
+    return np.hstack([there, here - there])
+
+
+def test_what_is_resampled_here_is_what_is_told() -> None:
+    labels, levels, probabilities, group = _draw(5, 1, seed=0)
+    drawn = np.random.default_rng(0).integers(1, 4, size=(3, len(np.unique(group))))[:, group]
+    inside, outside = (
+        weigh_confounded(labels, levels, pairing, 0.9)
+        for pairing in (_PAIRING, reverse_pairing(_PAIRING))
+    )
+    values = shift_metrics_of(labels, probabilities, inside, outside)(drawn * 1.0)
+    expected = values[:, 1:3, METRICS.index("balanced_accuracy")]
+    found = _out_and_gap(labels, levels, probabilities, drawn * 1.0)
+    np.testing.assert_allclose(found, expected)
 
 
 @pytest.mark.parametrize(("thin", "lowest"), [(5, 0.82), (10, 0.89)])

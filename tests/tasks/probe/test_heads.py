@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.concept_dataset import ConceptDataset
-from curette.schemas.heads import CARDS, card_of
+from curette.schemas.heads import CARDS, ChosenHead, card_of
 from curette.schemas.probe import Head, Heads
 from curette.schemas.settings.probe import ProbeSpec
 from curette.storage.store import ArtifactStore
@@ -27,6 +28,11 @@ _ASKED = ("sparse", "hybrid", "prior", "grounded", "zero_shot", "concept_matrix"
 SPEC = ProbeSpec(heads=_ASKED, epochs=80, random_draws=2, nec=(1, 2, 30))
 
 
+def _only(*heads: ChosenHead, nec: tuple[int, ...] = (), **settings: Any) -> ProbeSpec:
+    """Return settings by which these heads alone are trained beside those of every table."""
+    return SPEC.model_copy(update={"heads": heads, "nec": nec} | settings)
+
+
 @pytest.fixture(scope="module")
 def published() -> ConceptDataset:
     return published_study()[0]
@@ -35,6 +41,15 @@ def published() -> ConceptDataset:
 @pytest.fixture(scope="module")
 def probe(published: ConceptDataset) -> Heads:
     return train_heads(published, SPEC)
+
+
+@pytest.fixture(scope="module")
+def again(published: ConceptDataset) -> Heads:
+    """Trained once more, where test images show something else."""
+    vectors, scores = published.vectors.copy(), published.scores.copy()
+    vectors[published.rows("test")] = vectors[0]
+    scores[published.rows("test")] = 0.123
+    return train_heads(replace(published, vectors=vectors, scores=scores), SPEC)
 
 
 def test_every_card_has_its_training_and_none_is_without_a_card() -> None:
@@ -95,7 +110,7 @@ def test_draws_share_a_family_and_nothing_else_does(probe: Heads) -> None:
 def test_only_the_heads_asked_for_and_those_of_every_table_are_trained(
     published: ConceptDataset,
 ) -> None:
-    few = train_heads(published, SPEC.model_copy(update={"heads": ()}))
+    few = train_heads(published, _only())
     assert {h.facts.kind for h in few.heads} == {
         "linear_probe",
         "concept_bottleneck",
@@ -118,14 +133,15 @@ def test_a_nec_that_no_strength_leaves_is_skipped_and_told(published: ConceptDat
     vectors = published.pool_vectors.copy()
     vectors[published.pool_rows(c.concept_id for c in published.concepts)[1:]] = 0
     blank = replace(published, pool_vectors=vectors)
-    told = train_heads(blank, SPEC.model_copy(update={"nec": (3,)})).skipped
+    told = train_heads(blank, _only("sparse", nec=(3,))).skipped
     assert "no strength leaves 3 effective concepts a class" in told[0].reason
 
 
 def test_without_class_vectors_what_needs_them_is_skipped_and_told(
     published: ConceptDataset,
 ) -> None:
-    nameless = train_heads(replace(published, class_vectors=None), SPEC)
+    spec = _only("zero_shot", "concept_matrix")
+    nameless = train_heads(replace(published, class_vectors=None), spec)
     told = {s.kind: s.reason for s in nameless.skipped}
     for kind in ("zero_shot", "concept_matrix"):
         assert "Name an encoder that reads text." in told[kind]
@@ -136,7 +152,7 @@ def test_priors_that_say_the_same_of_every_class_are_skipped_and_told(
     published: ConceptDataset,
 ) -> None:
     silent = tuple(p.model_copy(update={"answer": "neutral"}) for p in published.priors)
-    told = train_heads(replace(published, priors=silent), SPEC).skipped
+    told = train_heads(replace(published, priors=silent), _only("prior")).skipped
     assert "the priors say the same of every class" in {s.kind: s.reason for s in told}["prior"]
 
 
@@ -179,8 +195,7 @@ def test_the_logits_are_told_apart_and_add_up(
 
 
 def test_a_hybrid_without_a_residual_is_its_concept_head(published: ConceptDataset) -> None:
-    spec = SPEC.model_copy(update={"residual_l2_values": (1e9,)})
-    probe = train_heads(published, spec)
+    probe = train_heads(published, _only("hybrid", residual_l2_values=(1e9,)))
     hybrid, sparse = probe.head("hybrid"), probe.head("sparse")
     rows = published.rows("test")
     said = [h.logits(head_features(published, h, rows)) for h in (hybrid, sparse)]
@@ -230,7 +245,7 @@ def test_the_prior_decides_where_images_are_silent(published: ConceptDataset) ->
     rows = published.rows("train")
     images = published.images.copy()
     images.loc[rows, "label"] = np.random.default_rng(0).permutation(images.loc[rows, "label"])
-    taught_nothing = train_heads(replace(published, images=images), SPEC)
+    taught_nothing = train_heads(replace(published, images=images), _only("prior"))
     facts = taught_nothing.head("prior").facts
     assert facts.validation_balanced_accuracy > 0.8
     assert taught_nothing.head("linear_probe").facts.validation_balanced_accuracy < 0.8
@@ -238,7 +253,7 @@ def test_the_prior_decides_where_images_are_silent(published: ConceptDataset) ->
 
 def test_shuffled_labels_are_near_chance_where_true_labels_are_learned() -> None:
     published, truth = published_study(noise=0.3)
-    spec = SPEC.model_copy(update={"heads": ("shuffled_labels",), "random_draws": 30})
+    spec = _only("shuffled_labels", random_draws=30)
     rows = published.rows("test")
     names = published.images["image_id"].to_numpy()[rows]
     labels = np.array([published.class_keys.index(truth.labels[i]) for i in names])
@@ -302,7 +317,7 @@ def test_random_concepts_are_as_many_as_were_selected_from_all_classes(
         c.model_copy(update={"classes": ("a", "b", "c")}) if i % 6 > 2 else c
         for i, c in enumerate(published.pool)
     )
-    mixed = train_heads(replace(published, pool=shared), SPEC)
+    mixed = train_heads(replace(published, pool=shared), _only())
     for head in (*probe.heads, *mixed.heads):
         if head.facts.kind == "random_concepts":
             assert len(head.facts.candidates) == len(published.concepts)
@@ -317,21 +332,15 @@ def test_the_majority_class_says_how_frequent_each_class_is(
     assert np.allclose(said, counts / counts.sum())
 
 
-def test_test_images_change_nothing(published: ConceptDataset, probe: Heads) -> None:
-    vectors, scores = published.vectors.copy(), published.scores.copy()
-    vectors[published.rows("test")] = vectors[0]
-    scores[published.rows("test")] = 0.123
-    again = train_heads(replace(published, vectors=vectors, scores=scores), SPEC)
+def test_test_images_change_nothing(probe: Heads, again: Heads) -> None:
     for head, other in zip(probe.heads, again.heads, strict=True):
         assert np.array_equal(head.weights, other.weights)
 
 
-def test_equal_seeds_give_equal_artifacts(
-    published: ConceptDataset, probe: Heads, tmp_path: pytest.TempPathFactory
-) -> None:
-    store = ArtifactStore(tmp_path)  # type: ignore[arg-type]
+def test_equal_seeds_give_equal_artifacts(probe: Heads, again: Heads, tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
     first = store.save(probe, STAGE.recipe_of({"spec": SPEC}))
-    assert store.save(train_heads(published, SPEC), STAGE.recipe_of({"spec": SPEC})) == first
+    assert store.save(again, STAGE.recipe_of({"spec": SPEC})) == first
     loaded = store.load(Heads, first)
     assert [h.facts for h in loaded.heads] == [h.facts for h in probe.heads]
     assert loaded.skipped == probe.skipped
