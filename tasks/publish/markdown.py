@@ -28,6 +28,7 @@ def render(template: str, **values: object) -> str:
 
 @cache
 def _environment() -> Environment:
+    """Return what reads templates; kept, so that none is compiled twice."""
     return Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=False,  # noqa: S701 - `finalize` escapes, for Markdown
