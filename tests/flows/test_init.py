@@ -45,7 +45,7 @@ def _table(root: Path, **columns: object) -> Path:
         "patient": [f"{row // 2:04}" for row in rows],
         "age": [row % 30 * 2 + 20 for row in rows],
         "visit": [f"2021-03-{1 + row % 28:02}" for row in rows],
-        "part": ["train", "train", "train", "val", "test"] * 12,
+        "part": [*["train"] * 6, "val", "val", "test", "test"] * 6,
     }
     pd.DataFrame(content | columns).to_csv(root / "images.csv", index=False)
     return root / "images.csv"
