@@ -152,7 +152,9 @@ def test_unknown_patients_and_columns_that_are_missing_are_told(checked: Checked
 
 def test_a_patient_whom_the_data_parts_would_stop_a_run(checked: Checked) -> None:
     """Of ten pairs of images the data puts the first into training and validation."""
-    images = image_dataset(_images(split=["train", "validation", *["train"] * 18]))
+    images = image_dataset(
+        _images(split=["train", "validation", *["train"] * 18]), class_counts=COUNTS
+    )
     found = checked(dataset=images)["patients"]
     assert found.state == "error"
     assert found.said.startswith("1 of 10 groups of images that stay together stand in two splits")
