@@ -79,6 +79,7 @@ def any_prefect_server(shared_folder: Path, worker_id: str) -> PrefectServer:
 def _no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Every client reads all certificates that it trusts; over plain HTTP none is needed."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSL_CERT_FILE", raising=False)  # it would be preferred
         patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.getbasetemp()))
         yield
 
