@@ -243,7 +243,7 @@ def test_whoever_goes_by_the_class_is_told_so(store: ArtifactStore) -> None:
         return "present" if labels[number] == SELECTED[text] else "absent"
 
     with chat_server(seeing(by_class)) as server:
-        made = annotate(store, server, ref)
+        made = annotate(store, server, ref, FEW)
     assert [c.class_kappa for c in made.facts.concepts] == [pytest.approx(1.0)] * len(TEXTS)
 
 
