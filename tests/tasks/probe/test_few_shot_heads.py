@@ -132,9 +132,11 @@ def test_a_concept_head_on_image_vectors_says_what_it_says_on_scores() -> None:
 
 @pytest.fixture(scope="module")
 def three() -> tuple[ConceptDataset, Draws, Heads]:
-    """Every head of three draws of two images a class."""
+    """Every head of three draws of two images a class, one of them on other concepts."""
     published, _ = published_study()
-    draws = _draw(published, 2, seeds=3)
+    first, second, third = _draw(published, 2, seeds=3).draws
+    others = tuple(c.concept_id for i, c in enumerate(published.pool) if 0 < i % 6 < 5)
+    draws = _few((first, second.model_copy(update={"concept_ids": others}), third))
     return published, draws, _train_all(published, draws, _SPEC)
 
 
