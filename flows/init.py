@@ -19,7 +19,13 @@ import yaml
 from curette.flows.init_headers import Headers, look_at_headers
 from curette.schemas.artifact import StudyError
 from curette.schemas.images import hold_ids
-from curette.schemas.settings.ingest import DatasetSpec, FolderSource, HubSource, TableSource
+from curette.schemas.settings.ingest import (
+    ArchiveSource,
+    DatasetSpec,
+    FolderSource,
+    HubSource,
+    TableSource,
+)
 from curette.schemas.settings.validate import ValidationSpec
 from curette.tasks.ingest.claims import read_claims
 from curette.tasks.ingest.image_column import find_files
@@ -93,13 +99,17 @@ def draft_study(
             spec, typed = _hub_spec(hub, label, workshop)
         elif source.is_dir():
             spec, typed = _folder_spec(source.absolute(), label, workshop)
+        elif source.suffix.lower() == ".npz":
+            archive = ArchiveSource(kind="npz", path=source.absolute())
+            spec, typed = DatasetSpec(source=archive), None
         elif source.suffix.lower() in TABLE_ENDINGS:
             require("file", source)
             spec, typed = _table_spec(source.absolute(), label, image_folder, workshop)
         else:
             raise StudyError(
                 f"{source} is neither a folder nor a table that is read "
-                f"({', '.join(TABLE_ENDINGS)}), nor the name of a dataset of the hub."
+                f"({', '.join(TABLE_ENDINGS)}), nor MedMNIST's .npz, nor the name of a dataset of "
+                "the hub."
             )
         listing = list_images(spec, workshop, _unwatched)
         headers = look_at_headers(listing, spec, _unwatched)
@@ -123,7 +133,8 @@ def _slug(source: Path) -> str:
 def _folder_spec(
     folder: Path, label: str | None, workshop: Path
 ) -> tuple[DatasetSpec, pa.Table | None]:
-    spec = DatasetSpec(source=FolderSource(kind="folder", path=folder))
+    source = FolderSource(kind="folder", path=folder)
+    spec = DatasetSpec(source=source, label_column=label or "label")  # of tables deeper down
     files = [folder / f"metadata{ending}" for ending in TABLE_ENDINGS]
     if not (tables := [file for file in files if file.is_file()]):
         return spec, None

@@ -22,7 +22,7 @@ from pathlib import Path
 from curette.schemas.artifact import CuretteError
 
 _PATIENCE_S = 180
-_NAMED_PATIENCE_S = 5
+_NAMED_PATIENCE_S = 30  # of one that is busy; where nobody listens, that is told at once
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROFILE = "Prefect's profile (`prefect config view`)"
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 
 from tests.prefect_server import PrefectServer, shared_server
@@ -76,10 +77,18 @@ def any_prefect_server(shared_folder: Path, worker_id: str) -> PrefectServer:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Every client reads all certificates that it trusts; over plain HTTP none is needed."""
+def _one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every client reads all certificates that it trusts; over plain HTTP none is needed.
+
+    One there is: clients of buckets are not made without any.
+    """
+    folder = tmp_path_factory.mktemp("certificates")
+    first, end, _ = certifi.contents().partition("-----END CERTIFICATE-----\n")
+    one = folder / "one.pem"
+    one.write_text(first[first.index("-----BEGIN") :] + end)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.getbasetemp()))
+        patch.setenv("SSL_CERT_FILE", str(one))  # it would be preferred
+        patch.setenv("SSL_CERT_DIR", str(folder))
         yield
 
 

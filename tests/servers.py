@@ -101,6 +101,7 @@ class ChatServer:
     lock: threading.Lock = field(default_factory=threading.Lock)
     closing: threading.Event = field(default_factory=threading.Event)
     under_way: int = 0
+    """Requests that came and whose answer has not begun: after it a client may send the next."""
     most_under_way: int = 0
     files: dict[str, str] = field(default_factory=dict)
     batches: list[dict[str, Any]] = field(default_factory=list)
@@ -149,10 +150,14 @@ def chat_server(behave: Behaviour) -> Iterator[ChatServer]:
                 server.most_under_way = max(server.most_under_way, server.under_way)
             try:
                 reply = _posted(server, self.path, raw, self.headers.get("content-type", ""))
-                self.reply(server.spoilt(f"POST {self.path}", reply))
+                reply = server.spoilt(f"POST {self.path}", reply)
+                while isinstance(reply, Slow):
+                    server.closing.wait(reply.seconds)
+                    reply = reply.reply
             finally:
                 with server.lock:
                     server.under_way -= 1
+            self.reply(reply)
 
         def do_GET(self) -> None:
             with server.lock:

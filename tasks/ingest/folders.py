@@ -7,6 +7,7 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 
@@ -45,7 +46,15 @@ _PAPERS = (
 """Endings of files that go with a dataset without being its data."""
 _PAPER_NAMES = (
     *("readme", "license", "licence", "notice", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"),
-    *("icon\r", "syno_index_media_info", "@synoresource", "md5sums", "sha1sums", "sha256sums"),
+    *(
+        "icon\r",
+        "dicomdir",
+        "syno_index_media_info",
+        "@synoresource",
+        "md5sums",
+        "sha1sums",
+        "sha256sums",
+    ),
     *("md5sum", "sha1sum", "sha256sum", "checksums", "authors", "citation", "changelog", "version"),
 )
 _LITTER_FOLDERS = (
@@ -106,7 +115,7 @@ class _Folder:
         """
         allowed = [root, *([links_to.resolve()] if links_to else [])]
         files = []
-        for place, folders, names in os.walk(root, followlinks=True):
+        for place, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
             folders[:] = [f for f in folders if not _is_litter(f)]
             links = [f for f in folders if not _may_enter(Path(place, f), allowed)]
             folders[:] = [f for f in folders if f not in links]
@@ -438,6 +447,18 @@ def _is_image(root: Path, file: str) -> bool:
 def _is_paper(file: str) -> bool:
     name = posixpath.basename(file).lower()
     return name.endswith(_PAPERS) or name in _PAPER_NAMES
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """Say which folder cannot be read: passed over, its images would be missing unnoticed.
+
+    Raises:
+        StudyError: always.
+    """
+    raise StudyError(
+        f"the folder {error.filename} cannot be read: {error.strerror}. Let the user who runs this "
+        "read it, or move it out of the dataset's folder."
+    ) from error
 
 
 def _is_litter(folder: str) -> bool:

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from curette.tasks.ingest.listing import Listing, quoted, text
 
-_VIEW = re.compile(r"(.*\d)[ _.-]+(?:[a-z]{0,6}\d{1,4}|[a-z]{1,2})", re.IGNORECASE)
-"""A name with a number, and what counts or names the picture: `00000011_002`, `case7-l`."""
+_VIEW = re.compile(r"(.*\d)[ _.-]+(?:[a-z]{0,6}\d{1,4}|[a-z]{1,2}|left|right)", re.IGNORECASE)
+"""A name with a number, and what counts or names the picture: `00000011_002`, `10_left`."""
 _WHO = {
     *("patient", "subject", "person", "participant", "individual", "mrn", "pid", "patientid"),
     *("subjectid", "personid", "caseid", "pat", "patid"),
+    *("patienten", "patientenid", "patientennummer", "paciente", "paziente"),
 }
 _DAY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*")
 _LEAST, _LARGEST, _SHARED = 5, 0.2, 0.5

@@ -221,7 +221,8 @@ def _form_of(path: Path, text: str, wanted: Sequence[str]) -> _Form:
         if fitting := [choice for choice in choices if texts <= {*found[choice]}]:
             text, passed, headers = text[start:], line, found
             break
-    separator = fitting[0] if fitting else max(choices, key=lambda c: len(headers[c]))
+    known = fitting if texts else []  # where no column is wanted every separator would do
+    separator = known[0] if known else max(choices, key=lambda c: len(headers[c]))
     if separator not in _SEPARATORS:
         raise StudyError(f"{path} says `sep={separator}`, which is no separator that is read.")
     return _Form(separator, headers[separator], *_marks(text, separator), text, passed)

@@ -1,7 +1,7 @@
 """What a head makes of concepts that a person corrects, alone and with what they tell of others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -35,6 +35,8 @@ class Readings:
     labels: Int[np.ndarray, " known"]
     groups: Shaped[np.ndarray, " known"]
     class_count: int
+    _looked: dict[PairwiseConcepts, tuple[bytes, Looks]] = field(default_factory=dict)
+    """The last looks by each model, and what they were taken at."""
 
     @cached_property
     def each(self) -> ConceptReading:
@@ -88,8 +90,12 @@ class Readings:
         order: Int[np.ndarray, "image look"],
         truth: Truth,
     ) -> Looks:
-        """Return what a model believes whatever the head."""
-        return model.look(self.each.evidence(scores), order, truth.present, truth.known)
+        """Return what a model believes whatever the head; equal scores share one answer."""
+        asked = b"".join(x.tobytes() for x in (scores, order, truth.present, truth.known))
+        if model not in self._looked or self._looked[model][0] != asked:
+            found = model.look(self.each.evidence(scores), order, truth.present, truth.known)
+            self._looked[model] = asked, found
+        return self._looked[model][1]
 
     def _pairwise(self, coupled: bool) -> PairwiseConcepts:
         return fit_pairwise(

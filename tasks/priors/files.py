@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from difflib import SequenceMatcher
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -47,7 +48,8 @@ def read_priors(
     """
     said = _READERS[spec.format](spec.path)
     names = match_names(list(said), classes, spec.path)
-    form = normal_form if spec.format == "class_to_concepts" else same_words
+    # Kept: most names of a file say something of the same texts, of which each is stemmed.
+    form = cache(normal_form if spec.format == "class_to_concepts" else same_words)
     votes, texts = _count(said, names, form)
     known = {form(c.text) for c in concepts}
     unmatched = tuple(text for key, text in texts.items() if key not in known)

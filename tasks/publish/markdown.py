@@ -1,5 +1,6 @@
 """Markdown in which everything that came from elsewhere is text and nothing else."""
 
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -22,7 +23,13 @@ def indented(text: str) -> Markdown:
 
 def render(template: str, **values: object) -> str:
     """Fill a template in; whatever is not `Markdown` is escaped."""
-    environment = Environment(
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    """Return what reads templates; kept, so that none is compiled twice."""
+    return Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=False,  # noqa: S701 - `finalize` escapes, for Markdown
         finalize=lambda value: value if isinstance(value, Markdown) else escape(value),
@@ -31,7 +38,6 @@ def render(template: str, **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(**values)
 
 
 def without_head(card: str) -> str:

@@ -150,6 +150,17 @@ def test_unknown_patients_and_columns_that_are_missing_are_told(checked: Checked
     assert "the column sex" in found["columns"].said
 
 
+def test_a_patient_whom_the_data_parts_would_stop_a_run(checked: Checked) -> None:
+    """Of ten pairs of images the data puts the first into training and validation."""
+    images = image_dataset(
+        _images(split=["train", "validation", *["train"] * 18]), class_counts=COUNTS
+    )
+    found = checked(dataset=images)["patients"]
+    assert found.state == "error"
+    assert found.said.startswith("1 of 10 groups of images that stay together stand in two splits")
+    assert "split_column" in found.cure
+
+
 @pytest.mark.usefixtures("key")
 def test_a_limit_below_the_requests_is_told(tmp_path: Path) -> None:
     """Two classes and one aspect are two requests at least; repeats are likely."""

@@ -45,15 +45,47 @@ def _table(root: Path, **columns: object) -> Path:
         "patient": [f"{row // 2:04}" for row in rows],
         "age": [row % 30 * 2 + 20 for row in rows],
         "visit": [f"2021-03-{1 + row % 28:02}" for row in rows],
-        "part": ["train", "train", "train", "val", "test"] * 12,
+        "part": [*["train"] * 6, "val", "val", "test", "test"] * 6,
     }
     pd.DataFrame(content | columns).to_csv(root / "images.csv", index=False)
     return root / "images.csv"
 
 
+def _archive(path: Path) -> Path:
+    """Write an archive in MedMNIST's layout, ten images a part."""
+    parts = {
+        f"{part}_{what}": array
+        for part in ("train", "val", "test")
+        for what, array in (
+            ("images", np.arange(10 * 8 * 8, dtype=np.uint8).reshape(10, 8, 8)),
+            ("labels", np.arange(10, dtype=np.uint8)[:, None] % 2),
+        )
+    }
+    np.savez(path, allow_pickle=False, **parts)
+    return path
+
+
 def _loaded(text: str, folder: Path) -> Study:
     (folder / "written.yaml").write_text(text)
     return load_study(folder / "written.yaml")
+
+
+def test_an_archive_becomes_a_study(tmp_path: Path) -> None:
+    draft = draft_study(_archive(tmp_path / "PathMNIST.npz"), tmp_path)
+    spec = _loaded(draft.text, tmp_path).dataset
+    assert (spec.source.kind, [*spec.classes]) == ("npz", ["0", "1"])
+    assert draft.found[0].startswith("30 images of 2 classes")
+
+
+def test_a_label_that_is_given_counts_in_tables_of_splits_too(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        names = [f"{row}.png" for row in range(6)]
+        for row, name in enumerate(names):
+            _image(tmp_path / "in" / part / name, row)
+        table = pd.DataFrame({"file_name": names, "dx": ["nv", "mel"] * 3})
+        table.to_csv(tmp_path / "in" / part / "metadata.csv", index=False)
+    draft = draft_study(tmp_path / "in", tmp_path, label="dx")
+    assert [*_loaded(draft.text, tmp_path).dataset.classes] == ["mel", "nv"]
 
 
 def test_class_folders_become_a_study_that_names_each_class(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_killed_between_two_writes_it_leaves_a_store_that_loads(
     before = one.save(Note(text="before"), RECIPE)
     storage.writes_left = writes
     process = subprocess.Popen([sys.executable, "-c", SAVES], env=os.environ | {"PYTHONPATH": "."})
-    assert storage.at_the_last.wait(60)
+    assert storage.at_the_last.wait(180)
     process.send_signal(signal.SIGKILL)
     process.wait()
     storage.writes_left = None

@@ -114,7 +114,7 @@ def test_nothing_is_forgotten_beside_a_running_study(store: ArtifactStore) -> No
     process = context.Process(target=_run, args=(store.root, started))
     process.start()
     try:
-        assert started.wait(60)
+        assert started.wait(180)
         with in_use(store.root):
             pass  # two runs share a store
         with pytest.raises(StoreInUse, match="a study is running"):

@@ -170,7 +170,7 @@ def test_what_a_killed_writer_leaves_is_whole(
     shelf: VectorShelf, caplog: pytest.LogCaptureFixture
 ) -> None:
     killed = writer(shelf, 0, 10**9, 50)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while len(shards(shelf)) < 5 and time.monotonic() < deadline:
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)

@@ -114,13 +114,16 @@ def test_other_test_images_or_labels_are_never_paired(
     assert paired_difference(first, other, "no such head") is None
 
 
-def test_concepts_are_kept_exchanged_dropped_or_added() -> None:
-    published, test = published_study()
-    first = finished(
-        with_concepts(published, ["sign 0 of a", "sign 1 of b", "sign 4 of c"]), test, "1"
-    )
-    other = finished(
-        with_concepts(published, ["sign 0 of a", "sign 2 of b", "sign 5 of a"]), test, "2"
+def test_concepts_are_kept_exchanged_dropped_or_added(
+    studies: tuple[FinishedStudy, FinishedStudy],
+) -> None:
+    published, _ = published_study()
+    first, other = (
+        replace(studies[0], name=name, published=with_concepts(published, texts))
+        for name, texts in (
+            ("1", ["sign 0 of a", "sign 1 of b", "sign 4 of c"]),
+            ("2", ["sign 0 of a", "sign 2 of b", "sign 5 of a"]),
+        )
     )
     changes = concept_changes(first, other)
     assert [(c.state, c.before, c.after) for c in changes] == [
@@ -138,9 +141,12 @@ def test_concepts_are_kept_exchanged_dropped_or_added() -> None:
     ]
 
 
-def test_what_became_of_a_statement_has_its_reason() -> None:
-    published, test = published_study()
-    first = finished(with_concepts(published, ["sign 0 of a", "sign 1 of b"]), test, "1")
+def test_what_became_of_a_statement_has_its_reason(
+    studies: tuple[FinishedStudy, FinishedStudy],
+) -> None:
+    published, _ = published_study()
+    two = with_concepts(published, ["sign 0 of a", "sign 1 of b"])
+    first = replace(studies[0], name="1", published=two)
     second = with_concepts(published, ["sign 0 of a", "sign 4 of c"])
     gone = published.pool[[c.text for c in published.pool].index("sign 1 of b")]
     review = ReviewOrigin(reviewer="R", reworded_from="sign 1 of b")

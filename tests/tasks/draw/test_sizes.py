@@ -66,7 +66,7 @@ def test_test_images_have_no_say(published: ConceptDataset) -> None:
 def test_as_many_as_are_selected_give_the_bottleneck_of_the_study(
     published: ConceptDataset,
 ) -> None:
-    spec = ProbeSpec(heads=("sparse",), epochs=5, random_draws=1)
+    spec = ProbeSpec(heads=("sparse",), random_draws=1, nec=())
     chosen = SizeSpec(concepts=(len(published.concepts),))
     trained = train_on_draws(published, draw(published, SelectSpec(), chosen), spec)
     there, here = trained.of(0), train_heads(published, spec)

@@ -36,7 +36,7 @@ INDEX = {predicate.name: index for index, predicate in enumerate(PREDICATES)}
 
 @pytest.fixture(scope="module")
 def images() -> list[SyntheticImage]:
-    return list(generate_images(200, seed=77))
+    return list(generate_images(120, seed=77))
 
 
 @pytest.fixture(scope="module")

@@ -414,6 +414,7 @@ def test_patients_that_the_study_does_not_name_are_noticed(read_table: ReadTable
     [
         ([f"{i // 3:08d}_{i % 3:03d}.png" for i in range(60)], "the beginnings of file names"),
         ([f"patient{i // 3} view{i % 3}.png" for i in range(60)], "the beginnings of file names"),
+        ([f"{i // 2}_{('left', 'right')[i % 2]}.png" for i in range(60)], "the beginnings of file"),
         ([f"P{i // 3}/{i}.png" for i in range(60)], "the folders of files"),
         ([f"ISIC_{i:07d}.png" for i in range(60)], ""),
         ([f"2019_{i:04d}.png" for i in range(60)], ""),

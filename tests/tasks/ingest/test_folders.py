@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unicodedata import normalize
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from curette.schemas.artifact import StudyError
 from curette.storage.images import ImageShelf
 from curette.tasks.ingest.claims import TooManyRejected
+from curette.tasks.ingest.folders import _Folder
 from curette.tasks.ingest.masks import mask_folders, mask_owner, masks_beside
 from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, write_images
 from tests.tasks.ingest.test_readers import pixels_of
@@ -70,7 +72,13 @@ def test_what_is_drawn_on_an_image_is_no_image(
 LITTER = (
     *("a/~$x.png", "a/0.png~", "a/0.png:Zone.Identifier", "a/0.xmp", "a/0.pgw", "a/SHA256SUMS"),
     *("CITATION.cff", "a/@SynoResource", "a/Thumbs.db:encryptable", "a/0.png.bak", "make.py"),
-    *("_gsdata_/x.png", "@Recently-Snapshot/x.png", "FOUND.000/x.png", "Temporary Items/x.png"),
+    *(
+        "DICOMDIR",
+        "_gsdata_/x.png",
+        "@Recently-Snapshot/x.png",
+        "FOUND.000/x.png",
+        "Temporary Items/x.png",
+    ),
 )
 
 
@@ -187,6 +195,23 @@ def test_classes_further_down_are_named(tmp_path: Path, read: Read, draw: Draw) 
     )
     with pytest.raises(StudyError, match=f"Write `path: {parts}/archive` under"):
         read(source={"kind": "folder", "path": parts})
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over() -> None:
+    """Rights keep nobody out who is root, so that root looks as another user."""
+    with TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        locked = Path(place, "x")
+        locked.mkdir(mode=0)
+        user = os.geteuid()
+        try:
+            if user == 0:
+                os.seteuid(65534)
+            with pytest.raises(StudyError, match="/x cannot be read: Permission denied"):
+                _Folder.walk(Path(place), None)
+        finally:
+            os.seteuid(user)
+            locked.chmod(0o755)
 
 
 def test_folders_of_folders_are_not_guessed_at(tmp_path: Path, read: Read, draw: Draw) -> None:

@@ -110,6 +110,12 @@ def test_columns_without_a_name_do_not_count_as_one(tmp_path: Path) -> None:
     assert table.column_names == ["file", "label", "unnamed 2", "unnamed 3"]
 
 
+def test_a_table_of_unknown_columns_is_parted_where_most_of_them_come_of_it(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("file;label;size\na;x;1,5\nb;y;2,5\n")
+    table = read_table(tmp_path / "t.csv", (), tmp_path).table
+    assert table.to_pydict() == {"file": ["a", "b"], "label": ["x", "y"], "size": [1.5, 2.5]}
+
+
 def test_cells_beyond_the_header_shift_nothing(tmp_path: Path) -> None:
     """Pandas would take the first column for an index, and every name for the next column's."""
     assert read(tmp_path, b"file,label\na,x,\nb,y,\n").table["file"].to_pylist() == ["a", "b"]

@@ -244,6 +244,7 @@ def test_published_answers_depend_on_how_a_class_is_spelt(published: Path) -> No
 def test_every_published_question_finds_the_statement_made_of_it(published: Path) -> None:
     said = json.loads(published.read_text(encoding="utf-8"))
     questions = list(said["melanoma"])
-    assert [q for q in questions if same_words(q) != same_words(statement(q))] == []
-    merged = len(questions) - len({same_words(q) for q in questions})
+    words = [same_words(q) for q in questions]
+    assert [q for q, w in zip(questions, words, strict=True) if w != same_words(statement(q))] == []
+    merged = len(questions) - len({*words})
     assert merged < 0.02 * len(questions)

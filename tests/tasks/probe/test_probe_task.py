@@ -26,7 +26,7 @@ _ASKED: dict[Protocol, DrawSpec] = {
     "folds": FoldSpec(count=2),
     "sizes": SizeSpec(concepts=(1, 4)),
 }
-_SPEC = ProbeSpec(heads=("prior",), random_draws=1, epochs=5)
+_SPEC = ProbeSpec(heads=("prior",), random_draws=1, l2_values=(1.0, 0.01))
 
 
 @pytest.mark.parametrize("protocol", DRAWN)

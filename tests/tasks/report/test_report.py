@@ -260,6 +260,15 @@ def page(composed: dict[str, Any]) -> str:
     return render_page(composed)
 
 
+_NO_WALL = ReportSpec(wall=False)  # which is half the work of a page
+
+
+def _page(material: Material, *names: str) -> dict[str, Any]:
+    """Return a page of these sections alone."""
+    some = [s for s in SECTIONS if s.name in names]
+    return compose_page(material, _NO_WALL, PictureBook(_png, 32), some)
+
+
 def _told(page: dict[str, Any], name: str) -> dict[str, Any]:
     """Return what a section tells."""
     return next(s["told"] for s in page["sections"] if s["name"] == name)
@@ -363,8 +372,7 @@ def _in_full(material: Material) -> Evaluation:
 
 def _caveats(material: Material, **said: object) -> list[str]:
     changed = replace(material, evaluation=material.evaluation.model_copy(update=said))
-    page = compose_page(changed, ReportSpec(), PictureBook(_png, 32))
-    caveats: list[str] = _told(page, "metrics")["caveats"]
+    caveats: list[str] = _told(_page(changed, "metrics"), "metrics")["caveats"]
     return caveats
 
 
@@ -445,7 +453,9 @@ def test_an_image_without_pixels_costs_a_thumbnail_only(material: Material) -> N
 
 
 def test_concepts_shown_a_class_are_capped(material: Material) -> None:
-    page = compose_page(material, ReportSpec(concepts_per_class=1), PictureBook(_png, 32))
+    page = compose_page(
+        material, ReportSpec(concepts_per_class=1, wall=False), PictureBook(_png, 32)
+    )
     classes = _told(page, "classes")["classes"]
     assert [len(c["concepts"]) for c in classes] == [1, 1, 1]
     assert [c["total"] for c in classes] == [6, 6, 6]
@@ -456,7 +466,7 @@ def test_the_certificate_says_whose_selection_and_which_similarity(material: Mat
     def proofs(**update: object) -> list[str]:
         concepts = material.concepts.model_copy(update=update)
         spoken = replace(material, concepts=concepts)
-        page = compose_page(spoken, ReportSpec(), PictureBook(_png, 32))
+        page = _page(spoken, "classes")
         classes = _told(page, "classes")["classes"]
         assert classes[0]["proof"] in render_page(page)
         return [c["proof"] for c in classes]
@@ -533,7 +543,7 @@ def test_without_ground_truth_the_page_says_that_concepts_cannot_be_checked(
         update={"concept_truth": nothing, "interventions": unknown}
     )
     changed = replace(material, evaluation=evaluation)
-    page = render_page(compose_page(changed, ReportSpec(), PictureBook(_png, 32)))
+    page = render_page(compose_page(changed, _NO_WALL, PictureBook(_png, 32)))
     assert "Not computable: nobody looked." in page
     assert "Is each concept found?" not in page
 
@@ -553,7 +563,7 @@ def test_what_a_model_read_in_reports_is_told_as_its_reading(material: Material,
     )
     evaluation = material.evaluation.model_copy(update={"concept_truth": concepts})
     read = replace(material, published=published, evaluation=evaluation)
-    told = render_page(compose_page(read, ReportSpec(), PictureBook(_png, 32)))
+    told = render_page(compose_page(read, _NO_WALL, PictureBook(_png, 32)))
     assert [tag for tag, _ in tags_of(told)].count("script") == 1, "our own"
     assert told.count("no ground truth by themselves") == 2, "before any number, and in the section"
     assert "annotated from reports" in told
@@ -578,8 +588,7 @@ def test_every_reason_for_or_against_trust_is_told_and_the_worst_decides(
 ) -> None:
     def trust(**update: object) -> dict[str, Any]:
         changed = replace(material, evaluation=material.evaluation.model_copy(update=update))
-        page = compose_page(changed, ReportSpec(), PictureBook(_png, 32))
-        told: dict[str, Any] = page["finding"]["trust"]
+        told: dict[str, Any] = _page(changed)["finding"]["trust"]
         return told
 
     levels = {c.title: c.level for c in trust(pretraining_covers_test="no")["checks"]}
@@ -627,7 +636,7 @@ def test_every_class_says_which_concepts_call_it_and_one_never_called_says_so(
     kept = tuple(s for s in whole.strategies.strategies if s.class_key != gone)
     strategies = whole.strategies.model_copy(update={"strategies": kept})
     changed = replace(material, evaluation=whole.model_copy(update={"strategies": strategies}))
-    page = compose_page(changed, ReportSpec(), PictureBook(_png, 32))
+    page = _page(changed, "strategies")
     panels = _told(page, "strategies")["panels"]
     assert len(panels) == len(material.published.class_keys)
     assert [bool(p["strategies"]) for p in panels] == [True] * (len(panels) - 1) + [False]
@@ -664,7 +673,7 @@ def test_edits_are_told_with_what_they_did_and_whether_test_labels_were_read_bef
     before = edits.compose(Draft(edited("2026-05-01T10"), ReportSpec(), PictureBook(_png, 32)))
     assert before is not None
     assert "had been read 1 time, first on 2026-05-01" in before["when"]
-    after = compose_page(edited("2026-07-01T10"), ReportSpec(), PictureBook(_png, 32))
+    after = compose_page(edited("2026-07-01T10"), _NO_WALL, PictureBook(_png, 32))
     section = _told(after, "edits")
     assert section["when"].endswith("before any test label was read.")
     assert section["edits"] == [edit.told]
@@ -800,7 +809,7 @@ def test_adaptations_are_told_with_what_they_measured_and_beside_the_sites_numbe
         readings=HOSTILE,
     )
     adapted = replace(material, adaptations=((adaptation, result),))
-    page = compose_page(adapted, ReportSpec(), PictureBook(_png, 32))
+    page = compose_page(adapted, _NO_WALL, PictureBook(_png, 32))
     (row,) = _told(page, "adaptations")["rows"]
     assert row["images"] == "10 (9 groups), 2 left out"
     assert (row["before"], row["after"]) == ("0.500", "0.600")

@@ -419,11 +419,6 @@ def test_a_test_label_is_never_repeated_in_the_report() -> None:
     assert "the-secret-label" not in f"{report.checks}{report.results}{report.data_docs}"
 
 
-def test_equal_studies_give_equal_reports(clean_report: ValidationReport) -> None:
-    again = run_suites(build_suites(*small_study().parts(), SPEC))
-    assert again == clean_report
-
-
 # --- the page -----------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Batches keep every item in its place, whatever the threads and the memory do."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -133,13 +134,14 @@ def test_a_run_that_is_given_up_prepares_nothing_more() -> None:
     prepared: list[int] = []
 
     def slowly(item: int) -> torch.Tensor:
-        time.sleep(0.005)
+        if item >= 20:  # of the first batch on; so nothing is finished by chance ahead of time
+            time.sleep(0.2)
         prepared.append(item)
         return prepare(item)
 
+    before = threading.enumerate()
     batches = encode_in_batches(range(1000), slowly, torch.stack, encode, 20, workers=1)
     next(batches)
     batches.close()  # type: ignore[attr-defined]
-    done = len(prepared)
-    time.sleep(0.05)
-    assert len(prepared) == done < 20 * (AHEAD + 1)
+    assert {*threading.enumerate()} <= {*before}, "who could prepare more is gone"
+    assert len(prepared) < 20 * (AHEAD + 1)

@@ -410,8 +410,8 @@ def test_a_packed_answer_of_a_bearable_size_is_read(
 
 def test_an_answer_that_comes_in_drops_and_does_not_end_is_given_up(tmp_path: Path) -> None:
     with (
-        asking(in_turn(Drip(0.05)), tmp_path, timeout_s=0.3, max_retries=1) as asker,
-        pytest.raises(StudyError, match=r"no answer within 0\.3 s \(llm\.timeout_s\)"),
+        asking(in_turn(Drip(0.05)), tmp_path, timeout_s=0.6, max_retries=1) as asker,
+        pytest.raises(StudyError, match=r"no answer within 0\.6 s \(llm\.timeout_s\)"),
     ):
         asker.ask("one")
     assert len(asker.server.bodies) == 2
