@@ -132,13 +132,11 @@ def test_a_column_for_each_class_is_found_by_its_ones(tmp_path: Path) -> None:
 def test_columns_of_findings_are_no_classes(tmp_path: Path) -> None:
     """As in CheXpert's tables: 1, 0, -1 or nothing for each of several at once."""
     table = _table(tmp_path / "data")
-    cells: dict[str, list[int | None]] = {
-        "No Finding": [1, None, None],
-        "Edema": [None, 1, -1],
-        "Effusion": [0, 1, 1],
-    }
-    marks = {name: values * 20 for name, values in cells.items()}
-    pd.read_csv(table).drop(columns="dx").assign(**marks).to_csv(table, index=False)
+    frame = pd.read_csv(table).drop(columns="dx")
+    frame["No Finding"] = [1, None, None] * 20
+    frame["Edema"] = [None, 1, -1] * 20
+    frame["Effusion"] = [0, 1, 1] * 20
+    frame.to_csv(table, index=False)
     with pytest.raises(StudyError, match=r"3 columns .*`No Finding`.*`dataset\.findings`"):
         draft_study(table, tmp_path)
     assert _loaded(draft_study(table, tmp_path, label="Effusion").text, tmp_path)
