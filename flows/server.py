@@ -52,9 +52,9 @@ def server_for_one_run() -> Iterator[Callable[[], None]]:
         _look_for(named, _PROFILE)
         yield lambda: None
         return
-    port = _free_port()
-    api = f"http://127.0.0.1:{port}/api"
-    server = _start(port)
+    with bound() as place:
+        api = f"http://127.0.0.1:{place.getsockname()[1]}/api"
+        server = _start(place)
     try:
         # Takes seconds, in which the server comes up; in vain where a profile names another one.
         from prefect.settings import (
@@ -133,7 +133,14 @@ def _look_for(api: str, where: str) -> None:
         ) from None
 
 
-def _start(port: int) -> subprocess.Popen[bytes]:
+def bound() -> socket.socket:
+    """Return a socket at a port of this machine alone, which from now on nobody else gets."""
+    place = socket.socket()
+    place.bind(("127.0.0.1", 0))
+    return place
+
+
+def _start(place: socket.socket) -> subprocess.Popen[bytes]:
     # The flags are those with which Prefect starts its own temporary server: no UI.
     flags = {
         "PREFECT_UI_ENABLED": "0",
@@ -142,20 +149,15 @@ def _start(port: int) -> subprocess.Popen[bytes]:
         "PREFECT__SERVER_FINAL": "1",
     }
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "curette.flows.server", str(port), str(os.getpid())],
+        [sys.executable, "-P", "-m", "curette.flows.server", str(os.getpid())],
         env=os.environ | flags,
+        stdin=place,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         # Ctrl-C goes to every process of the terminal's group: the server must outlast the run,
         # whose last words to it would otherwise be waited for in vain.
         start_new_session=True,
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
@@ -176,23 +178,24 @@ def _wait_for(api: str, server: subprocess.Popen[bytes]) -> None:
     )
 
 
-def _serve(port: int, parent: int) -> None:
-    """Serve until the parent is gone, or asks to stop.
+def _serve(parent: int) -> None:
+    """Serve at the socket that is standard input, until the parent is gone or asks to stop.
 
     The parent says who it is: asked here, it may have been killed already.
     """
     if os.getppid() == parent:
-        serve_while(port, lambda: os.getppid() == parent)
+        serve_while(lambda: os.getppid() == parent)
 
 
-def serve_while(port: int, is_wanted: Callable[[], bool]) -> None:
-    """Serve on this machine alone for as long as somebody wants it, or until asked to stop."""
+def serve_while(is_wanted: Callable[[], bool]) -> None:
+    """Serve at the socket that is standard input for as long as somebody wants it.
+
+    Or until asked to stop.
+    """
     import uvicorn
     from prefect.server.api.server import create_app
 
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error")
-    )
+    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error"))
 
     def watch() -> None:
         while is_wanted():
@@ -200,8 +203,8 @@ def serve_while(port: int, is_wanted: Callable[[], bool]) -> None:
         server.should_exit = True
 
     threading.Thread(target=watch, daemon=True).start()
-    server.run()
+    server.run(sockets=[socket.socket(fileno=sys.stdin.fileno())])
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]), int(sys.argv[2]))
+    _serve(int(sys.argv[1]))

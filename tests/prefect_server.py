@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import BaseModel
 
-from curette.flows.server import serve_while
+from curette.flows.server import bound, serve_while
 
 PROJECT = Path(__file__).parents[1]
 _PATIENCE_S = 180
@@ -54,12 +54,14 @@ def shared_server(shared: Path, tests: int) -> PrefectServer:
     with FileLock(shared / "prefect-server.lock"):
         if not record.exists():
             home, tables = shared / "prefect-home", shared / "prefect-tables.db"
-            port = free_port()
-            server = subprocess.Popen(
-                [sys.executable, "-m", "tests.prefect_server", str(port), str(tests)],
-                cwd=PROJECT,
-                env=os.environ | _ALONE | {"PREFECT_HOME": str(home)},
-            )
+            with bound() as place:
+                port = place.getsockname()[1]
+                server = subprocess.Popen(
+                    [sys.executable, "-m", "tests.prefect_server", str(tests)],
+                    cwd=PROJECT,
+                    env=os.environ | _ALONE | {"PREFECT_HOME": str(home)},
+                    stdin=place,
+                )
             api = wait_until_up(server, port)
             with (
                 closing(sqlite3.connect(home / "prefect.db")) as live,
@@ -94,5 +96,4 @@ def wait_until_up(server: "subprocess.Popen[bytes]", port: int) -> str:
 
 if __name__ == "__main__":
     # The first test to ask for a server may end first, so the parent is not who must live.
-    process = Path("/proc", sys.argv[2])
-    serve_while(int(sys.argv[1]), process.exists)
+    serve_while(Path("/proc", sys.argv[1]).exists)

@@ -24,6 +24,7 @@ from curette.flows.review import (
     parted,
 )
 from curette.flows.runs import RunResult
+from curette.flows.server import bound
 from curette.flows.stages import RunOptions, StageRecord
 from curette.schemas.artifact import Recipe, Ref, StudyError
 from curette.schemas.candidates import concept_id
@@ -33,7 +34,7 @@ from curette.schemas.study import Study
 from curette.storage.store import ArtifactStore
 from tests.builders.images import image_dataset
 from tests.builders.screened import CLASSES, SCREENED, decision, found
-from tests.prefect_server import PrefectServer, free_port, wait_until_up
+from tests.prefect_server import PrefectServer, wait_until_up
 
 PROJECT = Path(__file__).parents[2]
 RECIPE = Recipe(stage="by hand", code="0")
@@ -186,13 +187,16 @@ def server_with_ui(
     tmp_path_factory: pytest.TempPathFactory, any_prefect_server: PrefectServer
 ) -> Iterator[None]:
     """A server as `make ui` starts it, with a home of its own."""
-    home, port = any_prefect_server.home(tmp_path_factory.mktemp("prefect")), free_port()
+    home = any_prefect_server.home(tmp_path_factory.mktemp("prefect"))
     own = {"PREFECT_HOME": str(home), "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui")}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "curette.flows.server", str(port), str(os.getpid())],
-        cwd=PROJECT,
-        env=os.environ | own,
-    )
+    with bound() as place:
+        port = place.getsockname()[1]
+        server = subprocess.Popen(
+            [sys.executable, "-m", "curette.flows.server", str(os.getpid())],
+            cwd=PROJECT,
+            env=os.environ | own,
+            stdin=place,
+        )
     try:
         with temporary_settings({PREFECT_API_URL: wait_until_up(server, port)}):
             yield

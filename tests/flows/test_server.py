@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from curette.flows.server import ServerSilent, _start, keep_from_proxies, server_for_one_run
+from curette.flows.server import (
+    ServerSilent,
+    _start,
+    bound,
+    keep_from_proxies,
+    server_for_one_run,
+)
 
 PROJECT = Path(__file__).parents[2]
 
@@ -39,7 +45,8 @@ def test_a_named_server_that_is_not_there_is_told_at_once(monkeypatch: pytest.Mo
 
 
 def test_the_servers_process_is_in_no_group_of_the_terminal() -> None:
-    server = _start(1)
+    with bound() as place:
+        server = _start(place)
     try:
         assert os.getsid(server.pid) == server.pid != os.getsid(0)
     finally:
@@ -49,5 +56,5 @@ def test_the_servers_process_is_in_no_group_of_the_terminal() -> None:
 
 def test_a_server_whose_run_is_gone_before_it_serves_ends() -> None:
     another = str(os.getppid())  # than the one that it will find
-    command = [sys.executable, "-m", "curette.flows.server", "1", another]
+    command = [sys.executable, "-m", "curette.flows.server", another]
     assert subprocess.run(command, cwd=PROJECT, check=False).returncode == 0
