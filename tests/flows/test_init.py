@@ -115,6 +115,30 @@ def test_the_columns_of_a_table_are_found_by_name_and_values(tmp_path: Path) -> 
     assert not any("no column says" in doubt for doubt in draft.doubts)
 
 
+@pytest.mark.parametrize(
+    ("place", "written"),
+    [
+        ("images_{half:03}/images/{row}.jpg", "{row}"),  # NIH ChestX-ray14, HAM10000
+        ("train/patient{row:05}/view1.jpg", "Chest-small/train/patient{row:05}/view1.jpg"),
+    ],
+)
+def test_images_of_an_archive_as_it_is_downloaded_are_found(
+    tmp_path: Path, place: str, written: str
+) -> None:
+    root = tmp_path / "archive"
+    rows = range(60)
+    for row in rows:
+        _image(root / place.format(row=row, half=row // 58), row)
+    columns = {"image": [written.format(row=row) for row in rows], "dx": ["nv", "mel"] * 30}
+    pd.DataFrame(columns).to_csv(root / "table.csv", index=False)
+    draft = draft_study(root / "table.csv", tmp_path)
+    source = _loaded(draft.text, tmp_path).dataset.source
+    assert isinstance(source, TableSource)
+    assert source.image_folder == root
+    assert draft.found[0].startswith("60 images of 2 classes")
+    assert not any("missing" in doubt for doubt in draft.doubts)
+
+
 def test_a_parquet_table_of_image_bytes_needs_no_folder(tmp_path: Path) -> None:
     for row in range(40):
         _image(tmp_path / "made" / f"{row}.png", row)
