@@ -5,7 +5,7 @@ import os
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from curette.schemas.settings.ingest import (
 from curette.schemas.settings.validate import ValidationSpec
 from curette.tasks.ingest.claims import read_claims
 from curette.tasks.ingest.image_column import find_files
+from curette.tasks.ingest.label_columns import read_labels
 from curette.tasks.ingest.listing import (
     ImageBytes,
     ImageFile,
@@ -55,6 +56,9 @@ _HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _LOOKED_AT: Final = 50
 """Values of a column that are tried as names of files."""
 _FOUND: Final = 0.9
+_NEARLY: Final = 0.99
+_ONE: Final = frozenset({"1", "1.0"})
+_MARKS: Final = _ONE | {"0", "0.0", "-1", "-1.0"}
 _MOST_CLASSES: Final = 100
 _LONGEST_NAME: Final = 200
 _IMAGES_PER_CLASS: Final = 3
@@ -143,9 +147,8 @@ def _folder_spec(
     table = read_table(tables[0], (), workshop).table
     texts = read_table(tables[0], table.column_names, workshop).table
     in_folders = any(f.is_dir() and not f.name.startswith((".", "_")) for f in folder.iterdir())
-    found = _label_column(texts, (), label, optional=in_folders)
-    columns = _columns(texts, (found,) if found else ())
-    return spec.model_copy(update=columns | ({"label_column": found} if found else {})), table
+    found = _labels(texts, (), label, optional=in_folders)
+    return spec.model_copy(update=found | _columns(texts, _named(found))), table
 
 
 def _table_spec(
@@ -157,12 +160,12 @@ def _table_spec(
     require("folder", root)
     places = [root, *(() if image_folder else _folders_below(root))]
     column, place, suffix = _image_column(texts, places, FilesBelow(root))
-    found = _label_column(texts, (column,), label, optional=False)
+    found = _labels(texts, (column,), label, optional=False)
     source = TableSource(
         kind="table", path=path, image_column=column, image_folder=place, image_suffix=suffix
     )
-    spec = DatasetSpec(source=source, label_column=found or "label")
-    return spec.model_copy(update=_columns(texts, (column, found or ""))), table
+    columns = _columns(texts, (column, *_named(found)))
+    return DatasetSpec(source=source).model_copy(update=found | columns), table
 
 
 def _as_hub(source: Path) -> HubSource | None:
@@ -199,10 +202,10 @@ def _hub_spec(
         )
     table = pa.concat_tables(tables.values(), promote_options="permissive")
     column, _, _ = _image_column(table, [root], None)
-    found = _label_column(table, (column,), label, optional=False)
+    found = _labels(table, (column,), label, optional=False)
     source = source.model_copy(update={"image_column": column})
-    spec = DatasetSpec(source=source, label_column=found or "label")
-    return spec.model_copy(update=_columns(table, (column, found or ""))), table
+    columns = _columns(table, (column, *_named(found)))
+    return DatasetSpec(source=source).model_copy(update=found | columns), table
 
 
 def _image_column(
@@ -269,10 +272,13 @@ def _folders_below(root: Path) -> list[Path]:
     return [p for p in below if p.is_dir() and not p.name.startswith(".")][:_FOLDERS]
 
 
-def _label_column(
+def _labels(
     table: pa.Table, taken: Sequence[str], given: str | None, *, optional: bool
-) -> str | None:
-    """Return the column of classes: the one given, one that is called so, or the only likely one.
+) -> dict[str, Any]:
+    """Return the setting that says which column holds the class, or which has one each.
+
+    It is the column given, one that is called so, or the only likely one; or columns of ones and
+    zeros of which a row has a single one, as in the ground truth of ISIC's challenges.
 
     Raises:
         StudyError: nobody can tell which it is.
@@ -281,25 +287,56 @@ def _label_column(
         if given not in table.column_names:
             there = ", ".join(map(quoted, table.column_names[:50]))
             raise StudyError(f"--label {given}: there is no such column; there are {there}")
-        return given
-    shaped = [
-        name
-        for name, values in _readable(table).items()
-        if name not in taken and not _is_split(values) and _could_be_classes(values)
-    ]
-    called = sorted((min(r), n) for n in shaped if (r := [*_ranks(n)]))
-    if called:
-        return called[0][1]
-    likely = [n for n in shaped if not is_called_subject(n) and not _words(n) & _LESIONS]
-    if len(likely) == 1 and not optional:
-        return likely[0]
+        return {"label_column": given}
+    readable = {n: v for n, v in _readable(table).items() if n not in taken and not _is_split(v)}
+    marks = {name: values for name, values in readable.items() if _are_marks(values)}
+    marks = marks if len(marks) > 1 else {}
+    shaped = [name for name, values in readable.items() if _could_be_classes(values)]
+    # Of several columns of marks one called `No Finding` holds no classes; one called `target` may.
+    single = [name for name in shaped if name not in marks or _words(name) <= {*_LABELS}]
+    if called := sorted((min(r), n) for n in single if (r := [*_ranks(n)])):
+        return {"label_column": called[0][1]}
+    if marks and _shows_one(marks.values()):
+        return {"label_columns": tuple(marks)}
+    likely = [n for n in single if not is_called_subject(n) and not _words(n) & _LESIONS]
+    if len(likely) == 1 and not marks and not optional:
+        return {"label_column": likely[0]}
     if optional:
-        return None
+        return {}
     shown = ", ".join(map(quoted, likely[:_SHOWN])) or "none"
     raise StudyError(
         "nobody can tell which column holds the class: none is called label, diagnosis or the "
         f"like, and those whose values could be classes are: {shown}. Name it with --label."
+        + _told_of_marks([*marks])
     )
+
+
+def _told_of_marks(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(map(quoted, names[:_SHOWN])) + ", ..." * (len(names) > _SHOWN)
+    return (
+        f" {len(names)} columns hold marks such as 1 and 0 alone ({shown}). Where an image may "
+        "show several of these, write a study file and name them under `dataset.findings`; where "
+        "it shows exactly one, under `dataset.label_columns`: docs/how-to/images.md."
+    )
+
+
+def _named(labels: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns that a setting of labels names."""
+    return tuple(labels.get("label_columns") or labels.values())
+
+
+def _are_marks(values: Sequence[str | None]) -> bool:
+    """Return whether a column says yes or no of each row, as those of findings do."""
+    known = {value for value in values if value}
+    return known <= _MARKS and bool(known & _ONE)
+
+
+def _shows_one(columns: Iterable[Sequence[str | None]]) -> bool:
+    """Return whether nearly every row has a single one; of others ingest says what they are."""
+    rows = [sum(mark in _ONE for mark in row) == 1 for row in zip(*columns, strict=True)]
+    return sum(rows) >= _NEARLY * len(rows)
 
 
 def _ranks(name: str) -> Iterator[int]:
@@ -372,7 +409,7 @@ class _Looked:
             self.names_classes = True
         except StudyError as error:  # ingest will refuse it, and says the same
             self.doubts.append(str(error))
-            labels = text(listing.table, spec.label_column, missing=())
+            labels = read_labels(listing)
             self.names_classes = False
         self.labels: list[str | None] = labels
         counts = pd.Series(labels, dtype=object).dropna().value_counts()
@@ -392,6 +429,9 @@ class _Looked:
         described = self._metadata(self.headers.described) if self.headers else []
         roles = ("label", "subject", "lesion", "split")
         columns = {role: getattr(self.spec, f"{role}_column") for role in roles}
+        classes = ", ".join(map(_quoted, self.spec.label_columns))
+        if classes:
+            columns["label"] = None
         found = [
             f"{len(self.listing):,} images of {len(self.counts)} classes in {self.listing.source}",
             *(
@@ -401,6 +441,8 @@ class _Looked:
                 if c
             ),
         ]
+        if classes:
+            found.append(f"label: of the columns {classes} the one that is 1")
         if isinstance(self.spec.source, TableSource | HubSource):
             found.append(f"images: the column {quoted(self.spec.source.image_column)}")
         lines = [
@@ -411,6 +453,7 @@ class _Looked:
             "",
             "dataset:",
             f"  source: {self._source(beside)}",
+            *([f"  label_columns: [{classes}]"] if classes else []),
             *(f"  {role}_column: {_quoted(c)}" for role, c in columns.items() if c),
             *(f"  dicom_columns: [{_quoted(c)}]" for c in self.spec.dicom_columns),
             *(

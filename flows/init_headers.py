@@ -11,6 +11,7 @@ import pyarrow as pa
 from curette.schemas.artifact import StudyError
 from curette.schemas.settings.ingest import DatasetSpec
 from curette.tasks.ingest.dicom_columns import Watch, bytes_of, with_headers
+from curette.tasks.ingest.label_columns import read_labels
 from curette.tasks.ingest.listing import Listing, text
 from curette.tasks.methods.encoder.dicom import is_dicom
 
@@ -66,7 +67,7 @@ def look_at_headers(listing: Listing, spec: DatasetSpec, watch: Watch) -> Header
         subject, said = _subject(values)
         doubts += said
         if subject:
-            _refuse_patients_as_classes(listing, spec, subject, values[subject])
+            _refuse_patients_as_classes(listing, subject, values[subject])
             spec = spec.model_copy(update={"subject_column": subject, "dicom_columns": (subject,)})
             listing = replace(
                 listing,
@@ -118,11 +119,11 @@ def _burnt_in(values: Sequence[str | None]) -> Iterator[str]:
 
 
 def _refuse_patients_as_classes(
-    listing: Listing, spec: DatasetSpec, subject: str, whose: Sequence[str | None]
+    listing: Listing, subject: str, whose: Sequence[str | None]
 ) -> None:
     """Refuse folders of patients, whose names would stand in the study as those of classes."""
     patients, labels = defaultdict(set), defaultdict(set)
-    for label, patient in zip(text(listing.table, spec.label_column, ()), whose, strict=True):
+    for label, patient in zip(read_labels(listing), whose, strict=True):
         if label and patient:
             patients[label].add(patient)
             labels[patient].add(label)

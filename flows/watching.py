@@ -22,6 +22,7 @@ from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.store import ArtifactStore
 from curette.storage.watched import Seen, SeenRow, WatchShelf
 from curette.storage.withdrawals import WithdrawalShelf
+from curette.tasks.ingest.label_columns import read_labels
 from curette.tasks.ingest.listing import ImageBytes, ImageFile, Listing, VectorOnly, text
 from curette.tasks.ingest.readers import list_images
 from curette.tasks.ingest.withdrawal import Withdrawal
@@ -260,7 +261,9 @@ def _news(
     gone = [name for name, row in earlier.items() if name not in rows and row.content not in here]
     places = [i for i, name in enumerate(listing.names) if name in added]
     table = listing.table.take(pa.array(places, pa.int64()))
-    labels = text(table, listing.columns.label) if places else []
+    labels: list[str | None] = []
+    if places and not listing.columns.findings:
+        labels = read_labels(listing.only(np.array(places, dtype=np.int64)))
     return News(
         images=len(added),
         classes=_counts([label and spec.labels.get(label, label) for label in labels]),

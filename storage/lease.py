@@ -47,9 +47,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _USED = "in-use.lock"
-_FOLDER = "in-use"
-_ALONE = f"{_FOLDER}/alone.json"
-_CLOCK = f"{_FOLDER}/clock"
+PRESENCE = "in-use"
+"""Folder of a bucket where it is written down who is at the store, anew every few seconds."""
+_ALONE = f"{PRESENCE}/alone.json"
+_CLOCK = f"{PRESENCE}/clock"
 _SEEN = ".cleaned"
 _COPIED = ("answers", "images", "vectors", "responses", "watched", "withdrawn")
 """Folders of this machine's copy, beside artifacts, whose files come from the bucket."""
@@ -148,7 +149,7 @@ def always() -> None:
 @contextmanager
 def _beside_others(root: Path, bucket: Bucket, pace: Pace) -> Iterator[Check]:
     claim = _new_claim()
-    with _Lease(bucket, f"{_FOLDER}/{claim.token}.json", claim, pace).held("create") as lease:
+    with _Lease(bucket, f"{PRESENCE}/{claim.token}.json", claim, pace).held("create") as lease:
         removed = _until_nobody_is_alone(bucket, pace)
         _drop_what_was_removed(root, bucket, removed)
         yield lease.check
@@ -293,7 +294,7 @@ def _claim(bucket: Bucket, content: bytes | None) -> Claim | None:
         return Claim.model_validate_json(content)
     except ValidationError:
         raise ArtifactCorrupt(
-            f"an object below {bucket.url}/{_FOLDER} does not say who is at the store. Where no "
+            f"an object below {bucket.url}/{PRESENCE} does not say who is at the store. Where no "
             "study runs and nothing is removed, delete what is there and try again."
         ) from None
 
@@ -301,7 +302,7 @@ def _claim(bucket: Bucket, content: bytes | None) -> Claim | None:
 def _ages(bucket: Bucket) -> dict[str, float]:
     """Return how many seconds ago claims were written, by the clock of the bucket alone."""
     bucket.put(_CLOCK, b"{}")
-    there = bucket.names(_FOLDER)
+    there = bucket.names(PRESENCE)
     return {n: (there[_CLOCK].at - kept.at).total_seconds() for n, kept in there.items()}
 
 

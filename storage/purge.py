@@ -23,7 +23,7 @@ from curette.schemas.review import Decisions
 from curette.storage import files
 from curette.storage.bucket import bucket_address, bucket_of
 from curette.storage.decisions import DecisionShelf
-from curette.storage.lease import Check, always
+from curette.storage.lease import PRESENCE, Check, always
 from curette.storage.retention import half_done, remove
 from curette.storage.scan import Search, holds
 from curette.storage.store import ArtifactCorrupt, ArtifactStore, explained, workshop
@@ -45,8 +45,6 @@ _WRITTEN = (
     "watched",
     FOLDER,
 )
-_PRESENT = "in-use/"
-"""Where it is written down who is at a store, anew every few seconds."""
 _PERSONS: tuple[type[Decisions] | type[Edits], ...] = (Decisions, Edits)
 
 
@@ -213,7 +211,8 @@ def _holding(versions: Versions, plan: PurgePlan, but: Collection[str]) -> list[
     search = Search(plan.traces)
     folders = tuple(f"{ref}/" for ref in plan.artifacts)
     digests = {*plan.images, *plan.masks}
-    every = [v for v in versions.listed() if v.name not in but and not v.name.startswith(_PRESENT)]
+    present = f"{PRESENCE}/"
+    every = [v for v in versions.listed() if v.name not in but and not v.name.startswith(present)]
     earlier = [v for v in every if not v.is_current and not v.is_marker]
 
     def is_named(version: Version) -> bool:

@@ -177,6 +177,12 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
 
     source: Source = Field(description="where the images come from")
     label_column: str = Field(default="label", description="column with the class of an image")
+    label_columns: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda columns: not columns,
+        description="where each class has a column of its own instead, with 1 in the rows of its "
+        "images and 0 in all others: these columns, whose names are the labels",
+    )
     classes: dict[str, ClassSpec] = Field(
         default_factory=dict,
         description="label in the data -> its name and synonyms; empty: every label, as it stands",
@@ -308,6 +314,27 @@ class DatasetSpec(BaseModel, frozen=True, extra="forbid"):
             return value
         _refuse_truths([*value, *value.values()])
         return {str(k): str(v) if isinstance(v, int) else v for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _each_class_has_a_column(self) -> Self:
+        columns = self.label_columns
+        if not columns:
+            return self
+        if len({*columns}) < len(columns) or len(columns) < 2:
+            raise ValueError("label_columns: name at least two different columns, one a class")
+        if self.findings or self.label_column != "label":
+            raise ValueError(
+                "label_columns says what images show, and so does "
+                f"{'findings' if self.findings else 'label_column'}; leave one of them out"
+            )
+        single = (self.id_column, self.subject_column, self.lesion_column, self.split_column)
+        others = {*single, self.report_column, *self.attributes, *self.metadata}
+        if taken := sorted({*columns} & {name for name in others if name}):
+            raise ValueError(
+                f"{', '.join(taken)} is among `label_columns` and something else too; labels are "
+                "never published of test images, so leave it out there"
+            )
+        return self
 
     @property
     def finding_columns(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.images import SPLITS, Rejection, RejectionReason
 from curette.schemas.settings.ingest import DatasetSpec
 from curette.tasks.ingest.findings import FINDING, in_words, rarest, read_states
+from curette.tasks.ingest.label_columns import read_labels
 from curette.tasks.ingest.listing import (
     MISSING,
     Content,
@@ -43,7 +44,7 @@ _REMEDIES: dict[RejectionReason, str] = {
     "images to 8 bits",
     "broken-mask": "correct the masks, or move them away",
     "outside-folder": "set `image_folder` to the folder that holds all images",
-    "missing-label": "check `label_column`",
+    "missing-label": "check `label_column`, or `label_columns`",
     "unknown-label": "name every label under `classes`, or correct those there",
     "unknown-split": "check `split_column`",
     "missing-id": "check `id_column`",
@@ -141,12 +142,13 @@ def _labels(listing: Listing, spec: DatasetSpec) -> list[str | None]:
     Raises:
         StudyError: labels differ in form alone, or cells hold several at once.
     """
-    column = listing.columns.label
+    columns = listing.columns
     renamed = {trimmed(label): key for label, key in spec.labels.items()}
-    labels = text(listing.table, column, missing=())
-    check_single(labels, column, {*spec.classes, *renamed})
+    labels = read_labels(listing)
+    if not columns.one_of:
+        check_single(labels, columns.label, {*spec.classes, *renamed})
     keys = [label and renamed.get(label, label) for label in labels]
-    check_labels(keys, column, spec.classes)
+    check_labels(keys, ", ".join(columns.labels), spec.classes)
     return keys
 
 
@@ -194,6 +196,9 @@ def claimed_contents(
     """
     masks = named_like_masks(listing.names)
     is_split = spec.split_column is not None or bool(claims["part"].notna().any())
+    without_label = "its label is empty"
+    if spec.label_columns:
+        without_label = "not exactly one of its `label_columns` is 1"
     contents = listing.contents(claims["row"].to_numpy(dtype=np.int64))
     rows = zip(contents, *(claims[c] for c in ("row", "image_id", "label", "part")), strict=True)
     for content, row, image_id, label, part in rows:
@@ -205,7 +210,7 @@ def claimed_contents(
         elif image_id is None:
             yield Refusal("missing-id", "its id is empty")
         elif label is None:
-            yield Refusal("missing-label", "its label is empty")
+            yield Refusal("missing-label", without_label)
         elif of_study and label not in of_study:
             yield Refusal("other-class", f"its label {quoted(label)} is no class of the study")
         elif spec.classes and label not in spec.classes:

@@ -38,19 +38,24 @@ def read_states(listing: Listing, spec: DatasetSpec) -> dict[str, list[State]]:
     """
     if spec.finding_labels.separator:
         return _of_cells(text(listing.table, spec.label_column, missing=()), spec)
-    return {key: _of_column(text(listing.table, key), key) for key in spec.findings}
+    return {key: states_of_column(text(listing.table, key), key) for key in spec.findings}
 
 
-def _of_column(values: Sequence[str | None], key: str) -> list[State]:
+def states_of_column(values: Sequence[str | None], key: str) -> list[State]:
+    """Return what the cells of a finding's column say, or of a class's.
+
+    Raises:
+        StudyError: a cell says none of what it may say, naming it and the row.
+    """
     states = ["blank" if v is None else _STATES.get(v.lower()) for v in values]
     strange = [(row, v) for row, (v, s) in enumerate(zip(values, states, strict=True)) if s is None]
     if strange:
         row, value = strange[0]
         raise StudyError(
-            f"the column of the finding {quoted(key)} has {len(strange):,} cells that are none of "
-            f"1, 0, yes, no, true, false, -1 for uncertain, or nothing; the first is "
+            f"the column {quoted(key)} of a finding or class has {len(strange):,} cells that are "
+            f"none of 1, 0, yes, no, true, false, -1 for uncertain, or nothing; the first is "
             f"{quoted(value or '')} in row {row + 1:,}. Correct the cells, or name another column "
-            "under `dataset.findings`."
+            "under `dataset.findings` or `dataset.label_columns`."
         )
     return [state for state in states if state is not None]
 

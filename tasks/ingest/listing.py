@@ -90,6 +90,8 @@ class Columns:
     """Columns that are kept as they are, though nothing here reads them."""
     findings: tuple[str, ...] = ()
     """Columns of findings, where these stand for one column of labels."""
+    one_of: tuple[str, ...] = ()
+    """Columns of classes, of which every row has one, where these do."""
 
     @classmethod
     def named_by(cls, spec: DatasetSpec) -> Columns:
@@ -104,12 +106,13 @@ class Columns:
             attributes=spec.attributes,
             metadata=spec.metadata,
             findings=spec.finding_columns,
+            one_of=spec.label_columns,
         )
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The columns that say what an image shows."""
-        return self.findings or (self.label,)
+        return self.findings or self.one_of or (self.label,)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -156,6 +156,7 @@ def list_synthetic(
             },
             metadata=spec.metadata or synthetic.METADATA,
             findings=spec.finding_columns,
+            one_of=spec.label_columns,
         ),
         contents=lambda rows: (content(int(row)) for row in rows),
         root=workshop,

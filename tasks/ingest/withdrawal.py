@@ -18,6 +18,7 @@ from curette.schemas.settings.ingest import DatasetSpec, SyntheticSource
 from curette.schemas.withdrawals import Withdrawn
 from curette.tasks.ingest.claims import named_like_masks, read_claims
 from curette.tasks.ingest.formats import HEAD_BYTES
+from curette.tasks.ingest.label_columns import read_labels
 from curette.tasks.ingest.listing import (
     Content,
     ImageBytes,
@@ -50,7 +51,9 @@ class Withdrawal:
         gone = self.withdrawn.classes
         kept = {key: c for key, c in spec.classes.items() if key not in gone}
         labels = {label: key for label, key in spec.labels.items() if key not in gone}
-        return spec.model_copy(update={"classes": kept, "labels": labels}) if gone else spec
+        columns = tuple(c for c in spec.label_columns if spec.labels.get(c, c) not in gone)
+        left = {"classes": kept, "labels": labels, "label_columns": columns}
+        return spec.model_copy(update=left) if gone else spec
 
     def leave_out(
         self, listing: Listing, spec: DatasetSpec, workers: int
@@ -78,7 +81,7 @@ class Withdrawal:
             gone |= {row for row, subject in enumerate(subjects) if subject in left}
         if self.withdrawn.classes:
             renamed = {trimmed(label): key for label, key in spec.labels.items()}
-            labels = text(listing.table, listing.columns.label, missing=())
+            labels = read_labels(listing)
             keys = [renamed.get(label or "", label) for label in labels]
             gone |= {row for row, key in enumerate(keys) if key in self.withdrawn.classes}
         withdrawn = {listing.names[row].casefold() for row in gone}

@@ -139,6 +139,33 @@ def test_images_of_an_archive_as_it_is_downloaded_are_found(
     assert not any("missing" in doubt for doubt in draft.doubts)
 
 
+def test_a_column_for_each_class_is_found_by_its_ones(tmp_path: Path) -> None:
+    table = _table(tmp_path / "data")
+    frame = pd.read_csv(table)
+    classes = ("mel", "nv", "bcc")
+    marks = {name.upper(): (frame["dx"] == name).astype(float) for name in classes}
+    frame.drop(columns="dx").assign(**marks).to_csv(table, index=False)
+    draft = draft_study(table, tmp_path)
+    spec = _loaded(draft.text, tmp_path).dataset
+    assert spec.label_columns == ("MEL", "NV", "BCC")
+    assert {*spec.classes} == {"MEL", "NV", "BCC"}
+    assert "of the columns" in " ".join(draft.found)
+    assert '# metadata: ["age"]' in draft.text
+
+
+def test_columns_of_findings_are_no_classes(tmp_path: Path) -> None:
+    """As in CheXpert's tables: 1, 0, -1 or nothing for each of several at once."""
+    table = _table(tmp_path / "data")
+    frame = pd.read_csv(table).drop(columns="dx")
+    frame["No Finding"] = [1, None, None] * 20
+    frame["Edema"] = [None, 1, -1] * 20
+    frame["Effusion"] = [0, 1, 1] * 20
+    frame.to_csv(table, index=False)
+    with pytest.raises(StudyError, match=r"3 columns .*`No Finding`.*`dataset\.findings`"):
+        draft_study(table, tmp_path)
+    assert _loaded(draft_study(table, tmp_path, label="Effusion").text, tmp_path)
+
+
 def test_a_parquet_table_of_image_bytes_needs_no_folder(tmp_path: Path) -> None:
     for row in range(40):
         _image(tmp_path / "made" / f"{row}.png", row)

@@ -23,7 +23,9 @@ def draw(file: Path, seed: int) -> None:
 
 
 def study_of(source: str, *more: str) -> Study:
-    return load_study(DEMO, [f"dataset={{source: {source}{''.join(more)}}}", "shifts=[]"])
+    return load_study(
+        DEMO, [f"dataset={{source: {source}{''.join(more)}}}", "shifts=[]", "external=[]"]
+    )
 
 
 @pytest.fixture
@@ -74,6 +76,23 @@ def test_a_table_tells_sites_and_a_label_that_was_corrected(folder: Path, tmp_pa
     news = watch_study(study, store, "s.yaml")
     assert news == News(2, {"nv": 2}, {"site": {"south": 2}}, changed=1)
     assert news.told == "2 new images; 2 nv; site: 2 south; 1 changed"
+
+
+def test_new_images_of_columns_of_classes_and_of_findings_are_told(
+    folder: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "t.csv"
+    lines = [f"{'nevus' if n % 2 else 'melanoma'}/{n}.png,{n % 2},{1 - n % 2}" for n in range(6)]
+    source = f"{{kind: table, path: {table}, image_column: file, image_folder: {folder}}}"
+    told = {}
+    for what in ("label_columns: [nv, mel]", "findings: {nv: naevus, mel: melanoma}"):
+        store, study = tmp_path / what[:6], study_of(source, f", {what}")
+        table.write_text("\n".join(["file,nv,mel", *lines[:3]]))
+        watch_study(study, store, "s.yaml")
+        table.write_text("\n".join(["file,nv,mel", *lines]))
+        told[what[:6]] = watch_study(study, store, "s.yaml")
+    assert told["label_"] == News(3, {"nv": 2, "mel": 1}, {})
+    assert told["findin"] == News(3, {}, {})
 
 
 def test_where_names_sizes_and_times_are_the_same_no_image_is_listed(

@@ -101,7 +101,10 @@ def test_cells_that_name_several_findings_say_the_same_as_columns(read_table: Re
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        (2, "the column of the finding `edema` has 1 cells that are none of .* `2` in row 5"),
+        (
+            2,
+            "the column `edema` of a finding or class has 1 cells that are none of .* `2` in row 5",
+        ),
         ("maybe", "`maybe` in row 5"),
     ],
 )

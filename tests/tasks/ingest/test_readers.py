@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from pyarrow import parquet
+from pydantic import ValidationError
 
 from curette.schemas.artifact import StudyError
 from curette.schemas.settings.ingest import DatasetSpec, SyntheticSource
@@ -25,7 +26,15 @@ from curette.tasks.ingest.claims import TooManyRejected
 from curette.tasks.ingest.readers import list_images
 from curette.tasks.ingest.synthetic import ATTRIBUTES, generate_images
 from curette.tasks.ingest.table_files import check_disk
-from tests.tasks.ingest.conftest import Draw, Read, labels, reasons, set_apart, write_images
+from tests.tasks.ingest.conftest import (
+    Draw,
+    Read,
+    ReadTable,
+    labels,
+    reasons,
+    set_apart,
+    write_images,
+)
 
 ALL_MAY_FAIL = 1.0
 
@@ -274,6 +283,45 @@ def test_a_first_folder_that_is_left_out_leads_nowhere_else(
     root.mkdir()
     with pytest.raises(StudyError, match="6 outside-folder"):
         read(source=_named(root, [f"set/../{i}.png" for i in range(6)]))
+
+
+def test_each_class_may_have_a_column_of_its_own(read_table: ReadTable) -> None:
+    """As in the ground truth of ISIC's challenges: of each row one column is 1."""
+    rows = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)] * 4
+    rows += [(0.0, 0.0, 0.0), (1.0, 1.0, 0.0)]
+    marks = dict(zip(("MEL", "NV", "UNK"), zip(*rows, strict=True), strict=True))
+    ids = [f"r{row:02}" for row in range(len(rows))]
+    found = read_table(
+        {"id": ids, **marks},
+        id_column="id",
+        label_columns=["MEL", "NV", "UNK"],
+        labels={"UNK": "other"},
+        max_rejected=0.2,
+    )
+    expected = ("MEL", "NV", "other")
+    assert labels(found) == {name: expected[row % 3] for row, name in enumerate(ids[:12])}
+    assert reasons(found) == {"r12": "missing-label", "r13": "missing-label"}
+    assert {r.detail for r in found.rejected} == {"not exactly one of its `label_columns` is 1"}
+    assert not {*marks} & {*found.images.columns}
+    with pytest.raises(
+        StudyError, match=r"`MEL` .* cells that are none of 1, 0, .* `maybe` in row"
+    ):
+        read_table({"MEL": ["1", "maybe"], "NV": ["0", "1"]}, label_columns=["MEL", "NV"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"label_columns": ["a"]}, "at least two"),
+        ({"label_columns": ["a", "a"]}, "at least two"),
+        ({"label_columns": ["a", "b"], "label_column": "dx"}, "so does label_column"),
+        ({"label_columns": ["a", "b"], "findings": {"c": "c"}}, "so does findings"),
+        ({"label_columns": ["a", "b"], "metadata": ["b"]}, "b is among `label_columns` and"),
+    ],
+)
+def test_columns_of_classes_are_nothing_else(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        DatasetSpec.model_validate({"source": {"kind": "synthetic"}, **wrong})
 
 
 def test_a_parquet_table_with_the_bytes_in_it(

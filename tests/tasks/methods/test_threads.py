@@ -52,7 +52,7 @@ def test_what_is_imported_later_in_any_order_takes_the_machines_threads_until_th
         environment["OMP_NUM_THREADS"] = usual
     done = subprocess.run(
         [sys.executable, "-c", LATE.format(first=first, second=second)],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env=environment,
         capture_output=True,
         text=True,
