@@ -44,6 +44,7 @@ from curette.tasks.ingest.readers import list_images
 from curette.tasks.ingest.subjects import is_called_subject, likely_subject
 from curette.tasks.ingest.table_files import TABLE_ENDINGS, load, load_saved, read_table
 from curette.tasks.ingest.walking import FilesBelow
+from curette.tasks.methods.page.numbers import counted
 from curette.tasks.validate.privacy import privacy_findings
 
 _LABELS: Final = (
@@ -416,8 +417,9 @@ class _Looked:
         self.counts = {str(key): int(counts[key]) for key in sorted(counts.index)}
         if len(self.counts) < 2:
             raise StudyError(
-                f"{listing.source} shows {len(self.counts)} class, and at least two are needed: "
-                "put the images of each into a folder of its own, or name the column with --label."
+                f"{listing.source} shows {counted(len(self.counts), 'class', 'classes')}, and at "
+                "least two are needed: put the images of each into a folder of its own, or name "
+                "the column with --label."
             )
 
     def draft(self, name: str, beside: Path) -> Draft:
@@ -433,7 +435,8 @@ class _Looked:
         if classes:
             columns["label"] = None
         found = [
-            f"{len(self.listing):,} images of {len(self.counts)} classes in {self.listing.source}",
+            f"{counted(len(self.listing), 'image')} of "
+            f"{counted(len(self.counts), 'class', 'classes')} in {self.listing.source}",
             *(
                 f"{role}: {'the headers give' if c in self.spec.dicom_columns else 'the column'} "
                 + quoted(c)
@@ -485,7 +488,7 @@ class _Looked:
         ):
             lines.append("  classes:   # label in the data: what a clinician calls it")
             lines += [
-                f"    {_quoted(key)}: {_quoted(key)}   # {count:,} images"
+                f"    {_quoted(key)}: {_quoted(key)}   # {counted(count, 'image')}"
                 for key, count in self.counts.items()
             ]
         lines += [
@@ -525,12 +528,16 @@ class _Looked:
         small = [f"{quoted(k)} ({n:,})" for k, n in self.counts.items() if n < least]
         if small:
             self.doubts.append(
-                f"{len(small)} classes have few images: {', '.join(small[:_SHOWN])}. Fewer than "
-                f"{ValidationSpec().min_images_per_class} to train on are rejected: merge such "
-                "classes under dataset.labels, or leave them out."
+                f"{counted(len(small), 'class has', 'classes have')} few images: "
+                f"{', '.join(small[:_SHOWN])}. Fewer than {ValidationSpec().min_images_per_class} "
+                "to train on are rejected: merge such classes under dataset.labels, or leave them "
+                "out."
             )
         if absent := sum(label is None for label in self.labels):
-            self.doubts.append(f"{absent:,} images have no label, and are rejected.")
+            self.doubts.append(
+                f"{counted(absent, 'image has', 'images have')} no label, and "
+                f"{'is' if absent == 1 else 'are'} rejected."
+            )
 
     def _doubt_patients(self) -> None:
         if self.spec.subject_column:
@@ -588,7 +595,8 @@ class _Looked:
         if telling:
             shown = "; ".join(telling[:_SHOWN]) + "; ..." * (len(telling) > _SHOWN)
             self.doubts.append(
-                f"{len(telling)} columns may identify patients, and are used for nothing: {shown}."
+                f"{counted(len(telling), 'column')} may identify patients, and "
+                f"{'is' if len(telling) == 1 else 'are'} used for nothing: {shown}."
             )
         return proposed
 

@@ -238,8 +238,12 @@ def test_what_looking_does_not_find_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_one_class_is_no_study(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="at least two"):
+    with pytest.raises(StudyError, match="shows 1 class, and at least two"):
         draft_study(_class_folders(tmp_path / "set", ("naevus",)), tmp_path)
+    _image(tmp_path / "set" / "melanoma" / "0.png", 99)
+    draft = draft_study(tmp_path / "set", tmp_path)
+    assert '"melanoma": "melanoma"   # 1 image\n' in draft.text
+    assert any(doubt.startswith("1 class has few images") for doubt in draft.doubts)
 
 
 def test_no_study_is_written_over_and_the_next_command_is_told(
