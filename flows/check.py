@@ -29,6 +29,7 @@ from curette.schemas.settings.encoder import (
     TransformersEncoder,
 )
 from curette.schemas.settings.llm import LlmSpec
+from curette.schemas.settings.propose import FileSource
 from curette.schemas.study import Study
 from curette.storage.bucket import bucket_address
 from curette.storage.responses import ResponseShelf
@@ -90,6 +91,7 @@ def check(
         yield Finding("images", "error", str(error))
         return
     yield from _images(study, dataset)
+    yield from _concepts(study, dataset)
     if study.llm and asking_stages(study, options):
         yield _requests(study, study.llm, options, dataset, find_read)
 
@@ -393,6 +395,24 @@ def _images(study: Study, dataset: ImageDataset) -> Iterator[Finding]:
             yield Finding(f"class {quoted(label.key)}", "ok", said)
     yield _patients(dataset)
     yield _columns(study, dataset)
+
+
+def _concepts(study: Study, dataset: ImageDataset) -> Iterator[Finding]:
+    """Read the files of concepts, whose classes must be those of the images."""
+    from curette.tasks.propose.files import read_file
+
+    for source in study.propose.sources:
+        if isinstance(source, FileSource):
+            what = f"concepts {quoted(source.path.name)}"
+            try:
+                found = read_file(source, dataset.classes)
+            except StudyError as error:
+                yield Finding(what, "error", str(error))
+                continue
+            if found.proposals:
+                yield Finding(what, "ok", f"{len(found.proposals):,} texts")
+            else:
+                yield Finding(what, "warning", "it holds no text", "Write some, or leave it out.")
 
 
 def _patients(dataset: ImageDataset) -> Finding:

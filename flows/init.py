@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,6 +43,8 @@ from curette.tasks.ingest.listing import (
 from curette.tasks.ingest.readers import list_images
 from curette.tasks.ingest.subjects import is_called_subject, likely_subject
 from curette.tasks.ingest.table_files import TABLE_ENDINGS, load, load_saved, read_table
+from curette.tasks.ingest.walking import FilesBelow
+from curette.tasks.methods.page.numbers import counted
 from curette.tasks.validate.privacy import privacy_findings
 
 _LABELS: Final = (
@@ -156,7 +159,8 @@ def _table_spec(
     texts = read_table(path, table.column_names, workshop).table
     root = image_folder.absolute() if image_folder else path.parent
     require("folder", root)
-    column, place, suffix = _image_column(texts, root, deeper=image_folder is None)
+    places = [root, *(() if image_folder else _folders_below(root))]
+    column, place, suffix = _image_column(texts, places, FilesBelow(root))
     found = _labels(texts, (column,), label, optional=False)
     source = TableSource(
         kind="table", path=path, image_column=column, image_folder=place, image_suffix=suffix
@@ -198,15 +202,27 @@ def _hub_spec(
             "hub, which needs the network the first time, and HF_TOKEN where it is private.",
         )
     table = pa.concat_tables(tables.values(), promote_options="permissive")
-    column, _, _ = _image_column(table, root, deeper=False)
+    column, _, _ = _image_column(table, [root], None)
     found = _labels(table, (column,), label, optional=False)
     source = source.model_copy(update={"image_column": column})
     columns = _columns(table, (column, *_named(found)))
     return DatasetSpec(source=source).model_copy(update=found | columns), table
 
 
-def _image_column(table: pa.Table, root: Path, *, deeper: bool) -> tuple[str, Path, str]:
-    """Return the column of images, the folder that its paths start at, and their ending."""
+def _image_column(
+    table: pa.Table, places: Sequence[Path], below: FilesBelow | None
+) -> tuple[str, Path, str]:
+    """Return the column of images, the folder that its paths start at, and their ending.
+
+    Args:
+        table: the rows.
+        places: folders that the paths may start at; the first holds the others.
+        below: the files of the first one, which may be named without their folders.
+
+    Raises:
+        StudyError: no column names images, or names that several files have.
+    """
+    root = places[0]
     for field in table.schema:
         is_pair = pa.types.is_struct(field.type) and {f.name for f in field.type} >= {
             "bytes",
@@ -214,24 +230,42 @@ def _image_column(table: pa.Table, root: Path, *, deeper: bool) -> tuple[str, Pa
         }
         if is_pair or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
             return field.name, root, ""
-    places = [root, *(_folders_below(root) if deeper else ())]
     best: tuple[float, str, Path, str] = (0.0, "", root, "")
-    for name, values in _readable(table).items():
-        sample = [value for value in values if value][:_LOOKED_AT]
-        for place in places:
+    doubt: StudyError | None = None
+    columns = _readable(table)
+    samples = {name: _spread(values) for name, values in columns.items()}
+    tries = [(place, None) for place in places]
+    for place, names in [tries[0], *([(root, below)] if below else []), *tries[1:]]:
+        for name, sample in samples.items():
             for suffix in _ENDINGS:
-                paths, _ = find_files(place, sample, suffix)
+                try:
+                    paths, _ = find_files(place, sample, suffix, names)
+                except StudyError as error:
+                    doubt = doubt or error
+                    continue
                 there = sum((place / path).is_file() for path in paths if path)
                 if sample and there / len(sample) > best[0]:
                     best = (there / len(sample), name, place, suffix)
             if best[0] == 1:
-                return best[1:]
+                break
+        if best[0] == 1:
+            break
     if best[0] >= _FOUND:
-        return best[1:]
-    raise StudyError(
-        f"no column names images below {root}: looked for were files of the first values of every "
+        _, name, place, suffix = best
+        paths, _ = find_files(place, columns[name], suffix, below if place == root else None)
+        folders = {posixpath.dirname(path) for path in paths if path}
+        alone = len(folders) == 1 and not any(re.search(r"[/\\]", v or "") for v in columns[name])
+        return name, place / folders.pop() if alone else place, suffix
+    raise doubt or StudyError(
+        f"no column names images below {root}: looked for were files of some values of every "
         "column, with usual endings. Name the folder of the images with --image-folder."
     )
+
+
+def _spread(values: Sequence[str | None]) -> list[str]:
+    """Return some values of the whole column: files of one folder often follow each other."""
+    known = [value for value in values if value]
+    return [known[i * len(known) // _LOOKED_AT] for i in range(_LOOKED_AT)] if known else []
 
 
 def _folders_below(root: Path) -> list[Path]:
@@ -383,8 +417,9 @@ class _Looked:
         self.counts = {str(key): int(counts[key]) for key in sorted(counts.index)}
         if len(self.counts) < 2:
             raise StudyError(
-                f"{listing.source} shows {len(self.counts)} class, and at least two are needed: "
-                "put the images of each into a folder of its own, or name the column with --label."
+                f"{listing.source} shows {counted(len(self.counts), 'class', 'classes')}, and at "
+                "least two are needed: put the images of each into a folder of its own, or name "
+                "the column with --label."
             )
 
     def draft(self, name: str, beside: Path) -> Draft:
@@ -400,7 +435,8 @@ class _Looked:
         if classes:
             columns["label"] = None
         found = [
-            f"{len(self.listing):,} images of {len(self.counts)} classes in {self.listing.source}",
+            f"{counted(len(self.listing), 'image')} of "
+            f"{counted(len(self.counts), 'class', 'classes')} in {self.listing.source}",
             *(
                 f"{role}: {'the headers give' if c in self.spec.dicom_columns else 'the column'} "
                 + quoted(c)
@@ -452,7 +488,7 @@ class _Looked:
         ):
             lines.append("  classes:   # label in the data: what a clinician calls it")
             lines += [
-                f"    {_quoted(key)}: {_quoted(key)}   # {count:,} images"
+                f"    {_quoted(key)}: {_quoted(key)}   # {counted(count, 'image')}"
                 for key, count in self.counts.items()
             ]
         lines += [
@@ -492,12 +528,16 @@ class _Looked:
         small = [f"{quoted(k)} ({n:,})" for k, n in self.counts.items() if n < least]
         if small:
             self.doubts.append(
-                f"{len(small)} classes have few images: {', '.join(small[:_SHOWN])}. Fewer than "
-                f"{ValidationSpec().min_images_per_class} to train on are rejected: merge such "
-                "classes under dataset.labels, or leave them out."
+                f"{counted(len(small), 'class has', 'classes have')} few images: "
+                f"{', '.join(small[:_SHOWN])}. Fewer than {ValidationSpec().min_images_per_class} "
+                "to train on are rejected: merge such classes under dataset.labels, or leave them "
+                "out."
             )
         if absent := sum(label is None for label in self.labels):
-            self.doubts.append(f"{absent:,} images have no label, and are rejected.")
+            self.doubts.append(
+                f"{counted(absent, 'image has', 'images have')} no label, and "
+                f"{'is' if absent == 1 else 'are'} rejected."
+            )
 
     def _doubt_patients(self) -> None:
         if self.spec.subject_column:
@@ -555,7 +595,8 @@ class _Looked:
         if telling:
             shown = "; ".join(telling[:_SHOWN]) + "; ..." * (len(telling) > _SHOWN)
             self.doubts.append(
-                f"{len(telling)} columns may identify patients, and are used for nothing: {shown}."
+                f"{counted(len(telling), 'column')} may identify patients, and "
+                f"{'is' if len(telling) == 1 else 'are'} used for nothing: {shown}."
             )
         return proposed
 

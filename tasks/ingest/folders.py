@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
-from typing import NoReturn
 
 import pyarrow as pa
 
@@ -30,6 +28,7 @@ from curette.tasks.ingest.listing import (
 )
 from curette.tasks.ingest.masks import made_of, mask_folders, masks_beside
 from curette.tasks.ingest.table_files import TABLE_ENDINGS, read_table
+from curette.tasks.ingest.walking import walk
 from curette.tasks.methods.encoder.dicom import is_dicom
 
 _IMAGE_SUFFIXES = (
@@ -57,12 +56,6 @@ _PAPER_NAMES = (
     ),
     *("md5sum", "sha1sum", "sha256sum", "checksums", "authors", "citation", "changelog", "version"),
 )
-_LITTER_FOLDERS = (
-    *("@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "lost+found"),
-    *("system volume information", "@recently-snapshot", "_gsdata_", "network trash folder"),
-    *("temporary items", *(f"found.{i:03}" for i in range(10))),
-)
-"""What file systems and the like leave in folders, in lower case; and what starts with . or __."""
 _TABLES = tuple(f"metadata{ending}" for ending in TABLE_ENDINGS)
 _FILE_COLUMNS = ("file_name", "image_file_name", "filename", "image", "image_path", "file", "path")
 _MASK_COLUMN = "mask_file_name"
@@ -113,14 +106,7 @@ class _Folder:
 
         Hidden ones, and what file systems leave there, are passed over.
         """
-        allowed = [root, *([links_to.resolve()] if links_to else [])]
-        files = []
-        for place, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
-            folders[:] = [f for f in folders if not _is_litter(f)]
-            links = [f for f in folders if not _may_enter(Path(place, f), allowed)]
-            folders[:] = [f for f in folders if f not in links]
-            seen = [f for f in names if not f.startswith((".", "~$"))] + links
-            files += [Path(place, f).relative_to(root).as_posix() for f in seen]
+        files = [*walk(root, links_to)]
         for file in files:
             if not _is_unicode(file):
                 raise StudyError(
@@ -408,18 +394,6 @@ def _concatenated(tables: list[pa.Table], folder: _Folder) -> pa.Table:
 # --- names ----------------------------------------------------------------------------------------
 
 
-def _may_enter(folder: Path, allowed: Sequence[Path]) -> bool:
-    """Return whether a folder is none behind a link, or one that a link may lead to."""
-    if not folder.is_symlink():
-        return True
-    try:
-        target = folder.resolve(strict=True)
-    except (OSError, RuntimeError):
-        return False
-    loops = folder.parent.resolve().is_relative_to(target)
-    return not loops and any(target.is_relative_to(place) for place in allowed)
-
-
 def _told(path: Path) -> str | None:
     """Return what a file is that is no picture, as its first bytes tell."""
     try:
@@ -447,22 +421,6 @@ def _is_image(root: Path, file: str) -> bool:
 def _is_paper(file: str) -> bool:
     name = posixpath.basename(file).lower()
     return name.endswith(_PAPERS) or name in _PAPER_NAMES
-
-
-def _refuse(error: OSError) -> NoReturn:
-    """Say which folder cannot be read: passed over, its images would be missing unnoticed.
-
-    Raises:
-        StudyError: always.
-    """
-    raise StudyError(
-        f"the folder {error.filename} cannot be read: {error.strerror}. Let the user who runs this "
-        "read it, or move it out of the dataset's folder."
-    ) from error
-
-
-def _is_litter(folder: str) -> bool:
-    return folder.startswith((".", "__")) or folder.lower() in _LITTER_FOLDERS
 
 
 def _is_unicode(name: str) -> bool:

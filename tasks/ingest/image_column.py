@@ -20,7 +20,16 @@ import pyarrow.compute as pc
 from jaxtyping import Int
 
 from curette.schemas.artifact import StudyError
-from curette.tasks.ingest.listing import Content, ImageBytes, ImageFile, Refusal, quoted, trimmed
+from curette.tasks.ingest.listing import (
+    Content,
+    ImageBytes,
+    ImageFile,
+    Refusal,
+    quoted,
+    split_name,
+    trimmed,
+)
+from curette.tasks.ingest.walking import FilesBelow
 
 _LARGEST_MEMBER_BYTES = 1 << 30
 
@@ -41,11 +50,12 @@ class ImageColumn:
         workshop: Path,
         suffix: str = "",
         links_to: Path | None = None,
+        below: FilesBelow | None = None,
     ) -> None:
         """Look at what the column holds.
 
         Raises:
-            StudyError: it holds no images.
+            StudyError: it holds no images, or a name alone that several files have.
         """
         kind = column.type
         if suffix and pa.types.is_integer(kind):  # numbered files
@@ -54,7 +64,7 @@ class ImageColumn:
         self.notes: tuple[str, ...] = ()
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             named = [trimmed(path) or None for path in column.to_pylist()]
-            self._files, self.notes = find_files(root.resolve(), named, suffix)
+            self._files, self.notes = find_files(root.resolve(), named, suffix, below)
             ids = pa.array(self._files, pa.large_string())
             self._content, self._paths = self._at_path, ids
         elif pa.types.is_struct(kind) and {field.name for field in kind} >= {"bytes", "path"}:
@@ -150,50 +160,96 @@ def common_folder(root: Path, links_to: Path | None) -> Path:
 
 
 def find_files(
-    root: Path, paths: Sequence[str | None], suffix: str = ""
+    root: Path, paths: Sequence[str | None], suffix: str = "", below: FilesBelow | None = None
 ) -> tuple[list[str | None], tuple[str, ...]]:
     """Return paths as the files below a folder are called, and what had to be changed for that.
 
     A path that no file has is tried with `/` for a backslash, without a `suffix` that it has
     already, in the other ways of writing the same letters (Unicode's NFC and NFD), with its
-    ending in capitals or without, and in whatever case one file has. Where nothing helps it stays
-    as it is.
+    ending in capitals or without, and in whatever case one file has. Where the files `below` are
+    given, a first folder that all paths have and that is not there, such as the name of the
+    dataset, is left out; and where the folder itself holds none of the paths that are names alone,
+    each is the file of its name among those below. Where nothing helps a path stays as it is.
+
+    Raises:
+        StudyError: several files `below` have a name, and differ.
     """
     names_in = cache(_names_in)
+    first = _absent_folder(root, paths) if below else ""
+    outer = f"without their first folder, {quoted(first)}, which is not there" if first else ""
     found: list[str | None] = []
     told: Counter[str] = Counter()
-    for path in paths:
+    unfound: list[int] = []
+    for row, path in enumerate(paths):
         if not path:
             found.append(None)
             continue
-        place, why = path + suffix, ""
-        if not _is_there(root, place):
-            tries = list(_spellings(path, suffix))
+        inner = path[len(first) :].lstrip("/\\") if first else path
+        place, why = inner + suffix, ""
+        is_there = _is_there(root, place)
+        if not is_there:
+            tries = _spellings(inner, suffix)
+            if not _has_folder(path):  # of 100,000 names elsewhere none is asked of the file system
+                here = names_in(root)
+                tries = [(other, said) for other, said in tries if other.casefold() in here]
             there = ((other, said) for other, said in tries if _is_there(root, other))
-            place, why = next(there, None) or next(
-                _in_any_case(root, tries, names_in), (place, why)
-            )
+            other = next(there, None) or next(_in_any_case(root, tries, names_in), None)
+            is_there = other is not None
+            place, why = other or (path + suffix, "")
+        if is_there:
+            told[outer] += bool(outer)
+        else:
+            unfound.append(row)
         found.append(place)
         told[why] += bool(why)
+    names = [row for row, path in enumerate(paths) if path and not _has_folder(path)]
+    if below and {*names} <= {*unfound}:
+        for row in names:
+            spelled = _spellings(paths[row] or "", suffix)
+            named = ((below.called(other), said) for other, said in spelled)
+            match = next(((there, said) for there, said in named if there), None)
+            if match:
+                (found[row], how), said = match
+                told[how] += 1
+                told[said] += bool(said)
     notes = [f"{count:,} paths were read {why}." for why, count in told.items() if count]
     return found, tuple(notes)
 
 
-def _spellings(path: str, suffix: str) -> Iterator[tuple[str, str]]:
-    """Yield other ways in which a path may be meant, likeliest first, and how each is called."""
+def _absent_folder(root: Path, paths: Sequence[str | None]) -> str:
+    """Return the first folder that all paths have, if it is not there; nothing otherwise."""
+    firsts = {re.split(r"[/\\]", path, maxsplit=1)[0] for path in paths if path}
+    first = firsts.pop() if len(firsts) == 1 else ""
+    foreign = not first or first.endswith(":") or first.startswith("~")
+    if split_name(first) and first != root.name:  # rows of one split, in the folder of another
+        return ""
+    if foreign or not all(map(_has_folder, filter(None, paths))):
+        return ""
+    is_there = _is_there(root, first) or first.casefold() in _names_in(root)
+    return "" if is_there else first
+
+
+def _has_folder(path: str) -> bool:
+    return "/" in path or "\\" in path
+
+
+def _spellings(path: str, suffix: str) -> list[tuple[str, str]]:
+    """Return other ways in which a path may be meant, likeliest first, and how each is called."""
+    ways: dict[str, str] = {}
     slashes = path.replace("\\", "/")
     for plain, said in ((path, ""), (slashes, "with `/` for their backslashes")):
         for ending in dict.fromkeys((suffix, "")):
             already = plain.lower().endswith(suffix.lower()) if not ending and suffix else True
             if already:
                 kept = "" if ending or not suffix else f"without another `{suffix}`"
-                yield plain + ending, said or kept
+                ways.setdefault(plain + ending, said or kept)
                 for form in ("NFC", "NFD"):
                     how = f"with their letters in Unicode's form {form}"
-                    yield normalize(form, plain + ending), said or how
+                    ways.setdefault(normalize(form, plain + ending), said or how)
                 stem, end = posixpath.splitext(plain + ending)
                 for other in (end.lower(), end.upper()):
-                    yield stem + other, said or f"with the ending `{other}`"
+                    ways.setdefault(stem + other, said or f"with the ending `{other}`")
+    return [*ways.items()]
 
 
 def _in_any_case(

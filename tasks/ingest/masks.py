@@ -62,8 +62,13 @@ def mask_folders(files: Sequence[str]) -> list[str]:
         stems[posixpath.dirname(file)].add((mask_owner(stem) or stem).casefold())
     found = []
     for place, names in stems.items():
-        if _FOLDER.fullmatch(posixpath.basename(place)):
+        if is_called_masks(posixpath.basename(place)):
             others = set().union(*(s for p, s in stems.items() if p != place))
             if len(names & others) * 2 > len(names):
                 found.append(place)
     return found
+
+
+def is_called_masks(folder: str) -> bool:
+    """Return whether a folder's name says that it holds masks, or what is drawn on images."""
+    return _FOLDER.fullmatch(folder) is not None

@@ -18,6 +18,12 @@ _WHO = {
     *("subjectid", "personid", "caseid", "pat", "patid"),
     *("patienten", "patientenid", "patientennummer", "paciente", "paziente"),
 }
+_PERSON = re.compile(
+    r"(?<![a-z])(?:(?:patient|person|subject|participant|pat|paciente|paziente)[ _.-]?(?:id)?"
+    r"[ _.-]?|sub-)\d+",
+    re.IGNORECASE,
+)
+"""A word for a patient and a number, anywhere in a path: `person1_bacteria_2`, `patient00001/a`."""
 _DAY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*")
 _LEAST, _LARGEST, _SHARED = 5, 0.2, 0.5
 
@@ -72,6 +78,8 @@ def _candidates(
     names = [listing.names[row] for row in rows]
     views = (_VIEW.fullmatch(posixpath.basename(name)) for name in names)
     yield "the beginnings of file names", [view and view[1] for view in views], False
+    persons = (_PERSON.search(name) for name in names)
+    yield "parts of files' paths", [who and who[0].lower() for who in persons], True
     yield "the folders of files", [posixpath.dirname(name) or None for name in names], False
 
 

@@ -19,6 +19,7 @@ from curette.tasks.ingest.table_files import (
     load_saved,
     read_table,
 )
+from curette.tasks.ingest.walking import FilesBelow
 
 
 def list_table(source: TableSource, spec: DatasetSpec, workshop: Path) -> Listing:
@@ -43,6 +44,7 @@ def list_table(source: TableSource, spec: DatasetSpec, workshop: Path) -> Listin
         workshop=workshop,
         suffix=source.image_suffix,
         links_to=source.links_to,
+        below=FilesBelow(root, source.links_to),
     )
     return Listing(
         table=_without(table, source.image_column, columns),

@@ -98,7 +98,8 @@ def _of_classes(path: Path, text: str, classes: Sequence[ClassLabel]) -> list[Pr
         place = " > ".join(str(part) for part in first["loc"]) or "the top"
         raise StudyError(
             f'{path} is not JSON of the form {{"class name": ["concept", ...]}}: at {place}, '
-            f"{first['msg']}"
+            f"{first['msg']}. Where it has one concept a line, write `format: lines`; a text that "
+            "describes the classes, such as a guideline, is for the source `documents`."
         ) from None
     labels = match_classes([name for name, texts in lists.items() if texts], classes, path)
     return [

@@ -204,6 +204,37 @@ def test_files_that_are_absent_are_told_with_their_keys(checked: Checked) -> Non
     assert "weights.json (priors.path)" in found.said
 
 
+def test_files_of_concepts_are_read(checked: Checked, tmp_path: Path) -> None:
+    (tmp_path / "guideline.txt").write_text("# Melanoma\n- irregular network\n")
+    (tmp_path / "lines.txt").write_text("irregular network\n\nblue veil\n")
+    (tmp_path / "other.json").write_text('{"a": ["round"], "c": ["oval"]}')
+    (tmp_path / "empty.txt").write_text("\n")
+    files = {
+        "guideline.txt": "class_to_concepts",
+        "lines.txt": "lines",
+        "other.json": "class_to_concepts",
+        "empty.txt": "lines",
+    }
+    entries = [f"{{kind: file, path: {n}, format: {form}}}" for n, form in files.items()]
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "name: reading\ndataset: {source: {kind: folder, path: images}}\n"
+        f"propose: {{sources: [{', '.join(entries)}]}}\n"
+    )
+    images = image_dataset(_images(), class_counts=COUNTS)
+    options = RunOptions(store=tmp_path / "store")
+    found = {
+        finding.what.removeprefix("concepts "): finding
+        for finding in check(options, lambda: load_study(file), lambda _: images, lambda *_: ())
+    }
+    assert found["`guideline.txt`"].state == "error"
+    assert "`format: lines`" in found["`guideline.txt`"].said
+    assert "the source `documents`" in found["`guideline.txt`"].said
+    assert (found["`lines.txt`"].state, found["`lines.txt`"].said) == ("ok", "2 texts")
+    assert "In the file only: `c`. In the dataset only: `b`" in found["`other.json`"].said
+    assert found["`empty.txt`"].state == "warning"
+
+
 def test_a_store_that_cannot_be_written_to_is_told(checked: Checked, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert checked(store=tmp_path / "file" / "store")["store"].state == "error"

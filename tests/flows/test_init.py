@@ -115,6 +115,30 @@ def test_the_columns_of_a_table_are_found_by_name_and_values(tmp_path: Path) -> 
     assert not any("no column says" in doubt for doubt in draft.doubts)
 
 
+@pytest.mark.parametrize(
+    ("place", "written"),
+    [
+        ("images_{half:03}/images/{row}.jpg", "{row}"),  # NIH ChestX-ray14, HAM10000
+        ("train/patient{row:05}/view1.jpg", "Chest-small/train/patient{row:05}/view1.jpg"),
+    ],
+)
+def test_images_of_an_archive_as_it_is_downloaded_are_found(
+    tmp_path: Path, place: str, written: str
+) -> None:
+    root = tmp_path / "archive"
+    rows = range(60)
+    for row in rows:
+        _image(root / place.format(row=row, half=row // 58), row)
+    columns = {"image": [written.format(row=row) for row in rows], "dx": ["nv", "mel"] * 30}
+    pd.DataFrame(columns).to_csv(root / "table.csv", index=False)
+    draft = draft_study(root / "table.csv", tmp_path)
+    source = _loaded(draft.text, tmp_path).dataset.source
+    assert isinstance(source, TableSource)
+    assert source.image_folder == root
+    assert draft.found[0].startswith("60 images of 2 classes")
+    assert not any("missing" in doubt for doubt in draft.doubts)
+
+
 def test_a_column_for_each_class_is_found_by_its_ones(tmp_path: Path) -> None:
     table = _table(tmp_path / "data")
     frame = pd.read_csv(table)
@@ -214,8 +238,12 @@ def test_what_looking_does_not_find_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_one_class_is_no_study(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="at least two"):
+    with pytest.raises(StudyError, match="shows 1 class, and at least two"):
         draft_study(_class_folders(tmp_path / "set", ("naevus",)), tmp_path)
+    _image(tmp_path / "set" / "melanoma" / "0.png", 99)
+    draft = draft_study(tmp_path / "set", tmp_path)
+    assert '"melanoma": "melanoma"   # 1 image\n' in draft.text
+    assert any(doubt.startswith("1 class has few images") for doubt in draft.doubts)
 
 
 def test_no_study_is_written_over_and_the_next_command_is_told(

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -211,6 +211,78 @@ def test_a_csv_table_keeps_leading_zeros_and_types(tmp_path: Path, read: Read, d
         "meta.size",
         "meta.<b>note</b>",
     ]
+
+
+def _named(folder: Path, names: Sequence[str], **source: object) -> dict[str, object]:
+    """Write a table of these paths, two classes by turns, and return it as a source."""
+    rows = [f"{name},{'ab'[row % 2]}" for row, name in enumerate(names)]
+    (folder / "table.csv").write_text("\n".join(["file,label", *rows]))
+    return {"kind": "table", "path": folder / "table.csv", "image_column": "file", **source}
+
+
+def test_files_of_several_folders_are_found_by_their_names_alone(
+    tmp_path: Path, read: Read, draw: Draw
+) -> None:
+    names = [f"images_{i % 3:03}/images/{i:03}.jpg" for i in range(9)]
+    write_images(tmp_path, [*names, "masks/000.jpg", ".cache/000.jpg", "@eaDir/001.jpg"], draw)
+    (tmp_path / "more").symlink_to(write_images(tmp_path.parent / "outside", ["002.jpg"], draw))
+    source = _named(tmp_path, [f"{i:03}" for i in range(9)], image_suffix=".jpg")
+    found = read(source=source)
+    assert sorted(found.images["location"]) == sorted(names)
+    assert any("9 paths were read in whichever folder" in note for note in found.notes)
+
+
+def test_a_name_that_two_folders_hold_is_told_with_both_unless_they_are_equal(
+    tmp_path: Path, read: Read, draw: Draw
+) -> None:
+    write_images(tmp_path, [f"part_{i % 2}/{i}.png" for i in range(6)], draw)
+    source = _named(tmp_path, [f"{i}.png" for i in range(6)])
+    (tmp_path / "part_1" / "0.png").write_bytes((tmp_path / "part_0" / "0.png").read_bytes())
+    found = read(source=source)
+    assert sorted(found.images["location"]) == sorted(f"part_{i % 2}/{i}.png" for i in range(6))
+    (tmp_path / "part_1" / "0.png").write_bytes(draw(77))
+    with pytest.raises(StudyError, match=r"`0.png` is: `part_0/0.png` and `part_1/0.png`"):
+        read(source=source)
+
+
+def test_an_image_missing_among_others_is_looked_for_nowhere_else(
+    tmp_path: Path, read: Read, draw: Draw
+) -> None:
+    write_images(tmp_path, [*(f"{i}.png" for i in range(1, 6)), "augmented/0.png"], draw)
+    source = _named(tmp_path, [f"{i}.png" for i in range(6)])
+    found = read(source=source, max_rejected=ALL_MAY_FAIL)
+    assert [(r.row, r.reason) for r in found.rejected] == [("0", "missing-file")]
+
+
+@pytest.mark.parametrize("parting", ["/", "\\"])
+def test_paths_may_begin_with_a_folder_that_is_not_there(
+    tmp_path: Path, read: Read, draw: Draw, parting: str
+) -> None:
+    names = [f"train/patient{i}/view.jpg" for i in range(6)]
+    write_images(tmp_path, names, draw)
+    paths = [parting.join(["CheXpert-v1.0-small", *name.split("/")]) for name in names]
+    found = read(source=_named(tmp_path, paths))
+    assert found.images["location"].tolist() == names
+    assert any("`CheXpert-v1.0-small`, which is not there" in note for note in found.notes)
+
+
+def test_images_of_one_split_are_not_taken_for_those_of_another(
+    tmp_path: Path, read: Read, draw: Draw
+) -> None:
+    write_images(tmp_path / "test", [f"{i}.png" for i in range(6)], draw)
+    paths = [f"train/{i}.png" for i in range(6)]
+    with pytest.raises(StudyError, match="6 missing-file"):
+        read(source=_named(tmp_path, paths, image_folder=tmp_path / "test"))
+
+
+def test_a_first_folder_that_is_left_out_leads_nowhere_else(
+    tmp_path: Path, read: Read, draw: Draw
+) -> None:
+    root = tmp_path / "set"
+    write_images(tmp_path, [f"{i}.png" for i in range(6)], draw)
+    root.mkdir()
+    with pytest.raises(StudyError, match="6 outside-folder"):
+        read(source=_named(root, [f"set/../{i}.png" for i in range(6)]))
 
 
 def test_each_class_may_have_a_column_of_its_own(read_table: ReadTable) -> None:
