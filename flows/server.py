@@ -151,7 +151,7 @@ def _start(place: socket.socket) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "curette.flows.server", str(os.getpid())],
         env=os.environ | flags,
-        stdin=place,
+        stdin=place.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         # Ctrl-C goes to every process of the terminal's group: the server must outlast the run,

@@ -60,7 +60,7 @@ def shared_server(shared: Path, tests: int) -> PrefectServer:
                     [sys.executable, "-m", "tests.prefect_server", str(tests)],
                     cwd=PROJECT,
                     env=os.environ | _ALONE | {"PREFECT_HOME": str(home)},
-                    stdin=place,
+                    stdin=place.fileno(),
                 )
             api = wait_until_up(server, port)
             with (

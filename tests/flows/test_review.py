@@ -195,7 +195,7 @@ def server_with_ui(
             [sys.executable, "-m", "curette.flows.server", str(os.getpid())],
             cwd=PROJECT,
             env=os.environ | own,
-            stdin=place,
+            stdin=place.fileno(),
         )
     try:
         with temporary_settings({PREFECT_API_URL: wait_until_up(server, port)}):
