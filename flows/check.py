@@ -426,10 +426,8 @@ def _patients(dataset: ImageDataset) -> Finding:
     cure = "Name the column that tells them apart in dataset.subject_column."
     if parted := int((dataset.images.groupby("group")["split"].nunique() > 1).sum()):
         said = f"{parted:,} of {said} stand in two splits or more, as the data gives them"
-        cure = (
-            "The gate rejects that: give all images of a patient, a lesion or equal bytes to one "
-        )
-        cure += "split, or name no dataset.split_column."
+        one = "give all images of a patient, a lesion or equal bytes to one split"
+        cure = f"The gate rejects that: {one}, or name no dataset.split_column."
         return Finding("patients", "error", said, cure)
     if dataset.unnamed_subject:
         return Finding("patients", "warning", dataset.unnamed_subject.removesuffix("."), cure)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
-import pyarrow as pa
 
 from curette.flows.events import NEW_DATA, tell_automations
 from curette.flows.finished import last_finished
@@ -22,7 +21,7 @@ from curette.storage.pseudonyms import Pseudonyms
 from curette.storage.store import ArtifactStore
 from curette.storage.watched import Seen, SeenRow, WatchShelf
 from curette.storage.withdrawals import WithdrawalShelf
-from curette.tasks.ingest.label_columns import read_labels
+from curette.tasks.ingest.label_columns import class_keys, read_labels
 from curette.tasks.ingest.listing import ImageBytes, ImageFile, Listing, VectorOnly, text
 from curette.tasks.ingest.readers import list_images
 from curette.tasks.ingest.withdrawal import Withdrawal
@@ -259,19 +258,18 @@ def _news(
     ]
     here = {row.content for row in rows.values()}
     gone = [name for name, row in earlier.items() if name not in rows and row.content not in here]
-    places = [i for i, name in enumerate(listing.names) if name in added]
-    table = listing.table.take(pa.array(places, pa.int64()))
-    labels: list[str | None] = []
-    if places and not listing.columns.findings:
-        labels = read_labels(listing.only(np.array(places, dtype=np.int64)))
+    classes: dict[str, int] = {}
+    columns: dict[str, dict[str, int]] = {}
+    if places := [i for i, name in enumerate(listing.names) if name in added]:
+        new = listing.only(np.array(places, dtype=np.int64))
+        if not new.columns.findings:
+            classes = _counts(class_keys(read_labels(new), spec))
+        values = {name: _counts(text(new.table, name)) for name in new.columns.metadata}
+        columns = {name: counts for name, counts in values.items() if len(counts) <= _MOST_VALUES}
     return News(
         images=len(added),
-        classes=_counts([label and spec.labels.get(label, label) for label in labels]),
-        columns={
-            name: counts
-            for name in listing.columns.metadata
-            if places and len(counts := _counts(text(table, name))) <= _MOST_VALUES
-        },
+        classes=classes,
+        columns=columns,
         changed=len(changed),
         gone=len(gone),
     )

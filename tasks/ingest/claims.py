@@ -13,7 +13,7 @@ from curette.schemas.artifact import StudyError
 from curette.schemas.images import SPLITS, Rejection, RejectionReason
 from curette.schemas.settings.ingest import DatasetSpec
 from curette.tasks.ingest.findings import FINDING, in_words, rarest, read_states
-from curette.tasks.ingest.label_columns import read_labels
+from curette.tasks.ingest.label_columns import class_keys, read_labels
 from curette.tasks.ingest.listing import (
     MISSING,
     Content,
@@ -143,11 +143,10 @@ def _labels(listing: Listing, spec: DatasetSpec) -> list[str | None]:
         StudyError: labels differ in form alone, or cells hold several at once.
     """
     columns = listing.columns
-    renamed = {trimmed(label): key for label, key in spec.labels.items()}
     labels = read_labels(listing)
     if not columns.one_of:
-        check_single(labels, columns.label, {*spec.classes, *renamed})
-    keys = [label and renamed.get(label, label) for label in labels]
+        check_single(labels, columns.label, {*spec.classes, *map(trimmed, spec.labels)})
+    keys = class_keys(labels, spec)
     check_labels(keys, ", ".join(columns.labels), spec.classes)
     return keys
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from curette.schemas.settings.ingest import DatasetSpec
 from curette.tasks.ingest.findings import states_of_column
-from curette.tasks.ingest.listing import Listing, text
+from curette.tasks.ingest.listing import Listing, text, trimmed
 
 
 def read_labels(listing: Listing) -> list[str | None]:
@@ -22,3 +25,9 @@ def read_labels(listing: Listing) -> list[str | None]:
         columns.one_of[row.index("present")] if row.count("present") == 1 else None
         for row in zip(*states, strict=True)
     ]
+
+
+def class_keys(labels: Sequence[str | None], spec: DatasetSpec) -> list[str | None]:
+    """Return the class key that each label stands for: the study's `labels` says of which."""
+    renamed = {trimmed(label): key for label, key in spec.labels.items()}
+    return [label and renamed.get(label, label) for label in labels]

@@ -35,7 +35,7 @@ def walk(
     Raises:
         StudyError: a folder cannot be read.
     """
-    allowed = [root, *([links_to.resolve()] if links_to else [])]
+    allowed = _allowed(root, links_to)
     for place, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
         folders[:] = [f for f in folders if not _is_litter(f) and not (skip and skip(f))]
         links = [f for f in folders if not _may_enter(Path(place, f), allowed)]
@@ -54,7 +54,7 @@ class FilesBelow:
 
     def __init__(self, root: Path, links_to: Path | None = None) -> None:
         self._root = root.resolve()
-        self._links_to = links_to and links_to.resolve()
+        self._links_to = links_to
 
     def called(self, name: str) -> tuple[str, str] | None:
         """Return the file of this name, as a path from the folder, and how it was found; or None.
@@ -89,24 +89,30 @@ class FilesBelow:
         place = self._root / file
         if not place.is_symlink():
             return place.is_file()
-        try:
-            target = place.resolve(strict=True)
-        except (OSError, RuntimeError):
-            return False
-        allowed = (self._root, *([self._links_to] if self._links_to else []))
-        return target.is_file() and any(target.is_relative_to(folder) for folder in allowed)
+        target = _target(place, _allowed(self._root, self._links_to))
+        return target is not None and target.is_file()
+
+
+def _allowed(root: Path, links_to: Path | None) -> list[Path]:
+    """Return the folders that a link below a resolved one may lead to."""
+    return [root, *([links_to.resolve()] if links_to else [])]
+
+
+def _target(link: Path, allowed: Sequence[Path]) -> Path | None:
+    """Return where a link leads; None where that is nowhere, or in none of the folders allowed."""
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
+    return target if any(target.is_relative_to(place) for place in allowed) else None
 
 
 def _may_enter(folder: Path, allowed: Sequence[Path]) -> bool:
     """Return whether a folder is none behind a link, or one that a link may lead to."""
     if not folder.is_symlink():
         return True
-    try:
-        target = folder.resolve(strict=True)
-    except (OSError, RuntimeError):
-        return False
-    loops = folder.parent.resolve().is_relative_to(target)
-    return not loops and any(target.is_relative_to(place) for place in allowed)
+    target = _target(folder, allowed)
+    return target is not None and not folder.parent.resolve().is_relative_to(target)
 
 
 def _refuse(error: OSError) -> NoReturn:

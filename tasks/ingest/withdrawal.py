@@ -18,7 +18,7 @@ from curette.schemas.settings.ingest import DatasetSpec, SyntheticSource
 from curette.schemas.withdrawals import Withdrawn
 from curette.tasks.ingest.claims import named_like_masks, read_claims
 from curette.tasks.ingest.formats import HEAD_BYTES
-from curette.tasks.ingest.label_columns import read_labels
+from curette.tasks.ingest.label_columns import class_keys, read_labels
 from curette.tasks.ingest.listing import (
     Content,
     ImageBytes,
@@ -26,7 +26,6 @@ from curette.tasks.ingest.listing import (
     Listing,
     VectorOnly,
     text,
-    trimmed,
 )
 from curette.tasks.ingest.readers import Watch, list_images
 from curette.tasks.methods.encoder.dicom import dicom_png, is_dicom
@@ -80,9 +79,7 @@ class Withdrawal:
             left = {s for s, name in names.items() if name in self.withdrawn.subjects}
             gone |= {row for row, subject in enumerate(subjects) if subject in left}
         if self.withdrawn.classes:
-            renamed = {trimmed(label): key for label, key in spec.labels.items()}
-            labels = read_labels(listing)
-            keys = [renamed.get(label or "", label) for label in labels]
+            keys = class_keys(read_labels(listing), spec)
             gone |= {row for row, key in enumerate(keys) if key in self.withdrawn.classes}
         withdrawn = {listing.names[row].casefold() for row in gone}
         masks = named_like_masks(listing.names).items()
