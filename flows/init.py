@@ -230,12 +230,34 @@ def _image_column(
         }
         if is_pair or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
             return field.name, root, ""
-    best: tuple[float, str, Path, str] = (0.0, "", root, "")
-    doubt: StudyError | None = None
     columns = _readable(table)
+    first, *others = [(place, None) for place in places]
+    best, doubt = _likeliest(columns, [first, *([(root, below)] if below else []), *others])
+    if best[0] >= _FOUND:
+        _, name, place, suffix = best
+        paths, _ = find_files(place, columns[name], suffix, below if place == root else None)
+        folders = {posixpath.dirname(path) for path in paths if path}
+        alone = len(folders) == 1 and not any(re.search(r"[/\\]", v or "") for v in columns[name])
+        return name, place / folders.pop() if alone else place, suffix
+    raise doubt or StudyError(
+        f"no column names images below {root}: looked for were files of some values of every "
+        "column, with usual endings. Name the folder of the images with --image-folder."
+    )
+
+
+def _likeliest(
+    columns: Mapping[str, Sequence[str | None]],
+    tries: Sequence[tuple[Path, FilesBelow | None]],
+) -> tuple[tuple[float, str, Path, str], StudyError | None]:
+    """Return the column, folder and ending that most files are there by, and which share of them.
+
+    And why names could not be looked up, where they could not. The first by which all are there is
+    taken at once.
+    """
+    best = (0.0, "", tries[0][0], "")
+    doubt: StudyError | None = None
     samples = {name: _spread(values) for name, values in columns.items()}
-    tries = [(place, None) for place in places]
-    for place, names in [tries[0], *([(root, below)] if below else []), *tries[1:]]:
+    for place, names in tries:
         for name, sample in samples.items():
             for suffix in _ENDINGS:
                 try:
@@ -247,19 +269,8 @@ def _image_column(
                 if sample and there / len(sample) > best[0]:
                     best = (there / len(sample), name, place, suffix)
             if best[0] == 1:
-                break
-        if best[0] == 1:
-            break
-    if best[0] >= _FOUND:
-        _, name, place, suffix = best
-        paths, _ = find_files(place, columns[name], suffix, below if place == root else None)
-        folders = {posixpath.dirname(path) for path in paths if path}
-        alone = len(folders) == 1 and not any(re.search(r"[/\\]", v or "") for v in columns[name])
-        return name, place / folders.pop() if alone else place, suffix
-    raise doubt or StudyError(
-        f"no column names images below {root}: looked for were files of some values of every "
-        "column, with usual endings. Name the folder of the images with --image-folder."
-    )
+                return best, doubt
+    return best, doubt
 
 
 def _spread(values: Sequence[str | None]) -> list[str]:
